@@ -1,0 +1,66 @@
+# Kvittera. `make help` lists what can be done; nothing but Python >= 3.11 and make is needed.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast test-faults lint bench schemas kafka-lock lock clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# uv is quicker and is used when it is there; plain venv and pip do the same work.
+define install
+	@$(PYTHON) -c 'import sys; sys.exit("Kvittera needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 $(MAKECMDGOALS)") if sys.version_info < (3, 11) else None'
+	@echo "installing $(1) into $(VENV) (first run only; again when the lock changes)"
+	@if command -v uv >/dev/null 2>&1; then \
+	  { [ -x $(BIN)/python ] || uv venv -q --seed --python $(PYTHON) $(VENV); } && \
+	  VIRTUAL_ENV=$(VENV) uv pip install -q --require-hashes -r $(1) && \
+	  VIRTUAL_ENV=$(VENV) uv pip install -q --no-deps --no-build-isolation -e . ; \
+	else \
+	  { [ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); } && \
+	  $(BIN)/python -m pip install -q --require-hashes -r $(1) && \
+	  $(BIN)/python -m pip install -q --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $@
+endef
+
+$(VENV)/.run-ready: requirements.lock pyproject.toml
+	$(call install,requirements.lock)
+
+$(VENV)/.dev-ready: requirements-dev.lock pyproject.toml
+	$(call install,requirements-dev.lock)
+	@touch $(VENV)/.run-ready
+
+demo: $(VENV)/.run-ready ## start everything on this machine and open the demo page (ARGS="--rate 50")
+	@$(BIN)/kvittera demo $(ARGS)
+
+test: $(VENV)/.dev-ready ## prove that nothing is lost and nothing counted twice (all tests)
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-fast: $(VENV)/.dev-ready ## unit and contract tests only, no servers
+	@$(BIN)/python -m pytest tests/unit tests/contract $(ARGS)
+
+test-faults: $(VENV)/.dev-ready ## only the fault tests: kill, stop and poison every part
+	@$(BIN)/python -m pytest tests/faults $(ARGS)
+
+lint: $(VENV)/.dev-ready ## ruff, mypy --strict, import rules
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+bench: $(VENV)/.dev-ready ## measure answers/s against pgbench and counted events/s
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+schemas: $(VENV)/.run-ready ## write the generated contract files again (schemas/json, asyncapi.yaml)
+	@$(BIN)/python -m services schemas write
+
+kafka-lock: $(VENV)/.run-ready ## make deploy/kafka/jars.lock again from deploy/kafka/pom.xml (needs Maven)
+	@$(BIN)/python -m services.embedded.jars lock
+
+lock: $(VENV)/.dev-ready ## resolve the Python locks again (needs uv)
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build pyproject.toml -o requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements-dev.lock
+
+clean: ## remove the virtual environment, the demo's data and caches
+	rm -rf $(VENV) .kvittera .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist
