@@ -1,30 +1,130 @@
-"""What all contract models share: tolerant readers, closed published schemas, strict times and names."""
+"""What all contract models share: tolerant readers, closed published schemas, strict times and numbers."""
 
-from datetime import datetime
-from typing import Annotated
+import re
+from datetime import UTC, datetime
+from functools import cache
+from typing import Annotated, Any
+from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
+
+_RFC3339 = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$"
+_RFC3339_TEXT = re.compile(_RFC3339, re.ASCII)
+_CLEAN = r"^[^\u0000-\u001f\u007f]+$"
+_NOT_ZONES = frozenset({"Factory", "localtime"})
+_FIRST_YEAR, _LAST_YEAR = 1970, 2261
 
 
 class Contract(BaseModel):
     """A message or a part of one. Readers ignore unknown fields; the published JSON Schema is closed."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        allow_inf_nan=False,
+    )
 
 
-def _clean(text: str) -> str:
-    if "\x00" in text:
-        raise ValueError("must not contain NUL")
+def field_names() -> frozenset[str]:
+    """Return the name of every field of every contract model: what an error message may safely repeat."""
+    names: set[str] = set()
+    waiting = Contract.__subclasses__()
+    while waiting:
+        model = waiting.pop()
+        names.update(model.model_fields)
+        waiting.extend(model.__subclasses__())
+    return frozenset(names)
+
+
+def without_controls(text: str) -> str:
+    """Return `text`; raise ValueError when it holds a control character or a lone surrogate."""
+    for character in text:
+        if character < " " or character == "\x7f":
+            raise ValueError("must not contain control characters")
+        if "\ud800" <= character <= "\udfff":
+            raise ValueError("must not contain lone surrogates")
     return text
 
 
+def _written_as_rfc3339(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _RFC3339_TEXT.match(value):
+        raise ValueError("must be an RFC 3339 text with an offset")
+    return value
+
+
+def _in_known_years(moment: datetime) -> datetime:
+    """Keep to the years that nanoseconds since 1970 can count in 64 bits."""
+    if not _FIRST_YEAR - 1 <= moment.year <= _LAST_YEAR + 1:
+        raise ValueError("must lie in the years 1970 to 2261")
+    if not _FIRST_YEAR <= moment.astimezone(UTC).year <= _LAST_YEAR:
+        raise ValueError("must lie in the years 1970 to 2261")
+    return moment
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones()) - _NOT_ZONES
+
+
+def _known_zone(name: str) -> str:
+    if name not in _zones():
+        raise ValueError("must name a zone of the IANA time zone database")
+    return name
+
+
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:\-]+$")]
-"""An identifier chosen by its producer: 1 to 64 letters, digits and `_ . : -`."""
+"""An identifier chosen by its producer: 1 to 64 ASCII letters, digits and `_ . : -`."""
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=120), AfterValidator(_clean)]
-"""A human-readable name of a place, route or company: 1 to 120 characters, no NUL."""
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=120),
+    AfterValidator(without_controls),
+    Field(json_schema_extra={"pattern": _CLEAN}),
+]
+"""A human-readable name of a place, route or company: 1 to 120 characters, no control characters."""
 
-Instant = AwareDatetime
-"""A moment with its UTC offset (RFC 3339)."""
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_written_as_rfc3339),
+    AfterValidator(_in_known_years),
+    Field(json_schema_extra={"pattern": _RFC3339}),
+]
+"""A moment with its UTC offset, written as RFC 3339 text, in the years 1970 to 2261."""
 
-__all__ = ["Contract", "Identifier", "Instant", "Name", "datetime"]
+Zone = Annotated[
+    str, StringConstraints(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/\-]*$"), AfterValidator(_known_zone)
+]
+"""The IANA name of a time zone, for example `Europe/Stockholm`."""
+
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+"""An ISO 3166-1 alpha-2 country code in capitals."""
+
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}$")]
+"""An ISO 639-1 language code in small letters."""
+
+PostcodePrefix = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,4}$")]
+"""The first one to four characters of a postcode, without spaces: coarse enough to name nobody."""
+
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false; the texts and numbers that look like them are refused."""
+
+Count = Annotated[int, Field(strict=True, ge=0, le=2**53 - 1)]
+"""How many, from 0; below 2**53 so that readers with floating point keep it exact."""
+
+Revision = Annotated[int, Field(strict=True, ge=1, le=2**53 - 1)]
+"""The first is 1; a higher one replaces a lower one."""
+
+Score = Annotated[int, Field(strict=True, ge=1, le=5)]
+"""One of the five faces: 1 is very dissatisfied, 5 very satisfied."""

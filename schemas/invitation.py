@@ -1,15 +1,23 @@
 """Invitations: what was decided about each delivery, and what came of it."""
 
 from enum import StrEnum
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from schemas.contract import Contract, Identifier, Instant, Name
+from schemas.contract import Contract, Identifier, Instant, Language, Name, Revision, without_controls
 from schemas.delivery import ChannelKind, DeliveryFacts
+
+Fact = Annotated[str, StringConstraints(max_length=200), AfterValidator(without_controls)]
+"""A piece of evidence in words or numbers: at most 200 characters, no personal data."""
 
 
 class Outcome(StrEnum):
-    """Where the decision stands. Exactly one holds at any time (identity E4)."""
+    """Where the decision stands. Exactly one holds at any time.
+
+    `delivered = asked + suppressed + pending + failed` must hold in all counting; `scheduled` and
+    `in_doubt` are the pending ones.
+    """
 
     SCHEDULED = "scheduled"
     ASKED = "asked"
@@ -19,22 +27,45 @@ class Outcome(StrEnum):
 
 
 class InvitationDecided(Contract):
-    """`invitation.decided.v1`: one message a revision, key = delivery id."""
+    """`invitation.decided.v1`: the decision as it stands after this revision, key = delivery id."""
 
     delivery: DeliveryFacts
-    kind: str = "ask"
-    revision: int = Field(ge=1)
+    """The attribution snapshot of the delivery."""
+    kind: Identifier = "ask"
+    """What was decided about: `ask` is the survey itself. One decision for each delivery and kind."""
+    revision: Revision
+    """Counts the changes of this decision from 1."""
     outcome: Outcome
+    """Where the decision stands."""
     reason: Identifier | None = None
-    matched: tuple[Identifier, ...] = ()
-    evidence: dict[str, str] = {}
+    """Why it was suppressed or why it failed: the code of the first rule that matched."""
+    matched: Annotated[tuple[Identifier, ...], Field(max_length=50)] = ()
+    """The codes of all rules that matched, in the order of the rules."""
+    evidence: dict[Identifier, Fact] = Field(default_factory=dict)
+    """What the rules looked at, for people who ask why; no personal data."""
     next_eligible_at: Instant | None = None
-    invitation_id: str | None = None
-    token_sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """The first moment at which the suppressing rule would let this person be asked again."""
+    invitation_id: Identifier | None = None
+    """The invitation, once there is one; a pseudonym."""
+    token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """SHA-256 of the link's token, 64 hex digits. The token itself goes to the recipient only."""
     channel: ChannelKind | None = None
-    language: str | None = None
+    """The channel chosen."""
+    language: Language | None = None
+    """The language of the message, which may be a fallback for the recipient's own."""
     survey: Identifier | None = None
+    """The survey and its version."""
     due_at: Instant | None = None
+    """When the message is due."""
     expires_at: Instant | None = None
+    """When the link stops taking answers."""
     decided_at: Instant
+    """When this revision was made."""
     brand: Name | None = None
+    """The name under which the recipient is asked."""
+
+    @model_validator(mode="after")
+    def _silence_has_a_reason(self) -> Self:
+        if self.outcome is Outcome.SUPPRESSED and self.reason is None:
+            raise ValueError("suppressed needs a reason")
+        return self

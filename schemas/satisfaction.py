@@ -1,10 +1,17 @@
 """Satisfaction: the counters that the aggregator keeps."""
 
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, StringConstraints
 
-from schemas.contract import Contract, Instant
+from schemas.contract import Contract, Count, Identifier, Instant, Revision, without_controls
+
+CutValue = Annotated[str, StringConstraints(max_length=400), AfterValidator(without_controls)]
+"""One value of a cut, in words or codes; several are joined by the aggregator. Empty for the whole."""
+
+WindowStart = Annotated[str, StringConstraints(max_length=40), Field(pattern=r"^\d{4}[0-9T:+\-Z]*$")]
+"""A local date or time, cut off at the window: `2026-11-22T10`, `2026-11-22` or `2026-11`."""
 
 
 class Window(StrEnum):
@@ -17,20 +24,38 @@ class Window(StrEnum):
 
 
 class SatisfactionCell(Contract):
-    """`satisfaction.cells.v1`: absolute counters of one cell; a higher version replaces a lower one."""
+    """`satisfaction.cells.v1`: absolute counters of one cell; a higher version replaces a lower one.
 
-    cut: str
-    value: str
+    `delivered = asked + suppressed + pending + failed` holds in every cell.
+    """
+
+    cut: Identifier
+    """What the cell is cut by, for example `country`, `terminal` or `merchant`."""
+    value: CutValue
+    """Which one of them."""
     window: Window
-    start: str | None = None
-    version: int = Field(ge=1)
-    scores: tuple[int, int, int, int, int]
-    answers: int
-    delivered: int
-    asked: int
-    suppressed: int
-    pending: int
-    failed: int
-    commented: int
-    contested: int
+    """How long a stretch of time the cell covers."""
+    start: WindowStart | None = None
+    """Where the stretch begins, in the local time of the delivery; none when the window is `all`."""
+    version: Revision
+    """Counts the changes of this cell; not without gaps."""
+    scores: tuple[Count, Count, Count, Count, Count]
+    """How many answers gave each face, from 1 (very dissatisfied) to 5 (very satisfied)."""
+    answers: Count
+    """How many responses there are, each in its last revision."""
+    delivered: Count
+    """How many deliveries there are."""
+    asked: Count
+    """How many recipients were asked."""
+    suppressed: Count
+    """How many deliveries were not asked about, for a reason."""
+    pending: Count
+    """How many are scheduled or in doubt."""
+    failed: Count
+    """How many could not be asked although it was tried."""
+    commented: Count
+    """How many responses hold a comment."""
+    contested: Count
+    """How many recipients say that the parcel never came."""
     as_of: Instant
+    """When the counters were read: everything that was stored before is in them."""

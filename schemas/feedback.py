@@ -1,0 +1,124 @@
+"""Feedback: cases that somebody must take care of, and praise that somebody must hear."""
+
+from enum import StrEnum
+
+from schemas.contract import Contract, Flag, Identifier, Instant, Name, Revision, Score
+from schemas.delivery import DeliveryFacts
+
+
+class CaseState(StrEnum):
+    """Where the case stands."""
+
+    OPEN = "open"
+    CONTACTED = "contacted"
+    RESOLVED = "resolved"
+    REOPENED = "reopened"
+
+
+class CaseTrigger(StrEnum):
+    """Why a case was opened."""
+
+    LOW_SCORE = "low_score"
+    WANTS_CONTACT = "wants_contact"
+    CONTESTED = "contested"
+    STAFF = "staff"
+
+
+class Cause(StrEnum):
+    """What the complaint is about, in the words of the monthly quality page."""
+
+    MISDELIVERED = "misdelivered"
+    LATE = "late"
+    MISSING = "missing"
+    OTHER = "other"
+
+
+class Attribution(StrEnum):
+    """Who is answerable for the cause, in the words of the monthly quality page."""
+
+    OWN = "own"
+    OTHER_OPERATOR = "other_operator"
+    UNCLEAR = "unclear"
+
+
+class Nature(StrEnum):
+    """EN 14012 keeps a complaint about one item apart from a general viewpoint."""
+
+    ITEM_COMPLAINT = "item_complaint"
+    VIEWPOINT = "viewpoint"
+
+
+class FeedbackCase(Contract):
+    """`feedback.case.v1`: the case as it stands after this revision, key = case id. Names no recipient.
+
+    Comment, name and contact stay with the survey service, which owns the case.
+    """
+
+    case_id: Identifier
+    """The case. Source: survey."""
+    revision: Revision
+    """Counts the changes of this case from 1."""
+    state: CaseState
+    """Where the case stands."""
+    opened_because: tuple[CaseTrigger, ...]
+    """Every reason that called for the case, in the order in which they came."""
+    response_id: Identifier
+    """The response that the case grew from."""
+    score: Score | None = None
+    """The face given, where one was given."""
+    nature: Nature | None = None
+    """Complaint about this item or viewpoint, once staff has judged."""
+    cause: Cause | None = None
+    """What it is about, once staff has judged."""
+    attribution: Attribution | None = None
+    """Who is answerable, once staff has judged."""
+    opened_at: Instant
+    """When the case was opened."""
+    sla_due_at: Instant
+    """When the first human contact is due."""
+    contacted_at: Instant | None = None
+    """When a human first reached out; SLA kept means not after `sla_due_at`."""
+    resolved_at: Instant | None = None
+    """When the case was last resolved; none while it is open again."""
+    changed_at: Instant
+    """When this revision was made."""
+    delivery: DeliveryFacts
+    """The attribution snapshot of the delivery."""
+
+
+class FeedbackPraise(Contract):
+    """`feedback.praise.v1`: somebody was praised, key = praise id.
+
+    Carries no comment text; the driver is a pseudonym.
+    """
+
+    praise_id: Identifier
+    """The praise; one for each response. Source: survey."""
+    revision: Revision
+    """Counts the changes of this praise from 1."""
+    response_id: Identifier
+    """The response that the praise stands in."""
+    withdrawn: Flag = False
+    """True when the recipient has since changed the answer: take it off the board."""
+    score: Score
+    """The face given."""
+    reasons: tuple[Identifier, ...] = ()
+    """The reason chips that were ticked."""
+    commented: Flag = False
+    """True when there is a comment to read at the survey service."""
+    carrier: Name
+    """The carrier that was praised."""
+    terminal: Name | None = None
+    """The terminal whose board shall show it."""
+    route: Name | None = None
+    """The route of the delivery."""
+    driver: Identifier | None = None
+    """Pseudonym of the driver; none where drivers have declined."""
+    service_point: Name | None = None
+    """The shop or service point, where that was the touchpoint."""
+    occurred_at: Instant
+    """When the delivery happened."""
+    praised_at: Instant
+    """When the answer was given."""
+    pass_on_by: Instant | None = None
+    """When the praise must have been passed on (the SLA of praise)."""
