@@ -16,9 +16,11 @@ from pydantic import (
     StringConstraints,
 )
 
-_RFC3339 = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})$"
-_RFC3339_TEXT = re.compile(_RFC3339, re.ASCII)
-_CLEAN = r"^[^\u0000-\u001f\u007f]+$"
+_RFC3339 = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+)
+_RFC3339_TEXT = re.compile(_RFC3339)
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NOT_ZONES = frozenset({"Factory", "localtime"})
 _FIRST_YEAR, _LAST_YEAR = 1970, 2261
 
@@ -48,18 +50,15 @@ def field_names() -> frozenset[str]:
 
 def without_controls(text: str) -> str:
     """Return `text`; raise ValueError when it holds a control character or a lone surrogate."""
-    for character in text:
-        if character < " " or character == "\x7f":
-            raise ValueError("must not contain control characters")
-        if "\ud800" <= character <= "\udfff":
-            raise ValueError("must not contain lone surrogates")
+    if _CONTROLS.search(text):
+        raise ValueError("must not contain control characters or lone surrogates")
     return text
 
 
 def _written_as_rfc3339(value: Any) -> Any:
     if isinstance(value, datetime):
         return value
-    if not isinstance(value, str) or not _RFC3339_TEXT.match(value):
+    if not isinstance(value, str) or not _RFC3339_TEXT.fullmatch(value):
         raise ValueError("must be an RFC 3339 text with an offset")
     return value
 
@@ -87,12 +86,13 @@ def _known_zone(name: str) -> str:
 Identifier = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.:\-]+$")]
 """An identifier chosen by its producer: 1 to 64 ASCII letters, digits and `_ . : -`."""
 
-Name = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=120),
+Clean = (
     AfterValidator(without_controls),
-    Field(json_schema_extra={"pattern": _CLEAN}),
-]
+    Field(json_schema_extra={"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}),
+)
+"""For `Annotated[str, *Clean]`: text without control characters and lone surrogates."""
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=120), *Clean]
 """A human-readable name of a place, route or company: 1 to 120 characters, no control characters."""
 
 Instant = Annotated[

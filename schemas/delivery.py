@@ -3,9 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from schemas.contract import (
+    Clean,
     Contract,
     Country,
     Flag,
@@ -16,7 +17,6 @@ from schemas.contract import (
     PostcodePrefix,
     Revision,
     Zone,
-    without_controls,
 )
 
 
@@ -138,7 +138,7 @@ class ContactChannel(Contract):
 
     kind: ChannelKind
     """What sort of address it is."""
-    address: Annotated[str, Field(min_length=3, max_length=1024), AfterValidator(without_controls)]
+    address: Annotated[str, Field(min_length=3, max_length=1024), *Clean]
     """An e-mail address, a phone number in international form (`+46...`), or a push or app address."""
 
 
@@ -180,9 +180,7 @@ class PersonalData(Contract):
     """Every address that may be used, the recipient's favourite first."""
     consent: Annotated[tuple[ConsentEvidence, ...], Field(max_length=20)] = ()
     """All evidence known to the sender."""
-    app_token: (
-        Annotated[str, Field(min_length=1, max_length=1024), AfterValidator(without_controls)] | None
-    ) = None
+    app_token: Annotated[str, Field(min_length=1, max_length=1024), *Clean] | None = None
     """Where to reach the carrier's app on the recipient's device."""
 
 

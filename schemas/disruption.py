@@ -3,9 +3,10 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from schemas.contract import (
+    Clean,
     Contract,
     Country,
     Identifier,
@@ -14,10 +15,9 @@ from schemas.contract import (
     Name,
     PostcodePrefix,
     Revision,
-    without_controls,
 )
 
-Notice = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(without_controls)]
+Notice = Annotated[str, StringConstraints(min_length=1, max_length=500), *Clean]
 """A sentence or two for recipients: 1 to 500 characters, no markup."""
 
 

@@ -3,12 +3,12 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
-from schemas.contract import Contract, Identifier, Instant, Language, Name, Revision, without_controls
+from schemas.contract import Clean, Contract, Identifier, Instant, Language, Name, Revision
 from schemas.delivery import ChannelKind, DeliveryFacts
 
-Fact = Annotated[str, StringConstraints(max_length=200), AfterValidator(without_controls)]
+Fact = Annotated[str, StringConstraints(max_length=200), *Clean]
 """A piece of evidence in words or numbers: at most 200 characters, no personal data."""
 
 

@@ -3,14 +3,14 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from schemas.contract import Contract, Count, Identifier, Instant, Revision, without_controls
+from schemas.contract import Clean, Contract, Count, Identifier, Instant, Revision
 
-CutValue = Annotated[str, StringConstraints(max_length=400), AfterValidator(without_controls)]
+CutValue = Annotated[str, StringConstraints(max_length=400), *Clean]
 """One value of a cut, in words or codes; several are joined by the aggregator. Empty for the whole."""
 
-WindowStart = Annotated[str, StringConstraints(max_length=40), Field(pattern=r"^\d{4}[0-9T:+\-Z]*$")]
+WindowStart = Annotated[str, StringConstraints(max_length=40), Field(pattern=r"^[0-9]{4}[0-9T:+\-Z]*$")]
 """A local date or time, cut off at the window: `2026-11-22T10`, `2026-11-22` or `2026-11`."""
 
 
