@@ -1,0 +1,34 @@
+"""Design tokens, the five faces and the page shell that all pages share."""
+
+from services.chassis.web.faces import SCORES, face, faces_sprite, mark
+from services.chassis.web.shell import (
+    InlineAssets,
+    csp_hash,
+    faces_css,
+    inline_assets,
+    page_headers,
+    recipient_css,
+    shell_loader,
+    squeezed_css,
+    staff_css,
+    tokens_css,
+    vendor_folder,
+)
+
+__all__ = [
+    "SCORES",
+    "InlineAssets",
+    "csp_hash",
+    "face",
+    "faces_css",
+    "faces_sprite",
+    "inline_assets",
+    "mark",
+    "page_headers",
+    "recipient_css",
+    "shell_loader",
+    "squeezed_css",
+    "staff_css",
+    "tokens_css",
+    "vendor_folder",
+]

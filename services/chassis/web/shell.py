@@ -1,0 +1,95 @@
+"""What every page shares: style text, page templates to extend, and the headers that guard a page."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from jinja2 import BaseLoader, FileSystemLoader
+from markupsafe import Markup
+
+_HERE: Final = Path(__file__).parent
+_COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
+_AROUND_PUNCTUATION: Final = re.compile(r"\s*([{};,>])\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class InlineAssets:
+    """One style and one script that stand inside the page, with the headers that allow exactly these two."""
+
+    style: Markup
+    script: Markup
+    headers: dict[str, str]
+
+
+def tokens_css() -> str:
+    """Return the colours as custom properties, light and dark."""
+    return (_HERE / "tokens.css").read_text("utf-8")
+
+
+def faces_css() -> str:
+    """Return the rules that colour the five faces and the mark."""
+    return (_HERE / "faces.css").read_text("utf-8")
+
+
+def recipient_css() -> str:
+    """Return tokens, faces and the shell of a recipient's page, in that order."""
+    return tokens_css() + faces_css() + (_HERE / "recipient.css").read_text("utf-8")
+
+
+def staff_css() -> str:
+    """Return tokens, faces and the shell of a staff page (52 px nav), in that order."""
+    return tokens_css() + faces_css() + (_HERE / "staff.css").read_text("utf-8")
+
+
+def shell_loader() -> BaseLoader:
+    """Load `recipient.html` and `staff.html`, the two templates that pages extend."""
+    return FileSystemLoader(_HERE / "templates")
+
+
+def vendor_folder() -> Path:
+    """Return the folder with the chart library's script, style and licence, to be served as static files."""
+    return _HERE / "vendor"
+
+
+def squeezed_css(css: str) -> str:
+    """Drop comments and needless white space; strings with such punctuation do not occur in our styles."""
+    return _AROUND_PUNCTUATION.sub(r"\1", " ".join(_COMMENT.sub("", css).split())).replace(";}", "}")
+
+
+def csp_hash(text: str) -> str:
+    """Return the source expression that allows this one inline style or script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def page_headers(
+    *, style_hashes: Iterable[str] = (), script_hashes: Iterable[str] = (), same_origin: bool = False
+) -> dict[str, str]:
+    """Return the headers of a page; `same_origin` also allows own static files, for staff pages."""
+    own = ["'self'"] if same_origin else []
+    styles = " ".join([*own, *style_hashes]) or "'none'"
+    scripts = " ".join([*own, *script_hashes]) or "'none'"
+    images = "img-src 'self' data:; " if same_origin else ""
+    policy = (
+        f"default-src 'none'; style-src {styles}; script-src {scripts}; connect-src 'self'; {images}"
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
+    return {
+        "Content-Security-Policy": policy,
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+        "X-Robots-Tag": "noindex",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def inline_assets(style: str, script: str) -> InlineAssets:
+    """Make style and script ready to stand inside a page; call once, where the service is put together."""
+    squeezed = squeezed_css(style)
+    if "</" in squeezed or "</" in script:
+        raise ValueError("an inline style or script must not hold a closing tag")
+    headers = page_headers(style_hashes=[csp_hash(squeezed)], script_hashes=[csp_hash(script)])
+    return InlineAssets(Markup(squeezed), Markup(script), headers)  # noqa: S704 our own files, checked above
