@@ -1,0 +1,120 @@
+"""What the recipient's pages show: plain facts, filled in by the service that knows them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+REASONS = ("on_time", "right_place", "condition", "courtesy", "information", "other")
+FREQUENCIES = ("every", "quarterly", "yearly", "never")
+CHANNELS = ("sms", "email", "app")
+
+
+@dataclass(frozen=True, slots=True)
+class HumanRoute:
+    """Where a recipient reaches a person: `hours` is shown after the word for weekdays, as in "8–18"."""
+
+    phone: str
+    hours: str
+    email: str
+    privacy_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What is the same on every page of one installation.
+
+    `carrier` heads the pages that must not tell whether a link is known; `demo` marks all pages as made up.
+    """
+
+    carrier: str
+    human: HumanRoute
+    demo: bool = False
+    edit_days: int = 14
+    contact_days: int = 90
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientPage:
+    """What every page about one delivery shows. `token` is the link's secret, `nonce` guards the POST."""
+
+    token: str
+    nonce: str
+    language: str
+    carrier: str
+    merchant_name: str | None
+    method: str
+    occurred_at: datetime
+    zone: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuestionPage(RecipientPage):
+    """The question. `preselected` comes from `?s=4` and marks a face; nothing is saved by it."""
+
+    preselected: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedPage(RecipientPage):
+    """The page after the tap. `comment_draft` is only filled when a save failed, never from the database."""
+
+    score: int
+    revision: int
+    reasons: tuple[str, ...] = ()
+    comment_saved: bool = False
+    offers_contact: bool = False
+    comment_draft: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CaseNotice:
+    """The follow-up case as the recipient sees it: who reads, and when the person is answered."""
+
+    number: str
+    reader: str
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """How often and through which channel the person may be asked; one of FREQUENCIES and one of CHANNELS."""
+
+    frequency: str | None = None
+    channel: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewLink:
+    """The public review site; it must not depend on the score."""
+
+    site: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DonePage(RecipientPage):
+    """The page after "Skicka": what is stored, until when it can change, and what happens next."""
+
+    score: int
+    revision: int
+    editable_until: datetime
+    reasons: tuple[str, ...] = ()
+    comment_saved: bool = False
+    case: CaseNotice | None = None
+    preferences: Preferences | None = None
+    review: ReviewLink | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContestedPage(RecipientPage):
+    """The page after "I did not get the parcel": no score, no reminders."""
+
+    comment_saved: bool = False
+    case: CaseNotice | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedPage(RecipientPage):
+    """The page when the answer can no longer change; the person's own score stands there read-only."""
+
+    score: int | None = None

@@ -1,0 +1,66 @@
+// A tap or click saves at once; arrow keys and Space only choose, then the button sends (WCAG 3.2.2).
+(() => {
+  "use strict";
+  const all = (root, selector) => root.querySelectorAll(selector);
+  let queue = Promise.resolve(), turn = 0, tries = 0, tried = "";
+  document.documentElement.classList.add("js");
+
+  // The server's word decides: the page loads again and shows what is stored.
+  const showStored = (form) => {
+    const lang = new URLSearchParams(location.search).get("lang");
+    history.scrollRestoration = "manual";
+    history.replaceState(null, "", new URL(form.action).pathname + (lang ? `?lang=${lang}` : "") + "#saved");
+    location.reload();
+  };
+
+  const showFailure = (form) => {
+    for (const notice of all(form, "[data-failed]")) notice.hidden = false;
+    for (const button of all(form, "[data-retry]")) {
+      button.textContent = button.dataset.retry;
+      button.classList.add("shown");
+    }
+  };
+
+  const post = async (form, body, key, mine) => {
+    if (mine !== turn) return; // a later tap took this one's place before it left
+    const stop = new AbortController(), timer = setTimeout(() => stop.abort(), 10000);
+    const headers = { Accept: "application/json", "Idempotency-Key": key };
+    let settled = false;
+    try {
+      const answer = await fetch(form.action, { method: "POST", body, headers, signal: stop.signal, keepalive: true });
+      settled = answer.ok ? "revision" in (await answer.json()) : [404, 409, 423].includes(answer.status);
+    } catch { /* no network, too late, or not our server's answer: not saved */ }
+    clearTimeout(timer);
+    if (mine === turn) (settled ? showStored : showFailure)(form);
+  };
+
+  const save = (form, button) => {
+    const body = new URLSearchParams(new FormData(form));
+    if (button?.name) body.append(button.name, button.value);
+    // The same choice tried again keeps its key; another choice is another attempt.
+    if (tried !== String(body)) { tried = String(body); tries += 1; }
+    const key = `${body.get("nonce")}.${tries}`, mine = ++turn;
+    for (const notice of all(form, "[data-failed]")) notice.hidden = true;
+    queue = queue.then(() => post(form, body, key, mine));
+  };
+
+  document.addEventListener("click", (event) => {
+    const label = event.isTrusted && event.detail > 0 && event.target.closest(".faces label");
+    if (!label) return; // keys and scripts end here: detail is 0 for them
+    label.control.checked = true;
+    save(label.control.form);
+  });
+  document.addEventListener("change", ({ target }) => {
+    if (target.name === "score") target.form.querySelector(".send").classList.add("shown");
+  });
+  document.addEventListener("submit", (event) => {
+    event.preventDefault();
+    save(event.target, event.submitter);
+  });
+  document.addEventListener("DOMContentLoaded", () => {
+    const status = document.querySelector("[data-say]");
+    if (!status || location.hash !== "#saved") return;
+    document.getElementById("saved").focus({ preventScroll: true });
+    setTimeout(() => { status.textContent = status.dataset.say; }, 150);
+  });
+})();

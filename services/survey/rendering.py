@@ -1,0 +1,179 @@
+"""The recipient's pages as pure functions: facts in, bytes out, no clock and no database."""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+
+from services.chassis.web import SCORES, face, faces_sprite, inline_assets, recipient_css, shell_loader
+from services.survey.page_models import (
+    CHANNELS,
+    FREQUENCIES,
+    REASONS,
+    CaseNotice,
+    ContestedPage,
+    DonePage,
+    HumanRoute,
+    LockedPage,
+    Preferences,
+    QuestionPage,
+    RecipientPage,
+    ReviewLink,
+    SavedPage,
+    Site,
+)
+from services.survey.wording import LANGUAGES, Wording, choose_language, load_wordings
+
+__all__ = [
+    "CHANNELS",
+    "FREQUENCIES",
+    "LANGUAGES",
+    "REASONS",
+    "CaseNotice",
+    "ContestedPage",
+    "DonePage",
+    "HumanRoute",
+    "LockedPage",
+    "Preferences",
+    "QuestionPage",
+    "RecipientPage",
+    "ReviewLink",
+    "SavedPage",
+    "Site",
+    "SurveyPages",
+    "choose_language",
+]
+
+_PAGES: Final = Path(__file__).parent / "pages"
+_TEMPLATES: Final = ("question", "saved", "done", "contested", "locked", "notice")
+_METHODS_WITH_WORDS: Final = frozenset(
+    {
+        "service_point",
+        "parcel_locker",
+        "home_day",
+        "home_evening",
+        "same_day",
+        "home_box",
+        "workplace",
+        "neighbour",
+    }
+)
+_NOT_DIALLED: Final = re.compile(r"[^\d+]")
+_LOW, _MIDDLE = 2, 3
+
+
+class SurveyPages:
+    """Renders every recipient page. Build one at start; `headers` go with each page."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._wordings = load_wordings()
+        assets = inline_assets(
+            recipient_css() + (_PAGES / "survey.css").read_text("utf-8"),
+            (_PAGES / "survey.js").read_text("utf-8"),
+        )
+        self.headers = assets.headers
+        environment = _environment()
+        environment.globals.update(
+            assets=assets,
+            site=site,
+            languages=LANGUAGES,
+            phone_link=_NOT_DIALLED.sub("", site.human.phone),
+            faces_sprite=faces_sprite(),
+            scores=SCORES,
+            faces={size: {score: face(score, size) for score in SCORES} for size in (40, 62)},
+        )
+        self._templates = {name: environment.get_template(f"{name}.html") for name in _TEMPLATES}
+
+    def render_question(self, page: QuestionPage) -> bytes:
+        """Return the question with its five faces."""
+        return self._about_delivery("question", page, chosen=page.preselected, failed=False)
+
+    def render_saved(self, page: SavedPage) -> bytes:
+        """Return the page after the tap: the score in words, a row to change it, reasons and a comment."""
+        return self._saved(page, failed=False)
+
+    def render_save_failed(self, page: QuestionPage | SavedPage) -> bytes:
+        """Return the same page with the choice kept and a plain word that it is not saved yet.
+
+        Give the nonce that came with the failed POST, so that trying again is the same attempt.
+        """
+        if isinstance(page, SavedPage):
+            return self._saved(page, failed=True)
+        return self._about_delivery("question", page, chosen=page.preselected, failed=True)
+
+    def render_done(self, page: DonePage) -> bytes:
+        """Return the page after "Skicka"."""
+        return self._about_delivery(
+            "done", page, tone=_tone(page.score), frequencies=FREQUENCIES, channels=CHANNELS
+        )
+
+    def render_contested(self, page: ContestedPage) -> bytes:
+        """Return the page after "I did not get the parcel"."""
+        return self._about_delivery("contested", page)
+
+    def render_locked(self, page: LockedPage) -> bytes:
+        """Return the page of an answer that can no longer change."""
+        return self._about_delivery("locked", page)
+
+    def render_unknown(self, language: str) -> bytes:
+        """Return the one page for unknown, expired, malformed and erased links; it tells nothing."""
+        return self._notice("unknown", language)
+
+    def render_not_ready(self, language: str) -> bytes:
+        """Return "just a moment" for a link newer than this server knows; it reloads after 2 s."""
+        return self._notice("not_ready", language, refresh_seconds=2)
+
+    def render_unavailable(self, language: str) -> bytes:
+        """Return the page for a POST that was not saved when the delivery cannot be read either."""
+        return self._notice("unavailable", language)
+
+    def _saved(self, page: SavedPage, *, failed: bool) -> bytes:
+        return self._about_delivery(
+            "saved", page, chosen=page.score, tone=_tone(page.score), reason_keys=REASONS, failed=failed
+        )
+
+    def _about_delivery(self, template: str, page: RecipientPage, **more: Any) -> bytes:
+        words = self._words(page.language)
+        method = page.method if page.method in _METHODS_WITH_WORDS else "other"
+        return self._render(
+            template,
+            words,
+            page=page,
+            brand=page.carrier,
+            method_words=words(f"method.{method}", when=words.moment(page.occurred_at, page.zone, page.now)),
+            **more,
+        )
+
+    def _notice(self, kind: str, language: str, *, refresh_seconds: int | None = None) -> bytes:
+        words = self._words(language)
+        return self._render(
+            "notice", words, kind=kind, brand=self._site.carrier, refresh_seconds=refresh_seconds, page=None
+        )
+
+    def _words(self, language: str) -> Wording:
+        return self._wordings[choose_language(language)]
+
+    def _render(self, template: str, words: Wording, **values: Any) -> bytes:
+        brand_note = words("demo") if self._site.demo else None
+        html = self._templates[template].render(t=words, lang=words.language, brand_note=brand_note, **values)
+        return html.encode()
+
+
+def _tone(score: int) -> str:
+    """Return which words the reasons have: what went wrong, what can be better, or what went well."""
+    if score <= _LOW:
+        return "low"
+    return "middle" if score == _MIDDLE else "high"
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=ChoiceLoader([FileSystemLoader(_PAGES), shell_loader()]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
