@@ -1,0 +1,252 @@
+"""Feeding a fence: where to read from, what to do when reading goes wrong, and when to give up.
+
+Two feeds share this file's `Reader`: our own loop (`consume`, for the hot path) and FastStream's batch
+subscribers (`faststream_feed.py`). Neither trusts Kafka's committed offsets; they are written as a hint
+for operators' lag tools only.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
+
+from services.chassis.failures import MustStop, is_transient
+from services.chassis.fence import Batch, Fence, Gap
+from services.chassis.kafka import make_client, make_consumer, start_with_patience
+from services.chassis.pauses import pause_or_stop, pauses
+from services.chassis.postgres import named_sql
+from services.chassis.settings import Settings
+from services.chassis.topic_identity import TopicIdentity, identify_topics
+
+log = structlog.get_logger()
+T = TypeVar("T")
+_HINT_EVERY = 5.0
+_IDENTITY_EVERY = 30.0
+
+
+class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
+    """Positions a consumer by the fence's progress, hands batches over, and watches that things move."""
+
+    def __init__(self, settings: Settings, fence: Fence[T], topics: Iterable[str]) -> None:
+        self.settings = settings
+        self.fence = fence
+        self.topics = tuple(topics)
+        self._consumer: Callable[[], AIOKafkaConsumer | None] = lambda: None
+        self.failure: BaseException | None = None
+        self._sql = named_sql("services.chassis", "progress.sql")
+        self._identities: dict[str, TopicIdentity] = {}
+        self._moved = time.monotonic()
+        self._stop = asyncio.Event()
+        fence.log_start = self._log_start
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer | None:
+        """The consumer that reads for us, where there is one now."""
+        return self._consumer()
+
+    def read_through(self, consumer: Callable[[], AIOKafkaConsumer | None]) -> None:
+        """Say where to find the consumer; it may come and go."""
+        self._consumer = consumer
+
+    async def prepare(self) -> None:
+        """Learn the topics' identities before the first record can arrive.
+
+        Raises:
+            MustStop: Kafka does not answer, or a topic is missing.
+        """
+        client = make_client(self.settings)
+        await start_with_patience(client.bootstrap, self.settings, self.fence.group, close=client.close)
+        try:
+            self._identities = await identify_topics(client, self.topics)
+        finally:
+            await client.close()
+
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Forget what was read of them; another process may be ahead when they come back."""
+        for partition in revoked:
+            self.fence.cursors.pop(partition, None)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Read on from our own progress. aiokafka swallows what is raised here, so failures are kept."""
+        try:
+            for partition in sorted(assigned):
+                self.fence.cursors.pop(partition, None)
+                await self._position(partition)
+        except Exception as error:  # noqa: BLE001  handed to `watch`, which ends the process
+            self.failure = error
+
+    async def _position(self, partition: TopicPartition) -> None:
+        assert self.consumer is not None
+        identity = self._identities[partition.topic]
+        async with self.fence.pool.acquire() as connection:
+            kept = await connection.fetchrow(
+                self._sql["read_partition"], partition.topic, partition.partition
+            )
+            if kept is None:
+                first = (await self.consumer.beginning_offsets([partition]))[partition]
+                await connection.execute(
+                    self._sql["begin_partition"],
+                    partition.topic,
+                    partition.partition,
+                    identity.cluster_id,
+                    identity.topic_id,
+                    first,
+                )
+                kept = await connection.fetchrow(
+                    self._sql["read_partition"], partition.topic, partition.partition
+                )
+        assert kept is not None
+        if (kept["cluster_id"], kept["topic_id"]) != (identity.cluster_id, identity.topic_id):
+            raise MustStop(
+                f"{partition.topic} is not the topic that progress is kept for (it was deleted and made again, or this"
+                " is another cluster); nothing was read. Delete its progress rows to read the new one from its start"
+            )
+        end = (await self.consumer.end_offsets([partition]))[partition]
+        if kept["next"] > end:
+            raise MustStop(
+                f"{partition.topic}/{partition.partition} ends at {end} but was read up to {kept['next']}: Kafka lost"
+                " records; refill it from its producer's outbox"
+            )
+        self.consumer.seek(partition, kept["next"])
+
+    async def _log_start(self, partition: TopicPartition) -> int:
+        assert self.consumer is not None
+        offsets: dict[TopicPartition, int] = await self.consumer.beginning_offsets([partition])
+        return offsets[partition]
+
+    async def take(self, batch: Batch) -> None:
+        """Apply a batch, waiting out passing failures; on a gap, go back and read again.
+
+        Raises:
+            MustStop: going on would lose something.
+        """
+        for pause in pauses():
+            if self.failure is not None:
+                raise self.failure
+            try:
+                await self.fence.take(batch)
+            except Gap as gap:
+                self._go_back(gap.positions)
+                return
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("will try again", action="retry", what="batch", error=type(error).__name__)
+                self.fence.metrics.count("kvittera_retries_total", what="batch")
+                if await pause_or_stop(pause, self._stop):
+                    return
+            else:
+                self._moved = time.monotonic()
+                return
+
+    def _go_back(self, positions: dict[TopicPartition, int]) -> None:
+        assert self.consumer is not None
+        for partition, at in positions.items():
+            self.fence.cursors[partition] = at
+            try:
+                self.consumer.seek(partition, at)
+            except IllegalStateError:
+                self.fence.cursors.pop(partition, None)  # no longer ours; its new owner reads it
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Report lag, leave the offset hint, and end the process when records wait and nothing moves.
+
+        Raises:
+            MustStop: a kept failure, a changed topic, or no movement for KVITTERA_STALL_SECONDS.
+        """
+        hinted = checked = time.monotonic()
+        while not await pause_or_stop(0.5, stop):
+            if self.failure is not None:
+                raise self.failure
+            lag = self._measure_lag()
+            if not lag:
+                self._moved = time.monotonic()
+            elif time.monotonic() - self._moved > self.settings.stall_seconds:
+                raise MustStop(f"{lag} records wait for {self.fence.group} and nothing moves: starting anew")
+            if time.monotonic() - hinted > _HINT_EVERY:
+                hinted = time.monotonic()
+                await self._leave_hint()
+            if time.monotonic() - checked > _IDENTITY_EVERY:
+                checked = time.monotonic()
+                await self._check_identity()
+        self._stop.set()
+
+    def _measure_lag(self) -> int:
+        if self.consumer is None:
+            return 0
+        by_topic = dict.fromkeys(self.topics, 0)
+        for partition in self.consumer.assignment():
+            end = self.consumer.highwater(partition)
+            if end is not None and (at := self.fence.cursors.get(partition)) is not None:
+                by_topic[partition.topic] += max(0, end - at)
+        for topic, lag in by_topic.items():
+            self.fence.metrics.set("kvittera_consumer_lag", lag, topic=topic)
+        return sum(by_topic.values())
+
+    async def _leave_hint(self) -> None:
+        if self.consumer is None:
+            return
+        mine = self.consumer.assignment()
+        done = {p: at for p, at in self.fence.cursors.items() if p in mine}
+        try:
+            async with asyncio.timeout(5):
+                if done:
+                    await self.consumer.commit(done)
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.debug("offset hint not left", error=type(error).__name__)
+
+    async def _check_identity(self) -> None:
+        client = make_client(self.settings)
+        try:
+            async with asyncio.timeout(10):
+                await client.bootstrap()
+                now = await identify_topics(client, self.topics)
+        except (KafkaError, OSError, TimeoutError):
+            return  # Kafka is away; the stall watch decides about that
+        finally:
+            await client.close()
+        for topic, identity in now.items():
+            if identity.topic_id != self._identities[topic].topic_id:
+                raise MustStop(
+                    f"{topic} was deleted and made again while it was read; nothing of the new one was counted"
+                )
+
+
+async def consume(reader: Reader[T], stop: asyncio.Event, *, max_records: int, linger_ms: int = 20) -> None:
+    """Our own loop: read, take, repeat; the batch grows by itself when records pile up.
+
+    Raises:
+        MustStop: going on would lose something.
+    """
+    await reader.prepare()
+    consumer = make_consumer(
+        reader.settings, group=reader.fence.group, client=f"kvittera-{reader.fence.service}"
+    )
+    reader.read_through(lambda: consumer)
+    await start_with_patience(consumer.start, reader.settings, reader.fence.group)
+    consumer.subscribe(reader.topics, listener=reader)
+    try:
+        while not stop.is_set():
+            try:
+                batch = await consumer.getmany(timeout_ms=linger_ms * 5, max_records=max_records)
+            except ConsumerStoppedError:
+                return
+            except KafkaError as error:
+                log.warning("cannot read", action="retry", error=type(error).__name__)
+                await pause_or_stop(1.0, stop)
+                continue
+            if batch:
+                await reader.take(batch)
+            elif reader.failure is not None:
+                raise reader.failure
+    finally:
+        reader.read_through(lambda: None)
+        try:
+            async with asyncio.timeout(8):
+                await consumer.stop()
+        except TimeoutError:
+            log.warning("consumer did not stop in time", action="abandon")

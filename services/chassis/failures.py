@@ -1,0 +1,59 @@
+"""The small vocabulary of failures. What a failure is called decides what happens to the work."""
+
+import asyncio
+
+import asyncpg
+
+
+class Failure(Exception):
+    """Anything that we know how to answer."""
+
+
+class TryAgain(Failure):
+    """The same work may succeed later: keep it and retry with growing, jittered pauses."""
+
+
+class Poison(Failure):
+    """This record can never be processed: put it aside in the dead-letter topic and go on.
+
+    Attributes:
+        reason: a short word that groups such records, safe to show and to count.
+        detail: what exactly is wrong, without any value from the record.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class Overloaded(Failure):
+    """We cannot promise to keep more work now: say so (HTTP 503) before accepting it."""
+
+
+class MustStop(Failure):
+    """Going on would lose or double something: stop the process and say what to do."""
+
+
+_TRANSIENT = (
+    TryAgain,
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,  # the connection went away under our hands
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.DiskFullError,
+    asyncpg.OutOfMemoryError,
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same work may succeed later without anybody changing it."""
+    return isinstance(error, _TRANSIENT) and not isinstance(error, asyncpg.DataError)

@@ -1,0 +1,85 @@
+"""FastStream as the carrier of a subscription, with our fence underneath.
+
+FastStream's acknowledgement modes lose or repeat records (dependency notes 1 to 10), so it gets none to
+decide: manual mode, never acknowledged, position by the fence. Whatever it repeats or skips, the fence
+drops or reads again.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from aiokafka import ConsumerRecord, TopicPartition
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+
+from services.chassis.consumer import Reader
+from services.chassis.kafka import CONSUMER_OPTIONS, start_with_patience
+from services.chassis.lifecycle import Task
+from services.chassis.settings import Settings
+
+T = TypeVar("T")
+_HANDLED_BY_FASTSTREAM = {"enable_auto_commit", "request_timeout_ms"}
+
+
+async def _untouched(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
+    """Hand the records over as they are: FastStream's own parser raises on headers that are not UTF-8."""
+    return KafkaMessage(body=b"", headers={}, raw_message=records, consumer=None, message_id="batch")  # type: ignore[arg-type]
+
+
+async def _undecoded(message: KafkaMessage) -> None:
+    return None
+
+
+def carry(reader: Reader[T], settings: Settings, *, max_records: int, linger_ms: int = 20) -> Task:
+    """A task that subscribes through FastStream and hands every batch to the reader until stopped."""
+
+    async def run(stop: asyncio.Event) -> None:
+        await reader.prepare()
+        broker = KafkaBroker(
+            settings.kafka_bootstrap,
+            client_id=f"kvittera-{reader.fence.service}",
+            logger=None,
+            allow_auto_create_topics=False,
+            request_timeout_ms=CONSUMER_OPTIONS["request_timeout_ms"],
+        )
+        options: dict[str, Any] = {
+            k: v for k, v in CONSUMER_OPTIONS.items() if k not in _HANDLED_BY_FASTSTREAM
+        }
+        subscriber = broker.subscriber(
+            *reader.topics,
+            group_id=reader.fence.group,
+            batch=True,
+            max_records=max_records,
+            batch_timeout_ms=linger_ms,
+            ack_policy=AckPolicy.MANUAL,
+            listener=reader,
+            parser=_untouched,
+            decoder=_undecoded,
+            **options,
+        )
+
+        async def hand_over(message: KafkaMessage) -> None:
+            try:
+                await reader.take(by_partition(message.raw_message))
+            except Exception as error:  # noqa: BLE001  FastStream would swallow it; `watch` ends the process with it
+                reader.failure = error
+
+        subscriber(hand_over)
+        reader.read_through(lambda: subscriber.consumer)
+        await start_with_patience(broker.start, settings, reader.fence.group, close=broker.stop)
+        try:
+            await stop.wait()
+        finally:
+            async with asyncio.timeout(10):
+                await broker.stop()
+
+    return run
+
+
+def by_partition(records: Any) -> Mapping[TopicPartition, list[ConsumerRecord]]:
+    """Records as FastStream flattens them, by partition again, each in its order."""
+    batch: dict[TopicPartition, list[ConsumerRecord]] = {}
+    for record in records:
+        batch.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
+    return batch

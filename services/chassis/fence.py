@@ -1,0 +1,243 @@
+"""The fence: effects and reading position commit in one PostgreSQL transaction (guarantees 2 and 7).
+
+Kafka's group membership only spreads the load. Whoever applies a batch first moves `progress.next`;
+anybody else who brings the same records finds them below `next` and drops them.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+import structlog
+from aiokafka import ConsumerRecord, TopicPartition
+
+from services.chassis.deadletter import DeadLetter, pack_headers
+from services.chassis.failures import MustStop, Poison, is_transient
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Database, Pool, named_sql
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
+Decode = Callable[[ConsumerRecord], T | None]
+"""A record's meaning, or None where there is nothing to do (a tombstone). Raises Poison."""
+Apply = Callable[[Database, list[T]], Awaitable[None]]
+"""The effects of a batch, inside the transaction. Must not touch anything but the connection."""
+
+
+class Gap(Exception):
+    """Records between what was applied and what was handed out are missing: read again from `next`."""
+
+    def __init__(self, positions: dict[TopicPartition, int]) -> None:
+        super().__init__(f"{len(positions)} partitions")
+        self.positions = positions
+
+
+@dataclass(slots=True)
+class Fence(Generic[T]):
+    """Applies batches exactly once.
+
+    Attributes:
+        cursors: per partition, where this process's gapless reading has come to.
+        log_start: the first offset that Kafka still has; set by whoever feeds the fence.
+    """
+
+    pool: Pool
+    service: str
+    group: str
+    decode: Decode[T]
+    apply: Apply[T]
+    dead_letter_topics: Mapping[str, str]
+    metrics: Metrics
+    attempts: int = 3
+    cursors: dict[TopicPartition, int] = field(default_factory=dict)
+    log_start: Callable[[TopicPartition], Awaitable[int]] | None = None
+    _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", "progress.sql"))
+
+    async def take(self, batch: Batch) -> None:
+        """Apply a batch in one transaction, with its dead letters, and advance.
+
+        Raises:
+            Gap: nothing was applied; read again from the positions it names.
+            Transient database errors, after which the same call may be made again.
+        """
+        try:
+            await self._commit(batch, {})
+        except (Gap, MustStop):
+            raise
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.warning(
+                "batch failed, going record by record",
+                action="isolate",
+                error=type(error).__name__,
+                group=self.group,
+            )
+            await self._one_by_one(batch)
+
+    async def _one_by_one(self, batch: Batch) -> None:
+        for partition, records in batch.items():
+            for record in records:
+                await self._alone({partition: [record]}, partition, record)
+
+    async def _alone(self, batch: Batch, partition: TopicPartition, record: ConsumerRecord) -> None:
+        for attempt in range(1, self.attempts + 1):
+            try:
+                await self._commit(batch, {})
+            except (Gap, MustStop):
+                raise
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                if attempt == self.attempts:
+                    detail = error.detail if isinstance(error, Poison) else type(error).__name__
+                    reason = error.reason if isinstance(error, Poison) else "handler_failed"
+                    log.exception(
+                        "record cannot be processed",
+                        action="dead_letter",
+                        topic=record.topic,
+                        offset=record.offset,
+                    )
+                    await self._commit(
+                        batch, {(partition, record.offset): DeadLetter(record, reason, detail)}
+                    )
+            else:
+                return
+
+    async def _commit(self, batch: Batch, condemned: Mapping[tuple[TopicPartition, int], DeadLetter]) -> None:
+        started = time.perf_counter()
+        partitions = sorted(batch)
+        async with self.pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(
+                self._sql["lock_partitions"], [p.topic for p in partitions], [p.partition for p in partitions]
+            )
+            positions = {TopicPartition(r["topic"], r["part"]): r["next"] for r in rows}
+            fresh = self._fresh(batch, positions)
+            await self._refuse_lost_records(fresh, positions)
+            meant, dead = self._understand(fresh, condemned)
+            if meant:
+                await self.apply(connection, meant)
+            for letter in dead:
+                await self._keep(connection, letter)
+            await self._advance(connection, positions, fresh)
+        for partition, records in batch.items():
+            self.cursors[partition] = records[-1].offset + 1
+        self._account(fresh, meant, dead, time.perf_counter() - started)
+
+    def _fresh(
+        self, batch: Batch, positions: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """What has not been applied yet. Offsets may have holes (control records, compaction), reads may not."""
+        gaps: dict[TopicPartition, int] = {}
+        fresh: dict[TopicPartition, list[ConsumerRecord]] = {}
+        for partition, records in batch.items():
+            if partition not in positions:
+                raise MustStop(f"no progress is kept for {partition.topic}/{partition.partition}")
+            at = positions[partition]
+            read_from = self.cursors.get(partition, records[0].offset)
+            if records[0].offset > at and read_from > at:
+                gaps[partition] = at
+            elif new := [r for r in records if r.offset >= at]:
+                fresh[partition] = new
+        if gaps:
+            raise Gap(gaps)
+        return fresh
+
+    async def _refuse_lost_records(
+        self,
+        fresh: Mapping[TopicPartition, Sequence[ConsumerRecord]],
+        positions: Mapping[TopicPartition, int],
+    ) -> None:
+        """A hole is harmless (control records, compaction) unless Kafka has deleted what we had not read."""
+        for partition, records in fresh.items():
+            at = positions[partition]
+            if (
+                records[0].offset > at
+                and self.log_start is not None
+                and (start := await self.log_start(partition)) > at
+            ):
+                raise MustStop(
+                    f"{partition.topic}/{partition.partition}: records {at} to {start - 1} were deleted before they were"
+                    " read; refill the topic from its producer's outbox, or accept the loss by moving the progress row"
+                )
+
+    def _understand(
+        self,
+        fresh: Mapping[TopicPartition, Sequence[ConsumerRecord]],
+        condemned: Mapping[tuple[TopicPartition, int], DeadLetter],
+    ) -> tuple[list[T], list[DeadLetter]]:
+        meant: list[T] = []
+        dead: list[DeadLetter] = []
+        for partition, records in fresh.items():
+            for record in records:
+                if letter := condemned.get((partition, record.offset)):
+                    dead.append(letter)
+                    continue
+                try:
+                    value = self.decode(record)
+                except Poison as poison:
+                    dead.append(DeadLetter(record, poison.reason, poison.detail))
+                else:
+                    if value is not None:
+                        meant.append(value)
+        return meant, dead
+
+    async def _keep(self, connection: Database, letter: DeadLetter) -> None:
+        await connection.execute(
+            self._sql["keep_dead_letter"],
+            self.dead_letter_topics[letter.record.topic],
+            letter.record.key,
+            letter.record.value,
+            pack_headers(letter.headers(self.service, datetime.now(UTC))),
+        )
+        log.warning(
+            "record put aside",
+            action="dead_letter",
+            reason=letter.reason,
+            topic=letter.record.topic,
+            partition=letter.record.partition,
+            offset=letter.record.offset,
+        )
+
+    async def _advance(
+        self,
+        connection: Database,
+        positions: Mapping[TopicPartition, int],
+        fresh: Mapping[TopicPartition, Sequence[ConsumerRecord]],
+    ) -> None:
+        if not fresh:
+            return
+        moved = sorted(fresh)
+        status = await connection.execute(
+            self._sql["advance_partitions"],
+            [p.topic for p in moved],
+            [p.partition for p in moved],
+            [positions[p] for p in moved],
+            [fresh[p][-1].offset + 1 for p in moved],
+        )
+        if status != f"UPDATE {len(moved)}":
+            # Somebody else applied these records: nothing of ours may stay.
+            raise Gap({p: positions[p] for p in moved})
+
+    def _account(
+        self,
+        fresh: Mapping[TopicPartition, Sequence[ConsumerRecord]],
+        meant: Sequence[T],
+        dead: Sequence[DeadLetter],
+        seconds: float,
+    ) -> None:
+        total = sum(map(len, fresh.values()))
+        if not total:
+            return
+        topic = ",".join(sorted({p.topic for p in fresh}))
+        self.metrics.count("kvittera_records_total", len(meant), topic=topic, result="applied")
+        if dead:
+            self.metrics.count("kvittera_records_total", len(dead), topic=topic, result="dead_letter")
+        if skipped := total - len(meant) - len(dead):
+            self.metrics.count("kvittera_records_total", skipped, topic=topic, result="skipped")
+        self.metrics.observe("kvittera_batch_records", total, group=self.group)
+        self.metrics.observe("kvittera_batch_seconds", seconds, group=self.group)

@@ -1,0 +1,119 @@
+"""HTTP: one server in the service's own loop, health, metrics, problem documents (RFC 9457)."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import orjson
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from services.chassis.failures import MustStop
+from services.chassis.metrics import Metrics
+
+Ready = Callable[[], Awaitable[str | None]]
+"""None when the service can do its work now, otherwise one sentence that says what is missing."""
+AsgiApp = Callable[..., Awaitable[None]]
+
+
+def problem(status: int, title: str, detail: str = "", **more: Any) -> Response:
+    """A problem document: what went wrong, for people and programs, without echoing input."""
+    body = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        **({"detail": detail} if detail else {}),
+        **more,
+    }
+    return Response(
+        orjson.dumps(body),
+        status,
+        media_type="application/problem+json",
+        headers={"cache-control": "no-store"},
+    )
+
+
+def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """JSON, compact."""
+    return Response(orjson.dumps(content), status, media_type="application/json", headers=headers)
+
+
+def make_app(routes: list[BaseRoute], *, ready: Ready, metrics: Metrics) -> Starlette:
+    """The service's routes with health, metrics and problem documents around them."""
+
+    async def live(_: Request) -> Response:
+        return json_response({"status": "live"})
+
+    async def readiness(_: Request) -> Response:
+        missing = await ready()
+        return json_response({"status": "ready"}) if missing is None else problem(503, "Not ready", missing)
+
+    async def show_metrics(_: Request) -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def on_http_error(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return problem(error.status_code, error.detail)
+
+    async def on_error(_: Request, __: Exception) -> Response:
+        return problem(500, "Something went wrong on our side")
+
+    return Starlette(
+        routes=[
+            Route("/health/live", live),
+            Route("/health/ready", readiness),
+            Route("/metrics", show_metrics),
+            *routes,
+        ],
+        exception_handlers={HTTPException: on_http_error, 500: on_error},
+    )
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the lifecycle's business, not the server's."""
+        yield
+
+
+async def serve(app: AsgiApp, host: str, port: int, stop: asyncio.Event) -> None:
+    """Serve until stopped; open event streams get two seconds to end (dep 31).
+
+    Raises:
+        MustStop: the port is taken.
+    """
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,  # it would write survey tokens
+        server_header=False,
+        date_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
+        h11_max_incomplete_event_size=16 * 1024,
+        proxy_headers=False,
+        backlog=1024,
+    )
+    server = _Server(config)
+
+    async def end() -> None:
+        await stop.wait()
+        server.should_exit = True
+
+    ending = asyncio.create_task(end())
+    try:
+        await server.serve()
+    except SystemExit:
+        raise MustStop(f"cannot listen on {host}:{port}: the port is taken") from None
+    finally:
+        ending.cancel()
+    if not stop.is_set():
+        raise MustStop(f"cannot listen on {host}:{port}: the port is taken")

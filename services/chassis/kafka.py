@@ -1,0 +1,98 @@
+"""Kafka clients, made in one place: every unsafe default is overridden here and nowhere else (dep 23-27)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from services.chassis.failures import MustStop
+from services.chassis.pauses import pauses
+from services.chassis.settings import Settings
+
+log = structlog.get_logger()
+
+MAX_REQUEST_BYTES = 8 * 1024 * 1024
+"""A dead letter is the untouched record, so we must be able to send what others could."""
+
+CONSUMER_OPTIONS: dict[str, Any] = {
+    "enable_auto_commit": False,  # auto-commit commits what was handed out, not what was done (H5)
+    "auto_offset_reset": "earliest",  # only a starting point: the fence decides, and gaps stop the service
+    "isolation_level": "read_committed",
+    "session_timeout_ms": 30_000,
+    "heartbeat_interval_ms": 3_000,
+    "rebalance_timeout_ms": 30_000,
+    "max_poll_interval_ms": 300_000,
+    "fetch_max_wait_ms": 100,
+    "max_partition_fetch_bytes": 4 * 1024 * 1024,
+    "check_crcs": True,
+    "request_timeout_ms": 30_000,
+}
+PRODUCER_OPTIONS: dict[str, Any] = {
+    "acks": "all",
+    "enable_idempotence": True,
+    "linger_ms": 2,
+    "max_batch_size": 256 * 1024,
+    "max_request_size": MAX_REQUEST_BYTES,
+    "request_timeout_ms": 20_000,
+}
+
+
+def make_consumer(settings: Settings, *, group: str | None, client: str, **options: Any) -> AIOKafkaConsumer:
+    """A consumer that hands out bytes and never commits by itself. Not yet started or subscribed."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka_bootstrap,
+        group_id=group,
+        client_id=client,
+        **{**CONSUMER_OPTIONS, **options},
+    )
+
+
+def make_producer(settings: Settings, *, client: str) -> AIOKafkaProducer:
+    """An idempotent producer that waits for all in-sync replicas. Not yet started."""
+    return AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, client_id=client, **PRODUCER_OPTIONS)
+
+
+def make_admin(settings: Settings) -> AIOKafkaAdminClient:
+    """An admin client. Not yet started."""
+    return AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap, request_timeout_ms=20_000)
+
+
+def make_client(settings: Settings) -> AIOKafkaClient:
+    """The bare protocol client, for what aiokafka's consumer does not tell. Not yet started."""
+    return AIOKafkaClient(bootstrap_servers=settings.kafka_bootstrap, request_timeout_ms=20_000)
+
+
+async def start_with_patience(
+    start: Callable[[], Awaitable[object]],
+    settings: Settings,
+    what: str,
+    *,
+    close: Callable[[], Awaitable[object]] | None = None,
+) -> None:
+    """Call `start` until Kafka answers.
+
+    Raises:
+        MustStop: Kafka did not answer within KVITTERA_BOOT_PATIENCE_SECONDS.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + settings.boot_patience_seconds
+    for pause in pauses(first=0.1, longest=2):
+        try:
+            async with asyncio.timeout(max(1.0, min(30.0, deadline - loop.time()))):
+                await start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            if loop.time() > deadline:
+                if close is not None:
+                    await close()
+                raise MustStop(
+                    f"Kafka cannot be reached by {what} ({type(error).__name__});"
+                    " check KVITTERA_KAFKA_BOOTSTRAP and that it runs"
+                ) from None
+            await asyncio.sleep(pause)
+        else:
+            return

@@ -1,0 +1,59 @@
+"""How a service process lives: start, work until told to stop, drain, exit. Progress or exit."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from services.chassis.metrics import Metrics
+
+log = structlog.get_logger()
+
+Task = Callable[[asyncio.Event], Awaitable[None]]
+"""Something that runs until its event is set, finishes what it began, and returns."""
+
+
+async def run_until_stopped(tasks: dict[str, Task], *, drain_seconds: float, metrics: Metrics) -> None:
+    """Run all tasks until SIGTERM or SIGINT, then give them `drain_seconds` to finish.
+
+    A task that fails or returns early takes the whole process down with it: half a service is worse than
+    a restart. A drain that takes too long ends the process hard; every effect is safe against that.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    async def guarded(name: str, task: Task) -> None:
+        try:
+            await task(stop)
+            if not stop.is_set():
+                raise RuntimeError(f"{name} ended by itself")
+        finally:
+            stop.set()
+
+    async def end_hard_when_late() -> None:
+        await stop.wait()
+        await asyncio.sleep(drain_seconds)
+        log.error("drain took too long", action="exit_hard")
+        os._exit(1)
+
+    deadline = asyncio.create_task(end_hard_when_late())
+    watch = asyncio.create_task(_watch_loop_lag(metrics))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for name, task in tasks.items():
+                group.create_task(guarded(name, task), name=name)
+    finally:
+        deadline.cancel()
+        watch.cancel()
+
+
+async def _watch_loop_lag(metrics: Metrics, period: float = 0.5) -> None:
+    while True:
+        before = time.monotonic()
+        await asyncio.sleep(period)
+        metrics.set("kvittera_loop_lag_seconds", max(0.0, time.monotonic() - before - period))

@@ -1,0 +1,77 @@
+"""Logs: one canonical line per piece of work, for people on a terminal, JSON otherwise. No personal data."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from services.chassis.settings import Settings
+
+_SECRET_KEYS = frozenset(
+    {
+        "address",
+        "addresses",
+        "email",
+        "phone",
+        "comment",
+        "token",
+        "password",
+        "dsn",
+        "authorization",
+        "body",
+        "pii",
+    }
+)
+_MAIL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+\.[^\s@<>\"']+")
+_PHONE = re.compile(r"(?<![\w.:-])\+\d[\d \-]{6,}\d")
+_LINK_TOKEN = re.compile(r"/r/[A-Za-z0-9_\-]{22}")
+_CREDENTIALS = re.compile(r"(://[^:/@\s]+):[^@/\s]+@")
+
+
+def scrub(text: str) -> str:
+    """The text without addresses, phone numbers, survey tokens and passwords in URLs."""
+    text = _MAIL.sub("[mail]", text)
+    text = _PHONE.sub("[phone]", text)
+    text = _LINK_TOKEN.sub("/r/[token]", text)
+    return _CREDENTIALS.sub(r"\1:[secret]@", text)
+
+
+def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Structlog processor: hide what must never be logged, by key and by form."""
+    for key, value in event.items():
+        if key in _SECRET_KEYS:
+            event[key] = "[redacted]"
+        elif isinstance(value, str):
+            event[key] = scrub(value)
+    return event
+
+
+def configure_logs(settings: Settings, service: str) -> None:
+    """Set up structlog and send what libraries log the same way. Call once, from a composition root."""
+    level = getattr(logging, settings.log_level.upper())
+    people = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(ensure_ascii=False)
+    )
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    structlog.contextvars.bind_contextvars(service=service)

@@ -1,0 +1,118 @@
+"""Every metric of Kvittera, named once. Labels never hold personal data or small groups."""
+
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+CounterName = Literal[
+    # Records taken from a topic and done with, by topic and result (applied, skipped, dead_letter).
+    "kvittera_records_total",
+    # Attempts that failed for a passing reason and are tried again, by what was tried.
+    "kvittera_retries_total",
+    # Rows that the relay handed to Kafka, by topic.
+    "kvittera_outbox_published_total",
+    # Decisions about deliveries, by outcome and reason.
+    "kvittera_decisions_total",
+    # Send attempts, by channel and result (accepted, refused, retry, in_doubt).
+    "kvittera_sends_total",
+    # Answers acknowledged with 2xx, by kind (first, revision).
+    "kvittera_answers_total",
+    # Survey requests that were turned away, by reason.
+    "kvittera_answers_refused_total",
+    # Survey pages rendered, by state.
+    "kvittera_pages_total",
+    # Cells that the anti-entropy pass found behind on the topic and published again.
+    "kvittera_cells_republished_total",
+]
+GaugeName = Literal[
+    # Records not yet consumed, by topic.
+    "kvittera_consumer_lag",
+    # Outbox rows not yet published.
+    "kvittera_outbox_waiting",
+    # Age in seconds of the oldest outbox row not yet published.
+    "kvittera_outbox_age_seconds",
+    # Deliveries by state in the ledger identity (delivered, asked, suppressed, pending, failed).
+    "kvittera_ledger",
+    # delivered - asked - suppressed - pending - failed; anything but 0 is a fault of ours.
+    "kvittera_ledger_gap",
+    # Sends whose fate is not known.
+    "kvittera_in_doubt",
+    # Longest recent delay of the event loop, in seconds.
+    "kvittera_loop_lag_seconds",
+]
+HistogramName = Literal[
+    # Records in one transaction, by topic group.
+    "kvittera_batch_records",
+    # Seconds from reading a batch to its commit.
+    "kvittera_batch_seconds",
+    # Answers that shared one commit.
+    "kvittera_answers_per_commit",
+    # Seconds from the recorded answer to the committed counter.
+    "kvittera_freshness_seconds",
+    # Seconds from the delivery event to the accepted request.
+    "kvittera_event_to_ask_seconds",
+]
+
+COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
+    "kvittera_records_total": ("Records taken from a topic and done with.", ("topic", "result")),
+    "kvittera_retries_total": ("Attempts that are tried again.", ("what",)),
+    "kvittera_outbox_published_total": ("Outbox rows handed to Kafka.", ("topic",)),
+    "kvittera_decisions_total": ("Decisions about deliveries.", ("outcome", "reason")),
+    "kvittera_sends_total": ("Send attempts.", ("channel", "result")),
+    "kvittera_answers_total": ("Answers acknowledged with 2xx.", ("kind",)),
+    "kvittera_answers_refused_total": ("Survey requests turned away.", ("reason",)),
+    "kvittera_pages_total": ("Survey pages rendered.", ("state",)),
+    "kvittera_cells_republished_total": ("Cells found behind on the topic and published again.", ()),
+}
+GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
+    "kvittera_consumer_lag": ("Records not yet consumed.", ("topic",)),
+    "kvittera_outbox_waiting": ("Outbox rows not yet published.", ()),
+    "kvittera_outbox_age_seconds": ("Age of the oldest unpublished outbox row.", ()),
+    "kvittera_ledger": ("Deliveries by state in the ledger identity.", ("state",)),
+    "kvittera_ledger_gap": ("What the ledger identity is off by; must be 0.", ()),
+    "kvittera_in_doubt": ("Sends whose fate is not known.", ()),
+    "kvittera_loop_lag_seconds": ("Longest recent delay of the event loop.", ()),
+}
+_FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
+_MANY = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)
+_SLOW = (1, 5, 15, 60, 300, 900, 3600, 14_400, 86_400, 259_200)
+HISTOGRAMS: dict[HistogramName, tuple[str, tuple[str, ...], tuple[float, ...]]] = {
+    "kvittera_batch_records": ("Records in one transaction.", ("group",), _MANY),
+    "kvittera_batch_seconds": ("Seconds from reading a batch to its commit.", ("group",), _FAST),
+    "kvittera_answers_per_commit": ("Answers that shared one commit.", (), _MANY),
+    "kvittera_freshness_seconds": ("Seconds from the recorded answer to the committed counter.", (), _FAST),
+    "kvittera_event_to_ask_seconds": ("Seconds from the delivery event to the accepted request.", (), _SLOW),
+}
+
+
+class Metrics:
+    """The metrics of one process, in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._counters = {
+            n: Counter(n, text, labels, registry=self.registry) for n, (text, labels) in COUNTERS.items()
+        }
+        self._gauges = {
+            n: Gauge(n, text, labels, registry=self.registry) for n, (text, labels) in GAUGES.items()
+        }
+        self._histograms = {
+            n: Histogram(n, text, labels, registry=self.registry, buckets=buckets)
+            for n, (text, labels, buckets) in HISTOGRAMS.items()
+        }
+
+    def count(self, name: CounterName, amount: float = 1, **labels: str) -> None:
+        """Add to a counter."""
+        counter = self._counters[name]
+        (counter.labels(**labels) if labels else counter).inc(amount)
+
+    def set(self, name: GaugeName, value: float, **labels: str) -> None:
+        """Set a gauge."""
+        gauge = self._gauges[name]
+        (gauge.labels(**labels) if labels else gauge).set(value)
+
+    def observe(self, name: HistogramName, value: float, **labels: str) -> None:
+        """Add one observation to a histogram."""
+        histogram = self._histograms[name]
+        (histogram.labels(**labels) if labels else histogram).observe(value)

@@ -1,0 +1,171 @@
+"""PostgreSQL: pool, durability check, numbered migrations, named SQL."""
+
+import asyncio
+import hashlib
+import importlib.resources
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import asyncpg
+import structlog
+from asyncpg.pool import PoolConnectionProxy
+
+from services.chassis.failures import MustStop, is_transient
+from services.chassis.pauses import pauses
+from services.chassis.settings import Settings
+
+log = structlog.get_logger()
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Database: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
+"""A connection, from a pool or of its own."""
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_MIGRATION = re.compile(r"^(\d{3})_\w+\.sql$")
+
+
+class Connection(asyncpg.Connection):
+    """A connection that the pool hands on without a reset round trip: we leave no session state behind."""
+
+    def get_reset_query(self) -> str:
+        """No reset needed."""
+        return ""
+
+
+def named_sql(package: str, file: str = "queries.sql") -> Mapping[str, str]:
+    """The statements of a `.sql` file, by the word after each `-- name: `."""
+    text = (importlib.resources.files(package) / "sql" / file).read_text(encoding="utf-8")
+    parts = _NAME.split(text)[1:]
+    return dict(zip(parts[::2], (p.strip() for p in parts[1::2]), strict=True))
+
+
+async def connect(settings: Settings, schema: str, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
+    """One connection of its own, in the schema of a service."""
+    return await asyncpg.connect(
+        settings.postgres_dsn.get_secret_value(), server_settings=_session(schema), timeout=10, **options
+    )
+
+
+async def open_pool(settings: Settings, schema: str) -> Pool:
+    """A pool for one service, after checking that PostgreSQL keeps what it acknowledges.
+
+    Raises:
+        MustStop: not reachable in time, not durable, or migrations are missing.
+    """
+    pool = await _when_reachable(settings, schema)
+    async with pool.acquire() as connection:
+        if not settings.allow_unsafe_postgres:
+            await check_durability(connection)
+    return pool
+
+
+async def _when_reachable(settings: Settings, schema: str) -> Pool:
+    deadline = asyncio.get_running_loop().time() + settings.boot_patience_seconds
+    for pause in pauses(first=0.1, longest=2):
+        try:
+            return await asyncpg.create_pool(
+                settings.postgres_dsn.get_secret_value(),
+                min_size=1,
+                max_size=settings.postgres_connections,
+                connection_class=Connection,
+                server_settings=_session(schema),
+                command_timeout=60,
+            )
+        except asyncpg.InvalidCatalogNameError as error:
+            raise MustStop(
+                f"PostgreSQL answers but {error}: create the database, then run `kvittera migrate`"
+            ) from None
+        except (OSError, asyncpg.PostgresError) as error:
+            if not is_transient(error) or asyncio.get_running_loop().time() > deadline:
+                raise MustStop(
+                    f"PostgreSQL cannot be used ({type(error).__name__}); check KVITTERA_POSTGRES_DSN and that it runs"
+                ) from None
+            await asyncio.sleep(pause)
+    raise AssertionError("pauses never end")
+
+
+def _session(schema: str) -> dict[str, str]:
+    # No statement may hold back others for ever, and a forgotten transaction ends by itself.
+    return {
+        "search_path": schema,
+        "application_name": f"kvittera-{schema}",
+        "timezone": "UTC",
+        "idle_in_transaction_session_timeout": "60s",
+        "jit": "off",
+    }
+
+
+async def check_durability(connection: Database) -> None:
+    """Refuse a PostgreSQL that may forget what it acknowledged.
+
+    Raises:
+        MustStop: names each setting that must change.
+    """
+    wrong = []
+    for name in ("fsync", "synchronous_commit", "full_page_writes"):
+        value = await connection.fetchval(f"SHOW {name}")
+        if value == "off":
+            wrong.append(f"{name}={value}")
+    if wrong:
+        raise MustStop(
+            f"PostgreSQL would lose acknowledged answers in a crash: {', '.join(wrong)}; set it to on"
+        )
+
+
+async def migrate(connection: Database, schema: str, package: str) -> list[str]:
+    """Bring one service's schema up to date: the chassis' tables, then the service's numbered files.
+
+    Returns the names applied now. Two callers at once are safe: an advisory lock lets one go first.
+
+    Raises:
+        MustStop: a file that was applied earlier has changed since.
+    """
+    applied: list[str] = []
+    async with connection.transaction():
+        await connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"kvittera migrate {schema}"
+        )
+        await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+        await connection.execute(f'SET LOCAL search_path TO "{schema}"')
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, sha256 text NOT NULL,"
+            " applied_at timestamptz NOT NULL DEFAULT now())"
+        )
+        done = {r["name"]: r["sha256"] for r in await connection.fetch("SELECT name, sha256 FROM migration")}
+        for name, text in migrations(package):
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            if name not in done:
+                await connection.execute(text)
+                await connection.execute("INSERT INTO migration (name, sha256) VALUES ($1, $2)", name, digest)
+                applied.append(name)
+            elif done[name] != digest:
+                raise MustStop(
+                    f"migration {schema}/{name} was applied before and has changed since; add a new file instead"
+                )
+    return applied
+
+
+async def check_migrated(connection: Database, schema: str, package: str) -> None:
+    """Refuse to run on a schema that lacks a migration.
+
+    Raises:
+        MustStop: says which, and what to run.
+    """
+    known = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f'"{schema}".migration')
+    done = (
+        {r["name"] for r in await connection.fetch(f'SELECT name FROM "{schema}".migration')}
+        if known
+        else set()
+    )
+    missing = [name for name, _ in migrations(package) if name not in done]
+    if missing:
+        raise MustStop(f"PostgreSQL schema {schema} lacks {', '.join(missing)}: run `kvittera migrate`")
+
+
+def migrations(package: str) -> list[tuple[str, str]]:
+    """Names and texts of the chassis' and the package's migrations, in order."""
+    found = []
+    for folder in ("services.chassis", package):
+        files = (importlib.resources.files(folder) / "sql").iterdir()
+        found += sorted((f.name, f.read_text(encoding="utf-8")) for f in files if _MIGRATION.match(f.name))
+    return found

@@ -1,0 +1,139 @@
+"""All settings of Kvittera, read from environment variables that start with `KVITTERA_`."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AwareDatetime, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from services.chassis.failures import MustStop
+
+PREFIX = "KVITTERA_"
+
+
+class Settings(BaseSettings):
+    """Every setting with its default. Wrong or unknown ones stop the start, by name."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    )
+
+    kafka_bootstrap: str = "127.0.0.1:9092"
+    """Kafka brokers to ask first: `host:port`, several separated by commas."""
+    kafka_replication: int = Field(default=1, ge=1, le=9)
+    """Replicas of each topic that `kvittera topics apply` creates. Use 3 in production."""
+    kafka_partitions: int | None = Field(default=None, ge=1, le=1000)
+    """Partitions of newly created topics; unset: as each topic card says."""
+    postgres_dsn: SecretStr = SecretStr("postgresql://postgres@127.0.0.1:5432/kvittera")
+    """The PostgreSQL database; each service keeps to its own schema in it."""
+    postgres_connections: int = Field(default=8, ge=2, le=200)
+    """Connections that one service process may hold."""
+    allow_unsafe_postgres: bool = False
+    """Tests only: start although PostgreSQL would lose acknowledged answers in a crash (fsync off)."""
+    boot_patience_seconds: float = Field(default=60, ge=0)
+    """How long a starting service waits for Kafka and PostgreSQL."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least important level that is written."""
+    log_format: Literal["auto", "console", "json"] = "auto"
+    """`auto` writes for people on a terminal and JSON lines otherwise."""
+
+    http_host: str = "127.0.0.1"
+    """Address that the HTTP servers listen on."""
+    notifier_port: int = Field(default=8601, ge=1, le=65535)
+    """Port of the notifier."""
+    survey_port: int = Field(default=8602, ge=1, le=65535)
+    """Port of the survey service."""
+    aggregator_port: int = Field(default=8603, ge=1, le=65535)
+    """Port of the aggregator."""
+    public_url: str = Field(default="http://127.0.0.1:8602", pattern=r"^https?://[^/]+(/[^?#]*)?$")
+    """Where recipients reach the survey; links in messages start with it."""
+
+    brand: str = Field(default="Nordposten Demo", min_length=1, max_length=60)
+    """The carrier's name as recipients know it."""
+    help_phone: str = "08-465 004 10"
+    """Phone number of a person who can help, shown in messages and pages."""
+    help_email: str = "hjalp@nordposten.example"
+    """Mail address of a person who can help, shown in messages and pages."""
+    demo_mark: bool = False
+    """Mark every recipient page as showing demo data."""
+
+    sealing_key: SecretStr = SecretStr("")
+    """64 hex digits (32 random bytes) that seal contact data and comments at rest. Required by the services."""
+    channel: Literal["outbox", "smtp"] = "outbox"
+    """How requests are sent: `outbox` keeps them in the local outbox viewer, `smtp` sends e-mail."""
+    live_sending_until: AwareDatetime | None = None
+    """Sending to real people is on only until this moment (RFC 3339). Without it only `outbox` works."""
+    smtp_host: str = "127.0.0.1"
+    """SMTP server."""
+    smtp_port: int = Field(default=25, ge=1, le=65535)
+    """Port of the SMTP server."""
+    smtp_sender: str = "Nordposten Demo <svar@nordposten.example>"
+    """From address of e-mails; replies to it must be read by a person."""
+    smtp_timeout_seconds: float = Field(default=20, gt=0)
+    """After this long without an answer an e-mail is in doubt."""
+    max_delivery_age_hours: float = Field(default=72, gt=0)
+    """Older deliveries are not asked about, by event time and by time of arrival."""
+    ask_delay_seconds: float = Field(default=0, ge=0)
+    """Pause between delivery and request."""
+    send_lease_seconds: float = Field(default=60, gt=1)
+    """A send that its process has not finished after this long is taken from it."""
+    in_doubt_deadline_seconds: float = Field(default=86400, gt=0)
+    """After this long an unresolved send is given up as `unknown`; it is never sent again."""
+    send_concurrency: int = Field(default=64, ge=1, le=1000)
+    """Messages that one notifier process hands over at the same time."""
+
+    lock_after_days: float = Field(default=14, gt=0)
+    """How long an answer can be changed, and a link be used, after it was made."""
+    survey_queue: int = Field(default=4096, ge=1)
+    """Answers that may wait for the next commit; beyond that the service says 503."""
+
+    cuts_file: Path | None = None
+    """TOML file that names the cuts and windows to count; unset: the built-in ones."""
+    aggregator_batch: int = Field(default=50_000, ge=1, le=500_000)
+    """Most events counted in one transaction."""
+    publish_interval_seconds: float = Field(default=0.25, ge=0)
+    """Changed cells are published at most this often."""
+    anti_entropy_seconds: float = Field(default=60, gt=0)
+    """How often the published cells are compared with the counted ones."""
+
+    outbox_shards: Literal[4] = 4
+    """Shards of each outbox; one relay works on a shard at a time."""
+    outbox_keep_hours: float = Field(default=72, ge=0)
+    """Published outbox rows are kept this long, so that a lost broker can be refilled."""
+    stall_seconds: float = Field(default=30, gt=0)
+    """A consumer with lag and no movement for this long ends its process."""
+    drain_seconds: float = Field(default=15, gt=0)
+    """Time that a stopping service takes to finish what it began."""
+
+
+def load_settings(environment: dict[str, str] | None = None, **overrides: object) -> Settings:
+    """Read and check the settings.
+
+    Raises:
+        MustStop: names every setting that is unknown or wrong, never its value.
+    """
+    variables = dict(os.environ) if environment is None else environment
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    unknown = sorted(
+        name for name in variables if name.upper().startswith(PREFIX) and name.upper() not in known
+    )
+    if unknown:
+        raise MustStop(f"unknown setting {', '.join(unknown)}; docs/settings.md lists all settings")
+    given = {
+        n: variables[PREFIX + n.upper()] for n in Settings.model_fields if PREFIX + n.upper() in variables
+    }
+    try:
+        return Settings.model_validate({**given, **overrides})
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)
+        )
+        raise MustStop(f"wrong setting {wrong}") from None
+
+
+def live_sending(settings: Settings, now: datetime) -> bool:
+    """Whether messages may go to real people now. Fails closed."""
+    return settings.live_sending_until is not None and now.astimezone(UTC) < settings.live_sending_until

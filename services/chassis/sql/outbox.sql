@@ -1,0 +1,27 @@
+-- name: take_shards
+SELECT shard FROM generate_series(0, $2 - 1) AS shard
+WHERE pg_try_advisory_lock(hashtext($1), shard)
+
+-- name: read_unpublished
+SELECT id, topic, key, value, event_id, happened_at, traceparent, raw_headers
+FROM outbox
+WHERE published_at IS NULL AND shard = ANY($1::smallint[])
+ORDER BY id
+LIMIT $2
+
+-- name: mark_published
+UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY($1::bigint[])
+
+-- name: forget_published
+DELETE FROM outbox WHERE id IN (
+    SELECT id FROM outbox
+    WHERE published_at < clock_timestamp() - make_interval(secs => $1)
+    LIMIT 10000
+)
+
+-- name: measure
+SELECT count(*) AS waiting, coalesce(extract(epoch FROM clock_timestamp() - min(happened_at)), 0)::float8 AS age
+FROM (SELECT happened_at FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT 100000) AS waiting
+
+-- name: publish_again_since
+UPDATE outbox SET published_at = NULL WHERE published_at IS NOT NULL AND happened_at >= $1

@@ -1,0 +1,127 @@
+"""The notifier put together: settings in, running service out. Nothing is built anywhere else."""
+
+from datetime import timedelta
+
+from schemas.delivery import DeliveryCompleted
+from schemas.topics import CARDS, DELIVERY_COMPLETED
+from services.chassis.consumer import Reader
+from services.chassis.failures import MustStop
+from services.chassis.faststream_feed import carry
+from services.chassis.fence import Fence
+from services.chassis.http import make_app, serve
+from services.chassis.lifecycle import run_until_stopped
+from services.chassis.logs import configure_logs
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay
+from services.chassis.postgres import Pool, check_migrated, open_pool
+from services.chassis.records import reading
+from services.chassis.sealing import Seal
+from services.chassis.settings import Settings, live_sending
+from services.notifier import http
+from services.notifier.channels import Channel
+from services.notifier.channels.smtp import Smtp
+from services.notifier.channels.viewer import OutboxViewer
+from services.notifier.dispatch import Dispatcher, Limits, measure_ledger, utc_now
+from services.notifier.handlers import DecideDeliveries
+from services.notifier.policy import Rules
+from services.notifier.render import Renderer, Sender
+
+SERVICE = "notifier"
+PACKAGE = "services.notifier"
+_BATCH = 500
+
+
+async def run(settings: Settings) -> None:
+    """Run the notifier until it is told to stop.
+
+    Raises:
+        MustStop: it cannot or must not run; the message says what to do.
+    """
+    configure_logs(settings, SERVICE)
+    seal = Seal.from_setting(settings.sealing_key)
+    metrics = Metrics()
+    pool = await open_pool(settings, SERVICE)
+    async with pool.acquire() as connection:
+        await check_migrated(connection, SERVICE, PACKAGE)
+    channel = choose_channel(settings, pool)
+    relay = Relay(settings, SERVICE, metrics)
+    decide = DecideDeliveries.with_queries(
+        rules=Rules(
+            timedelta(hours=settings.max_delivery_age_hours),
+            timedelta(seconds=settings.ask_delay_seconds),
+            channel.kinds,
+        ),
+        seal=seal,
+        brand=settings.brand,
+        link_lifetime=timedelta(days=settings.lock_after_days),
+        metrics=metrics,
+        now=utc_now,
+    )
+    fence = Fence(
+        pool=pool,
+        service=SERVICE,
+        group="kvittera-notifier",
+        decode=reading(DeliveryCompleted),
+        apply=decide,
+        dead_letter_topics={DELIVERY_COMPLETED: str(CARDS[DELIVERY_COMPLETED].dead_letter)},
+        metrics=metrics,
+    )
+    reader = Reader(settings, fence, [DELIVERY_COMPLETED])
+    dispatcher = Dispatcher(
+        pool=pool,
+        channel=channel,
+        renderer=Renderer(
+            Sender(settings.brand, settings.help_phone, settings.help_email, settings.public_url)
+        ),
+        seal=seal,
+        relay=relay,
+        metrics=metrics,
+        now=utc_now,
+        limits=Limits(
+            settings.send_concurrency,
+            settings.send_lease_seconds,
+            settings.max_delivery_age_hours * 3600,
+            settings.in_doubt_deadline_seconds,
+        ),
+    )
+
+    async def ready() -> str | None:
+        return None if reader.consumer is not None else "deliveries are not read yet"
+
+    app = make_app(list(http.routes(pool)), ready=ready, metrics=metrics)
+    try:
+        await run_until_stopped(
+            {
+                "http": lambda stop: serve(app, settings.http_host, settings.notifier_port, stop),
+                "deliveries": carry(reader, settings, max_records=_BATCH),
+                "watch": reader.watch,
+                "relay": relay.run,
+                "dispatch": dispatcher.run,
+                "sweep": dispatcher.sweep,
+                "ledger": lambda stop: measure_ledger(pool, metrics, stop),
+            },
+            drain_seconds=settings.drain_seconds,
+            metrics=metrics,
+        )
+    finally:
+        pool.terminate()
+
+
+def choose_channel(settings: Settings, pool: Pool) -> Channel:
+    """The channel that the settings allow; reaching real people needs an explicit, unexpired permission.
+
+    Raises:
+        MustStop: a live channel without KVITTERA_LIVE_SENDING_UNTIL in the future.
+    """
+    if settings.channel == "outbox":
+        return OutboxViewer(pool)
+    if not live_sending(settings, utc_now()):
+        raise MustStop(
+            "KVITTERA_CHANNEL=smtp reaches real people: set KVITTERA_LIVE_SENDING_UNTIL to a moment in the future"
+        )
+    return Smtp(
+        host=settings.smtp_host,
+        port=settings.smtp_port,
+        sender=settings.smtp_sender,
+        timeout_seconds=settings.smtp_timeout_seconds,
+    )

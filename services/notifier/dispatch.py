@@ -1,0 +1,343 @@
+"""Sending: claim what is due, commit `calling` before the first byte leaves, settle what came of it.
+
+planned -> claimed -> calling -> accepted | refused | in_doubt -> accepted | unknown. Only a definite refusal
+goes back to planned. Nothing in doubt is ever sent again by itself (guarantee 4).
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+import structlog
+
+from schemas.delivery import ChannelKind
+from schemas.invitation import Outcome
+from schemas.topics import INVITATION_DECIDED
+from services.chassis.failures import Poison, is_transient
+from services.chassis.metrics import Metrics
+from services.chassis.microbatch import MicroBatcher
+from services.chassis.outbox import Relay
+from services.chassis.pauses import pause_or_stop, pauses
+from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.sealing import Seal
+from services.notifier.channels import Channel, Fate, Result
+from services.notifier.render import Invitation, Renderer
+
+log = structlog.get_logger()
+_QUIET = 0.1
+_MOST_ATTEMPTS = 8
+_FIRST_RETRY_SECONDS = 30.0
+_SWEEP_EVERY = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much at once, how long at most."""
+
+    concurrency: int
+    lease_seconds: float
+    max_age_seconds: float
+    in_doubt_deadline_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What came of one send, to be written."""
+
+    invitation_id: UUID
+    delivery_id: str
+    fence: int
+    state: str
+    reason: str | None
+    revision: int
+    again_seconds: float
+    event: bytes | None
+    traceparent: str | None
+
+
+@dataclass(slots=True)
+class Dispatcher:
+    """Hands due invitations over until stopped."""
+
+    pool: Pool
+    channel: Channel
+    renderer: Renderer
+    seal: Seal
+    relay: Relay
+    limits: Limits
+    metrics: Metrics
+    now: Callable[[], datetime]
+    _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier"))
+    _sending: set[asyncio.Task[None]] = field(default_factory=set)
+    _settler: MicroBatcher[Settlement, bool] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._settler = MicroBatcher(self._settle, key=lambda s: s.invitation_id)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Claim and send until stopped, then finish what was begun."""
+        waits = pauses(first=0.1, longest=5)
+        while not stop.is_set():
+            try:
+                begun = await self._begin_some()
+                waits = pauses(first=0.1, longest=5)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("will try again", action="retry", what="dispatch", error=type(error).__name__)
+                self.metrics.count("kvittera_retries_total", what="dispatch")
+                await pause_or_stop(next(waits), stop)
+                continue
+            if self._sending and (not begun or len(self._sending) >= self.limits.concurrency):
+                await asyncio.wait(self._sending, timeout=_QUIET, return_when=asyncio.FIRST_COMPLETED)
+            elif not begun:
+                await pause_or_stop(_QUIET, stop)
+        if self._sending:
+            await asyncio.wait(self._sending)
+        await self._settler.drained()
+        await self.channel.close()
+
+    async def _begin_some(self) -> int:
+        free = self.limits.concurrency - len(self._sending)
+        if free <= 0:
+            return 0
+        async with self.pool.acquire() as connection:
+            rows = await self._claim(connection, free)
+            if not rows:
+                return 0
+            # Committed on its own before any byte leaves.
+            begun = {
+                r["invitation_id"]
+                for r in await connection.fetch(
+                    self._sql["begin_calls"], [r["invitation_id"] for r in rows], [r["fence"] for r in rows]
+                )
+            }
+        for row in rows:
+            if row["invitation_id"] in begun:
+                task = asyncio.create_task(self._send(row))
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
+        return len(rows)
+
+    async def _claim(self, connection: Database, most: int) -> list[asyncpg.Record]:
+        async with connection.transaction():
+            rows = await connection.fetch(
+                self._sql["claim"], most, self.limits.lease_seconds, self.limits.max_age_seconds
+            )
+            withheld = [r for r in rows if r["state"] == "withheld"]
+            await self._tell(
+                connection,
+                [
+                    (
+                        r["delivery_id"],
+                        self._event(r, r["revision"], Outcome.SUPPRESSED, "too_old"),
+                        r["traceparent"],
+                    )
+                    for r in withheld
+                ],
+            )
+        return [r for r in rows if r["state"] == "claimed"]
+
+    async def _send(self, row: asyncpg.Record) -> None:
+        try:
+            message = self.renderer.render(self._invitation(row))
+            result = await self.channel.send(message)
+        except Poison as poison:
+            result = Result(Fate.REFUSED, poison.reason)
+        except Exception as error:
+            log.exception("channel failed", action="in_doubt", invitation_id=str(row["invitation_id"]))
+            result = Result(Fate.IN_DOUBT, type(error).__name__)
+        self.metrics.count("kvittera_sends_total", channel=row["channel"], result=result.fate.value)
+        settlement = self._settlement(row, result)
+        for pause in pauses():
+            try:
+                await self._settler.submit(settlement)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                await asyncio.sleep(pause)
+            else:
+                break
+        if result.fate is Fate.ACCEPTED:
+            waited = (self.now() - row["occurred_at"]).total_seconds()
+            self.metrics.observe("kvittera_event_to_ask_seconds", max(0.0, waited))
+
+    def _invitation(self, row: asyncpg.Record) -> Invitation:
+        secret = json.loads(self.seal.open(row["sealed"], str(row["invitation_id"])))
+        delivery: dict[str, Any] = json.loads(row["message"])["delivery"]
+        return Invitation(
+            reference=str(row["invitation_id"]),
+            fence=row["fence"],
+            kind=ChannelKind(row["channel"]),
+            address=secret["address"],
+            token=secret["token"],
+            language=row["language"],
+            merchant_name=delivery.get("merchant_name"),
+            occurred_at=row["occurred_at"],
+            zone=delivery["zone"],
+        )
+
+    def _settlement(self, row: asyncpg.Record, result: Result) -> Settlement:
+        revision = row["revision"] + 1
+        match result.fate:
+            case Fate.ACCEPTED:
+                state, outcome = "accepted", Outcome.ASKED
+            case Fate.IN_DOUBT:
+                state, outcome = "in_doubt", Outcome.IN_DOUBT
+            case Fate.REFUSED_FOR_NOW if row["attempts"] + 1 < _MOST_ATTEMPTS:
+                again = (
+                    max(result.again_after, _FIRST_RETRY_SECONDS) * 2 ** row["attempts"]
+                    if result.again_after
+                    else 0.0
+                )
+                return Settlement(
+                    row["invitation_id"],
+                    row["delivery_id"],
+                    row["fence"],
+                    "planned",
+                    result.reason,
+                    row["revision"],
+                    again,
+                    None,
+                    row["traceparent"],
+                )
+            case _:
+                state, outcome = "refused", Outcome.FAILED
+        event = self._event(row, revision, outcome, result.reason)
+        return Settlement(
+            row["invitation_id"],
+            row["delivery_id"],
+            row["fence"],
+            state,
+            result.reason,
+            revision,
+            0.0,
+            event,
+            row["traceparent"],
+        )
+
+    def _event(self, row: asyncpg.Record, revision: int, outcome: Outcome, reason: str | None) -> bytes:
+        message = json.loads(row["message"])
+        message |= {"revision": revision, "outcome": outcome.value, "decided_at": self.now().isoformat()}
+        if reason is not None:
+            message["reason"] = reason
+        return orjson.dumps(message)
+
+    async def _settle(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        async with self.pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(
+                self._sql["settle"],
+                [s.invitation_id for s in settlements],
+                [s.fence for s in settlements],
+                [s.state for s in settlements],
+                [s.reason for s in settlements],
+                [s.revision for s in settlements],
+                [s.again_seconds for s in settlements],
+            )
+            moved = {r["invitation_id"] for r in rows}
+            await self._tell(
+                connection,
+                [
+                    (s.delivery_id, s.event, s.traceparent)
+                    for s in settlements
+                    if s.event and s.invitation_id in moved
+                ],
+            )
+        self.relay.wake()
+        return [s.invitation_id in moved for s in settlements]
+
+    async def _tell(
+        self, connection: Database, events: Sequence[tuple[str, bytes, str | None]]
+    ) -> None:
+        if events:
+            await connection.execute(
+                self._sql["tell"],
+                INVITATION_DECIDED,
+                [k for k, _, _ in events],
+                [v for _, v, _ in events],
+                [t for _, _, t in events],
+            )
+
+    async def sweep(self, stop: asyncio.Event) -> None:
+        """Give back claims of dead processes, doubt their calls, and resolve doubts where that is possible."""
+        while not await pause_or_stop(min(_SWEEP_EVERY, self.limits.lease_seconds / 2), stop):
+            try:
+                await self._sweep_once()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("will try again", action="retry", what="sweep", error=type(error).__name__)
+
+    async def _sweep_once(self) -> None:
+        async with self.pool.acquire() as connection:
+            await connection.execute(self._sql["release_expired_claims"])
+            async with connection.transaction():
+                doubted = await connection.fetch(self._sql["doubt_expired_calls"])
+                await self._tell(
+                    connection,
+                    [
+                        (
+                            r["delivery_id"],
+                            self._event(r, r["revision"], Outcome.IN_DOUBT, "interrupted"),
+                            r["traceparent"],
+                        )
+                        for r in doubted
+                    ],
+                )
+            waiting = await connection.fetch(self._sql["in_doubt"], self.limits.in_doubt_deadline_seconds)
+        for row in waiting:
+            await self._resolve(row)
+
+    async def _resolve(self, row: asyncpg.Record) -> None:
+        found = await self.channel.look_up(row["reference"])
+        if found is not None and found.fate is Fate.REFUSED_FOR_NOW:
+            state, outcome, reason = "planned", Outcome.SCHEDULED, found.reason
+        elif found is not None and found.fate is Fate.ACCEPTED:
+            state, outcome, reason = "accepted", Outcome.ASKED, None
+        elif row["past_deadline"]:
+            state, outcome, reason = "unknown", Outcome.FAILED, "fate_unknown"
+        else:
+            return
+        revision = row["revision"] + 1
+        event = self._event(row, revision, outcome, reason)
+        await self._settler.submit(
+            Settlement(
+                row["invitation_id"],
+                row["delivery_id"],
+                row["fence"],
+                state,
+                reason,
+                revision,
+                0.0,
+                event,
+                row["traceparent"],
+            )
+        )
+
+
+async def measure_ledger(pool: Pool, metrics: Metrics, stop: asyncio.Event, every: float = 5.0) -> None:
+    """Keep the ledger identity visible: delivered = asked + suppressed + pending + failed (E4)."""
+    sql = named_sql("services.notifier")
+    while not await pause_or_stop(every, stop):
+        try:
+            async with pool.acquire() as connection:
+                row = await connection.fetchrow(sql["ledger"])
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            continue
+        assert row is not None
+        for state in ("delivered", "asked", "suppressed", "pending", "failed"):
+            metrics.set("kvittera_ledger", row[state], state=state)
+        gap = row["delivered"] - row["asked"] - row["suppressed"] - row["pending"] - row["failed"]
+        metrics.set("kvittera_ledger_gap", gap)
+        metrics.set("kvittera_in_doubt", row["in_doubt"])
+
+
+def utc_now() -> datetime:
+    """The moment, in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,199 @@
+"""What the notifier does with deliveries, top to bottom: look back, decide, write the decision, plan, tell."""
+
+import base64
+import hashlib
+import json
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from schemas.delivery import DeliveryCompleted
+from schemas.invitation import InvitationDecided, Outcome
+from schemas.topics import INVITATION_DECIDED
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Database, named_sql
+from services.chassis.records import Received
+from services.chassis.sealing import Seal
+from services.chassis.tracing import child_of
+from services.notifier import policy
+
+Deliveries = Sequence[Received[DeliveryCompleted]]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An invitation to be, with its secret."""
+
+    invitation_id: UUID
+    ask: policy.Ask
+    token: str
+
+    @property
+    def token_hash(self) -> bytes:
+        """What is stored and told instead of the token."""
+        return hashlib.sha256(self.token.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """One delivery's decision, ready to be written."""
+
+    received: Received[DeliveryCompleted]
+    decision: policy.Ask | policy.Suppress
+    planned: Planned | None
+    event: InvitationDecided
+    traceparent: str
+
+    @property
+    def delivery_id(self) -> str:
+        """The key of everything here."""
+        return self.received.message.delivery.delivery_id
+
+
+@dataclass(frozen=True, slots=True)
+class DecideDeliveries:
+    """Decides every delivery exactly once (guarantee 3), inside the fence's transaction."""
+
+    rules: policy.Rules
+    seal: Seal
+    brand: str
+    link_lifetime: timedelta
+    metrics: Metrics
+    now: Callable[[], datetime]
+    sql: Mapping[str, str]
+
+    @classmethod
+    def with_queries(
+        cls,
+        *,
+        rules: policy.Rules,
+        seal: Seal,
+        brand: str,
+        link_lifetime: timedelta,
+        metrics: Metrics,
+        now: Callable[[], datetime],
+    ) -> "DecideDeliveries":
+        """The handler with the service's named SQL."""
+        return cls(rules, seal, brand, link_lifetime, metrics, now, named_sql("services.notifier"))
+
+    async def __call__(self, connection: Database, deliveries: Deliveries) -> None:
+        """Decide a batch. Deliveries that were decided before, ever, change nothing."""
+        firsts = list({d.message.delivery.delivery_id: d for d in reversed(deliveries)}.values())[::-1]
+        drops_asked = await self._drops_asked(connection, firsts)
+        decided = [self._decide(d, drops_asked) for d in firsts]
+        new = await self._keep_decisions(connection, decided)
+        kept = [d for d in decided if d.delivery_id in new]
+        await self._plan(connection, [d for d in kept if d.planned is not None])
+        await connection.execute(
+            self.sql["tell"],
+            INVITATION_DECIDED,
+            [d.delivery_id for d in kept],
+            [d.event.model_dump_json(exclude_none=True).encode() for d in kept],
+            [d.traceparent for d in kept],
+        )
+        for d in kept:
+            self.metrics.count(
+                "kvittera_decisions_total", outcome=d.event.outcome.value, reason=d.event.reason or "none"
+            )
+
+    async def _drops_asked(self, connection: Database, deliveries: Deliveries) -> set[str]:
+        drops = [d.message.delivery.drop_id for d in deliveries if d.message.delivery.drop_id]
+        return (
+            {r["drop_id"] for r in await connection.fetch(self.sql["drops_asked"], drops)} if drops else set()
+        )
+
+    def _decide(self, received: Received[DeliveryCompleted], drops_asked: set[str]) -> Decided:
+        now = self.now()
+        drop = received.message.delivery.drop_id
+        history = policy.History(drop_asked=drop is not None and drop in drops_asked)
+        decision = policy.decide(
+            policy.Situation(received.message, received.appended_at, history, self.rules, now)
+        )
+        planned = None
+        if isinstance(decision, policy.Ask):
+            planned = Planned(uuid4(), decision, new_token())
+            if drop is not None:
+                drops_asked.add(drop)
+        event = self._event(received.message, decision, planned, now)
+        return Decided(received, decision, planned, event, child_of(received.traceparent))
+
+    def _event(
+        self,
+        delivery: DeliveryCompleted,
+        decision: policy.Ask | policy.Suppress,
+        planned: Planned | None,
+        now: datetime,
+    ) -> InvitationDecided:
+        facts = delivery.delivery
+        if isinstance(decision, policy.Suppress) or planned is None:
+            assert isinstance(decision, policy.Suppress)
+            return InvitationDecided(
+                delivery=facts,
+                revision=1,
+                outcome=Outcome.SUPPRESSED,
+                reason=decision.reason,
+                matched=decision.matched,
+                evidence=dict(decision.evidence),
+                next_eligible_at=decision.next_eligible_at,
+                decided_at=now,
+            )
+        return InvitationDecided(
+            delivery=facts,
+            revision=1,
+            outcome=Outcome.SCHEDULED,
+            evidence=dict(decision.evidence),
+            invitation_id=str(planned.invitation_id),
+            token_sha256=planned.token_hash.hex(),
+            channel=decision.channel.kind,
+            language=decision.language,
+            survey=decision.survey,
+            due_at=decision.at,
+            expires_at=decision.at + self.link_lifetime,
+            decided_at=now,
+            brand=self.brand,
+        )
+
+    async def _keep_decisions(self, connection: Database, decided: Sequence[Decided]) -> set[str]:
+        rows = await connection.fetch(
+            self.sql["keep_decisions"],
+            [d.delivery_id for d in decided],
+            self.now(),
+            ["suppressed" if d.planned is None else "scheduled" for d in decided],
+            [d.event.reason for d in decided],
+            [",".join(d.event.matched) for d in decided],
+            [json.dumps(dict(d.event.evidence)) for d in decided],
+            [d.event.next_eligible_at for d in decided],
+        )
+        return {r["delivery_id"] for r in rows}
+
+    async def _plan(self, connection: Database, decided: Sequence[Decided]) -> None:
+        rows = [(d, d.planned) for d in decided if d.planned is not None]
+        if not rows:
+            return
+        await connection.execute(
+            self.sql["plan_invitations"],
+            [p.invitation_id for _, p in rows],
+            [d.delivery_id for d, _ in rows],
+            [self.seal.pseudonym(policy.normalised(p.ask.channel)) for _, p in rows],
+            [p.ask.channel.kind.value for _, p in rows],
+            [p.ask.language for _, p in rows],
+            [p.ask.at for _, p in rows],
+            [d.received.message.delivery.occurred_at for d, _ in rows],
+            [p.token_hash for _, p in rows],
+            [
+                self.seal.close(
+                    json.dumps({"address": p.ask.channel.address, "token": p.token}), str(p.invitation_id)
+                )
+                for _, p in rows
+            ],
+            [d.received.message.delivery.drop_id for d, _ in rows],
+            [d.event.model_dump_json(exclude_none=True) for d, _ in rows],
+            [d.traceparent for d, _ in rows],
+        )
+
+
+def new_token() -> str:
+    """128 random bits as 22 letters, digits, `-` and `_` (hazard 64)."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()

@@ -1,0 +1,63 @@
+"""The notifier over HTTP: the outbox viewer and "why was this delivery not asked about"."""
+
+import json
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from services.chassis.http import json_response, problem
+from services.chassis.postgres import Pool, named_sql
+
+_MOST = 1000
+
+
+def routes(pool: Pool) -> list[Route]:
+    """Routes of the outbox viewer (JSON) and of decisions."""
+    sql = named_sql("services.notifier")
+
+    async def messages(request: Request) -> Response:
+        try:
+            after = int(request.query_params.get("after", "-1"))
+            limit = min(_MOST, int(request.query_params.get("limit", "100")))
+        except ValueError:
+            return problem(400, "after and limit are whole numbers")
+        async with pool.acquire() as connection:
+            if after >= 0:
+                rows = await connection.fetch(sql["viewer_messages_after"], after, limit)
+            else:
+                rows = await connection.fetch(sql["latest_viewer_messages"], limit)
+        return json_response(
+            {"messages": [{**dict(r), "created_at": r["created_at"].isoformat()} for r in rows]},
+            headers={"cache-control": "no-store"},
+        )
+
+    async def decision(request: Request) -> Response:
+        async with pool.acquire() as connection:
+            row = await connection.fetchrow(sql["decision_of"], request.path_params["delivery_id"])
+        if row is None:
+            return problem(404, "No decision about this delivery", "It may not have arrived yet.")
+        return json_response(
+            {
+                **dict(row),
+                "evidence": json.loads(row["evidence"]),
+                "decided_at": row["decided_at"].isoformat(),
+                "settled_at": row["settled_at"].isoformat() if row["settled_at"] else None,
+            }
+        )
+
+    async def ledger(_: Request) -> Response:
+        async with (
+            pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            row = await connection.fetchrow(sql["ledger"])
+            reasons = await connection.fetch(sql["suppressed_by_reason"])
+        assert row is not None
+        return json_response({**dict(row), "suppressed_by_reason": {r["reason"]: r["n"] for r in reasons}})
+
+    return [
+        Route("/outbox/messages", messages),
+        Route("/decisions/{delivery_id:str}", decision),
+        Route("/ledger", ledger),
+    ]

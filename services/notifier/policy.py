@@ -1,0 +1,174 @@
+"""Whether, when, how and in which language to ask. Pure: the same input gives the same decision, always.
+
+Rules are looked at in the order of `RULES`; the first that matches decides, all that match are recorded, so
+that a person can read later why nobody asked.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from schemas.delivery import ChannelKind, ContactChannel, DeliveryCompleted
+
+SURVEY = "delivery.v1"
+LANGUAGES = ("sv", "en")
+FALLBACK_LANGUAGE = "en"
+"""Used, and recorded as evidence, where the recipient's own language has no template yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the carrier has set.
+
+    Attributes:
+        max_age: older deliveries are not asked about.
+        delay: pause between delivery and request.
+        channels: kinds of channel that can be used now.
+    """
+
+    max_age: timedelta
+    delay: timedelta
+    channels: frozenset[ChannelKind]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was asked before.
+
+    Attributes:
+        drop_asked: another parcel of the same drop was asked about.
+    """
+
+    drop_asked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A rule that says: do not ask."""
+
+    reason: str
+    evidence: Mapping[str, str | int | bool] = field(default_factory=dict)
+    next_eligible_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask, so."""
+
+    channel: ContactChannel
+    at: datetime
+    language: str
+    survey: str
+    evidence: Mapping[str, str | int | bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Suppress:
+    """Do not ask: the reason of the first rule that matched, and the reasons of all that did."""
+
+    reason: str
+    matched: tuple[str, ...]
+    evidence: Mapping[str, str | int | bool]
+    next_eligible_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """All that a rule may look at."""
+
+    delivery: DeliveryCompleted
+    appended_at: datetime
+    history: History
+    rules: Rules
+    now: datetime
+
+
+def exception_open(s: Situation) -> Match | None:
+    """Damage, a claim or a customs hold: "how was your delivery" would hurt (S0 18, S3 41)."""
+    exceptions = s.delivery.delivery.exceptions
+    return Match("exception_open", {"exceptions": ",".join(exceptions)}) if exceptions else None
+
+
+def drop_already_asked(s: Situation) -> Match | None:
+    """Several parcels at one stop are one experience (E10)."""
+    return Match("drop_already_asked") if s.history.drop_asked else None
+
+
+def too_old(s: Situation) -> Match | None:
+    """Replays and back-fills send nothing: the age counts from the event and from its arrival."""
+    oldest = min(s.delivery.delivery.occurred_at, s.appended_at)
+    age = s.now - oldest
+    return (
+        Match("too_old", {"age_hours": int(age.total_seconds() // 3600)}) if age > s.rules.max_age else None
+    )
+
+
+def in_the_future(s: Situation) -> Match | None:
+    """An event from the future has a wrong clock; its windows would be wrong too (H82)."""
+    ahead = s.delivery.delivery.occurred_at - s.now
+    return (
+        Match("in_the_future", {"seconds": int(ahead.total_seconds())})
+        if ahead > timedelta(minutes=5)
+        else None
+    )
+
+
+def no_reachable_channel(s: Situation) -> Match | None:
+    """No address, or none that we can use."""
+    if reachable(s.delivery, s.rules) is not None:
+        return None
+    return Match("no_reachable_channel", {"given": ",".join(c.kind for c in s.delivery.pii.channels)})
+
+
+RULES: tuple[Callable[[Situation], Match | None], ...] = (
+    exception_open,
+    drop_already_asked,
+    in_the_future,
+    too_old,
+    no_reachable_channel,
+)
+
+
+def decide(situation: Situation) -> Ask | Suppress:
+    """Decide about one delivery; nothing outside the argument is looked at."""
+    matches = [m for m in (rule(situation) for rule in RULES) if m is not None]
+    if matches:
+        first = matches[0]
+        return Suppress(
+            first.reason, tuple(m.reason for m in matches), first.evidence, first.next_eligible_at
+        )
+    channel = reachable(situation.delivery, situation.rules)
+    assert channel is not None, "no_reachable_channel did not match"
+    wanted = situation.delivery.pii.language
+    language = wanted if wanted in LANGUAGES else FALLBACK_LANGUAGE
+    evidence: dict[str, str | int | bool] = (
+        {} if wanted == language else {"language_fallback_from": wanted or "none"}
+    )
+    return Ask(channel, situation.now + situation.rules.delay, language, SURVEY, evidence)
+
+
+def reachable(delivery: DeliveryCompleted, rules: Rules) -> ContactChannel | None:
+    """The recipient's favourite among the addresses that can be used."""
+    return next((c for c in delivery.pii.channels if c.kind in rules.channels and _looks_usable(c)), None)
+
+
+def _looks_usable(channel: ContactChannel) -> bool:
+    # Only what is certainly hopeless is refused here; the provider knows better than a pattern.
+    match channel.kind:
+        case ChannelKind.EMAIL:
+            name, at, host = channel.address.rpartition("@")
+            return bool(name and at and "." in host) and not channel.address.isspace()
+        case ChannelKind.SMS:
+            return channel.address.startswith("+") and channel.address[1:].replace(" ", "").isdigit()
+        case _:
+            return True
+
+
+def normalised(channel: ContactChannel) -> str:
+    """The address as the person's key: one spelling for one person (H56)."""
+    folded = (
+        channel.address.replace(" ", "")
+        if channel.kind is ChannelKind.SMS
+        else channel.address.strip().casefold()
+    )
+    return f"{channel.kind}:{folded}"

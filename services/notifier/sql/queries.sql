@@ -1,0 +1,126 @@
+-- name: drops_asked
+SELECT drop_id FROM invitation WHERE drop_id = ANY($1::text[]) AND kind = 'ask'
+
+-- name: keep_decisions
+INSERT INTO decision (delivery_id, kind, decided_at, outcome, reason, matched, evidence, next_eligible_at)
+SELECT delivery_id, 'ask', $2, outcome, reason, string_to_array(matched, ','), evidence, next_eligible_at
+FROM unnest($1::text[], $3::text[], $4::text[], $5::text[], $6::json[], $7::timestamptz[])
+     AS d (delivery_id, outcome, reason, matched, evidence, next_eligible_at)
+ON CONFLICT (delivery_id, kind) DO NOTHING
+RETURNING delivery_id
+
+-- name: plan_invitations
+INSERT INTO invitation (invitation_id, delivery_id, kind, state, person, channel, language, due_at, occurred_at,
+                        token_sha256, sealed, drop_id, message, traceparent)
+SELECT invitation_id, delivery_id, 'ask', 'planned', person, channel, language, due_at, occurred_at,
+       token_sha256, sealed, drop_id, message, traceparent
+FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[],
+            $8::bytea[], $9::bytea[], $10::text[], $11::json[], $12::text[])
+     AS i (invitation_id, delivery_id, person, channel, language, due_at, occurred_at,
+           token_sha256, sealed, drop_id, message, traceparent)
+
+-- name: tell
+INSERT INTO outbox (shard, topic, key, value, traceparent)
+SELECT hashtext(key) & 3, $1, convert_to(key, 'UTF8'), value, traceparent
+FROM unnest($2::text[], $3::bytea[], $4::text[]) AS e (key, value, traceparent)
+
+-- name: claim
+-- All that could have changed since the decision is read again here, under the row's lock (H56 to H58).
+UPDATE invitation AS i
+SET state = CASE WHEN d.too_old THEN 'withheld' ELSE 'claimed' END,
+    reason = CASE WHEN d.too_old THEN 'too_old' END,
+    settled_at = CASE WHEN d.too_old THEN clock_timestamp() END,
+    sealed = CASE WHEN d.too_old THEN NULL ELSE i.sealed END,
+    revision = CASE WHEN d.too_old THEN i.revision + 1 ELSE i.revision END,
+    lease_until = clock_timestamp() + make_interval(secs => $2),
+    fence = i.fence + 1
+FROM (
+    SELECT invitation_id, occurred_at < clock_timestamp() - make_interval(secs => $3) AS too_old
+    FROM invitation
+    WHERE state = 'planned' AND due_at <= clock_timestamp()
+      AND (SELECT is_on FROM switch WHERE name = 'sending')
+    ORDER BY due_at
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+) AS d
+WHERE i.invitation_id = d.invitation_id
+RETURNING i.invitation_id, i.delivery_id, i.state, i.fence, i.revision, i.channel, i.language, i.sealed,
+          i.message, i.occurred_at, i.attempts, i.traceparent
+
+-- name: begin_calls
+-- Committed before the first byte leaves (guarantee 4). The reference is the same at every attempt.
+UPDATE invitation AS i
+SET state = 'calling', called_at = clock_timestamp(), attempts = i.attempts + 1, reference = i.invitation_id::text
+FROM unnest($1::uuid[], $2::int[]) AS c (invitation_id, fence)
+WHERE i.invitation_id = c.invitation_id AND i.fence = c.fence AND i.state = 'claimed'
+  AND i.lease_until > clock_timestamp()
+RETURNING i.invitation_id
+
+-- name: settle
+UPDATE invitation AS i
+SET state = s.state,
+    reason = s.reason,
+    revision = s.revision,
+    due_at = CASE WHEN s.state = 'planned' THEN clock_timestamp() + make_interval(secs => s.again) ELSE i.due_at END,
+    settled_at = CASE WHEN s.state IN ('accepted', 'refused', 'unknown') THEN clock_timestamp() END,
+    sealed = CASE WHEN s.state IN ('accepted', 'refused', 'unknown') THEN NULL ELSE i.sealed END
+FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::int[], $6::float8[])
+     AS s (invitation_id, fence, state, reason, revision, again)
+WHERE i.invitation_id = s.invitation_id AND i.fence = s.fence AND i.state IN ('calling', 'in_doubt')
+RETURNING i.invitation_id
+
+-- name: release_expired_claims
+UPDATE invitation SET state = 'planned', fence = fence + 1
+WHERE state = 'claimed' AND lease_until < clock_timestamp()
+
+-- name: doubt_expired_calls
+UPDATE invitation SET state = 'in_doubt', fence = fence + 1, revision = revision + 1
+WHERE state = 'calling' AND lease_until < clock_timestamp()
+RETURNING invitation_id, delivery_id, revision, message, traceparent
+
+-- name: in_doubt
+SELECT invitation_id, delivery_id, fence, revision, channel, reference, message, traceparent,
+       called_at < clock_timestamp() - make_interval(secs => $1) AS past_deadline
+FROM invitation WHERE state = 'in_doubt' ORDER BY called_at LIMIT 500
+
+-- name: ledger
+SELECT (SELECT count(*) FROM decision WHERE kind = 'ask') AS delivered,
+       (SELECT count(*) FROM decision WHERE kind = 'ask' AND outcome = 'suppressed')
+         + count(*) FILTER (WHERE state = 'withheld') AS suppressed,
+       count(*) FILTER (WHERE state = 'accepted') AS asked,
+       count(*) FILTER (WHERE state IN ('planned', 'claimed', 'calling', 'in_doubt')) AS pending,
+       count(*) FILTER (WHERE state IN ('refused', 'unknown')) AS failed,
+       count(*) FILTER (WHERE state = 'in_doubt') AS in_doubt
+FROM invitation WHERE kind = 'ask'
+
+-- name: suppressed_by_reason
+SELECT reason, sum(n)::bigint AS n FROM (
+    SELECT reason, count(*) AS n FROM decision WHERE kind = 'ask' AND outcome = 'suppressed' GROUP BY reason
+    UNION ALL
+    SELECT reason, count(*) FROM invitation WHERE kind = 'ask' AND state = 'withheld' GROUP BY reason
+) AS r GROUP BY reason ORDER BY reason
+
+-- name: decision_of
+SELECT d.delivery_id, d.decided_at, d.outcome, d.reason, d.matched, d.evidence, i.state, i.channel, i.settled_at
+FROM decision AS d LEFT JOIN invitation AS i USING (delivery_id, kind)
+WHERE d.delivery_id = $1 AND d.kind = 'ask'
+
+-- name: keep_viewer_message
+-- Fenced: a process that lost its lease cannot hand over any more.
+INSERT INTO viewer_message (reference, channel, recipient, language, subject, body, link)
+SELECT $1, $2, $3, $4, $5, $6, $7
+WHERE EXISTS (SELECT 1 FROM invitation
+              WHERE invitation_id = $1::uuid AND state = 'calling' AND fence = $8 FOR SHARE)
+ON CONFLICT (reference) DO NOTHING
+RETURNING id
+
+-- name: find_viewer_message
+SELECT 1 FROM viewer_message WHERE reference = $1
+
+-- name: viewer_messages_after
+SELECT id, reference, channel, recipient, language, subject, body, link, created_at
+FROM viewer_message WHERE id > $1 ORDER BY id LIMIT $2
+
+-- name: latest_viewer_messages
+SELECT id, reference, channel, recipient, language, subject, body, link, created_at
+FROM viewer_message ORDER BY id DESC LIMIT $1
