@@ -68,11 +68,15 @@ class SavedPage(RecipientPage):
 
 @dataclass(frozen=True, slots=True)
 class CaseNotice:
-    """The follow-up case as the recipient sees it: who reads, and when the person is answered."""
+    """The follow-up case as the recipient sees it: who reads it, and by when.
+
+    `contact_promised` is true only when the person left a way to be reached.
+    """
 
     number: str
     reader: str
     due_at: datetime
+    contact_promised: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,12 +136,14 @@ class SurveyPages:
 
     def _about_delivery(self, template: str, page: RecipientPage, **more: Any) -> bytes:
         words = self._words(page.language)
+        parcel = words("parcel", shop=page.merchant_name) if page.merchant_name else words("parcel.plain")
         method = page.method if page.method in _METHODS_WITH_WORDS else "other"
         return self._render(
             template,
             words,
             page=page,
             brand=page.carrier,
+            parcel_words=parcel,
             method_words=words(f"method.{method}", when=words.moment(page.occurred_at, page.zone, page.now)),
             **more,
         )

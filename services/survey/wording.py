@@ -17,6 +17,7 @@ FALLBACK_LANGUAGE: Final = "en"
 _LOCALES: Final = Path(__file__).parent / "locales"
 _WEEKDAY_IS_CLEAR_FOR_DAYS: Final = 6
 _CLDR_LOCALES: Final = {"sv": "sv_SE", "en": "en_GB"}
+_BREAKABLE: Final = Markup("satis<wbr>fied")
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -38,6 +39,10 @@ class Wording:
         except KeyError:
             raise MissingWordsError(f"{self.language} has no words for {key!r}") from None
         return text.format(**values) if values else text
+
+    def face_label(self, score: int) -> Markup:
+        """Return the words under a face, with a place to break what a fifth of a 320 px screen cannot hold."""
+        return self(f"face.{score}").replace("satisfied", _BREAKABLE)
 
     def moment(self, at: datetime, zone: str, now: datetime) -> str:
         """Return "tisdag 17:42" in the delivery's zone, with the date when the weekday alone is unclear."""

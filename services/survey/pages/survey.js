@@ -2,6 +2,7 @@
 (() => {
   "use strict";
   const all = (root, selector) => root.querySelectorAll(selector);
+  const visit = crypto.getRandomValues(new Uint32Array(4)).join("-");
   let queue = Promise.resolve(), turn = 0, tries = 0, tried = "";
   document.documentElement.classList.add("js");
 
@@ -39,7 +40,7 @@
     if (button?.name) body.append(button.name, button.value);
     // The same choice tried again keeps its key; another choice is another attempt.
     if (tried !== String(body)) { tried = String(body); tries += 1; }
-    const key = `${body.get("nonce")}.${tries}`, mine = ++turn;
+    const key = `${visit}-${tries}`, mine = ++turn;
     for (const notice of all(form, "[data-failed]")) notice.hidden = true;
     queue = queue.then(() => post(form, body, key, mine));
   };
