@@ -9,7 +9,7 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
@@ -73,7 +73,7 @@ def to_headers(event: Event) -> list[tuple[str, bytes]]:
     if event.time is not None:
         if event.time.utcoffset() is None:
             raise ValueError("the time of an event needs an offset")
-        attributes["time"] = event.time.isoformat().replace("+00:00", "Z")
+        attributes["time"] = event.time.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if event.subject is not None:
         attributes["subject"] = event.subject
     for name, value in event.extensions.items():

@@ -1,6 +1,9 @@
 """Feedback: cases that somebody must take care of, and praise that somebody must hear."""
 
 from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
 
 from schemas.contract import Contract, Flag, Identifier, Instant, Name, Revision, Score
 from schemas.delivery import DeliveryFacts
@@ -60,7 +63,7 @@ class FeedbackCase(Contract):
     """Counts the changes of this case from 1."""
     state: CaseState
     """Where the case stands."""
-    opened_because: tuple[CaseTrigger, ...]
+    opened_because: Annotated[tuple[CaseTrigger, ...], Field(min_length=1, max_length=10)]
     """Every reason that called for the case, in the order in which they came."""
     response_id: Identifier
     """The response that the case grew from."""
@@ -102,7 +105,7 @@ class FeedbackPraise(Contract):
     """True when the recipient has since changed the answer: take it off the board."""
     score: Score
     """The face given."""
-    reasons: tuple[Identifier, ...] = ()
+    reasons: Annotated[tuple[Identifier, ...], Field(max_length=20)] = ()
     """The reason chips that were ticked."""
     commented: Flag = False
     """True when there is a comment to read at the survey service."""
