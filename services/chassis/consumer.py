@@ -38,6 +38,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self._consumer: Callable[[], AIOKafkaConsumer | None] = lambda: None
         self.failure: BaseException | None = None
         self._sql = named_sql("services.chassis", "progress.sql")
+        self._began: dict[TopicPartition, int] = {}
         self._identities: dict[str, TopicIdentity] = {}
         self._moved = time.monotonic()
         self._stop = asyncio.Event()
@@ -51,6 +52,13 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
     def read_through(self, consumer: Callable[[], AIOKafkaConsumer | None]) -> None:
         """Say where to find the consumer; it may come and go."""
         self._consumer = consumer
+
+    def caught_up(self) -> bool:
+        """Whether every record that Kafka had a moment ago has been applied here."""
+        consumer = self.consumer
+        if consumer is None or not (mine := consumer.assignment()):
+            return False
+        return all((end := consumer.highwater(p)) is not None and self.fence.cursors.get(p, -1) >= end for p in mine)
 
     async def prepare(self) -> None:
         """Learn the topics' identities before the first record can arrive.
@@ -69,6 +77,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         """Forget what was read of them; another process may be ahead when they come back."""
         for partition in revoked:
             self.fence.cursors.pop(partition, None)
+            self._began.pop(partition, None)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Read on from our own progress. aiokafka swallows what is raised here, so failures are kept."""
@@ -83,9 +92,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         assert self.consumer is not None
         identity = self._identities[partition.topic]
         async with self.fence.pool.acquire() as connection:
-            kept = await connection.fetchrow(
-                self._sql["read_partition"], partition.topic, partition.partition
-            )
+            kept = await connection.fetchrow(self._sql["read_partition"], partition.topic, partition.partition)
             if kept is None:
                 first = (await self.consumer.beginning_offsets([partition]))[partition]
                 await connection.execute(
@@ -96,9 +103,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
                     identity.topic_id,
                     first,
                 )
-                kept = await connection.fetchrow(
-                    self._sql["read_partition"], partition.topic, partition.partition
-                )
+                kept = await connection.fetchrow(self._sql["read_partition"], partition.topic, partition.partition)
         assert kept is not None
         if (kept["cluster_id"], kept["topic_id"]) != (identity.cluster_id, identity.topic_id):
             raise MustStop(
@@ -111,6 +116,8 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
                 f"{partition.topic}/{partition.partition} ends at {end} but was read up to {kept['next']}: Kafka lost"
                 " records; refill it from its producer's outbox"
             )
+        # Not a cursor yet: records fetched before this seek may still be on their way (H25).
+        self._began[partition] = kept["next"]
         self.consumer.seek(partition, kept["next"])
 
     async def _log_start(self, partition: TopicPartition) -> int:
@@ -181,7 +188,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         by_topic = dict.fromkeys(self.topics, 0)
         for partition in self.consumer.assignment():
             end = self.consumer.highwater(partition)
-            if end is not None and (at := self.fence.cursors.get(partition)) is not None:
+            if end is not None and (at := self._at(partition)) >= 0:
                 by_topic[partition.topic] += max(0, end - at)
         for topic, lag in by_topic.items():
             self.fence.metrics.set("kvittera_consumer_lag", lag, topic=topic)
@@ -223,9 +230,7 @@ async def consume(reader: Reader[T], stop: asyncio.Event, *, max_records: int, l
         MustStop: going on would lose something.
     """
     await reader.prepare()
-    consumer = make_consumer(
-        reader.settings, group=reader.fence.group, client=f"kvittera-{reader.fence.service}"
-    )
+    consumer = make_consumer(reader.settings, group=reader.fence.group, client=f"kvittera-{reader.fence.service}")
     reader.read_through(lambda: consumer)
     await start_with_patience(consumer.start, reader.settings, reader.fence.group)
     consumer.subscribe(reader.topics, listener=reader)

@@ -43,9 +43,7 @@ def carry(reader: Reader[T], settings: Settings, *, max_records: int, linger_ms:
             allow_auto_create_topics=False,
             request_timeout_ms=CONSUMER_OPTIONS["request_timeout_ms"],
         )
-        options: dict[str, Any] = {
-            k: v for k, v in CONSUMER_OPTIONS.items() if k not in _HANDLED_BY_FASTSTREAM
-        }
+        options: dict[str, Any] = {k: v for k, v in CONSUMER_OPTIONS.items() if k not in _HANDLED_BY_FASTSTREAM}
         subscriber = broker.subscriber(
             *reader.topics,
             group_id=reader.fence.group,

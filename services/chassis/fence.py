@@ -102,9 +102,7 @@ class Fence(Generic[T]):
                         topic=record.topic,
                         offset=record.offset,
                     )
-                    await self._commit(
-                        batch, {(partition, record.offset): DeadLetter(record, reason, detail)}
-                    )
+                    await self._commit(batch, {(partition, record.offset): DeadLetter(record, reason, detail)})
             else:
                 return
 

@@ -91,12 +91,8 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self._counters = {
-            n: Counter(n, text, labels, registry=self.registry) for n, (text, labels) in COUNTERS.items()
-        }
-        self._gauges = {
-            n: Gauge(n, text, labels, registry=self.registry) for n, (text, labels) in GAUGES.items()
-        }
+        self._counters = {n: Counter(n, text, labels, registry=self.registry) for n, (text, labels) in COUNTERS.items()}
+        self._gauges = {n: Gauge(n, text, labels, registry=self.registry) for n, (text, labels) in GAUGES.items()}
         self._histograms = {
             n: Histogram(n, text, labels, registry=self.registry, buckets=buckets)
             for n, (text, labels, buckets) in HISTOGRAMS.items()

@@ -77,9 +77,7 @@ class Relay:
                     shards = sorted({*shards, *await self._take_shards(connection, shards)})
                 if loop.time() - cleaned > _CLEAN_EVERY:
                     cleaned = loop.time()
-                    await connection.execute(
-                        self._sql["forget_published"], self._settings.outbox_keep_hours * 3600
-                    )
+                    await connection.execute(self._sql["forget_published"], self._settings.outbox_keep_hours * 3600)
                 self._doorbell.clear()
                 if not await self._move(connection, producer, shards):
                     await self._measure(connection)
@@ -88,32 +86,23 @@ class Relay:
             await self._put_down(connection, producer)
 
     async def _take_shards(self, connection: Database, have: Sequence[int]) -> list[int]:
-        rows = await connection.fetch(
-            self._sql["take_shards"], f"{self._service}.outbox", self._settings.outbox_shards
-        )
+        rows = await connection.fetch(self._sql["take_shards"], f"{self._service}.outbox", self._settings.outbox_shards)
         # A session may lock twice what it holds already; only new ones count.
         return [r["shard"] for r in rows if r["shard"] not in have]
 
-    async def _move(
-        self, connection: Database, producer: AIOKafkaProducer, shards: Sequence[int]
-    ) -> int:
+    async def _move(self, connection: Database, producer: AIOKafkaProducer, shards: Sequence[int]) -> int:
         rows = await connection.fetch(self._sql["read_unpublished"], shards, _BATCH)
         if not rows:
             return 0
         async with asyncio.timeout(_SEND_TIMEOUT):
             # The producer keeps the order of sends per partition; the futures tell what the broker kept.
-            sent = [
-                await producer.send(r["topic"], r["value"], key=r["key"], headers=self._headers(r))
-                for r in rows
-            ]
+            sent = [await producer.send(r["topic"], r["value"], key=r["key"], headers=self._headers(r)) for r in rows]
             for outcome in await asyncio.gather(*sent, return_exceptions=True):
                 if isinstance(outcome, BaseException):
                     raise outcome
         await connection.execute(self._sql["mark_published"], [r["id"] for r in rows])
         for topic in {r["topic"] for r in rows}:
-            self._metrics.count(
-                "kvittera_outbox_published_total", sum(r["topic"] == topic for r in rows), topic=topic
-            )
+            self._metrics.count("kvittera_outbox_published_total", sum(r["topic"] == topic for r in rows), topic=topic)
         return len(rows)
 
     def _headers(self, row: asyncpg.Record) -> list[tuple[str, bytes | None]]:

@@ -5,9 +5,7 @@ import random
 from collections.abc import Iterator
 
 
-def pauses(
-    *, first: float = 0.05, longest: float = 5.0, random_share: random.Random | None = None
-) -> Iterator[float]:
+def pauses(*, first: float = 0.05, longest: float = 5.0, random_share: random.Random | None = None) -> Iterator[float]:
     """Endless pauses in seconds: the n-th is uniform in [0, min(longest, first * 2**n)]."""
     share = random_share or random.SystemRandom()
     ceiling = first

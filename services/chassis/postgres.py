@@ -107,9 +107,7 @@ async def check_durability(connection: Database) -> None:
         if value == "off":
             wrong.append(f"{name}={value}")
     if wrong:
-        raise MustStop(
-            f"PostgreSQL would lose acknowledged answers in a crash: {', '.join(wrong)}; set it to on"
-        )
+        raise MustStop(f"PostgreSQL would lose acknowledged answers in a crash: {', '.join(wrong)}; set it to on")
 
 
 async def migrate(connection: Database, schema: str, package: str) -> list[str]:
@@ -122,9 +120,7 @@ async def migrate(connection: Database, schema: str, package: str) -> list[str]:
     """
     applied: list[str] = []
     async with connection.transaction():
-        await connection.execute(
-            "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"kvittera migrate {schema}"
-        )
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"kvittera migrate {schema}")
         await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
         await connection.execute(f'SET LOCAL search_path TO "{schema}"')
         await connection.execute(
@@ -152,11 +148,7 @@ async def check_migrated(connection: Database, schema: str, package: str) -> Non
         MustStop: says which, and what to run.
     """
     known = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f'"{schema}".migration')
-    done = (
-        {r["name"] for r in await connection.fetch(f'SELECT name FROM "{schema}".migration')}
-        if known
-        else set()
-    )
+    done = {r["name"] for r in await connection.fetch(f'SELECT name FROM "{schema}".migration')} if known else set()
     missing = [name for name, _ in migrations(package) if name not in done]
     if missing:
         raise MustStop(f"PostgreSQL schema {schema} lacks {', '.join(missing)}: run `kvittera migrate`")

@@ -117,20 +117,14 @@ def load_settings(environment: dict[str, str] | None = None, **overrides: object
     """
     variables = dict(os.environ) if environment is None else environment
     known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(
-        name for name in variables if name.upper().startswith(PREFIX) and name.upper() not in known
-    )
+    unknown = sorted(name for name in variables if name.upper().startswith(PREFIX) and name.upper() not in known)
     if unknown:
         raise MustStop(f"unknown setting {', '.join(unknown)}; docs/settings.md lists all settings")
-    given = {
-        n: variables[PREFIX + n.upper()] for n in Settings.model_fields if PREFIX + n.upper() in variables
-    }
+    given = {n: variables[PREFIX + n.upper()] for n in Settings.model_fields if PREFIX + n.upper() in variables}
     try:
         return Settings.model_validate({**given, **overrides})
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False)
-        )
+        wrong = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
         raise MustStop(f"wrong setting {wrong}") from None
 
 

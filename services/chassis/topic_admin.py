@@ -48,9 +48,7 @@ async def apply_topics(settings: Settings, cards: Sequence[TopicCard]) -> list[s
             reply = await admin.create_topics(new)
             for name, code, message in reply.topic_errors:
                 if code not in {0, TopicAlreadyExistsError.errno}:
-                    raise MustStop(
-                        f"Kafka refused to create {name}: {for_code(code).__name__} {message or ''}".strip()
-                    )
+                    raise MustStop(f"Kafka refused to create {name}: {for_code(code).__name__} {message or ''}".strip())
         return missing
     finally:
         await admin.close()
@@ -68,9 +66,7 @@ async def compare_topics(settings: Settings, cards: Sequence[TopicCard]) -> list
         for topic in await admin.describe_topics([c.name for c in present]):
             replicas = min((len(p["replicas"]) for p in topic["partitions"]), default=0)
             if replicas < settings.kafka_replication:
-                found.append(
-                    Difference(topic["topic"], "replicas", str(settings.kafka_replication), str(replicas))
-                )
+                found.append(Difference(topic["topic"], "replicas", str(settings.kafka_replication), str(replicas)))
         return found
     finally:
         await admin.close()
@@ -78,9 +74,7 @@ async def compare_topics(settings: Settings, cards: Sequence[TopicCard]) -> list
 
 async def _compare_config(admin: AIOKafkaAdminClient, card: TopicCard) -> list[Difference]:
     replies = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, card.name)])
-    actual = {
-        entry[0]: entry[1] for reply in replies for resource in reply.resources for entry in resource[4]
-    }
+    actual = {entry[0]: entry[1] for reply in replies for resource in reply.resources for entry in resource[4]}
     return [
         Difference(card.name, name, value, actual.get(name, "unset"))
         for name, value in card.config().items()

@@ -70,9 +70,7 @@ async def run(settings: Settings) -> None:
     dispatcher = Dispatcher(
         pool=pool,
         channel=channel,
-        renderer=Renderer(
-            Sender(settings.brand, settings.help_phone, settings.help_email, settings.public_url)
-        ),
+        renderer=Renderer(Sender(settings.brand, settings.help_phone, settings.help_email, settings.public_url)),
         seal=seal,
         relay=relay,
         metrics=metrics,

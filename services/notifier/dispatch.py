@@ -192,9 +192,7 @@ class Dispatcher:
                 state, outcome = "in_doubt", Outcome.IN_DOUBT
             case Fate.REFUSED_FOR_NOW if row["attempts"] + 1 < _MOST_ATTEMPTS:
                 again = (
-                    max(result.again_after, _FIRST_RETRY_SECONDS) * 2 ** row["attempts"]
-                    if result.again_after
-                    else 0.0
+                    max(result.again_after, _FIRST_RETRY_SECONDS) * 2 ** row["attempts"] if result.again_after else 0.0
                 )
                 return Settlement(
                     row["invitation_id"],
@@ -243,18 +241,12 @@ class Dispatcher:
             moved = {r["invitation_id"] for r in rows}
             await self._tell(
                 connection,
-                [
-                    (s.delivery_id, s.event, s.traceparent)
-                    for s in settlements
-                    if s.event and s.invitation_id in moved
-                ],
+                [(s.delivery_id, s.event, s.traceparent) for s in settlements if s.event and s.invitation_id in moved],
             )
         self.relay.wake()
         return [s.invitation_id in moved for s in settlements]
 
-    async def _tell(
-        self, connection: Database, events: Sequence[tuple[str, bytes, str | None]]
-    ) -> None:
+    async def _tell(self, connection: Database, events: Sequence[tuple[str, bytes, str | None]]) -> None:
         if events:
             await connection.execute(
                 self._sql["tell"],

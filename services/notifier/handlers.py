@@ -100,17 +100,13 @@ class DecideDeliveries:
 
     async def _drops_asked(self, connection: Database, deliveries: Deliveries) -> set[str]:
         drops = [d.message.delivery.drop_id for d in deliveries if d.message.delivery.drop_id]
-        return (
-            {r["drop_id"] for r in await connection.fetch(self.sql["drops_asked"], drops)} if drops else set()
-        )
+        return {r["drop_id"] for r in await connection.fetch(self.sql["drops_asked"], drops)} if drops else set()
 
     def _decide(self, received: Received[DeliveryCompleted], drops_asked: set[str]) -> Decided:
         now = self.now()
         drop = received.message.delivery.drop_id
         history = policy.History(drop_asked=drop is not None and drop in drops_asked)
-        decision = policy.decide(
-            policy.Situation(received.message, received.appended_at, history, self.rules, now)
-        )
+        decision = policy.decide(policy.Situation(received.message, received.appended_at, history, self.rules, now))
         planned = None
         if isinstance(decision, policy.Ask):
             planned = Planned(uuid4(), decision, new_token())
@@ -183,9 +179,7 @@ class DecideDeliveries:
             [d.received.message.delivery.occurred_at for d, _ in rows],
             [p.token_hash for _, p in rows],
             [
-                self.seal.close(
-                    json.dumps({"address": p.ask.channel.address, "token": p.token}), str(p.invitation_id)
-                )
+                self.seal.close(json.dumps({"address": p.ask.channel.address, "token": p.token}), str(p.invitation_id))
                 for _, p in rows
             ],
             [d.received.message.delivery.drop_id for d, _ in rows],

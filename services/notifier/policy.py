@@ -98,19 +98,13 @@ def too_old(s: Situation) -> Match | None:
     """Replays and back-fills send nothing: the age counts from the event and from its arrival."""
     oldest = min(s.delivery.delivery.occurred_at, s.appended_at)
     age = s.now - oldest
-    return (
-        Match("too_old", {"age_hours": int(age.total_seconds() // 3600)}) if age > s.rules.max_age else None
-    )
+    return Match("too_old", {"age_hours": int(age.total_seconds() // 3600)}) if age > s.rules.max_age else None
 
 
 def in_the_future(s: Situation) -> Match | None:
     """An event from the future has a wrong clock; its windows would be wrong too (H82)."""
     ahead = s.delivery.delivery.occurred_at - s.now
-    return (
-        Match("in_the_future", {"seconds": int(ahead.total_seconds())})
-        if ahead > timedelta(minutes=5)
-        else None
-    )
+    return Match("in_the_future", {"seconds": int(ahead.total_seconds())}) if ahead > timedelta(minutes=5) else None
 
 
 def no_reachable_channel(s: Situation) -> Match | None:
@@ -134,16 +128,12 @@ def decide(situation: Situation) -> Ask | Suppress:
     matches = [m for m in (rule(situation) for rule in RULES) if m is not None]
     if matches:
         first = matches[0]
-        return Suppress(
-            first.reason, tuple(m.reason for m in matches), first.evidence, first.next_eligible_at
-        )
+        return Suppress(first.reason, tuple(m.reason for m in matches), first.evidence, first.next_eligible_at)
     channel = reachable(situation.delivery, situation.rules)
     assert channel is not None, "no_reachable_channel did not match"
     wanted = situation.delivery.pii.language
     language = wanted if wanted in LANGUAGES else FALLBACK_LANGUAGE
-    evidence: dict[str, str | int | bool] = (
-        {} if wanted == language else {"language_fallback_from": wanted or "none"}
-    )
+    evidence: dict[str, str | int | bool] = {} if wanted == language else {"language_fallback_from": wanted or "none"}
     return Ask(channel, situation.now + situation.rules.delay, language, SURVEY, evidence)
 
 
@@ -166,9 +156,5 @@ def _looks_usable(channel: ContactChannel) -> bool:
 
 def normalised(channel: ContactChannel) -> str:
     """The address as the person's key: one spelling for one person (H56)."""
-    folded = (
-        channel.address.replace(" ", "")
-        if channel.kind is ChannelKind.SMS
-        else channel.address.strip().casefold()
-    )
+    folded = channel.address.replace(" ", "") if channel.kind is ChannelKind.SMS else channel.address.strip().casefold()
     return f"{channel.kind}:{folded}"

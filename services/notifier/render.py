@@ -16,9 +16,7 @@ from services.notifier.policy import LANGUAGES
 
 _LOCALES = Path(__file__).parent / "locales"
 _CLDR = {"sv": "sv_SE", "en": "en_GB"}
-_GSM_SAFE = str.maketrans(
-    {"–": "-", "—": "-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "\u00a0": " "}
-)
+_GSM_SAFE = str.maketrans({"–": "-", "—": "-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "\u00a0": " "})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +87,7 @@ class Renderer:
             .translate(_GSM_SAFE)
         )
 
-    def _email(
-        self, words: Mapping[str, str], what: str, when: str, shop: str | None, link: str
-    ) -> tuple[str, str]:
+    def _email(self, words: Mapping[str, str], what: str, when: str, shop: str | None, link: str) -> tuple[str, str]:
         s = self._sender
         delivered = words["email.delivered"].format(what=what, when=when)
         rated = words["email.rated.shop" if shop else "email.rated"].format(brand=s.brand, shop=shop)

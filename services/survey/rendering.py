@@ -105,9 +105,7 @@ class SurveyPages:
 
     def render_done(self, page: DonePage) -> bytes:
         """Return the page after "Skicka"."""
-        return self._about_delivery(
-            "done", page, tone=_tone(page.score), frequencies=FREQUENCIES, channels=CHANNELS
-        )
+        return self._about_delivery("done", page, tone=_tone(page.score), frequencies=FREQUENCIES, channels=CHANNELS)
 
     def render_contested(self, page: ContestedPage) -> bytes:
         """Return the page after "I did not get the parcel"."""

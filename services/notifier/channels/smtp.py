@@ -63,9 +63,7 @@ class Smtp:
         mail["To"] = message.address
         mail["Subject"] = message.subject
         mail["Date"] = formatdate()
-        mail["Message-ID"] = make_msgid(
-            message.reference, domain=parseaddr(self._sender)[1].rpartition("@")[2]
-        )
+        mail["Message-ID"] = make_msgid(message.reference, domain=parseaddr(self._sender)[1].rpartition("@")[2])
         mail["Auto-Submitted"] = "auto-generated"
         mail["Content-Language"] = message.language
         mail.set_content(message.text)

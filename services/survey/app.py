@@ -1,0 +1,97 @@
+"""The survey service put together: settings in, running service out. Nothing is built anywhere else."""
+
+import asyncio
+from datetime import UTC, datetime
+
+from schemas.invitation import InvitationDecided
+from schemas.topics import CARDS, INVITATION_DECIDED
+from services.chassis.consumer import Reader
+from services.chassis.faststream_feed import carry
+from services.chassis.fence import Fence
+from services.chassis.http import make_app, serve
+from services.chassis.lifecycle import run_until_stopped
+from services.chassis.logs import configure_logs
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay
+from services.chassis.postgres import check_migrated, named_sql, open_pool
+from services.chassis.records import reading
+from services.chassis.sealing import Seal
+from services.chassis.settings import Settings
+from services.survey.handlers import Answers, LearnInvitations
+from services.survey.http import SurveyRoutes
+from services.survey.rendering import HumanRoute, Site, SurveyPages
+
+SERVICE = "survey"
+PACKAGE = "services.survey"
+_BATCH = 1000
+
+
+async def run(settings: Settings) -> None:
+    """Run the survey service until it is told to stop.
+
+    Raises:
+        MustStop: it cannot or must not run; the message says what to do.
+    """
+    configure_logs(settings, SERVICE)
+    seal = Seal.from_setting(settings.sealing_key)
+    metrics = Metrics()
+    pool = await open_pool(settings, SERVICE)
+    async with pool.acquire() as connection:
+        await check_migrated(connection, SERVICE, PACKAGE)
+    relay = Relay(settings, SERVICE, metrics)
+    fence = Fence(
+        pool=pool,
+        service=SERVICE,
+        group="kvittera-survey",
+        decode=reading(InvitationDecided),
+        apply=LearnInvitations(named_sql(PACKAGE)),
+        dead_letter_topics={INVITATION_DECIDED: str(CARDS[INVITATION_DECIDED].dead_letter)},
+        metrics=metrics,
+    )
+    reader = Reader(settings, fence, [INVITATION_DECIDED])
+    answers = Answers(
+        pool=pool,
+        seal=seal,
+        relay=relay,
+        metrics=metrics,
+        now=lambda: datetime.now(UTC),
+        queue=settings.survey_queue,
+    )
+    site = Site(
+        carrier=settings.brand,
+        human=HumanRoute(settings.help_phone, "8–18", settings.help_email),
+        demo=settings.demo_mark,
+        edit_days=round(settings.lock_after_days),
+    )
+
+    async def ready() -> str | None:
+        return None if reader.caught_up() else "invitations are still being read"
+
+    app = SurveyRoutes(
+        answers=answers,
+        pages=SurveyPages(site),
+        seal=seal,
+        metrics=metrics,
+        caught_up=reader.caught_up,
+        brand=settings.brand,
+        others=make_app([], ready=ready, metrics=metrics),
+    )
+
+    async def finish_answers(stop: asyncio.Event) -> None:
+        await stop.wait()
+        await answers.drained()
+
+    try:
+        await run_until_stopped(
+            {
+                "http": lambda stop: serve(app, settings.http_host, settings.survey_port, stop),
+                "invitations": carry(reader, settings, max_records=_BATCH),
+                "watch": reader.watch,
+                "relay": relay.run,
+                "answers": finish_answers,
+            },
+            drain_seconds=settings.drain_seconds,
+            metrics=metrics,
+        )
+    finally:
+        pool.terminate()
