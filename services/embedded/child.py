@@ -93,14 +93,12 @@ def _account_ids(user: str | None) -> tuple[int, int]:
     try:
         account = pwd.getpwnam(user)
     except KeyError as error:
-        raise EmbeddedError(
-            f"This system has no account {user}: start as a normal user, not as root."
-        ) from error
+        raise EmbeddedError(f"This system has no account {user}: start as a normal user, not as root.") from error
     return account.pw_uid, account.pw_gid
 
 
 def _pipe_that_closes_at_death() -> int:
-    """Return the end a watchdog reads; the other stays open, on purpose, for as long as this process lives."""
+    """Return the end a watchdog reads; the other stays open, on purpose, until this process ends."""
     watched, _ = os.pipe()
     return watched
 

@@ -22,9 +22,7 @@ def from_os_error(error: OSError, folder: Path, doing: str) -> EmbeddedError:
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return no_space(folder)
     reason = error.strerror or str(error)
-    return EmbeddedError(
-        f"{doing} failed in {folder} ({reason}): make the folder writable, then start again."
-    )
+    return EmbeddedError(f"{doing} failed in {folder} ({reason}): make the folder writable, then start again.")
 
 
 def from_log(server: str, log: Path, folder: Path) -> EmbeddedError:
@@ -37,10 +35,6 @@ def from_log(server: str, log: Path, folder: Path) -> EmbeddedError:
         return no_space(folder)
     if any(words in text for words in _PORT_TAKEN):
         return EmbeddedError(f"Another program took the port of {server}: start again to get a free one.")
-    telling = [
-        line.strip() for line in text.splitlines() if "ERROR" in line or "FATAL" in line or "PANIC" in line
-    ]
-    last = (telling or [line.strip() for line in text.splitlines() if line.strip()] or ["it said nothing"])[
-        -1
-    ]
+    telling = [line.strip() for line in text.splitlines() if "ERROR" in line or "FATAL" in line or "PANIC" in line]
+    last = (telling or [line.strip() for line in text.splitlines() if line.strip()] or ["it said nothing"])[-1]
     return EmbeddedError(f"{server} did not start; its last words in {log} are: {last[:300]}")

@@ -6,6 +6,7 @@ python -m services.embedded.jars fetch    fetch now what a first start would fet
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,13 +20,19 @@ from services.embedded.errors import EmbeddedError, from_os_error
 Progress = Callable[[str, int, int], None]
 """Called with what was done last, how many are done, and how many there are."""
 
+
+def in_silence(_what: str, _done: int, _total: int) -> None:
+    """Tell nobody about the progress."""
+
+
 _FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "kafka"
 LOCK = _FOLDER / "jars.lock"
 _KAFKA = "org.apache.kafka:kafka_2.13:"
 _THREADS = 8
 _TRIES = 2
 _TIMEOUT_S = 30
-_SHA256_DIGITS = 64
+_LINE = re.compile(r"([\w.-]+):([\w.-]+):([\w.-]+) ([0-9a-f]{64})")
+_HEAD = "# Made by `make kafka-lock` from pom.xml; change that file, not this one."
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.9.0:copy-dependencies"
 
 
@@ -50,7 +57,7 @@ class Jar:
 
 
 Download = Callable[[Jar, Path], Path]
-"""Fetches one jar to somewhere in the folder; raises OSError or RuntimeError when it cannot."""
+"""Fetches one jar to somewhere in the folder; raises ConnectionError when the network fails."""
 
 
 def parse_lock(text: str) -> list[Jar]:
@@ -63,13 +70,11 @@ def parse_lock(text: str) -> list[Jar]:
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip() or line.startswith("#"):
             continue
-        coordinate, _, sha256 = line.strip().partition(" ")
-        parts = coordinate.split(":")
-        if len(parts) != 3 or not all(parts) or len(sha256) != _SHA256_DIGITS:  # noqa: PLR2004 - the three named above
-            raise EmbeddedError(
-                f"Line {number} of jars.lock is not 'group:artifact:version sha256': run make kafka-lock."
-            )
-        jars.append(Jar(*parts, sha256))
+        found = _LINE.fullmatch(line.strip())
+        if found is None:
+            wanted = "'group:artifact:version sha256'"
+            raise EmbeddedError(f"Line {number} of jars.lock is not {wanted}: run make kafka-lock.")
+        jars.append(Jar(found[1], found[2], found[3], found[4]))
     return jars
 
 
@@ -78,9 +83,7 @@ def locked_jars() -> list[Jar]:
     try:
         return parse_lock(LOCK.read_text())
     except FileNotFoundError as error:
-        raise EmbeddedError(
-            f"{LOCK} is missing: run this from a full checkout, or run make kafka-lock."
-        ) from error
+        raise EmbeddedError(f"{LOCK} is missing: run this from a full checkout, or run make kafka-lock.") from error
 
 
 def cache_folder(jars: Sequence[Jar]) -> Path:
@@ -94,7 +97,7 @@ def fetch(
     jars: Sequence[Jar],
     cache: Path,
     *,
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = in_silence,
     download: Download | None = None,
 ) -> list[Path]:
     """Bring every jar that is missing or broken into the cache; return all their paths.
@@ -116,7 +119,11 @@ def fetch(
 
 
 def _fetch_missing(
-    missing: Sequence[Jar], cache: Path, pool: ThreadPoolExecutor, progress: Progress, download: Download
+    missing: Sequence[Jar],
+    cache: Path,
+    pool: ThreadPoolExecutor,
+    progress: Progress,
+    download: Download,
 ) -> None:
     if not missing:
         return
@@ -139,15 +146,15 @@ def _fetch_one(jar: Jar, cache: Path, scratch: Path, download: Download) -> None
             file = download(jar, folder)
         except ConnectionError as error:
             raise EmbeddedError(
-                "Kafka's jars could not be fetched, the network does not answer: connect to the internet for the "
-                f"first start, or copy the folder {cache} from a machine that has it."
+                "Kafka's jars could not be fetched because the network does not answer: connect to the "
+                f"internet for the first start, or copy the folder {cache} from a machine that has it."
             ) from error
         if _is_whole(file, jar):
             file.replace(cache / jar.filename)
             return
     raise EmbeddedError(
-        f"{jar.filename} arrived broken (its sha256 is not the one in jars.lock): start again; if it stays so, "
-        "something between you and Maven Central changes files."
+        f"{jar.filename} arrived broken (its sha256 is not the one in jars.lock): start again; if it stays "
+        "so, something between you and Maven Central changes files."
     )
 
 
@@ -164,8 +171,8 @@ def download_with_jgo(jar: Jar, folder: Path) -> Path:
     """Fetch exactly one file from Maven Central; jgo is never asked to resolve what it depends on.
 
     Raises:
-        ConnectionError: no answer, or a broken one.
-        OSError: the disk.
+        ConnectionError: no answer, or one that broke off.
+        EmbeddedError: the answer was no.
     """
     import requests
     from jgo.maven import MavenContext
@@ -176,7 +183,9 @@ def download_with_jgo(jar: Jar, folder: Path) -> Path:
     except requests.RequestException as error:
         raise ConnectionError(str(error)) from error
     except RuntimeError as error:
-        raise ConnectionError(f"{jar.filename} is not offered: {error}") from error
+        raise EmbeddedError(
+            f"{jar.filename} was refused by Maven Central or the proxy before it: start again later."
+        ) from error
     return file
 
 
@@ -187,20 +196,12 @@ def write_lock() -> None:
         try:
             subprocess.run(["mvn", "-q", "-B", "-f", _FOLDER / "pom.xml", _COPY, *layout], check=True)
         except FileNotFoundError as error:
-            raise EmbeddedError(
-                "Maven is not installed: install it, then run make kafka-lock again."
-            ) from error
+            raise EmbeddedError("Maven is not installed: install it, then run make kafka-lock again.") from error
         except subprocess.CalledProcessError as error:
-            raise EmbeddedError(
-                "Maven could not resolve deploy/kafka/pom.xml: see what it printed above."
-            ) from error
-        jars = [
-            _jar_in_layout(file.relative_to(scratch), _sha256(file)) for file in Path(scratch).rglob("*.jar")
-        ]
+            raise EmbeddedError("Maven could not resolve deploy/kafka/pom.xml: see what it printed above.") from error
+        jars = [_jar_in_layout(file.relative_to(scratch), _sha256(file)) for file in Path(scratch).rglob("*.jar")]
     lines = sorted(jar.line for jar in jars)
-    LOCK.write_text(
-        "\n".join(["# Made by `make kafka-lock` from pom.xml; change that file, not this one.", *lines, ""])
-    )
+    LOCK.write_text("\n".join([_HEAD, *lines, ""]))
 
 
 def _jar_in_layout(path: Path, sha256: str) -> Jar:

