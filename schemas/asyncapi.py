@@ -111,7 +111,8 @@ def _message(card: TopicCard) -> dict[str, Any]:
         },
     }
     if card.model is None:
-        return message | {"contentType": "application/octet-stream"}
+        payload = {"description": "The value of the record that was given up, byte for byte."}
+        return message | {"contentType": "application/octet-stream", "payload": payload}
     return message | {
         "contentType": "application/json",
         "payload": {"$ref": f"./json/{card.name}.schema.json"},

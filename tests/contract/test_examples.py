@@ -49,9 +49,7 @@ def read(path: Path) -> Any:
 def with_unknown_fields(node: Any) -> Any:
     match node:
         case dict() if "country" in node or "delivery" in node or "kind" in node:
-            return {key: with_unknown_fields(value) for key, value in node.items()} | {
-                "from_tomorrow": {"a": [1]}
-            }
+            return {key: with_unknown_fields(value) for key, value in node.items()} | {"from_tomorrow": {"a": [1]}}
         case dict():
             return {key: with_unknown_fields(value) for key, value in node.items()}
         case list():

@@ -24,21 +24,16 @@ FULL: dict[str, Any] = json.loads(
     (EXAMPLES / DELIVERY_COMPLETED / "valid-home-evening-with-all-facts.json").read_text(encoding="utf-8")
 )
 RIGHT = [
-    (path.parent.name, json.loads(path.read_text(encoding="utf-8")))
-    for path in sorted(EXAMPLES.glob("*/valid-*.json"))
+    (path.parent.name, json.loads(path.read_text(encoding="utf-8"))) for path in sorted(EXAMPLES.glob("*/valid-*.json"))
 ]
-VALIDATORS = {
-    card.name: Draft202012Validator(json_schema(card)) for card in CARDS.values() if card.model is not None
-}
+VALIDATORS = {card.name: Draft202012Validator(json_schema(card)) for card in CARDS.values() if card.model is not None}
 json_values = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-3, 10)
     | st.floats(0, 6)
     | st.text(max_size=5)
-    | st.sampled_from(
-        ["", "a b", "SE", "sv", "Europe/Oslo", "home", "5", "2026-11-20T10:00:00Z", "\x00", "x" * 70]
-    ),
+    | st.sampled_from(["", "a b", "SE", "sv", "Europe/Oslo", "home", "5", "2026-11-20T10:00:00Z", "\x00", "x" * 70]),
     lambda inner: st.lists(inner, max_size=2),
     max_leaves=3,
 )
@@ -64,9 +59,7 @@ def places(node: Any) -> Iterator[tuple[Any, Any]]:
 
 @pytest.mark.parametrize("score", ["5", 5.0, True, 0, 6, -1, 2**70, [5], {}])
 def test_only_whole_numbers_from_one_to_five_are_scores(score: object) -> None:
-    whole = json.loads(
-        (EXAMPLES / "response.recorded.v1" / "valid-smiley-chips-and-comment.json").read_text()
-    )
+    whole = json.loads((EXAMPLES / "response.recorded.v1" / "valid-smiley-chips-and-comment.json").read_text())
 
     with pytest.raises(ContractError, match="schema: score"):
         decode(
@@ -199,9 +192,7 @@ def test_field_names_are_those_of_all_models() -> None:
 
 @settings(max_examples=300)
 @given(st.sampled_from(RIGHT), st.data())
-def test_what_a_model_reads_its_published_schema_allows(
-    right: tuple[str, dict[str, Any]], data: st.DataObject
-) -> None:
+def test_what_a_model_reads_its_published_schema_allows(right: tuple[str, dict[str, Any]], data: st.DataObject) -> None:
     topic, message = right[0], copy.deepcopy(right[1])
     container, key = data.draw(st.sampled_from(list(places(message))))
     container[key] = data.draw(json_values)
