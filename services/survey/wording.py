@@ -17,7 +17,7 @@ FALLBACK_LANGUAGE: Final = "en"
 _LOCALES: Final = Path(__file__).parent / "locales"
 _WEEKDAY_IS_CLEAR_FOR_DAYS: Final = 6
 _CLDR_LOCALES: Final = {"sv": "sv_SE", "en": "en_GB"}
-_BREAKABLE: Final = Markup("satis<wbr>fied")
+_BREAKABLE: Final = Markup("is<wbr>satisfied")
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -41,8 +41,8 @@ class Wording:
         return text.format(**values) if values else text
 
     def face_label(self, score: int) -> Markup:
-        """Return the words under a face, with a place to break what a fifth of a 320 px screen cannot hold."""
-        return self(f"face.{score}").replace("satisfied", _BREAKABLE)
+        """Return the words under a face, with a place to break what a 320 px screen cannot hold."""
+        return self(f"face.{score}").replace("issatisfied", _BREAKABLE)
 
     def moment(self, at: datetime, zone: str, now: datetime) -> str:
         """Return "tisdag 17:42" in the delivery's zone, with the date when the weekday alone is unclear."""
