@@ -8,9 +8,11 @@
 
   // The server's word decides: the page loads again and shows what is stored.
   const showStored = (form) => {
-    const lang = new URLSearchParams(location.search).get("lang");
+    const query = new URLSearchParams(), lang = new URLSearchParams(location.search).get("lang");
+    if (form.elements.part?.value === "details") query.set("done", "1");
+    if (lang) query.set("lang", lang);
     history.scrollRestoration = "manual";
-    history.replaceState(null, "", new URL(form.action).pathname + (lang ? `?lang=${lang}` : "") + "#saved");
+    history.replaceState(null, "", `${new URL(form.action).pathname}?${query}#saved`);
     location.reload();
   };
 
