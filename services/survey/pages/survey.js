@@ -12,7 +12,7 @@
     if (form.elements.part?.value === "details") query.set("done", "1");
     if (lang) query.set("lang", lang);
     history.scrollRestoration = "manual";
-    history.replaceState(null, "", `${new URL(form.action).pathname}?${query}#saved`);
+    history.replaceState(null, "", `${new URL(form.action).pathname}${`?${query}`.replace(/\?$/, "")}#saved`);
     location.reload();
   };
 
