@@ -42,7 +42,7 @@ class SatisfactionCell(Contract):
     scores: tuple[Count, Count, Count, Count, Count]
     """How many answers gave each face, from 1 (very dissatisfied) to 5 (very satisfied)."""
     answers: Count
-    """How many responses there are, each in its last revision."""
+    """How many responses give a score and do not contest the delivery: the sum of `scores`."""
     delivered: Count
     """How many deliveries there are."""
     asked: Count

@@ -37,6 +37,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self.topics = tuple(topics)
         self._consumer: Callable[[], AIOKafkaConsumer | None] = lambda: None
         self.failure: BaseException | None = None
+        self.lag = 0
         self._sql = named_sql("services.chassis", "progress.sql")
         self._began: dict[TopicPartition, int] = {}
         self._identities: dict[str, TopicIdentity] = {}
@@ -58,7 +59,10 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         consumer = self.consumer
         if consumer is None or not (mine := consumer.assignment()):
             return False
-        return all((end := consumer.highwater(p)) is not None and self.fence.cursors.get(p, -1) >= end for p in mine)
+        return all((end := consumer.highwater(p)) is not None and self._at(p) >= end for p in mine)
+
+    def _at(self, partition: TopicPartition) -> int:
+        return self.fence.cursors.get(partition, self._began.get(partition, -1))
 
     async def prepare(self) -> None:
         """Learn the topics' identities before the first record can arrive.
@@ -192,7 +196,8 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
                 by_topic[partition.topic] += max(0, end - at)
         for topic, lag in by_topic.items():
             self.fence.metrics.set("kvittera_consumer_lag", lag, topic=topic)
-        return sum(by_topic.values())
+        self.lag = sum(by_topic.values())
+        return self.lag
 
     async def _leave_hint(self) -> None:
         if self.consumer is None:

@@ -27,7 +27,7 @@ async def _untouched(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
     return KafkaMessage(body=b"", headers={}, raw_message=records, consumer=None, message_id="batch")  # type: ignore[arg-type]
 
 
-async def _undecoded(message: KafkaMessage) -> None:
+async def _undecoded(_: KafkaMessage) -> None:
     return None
 
 

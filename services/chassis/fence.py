@@ -159,8 +159,8 @@ class Fence(Generic[T]):
                 and (start := await self.log_start(partition)) > at
             ):
                 raise MustStop(
-                    f"{partition.topic}/{partition.partition}: records {at} to {start - 1} were deleted before they were"
-                    " read; refill the topic from its producer's outbox, or accept the loss by moving the progress row"
+                    f"{partition.topic}/{partition.partition}: records {at} to {start - 1} were deleted before"
+                    " they were read; refill the topic from its producer's outbox, or accept the loss by moving the progress row"
                 )
 
     def _understand(

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from services.chassis.failures import MustStop
 from services.chassis.metrics import Metrics
 
 log = structlog.get_logger()
@@ -47,6 +48,8 @@ async def run_until_stopped(tasks: dict[str, Task], *, drain_seconds: float, met
         async with asyncio.TaskGroup() as group:
             for name, task in tasks.items():
                 group.create_task(guarded(name, task), name=name)
+    except* MustStop as stops:
+        raise _first(stops) from None
     finally:
         deadline.cancel()
         watch.cancel()
@@ -57,3 +60,11 @@ async def _watch_loop_lag(metrics: Metrics, period: float = 0.5) -> None:
         before = time.monotonic()
         await asyncio.sleep(period)
         metrics.set("kvittera_loop_lag_seconds", max(0.0, time.monotonic() - before - period))
+
+
+def _first(group: BaseExceptionGroup[MustStop]) -> MustStop:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, MustStop)
+    return error

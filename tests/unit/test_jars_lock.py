@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import os
 from pathlib import Path
 
 import pytest
@@ -79,7 +78,10 @@ def test_missing_jars_are_fetched_once_and_progress_is_told(tmp_path: Path) -> N
     assert [path.read_bytes() for path in paths] == [BYTES, BYTES]
     assert sorted(network.asked) == ["a-jar-1.0.jar", "other-2.1.jar"]
     assert [(done, total) for _, done, total in told] == [(1, 2), (2, 2)]
-    assert sorted(os.listdir(tmp_path)) == ["a-jar-1.0.jar", "other-2.1.jar"]  # nothing half done is left
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "a-jar-1.0.jar",
+        "other-2.1.jar",
+    ]  # nothing half done is left
 
 
 def test_a_jar_that_broke_in_the_cache_is_fetched_again(tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ def test_a_jar_with_a_wrong_checksum_never_reaches_the_cache(tmp_path: Path, wro
     with pytest.raises(EmbeddedError, match=r"a-jar-1.0.jar arrived broken .* start again"):
         fetch([JAR], tmp_path, download=FakeNetwork(wrong))
 
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_network_the_sentence_names_the_way_out(tmp_path: Path) -> None:
@@ -118,7 +120,7 @@ def test_without_network_a_full_cache_is_enough(tmp_path: Path) -> None:
 def test_a_full_disk_is_named_as_such(tmp_path: Path) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(EmbeddedError, match="No space is left on the disk of .*: free"):
+    with pytest.raises(EmbeddedError, match=r"No space is left on the disk of .*: free"):
         fetch([JAR], tmp_path, download=FakeNetwork(full))
 
 

@@ -33,9 +33,9 @@ class OutboxViewer:
                     message.fence,
                 )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            if is_transient(error):
-                return Result(Fate.IN_DOUBT, "viewer_unreachable")
-            return Result(Fate.REFUSED, "viewer_refused")
+            if not is_transient(error):
+                raise
+            return Result(Fate.IN_DOUBT, "viewer_unreachable")
         return Result(Fate.ACCEPTED)
 
     async def look_up(self, reference: str) -> Result | None:

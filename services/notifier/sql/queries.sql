@@ -108,9 +108,9 @@ WHERE d.delivery_id = $1 AND d.kind = 'ask'
 -- name: keep_viewer_message
 -- Fenced: a process that lost its lease cannot hand over any more.
 INSERT INTO viewer_message (reference, channel, recipient, language, subject, body, link)
-SELECT $1, $2, $3, $4, $5, $6, $7
+SELECT $1::text, $2, $3, $4, $5, $6, $7
 WHERE EXISTS (SELECT 1 FROM invitation
-              WHERE invitation_id = $1::uuid AND state = 'calling' AND fence = $8 FOR SHARE)
+              WHERE invitation_id = $1::text::uuid AND state = 'calling' AND fence = $8 FOR SHARE)
 ON CONFLICT (reference) DO NOTHING
 RETURNING id
 

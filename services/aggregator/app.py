@@ -1,0 +1,85 @@
+"""The aggregator put together: settings in, running service out. Nothing is built anywhere else."""
+
+import asyncio
+
+from schemas.topics import CARDS, INVITATION_DECIDED, RESPONSE_RECORDED
+from services.aggregator import http
+from services.aggregator.cuts import load_cuts
+from services.aggregator.handlers import CountBatch, Units
+from services.aggregator.live import LiveFeed
+from services.aggregator.publishing import Publisher
+from services.aggregator.reading import Counted, reader
+from services.chassis.consumer import Reader, consume
+from services.chassis.fence import Fence
+from services.chassis.http import make_app, serve
+from services.chassis.lifecycle import run_until_stopped
+from services.chassis.logs import configure_logs
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay
+from services.chassis.postgres import Database, check_migrated, named_sql, open_pool
+from services.chassis.settings import Settings
+
+SERVICE = "aggregator"
+PACKAGE = "services.aggregator"
+TOPICS = (INVITATION_DECIDED, RESPONSE_RECORDED)
+
+
+async def run(settings: Settings) -> None:
+    """Run the aggregator until it is told to stop.
+
+    Raises:
+        MustStop: it cannot or must not run; the message says what to do.
+    """
+    configure_logs(settings, SERVICE)
+    metrics = Metrics()
+    cuts = load_cuts(settings.cuts_file)
+    incoming = named_sql(PACKAGE)["make_incoming"]
+
+    async def prepare(connection: Database) -> None:
+        if await connection.fetchval("SELECT to_regclass('answer') IS NOT NULL"):
+            await connection.execute(incoming)
+
+    pool = await open_pool(settings, SERVICE, prepare=prepare)
+    async with pool.acquire() as connection:
+        await check_migrated(connection, SERVICE, PACKAGE)
+    publisher = Publisher(settings, metrics)
+    relay = Relay(settings, SERVICE, metrics)
+    fence: Fence[Counted] = Fence(
+        pool=pool,
+        service=SERVICE,
+        group="kvittera-aggregator",
+        decode=reader(),
+        apply=CountBatch(Units(pool, cuts), metrics, publisher.wake),
+        dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
+        metrics=metrics,
+    )
+    reading = Reader(settings, fence, TOPICS)
+
+    async def ready() -> str | None:
+        return None if reading.consumer is not None else "answers are not read yet"
+
+    feed = LiveFeed(pool, reading)
+    ending = asyncio.Event()
+    app = make_app(list(http.routes(pool, feed, ending)), ready=ready, metrics=metrics)
+
+    async def keep_live(stop: asyncio.Event) -> None:
+        try:
+            await feed.run(stop)
+        finally:
+            ending.set()
+
+    try:
+        await run_until_stopped(
+            {
+                "http": lambda stop: serve(app, settings.http_host, settings.aggregator_port, stop),
+                "count": lambda stop: consume(reading, stop, max_records=settings.aggregator_batch),
+                "watch": reading.watch,
+                "live": keep_live,
+                "publish": publisher.run,
+                "relay": relay.run,
+            },
+            drain_seconds=settings.drain_seconds,
+            metrics=metrics,
+        )
+    finally:
+        pool.terminate()

@@ -1,0 +1,54 @@
+"""Reading cells: for the API, the pages and the command line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from schemas.satisfaction import Window
+from services.aggregator.counting import window_number
+from services.aggregator.publishing import cell_message
+from services.chassis.postgres import Database, named_sql
+
+_LAST_INDEX = (1 << 30) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A cell whose counters are not the fold of what was counted."""
+
+    cut: str
+    value: str
+    cell: int
+    counted: Sequence[int | None]
+    expected: Sequence[int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Queries over the counters."""
+
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
+
+    async def of_cut(
+        self,
+        connection: Database,
+        cut: str,
+        window: Window,
+        *,
+        first: int = 0,
+        last: int = _LAST_INDEX,
+        value: str | None = None,
+        limit: int = 10_000,
+    ) -> list[dict[str, Any]]:
+        """Cells of a cut in a window, by value and time, as `satisfaction.cells.v1` says them."""
+        rows = await connection.fetch(self.sql["cells_of_cut"], cut, window_number(window), first, last, value, limit)
+        now = datetime.now(UTC)
+        return [cell_message(r, now) for r in rows]
+
+    async def audit(self, connection: Database) -> list[Difference]:
+        """Every cell that is not the fold of all answers and decisions; call inside one snapshot."""
+        rows: list[asyncpg.Record] = await connection.fetch(self.sql["audit_cells"])
+        return [Difference(r["cut"] or "?", r["value"] or "", r["cell"], r["counted"], r["expected"]) for r in rows]

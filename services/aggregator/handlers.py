@@ -1,0 +1,151 @@
+"""What the aggregator does with a batch, top to bottom: keep last revisions, fold what changed, apply, tell.
+
+Everything happens inside the fence's transaction, so that counters, revisions and the next offset are always
+those of one moment (guarantee 2).
+"""
+
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from services.aggregator.counting import COLUMNS, Change, Deltas, LocalClock, answer_deltas, decision_deltas, fold
+from services.aggregator.cuts import JOINT, Cut
+from services.aggregator.reading import Counted, CountedAnswer, CountedDecision, Facts
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Database, Pool, named_sql
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V", CountedAnswer, CountedDecision)
+_MOST_KNOWN_UNITS = 2_000_000
+_MOST_FRESHNESS_SAMPLES = 100
+
+
+@dataclass(slots=True)
+class Units:
+    """The short numbers of all units. New ones are committed at once and apart: a number is never taken back."""
+
+    pool: Pool
+    cuts: Sequence[Cut]
+    _known: dict[tuple[str, str], int] = field(default_factory=dict)
+    _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
+
+    async def of(self, facts: Sequence[Facts]) -> list[list[int]]:
+        """The units that each delivery counts in; a cut by something that it lacks is left out."""
+        named = [self._named(f) for f in facts]
+        missing = {pair for pairs in named for pair in pairs if pair not in self._known}
+        if missing:
+            await self._learn(missing)
+        return [[self._known[pair] for pair in pairs] for pairs in named]
+
+    def _named(self, facts: Facts) -> list[tuple[str, str]]:
+        pairs = []
+        for cut in self.cuts:
+            values = [getattr(facts, p) for p in cut.properties]
+            if None not in values:
+                pairs.append((cut.name, JOINT.join(_text(v) for v in values)))
+        return pairs
+
+    async def _learn(self, missing: Iterable[tuple[str, str]]) -> None:
+        if len(self._known) > _MOST_KNOWN_UNITS:
+            self._known.clear()
+        cuts, values = zip(*sorted(missing), strict=True)
+        async with self.pool.acquire() as connection:
+            await connection.execute(self._sql["learn_units"], cuts, values)
+            for row in await connection.fetch(self._sql["find_units"], cuts, values):
+                self._known[row["cut"], row["value"]] = row["id"]
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@dataclass(slots=True)
+class CountBatch:
+    """Counts a batch of answers and decisions exactly once."""
+
+    units: Units
+    metrics: Metrics
+    touched: Callable[[], None]
+    now: Callable[[], float] = time.time
+    _clock: LocalClock = field(default_factory=LocalClock)
+    _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
+
+    async def __call__(self, connection: Database, counted: list[Counted]) -> None:
+        """Count what is new in the batch; what was counted before, in this or a higher revision, is not."""
+        answers = _latest((a.response_id, a) for a in counted if isinstance(a, CountedAnswer))
+        decisions = _latest(((d.delivery.delivery_id, d.kind), d) for d in counted if isinstance(d, CountedDecision))
+        changes = [
+            *await self._keep_answers(connection, answers),
+            *await self._keep_decisions(connection, decisions),
+        ]
+        deltas = fold(changes)
+        if len(deltas.cells):
+            await self._apply(connection, deltas)
+        self._watch_freshness(answers)
+        self.touched()
+
+    async def _keep_answers(self, connection: Database, answers: Sequence[CountedAnswer]) -> list[Change]:
+        if not answers:
+            return []
+        units = await self.units.of([a.delivery for a in answers])
+        await connection.copy_records_to_table(
+            "incoming_answer",
+            records=[
+                (a.response_id, a.revision, a.score, a.commented, a.contested, self._hour(a.delivery), u)
+                for a, u in zip(answers, units, strict=True)
+            ],
+        )
+        rows = await connection.fetch(self._sql["keep_answers"])
+        return [
+            Change(
+                r["units"],
+                r["local_hour"],
+                answer_deltas(
+                    None if r["first"] else (r["old_score"], r["old_commented"], r["old_contested"]),
+                    (r["score"], r["commented"], r["contested"]),
+                ),
+            )
+            for r in rows
+        ]
+
+    async def _keep_decisions(self, connection: Database, decisions: Sequence[CountedDecision]) -> list[Change]:
+        if not decisions:
+            return []
+        units = await self.units.of([d.delivery for d in decisions])
+        await connection.copy_records_to_table(
+            "incoming_decision",
+            records=[
+                (d.delivery.delivery_id, d.kind, d.revision, d.outcome, self._hour(d.delivery), u)
+                for d, u in zip(decisions, units, strict=True)
+            ],
+        )
+        rows = await connection.fetch(self._sql["keep_decisions"])
+        return [Change(r["units"], r["local_hour"], decision_deltas(r["old_outcome"], r["outcome"])) for r in rows]
+
+    async def _apply(self, connection: Database, deltas: Deltas) -> None:
+        rows = zip(deltas.cells.tolist(), deltas.amounts.tolist(), strict=True)
+        await connection.copy_records_to_table(
+            "incoming_cell",
+            records=[(cell, 1, *amounts) for cell, amounts in rows],
+            columns=["cell", "version", *COLUMNS],
+        )
+        await connection.execute(self._sql["apply_deltas"])
+        await connection.execute(self._sql["touch"], deltas.cells.tolist())
+
+    def _hour(self, facts: Facts) -> int:
+        return self._clock.hour(facts.occurred_at, facts.zone)
+
+    def _watch_freshness(self, answers: Sequence[CountedAnswer]) -> None:
+        now = self.now()
+        for answer in answers[-_MOST_FRESHNESS_SAMPLES:]:
+            self.metrics.observe("kvittera_freshness_seconds", max(0.0, now - answer.recorded_at.timestamp()))
+
+
+def _latest(keyed: Iterable[tuple[K, V]]) -> list[V]:
+    """Of each thing the highest revision in the batch; one statement may touch a row only once."""
+    best: dict[K, V] = {}
+    for key, value in keyed:
+        if key not in best or best[key].revision < value.revision:
+            best[key] = value
+    return list(best.values())

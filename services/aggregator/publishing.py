@@ -1,0 +1,205 @@
+"""Publishing `satisfaction.cells.v1`: the present state of every touched cell, at most once per interval.
+
+One process publishes at a time (session advisory lock). Versions in the values let readers drop the old;
+the anti-entropy pass finds cells whose last record on the topic is older than the table and sends them
+again, so that a paused publisher can never leave an old value as the last one (H38a).
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import asyncpg
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.cloudevents import Event, to_headers
+from schemas.topics import SATISFACTION_CELLS
+from services.aggregator.counting import COLUMNS, unpack, window_start
+from services.chassis.failures import is_transient
+from services.chassis.kafka import make_consumer, make_producer, start_with_patience
+from services.chassis.metrics import Metrics
+from services.chassis.pauses import pause_or_stop, pauses
+from services.chassis.postgres import Database, connect, named_sql
+from services.chassis.settings import Settings
+from services.chassis.topic_identity import topic_partitions
+
+log = structlog.get_logger()
+_SERVICE = "aggregator"
+_CHUNK = 5_000
+_SEND_TIMEOUT = 30.0
+
+
+def cell_key(cut: str, value: str, window: str, start: str | None) -> str:
+    """The record key of a cell: the same cell, the same key, for ever."""
+    return "|".join((cut, value, window, start or ""))
+
+
+def cell_message(row: asyncpg.Record, as_of: datetime) -> dict[str, object]:
+    """A row of the table as `satisfaction.cells.v1` says it."""
+    cell = row["cell"]
+    assert isinstance(cell, int)
+    _, window, index = unpack(cell)
+    counters = {name: row[name] for name in COLUMNS}
+    scores = [counters.pop(f"s{n}") for n in range(1, 6)]
+    return {
+        "cut": row["cut"],
+        "value": row["value"],
+        "window": window.value,
+        "start": window_start(window, index),
+        "version": row["version"],
+        "scores": scores,
+        "answers": sum(int(str(s)) for s in scores),
+        **counters,
+        "as_of": as_of.isoformat(),
+    }
+
+
+@dataclass(slots=True)
+class Publisher:
+    """Publishes touched cells until stopped."""
+
+    settings: Settings
+    metrics: Metrics
+    _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
+    _doorbell: asyncio.Event = field(default_factory=asyncio.Event)
+    _seen: dict[str, int] = field(default_factory=dict)
+
+    def wake(self) -> None:
+        """Say that cells were touched."""
+        self._doorbell.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until stopped; after any failure begin anew with new connections."""
+        waits = pauses(first=0.1, longest=5)
+        while not stop.is_set():
+            try:
+                await self._session(stop)
+                waits = pauses(first=0.1, longest=5)
+            except (KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                if isinstance(error, asyncpg.PostgresError) and not is_transient(error):
+                    raise
+                log.warning("will try again", action="retry", what="publisher", error=type(error).__name__)
+                self.metrics.count("kvittera_retries_total", what="publisher")
+                await pause_or_stop(next(waits), stop)
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        connection = await connect(self.settings, _SERVICE, command_timeout=60)
+        producer = make_producer(self.settings, client="kvittera-cells")
+        mirror = make_consumer(self.settings, group=None, client="kvittera-cells-mirror")
+        try:
+            if not await self._wait_for_turn(connection, stop):
+                return
+            await start_with_patience(producer.start, self.settings, "the publisher")
+            await start_with_patience(mirror.start, self.settings, "the publisher's mirror")
+            await self._publish_until_stopped(connection, producer, mirror, stop)
+        finally:
+            await _put_down(producer, mirror)
+            connection.terminate()
+
+    async def _wait_for_turn(self, connection: Database, stop: asyncio.Event) -> bool:
+        while not await connection.fetchval("SELECT pg_try_advisory_lock(hashtext('aggregator.publisher'), 0)"):
+            if await pause_or_stop(1.0, stop):
+                return False
+        return True
+
+    async def _publish_until_stopped(
+        self, connection: Database, producer: AIOKafkaProducer, mirror: AIOKafkaConsumer, stop: asyncio.Event
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        compared = 0.0
+        self._seen.clear()
+        while not stop.is_set():
+            self._doorbell.clear()
+            await self.publish_touched(connection, producer)
+            if loop.time() - compared > self.settings.anti_entropy_seconds:
+                await self.repair(connection, producer, mirror)
+                compared = loop.time()
+            await pause_or_stop(self.settings.publish_interval_seconds, stop)
+            if not stop.is_set():
+                await self._rest()
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(0.5):
+                await self._doorbell.wait()
+        except TimeoutError:
+            pass
+
+    async def publish_touched(self, connection: Database, producer: AIOKafkaProducer) -> int:
+        """Publish every cell touched since the last time, once. Returns how many."""
+        rows = await connection.fetch(self._sql["read_touched"])
+        cells = sorted({cell for r in rows for cell in r["cells"]})
+        await self._publish(connection, producer, cells)
+        if rows:
+            await connection.execute(self._sql["forget_touched"], [r["id"] for r in rows])
+        return len(cells)
+
+    async def _publish(self, connection: Database, producer: AIOKafkaProducer, cells: list[int]) -> None:
+        for first in range(0, len(cells), _CHUNK):
+            rows = await connection.fetch(self._sql["cells_by_key"], cells[first : first + _CHUNK])
+            await self._send(producer, rows)
+
+    async def _send(self, producer: AIOKafkaProducer, rows: Iterable[asyncpg.Record]) -> None:
+        now = datetime.now(UTC)
+        sent = []
+        async with asyncio.timeout(_SEND_TIMEOUT):
+            for row in rows:
+                message = cell_message(row, now)
+                key = cell_key(row["cut"], row["value"], str(message["window"]), message["start"])  # type: ignore[arg-type]
+                event = Event(
+                    id=str(uuid4()), source="/kvittera/aggregator", type=SATISFACTION_CELLS, time=now, data=b""
+                )
+                value = orjson.dumps(message)
+                sent.append(await producer.send(SATISFACTION_CELLS, value, key=key.encode(), headers=to_headers(event)))
+            for outcome in await asyncio.gather(*sent, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+        self.metrics.count("kvittera_outbox_published_total", len(sent), topic=SATISFACTION_CELLS)
+
+    async def repair(self, connection: Database, producer: AIOKafkaProducer, mirror: AIOKafkaConsumer) -> int:
+        """Compare the topic's last version of each cell with the table; publish what is behind. Returns how many."""
+        # The topic is read to an end taken first; whatever is newer in the table after that must be on it.
+        counted = await connection.fetch(self._sql["all_versions"])
+        waiting = {c for r in await connection.fetch(self._sql["read_touched"]) for c in r["cells"]}
+        await self._read_mirror(mirror)
+        behind = []
+        for first in range(0, len(counted), _CHUNK):
+            chunk = [r["cell"] for r in counted[first : first + _CHUNK]]
+            versions = {r["cell"]: r["version"] for r in counted[first : first + _CHUNK]}
+            for row in await connection.fetch(self._sql["cells_by_key"], chunk):
+                _, window, index = unpack(row["cell"])
+                key = cell_key(row["cut"], row["value"], window.value, window_start(window, index))
+                if self._seen.get(key, 0) < versions[row["cell"]] and row["cell"] not in waiting:
+                    behind.append(row["cell"])
+        if behind:
+            log.warning("cells were behind on the topic", action="republish", cells=len(behind))
+            self.metrics.count("kvittera_cells_republished_total", len(behind))
+            await self._publish(connection, producer, behind)
+        return len(behind)
+
+    async def _read_mirror(self, mirror: AIOKafkaConsumer) -> None:
+        """Follow our own topic to its end; the last record of a key is what readers are left with."""
+        partitions = await topic_partitions(self.settings, SATISFACTION_CELLS)
+        if not mirror.assignment():
+            mirror.assign(partitions)
+            await mirror.seek_to_beginning(*partitions)
+        ends = await mirror.end_offsets(partitions)
+        while any([await mirror.position(p) < ends[p] for p in partitions]):
+            for records in (await mirror.getmany(timeout_ms=500, max_records=20_000)).values():
+                for record in records:
+                    version = orjson.loads(record.value)["version"] if record.value else 0
+                    self._seen[(record.key or b"").decode()] = version
+
+
+async def _put_down(producer: AIOKafkaProducer, mirror: AIOKafkaConsumer) -> None:
+    for closing in (producer.stop, mirror.stop):
+        try:
+            async with asyncio.timeout(5):
+                await closing()
+        except (TimeoutError, KafkaError, OSError) as error:
+            log.warning("Kafka client did not stop", action="abandon", error=type(error).__name__)

@@ -1,0 +1,111 @@
+"""From a record to what is counted. The quick way for our own records, the full contract for all others."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from aiokafka import ConsumerRecord
+
+from schemas.invitation import InvitationDecided
+from schemas.response import ResponseRecorded
+from schemas.topics import INVITATION_DECIDED, RESPONSE_RECORDED
+from services.chassis.records import reading
+
+_OUTCOME = {
+    "scheduled": "pending",
+    "in_doubt": "pending",
+    "asked": "asked",
+    "suppressed": "suppressed",
+    "failed": "failed",
+}
+_Revision = Annotated[int, msgspec.Meta(ge=1, le=2_147_483_647)]
+_Score = Annotated[int, msgspec.Meta(ge=1, le=5)]
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """The attribution snapshot, as far as it can be cut by."""
+
+    carrier: str
+    country: str
+    method: str
+    occurred_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    zone: str
+    delivery_id: str
+    postcode_prefix: str | None = None
+    terminal: str | None = None
+    route: str | None = None
+    driver: str | None = None
+    service_point: str | None = None
+    merchant_id: str | None = None
+    method_chosen_by_recipient: bool | None = None
+    touchpoint: str = "home"
+    attempt: int = 1
+    late: bool | None = None
+
+
+class CountedAnswer(msgspec.Struct, frozen=True):
+    """An answer, as far as it is counted."""
+
+    response_id: uuid.UUID
+    revision: _Revision
+    recorded_at: Annotated[datetime, msgspec.Meta(tz=True)]
+    delivery: Facts
+    score: _Score | None = None
+    commented: bool = False
+    contested: bool = False
+
+
+class _Decision(msgspec.Struct, frozen=True):
+    revision: _Revision
+    outcome: str
+    delivery: Facts
+    kind: str = "ask"
+
+
+@dataclass(frozen=True, slots=True)
+class CountedDecision:
+    """A decision, as far as it is counted; `outcome` is a column of the counters."""
+
+    kind: str
+    revision: int
+    outcome: str
+    delivery: Facts
+
+
+Counted = CountedAnswer | CountedDecision
+
+
+def reader() -> Callable[[ConsumerRecord], Counted | None]:
+    """A decoder for both topics."""
+    quick_answer = msgspec.json.Decoder(CountedAnswer)
+    quick_decision = msgspec.json.Decoder(_Decision)
+    full_answer = reading(ResponseRecorded)
+    full_decision = reading(InvitationDecided)
+
+    def read(record: ConsumerRecord) -> Counted | None:
+        is_answer = record.topic == RESPONSE_RECORDED
+        assert is_answer or record.topic == INVITATION_DECIDED
+        value = record.value
+        try:
+            if value is None:
+                return None
+            if is_answer:
+                return quick_answer.decode(value)
+            decision = quick_decision.decode(value)
+            return CountedDecision(decision.kind, decision.revision, _OUTCOME[decision.outcome], decision.delivery)
+        except (msgspec.MsgspecError, KeyError, ValueError):
+            # Another mode of CloudEvents, or broken: the contract tells, or says exactly what is wrong.
+            received = full_answer(record) if is_answer else full_decision(record)
+            return None if received is None else _again(received.message)
+
+    def _again(message: ResponseRecorded | InvitationDecided) -> Counted:
+        raw = message.model_dump_json(exclude_none=True).encode()
+        if isinstance(message, ResponseRecorded):
+            return quick_answer.decode(raw)
+        decision = quick_decision.decode(raw)
+        return CountedDecision(decision.kind, decision.revision, _OUTCOME[decision.outcome], decision.delivery)
+
+    return read

@@ -1,0 +1,115 @@
+-- name: make_incoming
+CREATE TEMP TABLE IF NOT EXISTS incoming_answer (LIKE answer) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS incoming_decision (LIKE decision) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE IF NOT EXISTS incoming_cell (LIKE cell) ON COMMIT DELETE ROWS
+
+-- name: learn_units
+INSERT INTO unit (cut, value) SELECT * FROM unnest($1::text[], $2::text[]) AS u (cut, value) ORDER BY cut, value
+ON CONFLICT DO NOTHING
+
+-- name: find_units
+SELECT u.id, u.cut, u.value FROM unit AS u
+JOIN unnest($1::text[], $2::text[]) AS w (cut, value) ON u.cut = w.cut AND u.value = w.value
+
+-- name: keep_answers
+-- An older or repeated revision returns no row and so is not counted. Units and hour are those of the first.
+INSERT INTO answer AS a SELECT * FROM incoming_answer
+ON CONFLICT (response_id) DO UPDATE
+SET revision = excluded.revision, score = excluded.score, commented = excluded.commented, contested = excluded.contested
+WHERE a.revision < excluded.revision
+RETURNING new.response_id, old.revision IS NULL AS first, old.score AS old_score, old.commented AS old_commented,
+          old.contested AS old_contested, new.score, new.commented, new.contested, new.local_hour, new.units
+
+-- name: keep_decisions
+INSERT INTO decision AS d SELECT * FROM incoming_decision
+ON CONFLICT (delivery_id, kind) DO UPDATE
+SET revision = excluded.revision, outcome = excluded.outcome
+WHERE d.revision < excluded.revision
+RETURNING new.delivery_id, old.outcome AS old_outcome, new.outcome, new.local_hour, new.units
+
+-- name: apply_deltas
+INSERT INTO cell AS c SELECT * FROM incoming_cell ORDER BY cell
+ON CONFLICT (cell) DO UPDATE
+SET version = c.version + 1,
+    s1 = c.s1 + excluded.s1, s2 = c.s2 + excluded.s2, s3 = c.s3 + excluded.s3, s4 = c.s4 + excluded.s4,
+    s5 = c.s5 + excluded.s5, delivered = c.delivered + excluded.delivered, asked = c.asked + excluded.asked,
+    suppressed = c.suppressed + excluded.suppressed, pending = c.pending + excluded.pending,
+    failed = c.failed + excluded.failed, commented = c.commented + excluded.commented,
+    contested = c.contested + excluded.contested
+
+-- name: touch
+INSERT INTO touched (cells) VALUES ($1)
+
+-- name: read_touched
+SELECT id, cells FROM touched ORDER BY id LIMIT 1000
+
+-- name: forget_touched
+DELETE FROM touched WHERE id = ANY($1::bigint[])
+
+-- name: cells_by_key
+SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = (c.cell >> 32)::int WHERE c.cell = ANY($1::bigint[])
+
+-- name: all_versions
+SELECT cell, version FROM cell
+
+-- name: cells_of_cut
+SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = (c.cell >> 32)::int
+WHERE u.cut = $1 AND (c.cell >> 30) & 3 = $2 AND (c.cell & 1073741823) BETWEEN $3 AND $4
+  AND ($5::text IS NULL OR u.value = $5)
+ORDER BY u.value, c.cell
+LIMIT $6
+
+-- name: audit_cells
+-- Counters against a fold of everything counted, in one snapshot. Written apart from the counting code.
+WITH counted AS (
+    SELECT units, local_hour,
+           (score = 1 AND NOT contested)::int AS s1, (score = 2 AND NOT contested)::int AS s2,
+           (score = 3 AND NOT contested)::int AS s3, (score = 4 AND NOT contested)::int AS s4,
+           (score = 5 AND NOT contested)::int AS s5,
+           0 AS delivered, 0 AS asked, 0 AS suppressed, 0 AS pending, 0 AS failed,
+           commented::int AS commented, contested::int AS contested
+    FROM answer
+    UNION ALL
+    SELECT units, local_hour, 0, 0, 0, 0, 0, 1, (outcome = 'asked')::int, (outcome = 'suppressed')::int,
+           (outcome = 'pending')::int, (outcome = 'failed')::int, 0, 0
+    FROM decision
+), spread AS (
+    SELECT (u.unit::bigint << 32) | (w.kind::bigint << 30) | w.index AS cell, c.*
+    FROM counted AS c
+    CROSS JOIN LATERAL unnest(c.units) AS u (unit)
+    CROSS JOIN LATERAL (VALUES
+        (0, c.local_hour),
+        (1, c.local_hour / 24),
+        (2, ((extract(year FROM date '1970-01-01' + c.local_hour / 24) - 1970) * 12
+             + extract(month FROM date '1970-01-01' + c.local_hour / 24) - 1)::int),
+        (3, 0)
+    ) AS w (kind, index)
+), expected AS (
+    SELECT cell, coalesce(sum(s1), 0) AS s1, coalesce(sum(s2), 0) AS s2, coalesce(sum(s3), 0) AS s3,
+           coalesce(sum(s4), 0) AS s4, coalesce(sum(s5), 0) AS s5, sum(delivered) AS delivered, sum(asked) AS asked,
+           sum(suppressed) AS suppressed, sum(pending) AS pending, sum(failed) AS failed,
+           sum(commented) AS commented, sum(contested) AS contested
+    FROM spread GROUP BY cell
+)
+SELECT coalesce(e.cell, c.cell) AS cell, u.cut, u.value,
+       ARRAY[c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed, c.commented,
+             c.contested] AS counted,
+       ARRAY[e.s1, e.s2, e.s3, e.s4, e.s5, e.delivered, e.asked, e.suppressed, e.pending, e.failed, e.commented,
+             e.contested]::bigint[] AS expected
+FROM expected AS e FULL JOIN cell AS c ON c.cell = e.cell
+LEFT JOIN unit AS u ON u.id = (coalesce(e.cell, c.cell) >> 32)::int
+WHERE (coalesce(e.s1, 0), coalesce(e.s2, 0), coalesce(e.s3, 0), coalesce(e.s4, 0), coalesce(e.s5, 0),
+       coalesce(e.delivered, 0), coalesce(e.asked, 0), coalesce(e.suppressed, 0), coalesce(e.pending, 0),
+       coalesce(e.failed, 0), coalesce(e.commented, 0), coalesce(e.contested, 0))
+   IS DISTINCT FROM
+      (coalesce(c.s1, 0), coalesce(c.s2, 0), coalesce(c.s3, 0), coalesce(c.s4, 0), coalesce(c.s5, 0),
+       coalesce(c.delivered, 0), coalesce(c.asked, 0), coalesce(c.suppressed, 0), coalesce(c.pending, 0),
+       coalesce(c.failed, 0), coalesce(c.commented, 0), coalesce(c.contested, 0))
+ORDER BY 1
+
+-- name: counted_answers
+SELECT response_id, revision, score, contested FROM answer
+
+-- name: totals
+SELECT (SELECT count(*) FROM answer) AS answers, (SELECT count(*) FROM decision) AS deliveries,
+       (SELECT count(*) FROM cell) AS cells

@@ -1,0 +1,83 @@
+"""Reading dead-letter topics to their end, and sending letters back to where they came from."""
+
+import asyncio
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from schemas.topics import CARDS
+from services.chassis.deadletter import MARK
+from services.chassis.failures import MustStop
+from services.chassis.kafka import make_consumer, make_producer, start_with_patience
+from services.chassis.settings import Settings
+from services.chassis.topic_identity import topic_partitions
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter: the untouched record, and what was told about it."""
+
+    record: ConsumerRecord
+    told: dict[str, str]
+
+
+async def read_letters(settings: Settings, topic: str) -> list[Letter]:
+    """All dead letters of a topic, oldest first.
+
+    Raises:
+        MustStop: the topic has none, or Kafka cannot be reached.
+    """
+    parts = await topic_partitions(settings, _dead_letter_topic(topic))
+    consumer = make_consumer(settings, group=None, client="kvittera-dlq")
+    await start_with_patience(consumer.start, settings, "the dead-letter reader", close=consumer.stop)
+    try:
+        records = await _read_to_end(consumer, parts)
+    finally:
+        await consumer.stop()
+    return [Letter(r, _told(r)) for r in sorted(records, key=lambda r: (r.timestamp, r.partition, r.offset))]
+
+
+async def replay_letters(settings: Settings, topic: str, *, reason: str | None, dry_run: bool) -> int:
+    """Send letters to their topic again, without our headers. Returns how many.
+
+    Raises:
+        MustStop: as `read_letters`.
+    """
+    letters = [x for x in await read_letters(settings, topic) if reason is None or x.told["reason"] == reason]
+    if dry_run or not letters:
+        return len(letters)
+    producer = make_producer(settings, client="kvittera-dlq")
+    await start_with_patience(producer.start, settings, "the dead-letter replay", close=producer.stop)
+    try:
+        for letter in letters:
+            r = letter.record
+            headers = [(name, value) for name, value in r.headers if not name.startswith(MARK)]
+            async with asyncio.timeout(30):
+                await producer.send_and_wait(topic, r.value, key=r.key, headers=headers)
+    finally:
+        await producer.stop()
+    return len(letters)
+
+
+def _dead_letter_topic(topic: str) -> str:
+    card = CARDS.get(topic)
+    if card is None or card.dead_letter is None:
+        known = ", ".join(c.name for c in CARDS.values() if c.dead_letter)
+        raise MustStop(f"{topic} has no dead letters; topics that have: {known}")
+    return card.dead_letter
+
+
+def _told(record: ConsumerRecord) -> dict[str, str]:
+    told = dict.fromkeys(("reason", "detail", "topic", "partition", "offset", "at", "service"), "?")
+    return told | {n[len(MARK) :]: v.decode(errors="replace") for n, v in record.headers if n.startswith(MARK) and v}
+
+
+async def _read_to_end(consumer: AIOKafkaConsumer, parts: list[TopicPartition]) -> list[ConsumerRecord]:
+    consumer.assign(parts)
+    await consumer.seek_to_beginning(*parts)
+    ends = await consumer.end_offsets(parts)
+    found: list[ConsumerRecord] = []
+    while any([await consumer.position(p) < ends[p] for p in parts]):
+        for records in (await consumer.getmany(timeout_ms=500)).values():
+            found += records
+    return found

@@ -1,0 +1,25 @@
+"""The command line, one file for each group of commands. Heavy imports stay inside the commands."""
+
+import typer
+
+from services.cli import audit, cells, demo, dlq, run, schemas, topics
+
+app = typer.Typer(
+    name="kvittera",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Ask people how their delivery went, and turn the answers into live numbers.\n\n"
+    "**Start here:** `kvittera demo` runs everything on this machine and shows it on one page.\n\n"
+    "**Production:** run `kvittera topics apply` and `kvittera migrate` once, then one or more processes of each"
+    " service. All settings are environment variables that begin with `KVITTERA_`; docs/settings.md lists them.",
+)
+demo.add_to(app)
+run.add_to(app)
+topics.add_to(app)
+cells.add_to(app)
+audit.add_to(app)
+dlq.add_to(app)
+schemas.add_to(app)

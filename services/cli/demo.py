@@ -1,0 +1,7 @@
+"""`kvittera demo`: everything on this machine."""
+
+import typer
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""

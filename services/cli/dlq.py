@@ -1,0 +1,61 @@
+"""`kvittera dlq list | show | replay`: look at dead letters and send them again."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from services.chassis.settings import load_settings
+
+Topic = Annotated[str, typer.Argument(help="The topic whose dead letters are meant, such as delivery.completed.v1.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="Look at dead letters, and send them again once the cause is gone.")
+    group.command("list")(list_letters)
+    group.command()(show)
+    group.command()(replay)
+    app.add_typer(group, name="dlq", rich_help_panel="Repair")
+
+
+def list_letters(topic: Topic) -> None:
+    """Count the dead letters of a topic by reason."""
+    from collections import Counter
+
+    from services.chassis.deadletter_store import read_letters
+
+    letters = asyncio.run(read_letters(load_settings(), topic))
+    for (reason, detail), n in Counter((x.told["reason"], x.told["detail"]) for x in letters).most_common():
+        print(f"{n:8}  {reason}  {detail}")
+    print(f"{len(letters):8}  in all")
+
+
+def show(
+    topic: Topic,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest.", min=1)] = 20,
+    values: Annotated[
+        bool, typer.Option("--values", help="Show the records too. They may hold personal data.")
+    ] = False,
+) -> None:
+    """Show dead letters: why, from where, when. Values are hidden unless asked for."""
+    from services.chassis.deadletter_store import read_letters
+
+    for letter in asyncio.run(read_letters(load_settings(), topic))[-limit:]:
+        told = letter.told
+        place = f"{told['topic']}/{told['partition']}@{told['offset']}"
+        print(f"{told['at']}  {place}  {told['reason']}  {told['detail']}")
+        if values:
+            print(f"    {letter.record.value!r}")
+
+
+def replay(
+    topic: Topic,
+    reason: Annotated[str | None, typer.Option(help="Only letters with this reason.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many would be sent.")] = False,
+) -> None:
+    """Send dead letters to their topic again, as they were. What was processed meanwhile changes nothing."""
+    from services.chassis.deadletter_store import replay_letters
+
+    sent = asyncio.run(replay_letters(load_settings(), topic, reason=reason, dry_run=dry_run))
+    print(f"{sent} {'would be' if dry_run else 'were'} sent to {topic}")

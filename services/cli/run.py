@@ -1,0 +1,87 @@
+"""`kvittera notifier | survey | aggregator | migrate`: run a service, prepare the database."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import typer
+
+from services.chassis.settings import load_settings
+
+_SERVICES = "Services"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(rich_help_panel=_SERVICES)(notifier)
+    app.command(rich_help_panel=_SERVICES)(survey)
+    app.command(rich_help_panel=_SERVICES)(aggregator)
+    app.command(rich_help_panel="Preparation")(migrate)
+
+
+def run_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine on uvloop."""
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def notifier() -> None:
+    """Decide about deliveries and send requests.
+
+    Reads delivery.completed.v1, decides exactly once whether, when, how and in which language to ask, sends,
+    and tells invitation.decided.v1. By default messages stay in the outbox viewer; nobody outside is reached.
+    """
+    from services.notifier.app import run
+
+    run_loop(run(load_settings()))
+
+
+def survey() -> None:
+    """Show the survey page and keep the answers.
+
+    Serves /r/{token}; an answer that got 2xx is on disk. Tells response.recorded.v1.
+    """
+    from services.survey.app import run
+
+    run_loop(run(load_settings()))
+
+
+def aggregator() -> None:
+    """Count answers exactly once and publish the counters.
+
+    Reads invitation.decided.v1 and response.recorded.v1, publishes satisfaction.cells.v1, serves /api/cells
+    and the live page.
+    """
+    from services.aggregator.app import run
+
+    run_loop(run(load_settings()))
+
+
+def migrate() -> None:
+    """Bring the database schemas of all services up to date.
+
+    Safe to run at any time and from several places at once; what is done already is skipped.
+    """
+    asyncio.run(migrate_all())
+
+
+async def migrate_all() -> None:
+    """Apply all migrations and say which."""
+    import asyncpg
+
+    from services.chassis.failures import MustStop
+    from services.chassis.postgres import migrate as bring_up_to_date
+
+    settings = load_settings()
+    try:
+        connection = await asyncpg.connect(settings.postgres_dsn.get_secret_value(), timeout=10)
+    except (OSError, asyncpg.PostgresError) as error:
+        raise MustStop(f"PostgreSQL cannot be used ({type(error).__name__}); check KVITTERA_POSTGRES_DSN") from None
+    try:
+        for service in ("notifier", "survey", "aggregator"):
+            applied = await bring_up_to_date(connection, service, f"services.{service}")
+            print(f"{service}: {', '.join(applied) if applied else 'up to date'}")
+    finally:
+        await connection.close()
