@@ -1,0 +1,65 @@
+"""Servers for all tests: real Kafka and PostgreSQL, started once a run; a fresh database for every test."""
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from services.chassis.postgres import Pool, migrate, open_pool
+from services.chassis.settings import Settings
+from services.embedded.servers import Servers, running_servers
+
+SEALING_KEY = "5e" * 32
+SERVICES = ("notifier", "survey", "aggregator")
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    with running_servers(tmp_path_factory.mktemp("servers"), fsync=False) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def template_database(servers: Servers) -> str:
+    """A database with all migrations; tests get copies of it."""
+    admin = await asyncpg.connect(servers.postgres.dsn("postgres"))
+    await admin.execute("CREATE DATABASE template_kvittera")
+    await admin.close()
+    connection = await asyncpg.connect(servers.postgres.dsn("template_kvittera"))
+    for service in SERVICES:
+        await migrate(connection, service, f"services.{service}")
+    await connection.close()
+    return "template_kvittera"
+
+
+@pytest.fixture
+async def settings(servers: Servers, template_database: str) -> AsyncIterator[Settings]:
+    """Settings for a database and consumer groups of this test's own."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    admin = await asyncpg.connect(servers.postgres.dsn("postgres"))
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")
+    yield Settings(
+        kafka_bootstrap=servers.kafka.bootstrap,
+        postgres_dsn=SecretStr(servers.postgres.dsn(name)),
+        sealing_key=SecretStr(SEALING_KEY),
+        allow_unsafe_postgres=True,
+        kafka_partitions=2,
+        boot_patience_seconds=20,
+    )
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+async def notifier_pool(settings: Settings) -> AsyncIterator[Pool]:
+    pool = await open_pool(settings, "notifier")
+    yield pool
+    pool.terminate()
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return Path(__file__).parent.parent

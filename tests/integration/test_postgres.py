@@ -1,0 +1,37 @@
+import asyncpg
+import pytest
+
+from services.chassis.failures import MustStop
+from services.chassis.postgres import check_durability, connect, migrate, open_pool
+from services.chassis.settings import Settings
+from services.embedded.servers import Servers
+
+
+async def test_a_database_that_forgets_in_a_crash_is_refused(settings: Settings) -> None:
+    careful = settings.model_copy(update={"allow_unsafe_postgres": False})
+    with pytest.raises(MustStop, match="fsync=off"):
+        await open_pool(careful, "survey")
+
+
+async def test_synchronous_commit_off_is_refused(settings: Settings) -> None:
+    connection = await connect(settings, "survey")
+    await connection.execute("SET synchronous_commit = off")
+    with pytest.raises(MustStop, match="synchronous_commit=off"):
+        await check_durability(connection)
+    await connection.close()
+
+
+async def test_migrating_twice_applies_nothing_the_second_time(servers: Servers) -> None:
+    connection = await asyncpg.connect(servers.postgres.dsn("postgres"))
+    assert await migrate(connection, "twice", "services.survey") == ["000_chassis.sql", "001_survey.sql"]
+    assert await migrate(connection, "twice", "services.survey") == []
+    await connection.execute("DROP SCHEMA twice CASCADE")
+    await connection.close()
+
+
+async def test_a_migration_that_changed_after_it_was_applied_stops_the_start(settings: Settings) -> None:
+    connection = await connect(settings, "survey")
+    await connection.execute("UPDATE migration SET sha256 = 'other' WHERE name = '001_survey.sql'")
+    with pytest.raises(MustStop, match=r"survey/001_survey\.sql was applied before and has changed"):
+        await migrate(connection, "survey", "services.survey")
+    await connection.close()
