@@ -17,6 +17,7 @@ import pytest
 from services.embedded import postgres_files, unprivileged
 from services.embedded.errors import EmbeddedError
 from services.embedded.postgres import EmbeddedPostgres
+from services.embedded.servers import running_servers
 
 ROOT = Path(__file__).resolve().parents[2]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become nobody")
@@ -166,9 +167,12 @@ def test_a_full_disk_is_named_as_such(open_folder: Path) -> None:
     )
     if mounted.returncode != 0:
         pytest.skip("mounting a small disk is not allowed here")
+    told = r"No space is left on the disk of .*: free .*, then start again"
     try:
-        with pytest.raises(EmbeddedError, match=r"No space is left on the disk of .*: free .*, then start again"):
+        with pytest.raises(EmbeddedError, match=told):
             EmbeddedPostgres(open_folder / "run", fsync=False).start()
+        with pytest.raises(EmbeddedError, match=told), running_servers(open_folder / "both"):
+            pass
     finally:
         subprocess.run(["umount", open_folder], check=True)
 
