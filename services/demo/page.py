@@ -1,0 +1,43 @@
+"""The page that `make demo` opens: HTML, style and scripts. The demo's web server hands them out.
+
+`GET /` is `render_page()`; `GET /demo/assets/{name}` is `asset(name)`, with 404 for None.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from services.chassis.web import SCORES, face, faces_sprite, mark, page_headers
+from services.chassis.web.files import page_files
+
+_FOLDER: Final = Path(__file__).parent / "page"
+_FACES: Final = ("Very dissatisfied", "Dissatisfied", "Neither", "Satisfied", "Very satisfied")
+
+
+@cache
+def render_page() -> tuple[bytes, dict[str, str]]:
+    """Return the page and the headers that guard it."""
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    html = environment.get_template("index.html").render(
+        faces_sprite=faces_sprite(),
+        face=face,
+        mark=mark(20),
+        scores=SCORES,
+        face_words=_FACES,
+    )
+    return html.encode(), {**page_headers(same_origin=True), "Content-Type": "text/html; charset=utf-8"}
+
+
+@cache
+def asset(name: str) -> tuple[bytes, str] | None:
+    """Return the body and content type of a file that the page loads, None for any other name."""
+    file = page_files(_FOLDER).get(name)
+    return None if file is None else (file.body, file.content_type)
