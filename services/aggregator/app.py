@@ -5,6 +5,7 @@ import asyncio
 from schemas.topics import CARDS, INVITATION_DECIDED, RESPONSE_RECORDED
 from services.aggregator import http
 from services.aggregator.cuts import load_cuts
+from services.aggregator.freshness import Freshness
 from services.aggregator.handlers import CountBatch, Units
 from services.aggregator.live import LiveFeed
 from services.aggregator.publishing import Publisher
@@ -44,12 +45,13 @@ async def run(settings: Settings) -> None:
         await check_migrated(connection, SERVICE, PACKAGE)
     publisher = Publisher(settings, metrics)
     relay = Relay(settings, SERVICE, metrics)
+    freshness = Freshness()
     fence: Fence[Counted] = Fence(
         pool=pool,
         service=SERVICE,
         group="kvittera-aggregator",
         decode=reader(),
-        apply=CountBatch(Units(pool, cuts), metrics, publisher.wake),
+        apply=CountBatch(Units(pool, cuts), metrics, publisher.wake, freshness=freshness),
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
         metrics=metrics,
     )
@@ -58,7 +60,7 @@ async def run(settings: Settings) -> None:
     async def ready() -> str | None:
         return None if reading.consumer is not None else "answers are not read yet"
 
-    feed = LiveFeed(pool, reading)
+    feed = LiveFeed(pool, reading, freshness)
     ending = asyncio.Event()
     app = make_app(list(http.routes(pool, feed, ending)), ready=ready, metrics=metrics)
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from services.aggregator.counting import COLUMNS, Change, Deltas, LocalClock, answer_deltas, decision_deltas, fold
 from services.aggregator.cuts import JOINT, Cut
+from services.aggregator.freshness import Freshness
 from services.aggregator.reading import Counted, CountedAnswer, CountedDecision, Facts
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
@@ -68,6 +69,7 @@ class CountBatch:
     metrics: Metrics
     touched: Callable[[], None]
     now: Callable[[], float] = time.time
+    freshness: Freshness = field(default_factory=Freshness)
     _clock: LocalClock = field(default_factory=LocalClock)
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
 
@@ -138,8 +140,10 @@ class CountBatch:
 
     def _watch_freshness(self, answers: Sequence[CountedAnswer]) -> None:
         now = self.now()
-        for answer in answers[-_MOST_FRESHNESS_SAMPLES:]:
-            self.metrics.observe("kvittera_freshness_seconds", max(0.0, now - answer.recorded_at.timestamp()))
+        ages = [max(0.0, now - a.recorded_at.timestamp()) for a in answers[-_MOST_FRESHNESS_SAMPLES:]]
+        for age in ages:
+            self.metrics.observe("kvittera_freshness_seconds", age)
+        self.freshness.add(now, ages)
 
 
 def _latest(keyed: Iterable[tuple[K, V]]) -> list[V]:

@@ -15,12 +15,17 @@ import orjson
 from schemas.satisfaction import Window
 from services.aggregator.cells import Cells
 from services.aggregator.cuts import TOTAL
+from services.aggregator.figures import figures, terminals
+from services.aggregator.freshness import Freshness
+from services.aggregator.line import Line
 from services.chassis.consumer import Reader
 from services.chassis.postgres import Pool
 
 PERIOD = 0.25
 _POINTS = 960  # four minutes, as long as the demo's plot reaches
-_KEEP_ALIVE = 15.0
+_TICK = 1.0
+_NEW_LINE_POINTS = 5
+_MOST_TERMINALS = 200
 
 
 @dataclass(slots=True)
@@ -29,7 +34,9 @@ class LiveFeed:
 
     pool: Pool
     reader: Reader[Any]
+    freshness: Freshness = field(default_factory=Freshness)
     cells: Cells = field(default_factory=Cells)
+    _line: Line = field(default_factory=Line)
     _history: deque[list[float]] = field(default_factory=lambda: deque(maxlen=_POINTS))
     _latest: dict[str, Any] = field(default_factory=dict)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -49,36 +56,47 @@ class LiveFeed:
 
     async def _read(self) -> dict[str, Any]:
         async with self.pool.acquire() as connection:
-            total = await self.cells.of_cut(connection, TOTAL, Window.ALL)
-            terminals = await self.cells.of_cut(connection, "terminal", Window.ALL, limit=200)
+            found = await self.cells.of_cut(connection, TOTAL, Window.ALL)
+            units = await self.cells.of_cut(connection, "terminal", Window.ALL, limit=_MOST_TERMINALS)
         now = datetime.now(UTC)
+        total = found[0] if found else None
         if total:
-            scores = total[0]["scores"]
-            self._history.append([now.timestamp(), scores[3] + scores[4], sum(scores)])
+            satisfied = total["scores"][3] + total["scores"][4]
+            self._history.append([now.timestamp(), satisfied, total["answers"]])
+            self._line.add(now.timestamp(), satisfied, total["answers"])
         return {
             "as_of": now.isoformat(),
-            "total": total[0] if total else None,
-            "terminals": terminals,
+            "total": total,
+            "figures": figures(total),
+            "terminals": terminals(units, total),
+            "freshness": self.freshness.summary(now.timestamp()),
             "behind": self.reader.lag,
         }
 
     def snapshot(self) -> dict[str, Any]:
-        """The latest reading, with the history of (time, satisfied, answers) for the plot."""
-        return {**self._latest, "history": list(self._history)}
+        """The latest reading, with the history of (time, satisfied, answers) and the line for the plot."""
+        return {**self._latest, "history": list(self._history), "line": self._line.points()}
 
     async def events(self, stop: asyncio.Event) -> AsyncIterator[bytes]:
-        """Server-sent events: the whole picture first, then every change."""
+        """Server-sent events: the whole picture first, then every change; once a second a tick where nothing did."""
         yield _event("snapshot", self.snapshot())
         seen: Any = None
         quiet = time.monotonic()
         while not stop.is_set():
             async with self._changed:
                 await self._changed.wait()
-            state = (self._latest.get("total"), self._latest.get("behind"))
-            if state != seen or time.monotonic() - quiet > _KEEP_ALIVE:
-                seen = state
+            state = (_version(self._latest.get("total")), self._latest.get("behind"))
+            if state != seen:
+                seen, quiet = state, time.monotonic()
+                point = self._history[-1] if self._history else None
+                yield _event("update", {**self._latest, "point": point, "line": self._line.points(_NEW_LINE_POINTS)})
+            elif time.monotonic() - quiet >= _TICK:
                 quiet = time.monotonic()
-                yield _event("update", {**self._latest, "point": self._history[-1] if self._history else None})
+                yield _event("tick", {"as_of": self._latest.get("as_of"), "behind": self._latest.get("behind", 0)})
+
+
+def _version(total: dict[str, Any] | None) -> int:
+    return total["version"] if total else 0
 
 
 def _event(name: str, data: dict[str, Any]) -> bytes:

@@ -1,0 +1,103 @@
+"""What the live page's feed says of the counters."""
+
+import json
+from typing import Any
+
+import pytest
+
+from services.aggregator.figures import figures, terminals
+from services.aggregator.freshness import Freshness
+from services.aggregator.line import Line
+
+
+def cell(value: str, *scores: int, asked: int = 1000, delivered: int = 2000) -> dict[str, Any]:
+    return {
+        "value": value,
+        "scores": list(scores),
+        "answers": sum(scores),
+        "asked": asked,
+        "delivered": delivered,
+    }
+
+
+def test_no_answers_is_not_zero_per_cent() -> None:
+    for nothing in (None, cell("", 0, 0, 0, 0, 0)):
+        empty = figures(nothing)
+        assert empty["satisfied"] is None
+        assert empty["answers"] == 0
+        assert not empty["too_few"]
+
+
+def test_few_answers_leave_no_trace_of_their_values() -> None:
+    few = figures(cell("", 0, 0, 0, 1, 3))
+    assert few["too_few"]
+    assert few["answers"] is None
+    assert few["satisfied"] is None
+    assert "distribution" not in few
+
+
+def test_figures_say_share_interval_and_number_together() -> None:
+    shown = figures(cell("", 10, 10, 0, 30, 50))
+    assert shown["satisfied"] == pytest.approx({"n": 100, "share": 0.8, "low": 0.71117, "high": 0.86663})
+    assert shown["dissatisfied"]["share"] == 0.2
+    assert shown["response"]["share"] == 0.1
+    assert shown["response_of_delivered"] == 0.05
+    assert shown["distribution"] == [0.1, 0.1, 0, 0.3, 0.5]
+
+
+def test_there_is_no_response_rate_while_decisions_lag_behind_answers() -> None:
+    assert figures(cell("", 0, 0, 0, 0, 9, asked=4))["response"] is None
+
+
+def test_terminals_stand_by_concern_with_the_lowest_upper_bound_first() -> None:
+    # One bad answer in five is no reason to stand before a hundred bad ones in five hundred.
+    units = [cell("few", 1, 0, 0, 0, 4), cell("bad", 100, 0, 0, 0, 400), cell("good", 1, 0, 0, 0, 999)]
+    shown = terminals(units, cell("", 102, 0, 0, 0, 1403))["shown"]
+    assert [row["value"] for row in shown] == ["bad", "few", "good"]
+    assert [row["below"] for row in shown] == [True, False, False]
+
+
+def test_terminals_with_too_few_answers_are_only_named_and_counted_together() -> None:
+    units = [cell("tiny", 0, 0, 0, 0, 2), cell("small", 1, 0, 0, 0, 8), cell("large", 50, 0, 0, 0, 450)]
+    told = terminals(units, cell("", 51, 0, 0, 0, 460))
+    assert [row["value"] for row in told["shown"]] == ["large"]
+    assert told["hidden"] == ["tiny", "small"]
+    assert told["grouped"]["answers"] == 11
+    assert "tiny" not in json.dumps([told["shown"], told["grouped"]])
+
+
+def test_the_line_follows_a_fall_out_of_the_band_and_keeps_four_minutes() -> None:
+    line = Line(window=2.0)
+    satisfied = answers = 0
+    for second in range(0, 600, 2):
+        answers += 50
+        satisfied += 20 if second >= 580 else 45
+        line.add(float(second), satisfied, answers)
+    points = line.points()
+    assert 115 <= len(points) <= 121
+    _, share, low, _, usual, n = points[-1]
+    assert share is not None
+    assert low is not None
+    assert share < low < (usual or 0)
+    assert n == 50
+    _, before, low, high, _, _ = points[-15]
+    assert (low or 0) <= (before or 0) <= (high or 0)
+
+
+def test_quiet_windows_make_no_point_and_few_answers_a_wide_band() -> None:
+    busy, quiet = Line(), Line()
+    for step in range(60):
+        busy.add(step * 2.0, step * 80, step * 100)
+        quiet.add(step * 2.0, step // 3 * 4, step // 3 * 5)
+    wide, narrow = ((p[3] or 0) - (p[2] or 0) for p in (quiet.points()[-1], busy.points()[-1]))
+    assert len(quiet.points()) < len(busy.points()) / 2
+    assert wide > narrow
+    assert len(busy.points(3)) == 3
+
+
+def test_freshness_forgets_after_a_quarter_of_an_hour() -> None:
+    freshness = Freshness()
+    freshness.add(0.0, [9.0])
+    freshness.add(1000.0, [0.04] * 98 + [0.2, 0.2])
+    assert freshness.summary(1000.0) == {"median": 0.04, "slowest": 0.2, "answers": 100}
+    assert freshness.summary(5000.0) is None
