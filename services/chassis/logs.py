@@ -3,32 +3,21 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
 
 from services.chassis.settings import Settings
 
-_SECRET_KEYS = frozenset(
-    {
-        "address",
-        "addresses",
-        "email",
-        "phone",
-        "comment",
-        "token",
-        "password",
-        "dsn",
-        "authorization",
-        "body",
-        "pii",
-    }
+_SECRET_KEY = re.compile(
+    r"(^|_)(addresse?s?|e?mail|phone|comment|token|password|dsn|authorization|body|pii)$", re.IGNORECASE
 )
 _MAIL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+\.[^\s@<>\"']+")
-_PHONE = re.compile(r"(?<![\w.:-])\+\d[\d \-]{6,}\d")
+_PHONE = re.compile(r"(?<!\w)(?:\+|00)[1-9][\d \-().]{6,}\d")
 _LINK_TOKEN = re.compile(r"/r/[A-Za-z0-9_\-]{22}")
-_CREDENTIALS = re.compile(r"(://[^:/@\s]+):[^@/\s]+@")
+_CREDENTIALS = re.compile(r"(://[^:/@\s]*):[^@\s]+@")
+_PASSWORD = re.compile(r"(password=)[^\s&]+", re.IGNORECASE)
 
 
 def scrub(text: str) -> str:
@@ -36,17 +25,28 @@ def scrub(text: str) -> str:
     text = _MAIL.sub("[mail]", text)
     text = _PHONE.sub("[phone]", text)
     text = _LINK_TOKEN.sub("/r/[token]", text)
+    text = _PASSWORD.sub(r"\1[secret]", text)
     return _CREDENTIALS.sub(r"\1:[secret]@", text)
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Structlog processor: hide what must never be logged, by key and by form."""
     for key, value in event.items():
-        if key in _SECRET_KEYS:
-            event[key] = "[redacted]"
-        elif isinstance(value, str):
-            event[key] = scrub(value)
+        if not key.startswith("_"):  # structlog's own bookkeeping
+            event[key] = _clean(key, value)
     return event
+
+
+def _clean(key: str, value: Any) -> Any:
+    if _SECRET_KEY.search(key):
+        return "[redacted]"
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {scrub(str(k)): _clean(str(k), v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean("", v) for v in value]
+    return scrub(value if isinstance(value, str) else repr(value))
 
 
 def configure_logs(settings: Settings, service: str) -> None:
