@@ -5,19 +5,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AwareDatetime, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from services.chassis.failures import MustStop
 
 PREFIX = "KVITTERA_"
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting with its default. Wrong or unknown ones stop the start, by name."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True, hide_input_in_errors=True
     )
 
     kafka_bootstrap: str = "127.0.0.1:9092"
@@ -116,11 +115,11 @@ def load_settings(environment: dict[str, str] | None = None, **overrides: object
         MustStop: names every setting that is unknown or wrong, never its value.
     """
     variables = dict(os.environ) if environment is None else environment
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    unknown = sorted(name for name in variables if name.upper().startswith(PREFIX) and name.upper() not in known)
+    ours = {name: text for name, text in variables.items() if name.upper().startswith(PREFIX)}
+    given = {name.upper().removeprefix(PREFIX).lower(): text for name, text in ours.items()}
+    unknown = sorted(name for name in ours if name.upper().removeprefix(PREFIX).lower() not in Settings.model_fields)
     if unknown:
         raise MustStop(f"unknown setting {', '.join(unknown)}; docs/settings.md lists all settings")
-    given = {n: variables[PREFIX + n.upper()] for n in Settings.model_fields if PREFIX + n.upper() in variables}
     try:
         return Settings.model_validate({**given, **overrides})
     except ValidationError as error:

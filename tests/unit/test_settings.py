@@ -1,0 +1,103 @@
+"""Wrong settings stop the start by name; their values, which may be secrets, are never shown."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from services.chassis.failures import MustStop
+from services.chassis.settings import PREFIX, Settings, live_sending, load_settings
+
+CANARY = "CANARY-5f2c-hemligt"
+TEXT_SETTINGS = {
+    "KVITTERA_KAFKA_BOOTSTRAP",
+    "KVITTERA_POSTGRES_DSN",
+    "KVITTERA_HTTP_HOST",
+    "KVITTERA_BRAND",
+    "KVITTERA_HELP_PHONE",
+    "KVITTERA_HELP_EMAIL",
+    "KVITTERA_SEALING_KEY",
+    "KVITTERA_SMTP_HOST",
+    "KVITTERA_SMTP_SENDER",
+    "KVITTERA_CUTS_FILE",
+}
+"""Any text is a possible value of these; all others are numbers, words of a list, moments or patterns."""
+
+
+def test_nothing_set_means_the_defaults() -> None:
+    settings = load_settings({})
+    assert settings.kafka_bootstrap == "127.0.0.1:9092"
+    assert settings.channel == "outbox"
+    assert settings.live_sending_until is None
+    assert settings.allow_unsafe_postgres is False
+
+
+def test_settings_come_from_the_given_environment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KVITTERA_BRAND", "from the process")
+    assert load_settings({"KVITTERA_STALL_SECONDS": "7.5"}).brand == "Nordposten Demo"
+    assert load_settings({"KVITTERA_STALL_SECONDS": "7.5"}).stall_seconds == 7.5
+    assert load_settings().brand == "from the process"
+
+
+def test_a_setting_may_be_written_in_any_case() -> None:
+    assert load_settings({"kvittera_brand": "Nordposten", "Kvittera_Smtp_Port": "2525"}).brand == "Nordposten"
+    assert load_settings({"kvittera_brand": "Nordposten", "Kvittera_Smtp_Port": "2525"}).smtp_port == 2525
+
+
+def test_unknown_settings_stop_the_start_by_name_and_never_echo_their_values() -> None:
+    with pytest.raises(MustStop) as stopped:
+        load_settings({"KVITTERA_KAFKA_BOOTSTARP": CANARY, "KVITTERA_DSN": CANARY, "PATH": "/bin"})
+    assert str(stopped.value) == (
+        "unknown setting KVITTERA_DSN, KVITTERA_KAFKA_BOOTSTARP; docs/settings.md lists all settings"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", sorted(n for n in (PREFIX + f.upper() for f in Settings.model_fields) if n not in TEXT_SETTINGS)
+)
+def test_a_wrong_value_stops_the_start_by_the_settings_name_and_is_not_shown(name: str) -> None:
+    with pytest.raises(MustStop) as stopped:
+        load_settings({name: CANARY})
+    assert str(stopped.value).startswith(f"wrong setting {name}: ")
+    assert CANARY not in str(stopped.value)
+    assert stopped.value.__cause__ is None
+    assert stopped.value.__suppress_context__
+
+
+def test_all_wrong_settings_are_named_at_once() -> None:
+    with pytest.raises(MustStop) as stopped:
+        load_settings({"KVITTERA_SMTP_PORT": "0", "KVITTERA_LOG_LEVEL": "loud", "KVITTERA_SEND_CONCURRENCY": "many"})
+    assert str(stopped.value).count("KVITTERA_") == 3
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_says_what_it_is_for(name: str) -> None:
+    description = Settings.model_fields[name].description
+    assert description is not None
+    assert len(description) >= 10
+    assert description.endswith((".", ")"))
+
+
+def test_secrets_do_not_show_when_settings_are_printed() -> None:
+    settings = Settings(postgres_dsn=SecretStr(f"postgresql://u:{CANARY}@h/d"), sealing_key=SecretStr(CANARY))
+    assert CANARY not in repr(settings)
+    assert CANARY not in str(settings)
+    assert CANARY not in settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("until", "now", "live"),
+    [
+        (None, datetime(2026, 11, 22, tzinfo=UTC), False),
+        (datetime(2026, 11, 22, 12, tzinfo=UTC), datetime(2026, 11, 22, 11, 59, 59, tzinfo=UTC), True),
+        (datetime(2026, 11, 22, 12, tzinfo=UTC), datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC), False),
+        (datetime(2026, 11, 22, 12, tzinfo=UTC), datetime(2026, 11, 23, tzinfo=UTC), False),
+    ],
+)
+def test_live_sending_is_on_only_before_the_named_moment(until: datetime | None, now: datetime, live: bool) -> None:
+    assert live_sending(Settings(live_sending_until=until), now) is live
+
+
+def test_a_moment_without_an_offset_does_not_turn_live_sending_on() -> None:
+    with pytest.raises(MustStop, match="KVITTERA_LIVE_SENDING_UNTIL"):
+        load_settings({"KVITTERA_LIVE_SENDING_UNTIL": (datetime(2099, 1, 1) + timedelta(0)).isoformat()})  # noqa: DTZ001
