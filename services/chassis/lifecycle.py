@@ -48,11 +48,16 @@ async def run_until_stopped(tasks: dict[str, Task], *, drain_seconds: float, met
         async with asyncio.TaskGroup() as group:
             for name, task in tasks.items():
                 group.create_task(guarded(name, task), name=name)
-    except* MustStop as stops:
-        raise _first(stops) from None
+    except BaseExceptionGroup as failures:
+        # What stopped us explains the rest, and is said in one sentence.
+        if (stops := failures.subgroup(MustStop)) is not None:
+            raise _first(stops) from None
+        raise
     finally:
         deadline.cancel()
         watch.cancel()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
 
 
 async def _watch_loop_lag(metrics: Metrics, period: float = 0.5) -> None:
