@@ -3,6 +3,8 @@
 import asyncio
 
 import asyncpg
+from aiokafka.errors import KafkaError
+from asyncpg.exceptions import _base as asyncpg_own
 
 
 class Failure(Exception):
@@ -39,6 +41,7 @@ _TRANSIENT = (
     TryAgain,
     OSError,
     asyncio.TimeoutError,
+    KafkaError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,  # the connection went away under our hands
     asyncpg.CannotConnectNowError,
@@ -51,9 +54,13 @@ _TRANSIENT = (
     asyncpg.QueryCanceledError,
     asyncpg.DiskFullError,
     asyncpg.OutOfMemoryError,
+    asyncpg.ReadOnlySQLTransactionError,  # a standby answered; the primary is moving
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
+_NOT_TRANSIENT = (asyncpg_own.DataError,)
+"""A value that cannot be sent, such as text with half a surrogate pair: the driver calls it an InterfaceError."""
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same work may succeed later without anybody changing it."""
-    return isinstance(error, _TRANSIENT) and not isinstance(error, asyncpg.DataError)
+    return isinstance(error, _TRANSIENT) and not isinstance(error, _NOT_TRANSIENT)
