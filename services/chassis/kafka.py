@@ -10,8 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from services.chassis.failures import MustStop
-from services.chassis.pauses import pauses
+from services.chassis.failures import MustStop, TryAgain
+from services.chassis.pauses import pause_or_stop, pauses
 from services.chassis.settings import Settings
 
 log = structlog.get_logger()
@@ -73,26 +73,32 @@ async def start_with_patience(
     what: str,
     *,
     close: Callable[[], Awaitable[object]] | None = None,
-) -> None:
-    """Call `start` until Kafka answers.
+    stop: asyncio.Event | None = None,
+) -> bool:
+    """Call `start` until Kafka answers. Returns False when `stop` was set before that.
 
     Raises:
         MustStop: Kafka did not answer within KVITTERA_BOOT_PATIENCE_SECONDS.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + settings.boot_patience_seconds
+    stop = stop or asyncio.Event()
     for pause in pauses(first=0.1, longest=2):
         try:
             async with asyncio.timeout(max(1.0, min(30.0, deadline - loop.time()))):
                 await start()
-        except (KafkaError, OSError, TimeoutError) as error:
-            if loop.time() > deadline:
-                if close is not None:
-                    await close()
+        except (KafkaError, OSError, TimeoutError, TryAgain) as error:
+            late = loop.time() > deadline
+            if not late and not await pause_or_stop(pause, stop):
+                continue
+            if close is not None:
+                await close()
+            if late:
                 raise MustStop(
                     f"Kafka cannot be reached by {what} ({type(error).__name__});"
                     " check KVITTERA_KAFKA_BOOTSTRAP and that it runs"
                 ) from None
-            await asyncio.sleep(pause)
+            return False
         else:
-            return
+            return True
+    raise AssertionError("pauses never end")

@@ -1,0 +1,131 @@
+"""Every unsafe default of the Kafka client is overridden (hazards 5 and 13): asked of the built clients."""
+
+import asyncio
+import time
+from typing import Any
+from uuid import UUID
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from services.chassis.failures import MustStop
+from services.chassis.kafka import make_consumer, make_producer, start_with_patience
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay
+from services.chassis.settings import Settings
+
+SETTINGS = Settings(boot_patience_seconds=0)
+
+
+async def test_the_consumer_never_commits_by_itself_and_reads_committed_records_only() -> None:
+    consumer = make_consumer(SETTINGS, group="g", client="c")
+    assert consumer._enable_auto_commit is False
+    assert consumer._isolation_level == "read_committed"
+    assert consumer._auto_offset_reset == "earliest"
+    assert consumer._session_timeout_ms == 30_000
+    assert consumer._rebalance_timeout_ms == 30_000
+    assert consumer._heartbeat_interval_ms == 3_000
+    assert consumer._max_poll_interval_ms == 300_000
+    assert consumer._check_crcs is True
+    assert consumer._key_deserializer is None
+    assert consumer._value_deserializer is None
+    await consumer.stop()
+
+
+async def test_the_producer_waits_for_all_replicas_and_cannot_double_by_retrying() -> None:
+    producer = make_producer(SETTINGS, client="c")
+    assert producer._sender._acks == -1
+    assert producer._txn_manager is not None
+    assert producer._txn_manager.transactional_id is None
+    assert producer._max_request_size == 8 * 1024 * 1024
+    assert producer._request_timeout_ms == 20_000
+    await producer.stop()
+
+
+async def test_waiting_for_kafka_ends_with_what_to_check_and_closes_what_was_opened() -> None:
+    closed: list[bool] = []
+
+    async def fails() -> None:
+        raise KafkaConnectionError("10.1.2.3:9092 CANARY")
+
+    async def close() -> None:
+        closed.append(True)
+
+    with pytest.raises(MustStop) as stopped:
+        await start_with_patience(fails, SETTINGS, "the reader", close=close)
+    assert str(stopped.value) == (
+        "Kafka cannot be reached by the reader (KafkaConnectionError); check KVITTERA_KAFKA_BOOTSTRAP and that it runs"
+    )
+    assert closed == [True]
+
+
+async def test_waiting_for_kafka_ends_at_once_when_told_to_stop() -> None:
+    async def fails() -> None:
+        raise KafkaConnectionError
+
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.05, stop.set)
+    began = time.monotonic()
+    patient = Settings(boot_patience_seconds=60)
+    assert await start_with_patience(fails, patient, "the reader", stop=stop) is False
+    assert time.monotonic() - began < 5
+
+
+async def test_kafka_that_comes_late_is_waited_for() -> None:
+    attempts: list[int] = []
+
+    async def late() -> None:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise KafkaConnectionError
+
+    assert await start_with_patience(late, Settings(boot_patience_seconds=20), "the reader") is True
+    assert len(attempts) == 3
+
+
+def row(**more: Any) -> dict[str, Any]:
+    from datetime import UTC, datetime
+
+    return {
+        "topic": "response.recorded.v1",
+        "key": b"k",
+        "value": b"{}",
+        "event_id": UUID("01983b1e-7d2a-7c7e-9d57-0e8f5bb2c001"),
+        "happened_at": datetime(2026, 11, 22, 6, 0, 0, 123456, tzinfo=UTC),
+        "traceparent": None,
+        "raw_headers": None,
+        **more,
+    }
+
+
+def headers_of(fields: dict[str, Any]) -> list[tuple[str, bytes | None]]:
+    return Relay(SETTINGS, "survey", Metrics())._headers(fields)  # type: ignore[arg-type]
+
+
+def test_an_outbox_row_becomes_a_cloudevent_in_binary_mode() -> None:
+    assert headers_of(row()) == [
+        ("content-type", b"application/json"),
+        ("ce_specversion", b"1.0"),
+        ("ce_id", b"01983b1e-7d2a-7c7e-9d57-0e8f5bb2c001"),
+        ("ce_source", b"/kvittera/survey"),
+        ("ce_type", b"response.recorded.v1"),
+        ("ce_time", b"2026-11-22T06:00:00.123456Z"),
+    ]
+
+
+def test_the_trace_goes_along() -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    assert headers_of(row(traceparent=trace))[-1] == ("traceparent", trace.encode())
+
+
+def test_a_tombstone_has_no_content_type() -> None:
+    assert headers_of(row(value=None))[0] == ("ce_specversion", b"1.0")
+
+
+def test_a_dead_letters_headers_are_sent_as_they_were_and_nothing_is_added() -> None:
+    raw = '[["ce_id", "//4="], ["empty", null], ["kvittera_dlq_reason", "YmFkX2pzb24="]]'
+    assert headers_of(row(raw_headers=raw)) == [
+        ("ce_id", b"\xff\xfe"),
+        ("empty", None),
+        ("kvittera_dlq_reason", b"bad_json"),
+    ]
