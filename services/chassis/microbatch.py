@@ -15,6 +15,10 @@ I = TypeVar("I")  # noqa: E741  item
 R = TypeVar("R")
 
 
+class _Miscounted(RuntimeError):
+    """The flush is wrong, not an item; it was written, so it must not be tried in halves."""
+
+
 class MicroBatcher(Generic[I, R]):
     """Collects items, flushes them together, gives each its own result.
 
@@ -83,8 +87,10 @@ class MicroBatcher(Generic[I, R]):
     async def _deliver(self, batch: list[tuple[I, asyncio.Future[R]]]) -> None:
         try:
             results = await self._flush([item for item, _ in batch])
+            if len(results) != len(batch):
+                raise _Miscounted(f"a flush of {len(batch)} answered for {len(results)}")  # noqa: TRY301
         except Exception as error:  # noqa: BLE001  each caller gets the failure of its own item
-            if len(batch) > 1 and not is_transient(error):
+            if len(batch) > 1 and not is_transient(error) and not isinstance(error, _Miscounted):
                 # One bad row must not fail its neighbours: halve until it stands alone.
                 half = len(batch) // 2
                 await self._deliver(batch[:half])
