@@ -52,7 +52,7 @@ class Seal:
         """
         try:
             return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], row.encode()).decode()
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
             raise Poison("unsealable", "sealed with another key or for another row") from None
 
     def pseudonym(self, text: str) -> bytes:

@@ -4,7 +4,7 @@ import re
 import secrets
 from contextvars import ContextVar
 
-_FORM = re.compile(r"^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$")
+_FORM = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 
@@ -15,7 +15,7 @@ def new_traceparent() -> str:
 
 def child_of(traceparent: str | None) -> str:
     """The context for work caused by `traceparent`: same trace, new span. A broken one starts a new trace."""
-    if traceparent is None or not _FORM.match(traceparent):
+    if traceparent is None or not _FORM.fullmatch(traceparent):
         return new_traceparent()
     return f"{traceparent[:36]}{secrets.token_hex(8)}{traceparent[52:]}"
 
