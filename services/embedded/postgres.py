@@ -203,7 +203,7 @@ class EmbeddedPostgres:
                 raise EmbeddedError(f"Process {earlier} runs PostgreSQL in {self.data}: end it, then start again.")
             time.sleep(_LOOK_EVERY_S)
         if earlier and is_running(earlier):  # another program has the number now, and PostgreSQL would refuse
-            (self.data / "postmaster.pid").unlink()
+            (self.data / "postmaster.pid").unlink(missing_ok=True)
 
 
 def _kill_quietly(pid: int) -> None:

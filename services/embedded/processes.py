@@ -14,13 +14,10 @@ def is_running(pid: int) -> bool:
 
 
 def program_of(pid: int) -> str:
-    """Return the command line of a process, empty when there is none."""
+    """Return the name of the process's program, known until it has ended; empty when there is none."""
     if not _IN_FILES:
-        return _ps(pid, "args=")
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ")
-    except OSError:
-        return ""
+        return _ps(pid, "comm=").strip()
+    return _stat(pid).partition("(")[2].rpartition(")")[0]
 
 
 def children_of(pid: int) -> list[int]:
@@ -36,12 +33,15 @@ def _state_and_parent(pid: int) -> tuple[str, int]:
     if not _IN_FILES:
         columns = _ps(pid, "state=,ppid=").split()
         return (columns[0][0], int(columns[1])) if columns else ("", 0)
+    columns = _stat(pid).rpartition(")")[2].split()  # the name before it may hold anything
+    return (columns[0], int(columns[1])) if columns else ("", 0)
+
+
+def _stat(pid: int) -> str:
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
-        return "", 0
-    columns = text.rpartition(")")[2].split()  # the name before it may hold anything
-    return columns[0], int(columns[1])
+        return ""
 
 
 def _ps(pid: int | None, columns: str) -> str:

@@ -4,12 +4,12 @@ A program run as `nobody` can open a file only when `nobody` may enter every fol
 are never changed: what `nobody` cannot reach is kept a second time in a folder it can.
 """
 
-import hashlib
 import os
 import pwd
 import shutil
 import stat
 import tempfile
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from services.embedded.errors import EmbeddedError, from_os_error
 
 _READABLE_PLACES = ("/var/lib", "/var/cache")
 _ORIGIN = "kept-for"
+_MARKER = "data-is-kept-in"
 
 
 @dataclass(frozen=True)
@@ -102,21 +103,33 @@ def readable_copy(tree: Path, group: str, account: Account) -> Path:
 def place_for_data(folder: Path, account: Account) -> Path:
     """Return the folder itself when the account can reach it, else its stand-in in the readable place.
 
-    A stand-in is removed at the next call after the folder it was kept for is gone.
+    A file in the folder names its stand-in, so a folder that was removed and made again starts anew, and a
+    copied one does not share. Stand-ins of folders that are gone are removed at the next call.
     """
-    if may_enter(folder, account):
+    marker = folder.resolve() / _MARKER
+    if may_enter(folder, account) and not marker.exists():
         return folder
     stand_ins = readable_place(account) / "data"
     _open_folder(stand_ins)
-    _sweep(stand_ins)
-    place = stand_ins / hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
-    _open_folder(place)
-    (place / _ORIGIN).write_text(f"{folder.resolve()}\n")
-    return place
-
-
-def _sweep(stand_ins: Path) -> None:
     for place in stand_ins.iterdir():
-        origin = place / _ORIGIN
-        if origin.exists() and not Path(origin.read_text().strip()).exists():
+        if _is_forsaken(place):
             shutil.rmtree(place, ignore_errors=True)
+    name = _text(marker)
+    if not name or _text(stand_ins / name / _ORIGIN) != str(marker):
+        name = uuid.uuid4().hex
+        marker.write_text(name)  # first, or another start would take the stand-in for forsaken
+        _open_folder(stand_ins / name)
+        (stand_ins / name / _ORIGIN).write_text(str(marker))
+    return stand_ins / name
+
+
+def _is_forsaken(place: Path) -> bool:
+    marker = _text(place / _ORIGIN)
+    return bool(marker) and _text(Path(marker)) != place.name
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text()
+    except FileNotFoundError:
+        return ""

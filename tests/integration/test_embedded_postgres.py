@@ -75,13 +75,35 @@ def test_data_kept_for_a_folder_that_is_gone_is_removed(
     gone.mkdir()
     stays.mkdir()
 
+    tmp_path.chmod(0o700)
     kept_for_gone = unprivileged.place_for_data(gone, account)
     kept_for_stays = unprivileged.place_for_data(stays, account)
-    gone.rmdir()
+    shutil.rmtree(gone)
     unprivileged.place_for_data(stays, account)
 
     assert not kept_for_gone.exists()
     assert kept_for_stays.exists()
+
+
+@as_root
+def test_a_copied_folder_and_one_made_again_do_not_share_data(
+    tmp_path: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unprivileged, "_READABLE_PLACES", (str(open_folder),))
+    account = unprivileged.account_instead_of_root()
+    assert account is not None
+    tmp_path.chmod(0o700)
+    folder, copy = tmp_path / "folder", tmp_path / "copy"
+    folder.mkdir()
+
+    place = unprivileged.place_for_data(folder, account)
+    shutil.copytree(folder, copy)
+
+    assert unprivileged.place_for_data(folder, account) == place
+    assert unprivileged.place_for_data(copy, account) != place
+    shutil.rmtree(folder)
+    folder.mkdir()
+    assert unprivileged.place_for_data(folder, account) != place
 
 
 @as_root
