@@ -131,7 +131,7 @@ class DecideDeliveries:
                 outcome=Outcome.SUPPRESSED,
                 reason=decision.reason,
                 matched=decision.matched,
-                evidence=dict(decision.evidence),
+                evidence=_as_facts(decision.evidence),
                 next_eligible_at=decision.next_eligible_at,
                 decided_at=now,
             )
@@ -139,7 +139,7 @@ class DecideDeliveries:
             delivery=facts,
             revision=1,
             outcome=Outcome.SCHEDULED,
-            evidence=dict(decision.evidence),
+            evidence=_as_facts(decision.evidence),
             invitation_id=str(planned.invitation_id),
             token_sha256=planned.token_hash.hex(),
             channel=decision.channel.kind,
@@ -186,6 +186,10 @@ class DecideDeliveries:
             [d.event.model_dump_json(exclude_none=True) for d, _ in rows],
             [d.traceparent for d, _ in rows],
         )
+
+
+def _as_facts(evidence: Mapping[str, str | int | bool]) -> dict[str, str]:
+    return {name: str(fact) for name, fact in evidence.items()}
 
 
 def new_token() -> str:

@@ -4,6 +4,7 @@ Rules are looked at in the order of `RULES`; the first that matches decides, all
 that a person can read later why nobody asked.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -14,6 +15,8 @@ SURVEY = "delivery.v1"
 LANGUAGES = ("sv", "en")
 FALLBACK_LANGUAGE = "en"
 """Used, and recorded as evidence, where the recipient's own language has no template yet."""
+_PHONE = re.compile(r"\+[1-9][0-9]{5,14}", re.ASCII)
+_PHONE_MARKS = str.maketrans("", "", " -./()\u00a0\u2011\u2013")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +152,18 @@ def _looks_usable(channel: ContactChannel) -> bool:
             name, at, host = channel.address.rpartition("@")
             return bool(name and at and "." in host) and not channel.address.isspace()
         case ChannelKind.SMS:
-            return channel.address.startswith("+") and channel.address[1:].replace(" ", "").isdigit()
+            return _PHONE.fullmatch(_without_phone_marks(channel.address)) is not None
         case _:
             return True
 
 
 def normalised(channel: ContactChannel) -> str:
     """The address as the person's key: one spelling for one person (H56)."""
-    folded = channel.address.replace(" ", "") if channel.kind is ChannelKind.SMS else channel.address.strip().casefold()
-    return f"{channel.kind}:{folded}"
+    if channel.kind is ChannelKind.SMS:
+        return f"{channel.kind}:{_without_phone_marks(channel.address)}"
+    return f"{channel.kind}:{channel.address.strip().casefold()}"
+
+
+def _without_phone_marks(number: str) -> str:
+    # People write +46 (70) 174-06.34; a nought in brackets is not dialled from abroad.
+    return number.replace("(0)", "").translate(_PHONE_MARKS)
