@@ -1,5 +1,6 @@
 """From an invitation to the words that reach the recipient. Pure; catalogues are read once."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,13 @@ from services.notifier.policy import LANGUAGES
 
 _LOCALES = Path(__file__).parent / "locales"
 _CLDR = {"sv": "sv_SE", "en": "en_GB"}
-_GSM_SAFE = str.maketrans({"–": "-", "—": "-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "\u00a0": " "})
+_GSM_SPELLING = str.maketrans(
+    {"–": "-", "—": "-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "ł": "l", "Ł": "L", "đ": "d", "ð": "d"}
+)
+_GSM = frozenset(
+    "@£$¥èéùìòÇ\nØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
+    "abcdefghijklmnopqrstuvwxyzäöñüà^{}\\[~]|€"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,15 @@ class Invitation:
     zone: str
 
 
+def in_gsm7(text: str) -> str:
+    """The text in the letters of GSM 03.38: one other letter more than doubles the price of a message (D12)."""
+    kept: list[str] = []
+    for letter in unicodedata.normalize("NFC", text).translate(_GSM_SPELLING):
+        plain = letter if letter in _GSM else unicodedata.normalize("NFKD", letter)
+        kept += [p for p in plain if p in _GSM]
+    return " ".join("".join(kept).split())
+
+
 class Renderer:
     """Renders messages in every language that has a catalogue."""
 
@@ -66,7 +82,7 @@ class Renderer:
         if invitation.kind is ChannelKind.EMAIL:
             text, html = self._email(words, what, when, shop, link)
         else:
-            text, html = self._short(words, what, when, link), None
+            text, html = self._short(words, shop, when, link), None
         return Message(
             invitation.reference,
             invitation.fence,
@@ -79,12 +95,18 @@ class Renderer:
             link,
         )
 
-    def _short(self, words: Mapping[str, str], what: str, when: str, link: str) -> str:
-        # One character outside GSM-7 more than doubles the price of a message (D12).
-        return (
-            words["sms"]
-            .format(brand=self._sender.brand, what=what, when=when, link=link, phone=self._sender.phone)
-            .translate(_GSM_SAFE)
+    def _short(self, words: Mapping[str, str], shop: str | None, when: str, link: str) -> str:
+        spelled = in_gsm7(shop or "")
+        # A shop in another script would be gaps only: then the plain words say more.
+        what = words["what.shop"].format(shop=spelled) if spelled and shop and len(spelled) * 2 > len(shop) else None
+        return in_gsm7(
+            words["sms"].format(
+                brand=self._sender.brand,
+                what=what or words["what.plain"],
+                when=when,
+                link=link,
+                phone=self._sender.phone,
+            )
         )
 
     def _email(self, words: Mapping[str, str], what: str, when: str, shop: str | None, link: str) -> tuple[str, str]:
