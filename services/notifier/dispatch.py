@@ -145,16 +145,9 @@ class Dispatcher:
         return [r for r in rows if r["state"] == "claimed"]
 
     async def _send(self, row: asyncpg.Record) -> None:
-        try:
-            message = self.renderer.render(self._invitation(row))
-            result = await self.channel.send(message)
-        except Poison as poison:
-            result = Result(Fate.REFUSED, poison.reason)
-        except Exception as error:
-            log.exception("channel failed", action="in_doubt", invitation_id=str(row["invitation_id"]))
-            result = Result(Fate.IN_DOUBT, type(error).__name__)
+        result = await self._hand_over(row)
         self.metrics.count("kvittera_sends_total", channel=row["channel"], result=result.fate.value)
-        settlement = self._settlement(row, result)
+        settlement = self._settlement(row, result, row["attempts"] + 1)
         for pause in pauses():
             try:
                 await self._settler.submit(settlement)
@@ -167,6 +160,19 @@ class Dispatcher:
         if result.fate is Fate.ACCEPTED:
             waited = (self.now() - row["occurred_at"]).total_seconds()
             self.metrics.observe("kvittera_event_to_ask_seconds", max(0.0, waited))
+
+    async def _hand_over(self, row: asyncpg.Record) -> Result:
+        try:
+            message = self.renderer.render(self._invitation(row))
+        except Exception as error:
+            # No byte has left and none ever will: that is definite.
+            log.exception("message cannot be made", action="refuse", invitation_id=str(row["invitation_id"]))
+            return Result(Fate.REFUSED, error.reason if isinstance(error, Poison) else "unrenderable")
+        try:
+            return await self.channel.send(message)
+        except Exception as error:
+            log.exception("channel failed", action="in_doubt", invitation_id=str(row["invitation_id"]))
+            return Result(Fate.IN_DOUBT, type(error).__name__)
 
     def _invitation(self, row: asyncpg.Record) -> Invitation:
         secret = json.loads(self.seal.open(row["sealed"], str(row["invitation_id"])))
@@ -183,41 +189,35 @@ class Dispatcher:
             zone=delivery["zone"],
         )
 
-    def _settlement(self, row: asyncpg.Record, result: Result) -> Settlement:
-        revision = row["revision"] + 1
+    def _settlement(self, row: asyncpg.Record, result: Result, attempts: int) -> Settlement:
+        """What a result of the `attempts`-th attempt makes of an invitation."""
         match result.fate:
             case Fate.ACCEPTED:
-                state, outcome = "accepted", Outcome.ASKED
+                return self._settled(row, "accepted", Outcome.ASKED, result.reason)
             case Fate.IN_DOUBT:
-                state, outcome = "in_doubt", Outcome.IN_DOUBT
-            case Fate.REFUSED_FOR_NOW if row["attempts"] + 1 < _MOST_ATTEMPTS:
-                again = (
-                    max(result.again_after, _FIRST_RETRY_SECONDS) * 2 ** row["attempts"] if result.again_after else 0.0
-                )
-                return Settlement(
-                    row["invitation_id"],
-                    row["delivery_id"],
-                    row["fence"],
-                    "planned",
-                    result.reason,
-                    row["revision"],
-                    again,
-                    None,
-                    row["traceparent"],
-                )
+                return self._settled(row, "in_doubt", Outcome.IN_DOUBT, result.reason)
+            case Fate.REFUSED_FOR_NOW if attempts < _MOST_ATTEMPTS:
+                wait = max(result.again_after, _FIRST_RETRY_SECONDS) * 2 ** (attempts - 1) if result.again_after else 0
+                return self._settled(row, "planned", Outcome.SCHEDULED, result.reason, wait)
             case _:
-                state, outcome = "refused", Outcome.FAILED
-        event = self._event(row, revision, outcome, result.reason)
+                return self._settled(row, "refused", Outcome.FAILED, result.reason)
+
+    def _settled(
+        self, row: asyncpg.Record, state: str, outcome: Outcome, reason: str | None, again_seconds: float = 0.0
+    ) -> Settlement:
+        # Who was told "scheduled" need not be told again.
+        silent = outcome is Outcome.SCHEDULED and row["state"] != "in_doubt"
+        revision = row["revision"] + (not silent)
         return Settlement(
-            row["invitation_id"],
-            row["delivery_id"],
-            row["fence"],
-            state,
-            result.reason,
-            revision,
-            0.0,
-            event,
-            row["traceparent"],
+            invitation_id=row["invitation_id"],
+            delivery_id=row["delivery_id"],
+            fence=row["fence"],
+            state=state,
+            reason=reason,
+            revision=revision,
+            again_seconds=again_seconds,
+            event=None if silent else self._event(row, revision, outcome, reason),
+            traceparent=row["traceparent"],
         )
 
     def _event(self, row: asyncpg.Record, revision: int, outcome: Outcome, reason: str | None) -> bytes:
@@ -288,29 +288,10 @@ class Dispatcher:
 
     async def _resolve(self, row: asyncpg.Record) -> None:
         found = await self.channel.look_up(row["reference"])
-        if found is not None and found.fate is Fate.REFUSED_FOR_NOW:
-            state, outcome, reason = "planned", Outcome.SCHEDULED, found.reason
-        elif found is not None and found.fate is Fate.ACCEPTED:
-            state, outcome, reason = "accepted", Outcome.ASKED, None
+        if found is not None and found.fate is not Fate.IN_DOUBT:
+            await self._settler.submit(self._settlement(row, found, row["attempts"]))
         elif row["past_deadline"]:
-            state, outcome, reason = "unknown", Outcome.FAILED, "fate_unknown"
-        else:
-            return
-        revision = row["revision"] + 1
-        event = self._event(row, revision, outcome, reason)
-        await self._settler.submit(
-            Settlement(
-                row["invitation_id"],
-                row["delivery_id"],
-                row["fence"],
-                state,
-                reason,
-                revision,
-                0.0,
-                event,
-                row["traceparent"],
-            )
-        )
+            await self._settler.submit(self._settled(row, "unknown", Outcome.FAILED, "fate_unknown"))
 
 
 async def measure_ledger(pool: Pool, metrics: Metrics, stop: asyncio.Event, every: float = 5.0) -> None:

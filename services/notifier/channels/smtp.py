@@ -6,11 +6,14 @@ from email.policy import SMTP
 from email.utils import formatdate, make_msgid, parseaddr
 
 import aiosmtplib
+import structlog
 
 from schemas.delivery import ChannelKind
 from services.notifier.channels import Fate, Message, Result
 
+log = structlog.get_logger()
 _PERMANENT = range(500, 600)
+_WIRE = SMTP.clone(cte_type="7bit")  # every server takes it
 
 
 class Smtp:
@@ -26,11 +29,19 @@ class Smtp:
 
     async def send(self, message: Message) -> Result:
         """Hand over. Before DATA is answered every failure is a refusal; after its first byte, a doubt."""
+        try:
+            recipient = message.address.strip()
+            recipient.encode("ascii")
+            mail = self._mime(message, recipient).as_bytes()
+        except Exception:
+            log.exception("mail cannot be made", action="refuse", reference=message.reference)
+            return Result(Fate.REFUSED, "smtp_unwritable")
         client = aiosmtplib.SMTP(hostname=self._host, port=self._port, timeout=self._timeout)
         try:
-            await client.connect()
-            await client.mail(parseaddr(self._sender)[1])
-            await client.rcpt(message.address)
+            async with asyncio.timeout(self._timeout):
+                await client.connect()
+                await client.mail(parseaddr(self._sender)[1])
+                await client.rcpt(recipient)
         except aiosmtplib.SMTPResponseException as error:
             client.close()
             permanent = error.code in _PERMANENT
@@ -38,11 +49,12 @@ class Smtp:
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             client.close()
             return Result(Fate.REFUSED_FOR_NOW, f"smtp_{type(error).__name__}", 30)
-        return await self._hand_over(client, message)
+        return await self._hand_over(client, mail)
 
-    async def _hand_over(self, client: aiosmtplib.SMTP, message: Message) -> Result:
+    async def _hand_over(self, client: aiosmtplib.SMTP, mail: bytes) -> Result:
         try:
-            await client.data(self._mime(message).as_bytes(policy=SMTP))
+            async with asyncio.timeout(self._timeout):
+                await client.data(mail)
         except aiosmtplib.SMTPDataError as error:
             client.close()
             permanent = error.code in _PERMANENT
@@ -57,10 +69,10 @@ class Smtp:
             client.close()
         return Result(Fate.ACCEPTED)
 
-    def _mime(self, message: Message) -> EmailMessage:
-        mail = EmailMessage()
+    def _mime(self, message: Message, recipient: str) -> EmailMessage:
+        mail = EmailMessage(policy=_WIRE)
         mail["From"] = self._sender
-        mail["To"] = message.address
+        mail["To"] = recipient
         mail["Subject"] = message.subject
         mail["Date"] = formatdate()
         mail["Message-ID"] = make_msgid(message.reference, domain=parseaddr(self._sender)[1].rpartition("@")[2])

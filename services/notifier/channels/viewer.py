@@ -21,7 +21,7 @@ class OutboxViewer:
         """Keep the message; a second hand-over of the same reference changes nothing."""
         try:
             async with self._pool.acquire() as connection:
-                await connection.execute(
+                kept = await connection.fetchval(
                     self._sql["keep_viewer_message"],
                     message.reference,
                     message.kind.value,
@@ -32,11 +32,14 @@ class OutboxViewer:
                     message.link,
                     message.fence,
                 )
+                there = kept is not None or await connection.fetchval(
+                    self._sql["find_viewer_message"], message.reference
+                )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             if not is_transient(error):
                 raise
             return Result(Fate.IN_DOUBT, "viewer_unreachable")
-        return Result(Fate.ACCEPTED)
+        return Result(Fate.ACCEPTED) if there else Result(Fate.IN_DOUBT, "lease_lost")
 
     async def look_up(self, reference: str) -> Result | None:
         """The table knows."""

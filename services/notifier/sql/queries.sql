@@ -79,7 +79,7 @@ WHERE state = 'calling' AND lease_until < clock_timestamp()
 RETURNING invitation_id, delivery_id, revision, message, traceparent
 
 -- name: in_doubt
-SELECT invitation_id, delivery_id, fence, revision, channel, reference, message, traceparent,
+SELECT invitation_id, delivery_id, state, fence, revision, attempts, channel, reference, message, traceparent,
        called_at < clock_timestamp() - make_interval(secs => $1) AS past_deadline
 FROM invitation WHERE state = 'in_doubt' ORDER BY called_at LIMIT 500
 
