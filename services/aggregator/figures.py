@@ -32,7 +32,7 @@ def terminals(cells: Sequence[Cell], total: Cell | None) -> dict[str, Any]:
     shown = [_row(c, parent) for i, c in enumerate(cells) if i not in hidden]
     shown.sort(key=lambda row: (row["satisfied"]["high"], row["value"]))
     few = [cells[i] for i in sorted(hidden)]
-    return {"shown": shown, "hidden": [c["value"] for c in few], "grouped": _grouped(few, parent)}
+    return {"shown": shown, "hidden": [_hidden(c) for c in few], "grouped": _grouped(few, parent)}
 
 
 def _row(cell: Cell, parent: Share | None) -> dict[str, Any]:
@@ -44,6 +44,11 @@ def _row(cell: Cell, parent: Share | None) -> dict[str, Any]:
         "below": parent is not None and satisfied.high < parent.low,
         **_shares(cell),
     }
+
+
+def _hidden(cell: Cell) -> dict[str, Any]:
+    # Some have answers enough and are hidden only so that the others cannot be worked out.
+    return {"value": cell["value"], "few": cell["answers"] < FEWEST}
 
 
 def _grouped(few: Sequence[Cell], parent: Share | None) -> dict[str, Any] | None:

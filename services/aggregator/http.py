@@ -10,6 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from schemas.satisfaction import Window
+from services.aggregator import live_page
 from services.aggregator.cells import Cells
 from services.aggregator.cuts import cut_named
 from services.aggregator.live import LiveFeed
@@ -72,6 +73,7 @@ def routes(pool: Pool, feed: LiveFeed, stop: asyncio.Event) -> list[Route]:
         Route("/api/cells", show_cells),
         Route("/api/live", show_live),
         Route("/live/events", stream),
+        *live_page.routes(),
     ]
 
 

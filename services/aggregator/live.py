@@ -75,7 +75,7 @@ class LiveFeed:
 
     def snapshot(self) -> dict[str, Any]:
         """The latest reading, with the history of (time, satisfied, answers) and the line for the plot."""
-        return {**self._latest, "history": list(self._history), "line": self._line.points()}
+        return {**self._latest, **_now(), "history": list(self._history), "line": self._line.points()}
 
     async def events(self, stop: asyncio.Event) -> AsyncIterator[bytes]:
         """Server-sent events: the whole picture first, then every change; once a second a tick where nothing did."""
@@ -88,11 +88,19 @@ class LiveFeed:
             state = (_version(self._latest.get("total")), self._latest.get("behind"))
             if state != seen:
                 seen, quiet = state, time.monotonic()
-                point = self._history[-1] if self._history else None
-                yield _event("update", {**self._latest, "point": point, "line": self._line.points(_NEW_LINE_POINTS)})
+                new = {
+                    "point": self._history[-1] if self._history else None,
+                    "line": self._line.points(_NEW_LINE_POINTS),
+                }
+                yield _event("update", {**self._latest, **_now(), **new})
             elif time.monotonic() - quiet >= _TICK:
                 quiet = time.monotonic()
-                yield _event("tick", {"as_of": self._latest.get("as_of"), "behind": self._latest.get("behind", 0)})
+                yield _event("tick", {k: self._latest.get(k) for k in ("as_of", "behind")} | _now())
+
+
+def _now() -> dict[str, str]:
+    # Pages tell the age of numbers by the server's clock; theirs may be wrong.
+    return {"now": datetime.now(UTC).isoformat()}
 
 
 def _version(total: dict[str, Any] | None) -> int:

@@ -61,7 +61,7 @@ def test_terminals_with_too_few_answers_are_only_named_and_counted_together() ->
     units = [cell("tiny", 0, 0, 0, 0, 2), cell("small", 1, 0, 0, 0, 8), cell("large", 50, 0, 0, 0, 450)]
     told = terminals(units, cell("", 51, 0, 0, 0, 460))
     assert [row["value"] for row in told["shown"]] == ["large"]
-    assert told["hidden"] == ["tiny", "small"]
+    assert told["hidden"] == [{"value": "tiny", "few": True}, {"value": "small", "few": False}]
     assert told["grouped"]["answers"] == 11
     assert "tiny" not in json.dumps([told["shown"], told["grouped"]])
 

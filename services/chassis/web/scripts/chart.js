@@ -1,0 +1,140 @@
+// The live line: share in ink, control band, the part outside in falu; answers per window as bars below.
+const { uPlot } = window;
+const HEIGHT_OF_BARS = 34, SPAN = 240;
+// Series in the order they are painted; points come as (time, share, low, high, usual, answers).
+const ORDER = [0, 3, 2, 4, 1, 5], SHARE = 4;
+const reduced = matchMedia("(prefers-reduced-motion: reduce)");
+
+const colours = () => {
+  const style = getComputedStyle(document.documentElement);
+  return Object.fromEntries(["ink", "ink3", "edge", "grid", "line", "band", "falu", "s2", "text"]
+    .map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+};
+
+const percentAxis = (paint) => ({
+  stroke: () => paint.ink3, font: `11px ${paint.text}`, size: 34, gap: 6,
+  grid: { stroke: () => paint.grid, width: 1 }, ticks: { show: false },
+  values: (_, marks) => marks.map((v) => Math.round(v * 100)),
+  splits: (_u, _i, low, high) => {
+    const step = high - low > 0.5 ? 0.2 : high - low > 0.2 ? 0.1 : 0.04, marks = [];
+    for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + 1e-9; v += step) marks.push(v);
+    return marks;
+  },
+});
+
+const timeAxis = (paint, ago) => ({
+  stroke: () => paint.ink3, font: `11px ${paint.text}`, size: 24, gap: 4, grid: { show: false }, ticks: { show: false },
+  splits: (u) => [0, 1, 2, 3, 4].map((part) => u.scales.x.min + (part * SPAN) / 4),
+  values: (u, marks) => marks.map((t) => {
+    const minutes = Math.round((u.scales.x.max - t) / 60);
+    if (!ago) return new Date(t * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+    return minutes === 0 ? "now" : minutes % 2 ? "" : `${minutes} min${minutes === 4 ? " ago" : ""}`;
+  }),
+});
+
+// Room for the line and its band, in whole steps, so that the axis does not creep with every point.
+const shareRange = (_u, low, high) => {
+  if (low === null || low === undefined) return [0, 1];
+  const from = Math.floor((low - 0.02) * 20) / 20, to = Math.ceil((high + 0.02) * 20) / 20;
+  return [Math.max(0, from), Math.min(1, Math.max(to, from + 0.1))];
+};
+
+const outside = (u, paint, from, to) => {
+  const [times, highs, lows, , shares] = u.data, { ctx } = u, at = (i) => [
+    u.valToPos(times[i], "x", true), u.valToPos(shares[i], "share", true)];
+  const out = (i) => shares[i] < lows[i] || shares[i] > highs[i];
+  ctx.save();
+  ctx.strokeStyle = paint.falu;
+  ctx.lineWidth = 2.5 * devicePixelRatio;
+  ctx.beginPath();
+  for (let i = Math.max(1, from); i <= to; i += 1) {
+    if (!out(i)) continue;
+    ctx.moveTo(...at(i - 1));
+    ctx.lineTo(...at(i));
+  }
+  ctx.stroke();
+  ctx.restore();
+};
+
+const marks = (u, paint, rains) => {
+  const { ctx } = u, times = u.data[0], ratio = devicePixelRatio;
+  if (!times.length) return;
+  const last = times.length - 1, share = u.data[SHARE][last];
+  const x = u.valToPos(times[last], "x", true), y = u.valToPos(share, "share", true);
+  ctx.save();
+  ctx.fillStyle = paint.ink;
+  ctx.beginPath();
+  ctx.arc(x, y, 3 * ratio, 0, 7);
+  ctx.fill();
+  ctx.font = `600 ${12 * ratio}px ${paint.text}`;
+  ctx.textBaseline = "middle";
+  ctx.textAlign = "left";
+  ctx.fillText((share * 100).toFixed(1), x + 8 * ratio, y);
+  ctx.strokeStyle = ctx.fillStyle = paint.s2;
+  ctx.lineWidth = 4 * ratio;
+  for (const [from, to] of rains) {
+    const [a, b] = [from, to ?? u.scales.x.max].map((t) => u.valToPos(Math.max(t, u.scales.x.min), "x", true));
+    if (b <= u.bbox.left) continue;
+    ctx.fillRect(a, u.bbox.top - 6 * ratio, Math.max(b - a, 2 * ratio), 4 * ratio);
+    ctx.fillStyle = paint.ink3;
+    ctx.font = `${11 * ratio}px ${paint.text}`;
+    ctx.textAlign = "right";
+    ctx.fillText("rain", Math.max(a - 6 * ratio, u.bbox.left + 24 * ratio), u.bbox.top - 4 * ratio);
+    ctx.fillStyle = paint.s2;
+  }
+  ctx.restore();
+};
+
+const options = (paint, size, { ago, rains, now }) => ({
+  ...size, cursor: { show: false }, legend: { show: false }, select: { show: false }, padding: [14, 42, 0, 0],
+  scales: {
+    x: { time: false, range: () => { const to = now(); return [to - SPAN, to]; } },
+    share: { range: shareRange },
+    answers: { range: (u, _low, high) => [0, Math.max(1, high) * Math.max(1, u.height / HEIGHT_OF_BARS - 1.4)] },
+  },
+  axes: [timeAxis(paint, ago), { scale: "share", ...percentAxis(paint) }],
+  bands: [{ series: [1, 2], fill: () => paint.band }],
+  series: [
+    {},
+    { scale: "share", width: 0, points: { show: false } },
+    { scale: "share", width: 0, points: { show: false } },
+    { scale: "share", stroke: () => paint.edge, width: 1, dash: [3, 4], points: { show: false } },
+    { scale: "share", stroke: () => paint.ink, width: 1.75, points: { show: false } },
+    { scale: "answers", fill: () => paint.line, width: 0, points: { show: false },
+      paths: uPlot.paths.bars({ size: [0.8, 6] }) },
+  ],
+  hooks: {
+    drawSeries: [(u, index) => { if (index === SHARE) outside(u, paint, ...u.series[SHARE].idxs); }],
+    draw: [(u) => marks(u, paint, rains())],
+  },
+});
+
+export const lineChart = (place, { ago = false, rains = () => [], now = () => Date.now() / 1000 } = {}) => {
+  let points = [], plot = null, drawn = 0;
+  const size = () => ({ width: Math.max(160, place.clientWidth), height: Math.max(120, place.clientHeight) });
+  const columns = () => ORDER.map((column) => points.map((point) => point[column]));
+  const build = () => {
+    plot?.destroy();
+    plot = new uPlot(options(colours(), size(), { ago, rains, now }), columns(), place);
+  };
+  const draw = () => {
+    if (reduced.matches && Date.now() - drawn < 1000) return;
+    drawn = Date.now();
+    plot.setData(columns());
+  };
+  build();
+  new ResizeObserver(() => plot.setSize(size())).observe(place);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", build);
+  setInterval(() => { if (Date.now() - drawn > 900) draw(); }, 1000);
+  return {
+    // Points replace or follow those we have; a restarted counter does not take our past away.
+    add: (fresh) => {
+      const known = points.length ? points[points.length - 1][0] : 0, cut = now() - SPAN;
+      const later = fresh.filter((point) => point[0] > known);
+      if (!later.length) return;
+      points = [...points, ...later].filter((point) => point[0] > cut);
+      draw();
+    },
+    points: () => points,
+  };
+};

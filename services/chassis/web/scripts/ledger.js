@@ -1,0 +1,61 @@
+// Why some were not asked, and the identity that must hold. The notifier owns this; where it is away, so is this part.
+import { make, number, text } from "./figures.js";
+
+const EVERY = 3000, SVG = "http://www.w3.org/2000/svg";
+const REASONS = {
+  drop_already_asked: "One ask per drop",
+  exception_open: "Claim, damage or hold",
+  too_old: "Too long ago",
+  in_the_future: "Wrong clock at the source",
+  no_reachable_channel: "No reachable channel",
+  opted_out: "No consent or opted out",
+  contact_budget: "Contact budget",
+  budget: "Contact budget",
+  sampled_out: "Sampled out",
+  merchant_policy: "Merchant policy",
+  disruption: "Paused: disruption",
+};
+
+export const reasonInWords = (code) => {
+  const plain = String(code ?? "").replaceAll("_", " ");
+  return REASONS[code] ?? plain.charAt(0).toUpperCase() + plain.slice(1);
+};
+
+const row = (reason, n, most) => {
+  const svg = document.createElementNS(SVG, "svg"), rect = document.createElementNS(SVG, "rect");
+  for (const [key, value] of [["viewBox", "0 0 100 6"], ["preserveAspectRatio", "none"], ["aria-hidden", "true"]]) {
+    svg.setAttribute(key, value);
+  }
+  rect.setAttribute("width", (100 * n) / most);
+  rect.setAttribute("height", 6);
+  svg.append(rect);
+  return make("tr", {}, make("th", { scope: "row" }, reasonInWords(reason)), make("td", { class: "bar-cell" }, svg),
+    make("td", { class: "num", "data-count": "" }, number(n)));
+};
+
+const draw = (section, ledger) => {
+  const reasons = Object.entries(ledger.suppressed_by_reason).sort((a, b) => b[1] - a[1]);
+  const { delivered, asked, suppressed, pending, failed } = ledger;
+  text(section.querySelector("h3"), `Why ${number(suppressed)} were not asked`);
+  section.querySelector("tbody").replaceChildren(...reasons.map(([reason, n]) => row(reason, n, reasons[0][1])));
+  const identity = section.querySelector(".identity"), gap = delivered - asked - suppressed - pending - failed;
+  const sum = `${number(delivered)} = ${number(asked)} asked + ${number(suppressed)} not + ${number(pending)} waiting`
+    + ` + ${number(failed)} failed`;
+  identity.classList.toggle("gap", gap !== 0);
+  text(identity, gap === 0 ? sum : `${sum}. ${number(Math.abs(gap))} ${gap > 0 ? "missing" : "too many"}`);
+  section.hidden = false;
+};
+
+export const showLedger = (section) => {
+  const look = async () => {
+    try {
+      const answer = await fetch("/ledger", { headers: { Accept: "application/json" } });
+      if (answer.ok) draw(section, await answer.json());
+      else section.hidden = true;
+    } catch {
+      section.hidden = true;
+    }
+  };
+  look();
+  setInterval(() => { if (!document.hidden) look(); }, EVERY);
+};

@@ -1,0 +1,94 @@
+"""The live page and its files, before any number has come."""
+
+import re
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import Any
+
+from starlette.applications import Starlette
+
+from services.aggregator import live_page
+from services.aggregator.live_page import render_live
+
+APP = Starlette(routes=[*live_page.routes()])
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    text: str
+
+
+async def get(path: str, **headers: str) -> Answer:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "method": "GET", "path": path, "headers": raw, "query_string": b"", "root_path": ""}
+    await APP(scope, receive, send)
+    told = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
+    return Answer(sent[0]["status"], told, b"".join(m.get("body", b"") for m in sent[1:]).decode())
+
+
+async def test_the_page_runs_only_its_own_files_and_nothing_inline() -> None:
+    page = await get("/live")
+    policy = page.headers["content-security-policy"]
+    assert "script-src 'self';" in policy
+    assert "style-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert page.headers["cache-control"] == "no-store"
+    assert not re.search(r"<script(?![^>]*src=)|<style|\sstyle=|\son\w+=", page.text)
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+
+
+async def test_every_file_of_the_page_is_there_and_is_asked_for_once() -> None:
+    wanted = set(re.findall(r'"(/live/assets/[^"]+)"', render_live().decode()))
+    imported = set()
+    for path in wanted:
+        answer = await get(path)
+        assert answer.status == 200
+        assert (await get(path, if_none_match=answer.headers["etag"])).status == 304
+        imported |= {f"/live/assets/{name}" for name in re.findall(r'from "\./([^"]+)"', answer.text)}
+    assert imported
+    for path in imported:
+        assert (await get(path)).headers["content-type"].startswith("text/javascript")
+
+
+async def test_only_files_of_the_page_can_be_had() -> None:
+    for name in ("live.html", "..%2Flive_page.py", "missing.js"):
+        assert (await get(f"/live/assets/{name}")).status == 404
+
+
+def test_before_the_first_number_every_figure_is_a_dash_and_never_a_zero() -> None:
+    leads = re.findall(r"data-value>([^<]*)<", render_live().decode())
+    assert leads == ["–"] * 5
+
+
+class Outline(HTMLParser):
+    """Notes what a reader of the page's structure meets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_the_page_can_be_walked_by_keyboard_and_by_structure() -> None:
+    outline = Outline()
+    outline.feed(render_live().decode())
+    assert [tag for tag, _ in outline.tags if tag == "h1"] == ["h1"]
+    assert all(a.get("scope") for tag, a in outline.tags if tag == "th")
+    scrolled = [a for _, a in outline.tags if a.get("class") == "scroll"]
+    assert all(a.get("tabindex") == "0" and (a.get("aria-label") or a.get("aria-labelledby")) for a in scrolled)
+    ids = [a["id"] for _, a in outline.tags if "id" in a]
+    assert len(ids) == len(set(ids))
+    assert {a["aria-labelledby"] for _, a in outline.tags if "aria-labelledby" in a} <= set(ids)
