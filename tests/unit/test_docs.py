@@ -1,0 +1,177 @@
+"""The documents name every setting, metric, topic and command, and none that does not exist."""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from schemas.topics import CARDS
+from services.chassis.failures import Failure
+from services.chassis.metrics import COUNTERS, GAUGES, HISTOGRAMS
+from services.chassis.settings import PREFIX, Settings
+from services.cli import app
+
+MAKE = re.compile(r"(?:^|`)make ([a-z-]+)", re.MULTILINE)
+KVITTERA = re.compile(r"(?:^|`)(?:\.venv/bin/)?kvittera ([a-z]+)(?: ([a-z]+))?", re.MULTILINE)
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+PICTURES_MADE_LATER = {"docs/images/demo.png"}
+
+
+def documents(repository: Path) -> dict[str, str]:
+    found = [*repository.glob("*.md"), *(repository / "docs").rglob("*.md")]
+    return {str(path.relative_to(repository)): path.read_text(encoding="utf-8") for path in found}
+
+
+def rows(text: str) -> Iterator[list[str]]:
+    """The cells of every table row, headers included."""
+    for line in text.splitlines():
+        if line.startswith("|"):
+            yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def first_cells(text: str, pattern: str) -> list[str]:
+    """What stands in backticks in the first cell of a row, where it has the form asked for."""
+    return [name[1] for row in rows(text) if (name := re.fullmatch(rf"`({pattern})`", row[0]))]
+
+
+def written(value: object) -> str:
+    """A setting's default as docs/settings.md writes it."""
+    if value is None:
+        return "unset"
+    text = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+    return f"`{str(text).lower() if isinstance(text, bool) else text}`" if text != "" else "empty"
+
+
+def commands(command: Any = None, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command by its words, groups included."""
+    command = command or typer.main.get_command(app)
+    if name:
+        yield name, command
+    for child in getattr(command, "commands", {}).values():
+        yield from commands(child, f"{name} {child.name}".strip())
+
+
+def test_every_setting_stands_once_in_the_settings_page_and_no_other_does(repository: Path) -> None:
+    text = (repository / "docs/settings.md").read_text(encoding="utf-8")
+    assert sorted(first_cells(text, "KVITTERA_[A-Z_]+")) == sorted(PREFIX + n.upper() for n in Settings.model_fields)
+
+
+def test_the_settings_page_tells_each_default(repository: Path) -> None:
+    text = (repository / "docs/settings.md").read_text(encoding="utf-8")
+    told = {row[0].strip("`"): row[1] for row in rows(text) if row[0].startswith("`KVITTERA_")}
+    assert told == {PREFIX + n.upper(): written(f.default) for n, f in Settings.model_fields.items()}
+
+
+def test_no_document_names_a_setting_that_does_not_exist(repository: Path) -> None:
+    known = {PREFIX + n.upper() for n in Settings.model_fields}
+    for path, text in documents(repository).items():
+        assert set(re.findall(r"KVITTERA_[A-Z_]*[A-Z]", text)) <= known, path
+
+
+def test_every_metric_stands_once_in_the_metrics_page_with_its_labels(repository: Path) -> None:
+    text = (repository / "docs/metrics.md").read_text(encoding="utf-8")
+    told = {row[0].strip("`"): set(re.findall(r"`(\w+)`", row[1])) for row in rows(text) if "`kvittera_" in row[0]}
+    known = {n: set(d[1]) for n, d in [*COUNTERS.items(), *GAUGES.items(), *HISTOGRAMS.items()]}
+    assert told == known
+    assert len(first_cells(text, "kvittera_[a-z_]+")) == len(known)
+
+
+def test_no_document_names_a_metric_that_does_not_exist(repository: Path) -> None:
+    known = {*COUNTERS, *GAUGES, *HISTOGRAMS}
+    for path, text in documents(repository).items():
+        named = {n for n in re.findall(r"`(kvittera_[a-z_]+)`", text) if not n.startswith("kvittera_dlq_")}
+        assert named <= known, path
+
+
+def test_the_topics_page_tells_every_card(repository: Path) -> None:
+    text = (repository / "docs/topics.md").read_text(encoding="utf-8")
+    told = {row[0].strip("`"): row[1:] for row in rows(text) if row[0].strip("`") in CARDS}
+    expected = {}
+    for card in CARDS.values():
+        days = "compacted" if card.cleanup == "compact" else f"{card.retention.days} days"
+        writers = ", ".join(card.producers)
+        if card.model is None:
+            expected[card.name] = [writers, days, str(card.partitions)]
+        else:
+            readers = ", ".join(card.consumers) or "nobody outside"
+            expected[card.name] = [card.key, writers, readers, days, str(card.partitions)]
+    assert {name: cells[: len(expected[name])] for name, cells in told.items()} == expected
+
+
+def test_no_document_names_a_topic_that_does_not_exist(repository: Path) -> None:
+    for path, text in documents(repository).items():
+        assert set(re.findall(r"`([a-z]+\.[a-z]+\.v\d+(?:\.dlq)?)`", text)) <= set(CARDS), path
+
+
+def test_every_command_stands_in_the_readme(repository: Path) -> None:
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    leaves = [name for name, command in commands() if not hasattr(command, "commands")]
+    assert [name for name in leaves if f"`kvittera {name}" not in text] == []
+
+
+def test_no_document_names_a_command_or_make_target_that_does_not_exist(repository: Path) -> None:
+    known = dict(commands())
+    targets = set(re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for path, text in documents(repository).items():
+        assert set(MAKE.findall(text)) <= targets, path
+        for first, second in KVITTERA.findall(text):
+            command = known.get(first)
+            assert command is not None, f"{path}: kvittera {first}"
+            if second and hasattr(command, "commands"):
+                assert second in command.commands, f"{path}: kvittera {first} {second}"
+
+
+def test_every_option_of_the_demo_stands_in_the_operations_page(repository: Path) -> None:
+    text = (repository / "docs/operations.md").read_text(encoding="utf-8")
+    demo = dict(commands()).get("demo")
+    options = [o for p in demo.params for o in p.opts if o not in {"-h", "--help"}] if demo else []
+    assert [option for option in options if f"`{option}" not in text] == []
+
+
+def test_the_readme_says_how_to_start_and_how_to_test(repository: Path) -> None:
+    text = (repository / "README.md").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("make ")][:2] == ["make demo", "make test"]
+
+
+@pytest.mark.parametrize("failure", Failure.__subclasses__())
+def test_every_kind_of_failure_is_explained_to_contributors(repository: Path, failure: type[Failure]) -> None:
+    assert f"`{failure.__name__}`" in (repository / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_every_link_between_documents_leads_somewhere(repository: Path) -> None:
+    for path, text in documents(repository).items():
+        for target in LINK.findall(text):
+            if "://" in target or target.startswith("mailto:"):
+                continue
+            place = ((repository / path).parent / target).resolve()
+            inside = place.relative_to(repository.resolve())
+            assert place.exists() or str(inside) in PICTURES_MADE_LATER, f"{path} links to {target}"
+
+
+def test_every_decision_is_listed_and_tells_what_was_rejected_and_when_to_look_again(repository: Path) -> None:
+    folder = repository / "docs/adr"
+    listed = (folder / "README.md").read_text(encoding="utf-8")
+    decisions = sorted(p for p in folder.glob("[0-9]*.md"))
+    assert [int(p.name[:4]) for p in decisions] == list(range(1, len(decisions) + 1))
+    for decision in decisions:
+        assert f"({decision.name})" in listed
+        headings = re.findall(r"^## (.+)$", decision.read_text(encoding="utf-8"), re.MULTILINE)
+        assert headings == ["Context", "Decision", "Rejected", "Revisit when"], decision.name
+
+
+def test_a_stop_message_that_sends_to_a_document_names_one_that_exists(repository: Path) -> None:
+    sources = [p.read_text(encoding="utf-8") for p in (repository / "services").rglob("*.py")]
+    named = {found for source in sources for found in re.findall(r"docs/[a-z/]+\.md", source)}
+    assert named
+    assert {name for name in named if not (repository / name).exists()} == set()
+
+
+def test_the_ci_script_is_executable_and_valid_bash(repository: Path) -> None:
+    script = repository / ".ci/run"
+    assert script.stat().st_mode & 0o111
+    subprocess.run(["bash", "-n", script], check=True)
+    assert re.search(r"^make lint\n(.*\n)*make test$", script.read_text(encoding="utf-8"), re.MULTILINE)
