@@ -13,6 +13,12 @@ from services.chassis.web import SCORES, face, faces_sprite, mark, page_headers
 from services.chassis.web.files import page_files
 
 _FOLDER: Final = Path(__file__).parent / "page"
+_STAGES: Final = (
+    {"key": "deliveries", "name": "Deliveries", "role": "simulated", "topic": "delivery.completed.v1"},
+    {"key": "notifier", "name": "Notifier", "role": "asks, or says why not", "topic": "invitation.decided.v1"},
+    {"key": "survey", "name": "Survey", "role": "saves the tap", "topic": "response.recorded.v1"},
+    {"key": "aggregator", "name": "Aggregator", "role": "counts once", "topic": "satisfaction.cells.v1"},
+)
 _FACES: Final = ("Very dissatisfied", "Dissatisfied", "Neither", "Satisfied", "Very satisfied")
 
 
@@ -32,6 +38,7 @@ def render_page() -> tuple[bytes, dict[str, str]]:
         mark=mark(20),
         scores=SCORES,
         face_words=_FACES,
+        stages=_STAGES,
     )
     return html.encode(), {**page_headers(same_origin=True), "Content-Type": "text/html; charset=utf-8"}
 

@@ -1,4 +1,40 @@
-const events = new EventSource("/demo/events");
-events.addEventListener("state", (event) => {
-  document.getElementById("events").textContent = JSON.parse(event.data).events;
-});
+// The demo page: its own state stream drives flow, phones and controls; results come from the aggregator itself.
+import { controls } from "./controls.js";
+import { number, text } from "./figures.js";
+import { flow } from "./flow.js";
+import { showLedger } from "./ledger.js";
+import { phones } from "./phones.js";
+import { results } from "./results.js";
+import { stream } from "./stream.js";
+
+const showFlow = flow(document.querySelectorAll(".flow canvas"));
+const showPhones = phones(document.getElementById("phones"));
+const showControls = controls();
+const live = results();
+let counted = true;
+
+const stages = ({ running, topics }) => {
+  for (const stage of document.querySelectorAll(".stage")) {
+    const up = running[stage.dataset.stage] ?? true, role = stage.querySelector("[data-role]");
+    stage.classList.toggle("down", !up);
+    text(role, up ? role.dataset.roleWords : "stopped");
+  }
+  for (const place of document.querySelectorAll("[data-topic]")) {
+    const n = topics[place.dataset.topic];
+    text(place, n === undefined ? "–" : number(n));
+  }
+};
+
+const show = (state) => {
+  stages(state);
+  showFlow(state.samples);
+  showPhones(state.phones);
+  showControls(state);
+  live.rain(state.raining);
+  document.body.classList.toggle("counter-down", !state.running.aggregator);
+  if (state.running.aggregator && !counted) live.retry();
+  counted = state.running.aggregator;
+};
+
+stream("/demo/events", { state: show });
+showLedger(document.getElementById("ledger"));
