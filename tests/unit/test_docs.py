@@ -14,6 +14,7 @@ from services.chassis.failures import Failure
 from services.chassis.metrics import COUNTERS, GAUGES, HISTOGRAMS
 from services.chassis.settings import PREFIX, Settings
 from services.cli import app
+from services.notifier.policy import RULES
 
 MAKE = re.compile(r"(?:^|`)make ([a-z-]+)", re.MULTILINE)
 KVITTERA = re.compile(r"(?:^|`)(?:\.venv/bin/)?kvittera ([a-z]+)(?: ([a-z]+))?", re.MULTILINE)
@@ -130,6 +131,21 @@ def test_every_option_of_the_demo_stands_in_the_operations_page(repository: Path
     demo = dict(commands()).get("demo")
     options = [o for p in demo.params for o in p.opts if o not in {"-h", "--help"}] if demo else []
     assert [option for option in options if f"`{option}" not in text] == []
+
+
+def test_every_http_route_stands_in_the_operations_page(repository: Path) -> None:
+    text = (repository / "docs/operations.md").read_text(encoding="utf-8")
+    sources = [
+        p for s in ("chassis", "notifier", "survey", "aggregator") for p in (repository / "services" / s).glob("*.py")
+    ]
+    routes = {r for p in sources for r in re.findall(r'Route\(\s*"([^"]+)"', p.read_text(encoding="utf-8"))}
+    assert routes
+    assert {route for route in routes if f"`{route.replace(':str}', '}')}`" not in text} == set()
+
+
+def test_every_reason_for_not_asking_stands_in_the_operations_page(repository: Path) -> None:
+    text = (repository / "docs/operations.md").read_text(encoding="utf-8")
+    assert [rule.__name__ for rule in RULES if f"| `{rule.__name__}` |" not in text] == []
 
 
 def test_the_readme_says_how_to_start_and_how_to_test(repository: Path) -> None:
