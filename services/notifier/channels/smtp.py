@@ -77,10 +77,10 @@ class Smtp:
         mail["Date"] = formatdate()
         mail["Message-ID"] = make_msgid(message.reference, domain=parseaddr(self._sender)[1].rpartition("@")[2])
         mail["Auto-Submitted"] = "auto-generated"
-        mail["Content-Language"] = message.language
         mail.set_content(message.text)
         if message.html is not None:
             mail.add_alternative(message.html, subtype="html")
+        mail["Content-Language"] = message.language  # setting the content drops what was said about it before
         return mail
 
     async def look_up(self, reference: str) -> Result | None:  # noqa: ARG002  SMTP has no such question

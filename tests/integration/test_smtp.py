@@ -1,0 +1,303 @@
+"""E-mail over a real SMTP server: what is a refusal, what is a doubt, and what a mail looks like."""
+
+import asyncio
+import email
+import email.policy
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import SMTP as SmtpProtocol  # noqa: N811  a class that others call by its abbreviation
+
+from schemas.delivery import ChannelKind
+from services.chassis.failures import MustStop
+from services.chassis.postgres import Pool
+from services.chassis.settings import Settings
+from services.notifier.app import choose_channel
+from services.notifier.channels import Fate, Message, Result
+from services.notifier.channels.smtp import Smtp
+from services.notifier.channels.viewer import OutboxViewer
+from services.notifier.render import Invitation, Renderer, Sender
+from tests.builders import NOON
+
+LINK = "http://127.0.0.1:8602/r/Qk7rW2pXz9Lm4Tn8Vb3Yc6"
+MESSAGE = Renderer(
+    Sender("Nordposten Demo", "08-465 004 10", "hjalp@nordposten.example", "http://127.0.0.1:8602")
+).render(
+    Invitation(
+        "0198c0de-0000-7000-8000-000000000001",
+        1,
+        ChannelKind.EMAIL,
+        "astrid@mottagare.example",
+        "Qk7rW2pXz9Lm4Tn8Vb3Yc6",
+        "sv",
+        "Fjällbod",
+        NOON,
+        "Europe/Stockholm",
+    )
+)
+
+
+@dataclass
+class MailRoom:
+    """Answers RCPT and DATA as told and keeps what was accepted."""
+
+    to_rcpt: str = "250 OK"
+    to_data: str = "250 OK"
+    mails: list[tuple[str, list[str], EmailMessage]] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
+
+    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]) -> str:  # noqa: N802
+        if self.to_rcpt.startswith("250"):
+            envelope.rcpt_tos.append(address)
+        return self.to_rcpt
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.to_data.startswith("250"):
+            self.raw.append(envelope.content)
+            mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
+            self.mails.append((envelope.mail_from, envelope.rcpt_tos, mail))
+        return self.to_data
+
+
+@asynccontextmanager
+async def mail_server(room: MailRoom) -> AsyncIterator[int]:
+    loop = asyncio.get_running_loop()
+    protocols: list[SmtpProtocol] = []
+
+    def begin() -> SmtpProtocol:
+        protocols.append(SmtpProtocol(room, hostname="127.0.0.1", loop=loop))
+        return protocols[-1]
+
+    server = await loop.create_server(begin, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for protocol in protocols:
+            if protocol.transport is not None:
+                protocol.transport.close()
+        await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def hostile_server(
+    talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """A server that speaks by hand."""
+    done: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        done.append(task)
+        try:
+            await talk(reader, writer)
+        except asyncio.CancelledError:
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in done:
+            task.cancel()
+        await asyncio.gather(*done, return_exceptions=True)
+
+
+async def talk_until(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, last: bytes, answer_last: bytes | None
+) -> None:
+    """Be a friendly server until the client says `last`."""
+    writer.write(b"220 here\r\n")
+    while line := await reader.readline():
+        verb = line[:4].upper().strip()
+        if verb == last:
+            if answer_last is not None:
+                writer.write(answer_last)
+                await writer.drain()
+            return
+        writer.write(b"250 yes\r\n")
+
+
+def smtp(port: int, timeout: float = 5) -> Smtp:
+    return Smtp(
+        host="127.0.0.1", port=port, sender="Nordposten Demo <svar@nordposten.example>", timeout_seconds=timeout
+    )
+
+
+async def test_an_accepted_mail_is_complete(caplog: pytest.LogCaptureFixture) -> None:
+    room = MailRoom()
+    async with mail_server(room) as port:
+        assert await smtp(port).send(MESSAGE) == Result(Fate.ACCEPTED)
+    [(sender, recipients, mail)] = room.mails
+    assert (sender, recipients) == ("svar@nordposten.example", ["astrid@mottagare.example"])
+    assert mail["From"] == "Nordposten Demo <svar@nordposten.example>"
+    assert mail["To"] == "astrid@mottagare.example"
+    assert mail["Subject"] == "Hur gick leveransen?"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Content-Language"] == "sv"
+    assert MESSAGE.reference in mail["Message-ID"]
+    assert mail["Date"].datetime - datetime.now(UTC) < timedelta(minutes=1)
+    assert mail.get_content_type() == "multipart/alternative"
+    text, html = mail.iter_parts()
+    assert (text.get_content_type(), html.get_content_type()) == ("text/plain", "text/html")
+    assert text.get_content().replace("\r\n", "\n").rstrip("\n") == MESSAGE.text
+    assert text.get_content().count(LINK) == 1
+    assert html.get_content().count(f'href="{LINK}?s=') == 5
+    assert room.raw[0].isascii()
+    assert "astrid" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("to_rcpt", "expected"),
+    [
+        ("550 no such mailbox", Result(Fate.REFUSED, "smtp_550", 300)),
+        ("451 greylisted", Result(Fate.REFUSED_FOR_NOW, "smtp_451", 300)),
+        ("421 closing", Result(Fate.REFUSED_FOR_NOW, "smtp_421", 300)),
+    ],
+)
+async def test_what_is_refused_before_data_is_a_refusal(to_rcpt: str, expected: Result) -> None:
+    room = MailRoom(to_rcpt=to_rcpt)
+    async with mail_server(room) as port:
+        assert await smtp(port).send(MESSAGE) == expected
+    assert room.mails == []
+
+
+@pytest.mark.parametrize(
+    ("to_data", "expected"),
+    [
+        ("554 spam", Result(Fate.REFUSED, "smtp_554", 300)),
+        ("452 full", Result(Fate.REFUSED_FOR_NOW, "smtp_452", 300)),
+    ],
+)
+async def test_a_definite_no_to_the_content_is_a_refusal(to_data: str, expected: Result) -> None:
+    async with mail_server(MailRoom(to_data=to_data)) as port:
+        assert await smtp(port).send(MESSAGE) == expected
+
+
+async def test_nobody_listening_is_a_refusal_for_now() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    result = await smtp(port).send(MESSAGE)
+    assert (result.fate, result.again_after) == (Fate.REFUSED_FOR_NOW, 30)
+
+
+async def test_a_server_that_hangs_before_data_is_a_refusal_for_now() -> None:
+    async def hang_at_rcpt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await talk_until(reader, writer, b"RCPT", None)
+        await asyncio.Event().wait()
+
+    async with hostile_server(hang_at_rcpt) as port:
+        assert (await smtp(port, 0.3).send(MESSAGE)).fate is Fate.REFUSED_FOR_NOW
+
+
+async def test_a_server_that_answers_every_command_slowly_cannot_outlast_the_lease() -> None:
+    async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        while await reader.readline():
+            await asyncio.sleep(0.2)
+            writer.write(b"250 yes\r\n")
+
+    async with hostile_server(dawdle) as port:
+        started = asyncio.get_running_loop().time()
+        assert (await smtp(port, 0.3).send(MESSAGE)).fate is Fate.REFUSED_FOR_NOW
+        assert asyncio.get_running_loop().time() - started < 0.5
+
+
+async def test_a_server_that_hangs_after_the_content_leaves_a_doubt() -> None:
+    async def hang_after_data(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await talk_until(reader, writer, b"DATA", b"354 go on\r\n")
+        await asyncio.Event().wait()
+
+    async with hostile_server(hang_after_data) as port:
+        assert (await smtp(port, 0.3).send(MESSAGE)).fate is Fate.IN_DOUBT
+
+
+async def test_a_server_that_drips_its_last_answer_leaves_a_doubt_in_time() -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await talk_until(reader, writer, b"DATA", b"354 go on\r\n")
+        while True:
+            writer.write(b"250-")
+            await asyncio.sleep(0.1)
+
+    async with hostile_server(drip) as port, asyncio.timeout(2):
+        assert (await smtp(port, 0.3).send(MESSAGE)).fate is Fate.IN_DOUBT
+
+
+@pytest.mark.parametrize("answer", [b"354 go on\r\n", b"354 go on\r\nwhat?\r\n"])
+async def test_a_connection_that_breaks_after_data_leaves_a_doubt(answer: bytes) -> None:
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await talk_until(reader, writer, b"DATA", answer)
+        await reader.readline()
+        raw: socket.socket = writer.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    async with hostile_server(reset) as port:
+        assert (await smtp(port).send(MESSAGE)).fate is Fate.IN_DOUBT
+
+
+async def test_a_server_that_breaks_off_while_saying_goodbye_has_the_mail() -> None:
+    async def accept_and_vanish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await talk_until(reader, writer, b"DATA", b"354 go on\r\n")
+        while await reader.readline() not in {b".\r\n", b""}:
+            pass
+        writer.write(b"250 kept\r\n")
+        await reader.readline()
+
+    async with hostile_server(accept_and_vanish) as port:
+        assert await smtp(port).send(MESSAGE) == Result(Fate.ACCEPTED)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"address": "åsa@mottagare.example"},
+        {"address": "asa@mottagare.example\r\nBcc: alla@mottagare.example"},
+        {"subject": "Hej\r\nBcc: alla@mottagare.example"},
+        {"text": "\ud800"},
+    ],
+)
+async def test_a_mail_that_cannot_be_written_is_refused_before_anybody_is_called(changed: dict[str, str]) -> None:
+    room = MailRoom()
+    broken: Message = replace(MESSAGE, **changed)  # type: ignore[arg-type]  # only texts are changed
+    async with mail_server(room) as port:
+        assert await smtp(port).send(broken) == Result(Fate.REFUSED, "smtp_unwritable")
+    assert room.mails == []
+
+
+async def test_lines_that_begin_with_a_dot_arrive_whole() -> None:
+    room = MailRoom()
+    async with mail_server(room) as port:
+        await smtp(port).send(replace(MESSAGE, text="Ett\n.\n..två", html=None))
+    assert room.mails[0][2].get_content().replace("\r\n", "\n") == "Ett\n.\n..två\n"
+
+
+async def test_smtp_cannot_be_asked_what_became_of_a_mail() -> None:
+    assert await smtp(1).look_up("ref-1") is None
+
+
+@pytest.mark.parametrize("until", [None, datetime.now(UTC) - timedelta(seconds=1)])
+def test_real_people_are_reached_only_with_an_unexpired_permission(settings: Settings, until: datetime | None) -> None:
+    live = settings.model_copy(update={"channel": "smtp", "live_sending_until": until})
+    with pytest.raises(MustStop, match="KVITTERA_LIVE_SENDING_UNTIL"):
+        choose_channel(live, None)  # type: ignore[arg-type]  # no pool is needed to refuse
+
+
+def test_with_a_permission_mails_are_sent(settings: Settings) -> None:
+    until = datetime.now(UTC) + timedelta(hours=1)
+    live = settings.model_copy(update={"channel": "smtp", "live_sending_until": until})
+    assert isinstance(choose_channel(live, None), Smtp)  # type: ignore[arg-type]  # mails need no pool
+
+
+async def test_by_default_nobody_outside_is_reached(settings: Settings, notifier_pool: Pool) -> None:
+    assert isinstance(choose_channel(settings, notifier_pool), OutboxViewer)
