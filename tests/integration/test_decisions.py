@@ -1,0 +1,188 @@
+"""Every delivery is decided exactly once, for ever (guarantee 3), and nothing personal stands in clear."""
+
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from schemas.delivery import ChannelKind, DeliveryCompleted
+from schemas.invitation import InvitationDecided
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Pool
+from services.chassis.records import Received
+from services.chassis.sealing import Seal
+from services.notifier.handlers import DecideDeliveries
+from services.notifier.policy import Rules
+from tests.builders import EMAIL, NOON, SMS, arrived, delivery
+from tests.conftest import SEALING_KEY
+from tests.tables import everything_stored
+
+Deliveries = Sequence[Received[DeliveryCompleted]]
+
+
+def decide_deliveries(now: datetime = NOON + timedelta(minutes=1)) -> DecideDeliveries:
+    return DecideDeliveries.with_queries(
+        rules=Rules(timedelta(hours=72), timedelta(0), frozenset(ChannelKind)),
+        seal=Seal(bytes.fromhex(SEALING_KEY)),
+        brand="Nordposten Demo",
+        link_lifetime=timedelta(days=14),
+        metrics=Metrics(),
+        now=lambda: now,
+    )
+
+
+async def take(pool: Pool, deliveries: Deliveries, decide: DecideDeliveries | None = None) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await (decide or decide_deliveries())(connection, deliveries)
+
+
+async def events(pool: Pool) -> list[InvitationDecided]:
+    rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'invitation.decided.v1' ORDER BY id")
+    return [InvitationDecided.model_validate_json(r["value"]) for r in rows]
+
+
+async def test_a_delivery_becomes_one_decision_one_invitation_and_one_event(notifier_pool: Pool) -> None:
+    await take(notifier_pool, [arrived(delivery())])
+    decision = await notifier_pool.fetchrow("SELECT * FROM decision")
+    invitation = await notifier_pool.fetchrow("SELECT * FROM invitation")
+    assert decision is not None
+    assert invitation is not None
+    assert (decision["delivery_id"], decision["outcome"], decision["reason"]) == ("D-1", "scheduled", None)
+    assert (invitation["state"], invitation["channel"], invitation["language"]) == ("planned", "email", "sv")
+    [event] = await events(notifier_pool)
+    assert (event.outcome, event.revision, event.invitation_id) == (
+        "scheduled",
+        1,
+        str(invitation["invitation_id"]),
+    )
+    assert bytes.fromhex(str(event.token_sha256)) == invitation["token_sha256"]
+    assert event.expires_at == NOON + timedelta(days=14, minutes=1)
+
+
+async def test_a_suppressed_delivery_is_recorded_with_its_reasons_and_told(notifier_pool: Pool) -> None:
+    await take(notifier_pool, [arrived(delivery(channels=(), exceptions=["damaged", "claim_open"]))])
+    decision = await notifier_pool.fetchrow("SELECT * FROM decision")
+    assert decision is not None
+    assert decision["outcome"] == "suppressed"
+    assert decision["matched"] == ["exception_open", "no_reachable_channel"]
+    assert json.loads(decision["evidence"]) == {"exceptions": "damaged,claim_open"}
+    [event] = await events(notifier_pool)
+    assert (event.outcome, event.reason) == ("suppressed", "exception_open")
+    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation") == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "moment", "reason"),
+    [
+        ({"exceptions": ["partial"]}, NOON, "exception_open"),
+        ({}, NOON - timedelta(hours=1), "in_the_future"),
+        ({}, NOON + timedelta(days=400), "too_old"),
+    ],
+)
+async def test_every_reason_can_be_written_down_and_told(
+    notifier_pool: Pool, changed: dict[str, Any], moment: datetime, reason: str
+) -> None:
+    await take(notifier_pool, [arrived(delivery(**changed))], decide_deliveries(now=moment))
+    assert [e.reason for e in await events(notifier_pool)] == [reason]
+
+
+async def test_deliveries_repeated_and_shuffled_over_many_batches_are_decided_once(notifier_pool: Pool) -> None:
+    deliveries = [
+        arrived(delivery(delivery_id=f"D-{n}", exceptions=["damaged"] if n % 3 == 0 else [])) for n in range(40)
+    ] * 3
+    shuffled = random.Random(11)
+    shuffled.shuffle(deliveries)
+    while deliveries:
+        size = shuffled.randint(1, 25)
+        batch, deliveries = deliveries[:size], deliveries[size:]
+        await take(notifier_pool, batch)
+    assert await notifier_pool.fetchval("SELECT count(*) FROM decision") == 40
+    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation") == 26
+    told = [e.delivery.delivery_id for e in await events(notifier_pool)]
+    assert sorted(told) == sorted(f"D-{n}" for n in range(40))
+
+
+async def test_a_replay_a_year_later_decides_nothing_anew(notifier_pool: Pool) -> None:
+    await take(notifier_pool, [arrived(delivery())])
+    await take(notifier_pool, [arrived(delivery())], decide_deliveries(now=NOON + timedelta(days=365)))
+    assert len(await events(notifier_pool)) == 1
+    assert await notifier_pool.fetchval("SELECT outcome FROM decision") == "scheduled"
+
+
+async def test_two_processes_with_the_same_delivery_decide_it_once(notifier_pool: Pool) -> None:
+    batches = [[arrived(delivery(delivery_id=f"D-{n}")) for n in range(20)] for _ in range(4)]
+    await asyncio.gather(*(take(notifier_pool, batch) for batch in batches))
+    assert await notifier_pool.fetchval("SELECT count(*) FROM decision") == 20
+    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation") == 20
+    assert len(await events(notifier_pool)) == 20
+
+
+async def test_one_of_several_parcels_of_a_drop_is_asked_about(notifier_pool: Pool) -> None:
+    parcels = [arrived(delivery(delivery_id=f"D-{n}", drop_id="stop-7")) for n in range(3)]
+    await take(notifier_pool, parcels[:2])
+    await take(notifier_pool, parcels[2:])
+    rows = await notifier_pool.fetch("SELECT delivery_id, reason FROM decision ORDER BY delivery_id")
+    assert [tuple(r.values()) for r in rows] == [
+        ("D-0", None),
+        ("D-1", "drop_already_asked"),
+        ("D-2", "drop_already_asked"),
+    ]
+
+
+async def test_two_transactions_with_a_parcel_each_ask_once_about_the_drop(notifier_pool: Pool) -> None:
+    first, second = (arrived(delivery(delivery_id=f"D-{n}", drop_id="stop-7")) for n in (1, 2))
+    async with notifier_pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await decide_deliveries()(connection, [first])
+        other = asyncio.create_task(take(notifier_pool, [second]))
+        await asyncio.sleep(0.1)  # the other has seen no asked drop and now waits for the index
+        assert not other.done()
+        await transaction.commit()
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await other
+    # The fence tries such a record again alone, in a new transaction.
+    await take(notifier_pool, [second])
+    rows = await notifier_pool.fetch("SELECT delivery_id, outcome, reason FROM decision ORDER BY delivery_id")
+    assert [tuple(r.values()) for r in rows] == [
+        ("D-1", "scheduled", None),
+        ("D-2", "suppressed", "drop_already_asked"),
+    ]
+    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation") == 1
+
+
+async def test_no_address_phone_number_or_token_stands_in_clear_anywhere(notifier_pool: Pool) -> None:
+    people = [(EMAIL, SMS), (SMS, EMAIL)]
+    await take(
+        notifier_pool,
+        [arrived(delivery(channels=c, delivery_id=f"D-{n}")) for n, c in enumerate(people)],
+    )
+    stored = await everything_stored(notifier_pool)
+    seal = Seal(bytes.fromhex(SEALING_KEY))
+    secrets = [
+        json.loads(seal.open(r["sealed"], str(r["invitation_id"])))
+        for r in await notifier_pool.fetch("SELECT invitation_id, sealed FROM invitation")
+    ]
+    canaries = {"astrid.canary", "46701740634", "701740634", *(s["token"] for s in secrets)}
+    assert len(canaries) == 5
+    assert {s["address"] for s in secrets} == {"astrid.canary@mottagare.example", "+46701740634"}
+    assert "Fjällbod" in stored  # the search does find what is there
+    for canary in canaries:
+        assert canary not in stored
+        assert canary.encode().hex() not in stored
+
+
+async def test_tokens_differ_and_have_128_bits(notifier_pool: Pool) -> None:
+    await take(notifier_pool, [arrived(delivery(delivery_id=f"D-{n}")) for n in range(200)])
+    seal = Seal(bytes.fromhex(SEALING_KEY))
+    tokens = {
+        json.loads(seal.open(r["sealed"], str(r["invitation_id"])))["token"]
+        for r in await notifier_pool.fetch("SELECT invitation_id, sealed FROM invitation")
+    }
+    assert len(tokens) == 200
+    assert {len(t) for t in tokens} == {22}

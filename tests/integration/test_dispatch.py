@@ -1,0 +1,574 @@
+"""A provider call starts at most once per invitation (guarantee 4), and what came of it is told truly."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from schemas.delivery import ChannelKind
+from schemas.invitation import InvitationDecided
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay
+from services.chassis.postgres import Pool, named_sql
+from services.chassis.sealing import Seal
+from services.chassis.settings import Settings
+from services.notifier.channels import Channel, Fate, Message, Result
+from services.notifier.channels.viewer import OutboxViewer
+from services.notifier.dispatch import Dispatcher, Limits
+from services.notifier.handlers import DecideDeliveries
+from services.notifier.policy import Rules
+from services.notifier.render import Renderer, Sender
+from tests.builders import arrived, delivery
+from tests.conftest import SEALING_KEY
+
+ACCEPTED = Result(Fate.ACCEPTED)
+REFUSED = Result(Fate.REFUSED, "smtp_550")
+REFUSED_FOR_NOW = Result(Fate.REFUSED_FOR_NOW, "smtp_451")
+IN_DOUBT = Result(Fate.IN_DOUBT, "smtp_timeout")
+LIMITS = Limits(concurrency=8, lease_seconds=60, max_age_seconds=72 * 3600, in_doubt_deadline_seconds=3600)
+HASTY = Limits(concurrency=8, lease_seconds=0.2, max_age_seconds=72 * 3600, in_doubt_deadline_seconds=3600)
+
+
+@dataclass
+class ScriptedChannel:
+    """Gives the results of its script in turn, the last one for ever; knows of no look-up unless told."""
+
+    script: Sequence[Result] = (ACCEPTED,)
+    known: Callable[[str], Result | None] = lambda _: None
+    before_answer: Callable[[Message], Awaitable[None]] | None = None
+    kinds: frozenset[ChannelKind] = frozenset(ChannelKind)
+    calls: list[Message] = field(default_factory=list)
+
+    async def send(self, message: Message) -> Result:
+        self.calls.append(message)
+        if self.before_answer is not None:
+            await self.before_answer(message)
+        return self.script[min(len(self.calls), len(self.script)) - 1]
+
+    async def look_up(self, reference: str) -> Result | None:
+        return self.known(reference)
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def dispatcher(pool: Pool, settings: Settings, channel: Channel, limits: Limits = LIMITS) -> Dispatcher:
+    metrics = Metrics()
+    return Dispatcher(
+        pool=pool,
+        channel=channel,
+        renderer=Renderer(Sender("Nordposten Demo", "08-465 004 10", "hjalp@nordposten.example", "http://127.0.0.1")),
+        seal=Seal(bytes.fromhex(SEALING_KEY)),
+        relay=Relay(settings, "notifier", metrics),
+        limits=limits,
+        metrics=metrics,
+        now=now,
+    )
+
+
+async def plan(pool: Pool, count: int = 1, *, suppressed: int = 0) -> None:
+    """Decide about so many new deliveries, of which some are not asked about."""
+    decide = DecideDeliveries.with_queries(
+        rules=Rules(timedelta(hours=72), timedelta(0), frozenset(ChannelKind)),
+        seal=Seal(bytes.fromhex(SEALING_KEY)),
+        brand="Nordposten Demo",
+        link_lifetime=timedelta(days=14),
+        metrics=Metrics(),
+        now=now,
+    )
+    deliveries = [
+        delivery(delivery_id=f"D-{n}", occurred_at=now(), exceptions=["damaged"] if n >= count else [])
+        for n in range(count + suppressed)
+    ]
+    async with pool.acquire() as connection, connection.transaction():
+        await decide(connection, [arrived(d, now()) for d in deliveries])
+
+
+async def work(d: Dispatcher) -> int:
+    """Begin what is due and wait until it is settled; returns how many were claimed."""
+    begun = await d._begin_some()
+    if d._sending:
+        await asyncio.wait(d._sending)
+    return begun
+
+
+async def state_of(pool: Pool, delivery_id: str = "D-0") -> tuple[str, str | None, int]:
+    row = await pool.fetchrow("SELECT state, reason, attempts FROM invitation WHERE delivery_id = $1", delivery_id)
+    assert row is not None
+    return row["state"], row["reason"], row["attempts"]
+
+
+async def told(pool: Pool, delivery_id: str = "D-0") -> list[tuple[int, str, str | None]]:
+    """Revision, outcome and reason of everything told about a delivery, checked against the contract."""
+    rows = await pool.fetch("SELECT value FROM outbox WHERE key = $1 ORDER BY id", delivery_id.encode())
+    messages = [InvitationDecided.model_validate_json(r["value"]) for r in rows]
+    return [(m.revision, m.outcome.value, m.reason) for m in messages]
+
+
+async def ledger(pool: Pool) -> dict[str, int]:
+    row = await pool.fetchrow(named_sql("services.notifier")["ledger"])
+    assert row is not None
+    counted = dict(row)
+    assert counted["delivered"] == (counted["asked"] + counted["suppressed"] + counted["pending"] + counted["failed"])
+    return counted
+
+
+async def forget_leases(pool: Pool) -> None:
+    await pool.execute("UPDATE invitation SET lease_until = clock_timestamp() - interval '1 second'")
+
+
+@asynccontextmanager
+async def interrupted(d: Dispatcher, channel: ScriptedChannel) -> AsyncIterator[None]:
+    """A process that dies while the provider has the message and has not answered."""
+    received = asyncio.Event()
+
+    async def never_answer(_: Message) -> None:
+        received.set()
+        await asyncio.Event().wait()
+
+    channel.before_answer = never_answer
+    await d._begin_some()
+    await asyncio.wait_for(received.wait(), 5)
+    tasks = list(d._sending)
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError):
+            await task
+    channel.before_answer = None
+    yield
+
+
+async def test_an_accepted_message_is_asked_and_its_secret_forgotten(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    await work(dispatcher(notifier_pool, settings, channel))
+    assert await state_of(notifier_pool) == ("accepted", None, 1)
+    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "asked", None)]
+    assert await notifier_pool.fetchval("SELECT sealed IS NULL FROM invitation")
+    assert [m.address for m in channel.calls] == ["astrid.canary@mottagare.example"]
+
+
+async def test_a_definite_refusal_is_final(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel([REFUSED])
+    d = dispatcher(notifier_pool, settings, channel)
+    await work(d)
+    await work(d)
+    assert await state_of(notifier_pool) == ("refused", "smtp_550", 1)
+    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "failed", "smtp_550")]
+    assert len(channel.calls) == 1
+
+
+async def test_a_refusal_for_now_is_tried_again_with_the_same_reference(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel([REFUSED_FOR_NOW, ACCEPTED])
+    d = dispatcher(notifier_pool, settings, channel)
+    await work(d)
+    assert await state_of(notifier_pool) == ("planned", "smtp_451", 1)
+    await work(d)
+    assert await state_of(notifier_pool) == ("accepted", None, 2)
+    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "asked", None)]
+    assert channel.calls[0].reference == channel.calls[1].reference
+    assert channel.calls[0].fence < channel.calls[1].fence
+
+
+async def test_a_provider_that_asks_for_time_gets_it_and_more_each_time(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel([Result(Fate.REFUSED_FOR_NOW, "smtp_451", again_after=300)])
+    d = dispatcher(notifier_pool, settings, channel)
+    waits = []
+    for _ in range(3):
+        await work(d)
+        waits.append(
+            await notifier_pool.fetchval(
+                "UPDATE invitation SET due_at = clock_timestamp()"
+                " RETURNING round(extract(epoch FROM old.due_at - clock_timestamp()) / 60)::int"
+            )
+        )
+    assert waits == [5, 10, 20]
+
+
+async def test_after_eight_refusals_it_has_failed(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel([REFUSED_FOR_NOW])
+    d = dispatcher(notifier_pool, settings, channel)
+    for _ in range(10):
+        await work(d)
+    assert len(channel.calls) == 8
+    assert await state_of(notifier_pool) == ("refused", "smtp_451", 8)
+    assert (await told(notifier_pool))[-1] == (2, "failed", "smtp_451")
+
+
+async def test_a_doubt_is_kept_and_never_sent_again(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel([IN_DOUBT])
+    d = dispatcher(notifier_pool, settings, channel)
+    for _ in range(3):
+        await work(d)
+        await d._sweep_once()
+    assert len(channel.calls) == 1
+    assert await state_of(notifier_pool) == ("in_doubt", "smtp_timeout", 1)
+    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "in_doubt", "smtp_timeout")]
+    assert (await ledger(notifier_pool))["pending"] == 1
+
+
+async def test_a_channel_that_breaks_leaves_a_doubt(notifier_pool: Pool, settings: Settings) -> None:
+    async def break_down(_: Message) -> None:
+        raise RuntimeError("a fault in the adapter")
+
+    await plan(notifier_pool)
+    channel = ScriptedChannel(before_answer=break_down)
+    d = dispatcher(notifier_pool, settings, channel)
+    await work(d)
+    await work(d)
+    assert await state_of(notifier_pool) == ("in_doubt", "RuntimeError", 1)
+    assert len(channel.calls) == 1
+
+
+async def test_a_message_that_cannot_be_made_is_refused_without_a_call(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool, 2)
+    await notifier_pool.execute("UPDATE invitation SET language = 'xx' WHERE delivery_id = 'D-0'")
+    await notifier_pool.execute("UPDATE invitation SET sealed = '\\x00' || sealed WHERE delivery_id = 'D-1'")
+    channel = ScriptedChannel()
+    await work(dispatcher(notifier_pool, settings, channel))
+    assert channel.calls == []
+    assert await state_of(notifier_pool, "D-0") == ("refused", "unrenderable", 1)
+    assert await state_of(notifier_pool, "D-1") == ("refused", "unsealable", 1)
+    assert (await ledger(notifier_pool))["failed"] == 2
+
+
+async def test_calling_is_committed_before_the_channel_sees_the_first_byte(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 3)
+    seen: list[tuple[str, bool, int]] = []
+
+    async def look_from_outside(message: Message) -> None:
+        outside = await asyncpg.connect(settings.postgres_dsn.get_secret_value())
+        row = await outside.fetchrow(
+            "SELECT state, reference = $1 AS same, attempts FROM notifier.invitation"
+            " WHERE invitation_id = $1::text::uuid",
+            message.reference,
+        )
+        await outside.close()
+        assert row is not None
+        seen.append((row["state"], row["same"], row["attempts"]))
+
+    await work(dispatcher(notifier_pool, settings, ScriptedChannel(before_answer=look_from_outside)))
+    assert seen == [("calling", True, 1)] * 3
+
+
+async def test_no_call_begins_when_it_cannot_be_committed(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    d = dispatcher(notifier_pool, settings, channel)
+    await notifier_pool.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;"
+        "CREATE TRIGGER refuse BEFORE UPDATE ON invitation FOR EACH ROW WHEN (NEW.state = 'calling')"
+        " EXECUTE FUNCTION refuse()"
+    )
+    with pytest.raises(asyncpg.RaiseError):
+        await work(d)
+    await asyncio.sleep(0.05)
+    assert channel.calls == []
+
+
+async def test_a_crash_during_the_call_leaves_a_doubt_that_ends_as_unknown(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    async with interrupted(dispatcher(notifier_pool, settings, channel), channel):
+        assert await state_of(notifier_pool) == ("calling", None, 1)
+    successor = dispatcher(notifier_pool, settings, channel)
+    await successor._sweep_once()
+    assert (await state_of(notifier_pool))[0] == "calling"  # the lease still runs
+    await forget_leases(notifier_pool)
+    for _ in range(3):
+        await successor._sweep_once()
+        await work(successor)
+    assert (await state_of(notifier_pool))[0] == "in_doubt"
+    await notifier_pool.execute("UPDATE invitation SET called_at = called_at - interval '2 hours'")
+    await successor._sweep_once()
+    await work(successor)
+    assert len(channel.calls) == 1
+    assert await state_of(notifier_pool) == ("unknown", "fate_unknown", 1)
+    assert await told(notifier_pool) == [
+        (1, "scheduled", None),
+        (2, "in_doubt", "interrupted"),
+        (3, "failed", "fate_unknown"),
+    ]
+    assert (await ledger(notifier_pool))["failed"] == 1
+
+
+async def test_a_crash_between_claim_and_call_gives_the_invitation_back(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    dead = dispatcher(notifier_pool, settings, channel)
+    async with notifier_pool.acquire() as connection:
+        await dead._claim(connection, 8)
+    heir = dispatcher(notifier_pool, settings, channel)
+    assert await work(heir) == 0
+    await forget_leases(notifier_pool)
+    await heir._sweep_once()
+    await work(heir)
+    assert await state_of(notifier_pool) == ("accepted", None, 1)
+    assert len(channel.calls) == 1
+
+
+async def test_a_claim_whose_lease_has_run_out_does_not_call(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    late = dispatcher(notifier_pool, settings, channel, Limits(8, -1, 72 * 3600, 3600))
+    await work(late)
+    assert channel.calls == []
+    assert (await state_of(notifier_pool))[0] == "claimed"
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "outcome"),
+    [
+        (ACCEPTED, "accepted", "asked"),
+        (REFUSED, "refused", "failed"),
+        (REFUSED_FOR_NOW, "planned", "scheduled"),
+    ],
+)
+async def test_a_provider_that_can_be_asked_resolves_the_doubt(
+    notifier_pool: Pool, settings: Settings, found: Result, state: str, outcome: str
+) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel([IN_DOUBT], known=lambda _: found)
+    d = dispatcher(notifier_pool, settings, channel)
+    await work(d)
+    await d._sweep_once()
+    assert (await state_of(notifier_pool))[0] == state
+    assert [(revision, what) for revision, what, _ in await told(notifier_pool)] == [
+        (1, "scheduled"),
+        (2, "in_doubt"),
+        (3, outcome),
+    ]
+    assert len(channel.calls) == 1
+
+
+async def test_a_doubt_that_comes_again_and_again_ends_after_eight_calls(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel([IN_DOUBT], known=lambda _: REFUSED_FOR_NOW)
+    d = dispatcher(notifier_pool, settings, channel)
+    for _ in range(12):
+        await work(d)
+        await d._sweep_once()
+    assert len(channel.calls) == 8
+    assert (await state_of(notifier_pool))[0] == "refused"
+
+
+@pytest.mark.parametrize("arrived_before_the_crash", [True, False])
+async def test_the_outbox_viewer_knows_what_became_of_an_interrupted_message(
+    notifier_pool: Pool, settings: Settings, arrived_before_the_crash: bool
+) -> None:
+    await plan(notifier_pool)
+    viewer = OutboxViewer(notifier_pool)
+    dying = ScriptedChannel()
+    async with interrupted(dispatcher(notifier_pool, settings, dying), dying):
+        if arrived_before_the_crash:
+            assert await viewer.send(dying.calls[0]) == ACCEPTED
+    await forget_leases(notifier_pool)
+    heir = dispatcher(notifier_pool, settings, viewer)
+    await heir._sweep_once()
+    await work(heir)
+    assert await state_of(notifier_pool) == ("accepted", None, 1 if arrived_before_the_crash else 2)
+    assert await notifier_pool.fetchval("SELECT count(*) FROM viewer_message") == 1
+
+
+async def test_a_process_that_lost_its_lease_cannot_hand_over_to_the_viewer(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool)
+    zombie = ScriptedChannel()
+    async with interrupted(dispatcher(notifier_pool, settings, zombie), zombie):
+        pass
+    await forget_leases(notifier_pool)
+    viewer = OutboxViewer(notifier_pool)
+    await dispatcher(notifier_pool, settings, viewer)._sweep_once()
+    assert await viewer.send(zombie.calls[0]) == Result(Fate.IN_DOUBT, "lease_lost")
+    assert await notifier_pool.fetchval("SELECT count(*) FROM viewer_message") == 0
+
+
+async def test_a_late_settlement_of_an_old_lease_changes_nothing(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool)
+    answer = asyncio.Event()
+    received = asyncio.Event()
+
+    async def answer_late(_: Message) -> None:
+        received.set()
+        await answer.wait()
+
+    slow = dispatcher(notifier_pool, settings, ScriptedChannel([REFUSED_FOR_NOW], before_answer=answer_late))
+    sending = asyncio.create_task(work(slow))
+    await asyncio.wait_for(received.wait(), 5)
+    await forget_leases(notifier_pool)
+    heir = dispatcher(notifier_pool, settings, ScriptedChannel())
+    await heir._sweep_once()
+    before = await notifier_pool.fetchrow("SELECT * FROM invitation")
+    said = await told(notifier_pool)
+    answer.set()
+    await sending
+    assert await notifier_pool.fetchrow("SELECT * FROM invitation") == before
+    assert await told(notifier_pool) == said == [(1, "scheduled", None), (2, "in_doubt", "interrupted")]
+
+
+async def test_with_the_switch_off_nobody_is_called(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool, 5)
+    channel = ScriptedChannel()
+    d = dispatcher(notifier_pool, settings, channel)
+    await notifier_pool.execute("UPDATE switch SET is_on = false")
+    assert await work(d) == 0
+    await notifier_pool.execute("DELETE FROM switch")  # nobody knows: that is off, too
+    assert await work(d) == 0
+    assert channel.calls == []
+    assert (await ledger(notifier_pool))["pending"] == 5
+    await notifier_pool.execute("INSERT INTO switch VALUES ('sending', true)")
+    assert await work(d) == 5
+
+
+async def test_with_an_unreadable_switch_nobody_is_called(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    await notifier_pool.execute("DROP TABLE switch")
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await work(dispatcher(notifier_pool, settings, channel))
+    assert channel.calls == []
+
+
+async def test_with_postgres_away_nobody_is_called_and_the_dispatcher_waits(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    stop = asyncio.Event()
+    notifier_pool.terminate()
+    running = asyncio.create_task(dispatcher(notifier_pool, settings, channel).run(stop))
+    await asyncio.sleep(0.3)
+    assert not running.done()
+    assert channel.calls == []
+    stop.set()
+    await running
+
+
+async def test_what_has_become_too_old_before_the_claim_is_withheld_and_told(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 2)
+    await notifier_pool.execute(
+        "UPDATE invitation SET occurred_at = occurred_at - interval '73 hours' WHERE delivery_id = 'D-0'"
+    )
+    channel = ScriptedChannel()
+    await work(dispatcher(notifier_pool, settings, channel))
+    assert [m.reference for m in channel.calls] == [
+        str(await notifier_pool.fetchval("SELECT invitation_id FROM invitation WHERE delivery_id = 'D-1'"))
+    ]
+    assert await state_of(notifier_pool, "D-0") == ("withheld", "too_old", 0)
+    assert await told(notifier_pool, "D-0") == [(1, "scheduled", None), (2, "suppressed", "too_old")]
+    assert await notifier_pool.fetchval("SELECT sealed IS NULL FROM invitation WHERE delivery_id = 'D-0'")
+    counted = await ledger(notifier_pool)
+    assert (counted["delivered"], counted["asked"], counted["suppressed"]) == (2, 1, 1)
+
+
+async def test_a_deploy_that_makes_a_thousand_old_invitations_due_sends_none(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 1000)
+    await notifier_pool.execute("UPDATE invitation SET occurred_at = occurred_at - interval '30 days'")
+    channel = ScriptedChannel()
+    d = dispatcher(notifier_pool, settings, channel, Limits(500, 60, 72 * 3600, 3600))
+    while await work(d):
+        pass
+    while await d._begin_some():
+        pass
+    assert channel.calls == []
+    # A claim hands out withheld rows, too; nothing is left to claim in the end.
+    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation WHERE state = 'withheld'") == 1000
+
+
+async def test_three_dispatchers_at_once_send_each_of_200_invitations_once(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 200, suppressed=20)
+
+    async def dawdle(_: Message) -> None:
+        await asyncio.sleep(0.002)
+
+    channels = [ScriptedChannel(before_answer=dawdle) for _ in range(3)]
+    stop = asyncio.Event()
+    running = [asyncio.create_task(dispatcher(notifier_pool, settings, c).run(stop)) for c in channels]
+    async with asyncio.timeout(30):
+        while (counted := await ledger(notifier_pool))["asked"] < 200:
+            await asyncio.sleep(0.01)
+    stop.set()
+    await asyncio.gather(*running)
+    calls = Counter(m.reference for c in channels for m in c.calls)
+    assert len(calls) == 200
+    assert set(calls.values()) == {1}
+    assert [len(c.calls) > 0 for c in channels] == [True, True, True]
+    assert {k: counted[k] for k in ("delivered", "asked", "suppressed", "pending", "failed")} == {
+        "delivered": 220,
+        "asked": 200,
+        "suppressed": 20,
+        "pending": 0,
+        "failed": 0,
+    }
+
+
+async def test_the_books_balance_after_every_step_of_every_fate(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool, 12, suppressed=3)
+    fates = [ACCEPTED, REFUSED, REFUSED_FOR_NOW, IN_DOUBT]
+    channel = ScriptedChannel([fates[n % 4] for n in range(12)] + [ACCEPTED])
+    one_at_a_time = dispatcher(notifier_pool, settings, channel, Limits(1, 60, 72 * 3600, 3600))
+    steps = [await ledger(notifier_pool)]
+    for _ in range(20):
+        await one_at_a_time._begin_some()
+        steps.append(await ledger(notifier_pool))
+        if one_at_a_time._sending:
+            await asyncio.wait(one_at_a_time._sending)
+        steps.append(await ledger(notifier_pool))
+    await notifier_pool.execute("UPDATE invitation SET called_at = called_at - interval '2 hours'")
+    await one_at_a_time._sweep_once()
+    last = await ledger(notifier_pool)
+    assert {s["delivered"] for s in steps} == {15}
+    assert {k: last[k] for k in ("asked", "suppressed", "pending", "failed")} == {
+        "asked": 6,
+        "suppressed": 3,
+        "pending": 0,
+        "failed": 6,
+    }
+
+
+async def test_the_sweeper_runs_by_itself_until_stopped(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    async with interrupted(dispatcher(notifier_pool, settings, channel), channel):
+        await forget_leases(notifier_pool)
+    stop = asyncio.Event()
+    sweeping = asyncio.create_task(dispatcher(notifier_pool, settings, channel, HASTY).sweep(stop))
+    async with asyncio.timeout(5):
+        while (await state_of(notifier_pool))[0] != "in_doubt":
+            await asyncio.sleep(0.02)
+    stop.set()
+    await sweeping
