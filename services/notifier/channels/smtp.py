@@ -74,7 +74,7 @@ class Smtp:
         mail["From"] = self._sender
         mail["To"] = recipient
         mail["Subject"] = message.subject
-        mail["Date"] = formatdate()
+        mail["Date"] = formatdate(usegmt=True)
         mail["Message-ID"] = make_msgid(message.reference, domain=parseaddr(self._sender)[1].rpartition("@")[2])
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.text)
