@@ -13,6 +13,7 @@ from services.aggregator.reading import Counted, reader
 from services.chassis.consumer import Reader, consume
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
+from services.chassis.kafka import membership
 from services.chassis.lifecycle import run_until_stopped
 from services.chassis.logs import configure_logs
 from services.chassis.metrics import Metrics
@@ -55,7 +56,7 @@ async def run(settings: Settings) -> None:
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
         metrics=metrics,
     )
-    reading = Reader(settings, fence, TOPICS)
+    reading = Reader(settings, fence, TOPICS, membership(settings, SERVICE, settings.aggregator_port))
 
     async def ready() -> str | None:
         return None if reading.consumer is not None else "answers are not read yet"

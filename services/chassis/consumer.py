@@ -25,21 +25,25 @@ from services.chassis.topic_identity import TopicIdentity, identify_topics
 log = structlog.get_logger()
 T = TypeVar("T")
 _HINT_EVERY = 5.0
-_IDENTITY_EVERY = 30.0
+_IDENTITY_EVERY = 5.0
 
 
 class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
     """Positions a consumer by the fence's progress, hands batches over, and watches that things move."""
 
-    def __init__(self, settings: Settings, fence: Fence[T], topics: Iterable[str]) -> None:
+    def __init__(self, settings: Settings, fence: Fence[T], topics: Iterable[str], member: str | None = None) -> None:
         self.settings = settings
         self.fence = fence
         self.topics = tuple(topics)
+        self.member = member
         self._consumer: Callable[[], AIOKafkaConsumer | None] = lambda: None
         self.failure: BaseException | None = None
         self.lag = 0
         self._sql = named_sql("services.chassis", "progress.sql")
         self._began: dict[TopicPartition, int] = {}
+        self._passed: dict[TopicPartition, int] = {}
+        self._positions: dict[TopicPartition, int] = {}
+        self._busy = False
         self._identities: dict[str, TopicIdentity] = {}
         self._moved = time.monotonic()
         self._stop = asyncio.Event()
@@ -62,35 +66,52 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         return all((end := consumer.highwater(p)) is not None and self._at(p) >= end for p in mine)
 
     def _at(self, partition: TopicPartition) -> int:
-        return self.fence.cursors.get(partition, self._began.get(partition, -1))
+        at = self.fence.cursors.get(partition, self._began.get(partition, -1))
+        return max(at, self._passed.get(partition, -1))
 
-    async def prepare(self) -> None:
-        """Learn the topics' identities before the first record can arrive.
+    async def prepare(self, stop: asyncio.Event) -> bool:
+        """Learn the topics' identities before the first record can arrive. Returns False when told to stop.
 
         Raises:
             MustStop: Kafka does not answer, or a topic is missing.
         """
+
+        async def ask() -> None:
+            self._identities = await self._ask_identities()
+
+        return await start_with_patience(ask, self.settings, self.fence.group, stop=stop)
+
+    async def _ask_identities(self) -> dict[str, TopicIdentity]:
         client = make_client(self.settings)
-        await start_with_patience(client.bootstrap, self.settings, self.fence.group, close=client.close)
         try:
-            self._identities = await identify_topics(client, self.topics)
+            async with asyncio.timeout(10):
+                await client.bootstrap()
+                return await identify_topics(client, self.topics)
         finally:
             await client.close()
 
-    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Forget what was read of them; another process may be ahead when they come back."""
-        for partition in revoked:
-            self.fence.cursors.pop(partition, None)
-            self._began.pop(partition, None)
+    def on_partitions_revoked(self, _: Iterable[TopicPartition]) -> None:
+        """Forget what was read; another process may be ahead when partitions come back. All are revoked at once."""
+        # A new dict: a batch that is being applied now must not leave its cursor for the next ownership.
+        self.fence.cursors = {}
+        self._began.clear()
+        self._passed.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Read on from our own progress. aiokafka swallows what is raised here, so failures are kept."""
-        try:
-            for partition in sorted(assigned):
-                self.fence.cursors.pop(partition, None)
-                await self._position(partition)
-        except Exception as error:  # noqa: BLE001  handed to `watch`, which ends the process
-            self.failure = error
+        patience = time.monotonic() + self.settings.stall_seconds
+        for pause in pauses(first=0.1, longest=2):
+            try:
+                self._identities = await self._ask_identities()  # a topic made again calls for a new assignment
+                for partition in sorted(assigned):
+                    await self._position(partition)
+            except Exception as error:  # noqa: BLE001  handed to `watch`, which ends the process
+                if is_transient(error) and time.monotonic() < patience:
+                    if await pause_or_stop(pause, self._stop):
+                        return
+                    continue
+                self.failure = error
+            return
 
     async def _position(self, partition: TopicPartition) -> None:
         assert self.consumer is not None
@@ -122,6 +143,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
             )
         # Not a cursor yet: records fetched before this seek may still be on their way (H25).
         self._began[partition] = kept["next"]
+        self.fence.cursors.pop(partition, None)
         self.consumer.seek(partition, kept["next"])
 
     async def _log_start(self, partition: TopicPartition) -> int:
@@ -135,31 +157,46 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         Raises:
             MustStop: going on would lose something.
         """
-        for pause in pauses():
-            if self.failure is not None:
-                raise self.failure
-            try:
-                await self.fence.take(batch)
-            except Gap as gap:
-                self._go_back(gap.positions)
-                return
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("will try again", action="retry", what="batch", error=type(error).__name__)
-                self.fence.metrics.count("kvittera_retries_total", what="batch")
-                if await pause_or_stop(pause, self._stop):
+        # Records can come before their partition was positioned (H25); the seek brings them again.
+        ours = {p: records for p, records in batch.items() if p in self._began}
+        for partition in ours:
+            self._passed.pop(partition, None)
+        self._busy = True
+        try:
+            for pause in pauses() if ours else ():
+                if await self._taken(ours) or await pause_or_stop(pause, self._stop):
                     return
-            else:
-                self._moved = time.monotonic()
-                return
+        finally:
+            self._busy = False
+
+    async def _taken(self, batch: Batch) -> bool:
+        if self.failure is not None:
+            raise self.failure
+        if self._stop.is_set():
+            return True  # an earlier batch may have been given up; taking this one would leave a hole
+        try:
+            if any(records[0].offset < self._at(p) for p, records in batch.items()):
+                await self._check_identity()  # reading jumped back without us: is this still the same topic?
+            await self.fence.take(batch)
+        except Gap as gap:
+            self._go_back(gap.positions)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("will try again", action="retry", what="batch", error=type(error).__name__)
+            self.fence.metrics.count("kvittera_retries_total", what="batch")
+            return False
+        else:
+            self._moved = time.monotonic()
+        return True
 
     def _go_back(self, positions: dict[TopicPartition, int]) -> None:
-        assert self.consumer is not None
         for partition, at in positions.items():
-            self.fence.cursors[partition] = at
+            if self.consumer is None:
+                return  # stopping
             try:
                 self.consumer.seek(partition, at)
+                self.fence.cursors[partition] = at
             except IllegalStateError:
                 self.fence.cursors.pop(partition, None)  # no longer ours; its new owner reads it
 
@@ -169,35 +206,56 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         Raises:
             MustStop: a kept failure, a changed topic, or no movement for KVITTERA_STALL_SECONDS.
         """
+        try:
+            await self._watch(stop)
+        finally:
+            self._stop.set()  # whoever waits for the database or for Kafka ends too
+
+    async def _watch(self, stop: asyncio.Event) -> None:
         hinted = checked = time.monotonic()
         while not await pause_or_stop(0.5, stop):
             if self.failure is not None:
                 raise self.failure
-            lag = self._measure_lag()
-            if not lag:
+            if not await self._measure_lag():
                 self._moved = time.monotonic()
             elif time.monotonic() - self._moved > self.settings.stall_seconds:
-                raise MustStop(f"{lag} records wait for {self.fence.group} and nothing moves: starting anew")
+                raise MustStop(f"{self.lag} records wait for {self.fence.group} and nothing moves: starting anew")
             if time.monotonic() - hinted > _HINT_EVERY:
                 hinted = time.monotonic()
                 await self._leave_hint()
             if time.monotonic() - checked > _IDENTITY_EVERY:
                 checked = time.monotonic()
-                await self._check_identity()
-        self._stop.set()
+                await self._check_identity_when_possible()
 
-    def _measure_lag(self) -> int:
-        if self.consumer is None:
+    async def _measure_lag(self) -> int:
+        """Records that wait, as the broker tells; what a stuck consumer believes would hide that it is stuck."""
+        consumer = self.consumer
+        if consumer is None:
             return 0
         by_topic = dict.fromkeys(self.topics, 0)
-        for partition in self.consumer.assignment():
-            end = self.consumer.highwater(partition)
-            if end is not None and (at := self._at(partition)) >= 0:
+        try:
+            async with asyncio.timeout(5):
+                mine = [p for p in consumer.assignment() if p in self._began]
+                ends = await consumer.end_offsets(mine) if mine else {}
+                for partition in mine:
+                    await self._pass_over_markers(consumer, partition)
+        except (KafkaError, OSError, TimeoutError):
+            return 0  # a broker that does not answer has nothing to be read
+        for partition, end in ends.items():
+            if (at := self._at(partition)) >= 0:
                 by_topic[partition.topic] += max(0, end - at)
         for topic, lag in by_topic.items():
             self.fence.metrics.set("kvittera_consumer_lag", lag, topic=topic)
         self.lag = sum(by_topic.values())
         return self.lag
+
+    async def _pass_over_markers(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
+        # A topic may end in control records (H21): the consumer steps over them, and no batch tells of it.
+        # Seen twice with nothing in hand, a position means that all before it is done.
+        position = await consumer.position(partition)
+        if not self._busy and self._positions.get(partition) == position:
+            self._passed[partition] = position
+        self._positions[partition] = -1 if self._busy else position
 
     async def _leave_hint(self) -> None:
         if self.consumer is None:
@@ -211,20 +269,20 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         except (KafkaError, OSError, TimeoutError) as error:
             log.debug("offset hint not left", error=type(error).__name__)
 
-    async def _check_identity(self) -> None:
-        client = make_client(self.settings)
+    async def _check_identity_when_possible(self) -> None:
         try:
-            async with asyncio.timeout(10):
-                await client.bootstrap()
-                now = await identify_topics(client, self.topics)
-        except (KafkaError, OSError, TimeoutError):
-            return  # Kafka is away; the stall watch decides about that
-        finally:
-            await client.close()
+            await self._check_identity()
+        except Exception as error:
+            if not is_transient(error):
+                raise  # Kafka being away is the stall watch's business
+
+    async def _check_identity(self) -> None:
+        now = await self._ask_identities()
         for topic, identity in now.items():
             if identity.topic_id != self._identities[topic].topic_id:
                 raise MustStop(
-                    f"{topic} was deleted and made again while it was read; nothing of the new one was counted"
+                    f"{topic} was deleted and made again while it was read. Delete its progress rows to read the new"
+                    " one from its start"
                 )
 
 
@@ -234,12 +292,19 @@ async def consume(reader: Reader[T], stop: asyncio.Event, *, max_records: int, l
     Raises:
         MustStop: going on would lose something.
     """
-    await reader.prepare()
-    consumer = make_consumer(reader.settings, group=reader.fence.group, client=f"kvittera-{reader.fence.service}")
+    if not await reader.prepare(stop):
+        return
+    consumer = make_consumer(
+        reader.settings,
+        group=reader.fence.group,
+        client=f"kvittera-{reader.fence.service}",
+        group_instance_id=reader.member,
+    )
     reader.read_through(lambda: consumer)
-    await start_with_patience(consumer.start, reader.settings, reader.fence.group)
-    consumer.subscribe(reader.topics, listener=reader)
     try:
+        if not await start_with_patience(consumer.start, reader.settings, reader.fence.group, stop=stop):
+            return
+        consumer.subscribe(reader.topics, listener=reader)
         while not stop.is_set():
             try:
                 batch = await consumer.getmany(timeout_ms=linger_ms * 5, max_records=max_records)

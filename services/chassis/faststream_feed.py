@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -18,6 +19,7 @@ from services.chassis.kafka import CONSUMER_OPTIONS, start_with_patience
 from services.chassis.lifecycle import Task
 from services.chassis.settings import Settings
 
+log = structlog.get_logger()
 T = TypeVar("T")
 _HANDLED_BY_FASTSTREAM = {"enable_auto_commit", "request_timeout_ms"}
 
@@ -35,7 +37,8 @@ def carry(reader: Reader[T], settings: Settings, *, max_records: int, linger_ms:
     """A task that subscribes through FastStream and hands every batch to the reader until stopped."""
 
     async def run(stop: asyncio.Event) -> None:
-        await reader.prepare()
+        if not await reader.prepare(stop):
+            return
         broker = KafkaBroker(
             settings.kafka_bootstrap,
             client_id=f"kvittera-{reader.fence.service}",
@@ -47,6 +50,7 @@ def carry(reader: Reader[T], settings: Settings, *, max_records: int, linger_ms:
         subscriber = broker.subscriber(
             *reader.topics,
             group_id=reader.fence.group,
+            group_instance_id=reader.member,
             batch=True,
             max_records=max_records,
             batch_timeout_ms=linger_ms,
@@ -65,12 +69,15 @@ def carry(reader: Reader[T], settings: Settings, *, max_records: int, linger_ms:
 
         subscriber(hand_over)
         reader.read_through(lambda: subscriber.consumer)
-        await start_with_patience(broker.start, settings, reader.fence.group, close=broker.stop)
         try:
+            await start_with_patience(broker.start, settings, reader.fence.group, stop=stop)
             await stop.wait()
         finally:
-            async with asyncio.timeout(10):
-                await broker.stop()
+            try:
+                async with asyncio.timeout(10):
+                    await broker.stop()
+            except TimeoutError:
+                log.warning("consumer did not stop in time", action="abandon")
 
     return run
 

@@ -31,6 +31,8 @@ class Settings(BaseModel):
     """Connections that one service process may hold."""
     allow_unsafe_postgres: bool = False
     """Tests only: start although PostgreSQL would lose acknowledged answers in a crash (fsync off)."""
+    instance: str = Field(default="", max_length=100, pattern=r"^[A-Za-z0-9._-]*$")
+    """Name of this machine or pod in the consumer groups; unset: its host name. Must not be shared."""
     boot_patience_seconds: float = Field(default=60, ge=0)
     """How long a starting service waits for Kafka and PostgreSQL."""
 

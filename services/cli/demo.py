@@ -1,7 +1,168 @@
 """`kvittera demo`: everything on this machine."""
 
+import asyncio
+import signal
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
+
+if TYPE_CHECKING:
+    from services.demo.report import Report
+    from services.demo.runtime import Demo, Options
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
+    app.command(rich_help_panel="Start here")(demo)
+
+
+def demo(
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Deliveries a second; 0 is as fast as possible. [default: 20, headless 0]", min=0),
+    ] = None,
+    deliveries: Annotated[int | None, typer.Option(help="Stop publishing after so many.", min=1)] = None,
+    until_done: Annotated[
+        bool, typer.Option("--until-done", help="End when all is answered and counted, and prove it.")
+    ] = False,
+    headless: Annotated[bool, typer.Option("--headless", help="No page; progress in the terminal.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what earlier runs left in .kvittera/.")] = False,
+    port: Annotated[int, typer.Option(help="Port of the page.", min=1, max=65535)] = 8600,
+    report: Annotated[Path | None, typer.Option(help="Write what the run proved, as JSON.")] = None,
+    replay: Annotated[Path | None, typer.Option(help="Publish the deliveries of a CSV file.", exists=True)] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="How the CSV's columns become deliveries (TOML).", exists=True)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same deliveries and people.")] = 1,
+    kill: Annotated[int, typer.Option(help="Kill -9 each service so many times on the way.", min=0)] = 0,
+) -> None:
+    """Run everything on this machine: Kafka, PostgreSQL, the three services, simulated upstream and recipients.
+
+    Opens one page that shows deliveries turning into requests, smileys and live counters. Ctrl-C ends it; the
+    data stays in .kvittera/ for the next time. Nobody outside is reached.
+
+    Examples:
+
+    kvittera demo --rate 50
+
+    kvittera demo --headless --fresh --deliveries 5000 --until-done --report r.json
+
+    kvittera demo --headless --fresh --until-done --replay deploy/demo/sample_deliveries.csv
+
+    With KVITTERA_KAFKA_BOOTSTRAP and KVITTERA_POSTGRES_DSN set it uses those servers instead of its own.
+    """
+    from services.demo.runtime import Options
+
+    options = Options(rate, deliveries, until_done, headless, fresh, port, report, replay, mapping, seed, kill)
+    result = _run(options)
+    if result is None:
+        return
+    if report is not None:
+        result.write(report)
+    for line in _summary(result):
+        print(line)
+    if not result.clean:
+        raise typer.Exit(1)
+
+
+def _run(options: "Options") -> "Report | None":
+    from services.chassis.failures import MustStop
+    from services.demo import runtime
+    from services.embedded.errors import EmbeddedError
+
+    try:
+        with _Progress() as shown, runtime.servers(options, shown.fetching) as where:
+            demo = runtime.assemble(options, where, runtime.FOLDER / "logs")
+            return asyncio.run(_main(demo, shown))
+    except EmbeddedError as error:
+        raise MustStop(str(error)) from None
+
+
+async def _main(demo: "Demo", shown: "_Progress") -> "Report | None":
+    from services.demo import runtime
+    from services.demo.server import page_server
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        async with nullcontext() if demo.options.headless else page_server(demo, stop, shown.say):
+            return await runtime.run(demo, stop, shown.following)
+    except* Exception as group:
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
+
+def _summary(r: "Report") -> list[str]:
+    suppressed = ", ".join(f"{n} {reason}" for reason, n in r.suppressed.items()) or "none"
+    return [
+        f"{r.delivered} delivered = {r.asked} asked + {sum(r.suppressed.values())} not asked + {r.pending} waiting"
+        f" + {r.failed} failed",
+        f"not asked: {suppressed}",
+        f"{r.opened} opened, {r.answered} answered, {r.counted} counted in {r.seconds:.1f} s",
+        f"{r.lost} lost, {r.double} double, {r.differing_cells} cells off",
+    ]
+
+
+class _Progress:
+    """What the terminal shows: what is being fetched and started, then how far the run is."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+        )
+        self._task: Any = None
+
+    def __enter__(self) -> "_Progress":
+        self._bar.start()
+        self._task = self._bar.add_task("starting", total=None, rate="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def say(self, sentence: str) -> None:
+        """One line that stays."""
+        self._console.print(sentence)
+
+    def fetching(self, what: str, done: int, total: int) -> None:
+        """What the embedded servers are doing."""
+        self._bar.update(self._task, description=what, completed=done, total=total or None, rate="")
+
+    def following(self, demo: "Demo") -> None:
+        """How far the run is."""
+        import time
+
+        seconds = max(0.001, time.monotonic() - demo.started)
+        handled = demo.recipients.handled + sum(demo.ledger.get("suppressed_by_reason", {}).values())
+        words = f"{demo.upstream.published} published, {len(demo.recipients.acknowledged)} answered"
+        self._bar.update(
+            self._task,
+            description=words,
+            completed=min(handled, demo.total or handled),
+            total=demo.total,
+            rate=f"{handled / seconds:,.0f}/s",
+        )

@@ -9,6 +9,7 @@ from services.chassis.failures import MustStop
 from services.chassis.faststream_feed import carry
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
+from services.chassis.kafka import membership
 from services.chassis.lifecycle import run_until_stopped
 from services.chassis.logs import configure_logs
 from services.chassis.metrics import Metrics
@@ -66,7 +67,7 @@ async def run(settings: Settings) -> None:
         dead_letter_topics={DELIVERY_COMPLETED: str(CARDS[DELIVERY_COMPLETED].dead_letter)},
         metrics=metrics,
     )
-    reader = Reader(settings, fence, [DELIVERY_COMPLETED])
+    reader = Reader(settings, fence, [DELIVERY_COMPLETED], membership(settings, SERVICE, settings.notifier_port))
     dispatcher = Dispatcher(
         pool=pool,
         channel=channel,

@@ -9,6 +9,7 @@ from services.chassis.consumer import Reader
 from services.chassis.faststream_feed import carry
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
+from services.chassis.kafka import membership
 from services.chassis.lifecycle import run_until_stopped
 from services.chassis.logs import configure_logs
 from services.chassis.metrics import Metrics
@@ -48,7 +49,7 @@ async def run(settings: Settings) -> None:
         dead_letter_topics={INVITATION_DECIDED: str(CARDS[INVITATION_DECIDED].dead_letter)},
         metrics=metrics,
     )
-    reader = Reader(settings, fence, [INVITATION_DECIDED])
+    reader = Reader(settings, fence, [INVITATION_DECIDED], membership(settings, SERVICE, settings.survey_port))
     answers = Answers(
         pool=pool,
         seal=seal,

@@ -24,7 +24,7 @@ const share = (id, value, { too_few: few, fewest }) => {
 };
 
 const freshness = (fresh) => (fresh
-  ? fill("freshness", exact(fresh.median), `median, saved to counted. Slowest\u00a01\u00a0% ${exact(fresh.slowest)}`)
+  ? fill("freshness", exact(fresh.median), `median; slowest 1\u00a0% ${exact(fresh.slowest)}`)
   : fill("freshness", "–", "nothing counted lately", "none"));
 
 const bars = (total, figures) => {
@@ -50,7 +50,7 @@ export const results = () => {
   let skew = 0, shown = 0;
   const rains = [], now = () => Date.now() / 1000 - skew;
   const chart = lineChart(byId("line"), { ago: true, rains: () => rains, now });
-  const terminals = terminalTable(byId("terminals"));
+  const terminals = terminalTable(byId("terminals"), 120);
   const show = ({ figures, total, terminals: units, freshness: fresh, line }) => {
     chart.add(line);
     if (calm.matches && Date.now() - shown < 1000) return;

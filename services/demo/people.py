@@ -1,0 +1,142 @@
+"""Simulated people: what each recipient will do when asked. Nobody here exists."""
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from schemas.delivery import (
+    ChannelKind,
+    ContactChannel,
+    DeliveryCompleted,
+    DeliveryException,
+    DeliveryFacts,
+    Method,
+    PersonalData,
+    Touchpoint,
+)
+
+TERMINALS = ("Årsta", "Malmö", "Göteborg", "Jönköping", "Växjö", "Umeå", "Sundsvall", "Hallsberg", "Segeltorp")
+MERCHANTS = (("fjallbod", "Fjällbod"), ("linnegard", "Linnegård"), ("trad-knapp", "Tråd & Knapp"), ("glod", "Glöd"))
+_METHODS = {
+    Method.SERVICE_POINT: 55,
+    Method.PARCEL_LOCKER: 18,
+    Method.HOME_DAY: 14,
+    Method.HOME_EVENING: 10,
+    Method.HOME_BOX: 3,
+}
+_TOUCHPOINT = {Method.SERVICE_POINT: Touchpoint.SHOP_PICKUP, Method.PARCEL_LOCKER: Touchpoint.LOCKER}
+_SCORES_ON_TIME = (1, 2, 6, 28, 63)
+_SCORES_LATE = (14, 22, 24, 26, 14)
+_PRAISE = {
+    "sv": ("Ringde innan och bar in paketet.", "Kom på minuten. Alltid ett vänligt ord.", "Smidigt i luckan."),
+    "en": ("Called ahead and carried it in.", "Right on time.", "Easy to collect."),
+}
+_COMPLAINTS = {
+    "sv": (
+        "Tiden sa 10–12 men paketet kom efter ett.",
+        "Skåpet var fullt, fick åka till nästa ort.",
+        "Ingen avisering.",
+    ),
+    "en": ("It came two hours after the promised time.", "The locker was full.", "No notice at all."),
+}
+_OLD = timedelta(days=30)
+_COMMENTS_FROM = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What a recipient will do with a request.
+
+    Attributes:
+        answers: taps a face at all.
+        changes_to: taps another face afterwards.
+        comment: writes this.
+        contested: says that the parcel never came, instead of a face.
+    """
+
+    answers: bool
+    score: int = 3
+    changes_to: int | None = None
+    comment: str | None = None
+    contested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One delivery to be published, and what its recipient will do."""
+
+    delivery: DeliveryCompleted
+    address: str
+    behaviour: Behaviour
+    repeats: int = 1
+
+
+class Town:
+    """Makes up deliveries and people; the same seed makes the same ones."""
+
+    def __init__(self, seed: int, brand: str) -> None:
+        self._dice = random.Random(seed)
+        self._brand = brand
+        self._made = 0
+        # A delivery id is never used again, so a second run must not repeat those of the first.
+        self._run = uuid4().hex[:10]
+        self.raining = False
+
+    def next_case(self, now: datetime) -> Case:
+        """One more delivery, as it would come from upstream."""
+        dice = self._dice
+        self._made += 1
+        method = dice.choices(list(_METHODS), list(_METHODS.values()))[0]
+        late = dice.random() < (0.45 if self.raining else 0.06)
+        language = dice.choices(["sv", "en", "da"], [86, 10, 4])[0]
+        kind = dice.choices([ChannelKind.SMS, ChannelKind.EMAIL], [70, 30])[0]
+        # 070-174 06xx and .example are reserved for fiction; these numbers are longer than any real one.
+        address = f"+46701740{self._made % 10_000_000:07d}" if kind is ChannelKind.SMS else f"r{self._made}@mottagare.example"
+        odd = dice.random()
+        merchant_id, merchant_name = dice.choice(MERCHANTS)
+        route = dice.randint(1, 40)
+        facts = DeliveryFacts(
+            delivery_id=f"D-{self._run}-{self._made}",
+            order_id=f"O-{self._made}",
+            carrier=self._brand,
+            merchant_id=merchant_id,
+            merchant_name=merchant_name,
+            terminal=dice.choices(TERMINALS, range(len(TERMINALS) + 4, 4, -1))[0],
+            route=f"Rutt {route}",
+            driver=f"driver-{route % 25:02d}",
+            country="SE",
+            postcode_prefix=f"{dice.randint(10, 98)}",
+            method=method,
+            method_chosen_by_recipient=dice.random() < 0.8,
+            late=late,  # noqa: PLR2004
+            touchpoint=_TOUCHPOINT.get(method, Touchpoint.HOME),
+            exceptions=(DeliveryException.DAMAGED,) if odd < 0.01 else (),  # noqa: PLR2004
+            occurred_at=now - (_OLD if 0.01 <= odd < 0.015 else timedelta(seconds=dice.randint(0, 50))),  # noqa: PLR2004
+            zone="Europe/Stockholm",
+        )
+        reachable = not 0.015 <= odd < 0.045  # noqa: PLR2004
+        delivery = DeliveryCompleted(
+            delivery=facts,
+            pii=PersonalData(
+                language=language, channels=(ContactChannel(kind=kind, address=address),) if reachable else ()
+            ),
+        )
+        return Case(delivery, address, self._behave(late, language), repeats=2 if dice.random() < 0.03 else 1)  # noqa: PLR2004
+
+    def _behave(self, late: bool, language: str) -> Behaviour:
+        dice = self._dice
+        score = dice.choices(range(1, 6), _SCORES_LATE if late else _SCORES_ON_TIME)[0]
+        words = (_PRAISE if score >= _COMMENTS_FROM else _COMPLAINTS)["sv" if language == "sv" else "en"]
+        return Behaviour(
+            answers=dice.random() < 0.6,  # noqa: PLR2004
+            score=score,
+            changes_to=dice.randint(1, 5) if dice.random() < 0.04 else None,  # noqa: PLR2004
+            comment=dice.choice(words) if dice.random() < 0.35 else None,  # noqa: PLR2004
+            contested=dice.random() < 0.005,  # noqa: PLR2004
+        )
+
+
+def now() -> datetime:
+    """The moment, in UTC."""
+    return datetime.now(UTC)

@@ -1,0 +1,287 @@
+"""The demo put together: servers, topics, tables, services, simulated upstream and recipients, one page."""
+
+import asyncio
+import json
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from schemas.topics import CARDS
+from services.audit import Audit, run_audit
+from services.chassis.failures import MustStop
+from services.chassis.pauses import pause_or_stop
+from services.chassis.postgres import connect, migrate
+from services.chassis.settings import PREFIX, Settings, load_settings
+from services.chassis.topic_admin import apply_topics
+from services.demo.people import Case, Town, now
+from services.demo.recipients import Recipients
+from services.demo.replay import Replay
+from services.demo.report import Report, count_missing
+from services.demo.supervisor import SERVICES, Supervisor
+from services.demo.upstream import Upstream
+from services.embedded.jars import Progress
+from services.embedded.servers import running_servers
+
+FOLDER = Path(".kvittera")
+_SETTLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says."""
+
+    rate: float | None = None
+    deliveries: int | None = None
+    until_done: bool = False
+    headless: bool = False
+    fresh: bool = False
+    port: int = 8600
+    report: Path | None = None
+    replay: Path | None = None
+    mapping: Path | None = None
+    seed: int = 1
+    kill: int = 0
+
+
+@dataclass(slots=True)
+class Demo:
+    """A running demo: what the page and the progress bar look at."""
+
+    options: Options
+    settings: Settings
+    supervisor: Supervisor
+    upstream: Upstream
+    recipients: Recipients
+    town: Town
+    total: int | None
+    started: float = field(default_factory=time.monotonic)
+    audit: Audit | None = None
+    audited_at: float = 0.0
+    delivered_before: int = 0
+    ledger: dict[str, Any] = field(default_factory=dict)
+
+
+@contextmanager
+def servers(options: Options, progress: Progress) -> Iterator[dict[str, str]]:
+    """Kafka and PostgreSQL: the given ones where both settings name some, otherwise embedded ones.
+
+    Raises:
+        MustStop: only one of the two is given.
+    """
+    given = [n for n in ("KAFKA_BOOTSTRAP", "POSTGRES_DSN") if PREFIX + n in os.environ]
+    if len(given) == 1:
+        raise MustStop(f"{PREFIX}{given[0]} is set alone: set KAFKA_BOOTSTRAP and POSTGRES_DSN both, or neither")
+    if given:
+        if options.fresh:
+            raise MustStop("--fresh wipes only the demo's own servers; make the given ones empty yourself")
+        yield {PREFIX + n: os.environ[PREFIX + n] for n in given}
+        return
+    with running_servers(FOLDER, fresh=options.fresh, progress=progress) as running:
+        where = {PREFIX + "KAFKA_BOOTSTRAP": running.kafka.bootstrap, PREFIX + "POSTGRES_DSN": running.postgres.dsn()}
+        note = FOLDER / "running.json"
+        note.write_text(json.dumps({"pid": os.getpid(), **where}))
+        try:
+            yield where
+        finally:
+            note.unlink(missing_ok=True)
+
+
+def environment(where: dict[str, str], options: Options) -> dict[str, str]:
+    """What every service process gets to know."""
+    ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
+    return {
+        **where,
+        **{f"{PREFIX}{service.upper()}_PORT": str(port) for service, port in ports.items()},
+        PREFIX + "PUBLIC_URL": f"http://127.0.0.1:{ports['survey'] if options.headless else options.port}",
+        PREFIX + "SEALING_KEY": os.environ.get(PREFIX + "SEALING_KEY") or sealing_key(),
+        PREFIX + "DEMO_MARK": "true",
+        PREFIX + "SEND_LEASE_SECONDS": "10",  # a killed notifier's sends are looked up soon
+        PREFIX + "LOG_FORMAT": "json",
+    }
+
+
+def sealing_key() -> str:
+    """The demo's own key, made once; without it yesterday's data could not be opened."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    file = FOLDER / "sealing.key"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_hex(32))
+    return file.read_text().strip()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        return [int(s.getsockname()[1]) for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()
+
+
+async def prepare(settings: Settings) -> None:
+    """Topics and tables."""
+    await apply_topics(settings, tuple(CARDS.values()))
+    for service in SERVICES:
+        connection = await connect(settings, service)
+        try:
+            await migrate(connection, service, f"services.{service}")
+        finally:
+            await connection.close()
+
+
+def assemble(options: Options, where: dict[str, str], logs: Path) -> Demo:
+    """Everything but the servers, ready to run."""
+    variables = environment(where, options)
+    settings = load_settings({**os.environ, **variables})
+    ports = {"notifier": settings.notifier_port, "survey": settings.survey_port, "aggregator": settings.aggregator_port}
+    town = Town(options.seed, settings.brand)
+    cases, total = _cases(options, town)
+    behaviours: dict[str, Any] = {}
+    recipients = Recipients(
+        f"http://127.0.0.1:{ports['notifier']}",
+        f"http://127.0.0.1:{ports['survey']}",
+        behaviours,
+        thinking_seconds=0.0 if options.headless else 4.0,
+        concurrency=32 if options.headless else 400,
+    )
+    rate = options.rate if options.rate is not None else (0.0 if options.headless else 20.0)
+    return Demo(
+        options,
+        settings,
+        Supervisor(variables, logs, ports),
+        Upstream(settings, cases, rate, behaviours),
+        recipients,
+        town,
+        total,
+    )
+
+
+def _cases(options: Options, town: Town) -> tuple[Iterator[Case], int | None]:
+    if options.replay is None:
+        cases = iter(lambda: town.next_case(now()), None)
+        limited = options.deliveries is not None
+        return (islice(cases, options.deliveries) if limited else cases), options.deliveries
+    mapping = options.mapping or options.replay.with_suffix(".toml")
+    replay = Replay.open(options.replay, mapping)
+    total = min(len(replay), options.deliveries or len(replay))
+    return islice(replay.cases(now()), total), total
+
+
+async def run(demo: Demo, stop: asyncio.Event, watch: Callable[[Demo], None]) -> Report | None:
+    """Run the demo until it is done or stopped; returns the report of a run that was done.
+
+    Raises:
+        MustStop: something refuses to run.
+    """
+    await prepare(demo.settings)
+    async with asyncio.TaskGroup() as group:
+        services = group.create_task(demo.supervisor.run(stop))
+        try:
+            await demo.supervisor.wait_until_ready(stop)
+            demo.ledger = await _ledger(demo)
+            demo.delivered_before = int(demo.ledger["delivered"])
+            demo.started = time.monotonic()
+            ended = asyncio.Event()
+            work = [
+                group.create_task(demo.recipients.run(ended)),
+                group.create_task(_publish(demo, stop)),
+                group.create_task(_follow(demo, ended, watch)),
+            ]
+            if demo.options.kill:
+                work.append(group.create_task(_kill_now_and_then(demo, ended)))
+            report = None
+            if demo.options.until_done:
+                report = await _until_done(demo, stop)
+            else:
+                await _until_stopped(demo, stop)
+            ended.set()
+            await asyncio.wait(work)
+        finally:
+            stop.set()
+        await services
+    return report
+
+
+async def _publish(demo: Demo, stop: asyncio.Event) -> None:
+    await demo.recipients.ready.wait()
+    await demo.upstream.run(stop)
+
+
+async def _until_stopped(demo: Demo, stop: asyncio.Event) -> None:
+    """Audit again and again while people watch."""
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            demo.audit = await run_audit(demo.settings)
+            demo.audited_at = time.monotonic()
+        except OSError:
+            pass  # the badge shows how old its audit is
+        await pause_or_stop(max(4.0, 10 * (time.monotonic() - began)), stop)
+
+
+async def _until_done(demo: Demo, stop: asyncio.Event) -> Report | None:
+    """Wait until everything published was decided, sent, answered and counted, then prove it."""
+    while not stop.is_set():
+        ledger = demo.ledger
+        published = demo.upstream.published
+        if (
+            demo.upstream.done.is_set()
+            and ledger.get("delivered") == demo.delivered_before + published
+            and ledger.get("pending") == 0
+            and demo.recipients.handled >= ledger["asked"] - demo.recipients.asked_before
+            and all(n >= demo.options.kill for n in demo.supervisor.kills.values())
+        ):
+            break
+        await pause_or_stop(0.1, stop)
+    if stop.is_set():
+        return None
+    demo.audit = await run_audit(demo.settings, wait=_SETTLE_SECONDS)
+    demo.audited_at = time.monotonic()
+    demo.ledger = await _ledger(demo)
+    missing = await count_missing(demo.settings, demo.recipients.acknowledged.values())
+    return Report.of(demo.upstream, demo.recipients, demo.ledger, demo.audit, missing, time.monotonic() - demo.started)
+
+
+async def _follow(demo: Demo, ended: asyncio.Event, watch: Callable[[Demo], None]) -> None:
+    while not ended.is_set():
+        demo.ledger = await _ledger(demo) or demo.ledger
+        watch(demo)
+        await pause_or_stop(0.25, ended)
+    watch(demo)
+
+
+async def _ledger(demo: Demo) -> dict[str, Any]:
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
+            session.get(f"{demo.recipients.notifier_url}/ledger") as reply,
+        ):
+            found: dict[str, Any] = await reply.json() if reply.status == 200 else {}  # noqa: PLR2004
+            return found
+    except (aiohttp.ClientError, TimeoutError):
+        return {}
+
+
+async def _kill_now_and_then(demo: Demo, ended: asyncio.Event) -> None:
+    """Kill -9 each service as often as asked for, in an order nobody planned."""
+    dice = random.Random(demo.options.seed)
+    victims = [service for service in SERVICES for _ in range(demo.options.kill)]
+    dice.shuffle(victims)
+    for service in victims:
+        if await pause_or_stop(dice.uniform(0.3, 1.2), ended):
+            return
+        demo.supervisor.kill(service)

@@ -1,0 +1,113 @@
+"""The simulated logistics system: publishes deliveries as an upstream system would, as real Kafka records."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.cloudevents import Event, to_headers
+from schemas.topics import DELIVERY_COMPLETED, DELIVERY_DISRUPTION
+from services.chassis.kafka import make_producer, start_with_patience
+from services.chassis.pauses import pause_or_stop
+from services.chassis.settings import Settings
+from services.chassis.tracing import new_traceparent
+from services.demo.people import Behaviour, Case, now
+
+_BURST = 500
+_TICK = 0.05
+
+
+@dataclass(slots=True)
+class Upstream:
+    """Publishes cases at a rate until there are none, remembering what each recipient will do.
+
+    Attributes:
+        rate: deliveries a second; 0 is as fast as Kafka takes them.
+        published: different deliveries that Kafka acknowledged.
+        records: records that Kafka acknowledged, repeats included.
+    """
+
+    settings: Settings
+    cases: Iterator[Case]
+    rate: float
+    behaviours: dict[str, Behaviour]
+    published: int = 0
+    records: int = 0
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+    fresh: list[Case] = field(default_factory=list)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until the cases end or `stop` is set."""
+        producer = make_producer(self.settings, client="kvittera-demo-upstream")
+        await start_with_patience(producer.start, self.settings, "the simulated upstream")
+        try:
+            await self._publish_all(producer, stop)
+        finally:
+            self.done.set()
+            await producer.stop()
+
+    async def _publish_all(self, producer: AIOKafkaProducer, stop: asyncio.Event) -> None:
+        owed = 1.0
+        last = time.monotonic()
+        while not stop.is_set():
+            batch = []
+            for _ in range(_BURST if self.rate == 0 else min(_BURST, int(owed))):
+                case = next(self.cases, None)
+                if case is None:
+                    break
+                batch.append(case)
+            await self._publish(producer, batch)
+            exhausted = not batch and (self.rate == 0 or owed >= 1)
+            if exhausted:
+                return
+            if self.rate:
+                await pause_or_stop(_TICK, stop)
+                elapsed, last = time.monotonic() - last, time.monotonic()
+                owed = min(_BURST, owed - len(batch) + elapsed * self.rate)
+
+    async def _publish(self, producer: AIOKafkaProducer, batch: list[Case]) -> None:
+        # Remembered first: the request may arrive before the acknowledgement does.
+        for case in batch:
+            self.behaviours[case.address] = case.behaviour
+        waiting = [(case, n) for case in batch for n in range(case.repeats)]
+        while waiting:
+            futures = [await producer.send(DELIVERY_COMPLETED, **record_of(case)) for case, _ in waiting]
+            results = await asyncio.gather(*futures, return_exceptions=True)
+            failed = [w for w, r in zip(waiting, results, strict=True) if isinstance(r, KafkaError | TimeoutError)]
+            self.records += len(waiting) - len(failed)
+            waiting = failed  # sent again: a delivery that comes twice is asked about once
+        self.published += len(batch)
+        self.fresh = batch[-12:]
+
+
+def record_of(case: Case) -> dict[str, object]:
+    """A delivery as a Kafka record: CloudEvents in binary mode, keyed by the delivery."""
+    facts = case.delivery.delivery
+    event = Event(
+        id=str(uuid4()),
+        source="/demo/upstream",
+        type=DELIVERY_COMPLETED,
+        time=facts.occurred_at,
+        data=b"",
+        traceparent=new_traceparent(),
+    )
+    return {
+        "key": facts.delivery_id.encode(),
+        "value": case.delivery.model_dump_json(exclude_none=True).encode(),
+        "headers": to_headers(event),
+    }
+
+
+async def tell_disruption(settings: Settings, value: bytes, key: str) -> None:
+    """Publish one disruption record, as an upstream control room would."""
+    producer = make_producer(settings, client="kvittera-demo-control-room")
+    await start_with_patience(producer.start, settings, "the simulated control room")
+    try:
+        event = Event(id=str(uuid4()), source="/demo/control-room", type=DELIVERY_DISRUPTION, time=now(), data=b"")
+        await producer.send_and_wait(DELIVERY_DISRUPTION, value, key=key.encode(), headers=to_headers(event))
+    finally:
+        await producer.stop()
