@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
+import asyncpg
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -93,6 +94,11 @@ class Fence(Generic[T]):
             except Exception as error:
                 if is_transient(error):
                     raise
+                if isinstance(error, asyncpg.SyntaxOrAccessError):
+                    raise MustStop(
+                        f"PostgreSQL refuses {self.service}'s own statement ({type(error).__name__}), whatever the"
+                        " record: check the schema with `kvittera migrate`, and the rights of its user"
+                    ) from error
                 if attempt == self.attempts:
                     detail = error.detail if isinstance(error, Poison) else type(error).__name__
                     reason = error.reason if isinstance(error, Poison) else "handler_failed"
@@ -108,6 +114,7 @@ class Fence(Generic[T]):
 
     async def _commit(self, batch: Batch, condemned: Mapping[tuple[TopicPartition, int], DeadLetter]) -> None:
         started = time.perf_counter()
+        cursors = self.cursors  # those of this ownership; a rebalance puts others in their place
         partitions = sorted(batch)
         async with self.pool.acquire() as connection, connection.transaction():
             rows = await connection.fetch(
@@ -123,14 +130,14 @@ class Fence(Generic[T]):
                 await self._keep(connection, letter)
             await self._advance(connection, positions, fresh)
         for partition, records in batch.items():
-            self.cursors[partition] = records[-1].offset + 1
+            cursors[partition] = records[-1].offset + 1
         self._account(fresh, meant, dead, time.perf_counter() - started)
 
     def _fresh(
         self, batch: Batch, positions: Mapping[TopicPartition, int]
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
         """What has not been applied yet. Offsets may have holes (control records, compaction), reads may not."""
-        gaps: dict[TopicPartition, int] = {}
+        gap = False
         fresh: dict[TopicPartition, list[ConsumerRecord]] = {}
         for partition, records in batch.items():
             if partition not in positions:
@@ -138,11 +145,12 @@ class Fence(Generic[T]):
             at = positions[partition]
             read_from = self.cursors.get(partition, records[0].offset)
             if records[0].offset > at and read_from > at:
-                gaps[partition] = at
+                gap = True
             elif new := [r for r in records if r.offset >= at]:
                 fresh[partition] = new
-        if gaps:
-            raise Gap(gaps)
+        if gap:
+            # Nothing of the batch is applied, so its other partitions must be read again too.
+            raise Gap({p: positions[p] for p in batch})
         return fresh
 
     async def _refuse_lost_records(
@@ -160,7 +168,8 @@ class Fence(Generic[T]):
             ):
                 raise MustStop(
                     f"{partition.topic}/{partition.partition}: records {at} to {start - 1} were deleted before"
-                    " they were read; refill the topic from its producer's outbox, or accept the loss by moving the progress row"
+                    " they were read; refill the topic from its producer's outbox, or accept the loss by moving the"
+                    " progress row"
                 )
 
     def _understand(
