@@ -4,11 +4,12 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import typer.main
 
+from schemas.cloudevents import Reason
 from schemas.topics import CARDS
 from services.chassis.failures import Failure
 from services.chassis.metrics import COUNTERS, GAUGES, HISTOGRAMS
@@ -141,6 +142,14 @@ def test_every_http_route_stands_in_the_operations_page(repository: Path) -> Non
     routes = {r for p in sources for r in re.findall(r'Route\(\s*"([^"]+)"', p.read_text(encoding="utf-8"))}
     assert routes
     assert {route for route in routes if f"`{route.replace(':str}', '}')}`" not in text} == set()
+
+
+def test_every_reason_for_a_dead_letter_stands_in_the_topics_page(repository: Path) -> None:
+    text = (repository / "docs/topics.md").read_text(encoding="utf-8")
+    sources = [p.read_text(encoding="utf-8") for p in (repository / "services/aggregator").glob("*.py")]
+    raised = {reason for source in sources for reason in re.findall(r'Poison\("(\w+)"', source)}
+    told = set(first_cells(text, "[a-z_]+"))
+    assert told == {*get_args(Reason), *raised, "handler_failed"}
 
 
 def test_every_reason_for_not_asking_stands_in_the_operations_page(repository: Path) -> None:
