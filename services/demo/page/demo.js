@@ -11,7 +11,7 @@ const showFlow = flow(document.querySelectorAll(".flow canvas"));
 const showPhones = phones(document.getElementById("phones"));
 const showControls = controls();
 const live = results();
-let counted = true;
+let counted = true, answersThen = 0;
 
 const stages = ({ running, topics }) => {
   for (const stage of document.querySelectorAll(".stage")) {
@@ -25,15 +25,21 @@ const stages = ({ running, topics }) => {
   }
 };
 
+const followCounter = ({ running, topics }) => {
+  const answers = topics["response.recorded.v1"] ?? 0;
+  if (!running.aggregator && counted) answersThen = answers;
+  live.stopped(running.aggregator ? null : answers - answersThen);
+  if (running.aggregator && !counted) live.retry();
+  counted = running.aggregator;
+};
+
 const show = (state) => {
   stages(state);
   showFlow(state.samples);
   showPhones(state.phones);
   showControls(state);
   live.rain(state.raining);
-  document.body.classList.toggle("counter-down", !state.running.aggregator);
-  if (state.running.aggregator && !counted) live.retry();
-  counted = state.running.aggregator;
+  followCounter(state);
 };
 
 stream("/demo/events", { state: show });

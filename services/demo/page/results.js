@@ -71,6 +71,9 @@ export const results = () => {
       if (on && !falls) rains.push([now(), null]);
       if (!on && falls) last[1] = now();
     },
+    // The counter stands still while the demo goes on: say how far behind it is, and that nothing is lost.
+    stopped: (waiting) => live.tell(waiting === null ? ""
+      : `Stopped, ${number(waiting)} answers behind.|Answers are safe; these numbers stand still.`),
     retry: () => live.retry(),
   };
 };

@@ -1,6 +1,6 @@
 // The live line: share in ink, control band, the part outside in falu; answers per window as bars below.
 const { uPlot } = window;
-const HEIGHT_OF_BARS = 34, SPAN = 240;
+const SPAN = 240, ROOM_FOR_BARS = 0.28;
 // Series in the order they are painted; points come as (time, share, low, high, usual, answers).
 const ORDER = [0, 3, 2, 4, 1, 5], SHARE = 4;
 const reduced = matchMedia("(prefers-reduced-motion: reduce)");
@@ -17,7 +17,8 @@ const percentAxis = (paint) => ({
   values: (_, marks) => marks.map((v) => Math.round(v * 100)),
   splits: (_u, _i, low, high) => {
     const step = high - low > 0.5 ? 0.2 : high - low > 0.2 ? 0.1 : 0.04, marks = [];
-    for (let v = Math.ceil(low / step - 1e-9) * step; v <= high + 1e-9; v += step) marks.push(v);
+    const bottom = low + (high - low) * (ROOM_FOR_BARS / (1 + ROOM_FOR_BARS));
+    for (let v = Math.ceil(bottom / step - 1e-9) * step; v <= high + 1e-9; v += step) marks.push(v);
     return marks;
   },
 });
@@ -36,7 +37,8 @@ const timeAxis = (paint, ago) => ({
 const shareRange = (_u, low, high) => {
   if (low === null || low === undefined) return [0, 1];
   const from = Math.floor((low - 0.02) * 20) / 20, to = Math.ceil((high + 0.02) * 20) / 20;
-  return [Math.max(0, from), Math.min(1, Math.max(to, from + 0.1))];
+  const bottom = Math.max(0, from), top = Math.min(1, Math.max(to, from + 0.1));
+  return [bottom - (top - bottom) * ROOM_FOR_BARS, top]; // the strip below the line belongs to the bars
 };
 
 const outside = (u, paint, from, to) => {
@@ -90,7 +92,7 @@ const options = (paint, size, { ago, rains, now }) => ({
   scales: {
     x: { time: false, range: () => { const to = now(); return [to - SPAN, to]; } },
     share: { range: shareRange },
-    answers: { range: (u, _low, high) => [0, Math.max(1, high) * Math.max(1, u.height / HEIGHT_OF_BARS - 1.4)] },
+    answers: { range: (_u, _low, high) => [0, (Math.max(1, high) * (1 + ROOM_FOR_BARS)) / (0.8 * ROOM_FOR_BARS)] },
   },
   axes: [timeAxis(paint, ago), { scale: "share", ...percentAxis(paint) }],
   bands: [{ series: [1, 2], fill: () => paint.band }],

@@ -15,7 +15,7 @@ const pace = () => {
 };
 
 export const follow = (url, show, { stamp, connection, onSkew = () => {} }) => {
-  let skew = 0, asOf = 0, behind = 0, late = 0, left = null, shown = null, said = "";
+  let skew = 0, asOf = 0, behind = 0, late = 0, left = null, said = "", told = "";
   const eta = pace();
 
   const say = (words, button) => {
@@ -39,7 +39,6 @@ export const follow = (url, show, { stamp, connection, onSkew = () => {} }) => {
     behind = event.behind ?? 0;
     late = behind >= MANY ? late + 1 : 0;
     left = eta(behind, Date.now());
-    if (more) shown = event;
     if (more) show(event);
   };
 
@@ -47,7 +46,8 @@ export const follow = (url, show, { stamp, connection, onSkew = () => {} }) => {
   again.type = "button";
   again.textContent = "Try now";
 
-  const told = ({ since, retryIn }) => {
+  const state = ({ since, retryIn }) => {
+    if (told) return [told];
     if (since) {
       const next = retryIn === null ? "Trying now." : `Next try in ${seconds(Math.ceil(retryIn / 1000))}.`;
       return [`Not live since ${clock(since)}.|Showing the last known numbers. ${next}`, again];
@@ -58,9 +58,9 @@ export const follow = (url, show, { stamp, connection, onSkew = () => {} }) => {
   };
 
   const age = () => Date.now() - skew - asOf;
-  const restamp = (state) => {
+  const restamp = ({ since }) => {
     const stale = asOf > 0 && age() > STALE;
-    stamp.classList.toggle("stale", stale || Boolean(state.since));
+    stamp.classList.toggle("stale", stale || Boolean(since));
     const words = stamp.querySelector("[data-as-of]");
     if (!asOf) text(words, "no numbers yet");
     else if (!stale && age() < PRECISE) text(words, `as of ${seconds(Math.max(0.1, age() / 1000))} ago`);
@@ -71,7 +71,11 @@ export const follow = (url, show, { stamp, connection, onSkew = () => {} }) => {
     snapshot: (event) => take(event, true),
     update: (event) => take(event, true),
     tick: (event) => take(event, false),
-  }, (state) => { restamp(state); say(...told(state)); });
+  }, (now) => { restamp(now); say(...state(now)); });
   again.addEventListener("click", () => live.now());
-  return { latest: () => shown, retry: () => live.now(), age };
+  return {
+    retry: () => live.now(),
+    // Somebody who knows more about the counter says so; an empty sentence ends it.
+    tell: (words) => { told = words; },
+  };
 };

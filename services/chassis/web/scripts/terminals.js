@@ -1,13 +1,13 @@
 // Terminals by concern. Values change in place; rows change places once a minute and never under hand or focus.
 import { bare, interval, make, number, scale, text } from "./figures.js";
 
-const RESORT = 60000, NARROW = 168, COLUMNS = 6;
+const RESORT = 60000, COLUMNS = 6;
 const SVG = "http://www.w3.org/2000/svg";
 
-const newRow = (name) => {
+const newRow = (name, width) => {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", "interval");
-  svg.setAttribute("data-width", NARROW);
+  svg.setAttribute("data-width", width);
   svg.setAttribute("aria-hidden", "true");
   const drawing = make("td", {}, svg, make("span", { class: "vh" }));
   return make("tr", {}, make("th", { scope: "row" }, name), make("td", { class: "num" }),
@@ -30,7 +30,7 @@ const fillRow = (row, { answers, satisfied, dissatisfied, response, below }, axi
 const fewRow = (names, counted) => make("tr", {}, make("th", { scope: "row" }, names),
   make("td", { colspan: COLUMNS - 1, class: "quiet" }, make("span", { class: "hatched hatch" }), counted));
 
-export const terminalTable = (table) => {
+export const terminalTable = (table, width = 168) => {
   const body = table.tBodies[0], rows = new Map();
   let sorted = 0, known = "", fewKnown = "", few = [];
   const touched = () => table.matches(":hover") || table.parentElement.contains(document.activeElement);
@@ -43,7 +43,7 @@ export const terminalTable = (table) => {
   };
 
   const remember = (unit, name, axis) => {
-    if (!rows.has(unit.value)) rows.set(unit.value, newRow(name));
+    if (!rows.has(unit.value)) rows.set(unit.value, newRow(name, width));
     text(rows.get(unit.value).cells[0], name);
     fillRow(rows.get(unit.value), unit, axis);
   };
