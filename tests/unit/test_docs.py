@@ -167,6 +167,13 @@ def test_every_kind_of_failure_is_explained_to_contributors(repository: Path, fa
     assert f"`{failure.__name__}`" in (repository / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
+def test_every_test_that_a_document_names_exists(repository: Path) -> None:
+    sources = "".join(p.read_text(encoding="utf-8") for p in (repository / "tests").rglob("test_*.py"))
+    for path, text in documents(repository).items():
+        named = set(re.findall(r"`(test_[a-z0-9_]+)`", text))
+        assert {name for name in named if f"def {name}(" not in sources} == set(), path
+
+
 def test_every_link_between_documents_leads_somewhere(repository: Path) -> None:
     for path, text in documents(repository).items():
         for target in LINK.findall(text):
