@@ -23,12 +23,14 @@ from services.chassis.settings import Settings
 Headers = Sequence[tuple[str, bytes | None]]
 
 
-async def make_topic(settings: Settings, *, name: str | None = None, partitions: int = 1, **config: str) -> str:
+async def make_topic(
+    settings: Settings, *, name: str | None = None, partitions: int = 1, config: dict[str, str] | None = None
+) -> str:
     """A topic of this test's own."""
     name = name or f"t-{uuid.uuid4().hex[:12]}"
     admin = make_admin(settings)
     await admin.start()
-    reply = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config)])
+    reply = await admin.create_topics([NewTopic(name, partitions, 1, topic_configs=config or {})])
     assert [code for _, code, _ in reply.topic_errors] == [0]
     await admin.close()
     return name

@@ -6,7 +6,9 @@ session advisory lock. A row may be sent twice after a crash; its event id and v
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Awaitable, Sequence
 
 import asyncpg
 import structlog
@@ -16,7 +18,7 @@ from aiokafka.errors import KafkaError
 from schemas.cloudevents import Event, to_headers
 from services.chassis.deadletter import unpack_headers
 from services.chassis.failures import is_transient
-from services.chassis.kafka import make_producer, start_with_patience
+from services.chassis.kafka import make_producer
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
@@ -27,6 +29,7 @@ _BATCH = 2_000
 _QUIET = 0.1
 _SEND_TIMEOUT = 30.0
 _CLEAN_EVERY = 60.0
+_FINISH_WITHIN = 4.0
 
 
 class Relay:
@@ -38,6 +41,7 @@ class Relay:
         self._metrics = metrics
         self._sql = named_sql("services.chassis", "outbox.sql")
         self._doorbell = asyncio.Event()
+        self._pauses = pauses(first=0.1, longest=5)
 
     def wake(self) -> None:
         """Say that rows were committed; without it they are found within 0.1 s."""
@@ -45,50 +49,60 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until stopped; after any failure begin anew with a new connection and a new producer (H14)."""
-        waits = pauses(first=0.1, longest=5)
         while not stop.is_set():
             try:
-                await self._session(stop)
-                waits = pauses(first=0.1, longest=5)
-            except (
-                KafkaError,
-                asyncpg.PostgresError,
-                OSError,
-                TimeoutError,
-                asyncpg.InterfaceError,
-            ) as error:
-                if isinstance(error, asyncpg.PostgresError) and not is_transient(error):
+                await self._until_stopped(stop)
+            except (KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                if not is_transient(error):
                     raise
                 log.warning("will try again", action="retry", what="relay", error=type(error).__name__)
                 self._metrics.count("kvittera_retries_total", what="relay")
-                await pause_or_stop(next(waits), stop)
+                await pause_or_stop(next(self._pauses), stop)
+
+    async def _until_stopped(self, stop: asyncio.Event) -> None:
+        """A session, which gets a moment to finish its batch and is then cut short: its rows simply wait."""
+        session = asyncio.create_task(self._session(stop))
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({session, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not session.done():
+                await asyncio.wait({session}, timeout=_FINISH_WITHIN)
+            if session.done():
+                return await session
+            log.warning("batch was not finished", action="abandon", what="relay")
+        finally:
+            stopped.cancel()
+            session.cancel()
+            await asyncio.wait({session})
 
     async def _session(self, stop: asyncio.Event) -> None:
         connection = await connect(self._settings, self._service, command_timeout=30)
         producer = make_producer(self._settings, client=f"kvittera-{self._service}-relay")
         try:
-            await start_with_patience(producer.start, self._settings, "the outbox relay")
+            # No limit to our patience: rows wait safely, and the service goes on without Kafka (guarantee 1).
+            await producer.start()
             shards: list[int] = []
             loop = asyncio.get_running_loop()
             cleaned = looked = -1e9
             while not stop.is_set():
                 if len(shards) < self._settings.outbox_shards and loop.time() - looked > 1:
                     looked = loop.time()
-                    shards = sorted({*shards, *await self._take_shards(connection, shards)})
+                    shards += await self._take_shards(connection, shards)
                 if loop.time() - cleaned > _CLEAN_EVERY:
                     cleaned = loop.time()
                     await connection.execute(self._sql["forget_published"], self._settings.outbox_keep_hours * 3600)
                 self._doorbell.clear()
                 if not await self._move(connection, producer, shards):
                     await self._measure(connection)
-                    await self._rest(stop)
+                    await self._rest()
+                self._pauses = pauses(first=0.1, longest=5)
         finally:
             await self._put_down(connection, producer)
 
     async def _take_shards(self, connection: Database, have: Sequence[int]) -> list[int]:
-        rows = await connection.fetch(self._sql["take_shards"], f"{self._service}.outbox", self._settings.outbox_shards)
-        # A session may lock twice what it holds already; only new ones count.
-        return [r["shard"] for r in rows if r["shard"] not in have]
+        free = [n for n in range(self._settings.outbox_shards) if n not in have]
+        rows = await connection.fetch(self._sql["take_shards"], f"{self._service}.outbox", free)
+        return [r["shard"] for r in rows]
 
     async def _move(self, connection: Database, producer: AIOKafkaProducer, shards: Sequence[int]) -> int:
         rows = await connection.fetch(self._sql["read_unpublished"], shards, _BATCH)
@@ -96,14 +110,26 @@ class Relay:
             return 0
         async with asyncio.timeout(_SEND_TIMEOUT):
             # The producer keeps the order of sends per partition; the futures tell what the broker kept.
-            sent = [await producer.send(r["topic"], r["value"], key=r["key"], headers=self._headers(r)) for r in rows]
-            for outcome in await asyncio.gather(*sent, return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    raise outcome
-        await connection.execute(self._sql["mark_published"], [r["id"] for r in rows])
-        for topic in {r["topic"] for r in rows}:
-            self._metrics.count("kvittera_outbox_published_total", sum(r["topic"] == topic for r in rows), topic=topic)
+            sent = [await self._send(producer, r) for r in rows]
+            outcomes = await asyncio.gather(*sent, return_exceptions=True)
+        kept, refused = _sort(rows, outcomes)
+        await connection.execute(self._sql["mark_published"], [r["id"] for r in kept])
+        for topic, n in Counter(r["topic"] for r in kept).items():
+            self._metrics.count("kvittera_outbox_published_total", n, topic=topic)
+        if refused is not None:
+            raise refused
         return len(rows)
+
+    async def _send(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> Awaitable[object]:
+        try:
+            sent: Awaitable[object] = await producer.send(
+                row["topic"], row["value"], key=row["key"], headers=self._headers(row)
+            )
+        except KafkaError as error:  # refused before it was sent, such as a record too large for any broker
+            failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            failed.set_exception(error)
+            return failed
+        return sent
 
     def _headers(self, row: asyncpg.Record) -> list[tuple[str, bytes | None]]:
         if row["raw_headers"] is not None:
@@ -124,13 +150,10 @@ class Relay:
         self._metrics.set("kvittera_outbox_waiting", row["waiting"])
         self._metrics.set("kvittera_outbox_age_seconds", row["age"])
 
-    async def _rest(self, stop: asyncio.Event) -> None:
-        try:
+    async def _rest(self) -> None:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_QUIET):
                 await self._doorbell.wait()
-        except TimeoutError:
-            if stop.is_set():
-                return
 
     async def _put_down(self, connection: Database, producer: AIOKafkaProducer) -> None:
         try:
@@ -139,3 +162,20 @@ class Relay:
         except (TimeoutError, KafkaError, OSError) as error:
             log.warning("producer did not stop", action="abandon", error=type(error).__name__)
         connection.terminate()
+
+
+def _sort(
+    rows: Sequence[asyncpg.Record], outcomes: Sequence[object]
+) -> tuple[list[asyncpg.Record], BaseException | None]:
+    """Rows that Kafka kept, and the first refusal. Rows behind a refused one of their key go again, after it."""
+    kept: list[asyncpg.Record] = []
+    held: set[tuple[str, bytes | None]] = set()
+    refusals: list[BaseException] = []
+    for row, outcome in zip(rows, outcomes, strict=True):
+        place = (row["topic"], row["key"])
+        if isinstance(outcome, BaseException):
+            held.add(place)
+            refusals.append(outcome)
+        elif place not in held:
+            kept.append(row)
+    return kept, refusals[0] if refusals else None

@@ -1,5 +1,5 @@
 -- name: take_shards
-SELECT shard FROM generate_series(0, $2 - 1) AS shard
+SELECT shard FROM unnest($2::int[]) AS shard
 WHERE pg_try_advisory_lock(hashtext($1), shard)
 
 -- name: read_unpublished

@@ -1,0 +1,342 @@
+"""Guarantee 6: every committed outbox row reaches Kafka, in key order, and a row sent again keeps its event id."""
+
+import asyncio
+import base64
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from aiokafka import ConsumerRecord
+
+from services.chassis.lifecycle import Task
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay
+from services.chassis.postgres import Pool, connect, named_sql
+from services.chassis.settings import Settings
+from services.embedded.kafka import EmbeddedKafka
+from tests.harness import make_topic, read_all, until
+
+SQL = named_sql("services.chassis", "outbox.sql")
+
+
+@asynccontextmanager
+async def running(task: Task) -> AsyncIterator[asyncio.Event]:
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_run(task, stop))
+        try:
+            yield stop
+        finally:
+            stop.set()
+
+
+async def _run(task: Task, stop: asyncio.Event) -> None:
+    await task(stop)
+
+
+def relay(settings: Settings) -> Relay:
+    return Relay(settings, "notifier", Metrics())
+
+
+async def put(pool: Any, topic: str, key: bytes, value: bytes | None) -> None:
+    await pool.execute(
+        "INSERT INTO outbox (shard, topic, key, value) VALUES (hashtext(encode($2, 'hex')) & 3, $1, $2, $3)",
+        topic,
+        key,
+        value,
+    )
+
+
+async def waiting(pool: Pool) -> int:
+    count: int = await pool.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
+    return count
+
+
+async def write_with_random_commit_delays(pool: Pool, topic: str, *, writers: int = 8, each: int = 25) -> None:
+    """Ids are drawn early and committed late, as busy services do. A key belongs to one writer (row lock first)."""
+
+    async def writer(w: int) -> None:
+        dice = random.Random(w)
+        for n in range(each):
+            async with pool.acquire() as connection, connection.transaction():
+                await put(connection, topic, b"key %d" % w, b"%d" % n)
+                await asyncio.sleep(dice.uniform(0, 0.02))
+
+    await asyncio.gather(*(writer(w) for w in range(writers)))
+
+
+def values_by_key(records: list[ConsumerRecord]) -> dict[bytes, list[int]]:
+    found: dict[bytes, list[int]] = {}
+    for record in records:
+        found.setdefault(bytes(record.key), []).append(int(record.value))
+    return found
+
+
+async def test_eight_writers_with_random_commit_delays_lose_nothing_and_every_key_keeps_its_order(
+    settings: Settings, notifier_pool: Pool
+) -> None:
+    topic = await make_topic(settings, partitions=3)
+    async with running(relay(settings).run):
+        await write_with_random_commit_delays(notifier_pool, topic)
+        await until(_empty(notifier_pool))
+    records = await read_all(settings, topic, 200)
+    assert values_by_key(records) == {b"key %d" % w: list(range(25)) for w in range(8)}
+    assert len({dict(r.headers)["ce_id"] for r in records}) == 200
+
+
+async def test_a_relay_with_a_cursor_on_the_id_would_lose_some(notifier_pool: Pool) -> None:
+    seen: list[int] = []
+    done = asyncio.Event()
+
+    async def naive() -> None:
+        last = 0
+        while not done.is_set():
+            rows = await notifier_pool.fetch("SELECT id FROM outbox WHERE id > $1 ORDER BY id", last)
+            seen.extend(r["id"] for r in rows)
+            last = rows[-1]["id"] if rows else last
+            await asyncio.sleep(0.002)
+
+    cursor = asyncio.create_task(naive())
+    await write_with_random_commit_delays(notifier_pool, "t")
+    await asyncio.sleep(0.1)
+    done.set()
+    await cursor
+    assert await notifier_pool.fetchval("SELECT count(*) FROM outbox") == 200
+    assert len(seen) < 200
+
+
+async def test_a_row_becomes_a_record_with_key_value_and_event_id(settings: Settings, notifier_pool: Pool) -> None:
+    topic = await make_topic(settings)
+    async with running(relay(settings).run):
+        await put(notifier_pool, topic, b"k", b'{"a":1}')
+        await put(notifier_pool, topic, b"k", None)
+        await until(_empty(notifier_pool))
+    first, gone = await read_all(settings, topic, 2)
+    event_id = await notifier_pool.fetchval("SELECT event_id FROM outbox ORDER BY id LIMIT 1")
+    assert (first.key, first.value) == (b"k", b'{"a":1}')
+    assert dict(first.headers)["ce_id"] == str(event_id).encode()
+    assert dict(first.headers)["ce_source"] == b"/kvittera/notifier"
+    assert (gone.key, gone.value) == (b"k", None)
+
+
+async def test_a_wake_up_call_sends_at_once(settings: Settings, notifier_pool: Pool) -> None:
+    topic = await make_topic(settings)
+    relaying = relay(settings)
+    async with running(relaying.run):
+        await put(notifier_pool, topic, b"k", b"0")
+        await until(_empty(notifier_pool))
+        await put(notifier_pool, topic, b"k", b"1")
+        relaying.wake()
+        await until(_empty(notifier_pool), seconds=5)
+
+
+async def test_of_two_relays_one_works_on_a_shard_and_the_other_takes_over_when_it_dies(
+    settings: Settings, notifier_pool: Pool
+) -> None:
+    topic = await make_topic(settings)
+    first, second = relay(settings), relay(settings)
+    async with running(second.run):
+        dying = asyncio.Event()
+        holder = asyncio.create_task(first.run(dying))
+        for n in range(30):
+            await put(notifier_pool, topic, b"key %d" % (n % 8), b"%d" % n)
+            await asyncio.sleep(0.01)
+        await until(_empty(notifier_pool))
+        held = await notifier_pool.fetch(
+            "SELECT objid AS shard, count(*) AS holders FROM pg_locks"
+            " WHERE locktype = 'advisory' AND granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " GROUP BY objid ORDER BY objid"
+        )
+        assert [(r["shard"], r["holders"]) for r in held] == [(0, 1), (1, 1), (2, 1), (3, 1)]
+        await asyncio.sleep(1.2)  # both have looked for more shards again
+        holder.cancel()
+        await asyncio.gather(holder, return_exceptions=True)
+        for n in range(30, 60):
+            await put(notifier_pool, topic, b"key %d" % (n % 8), b"%d" % n)
+        await until(_empty(notifier_pool), seconds=10)
+    records = await read_all(settings, topic, 60)
+    assert values_by_key(records) == {b"key %d" % k: list(range(k, 60, 8)) for k in range(8)}
+
+
+async def test_a_relay_whose_database_connection_was_cut_begins_anew(settings: Settings, notifier_pool: Pool) -> None:
+    topic = await make_topic(settings)
+    async with running(relay(settings).run):
+        await put(notifier_pool, topic, b"k", b"0")
+        await until(_empty(notifier_pool))
+        await notifier_pool.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
+        )
+        await put(notifier_pool, topic, b"k", b"1")
+        await until(_empty(notifier_pool))
+    assert values_by_key(await read_all(settings, topic, 2)) == {b"k": [0, 1]}
+
+
+async def test_a_relay_killed_between_sending_and_marking_sends_again_with_the_same_event_id(
+    settings: Settings, notifier_pool: Pool
+) -> None:
+    topic = await make_topic(settings)
+    for n in range(3):
+        await put(notifier_pool, topic, b"k", b"%d" % n)
+    killed = relay(settings)
+    killed._sql = {**SQL, "mark_published": "SELECT 1 / 0 FROM unnest($1::bigint[])"}
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await killed.run(asyncio.Event())
+    assert await waiting(notifier_pool) == 3
+    async with running(relay(settings).run):
+        await until(_empty(notifier_pool))
+    records = await read_all(settings, topic, 6)
+    assert [r.value for r in records] == [b"0", b"1", b"2", b"0", b"1", b"2"]
+    ids = [dict(r.headers)["ce_id"] for r in records]
+    assert ids[:3] == ids[3:]
+    assert len(set(ids)) == 3
+
+
+async def test_a_row_that_kafka_refuses_holds_back_its_own_key_only_and_repeats_nothing_else(
+    settings: Settings, notifier_pool: Pool
+) -> None:
+    topic = await make_topic(settings, config={"max.message.bytes": "100000"})
+    await put(notifier_pool, topic, b"stuck", b"7" * 300_000)
+    await put(notifier_pool, topic, b"stuck", b"8")
+    for n in range(40):
+        await put(notifier_pool, topic, b"key %d" % (n % 8), b"%d" % n)
+    async with running(relay(settings).run):
+        await until(_waiting_is(notifier_pool, 2))
+        await asyncio.sleep(1)
+        assert await waiting(notifier_pool) == 2
+        left = await notifier_pool.fetch("SELECT DISTINCT key FROM outbox WHERE published_at IS NULL")
+        assert [r["key"] for r in left] == [b"stuck"]
+        await notifier_pool.execute("UPDATE outbox SET value = '7' WHERE length(value) > 100000")
+        await until(_empty(notifier_pool))
+    records = [r for r in await read_all(settings, topic, 42) if r.key != b"stuck"]
+    assert values_by_key(records) == {b"key %d" % k: list(range(k, 40, 8)) for k in range(8)}
+
+
+async def test_dead_letters_keep_their_raw_headers_and_bytes(settings: Settings, notifier_pool: Pool) -> None:
+    topic = await make_topic(settings)
+    raw = [["ce_id", base64.b64encode(b"\xff\xfe").decode()], ["empty", None], ["kvittera_dlq_reason", "YmFkX2pzb24="]]
+    await notifier_pool.execute(
+        "INSERT INTO outbox (shard, topic, key, value, raw_headers) VALUES (0, $1, NULL, $2, $3)",
+        topic,
+        b"\x00\xff{",
+        json.dumps(raw),
+    )
+    async with running(relay(settings).run):
+        await until(_empty(notifier_pool))
+    [record] = await read_all(settings, topic, 1)
+    assert record.key is None
+    assert record.value == b"\x00\xff{"
+    assert list(record.headers) == [("ce_id", b"\xff\xfe"), ("empty", None), ("kvittera_dlq_reason", b"bad_json")]
+
+
+async def test_published_rows_are_kept_for_a_while_and_can_be_published_again(
+    settings: Settings, notifier_pool: Pool
+) -> None:
+    topic = await make_topic(settings)
+    for n in range(3):
+        await put(notifier_pool, topic, b"k", b"%d" % n)
+    await notifier_pool.execute("UPDATE outbox SET happened_at = happened_at - interval '2 hours' WHERE value = '0'")
+    async with running(relay(settings).run):
+        await until(_empty(notifier_pool))
+        await notifier_pool.execute(SQL["publish_again_since"], datetime.now(UTC) - timedelta(hours=1))
+        await until(_empty(notifier_pool))
+    records = await read_all(settings, topic, 5)
+    assert [r.value for r in records] == [b"0", b"1", b"2", b"1", b"2"]
+    ids = [dict(r.headers)["ce_id"] for r in records]
+    assert ids[1:3] == ids[3:]
+    # Only rows that were published longer ago than that are forgotten, and never those that wait.
+    await put(notifier_pool, topic, b"k", b"3")
+    await notifier_pool.execute("UPDATE outbox SET published_at = published_at - interval '73 hours' WHERE value = '1'")
+    await notifier_pool.execute("UPDATE outbox SET happened_at = happened_at - interval '999 hours'")
+    await notifier_pool.execute(SQL["forget_published"], settings.outbox_keep_hours * 3600)
+    left = await notifier_pool.fetch("SELECT value FROM outbox ORDER BY id")
+    assert [r["value"] for r in left] == [b"0", b"2", b"3"]
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
+    kafka = EmbeddedKafka(tmp_path, heap="256m")
+    kafka.start()
+    yield kafka
+    kafka.stop()
+
+
+async def test_while_kafka_is_down_rows_wait_and_they_flow_when_it_is_back(
+    settings: Settings, notifier_pool: Pool, own_kafka: EmbeddedKafka
+) -> None:
+    settings = settings.model_copy(update={"kafka_bootstrap": own_kafka.bootstrap, "boot_patience_seconds": 0.1})
+    topic = await make_topic(settings)
+    async with running(relay(settings).run) as stop:
+        await put(notifier_pool, topic, b"k", b"0")
+        await until(_empty(notifier_pool))
+        own_kafka.kill()
+        for n in range(1, 20):
+            await put(notifier_pool, topic, b"k", b"%d" % n)
+        await asyncio.sleep(2.5)
+        assert await waiting(notifier_pool) == 19
+        assert not stop.is_set()
+        own_kafka.start()
+        await until(_empty(notifier_pool), seconds=60)
+    sent = [int(r.value) for r in await read_all(settings, topic, 20)]
+    assert sorted(set(sent)) == list(range(20))
+    assert sent[-1] == 19
+
+
+async def test_a_relay_stops_within_the_drain_time_although_kafka_is_down(
+    settings: Settings, notifier_pool: Pool, own_kafka: EmbeddedKafka
+) -> None:
+    settings = settings.model_copy(update={"kafka_bootstrap": own_kafka.bootstrap})
+    topic = await make_topic(settings)
+    stop = asyncio.Event()
+    work = asyncio.create_task(relay(settings).run(stop))
+    await put(notifier_pool, topic, b"k", b"0")
+    await until(_empty(notifier_pool))
+    own_kafka.kill()
+    await put(notifier_pool, topic, b"k", b"1")
+    await asyncio.sleep(0.5)
+    stop.set()
+    await asyncio.wait_for(work, settings.drain_seconds - 3)
+    assert await waiting(notifier_pool) == 1
+
+
+async def test_a_relay_stops_although_the_database_is_away(settings: Settings) -> None:
+    from pydantic import SecretStr
+
+    away = settings.model_copy(update={"postgres_dsn": SecretStr("postgresql://u@127.0.0.1:1/none")})
+    stop = asyncio.Event()
+    work = asyncio.create_task(relay(away).run(stop))
+    await asyncio.sleep(0.3)
+    assert not work.done()
+    stop.set()
+    await asyncio.wait_for(work, 5)
+
+
+async def test_the_wait_is_measured(settings: Settings, notifier_pool: Pool) -> None:
+    await put(notifier_pool, "t", b"k", b"0")
+    await notifier_pool.execute("UPDATE outbox SET happened_at = happened_at - interval '90 seconds'")
+    relaying = relay(settings)
+    connection = await connect(settings, "notifier")
+    await relaying._measure(connection)
+    await connection.close()
+    assert relaying._metrics.registry.get_sample_value("kvittera_outbox_waiting") == 1
+    age = relaying._metrics.registry.get_sample_value("kvittera_outbox_age_seconds")
+    assert age is not None
+    assert 90 <= age < 120
+
+
+def _waiting_is(pool: Pool, count: int) -> Callable[[], Any]:
+    async def ask() -> bool:
+        return await waiting(pool) == count
+
+    return ask
+
+
+def _empty(pool: Pool) -> Callable[[], Any]:
+    return _waiting_is(pool, 0)
