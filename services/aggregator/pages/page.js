@@ -26,7 +26,7 @@ const share = (id, value, figures, more = "") => {
   const few = figures.too_few, svg = byId(id).querySelector("[data-interval]");
   interval(svg, value, scale([value]));
   if (few) return fill(id, "Too few answers", `Fewer than ${figures.fewest}`, { few });
-  if (!value) return fill(id, "–", id === "response" ? "No answers to what was asked yet" : "No answers yet", { none: true });
+  if (!value) return fill(id, "–", id === "response" ? "None answered yet" : "No answers yet", { none: true });
   const n = value.n < 100 ? `, ${number(value.n)} ${id === "response" ? "asked" : "answers"}` : "";
   return fill(id, percent(value.share, value.n), `${range(value)}${n}${more}`);
 };
@@ -53,7 +53,7 @@ const distribution = (figures) => {
 };
 
 const freshness = (fresh) => {
-  if (!fresh) return fill("freshness", "–", "Nothing counted in the last 15 minutes", { none: true });
+  if (!fresh) return fill("freshness", "–", "Nothing counted for 15 min", { none: true });
   return fill("freshness", exact(fresh.median), `Median. Slowest 1\u00a0% ${exact(fresh.slowest)}`);
 };
 
@@ -63,9 +63,9 @@ const funnel = (total, figures) => {
   for (const row of byId("funnel").rows) {
     const { key } = row.dataset, n = total[key], of = total[before[key]];
     const few = figures.too_few && (key === "answers" || key === "commented");
-    text(row.querySelector("[data-count]"), few ? "few" : number(n));
+    text(row.querySelector("[data-count]"), few ? "too few" : number(n));
     row.querySelector("rect").setAttribute("width", few || !total.delivered ? 0 : (100 * n) / total.delivered);
-    const words = of && n <= of && !few ? `${percent(n / of, of)} of ${before[key] === "answers" ? "answered" : before[key]}` : "";
+    const words = of && n && n <= of && !few ? `${percent(n / of, of)} of ${before[key] === "answers" ? "answered" : before[key]}` : "";
     text(row.querySelector("[data-of]"), words);
   }
 };

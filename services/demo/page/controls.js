@@ -54,7 +54,14 @@ const toggle = (id, path, { words, wanted }) => {
 
 const audit = (place) => {
   const [first, second] = [place.querySelector("strong"), place.querySelector("span")];
-  return (result) => {
+  // Without word from the demo the last result is no longer known to hold.
+  const silent = () => {
+    place.classList.add("waiting");
+    place.classList.remove("wrong");
+    text(first, "Not known now");
+    text(second, "the demo does not answer");
+  };
+  const show = (result) => {
     place.classList.toggle("waiting", !result);
     const clean = result?.clean && !result.lost && !result.double && !result.differing_cells;
     place.classList.toggle("wrong", Boolean(result) && !clean);
@@ -68,22 +75,28 @@ const audit = (place) => {
     const age = result.age_seconds < 10 ? `${Math.round(result.age_seconds)}\u00a0s` : exact(result.age_seconds);
     return text(second, `audited ${age} ago, ${number(result.counted)} of ${number(result.acknowledged)} answers${waiting}`);
   };
+  return { show, silent };
 };
 
 export const controls = () => {
-  const showRate = slider(), showAudit = audit(byId("audit"));
+  const showRate = slider(), badge = audit(byId("audit"));
   const showRain = toggle("rain", "/demo/rain", {
     words: (on) => (on ? "Stop the rain" : "Make it rain"), wanted: (on) => ({ on: !on }),
   });
   const showLife = toggle("kill", "/demo/aggregator", {
     words: (runs) => (runs ? "Kill the aggregator" : "Start the aggregator"), wanted: (runs) => ({ run: !runs }),
   });
-  return (state) => {
+  const show = (state) => {
     showRate(state.rate);
     showRain(state.raining);
     showLife(state.running.aggregator);
     byId("kill").classList.toggle("danger", state.running.aggregator);
     text(byId("events"), number(state.events));
-    showAudit(state.audit);
+    badge.show(state.audit);
   };
+  const silent = () => {
+    for (const id of ["speed", "rain", "kill"]) byId(id).disabled = true;
+    badge.silent();
+  };
+  return { show, silent };
 };

@@ -9,8 +9,9 @@ import { stream } from "./stream.js";
 
 const showFlow = flow(document.querySelectorAll(".flow canvas"));
 const showPhones = phones(document.getElementById("phones"));
-const showControls = controls();
+const bar = controls();
 const live = results();
+const SILENT = 5000;
 let counted = true, answersThen = 0;
 
 const stages = ({ running, topics }) => {
@@ -37,10 +38,10 @@ const show = (state) => {
   stages(state);
   showFlow(state.samples);
   showPhones(state.phones);
-  showControls(state);
+  bar.show(state);
   live.rain(state.raining);
   followCounter(state);
 };
 
-stream("/demo/events", { state: show });
+stream("/demo/events", { state: show }, ({ quiet }) => { if (quiet > SILENT) bar.silent(); });
 showLedger(document.getElementById("ledger"));

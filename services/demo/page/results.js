@@ -72,8 +72,11 @@ export const results = () => {
       if (!on && falls) last[1] = now();
     },
     // The counter stands still while the demo goes on: say how far behind it is, and that nothing is lost.
-    stopped: (waiting) => live.tell(waiting === null ? ""
-      : `Stopped, ${number(waiting)} answers behind.|Answers are safe; these numbers stand still.`),
+    stopped: (waiting) => live.tell(waiting === null ? null : {
+      words: `Stopped, ${number(waiting)} answers behind.`,
+      more: "Answers are safe; these numbers stand still.",
+      heard: "The aggregator is stopped. Answers are safe.",
+    }),
     retry: () => live.retry(),
   };
 };

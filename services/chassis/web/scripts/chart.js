@@ -35,7 +35,7 @@ const timeAxis = (paint, ago) => ({
 
 // Room for the line and its band, in whole steps, so that the axis does not creep with every point.
 const shareRange = (_u, low, high) => {
-  if (low === null || low === undefined) return [0, 1];
+  if (low === null || low === undefined) return [-ROOM_FOR_BARS, 1];
   const from = Math.floor((low - 0.02) * 20) / 20, to = Math.ceil((high + 0.02) * 20) / 20;
   const bottom = Math.max(0, from), top = Math.min(1, Math.max(to, from + 0.1));
   return [bottom - (top - bottom) * ROOM_FOR_BARS, top]; // the strip below the line belongs to the bars

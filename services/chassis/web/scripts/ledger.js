@@ -34,7 +34,7 @@ const row = (reason, n, most) => {
 };
 
 const draw = (section, ledger) => {
-  const reasons = Object.entries(ledger.suppressed_by_reason).sort((a, b) => b[1] - a[1]);
+  const reasons = Object.entries(ledger.suppressed_by_reason).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]);
   const { delivered, asked, suppressed, pending, failed } = ledger;
   text(section.querySelector("h3"), `Why ${number(suppressed)} were not asked`);
   section.querySelector("tbody").replaceChildren(...reasons.map(([reason, n]) => row(reason, n, reasons[0][1])));
@@ -43,7 +43,7 @@ const draw = (section, ledger) => {
     + ` + ${number(failed)} failed`;
   identity.classList.toggle("gap", gap !== 0);
   text(identity, gap === 0 ? sum : `${sum}. ${number(Math.abs(gap))} ${gap > 0 ? "missing" : "too many"}`);
-  section.hidden = false;
+  section.hidden = delivered === 0;
 };
 
 export const showLedger = (section) => {

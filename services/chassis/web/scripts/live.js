@@ -1,5 +1,5 @@
 // How old the numbers are and whether they still come: one stamp, one line under the nav, calm words.
-import { clock, exact, number, seconds, text } from "./figures.js";
+import { clock, exact, make, number, seconds, text } from "./figures.js";
 import { stream } from "./stream.js";
 
 const STALE = 5000, PRECISE = 10000, MANY = 200, LATE_TICKS = 3;
@@ -15,20 +15,23 @@ const pace = () => {
 };
 
 export const follow = (url, show, { stamp, connection, onSkew = () => {} }) => {
-  let skew = 0, asOf = 0, behind = 0, late = 0, left = null, said = "", told = "";
-  const eta = pace();
+  let skew = 0, asOf = 0, behind = 0, late = 0, left = null, told = null;
+  const eta = pace(), again = make("button", { type: "button" }, "Try now");
 
-  const say = (words, button) => {
-    if (said === words) return;
-    said = words;
-    connection.replaceChildren();
-    if (!words) return;
-    const [strong, ...rest] = words.split("|");
-    const dot = document.createElement("span"), first = document.createElement("strong");
-    dot.className = button ? "state-dot lost" : "state-dot";
-    first.textContent = strong;
-    connection.append(dot, first, ` ${rest.join("")} `);
-    if (button) connection.append(button);
+  // Readers hear what happened once; the running numbers are for the eye only.
+  const spoken = make("span", { class: "vh" }), first = make("strong"), rest = make("span");
+  const seen = make("span", { "aria-hidden": "true", class: "state-words" }, make("span", { class: "state-dot" }), first, rest);
+  const say = ({ words = "", more = "", heard = "", lost = false }) => {
+    if (!words) {
+      text(spoken, "");
+      return connection.replaceChildren();
+    }
+    if (!connection.contains(seen)) connection.append(spoken, seen);
+    if (lost !== connection.contains(again)) lost ? connection.append(again) : again.remove();
+    seen.firstChild.classList.toggle("lost", lost);
+    text(first, words);
+    text(rest, more);
+    return text(spoken, heard);
   };
 
   const take = (event, more) => {
@@ -42,19 +45,17 @@ export const follow = (url, show, { stamp, connection, onSkew = () => {} }) => {
     if (more) show(event);
   };
 
-  const again = document.createElement("button");
-  again.type = "button";
-  again.textContent = "Try now";
-
   const state = ({ since, retryIn }) => {
-    if (told) return [told];
+    if (told) return told;
     if (since) {
-      const next = retryIn === null ? "Trying now." : `Next try in ${seconds(Math.ceil(retryIn / 1000))}.`;
-      return [`Not live since ${clock(since)}.|Showing the last known numbers. ${next}`, again];
+      const next = retryIn === null ? "Trying now." : `Next try in ${Math.ceil(retryIn / 1000)}\u00a0s.`;
+      const words = `Not live since ${clock(since)}.`;
+      return { words, more: `Showing the last known numbers. ${next}`, heard: words, lost: true };
     }
-    if (late < LATE_TICKS) return [""];
+    if (late < LATE_TICKS) return {};
     const wait = left === null ? "" : ` About ${exact(Math.max(1, Math.round(left)))} left.`;
-    return [`The counter is ${number(behind)} events behind.|Answers are safe.${wait}`];
+    return { words: `The counter is ${number(behind)} events behind.`, more: `Answers are safe.${wait}`,
+      heard: "The counter is behind. Answers are safe." };
   };
 
   const age = () => Date.now() - skew - asOf;
@@ -62,6 +63,7 @@ export const follow = (url, show, { stamp, connection, onSkew = () => {} }) => {
     const stale = asOf > 0 && age() > STALE;
     stamp.classList.toggle("stale", stale || Boolean(since));
     const words = stamp.querySelector("[data-as-of]");
+    text(stamp.querySelector("strong"), since ? "Not live" : "Live");
     if (!asOf) text(words, "no numbers yet");
     else if (!stale && age() < PRECISE) text(words, `as of ${seconds(Math.max(0.1, age() / 1000))} ago`);
     else text(words, `as of ${clock(new Date(asOf + skew))}, ${exact(age() / 1000)} ago`);
@@ -71,11 +73,11 @@ export const follow = (url, show, { stamp, connection, onSkew = () => {} }) => {
     snapshot: (event) => take(event, true),
     update: (event) => take(event, true),
     tick: (event) => take(event, false),
-  }, (now) => { restamp(now); say(...state(now)); });
+  }, (now) => { restamp(now); say(state(now)); });
   again.addEventListener("click", () => live.now());
   return {
     retry: () => live.now(),
-    // Somebody who knows more about the counter says so; an empty sentence ends it.
+    // Somebody who knows more about the counter says so; null ends it.
     tell: (words) => { told = words; },
   };
 };

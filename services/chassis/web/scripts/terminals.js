@@ -62,7 +62,7 @@ export const terminalTable = (table, width = 168) => {
   return {
     show: (units, { satisfied, fewest }) => {
       const { shown, grouped, hidden } = units;
-      if (!shown.length && !grouped) return;
+      if (!shown.length && !hidden.length) return;
       const every = grouped ? [...shown, grouped] : shown;
       const axis = { ...scale(every.map((unit) => unit.satisfied)), usual: satisfied?.share ?? null };
       for (const unit of shown) remember(unit, unit.value, axis);
