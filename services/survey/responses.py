@@ -3,6 +3,7 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
@@ -11,8 +12,9 @@ LONGEST_COMMENT = 2000
 REASONS = frozenset({"on_time", "right_place", "condition", "courtesy", "information", "other"})
 _MOST_FIELDS = 40
 _MOST_MARKS = 4
-_TOKEN = re.compile(r"^[A-Za-z0-9_-]{22}$", re.ASCII)
-_KEPT_INVISIBLE = frozenset("\n\u200d\ufe0e\ufe0f")
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
+_JOINERS = frozenset("\u200d\ufe0e\ufe0f")  # they make one emoji of several
+_DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn"})
 
 
 class Rejected(Exception):
@@ -49,7 +51,7 @@ class Answer:
 
 def looks_like_token(text: str) -> bool:
     """Whether this can be a token of ours: 22 letters, digits, `-` and `_`."""
-    return _TOKEN.match(text) is not None
+    return _TOKEN.fullmatch(text) is not None
 
 
 def token_hash(token: str) -> bytes:
@@ -126,15 +128,21 @@ def clean_comment(text: str) -> str | None:
     Raises:
         Rejected: longer than 2,000 characters.
     """
-    kept: list[str] = []
-    marks = 0
-    for character in unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\t", " ")):
-        category = unicodedata.category(character)
-        marks = marks + 1 if category in {"Mn", "Me"} else 0
-        if (category in {"Cc", "Cf", "Cs", "Co", "Cn"} and character not in _KEPT_INVISIBLE) or marks > _MOST_MARKS:
-            continue
-        kept.append(character)
-    cleaned = "".join(kept).strip()
+    lines = text.replace("\r\n", "\n").replace("\t", " ")
+    visible = "".join(c for c in lines if c in _JOINERS or c == "\n" or unicodedata.category(c) not in _DROPPED)
+    cleaned = "".join(_without_stacks(unicodedata.normalize("NFC", visible))).strip()
     if len(cleaned) > LONGEST_COMMENT:
         raise Rejected("comment", f"must have at most {LONGEST_COMMENT} characters")
-    return cleaned or None
+    return None if _JOINERS.issuperset(cleaned) else cleaned
+
+
+def _without_stacks(text: str) -> Iterator[str]:
+    """All but the marks piled on one letter beyond what any script needs; joiners do not begin a new letter."""
+    marks = 0
+    for character in text:
+        if character in _JOINERS or unicodedata.category(character) in {"Mn", "Me"}:
+            marks += 1
+        else:
+            marks = 0
+        if marks <= _MOST_MARKS:
+            yield character
