@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -38,6 +39,20 @@ async def template_database(servers: Servers) -> str:
 @pytest.fixture
 async def settings(servers: Servers, template_database: str) -> AsyncIterator[Settings]:
     """Settings for a database and consumer groups of this test's own."""
+    async with own_database(servers, template_database) as own:
+        yield own
+
+
+@pytest.fixture(scope="module")
+async def shared_settings(servers: Servers, template_database: str) -> AsyncIterator[Settings]:
+    """Settings for a database that the tests of a module share; `tests.tables.empty_pool` clears it for each."""
+    async with own_database(servers, template_database) as shared:
+        yield shared
+
+
+@asynccontextmanager
+async def own_database(servers: Servers, template_database: str) -> AsyncIterator[Settings]:
+    """A copy of the template, dropped at the end."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     admin = await asyncpg.connect(servers.postgres.dsn("postgres"))
     await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")

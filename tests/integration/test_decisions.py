@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,13 +16,25 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
+from services.chassis.settings import Settings
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.policy import Rules
 from tests.builders import EMAIL, NOON, SMS, arrived, delivery
 from tests.conftest import SEALING_KEY
-from tests.tables import everything_stored
+from tests.tables import empty_pool, everything_stored
 
 Deliveries = Sequence[Received[DeliveryCompleted]]
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+@pytest.fixture
+async def notifier_pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "notifier") as empty:
+        yield empty
 
 
 def decide_deliveries(now: datetime = NOON + timedelta(minutes=1)) -> DecideDeliveries:

@@ -25,6 +25,7 @@ from services.notifier.policy import Rules
 from services.notifier.render import Renderer, Sender
 from tests.builders import arrived, delivery
 from tests.conftest import SEALING_KEY
+from tests.tables import empty_pool
 
 ACCEPTED = Result(Fate.ACCEPTED)
 REFUSED = Result(Fate.REFUSED, "smtp_550")
@@ -55,6 +56,17 @@ class ScriptedChannel:
 
     async def close(self) -> None:
         """Nothing is held."""
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+@pytest.fixture
+async def notifier_pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "notifier") as empty:
+        yield empty
 
 
 def now() -> datetime:
