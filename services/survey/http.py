@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import hmac
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from services.chassis.failures import Overloaded, is_transient
 from services.chassis.http import json_response, problem
 from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
-from services.survey.handlers import Answers, Page, Recorded
+from services.survey.handlers import Answers, Page
 from services.survey.rendering import (
     LANGUAGES,
     ContestedPage,
@@ -32,7 +32,7 @@ from services.survey.rendering import (
 )
 from services.survey.responses import (
     LONGEST_BODY,
-    Answer,
+    REASONS,
     Rejected,
     looks_like_token,
     parse_form,
@@ -42,7 +42,21 @@ from services.survey.responses import (
 log = structlog.get_logger()
 _LANGUAGES = frozenset(LANGUAGES)
 _BODY_SECONDS = 10.0
+_LENGTH_DIGITS = 12
 _SCORES = {"1", "2", "3", "4", "5"}
+_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""PostgreSQL cannot be asked now."""
+Fields = dict[str, list[str]]
+
+
+class Refused(Exception):
+    """The answer is not kept; `reason` is for the metrics, `text` for programs."""
+
+    def __init__(self, reason: str, status: int, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.status = status
+        self.text = text
 
 
 @dataclass(slots=True)
@@ -70,20 +84,26 @@ class SurveyRoutes:
                 response = await self._show(Request(scope), token)
             case _:
                 response = problem(405, "Method not allowed")
+                response.headers["allow"] = "GET, HEAD, POST"
         await response(scope, receive, send)
 
     # -- GET: renders, never writes (D10, H63) --
 
     async def _show(self, request: Request, token: str) -> Response:
         wanted = request.query_params.get("lang")
-        accepted = request.headers.get("accept-language", "")[:2]
-        page = await self._find(token)
+        accepted = _accepted_language(request)
+        try:
+            page = await self._find(token)
+        except _AWAY as error:
+            log.warning("page not read", action="refuse", error=type(error).__name__)
+            self.metrics.count("kvittera_pages_total", state="unavailable")
+            return self._html(self.pages.render_unavailable(choose_language(wanted, accepted)), 503)
         if page is None:
             return self._unknown(choose_language(wanted, accepted))
         language = choose_language(wanted, page.language, accepted)
         state, body = self._render(page, token, language, request)
         self.metrics.count("kvittera_pages_total", state=state)
-        return Response(body, headers=self.pages.headers, media_type="text/html")
+        return self._html(body)
 
     async def _find(self, token: str) -> Page | None:
         if not looks_like_token(token):
@@ -96,24 +116,16 @@ class SurveyRoutes:
         if not self.caught_up():
             # The message was quicker than the invitation: the page reloads by itself.
             self.metrics.count("kvittera_pages_total", state="not_ready")
-            headers = {**self.pages.headers, "retry-after": "2"}
-            return Response(self.pages.render_not_ready(language), 503, headers=headers, media_type="text/html")
+            return self._html(self.pages.render_not_ready(language), 503)
         self.metrics.count("kvittera_pages_total", state="unknown")
-        return Response(self.pages.render_unknown(language), 404, headers=self.pages.headers, media_type="text/html")
+        return self._html(self.pages.render_unknown(language), 404)
+
+    def _html(self, body: bytes, status: int = 200) -> Response:
+        response = Response(body, status, headers=self.pages.headers, media_type="text/html")
+        return _with_retry(response)
 
     def _render(self, page: Page, token: str, language: str, request: Request) -> tuple[str, bytes]:
-        d = page.delivery
-        about: dict[str, Any] = {
-            "token": token,
-            "nonce": self._nonce(token),
-            "language": language,
-            "carrier": page.brand or self.brand,
-            "merchant_name": d.get("merchant_name"),
-            "method": d["method"],
-            "occurred_at": datetime.fromisoformat(d["occurred_at"]),
-            "zone": d["zone"],
-            "now": page.now,
-        }
+        about = self._about(page, token, language)
         if not page.open:
             return "locked", self.pages.render_locked(LockedPage(**about, score=page.score))
         if page.contested:
@@ -128,75 +140,137 @@ class SurveyRoutes:
             "reasons": page.reasons,
             "comment_saved": page.commented,
         }
-        if request.query_params.get("done") == "1":
+        editing = request.query_params.get("edit") == "1"
+        if request.query_params.get("done") == "1" and not editing:
             return "done", self.pages.render_done(DonePage(**about, **stored, editable_until=page.expires_at))
         return "saved", self.pages.render_saved(SavedPage(**about, **stored))
+
+    def _about(self, page: Page, token: str, language: str) -> dict[str, Any]:
+        d = page.delivery
+        return {
+            "token": token,
+            "nonce": self._nonce(token),
+            "language": language,
+            "carrier": page.brand or self.brand,
+            "merchant_name": d.get("merchant_name"),
+            "method": d["method"],
+            "occurred_at": datetime.fromisoformat(d["occurred_at"]),
+            "zone": d["zone"],
+            "now": page.now,
+        }
 
     # -- POST: the one thing that writes --
 
     async def _post(self, scope: Scope, receive: Receive, token: str) -> Response:
-        headers = {k: v for k, v in scope["headers"] if k in {b"content-length", b"accept", b"content-type"}}
+        request = Request(scope)
+        fields: Fields = {}
         try:
-            body = await _read_body(headers, receive)
-            fields = parse_form(body)
-            answer = read_answer(fields, _LANGUAGES)
-        except Rejected as error:
-            return self._refuse(error.field, 413 if error.field == "size" else 422, f"{error.field} {error.rule}")
-        except TimeoutError:
-            return self._refuse("slow", 408, "The request took too long")
-        if not looks_like_token(token):
-            return self._refuse("unknown", 404, "No such link")
-        if not hmac.compare_digest(fields.get("nonce", [""])[0], self._nonce(token)):
-            return self._refuse("nonce", 403, "The answer did not come from our page; open the link again")
-        recorded = await self._record(token, answer)
-        return recorded if isinstance(recorded, Response) else self._reply(recorded, headers, token, fields)
-
-    async def _record(self, token: str, answer: Answer) -> Recorded | Response:
-        try:
-            return await self.answers.record(token, answer)
-        except Overloaded:
-            return self._refuse("overloaded", 503, "Too many answers at once; try again in a moment")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            log.warning("answer not kept", action="refuse", error=type(error).__name__, transient=is_transient(error))
-            return self._refuse("storage", 503, "The answer is not saved yet; try again")
-
-    def _reply(
-        self,
-        recorded: Recorded,
-        headers: MutableMapping[bytes, bytes],
-        token: str,
-        fields: dict[str, list[str]],
-    ) -> Response:
-        if not recorded.known:
-            if not self.caught_up():
-                return self._refuse("not_ready", 503, "This link is newer than this server; try again in a moment")
-            return self._refuse("unknown", 404, "No such link")
-        if recorded.revision is None:
-            return self._refuse("locked", 423, "This answer can no longer be changed")
-        if b"application/json" in headers.get(b"accept", b""):
-            return json_response({"revision": recorded.revision}, headers={"cache-control": "no-store"})
+            fields = await _read_form(request, receive)
+            revision = await self._keep(token, fields)
+        except Refused as refused:
+            return await self._turn_away(refused, request, token, fields)
+        if _wants_json(request):
+            return json_response({"revision": revision}, headers={"cache-control": "no-store"})
         query = "?done=1" if fields.get("part") == ["details"] else ""
-        language = fields.get("lang", [""])[0]
+        language = _first(fields, "lang")
         if language in _LANGUAGES:
             query += ("&" if query else "?") + f"lang={quote(language)}"
         return RedirectResponse(f"/r/{token}{query}", 303, headers={"cache-control": "no-store"})
 
-    def _refuse(self, reason: str, status: int, text: str) -> Response:
-        self.metrics.count("kvittera_answers_refused_total", reason=reason)
-        response = problem(status, text)
-        if status == 503:  # noqa: PLR2004  the only status that may be retried at once
-            response.headers["retry-after"] = "2"
-        return response
+    async def _keep(self, token: str, fields: Fields) -> int:
+        """Keep the posted answer; returns its revision after the commit, or raises Refused."""
+        if not hmac.compare_digest(_first(fields, "nonce").encode(), self._nonce(token).encode()):
+            raise Refused("nonce", 403, "The answer did not come from our page; open the link again")
+        if not looks_like_token(token):
+            raise Refused("unknown", 404, "No such link")
+        try:
+            recorded = await self.answers.record(token, read_answer(fields, _LANGUAGES))
+        except Rejected as error:
+            raise Refused(error.field, 422, f"{error.field} {error.rule}") from None
+        except Overloaded:
+            raise Refused("overloaded", 503, "Too many answers at once; try again in a moment") from None
+        except _AWAY as error:
+            log.warning("answer not kept", action="refuse", error=type(error).__name__, transient=is_transient(error))
+            raise Refused("storage", 503, "The answer is not saved yet; try again") from None
+        if not recorded.known and not self.caught_up():
+            raise Refused("not_ready", 503, "This link is newer than this server; try again in a moment")
+        if not recorded.known:
+            raise Refused("unknown", 404, "No such link")
+        if recorded.revision is None:
+            raise Refused("locked", 423, "This answer can no longer be changed")
+        return recorded.revision
+
+    async def _turn_away(self, refused: Refused, request: Request, token: str, fields: Fields) -> Response:
+        self.metrics.count("kvittera_answers_refused_total", reason=refused.reason)
+        if _wants_json(request):
+            return _with_retry(problem(refused.status, refused.text))
+        language = choose_language(_first(fields, "lang"), _accepted_language(request))
+        try:
+            page = await self.answers.page(token) if refused.reason == "locked" else await self._find(token)
+        except _AWAY:
+            return self._html(self.pages.render_unavailable(language), refused.status)
+        if page is not None:
+            return self._html(self._not_saved(page, token, language, fields), refused.status)
+        # Whether the link is known must not show; only that we cannot say yet.
+        waiting = refused.status == 503  # noqa: PLR2004
+        body = self.pages.render_unavailable(language) if waiting else self.pages.render_unknown(language)
+        return self._html(body, refused.status)
+
+    def _not_saved(self, page: Page, token: str, language: str, fields: Fields) -> bytes:
+        """The page that the answer was posted from, with what was chosen and written, or why it cannot change."""
+        about = self._about(page, token, language)
+        if not page.open:
+            return self.pages.render_locked(LockedPage(**about, score=page.score))
+        if page.contested:
+            return self.pages.render_unavailable(language)
+        if _first(fields, "part") == "details" and page.score is not None and page.revision is not None:
+            ticked = tuple(r for r in fields.get("reasons", []) if r in REASONS)
+            draft = _first(fields, "comment")
+            stored: dict[str, Any] = {"score": page.score, "revision": page.revision, "comment_saved": page.commented}
+            return self.pages.render_save_failed(SavedPage(**about, **stored, reasons=ticked, comment_draft=draft))
+        chosen = _first(fields, "score")
+        preselected = int(chosen) if chosen in _SCORES else page.score
+        return self.pages.render_save_failed(QuestionPage(**about, preselected=preselected))
 
     def _nonce(self, token: str) -> str:
         return base64.urlsafe_b64encode(self.seal.pseudonym(f"page {token}")[:12]).decode()
 
 
-async def _read_body(headers: MutableMapping[bytes, bytes], receive: Callable[[], Awaitable[Any]]) -> bytes:
+def _first(fields: Fields, name: str) -> str:
+    return fields.get(name, [""])[0]
+
+
+def _wants_json(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "")
+
+
+def _accepted_language(request: Request) -> str:
+    return request.headers.get("accept-language", "")[:2]
+
+
+def _with_retry(response: Response) -> Response:
+    if response.status_code == 503:  # noqa: PLR2004  the only status that may be retried at once
+        response.headers["retry-after"] = "2"
+    return response
+
+
+async def _read_form(request: Request, receive: Receive) -> Fields:
+    try:
+        return parse_form(await _read_body(request, receive))
+    except Rejected as error:
+        raise Refused(error.field, 413 if error.field == "size" else 422, f"{error.field} {error.rule}") from None
+    except TimeoutError:
+        raise Refused("slow", 408, "The request took too long") from None
+
+
+async def _read_body(request: Request, receive: Callable[[], Awaitable[Any]]) -> bytes:
     """The body, within 16 KiB and ten seconds (security rows 10 and 11)."""
-    if not headers.get(b"content-type", b"").lower().startswith(b"application/x-www-form-urlencoded"):
+    if not request.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
         raise Rejected("content-type", "must be application/x-www-form-urlencoded")
-    if int(headers.get(b"content-length", b"0") or 0) > LONGEST_BODY:
+    told = request.headers.get("content-length", "0")
+    if not (told.isascii() and told.isdigit()):
+        raise Rejected("body", "has a length that is no number")
+    if len(told) > _LENGTH_DIGITS or int(told) > LONGEST_BODY:
         raise Rejected("size", "is over 16 KiB")
     parts: list[bytes] = []
     size = 0

@@ -6,7 +6,8 @@ ON CONFLICT DO NOTHING
 -- name: record_answers
 -- One statement, one commit for many people: merge, count the revision, tell Kafka. The response row is
 -- locked before the outbox id is drawn, so a later revision always has the higher id. A repeated, equal
--- answer changes nothing.
+-- answer makes no revision and tells nothing. Reasons belong to low, middle or high scores: they go when
+-- the score moves between these.
 WITH given AS (
     SELECT * FROM unnest($1::bytea[], $2::smallint[], $3::text[], $4::bytea[], $5::boolean[], $6::timestamptz[],
                          $7::text[], $8::text[])
@@ -22,19 +23,22 @@ WITH given AS (
     FROM known WHERE open
     ORDER BY invitation_id
     ON CONFLICT (response_id) DO UPDATE SET
-        revision = r.revision + 1,
+        revision = r.revision
+            + ((excluded.score IS NOT NULL AND excluded.score IS DISTINCT FROM r.score)
+               OR (excluded.reasons IS NOT NULL AND excluded.reasons IS DISTINCT FROM coalesce(r.reasons, '{}'))
+               OR excluded.comment_sealed IS NOT NULL
+               OR (excluded.contested AND NOT r.contested))::int,
         score = coalesce(excluded.score, r.score),
-        reasons = coalesce(excluded.reasons, r.reasons),
+        reasons = coalesce(excluded.reasons,
+                           CASE WHEN sign(excluded.score - 3) IS DISTINCT FROM sign(r.score - 3)
+                                 AND excluded.score IS NOT NULL AND r.score IS NOT NULL
+                                THEN NULL ELSE r.reasons END),
         comment_sealed = coalesce(excluded.comment_sealed, r.comment_sealed),
         contested = r.contested OR excluded.contested,
         language = coalesce(excluded.language, r.language),
         changed_at = greatest(r.changed_at, excluded.changed_at)
-    WHERE (excluded.score IS NOT NULL AND excluded.score IS DISTINCT FROM r.score)
-       OR (excluded.reasons IS NOT NULL AND excluded.reasons IS DISTINCT FROM r.reasons)
-       OR excluded.comment_sealed IS NOT NULL
-       OR (excluded.contested AND NOT r.contested)
-    RETURNING response_id, revision, score, reasons, comment_sealed IS NOT NULL AS commented, contested, language,
-              changed_at
+    RETURNING new.response_id, new.revision, old.revision AS revision_before, new.score, new.reasons,
+              new.comment_sealed IS NOT NULL AS commented, new.contested, new.language, new.changed_at
 ), told AS (
     INSERT INTO outbox (shard, topic, key, value, traceparent)
     SELECT hashtext(k.response_id::text) & 3, 'response.recorded.v1', convert_to(k.response_id::text, 'UTF8'),
@@ -46,11 +50,10 @@ WITH given AS (
            )::text, 'UTF8'),
            i.traceparent
     FROM kept AS k JOIN known AS i ON i.invitation_id = k.response_id
+    WHERE k.revision IS DISTINCT FROM k.revision_before
 )
-SELECT n.token_sha256, n.open, coalesce(k.revision, r.revision) AS revision
-FROM known AS n
-LEFT JOIN kept AS k ON k.response_id = n.invitation_id
-LEFT JOIN response AS r ON r.response_id = n.invitation_id
+SELECT n.token_sha256, n.open, k.revision
+FROM known AS n LEFT JOIN kept AS k ON k.response_id = n.invitation_id
 
 -- name: page_of
 SELECT i.invitation_id, i.expires_at, i.language, i.brand, i.delivery, clock_timestamp() AS now,

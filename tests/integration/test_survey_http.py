@@ -1,0 +1,735 @@
+"""The recipient's pages over HTTP: GET writes nothing, POST answers after the commit (guarantees 1 and 10)."""
+
+import asyncio
+import html
+import json
+import re
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import asyncpg
+import pytest
+
+from schemas.invitation import InvitationDecided
+from schemas.response import ResponseRecorded
+from services.chassis.http import make_app
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay
+from services.chassis.postgres import Pool, named_sql
+from services.chassis.records import Received
+from services.chassis.sealing import Seal
+from services.chassis.settings import Settings
+from services.notifier.handlers import new_token
+from services.survey import http as survey_http
+from services.survey.handlers import Answers, LearnInvitations
+from services.survey.http import SurveyRoutes
+from services.survey.rendering import HumanRoute, Site, SurveyPages
+from services.survey.responses import token_hash
+from tests.builders import NOON, decided
+from tests.conftest import SEALING_KEY
+from tests.tables import empty_pool, everything_stored, footprint
+
+SEAL = Seal(bytes.fromhex(SEALING_KEY))
+PAGES = SurveyPages(Site("Nordposten Demo", HumanRoute("08-465 004 10", "8–18", "hjalp@nordposten.example")))
+FORM = "application/x-www-form-urlencoded"
+NOT_SAVED = "Svaret är inte sparat än."
+NOTHING_THERE = "Länken"
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return html.unescape(self.body.decode())
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+async def ask(
+    app: SurveyRoutes,
+    method: str,
+    path: str,
+    *,
+    headers: Iterable[tuple[str, str]] = (),
+    parts: Iterable[bytes] = (b"",),
+    at_start: Callable[[], Awaitable[None]] | None = None,
+) -> Reply:
+    """One request, as an ASGI server would hand it over; `at_start` runs before the status line leaves."""
+    path, _, query = path.partition("?")
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": query.encode(),
+        "headers": [(n.lower().encode(), v.encode()) for n, v in headers],
+    }
+    waiting = list(parts)
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        if not waiting:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start" and at_start is not None:
+            await at_start()
+        sent.append(message)
+
+    await app(scope, receive, send)
+    told = {n.decode(): v.decode() for n, v in sent[0]["headers"]}
+    return Reply(sent[0]["status"], told, b"".join(m.get("body", b"") for m in sent[1:]))
+
+
+async def post(
+    app: SurveyRoutes,
+    token: str,
+    *pairs: tuple[str, str],
+    as_json: bool = False,
+    nonce: str | None = None,
+    at_start: Callable[[], Awaitable[None]] | None = None,
+) -> Reply:
+    """Post a form as the page does."""
+    fields = [("nonce", app._nonce(token) if nonce is None else nonce), ("lang", "sv"), *pairs]
+    headers = [("content-type", FORM), *([("accept", "application/json")] if as_json else [])]
+    return await ask(app, "POST", f"/r/{token}", headers=headers, parts=[urlencode(fields).encode()], at_start=at_start)
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "survey") as empty:
+        yield empty
+
+
+def survey(pool: Pool, settings: Settings, *, queue: int = 4096, caught_up: bool = True) -> SurveyRoutes:
+    metrics = Metrics()
+
+    async def ready() -> str | None:
+        return None
+
+    return SurveyRoutes(
+        answers=Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, lambda: datetime.now(UTC), queue),
+        pages=PAGES,
+        seal=SEAL,
+        metrics=metrics,
+        caught_up=lambda: caught_up,
+        brand="Nordposten Demo",
+        others=make_app([], ready=ready, metrics=metrics),
+    )
+
+
+@pytest.fixture
+def app(pool: Pool, settings: Settings) -> SurveyRoutes:
+    return survey(pool, settings)
+
+
+async def invite(pool: Pool, *, expires_in: timedelta = timedelta(days=14), **changed: Any) -> str:
+    """Let the survey learn of an invitation; returns its token."""
+    token = new_token()
+    message = decided(
+        invitation_id=str(uuid.uuid4()),
+        token_sha256=token_hash(token).hex(),
+        expires_at=datetime.now(UTC) + expires_in,
+        **changed,
+    )
+    async with pool.acquire() as connection, connection.transaction():
+        await LearnInvitations(named_sql("services.survey"))(connection, [Received(message, None, NOON)])
+    return token
+
+
+async def lock(pool: Pool, token: str) -> None:
+    await pool.execute(
+        "UPDATE invitation SET expires_at = clock_timestamp() - interval '1 s' WHERE token_sha256 = $1",
+        token_hash(token),
+    )
+
+
+async def told(pool: Pool) -> list[ResponseRecorded]:
+    """Everything in the outbox, oldest first, checked against the contract."""
+    rows = await pool.fetch("SELECT topic, key, value FROM outbox ORDER BY id")
+    assert {r["topic"] for r in rows} <= {"response.recorded.v1"}
+    messages = [ResponseRecorded.model_validate_json(r["value"]) for r in rows]
+    assert [r["key"].decode() for r in rows] == [m.response_id for m in messages]
+    return messages
+
+
+async def stored(pool: Pool) -> tuple[int, int | None, list[str] | None, bool, bool]:
+    """Revision, score, reasons, whether there is a comment, contested: of the only response."""
+    [row] = await pool.fetch("SELECT * FROM response")
+    return (
+        row["revision"],
+        row["score"],
+        row["reasons"],
+        row["comment_sealed"] is not None,
+        row["contested"],
+    )
+
+
+# -- reading --
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "headers", "status"),
+    [
+        ("GET", "", (), 200),
+        ("GET", "?s=5", (), 200),
+        ("GET", "?score=5&contested=1&comment=hej", (), 200),
+        ("GET", "?s=5&lang=en&done=1&edit=1", (("purpose", "prefetch"),), 200),
+        ("GET", "?s=1", (("sec-purpose", "prefetch;prerender"), ("x-moz", "prefetch")), 200),
+        ("HEAD", "?s=5", (), 200),
+        ("OPTIONS", "", (("access-control-request-method", "POST"),), 405),
+        ("PUT", "?score=5", (), 405),
+        ("DELETE", "", (), 405),
+        ("get", "?score=5", (), 405),
+    ],
+)
+@pytest.mark.parametrize("answered", [False, True])
+async def test_looking_at_a_page_writes_nothing(
+    app: SurveyRoutes,
+    pool: Pool,
+    method: str,
+    query: str,
+    headers: tuple[tuple[str, str], ...],
+    status: int,
+    answered: bool,
+) -> None:
+    token = await invite(pool)
+    if answered:
+        await post(app, token, ("score", "2"))
+    before = await footprint(pool)
+    reply = await ask(app, method, f"/r/{token}{query}", headers=headers, parts=[b"score=5&nonce="])
+    assert reply.status == status
+    assert await footprint(pool) == before
+
+
+async def test_a_link_with_a_face_only_marks_it(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    reply = await ask(app, "GET", f"/r/{token}?s=4")
+    assert re.search(r'value="4" required checked', reply.text)
+    for nonsense in ("0", "6", "true", "４", "4'"):
+        assert "required checked" not in (await ask(app, "GET", f"/r/{token}?s={nonsense}")).text
+
+
+async def test_token_pages_are_not_cached_indexed_framed_or_referred_from(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    for reply in (
+        await ask(app, "GET", f"/r/{token}"),
+        await post(app, token),
+        await ask(app, "GET", "/r/nobody"),
+    ):
+        assert reply.headers["cache-control"] == "no-store"
+        assert reply.headers["referrer-policy"] == "no-referrer"
+        assert reply.headers["x-robots-tag"] == "noindex"
+        assert "default-src 'none'" in reply.headers["content-security-policy"]
+        assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
+
+
+async def test_unknown_malformed_and_expired_links_look_the_same(app: SurveyRoutes, pool: Pool) -> None:
+    expired = await invite(pool, expires_in=timedelta(seconds=-1), language="en")
+    paths = [
+        new_token(),
+        "x",
+        "",
+        expired,
+        expired + "A",
+        expired[:-1],
+        expired + "\n",
+        "../../etc/passwd",
+        "%00",
+        "４" * 22,
+        "a" * 5000,
+    ]
+    replies = [await ask(app, "GET", f"/r/{p}", headers=[("accept-language", "sv")]) for p in paths]
+    assert {r.status for r in replies} == {404}
+    assert len({r.body for r in replies}) == 1
+    assert len({tuple(r.headers.items()) for r in replies}) == 1
+    assert "nonce" not in replies[0].text
+
+
+async def test_while_invitations_are_being_read_an_unknown_link_may_be_a_new_one(
+    pool: Pool, settings: Settings
+) -> None:
+    behind = survey(pool, settings, caught_up=False)
+    reply = await ask(behind, "GET", f"/r/{new_token()}")
+    assert (reply.status, reply.headers["retry-after"]) == (503, "2")
+    assert 'http-equiv="refresh"' in reply.text
+    refused = await post(behind, new_token(), ("score", "4"), as_json=True)
+    assert (refused.status, refused.headers["retry-after"]) == (503, "2")
+    assert (await post(behind, new_token(), ("score", "4"))).status == 503
+    token = await invite(pool)
+    assert (await post(behind, token, ("score", "4"), as_json=True)).json == {"revision": 1}
+
+
+# -- answering --
+
+
+async def test_the_answer_and_its_event_are_stored_before_the_reply_begins(
+    app: SurveyRoutes, pool: Pool, settings: Settings
+) -> None:
+    token = await invite(pool)
+    seen: list[tuple[int, int]] = []
+
+    async def look_from_outside() -> None:
+        outside = await asyncpg.connect(settings.postgres_dsn.get_secret_value())
+        row = await outside.fetchrow("SELECT (SELECT score FROM survey.response), (SELECT count(*) FROM survey.outbox)")
+        await outside.close()
+        assert row is not None
+        seen.append(tuple(row.values()))
+
+    reply = await post(app, token, ("score", "4"), as_json=True, at_start=look_from_outside)
+    assert (reply.status, reply.json) == (200, {"revision": 1})
+    assert seen == [(4, 1)]
+
+
+async def test_no_reply_comes_while_the_commit_waits(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE outbox IN EXCLUSIVE MODE")
+            posting = asyncio.create_task(post(app, token, ("score", "4")))
+            await asyncio.sleep(0.2)
+            assert not posting.done()
+        assert (await posting).status == 303
+
+
+async def test_the_event_says_what_was_stored(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool, delivery={"driver": "F-77", "late": True})
+    await post(app, token, ("part", "details"), ("reasons", "on_time"), ("comment", "Hej"), ("score", "2"))
+    [event] = await told(pool)
+    assert (event.revision, event.score, event.reasons, event.commented, event.contested) == (
+        1,
+        2,
+        ("on_time",),
+        True,
+        False,
+    )
+    assert (event.channel, event.language, event.survey, event.scale) == ("web", "sv", "delivery.v1", "smiley5.v1")
+    assert (event.delivery.delivery_id, event.delivery.driver, event.delivery.late) == ("D-1", "F-77", True)
+    assert event.response_id == event.invitation_id
+    assert timedelta(0) <= event.recorded_at - event.answered_at < timedelta(seconds=5)
+
+
+async def test_a_browser_is_sent_on_so_that_reloading_posts_nothing(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    reply = await post(app, token, ("score", "4"))
+    assert (reply.status, reply.headers["location"]) == (303, f"/r/{token}?lang=sv")
+    reply = await post(app, token, ("part", "details"), ("reasons", "other"))
+    assert (reply.status, reply.headers["location"]) == (303, f"/r/{token}?done=1&lang=sv")
+    assert "Klart. Tack för svaret." in (await ask(app, "GET", f"/r/{token}?done=1&lang=sv")).text
+
+
+async def test_the_answer_can_be_edited_from_the_last_page(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    await post(app, token, ("score", "4"))
+    for query in ("?edit=1", "?edit=1&done=1", "?done=1&edit=1", ""):
+        assert "Tack. Ditt svar är sparat." in (await ask(app, "GET", f"/r/{token}{query}")).text
+
+
+async def test_a_late_comment_keeps_the_smiley_and_a_new_smiley_keeps_the_comment(
+    app: SurveyRoutes, pool: Pool
+) -> None:
+    token = await invite(pool)
+    await post(app, token, ("score", "4"))
+    await post(app, token, ("comment", "Snabbt!"))
+    assert await stored(pool) == (2, 4, None, True, False)
+    await post(app, token, ("score", "5"))
+    assert await stored(pool) == (3, 5, None, True, False)
+    assert [(e.revision, e.score, e.commented) for e in await told(pool)] == [
+        (1, 4, False),
+        (2, 4, True),
+        (3, 5, True),
+    ]
+
+
+async def test_two_tabs_lose_nothing_of_each_other(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    await post(app, token, ("score", "2"))
+    await asyncio.gather(
+        post(app, token, ("part", "details"), ("reasons", "condition")),
+        post(app, token, ("comment", "Kartongen var blöt")),
+        post(app, token, ("score", "1")),
+    )
+    assert await stored(pool) == (4, 1, ["condition"], True, False)
+
+
+async def test_contesting_keeps_the_score_but_says_that_it_never_came(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    await post(app, token, ("score", "5"))
+    await post(app, token, ("contested", "1"))
+    await post(app, token, ("contested", "1"))
+    assert await stored(pool) == (2, 5, None, False, True)
+    assert "fick" in (await ask(app, "GET", f"/r/{token}?lang=sv")).text
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        ("1", "2", ["on_time"]),
+        ("5", "4", ["on_time"]),
+        ("2", "3", None),
+        ("3", "4", None),
+        ("1", "5", None),
+        ("5", "1", None),
+    ],
+)
+async def test_reasons_go_when_the_score_moves_between_low_middle_and_high(
+    app: SurveyRoutes, pool: Pool, first: str, second: str, kept: list[str] | None
+) -> None:
+    token = await invite(pool)
+    await post(app, token, ("score", first), ("reasons", "on_time"))
+    await post(app, token, ("score", second))
+    assert (await stored(pool))[2] == kept
+    assert (await told(pool))[-1].reasons == tuple(kept or ())
+
+
+async def test_reasons_that_come_with_the_new_score_are_kept(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    await post(app, token, ("reasons", "on_time"))
+    await post(app, token, ("score", "1"))
+    assert await stored(pool) == (2, 1, ["on_time"], False, False)  # ticked before any score: nothing moved
+    await post(app, token, ("score", "5"), ("reasons", "courtesy"))
+    assert await stored(pool) == (3, 5, ["courtesy"], False, False)
+
+
+async def test_a_repeated_equal_answer_makes_no_new_revision(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    replies = [await post(app, token, ("score", "4"), as_json=True) for _ in range(3)]
+    assert [r.json for r in replies] == [{"revision": 1}] * 3
+    for _ in range(3):
+        await post(app, token, ("part", "details"), ("comment", ""))  # "Skicka" with nothing ticked
+    assert await stored(pool) == (1, 4, [], False, False)
+    for _ in range(3):
+        await post(app, token, ("part", "details"), ("reasons", "other"), ("score", "4"))
+    assert await stored(pool) == (2, 4, ["other"], False, False)
+    assert [e.revision for e in await told(pool)] == [1, 2]
+
+
+async def test_a_hundred_posts_at_once_on_one_link_make_one_row_and_revisions_without_gaps(
+    app: SurveyRoutes, pool: Pool
+) -> None:
+    token = await invite(pool)
+    replies = await asyncio.gather(*(post(app, token, ("score", str(n % 5 + 1)), as_json=True) for n in range(100)))
+    assert [r.json["revision"] for r in replies] == list(range(1, 101))
+    events = await told(pool)
+    assert [e.revision for e in events] == list(range(1, 101))
+    assert [e.score for e in events] == [n % 5 + 1 for n in range(100)]
+    assert await stored(pool) == (100, 5, None, False, False)
+
+
+async def test_two_servers_with_the_same_link_keep_the_order_of_revisions(pool: Pool, settings: Settings) -> None:
+    token = await invite(pool)
+    servers = [survey(pool, settings) for _ in range(3)]
+    replies = await asyncio.gather(
+        *(post(servers[n % 3], token, ("score", str(n % 5 + 1)), as_json=True) for n in range(90))
+    )
+    assert {r.status for r in replies} == {200}
+    revisions = [e.revision for e in await told(pool)]
+    assert revisions == list(range(1, len(revisions) + 1))
+    assert max(r.json["revision"] for r in replies) == revisions[-1]
+
+
+async def test_the_same_first_answer_at_two_servers_at_once_is_saved_for_both(pool: Pool, settings: Settings) -> None:
+    token = await invite(pool)
+    one, other = survey(pool, settings), survey(pool, settings)
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE outbox IN EXCLUSIVE MODE")
+            posting = [asyncio.create_task(post(s, token, ("score", "4"), as_json=True)) for s in (one, other)]
+            await asyncio.sleep(0.2)
+        replies = [await p for p in posting]
+    assert [(r.status, r.json) for r in replies] == [(200, {"revision": 1})] * 2
+    assert [e.revision for e in await told(pool)] == [1]
+
+
+async def test_many_people_at_once_share_commits_and_each_gets_a_row(app: SurveyRoutes, pool: Pool) -> None:
+    tokens = [await invite(pool, delivery={"delivery_id": f"D-{n}"}) for n in range(60)]
+    before = await pool.fetchval("SELECT pg_current_xact_id()::text::bigint")
+    replies = await asyncio.gather(*(post(app, t, ("score", "5"), as_json=True) for t in tokens))
+    used = await pool.fetchval("SELECT pg_current_xact_id()::text::bigint") - before
+    assert [r.json for r in replies] == [{"revision": 1}] * 60
+    assert await pool.fetchval("SELECT count(*) FROM response WHERE score = 5") == 60
+    assert len(await told(pool)) == 60
+    assert used < 20
+
+
+async def test_what_a_person_wrote_and_the_link_stand_nowhere_in_clear(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    await post(app, token, ("score", "1"), ("comment", "Portkoden CANARY-4711 är fel, säger Åsa"))
+    everything = await everything_stored(pool)
+    assert "Fjällbod" in everything  # the search does find what is there
+    for canary in ("CANARY-4711", "Portkoden", "Åsa", token):
+        assert canary not in everything
+        assert canary.encode().hex() not in everything
+    sealed = await pool.fetchval("SELECT comment_sealed FROM response")
+    assert SEAL.open(sealed, token_hash(token).hex()) == "Portkoden CANARY-4711 är fel, säger Åsa"
+    for page in ("", "?done=1", "?edit=1"):
+        assert "CANARY-4711" not in (await ask(app, "GET", f"/r/{token}{page}")).text
+
+
+@pytest.mark.parametrize("comment", ["a\x00b", "\u202eb", "😀" * 1000, "Z" + "\u0334" * 300, "' or 1=1--", "\\x00"])
+async def test_odd_comments_are_kept_and_never_an_error(app: SurveyRoutes, pool: Pool, comment: str) -> None:
+    token = await invite(pool)
+    reply = await post(app, token, ("score", "3"), ("comment", comment))
+    assert reply.status == 303
+    assert (await stored(pool))[3]
+
+
+# -- refusing --
+
+
+async def test_a_locked_answer_is_read_only(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    await post(app, token, ("score", "4"))
+    await lock(pool, token)
+    before = await footprint(pool)
+    refused = await post(app, token, ("score", "1"), as_json=True)
+    assert (refused.status, refused.headers["content-type"]) == (423, "application/problem+json")
+    shown = await post(app, token, ("score", "1"))
+    assert (shown.status, shown.headers["content-type"]) == (423, "text/html; charset=utf-8")
+    page = await ask(app, "GET", f"/r/{token}?lang=sv")
+    assert page.status == 200
+    assert shown.body == page.body or "<form" not in shown.text
+    for text in (shown.text, page.text):
+        assert "<form" not in text
+        assert "Nöjd" in text
+    assert await footprint(pool) == before
+
+
+async def test_who_answers_too_late_for_the_first_time_reads_that_it_is_closed(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    await lock(pool, token)
+    reply = await post(app, token, ("score", "4"))
+    assert reply.status == 423
+    assert "<form" not in reply.text
+    assert await pool.fetchval("SELECT count(*) FROM response") == 0
+
+
+async def test_an_answer_that_is_not_from_our_page_is_refused(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    before = await footprint(pool)
+    wrong_ones = [
+        "",
+        "x",
+        app._nonce(new_token()),
+        app._nonce(token)[:-1],
+        "é",
+        app._nonce(token) + "é",
+        "\ud83d\ude00",
+    ]
+    for nonce in (n.encode("utf-16", "surrogatepass").decode("utf-16") for n in wrong_ones):
+        assert (await post(app, token, ("score", "4"), nonce=nonce, as_json=True)).status == 403
+        reply = await post(app, token, ("score", "4"), nonce=nonce)
+        assert reply.status == 403
+        assert NOT_SAVED in reply.text
+    missing = await ask(app, "POST", f"/r/{token}", headers=[("content-type", FORM)], parts=[b"score=4"])
+    assert missing.status == 403
+    assert await footprint(pool) == before
+
+
+async def test_posting_to_no_link_looks_the_same_whatever_link_it_is_not(app: SurveyRoutes, pool: Pool) -> None:
+    expired = await invite(pool, expires_in=timedelta(seconds=-1))
+    for as_json in (False, True):
+        replies = [
+            await post(app, t, ("score", "4"), nonce="guessed", as_json=as_json)
+            for t in (new_token(), "x", expired, expired + "\n")
+        ]
+        assert {r.status for r in replies} == {403}
+        assert len({r.body for r in replies}) == 1
+
+
+async def test_an_unknown_link_is_unknown_to_post_too(app: SurveyRoutes) -> None:
+    refused = await post(app, new_token(), ("score", "4"), as_json=True)
+    assert (refused.status, refused.json["title"]) == (404, "No such link")
+    shown = await post(app, new_token(), ("score", "4"))
+    assert shown.status == 404
+    assert shown.body == (await ask(app, "GET", "/r/x?lang=sv")).body
+
+
+@pytest.mark.parametrize(
+    ("pairs", "title"),
+    [
+        ((("score", "6"),), "score must be 1, 2, 3, 4 or 5"),
+        ((("score", "4"), ("comment", "å" * 2001)), "comment must have at most 2000 characters"),
+        ((("reasons", "price"),), "reasons must be among the ones offered"),
+        ((), "score is missing"),
+    ],
+)
+async def test_an_answer_that_breaks_a_rule_is_refused_and_nothing_of_it_kept(
+    app: SurveyRoutes, pool: Pool, pairs: tuple[tuple[str, str], ...], title: str
+) -> None:
+    token = await invite(pool)
+    before = await footprint(pool)
+    refused = await post(app, token, *pairs, as_json=True)
+    assert (refused.status, refused.json["title"]) == (422, title)
+    shown = await post(app, token, *pairs)
+    assert (shown.status, shown.headers["content-type"]) == (422, "text/html; charset=utf-8")
+    assert NOT_SAVED in shown.text
+    assert await footprint(pool) == before
+
+
+async def test_a_refused_details_form_keeps_what_was_ticked_and_written(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    await post(app, token, ("score", "2"))
+    written = "<b>Låda</b> " + "å" * 2000
+    shown = await post(app, token, ("part", "details"), ("reasons", "condition"), ("comment", written))
+    assert shown.status == 422
+    assert 'id="reason-condition" value="condition" checked' in shown.body.decode()
+    assert "&lt;b&gt;Låda&lt;/b&gt; " + "å" * 2000 in shown.body.decode()
+    assert app._nonce(token) in shown.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "parts", "status"),
+    [
+        ([("content-length", "16385")], [b""], 413),
+        ([("content-length", "9" * 4000)], [b""], 413),
+        ([], [b"comment="] + [b"a" * 4096] * 4, 413),  # chunked
+        ([("content-length", "10")], [b"comment=", b"a" * 16384], 413),  # a lie
+        ([("content-length", "ten")], [b"score=4"], 422),
+        ([("content-length", "-1")], [b"score=4"], 422),
+        ([], [b"comment=%ff&score=4"], 422),
+        ([], [b"\xff\xfe"], 422),
+        ([], [b"&".join([b"a=1"] * 1000)], 422),
+    ],
+)
+async def test_bodies_that_no_page_of_ours_sends_are_refused(
+    app: SurveyRoutes, pool: Pool, headers: list[tuple[str, str]], parts: list[bytes], status: int
+) -> None:
+    token = await invite(pool)
+    before = await footprint(pool)
+    for more in ([], [("accept", "application/json")]):
+        reply = await ask(app, "POST", f"/r/{token}", headers=[("content-type", FORM), *headers, *more], parts=parts)
+        assert reply.status == status
+    assert await footprint(pool) == before
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data; boundary=x", ""])
+async def test_only_forms_are_read(app: SurveyRoutes, pool: Pool, kind: str) -> None:
+    token = await invite(pool)
+    body = f"nonce={app._nonce(token)}&score=4".encode()
+    reply = await ask(app, "POST", f"/r/{token}", headers=[("content-type", kind)], parts=[body])
+    assert reply.status == 422
+    assert await pool.fetchval("SELECT count(*) FROM response") == 0
+
+
+async def test_sixteen_kilobytes_are_enough_for_the_longest_swedish_comment(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    assert (await post(app, token, ("score", "1"), ("comment", "å" * 2000))).status == 303
+
+
+async def test_a_body_that_never_ends_is_given_up(
+    app: SurveyRoutes, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey_http, "_BODY_SECONDS", 0.1)
+    token = await invite(pool)
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": f"/r/{token}",
+        "query_string": b"",
+        "headers": [(b"content-type", FORM.encode()), (b"accept", b"application/json")],
+    }
+    sent: list[Any] = []
+
+    async def drip() -> dict[str, Any]:
+        await asyncio.sleep(0.03)
+        return {"type": "http.request", "body": b"a", "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, drip, send)
+    assert sent[0]["status"] == 408
+
+
+async def test_who_comes_when_too_many_wait_is_told_so_and_nothing_is_kept(pool: Pool, settings: Settings) -> None:
+    crowded = survey(pool, settings, queue=1)
+    tokens = [await invite(pool, delivery={"delivery_id": f"D-{n}"}) for n in range(4)]
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE response IN EXCLUSIVE MODE")
+            in_flight = asyncio.create_task(post(crowded, tokens[0], ("score", "4")))
+            await asyncio.sleep(0.1)
+            waiting = asyncio.create_task(post(crowded, tokens[1], ("score", "4")))
+            await asyncio.sleep(0.1)
+            refused = await post(crowded, tokens[2], ("score", "4"), as_json=True)
+            shown = await post(crowded, tokens[3], ("score", "4"))
+        assert (await in_flight).status == 303
+        assert (await waiting).status == 303
+    assert (refused.status, refused.headers["retry-after"]) == (503, "2")
+    assert (shown.status, shown.headers["retry-after"]) == (503, "2")
+    assert NOT_SAVED in shown.text
+    assert re.search(r'value="4" required checked', shown.text)
+    assert await pool.fetchval("SELECT count(*) FROM response") == 2
+
+
+@pytest.mark.parametrize("how", ["gone", "nobody listens", "read-only", "hangs up"])
+async def test_with_postgres_away_nothing_is_acknowledged(
+    pool: Pool, settings: Settings, how: str, unused_tcp_port: int
+) -> None:
+    token = await invite(pool)
+    used = pool
+    if how == "gone":
+        pool.terminate()
+    elif how == "nobody listens":
+        used = await asyncpg.create_pool(f"postgresql://postgres@127.0.0.1:{unused_tcp_port}/x", min_size=0)
+    elif how == "read-only":
+        used = await asyncpg.create_pool(
+            settings.postgres_dsn.get_secret_value(),
+            min_size=0,
+            server_settings={"search_path": "survey", "default_transaction_read_only": "on"},
+        )
+    else:
+        await pool.execute(
+            "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;"
+            "CREATE TRIGGER die BEFORE INSERT ON response FOR EACH ROW EXECUTE FUNCTION die()"
+        )
+    app = survey(used, settings)
+    refused = await post(app, token, ("score", "4"), as_json=True)
+    assert (refused.status, refused.headers["retry-after"]) == (503, "2")
+    shown = await post(app, token, ("score", "4"))
+    assert (shown.status, shown.headers["content-type"]) == (503, "text/html; charset=utf-8")
+    assert NOT_SAVED in shown.text
+    looked = await ask(app, "GET", f"/r/{token}?lang=sv")
+    assert looked.status == (503 if how in {"gone", "nobody listens"} else 200)
+    used.terminate()
+
+
+async def test_invitations_told_twice_or_withheld_later_change_nothing(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    invitation_id = await pool.fetchval("SELECT invitation_id FROM invitation")
+    before = await footprint(pool)
+    again = [
+        decided(
+            revision=2,
+            outcome=outcome,
+            reason="too_old",
+            invitation_id=str(invitation_id),
+            token_sha256=token_hash(token).hex(),
+            expires_at=NOON,
+        )
+        for outcome in ("asked", "suppressed", "failed")
+    ]
+    without_link: list[InvitationDecided] = [decided(outcome="suppressed", reason="exception_open")]
+    async with pool.acquire() as connection, connection.transaction():
+        learn = LearnInvitations(named_sql("services.survey"))
+        await learn(connection, [Received(m, None, NOON) for m in again + without_link])
+    assert await footprint(pool) == before
+    assert (await post(app, token, ("score", "4"))).status == 303
