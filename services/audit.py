@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from services.aggregator.cells import Cells, Difference
-from services.chassis.postgres import OwnConnection, connect, named_sql
+from services.chassis.postgres import OwnConnection, check_migrated, connect, named_sql
 from services.chassis.settings import Settings
 
 Answers = dict[UUID, tuple[int, int | None, bool]]
@@ -76,6 +76,8 @@ async def run_audit(settings: Settings, wait: float = 0.0) -> Audit:
     survey = await connect(settings, "survey", command_timeout=300)
     aggregator = await connect(settings, "aggregator", command_timeout=300)
     try:
+        for connection, service in ((survey, "survey"), (aggregator, "aggregator")):
+            await check_migrated(connection, service, f"services.{service}")
         deadline = asyncio.get_running_loop().time() + wait
         while True:
             result = await _audit_once(survey, aggregator)

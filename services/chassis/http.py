@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -44,7 +44,7 @@ def json_response(content: Any, status: int = 200, headers: dict[str, str] | Non
     return Response(orjson.dumps(content), status, media_type="application/json", headers=headers)
 
 
-def make_app(routes: list[BaseRoute], *, ready: Ready, metrics: Metrics) -> Starlette:
+def make_app(routes: Sequence[BaseRoute], *, ready: Ready, metrics: Metrics) -> Starlette:
     """The service's routes with health, metrics and problem documents around them."""
 
     async def live(_: Request) -> Response:

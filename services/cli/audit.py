@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from services.chassis.settings import load_settings
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -24,8 +22,10 @@ def audit(
     counted answers with those that the survey service acknowledged.
     """
     from services.audit import run_audit
+    from services.embedded.local import reachable
 
-    result = asyncio.run(run_audit(load_settings(), wait))
+    with reachable(postgres=True) as settings:
+        result = asyncio.run(run_audit(settings, wait))
     if as_json:
         print(json.dumps(result.as_dict(), ensure_ascii=False))
     else:

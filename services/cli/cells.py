@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from services.chassis.settings import Settings, load_settings
+from services.chassis.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,8 +31,10 @@ def cells(
     """
     from services.aggregator.cuts import cut_named
     from services.aggregator.http import as_csv
+    from services.embedded.local import reachable
 
-    rows = asyncio.run(_read(load_settings(), cut_named(cut).name, window, value, limit))
+    with reachable(postgres=True) as settings:
+        rows = asyncio.run(_read(settings, cut_named(cut).name, window, value, limit))
     if form == "json":
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     elif form == "csv":
@@ -44,10 +46,11 @@ def cells(
 async def _read(settings: Settings, cut: str, window: str, value: str | None, limit: int) -> list[dict[str, object]]:
     from schemas.satisfaction import Window
     from services.aggregator.cells import Cells
-    from services.chassis.postgres import connect
+    from services.chassis.postgres import check_migrated, connect
 
     connection = await connect(settings, "aggregator")
     try:
+        await check_migrated(connection, "aggregator", "services.aggregator")
         return await Cells().of_cut(connection, cut, Window(window), value=value, limit=limit)
     finally:
         await connection.close()

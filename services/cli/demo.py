@@ -4,7 +4,7 @@ import asyncio
 import signal
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -43,7 +43,7 @@ def demo(
     Opens one page that shows deliveries turning into requests, smileys and live counters. Ctrl-C ends it; the
     data stays in .kvittera/ for the next time. Nobody outside is reached.
 
-    Examples:
+    For example:
 
     kvittera demo --rate 50
 
@@ -71,16 +71,18 @@ def _run(options: "Options") -> "Report | None":
     from services.chassis.failures import MustStop
     from services.demo import runtime
     from services.embedded.errors import EmbeddedError
+    from services.embedded.local import FOLDER
 
     try:
         with _Progress() as shown, runtime.servers(options, shown.fetching) as where:
-            demo = runtime.assemble(options, where, runtime.FOLDER / "logs")
+            demo = runtime.assemble(options, where, FOLDER / "logs")
             return asyncio.run(_main(demo, shown))
     except EmbeddedError as error:
         raise MustStop(str(error)) from None
 
 
 async def _main(demo: "Demo", shown: "_Progress") -> "Report | None":
+    from services.chassis.failures import MustStop
     from services.demo import runtime
     from services.demo.server import page_server
 
@@ -91,7 +93,7 @@ async def _main(demo: "Demo", shown: "_Progress") -> "Report | None":
     try:
         async with nullcontext() if demo.options.headless else page_server(demo, stop, shown.say):
             return await runtime.run(demo, stop, shown.following)
-    except* Exception as group:
+    except* MustStop as group:
         error: BaseException = group
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
@@ -100,9 +102,9 @@ async def _main(demo: "Demo", shown: "_Progress") -> "Report | None":
 
 def _summary(r: "Report") -> list[str]:
     suppressed = ", ".join(f"{n} {reason}" for reason, n in r.suppressed.items()) or "none"
+    unasked = sum(r.suppressed.values())
     return [
-        f"{r.delivered} delivered = {r.asked} asked + {sum(r.suppressed.values())} not asked + {r.pending} waiting"
-        f" + {r.failed} failed",
+        f"{r.delivered} delivered = {r.asked} asked + {unasked} not asked + {r.pending} waiting + {r.failed} failed",
         f"not asked: {suppressed}",
         f"{r.opened} opened, {r.answered} answered, {r.counted} counted in {r.seconds:.1f} s",
         f"{r.lost} lost, {r.double} double, {r.differing_cells} cells off",
@@ -136,7 +138,7 @@ class _Progress:
         )
         self._task: Any = None
 
-    def __enter__(self) -> "_Progress":
+    def __enter__(self) -> Self:
         self._bar.start()
         self._task = self._bar.add_task("starting", total=None, rate="")
         return self

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from services.chassis.settings import load_settings
-
 Topic = Annotated[str, typer.Argument(help="The topic whose dead letters are meant, such as delivery.completed.v1.")]
 
 
@@ -24,8 +22,10 @@ def list_letters(topic: Topic) -> None:
     from collections import Counter
 
     from services.chassis.deadletter_store import read_letters
+    from services.embedded.local import reachable
 
-    letters = asyncio.run(read_letters(load_settings(), topic))
+    with reachable(kafka=True) as settings:
+        letters = asyncio.run(read_letters(settings, topic))
     for (reason, detail), n in Counter((x.told["reason"], x.told["detail"]) for x in letters).most_common():
         print(f"{n:8}  {reason}  {detail}")
     print(f"{len(letters):8}  in all")
@@ -40,8 +40,11 @@ def show(
 ) -> None:
     """Show dead letters: why, from where, when. Values are hidden unless asked for."""
     from services.chassis.deadletter_store import read_letters
+    from services.embedded.local import reachable
 
-    for letter in asyncio.run(read_letters(load_settings(), topic))[-limit:]:
+    with reachable(kafka=True) as settings:
+        letters = asyncio.run(read_letters(settings, topic))
+    for letter in letters[-limit:]:
         told = letter.told
         place = f"{told['topic']}/{told['partition']}@{told['offset']}"
         print(f"{told['at']}  {place}  {told['reason']}  {told['detail']}")
@@ -56,6 +59,8 @@ def replay(
 ) -> None:
     """Send dead letters to their topic again, as they were. What was processed meanwhile changes nothing."""
     from services.chassis.deadletter_store import replay_letters
+    from services.embedded.local import reachable
 
-    sent = asyncio.run(replay_letters(load_settings(), topic, reason=reason, dry_run=dry_run))
+    with reachable(kafka=True) as settings:
+        sent = asyncio.run(replay_letters(settings, topic, reason=reason, dry_run=dry_run))
     print(f"{sent} {'would be' if dry_run else 'were'} sent to {topic}")

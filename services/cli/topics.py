@@ -4,8 +4,6 @@ import asyncio
 
 import typer
 
-from services.chassis.settings import load_settings
-
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
@@ -19,8 +17,10 @@ def apply() -> None:
     """Create the topics that are missing. Existing ones are never changed."""
     from schemas.topics import CARDS
     from services.chassis.topic_admin import apply_topics
+    from services.embedded.local import reachable
 
-    created = asyncio.run(apply_topics(load_settings(), tuple(CARDS.values())))
+    with reachable(kafka=True) as settings:
+        created = asyncio.run(apply_topics(settings, tuple(CARDS.values())))
     print("\n".join(f"created {name}" for name in created) if created else "all topics exist")
 
 
@@ -28,8 +28,10 @@ def check() -> None:
     """Compare the broker's topics with their cards; exit 1 and name each difference."""
     from schemas.topics import CARDS
     from services.chassis.topic_admin import compare_topics
+    from services.embedded.local import reachable
 
-    differences = asyncio.run(compare_topics(load_settings(), tuple(CARDS.values())))
+    with reachable(kafka=True) as settings:
+        differences = asyncio.run(compare_topics(settings, tuple(CARDS.values())))
     for d in differences:
         print(f"{d.topic}: {d.what} should be {d.expected}, is {d.found}")
     if differences:

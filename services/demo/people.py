@@ -92,7 +92,9 @@ class Town:
         language = dice.choices(["sv", "en", "da"], [86, 10, 4])[0]
         kind = dice.choices([ChannelKind.SMS, ChannelKind.EMAIL], [70, 30])[0]
         # 070-174 06xx and .example are reserved for fiction; these numbers are longer than any real one.
-        address = f"+46701740{self._made % 10_000_000:07d}" if kind is ChannelKind.SMS else f"r{self._made}@mottagare.example"
+        address = (
+            f"+46701740{self._made % 10_000_000:07d}" if kind is ChannelKind.SMS else f"r{self._made}@mottagare.example"
+        )
         odd = dice.random()
         merchant_id, merchant_name = dice.choice(MERCHANTS)
         route = dice.randint(1, 40)
@@ -109,31 +111,31 @@ class Town:
             postcode_prefix=f"{dice.randint(10, 98)}",
             method=method,
             method_chosen_by_recipient=dice.random() < 0.8,
-            late=late,  # noqa: PLR2004
+            late=late,
             touchpoint=_TOUCHPOINT.get(method, Touchpoint.HOME),
-            exceptions=(DeliveryException.DAMAGED,) if odd < 0.01 else (),  # noqa: PLR2004
-            occurred_at=now - (_OLD if 0.01 <= odd < 0.015 else timedelta(seconds=dice.randint(0, 50))),  # noqa: PLR2004
+            exceptions=(DeliveryException.DAMAGED,) if odd < 0.01 else (),
+            occurred_at=now - (_OLD if 0.01 <= odd < 0.015 else timedelta(seconds=dice.randint(0, 50))),
             zone="Europe/Stockholm",
         )
-        reachable = not 0.015 <= odd < 0.045  # noqa: PLR2004
+        reachable = not 0.015 <= odd < 0.045
         delivery = DeliveryCompleted(
             delivery=facts,
             pii=PersonalData(
                 language=language, channels=(ContactChannel(kind=kind, address=address),) if reachable else ()
             ),
         )
-        return Case(delivery, address, self._behave(late, language), repeats=2 if dice.random() < 0.03 else 1)  # noqa: PLR2004
+        return Case(delivery, address, self._behave(late, language), repeats=2 if dice.random() < 0.03 else 1)
 
     def _behave(self, late: bool, language: str) -> Behaviour:
         dice = self._dice
         score = dice.choices(range(1, 6), _SCORES_LATE if late else _SCORES_ON_TIME)[0]
         words = (_PRAISE if score >= _COMMENTS_FROM else _COMPLAINTS)["sv" if language == "sv" else "en"]
         return Behaviour(
-            answers=dice.random() < 0.6,  # noqa: PLR2004
+            answers=dice.random() < 0.6,
             score=score,
-            changes_to=dice.randint(1, 5) if dice.random() < 0.04 else None,  # noqa: PLR2004
-            comment=dice.choice(words) if dice.random() < 0.35 else None,  # noqa: PLR2004
-            contested=dice.random() < 0.005,  # noqa: PLR2004
+            changes_to=dice.randint(1, 5) if dice.random() < 0.04 else None,
+            comment=dice.choice(words) if dice.random() < 0.35 else None,
+            contested=dice.random() < 0.005,
         )
 
 

@@ -77,7 +77,7 @@ class Recipients:
         while not stop.is_set():
             try:
                 async with session.get(f"{self.notifier_url}/outbox/messages", params={"limit": "1"}) as reply:
-                    if reply.status == 200:  # noqa: PLR2004
+                    if reply.status == 200:
                         found = (await reply.json())["messages"]
                         return int(found[0]["id"]) if found else 0
             except (aiohttp.ClientError, TimeoutError):
@@ -89,7 +89,7 @@ class Recipients:
         try:
             params = {"after": str(after), "limit": str(_PAGE)}
             async with session.get(f"{self.notifier_url}/outbox/messages", params=params) as reply:
-                return (await reply.json())["messages"] if reply.status == 200 else []  # noqa: PLR2004
+                return (await reply.json())["messages"] if reply.status == 200 else []
         except (aiohttp.ClientError, TimeoutError):
             return []
 
@@ -143,7 +143,7 @@ class Recipients:
             try:
                 async with session.get(url) as reply:
                     text = await reply.text()
-                    if reply.status == 200 and (found := _NONCE.search(text)):  # noqa: PLR2004
+                    if reply.status == 200 and (found := _NONCE.search(text)):
                         self.opened += 1
                         return found.group(1)
                     self.retries[f"open {reply.status}"] += 1
@@ -160,7 +160,7 @@ class Recipients:
         for pause in pauses(first=0.1, longest=2):
             try:
                 async with session.post(url, data=fields, headers={"accept": "application/json"}) as reply:
-                    if reply.status == 200:  # noqa: PLR2004
+                    if reply.status == 200:
                         return int((await reply.json())["revision"])
                     self.retries[f"tap {reply.status}"] += 1
             except (aiohttp.ClientError, TimeoutError) as error:

@@ -30,9 +30,9 @@ from services.demo.report import Report, count_missing
 from services.demo.supervisor import SERVICES, Supervisor
 from services.demo.upstream import Upstream
 from services.embedded.jars import Progress
+from services.embedded.local import FOLDER, NOTE
 from services.embedded.servers import running_servers
 
-FOLDER = Path(".kvittera")
 _SETTLE_SECONDS = 60.0
 
 
@@ -68,6 +68,7 @@ class Demo:
     audit: Audit | None = None
     audited_at: float = 0.0
     delivered_before: int = 0
+    delivering: asyncio.Event = field(default_factory=asyncio.Event)
     ledger: dict[str, Any] = field(default_factory=dict)
 
 
@@ -88,7 +89,7 @@ def servers(options: Options, progress: Progress) -> Iterator[dict[str, str]]:
         return
     with running_servers(FOLDER, fresh=options.fresh, progress=progress) as running:
         where = {PREFIX + "KAFKA_BOOTSTRAP": running.kafka.bootstrap, PREFIX + "POSTGRES_DSN": running.postgres.dsn()}
-        note = FOLDER / "running.json"
+        note = FOLDER / NOTE
         note.write_text(json.dumps({"pid": os.getpid(), **where}))
         try:
             yield where
@@ -195,6 +196,7 @@ async def run(demo: Demo, stop: asyncio.Event, watch: Callable[[Demo], None]) ->
             demo.ledger = await _ledger(demo)
             demo.delivered_before = int(demo.ledger["delivered"])
             demo.started = time.monotonic()
+            demo.delivering.set()
             ended = asyncio.Event()
             work = [
                 group.create_task(demo.recipients.run(ended)),
@@ -270,7 +272,7 @@ async def _ledger(demo: Demo) -> dict[str, Any]:
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
             session.get(f"{demo.recipients.notifier_url}/ledger") as reply,
         ):
-            found: dict[str, Any] = await reply.json() if reply.status == 200 else {}  # noqa: PLR2004
+            found: dict[str, Any] = await reply.json() if reply.status == 200 else {}
             return found
     except (aiohttp.ClientError, TimeoutError):
         return {}

@@ -1,14 +1,126 @@
-"""The demo's own web server."""
+"""The demo's own web server: the page, its events and buttons, and the services behind one origin."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from services.chassis.failures import MustStop
+from services.chassis.http import json_response, make_app, problem, serve
+from services.chassis.metrics import Metrics
+from services.demo.page import asset, render_page
+from services.demo.proxy import Proxy
 from services.demo.runtime import Demo
+from services.demo.scene import Scene
+
+_FASTEST = 500
+_READ = ["GET", "HEAD"]
 
 
 @asynccontextmanager
 async def page_server(demo: Demo, stop: asyncio.Event, say: Callable[[str], None]) -> AsyncIterator[None]:
-    """Serve."""
-    say(f"http://127.0.0.1:{demo.options.port}")
-    yield
+    """Serve the page while the demo runs.
+
+    Raises:
+        MustStop: the port is taken; says how to choose another.
+    """
+    proxy = Proxy(demo.supervisor.ports)
+    scene = Scene(demo)
+    app = make_app(_routes(demo, scene, proxy, stop), ready=_always_ready, metrics=Metrics())
+    serving = asyncio.create_task(serve(app, "127.0.0.1", demo.options.port, stop))
+    following = asyncio.create_task(_follow_when_ready(demo, scene, stop, say))
+    serving.add_done_callback(lambda _: stop.set())
+    try:
+        yield
+    finally:
+        stop.set()
+        results = await asyncio.gather(serving, following, return_exceptions=True)
+        await proxy.close()
+    if isinstance(results[0], MustStop):
+        raise MustStop(f"port {demo.options.port} is taken: end what uses it, or give another with --port") from None
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _follow_when_ready(demo: Demo, scene: Scene, stop: asyncio.Event, say: Callable[[str], None]) -> None:
+    while not demo.delivering.is_set():
+        if stop.is_set():
+            return
+        await asyncio.sleep(0.05)
+    say(f"[bold]Kvittera runs:[/bold] http://127.0.0.1:{demo.options.port}  (Ctrl-C ends it, the data stays)")
+    await scene.run(stop)
+
+
+async def _always_ready() -> str | None:
+    return None
+
+
+def _routes(demo: Demo, scene: Scene, proxy: Proxy, stop: asyncio.Event) -> list[Route]:
+    async def page(_: Request) -> Response:
+        body, headers = render_page()
+        return Response(body, headers=headers)
+
+    async def file(request: Request) -> Response:
+        found = asset(request.path_params["name"])
+        return problem(404, "No such file") if found is None else Response(found[0], media_type=found[1])
+
+    async def events(_: Request) -> Response:
+        return StreamingResponse(
+            _events(scene, stop), media_type="text/event-stream", headers={"cache-control": "no-store"}
+        )
+
+    return [
+        Route("/", page, methods=_READ),
+        Route("/demo/assets/{name:path}", file, methods=_READ),
+        Route("/demo/events", events, methods=_READ),
+        *_buttons(demo),
+        Route("/{path:path}", proxy.pass_on, methods=["GET", "HEAD", "POST"]),
+    ]
+
+
+async def _events(scene: Scene, stop: asyncio.Event) -> AsyncIterator[bytes]:
+    while not stop.is_set():
+        yield b"event: state\ndata: " + orjson.dumps(scene.state()) + b"\n\n"
+        await asyncio.sleep(0.5)
+
+
+def _buttons(demo: Demo) -> list[Route]:
+    async def rate(request: Request) -> Response:
+        wanted = (await _body(request)).get("rate")
+        if not isinstance(wanted, int | float) or isinstance(wanted, bool) or not 0 < wanted <= _FASTEST:
+            return problem(422, f"rate is a number above 0, up to {_FASTEST}")
+        demo.upstream.rate = float(wanted)
+        return json_response({"rate": wanted})
+
+    async def rain(request: Request) -> Response:
+        on = (await _body(request)).get("on") is True
+        demo.town.raining = on
+        await demo.upstream.tell_rain(on)
+        return json_response({"raining": on})
+
+    async def aggregator(request: Request) -> Response:
+        if (await _body(request)).get("run") is True:
+            demo.supervisor.release("aggregator")
+        else:
+            demo.supervisor.hold("aggregator")
+        return json_response({"running": demo.supervisor.running()})
+
+    return [
+        Route("/demo/rate", rate, methods=["POST"]),
+        Route("/demo/rain", rain, methods=["POST"]),
+        Route("/demo/aggregator", aggregator, methods=["POST"]),
+    ]
+
+
+async def _body(request: Request) -> dict[str, object]:
+    try:
+        found = json.loads(await request.body())
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

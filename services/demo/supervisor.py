@@ -112,6 +112,6 @@ class Supervisor:
     async def _is_ready(self, session: aiohttp.ClientSession, service: str) -> bool:
         try:
             async with session.get(f"http://127.0.0.1:{self.ports[service]}/health/ready") as reply:
-                return reply.status == 200  # noqa: PLR2004
+                return reply.status == 200
         except (aiohttp.ClientError, TimeoutError):
             return False

@@ -4,12 +4,14 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from schemas.cloudevents import Event, to_headers
+from schemas.disruption import Area, DeliveryDisruption, DisruptionKind, DisruptionState
 from schemas.topics import DELIVERY_COMPLETED, DELIVERY_DISRUPTION
 from services.chassis.kafka import make_producer, start_with_patience
 from services.chassis.pauses import pause_or_stop
@@ -38,7 +40,9 @@ class Upstream:
     published: int = 0
     records: int = 0
     done: asyncio.Event = field(default_factory=asyncio.Event)
-    fresh: list[Case] = field(default_factory=list)
+    _rain_since: datetime | None = None
+    _rain_revision: int = 0
+    _rain_name: str = field(default_factory=lambda: uuid4().hex[:10])
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until the cases end or `stop` is set."""
@@ -48,6 +52,31 @@ class Upstream:
             await self._publish_all(producer, stop)
         finally:
             self.done.set()
+            await producer.stop()
+
+    async def tell_rain(self, on: bool) -> None:
+        """Publish that rain begins or ends, as a control room would: one disruption, revised."""
+        began = self._rain_since = self._rain_since if not on and self._rain_since else now()
+        self._rain_revision += 1
+        disruption = DeliveryDisruption(
+            disruption_id=f"rain-{self._rain_name}",
+            revision=self._rain_revision,
+            kind=DisruptionKind.WEATHER,
+            state=DisruptionState.ACTIVE if on else DisruptionState.OVER,
+            areas=(Area(country="SE"),),
+            starts_at=began,
+            ends_at=None if on else now(),
+            published_at=now(),
+            text={"sv": "Kraftigt regn", "en": "Heavy rain"},
+        )
+        event = Event(id=str(uuid4()), source="/demo/control-room", type=DELIVERY_DISRUPTION, time=now(), data=b"")
+        producer = make_producer(self.settings, client="kvittera-demo-control-room")
+        await start_with_patience(producer.start, self.settings, "the simulated control room")
+        try:
+            value = disruption.model_dump_json(exclude_none=True).encode()
+            key = disruption.disruption_id.encode()
+            await producer.send_and_wait(DELIVERY_DISRUPTION, value, key=key, headers=to_headers(event))
+        finally:
             await producer.stop()
 
     async def _publish_all(self, producer: AIOKafkaProducer, stop: asyncio.Event) -> None:
@@ -81,7 +110,6 @@ class Upstream:
             self.records += len(waiting) - len(failed)
             waiting = failed  # sent again: a delivery that comes twice is asked about once
         self.published += len(batch)
-        self.fresh = batch[-12:]
 
 
 def record_of(case: Case) -> dict[str, object]:
@@ -100,14 +128,3 @@ def record_of(case: Case) -> dict[str, object]:
         "value": case.delivery.model_dump_json(exclude_none=True).encode(),
         "headers": to_headers(event),
     }
-
-
-async def tell_disruption(settings: Settings, value: bytes, key: str) -> None:
-    """Publish one disruption record, as an upstream control room would."""
-    producer = make_producer(settings, client="kvittera-demo-control-room")
-    await start_with_patience(producer.start, settings, "the simulated control room")
-    try:
-        event = Event(id=str(uuid4()), source="/demo/control-room", type=DELIVERY_DISRUPTION, time=now(), data=b"")
-        await producer.send_and_wait(DELIVERY_DISRUPTION, value, key=key.encode(), headers=to_headers(event))
-    finally:
-        await producer.stop()

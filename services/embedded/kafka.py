@@ -154,7 +154,8 @@ class EmbeddedKafka:
         log.unlink(missing_ok=True)
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         self._write_properties(free_port(), free_port())
-        argv = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", self._properties)
+        # One word with its option: an id may begin with a dash.
+        argv = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", self._properties)
         if run_child(argv, log=log, env=self._environment(), cwd=self.folder) != 0:
             raise from_log("Kafka", log, self.folder)
 

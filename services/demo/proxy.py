@@ -1,0 +1,81 @@
+"""One origin for the browser: paths of the three services, streamed through."""
+
+from collections.abc import AsyncIterator, Mapping
+
+import aiohttp
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from services.chassis.http import problem
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "transfer-encoding",
+        "te",
+        "trailer",
+        "upgrade",
+        "host",
+        "content-length",
+        "proxy-connection",
+    }
+)
+_LARGEST_BODY = 64 * 1024
+_OWNER = (
+    ("/r/", "survey"),
+    ("/live", "aggregator"),
+    ("/api/", "aggregator"),
+    ("/ledger", "notifier"),
+    ("/outbox/", "notifier"),
+    ("/decisions/", "notifier"),
+)
+
+
+class Proxy:
+    """Passes requests on to the service that owns their path."""
+
+    def __init__(self, ports: Mapping[str, int]) -> None:
+        self._ports = ports
+        self._session: aiohttp.ClientSession | None = None
+
+    async def pass_on(self, request: Request) -> Response:
+        """Pass one request on; 502 while its service is down."""
+        path = request.url.path
+        owner = next((service for prefix, service in _OWNER if path.startswith(prefix)), None)
+        if owner is None:
+            return problem(404, "No such page")
+        body = await request.body()
+        if len(body) > _LARGEST_BODY:
+            return problem(413, "Too large")
+        url = f"http://127.0.0.1:{self._ports[owner]}{path}"
+        headers = [(k, v) for k, v in request.headers.items() if k not in _HOP_BY_HOP]
+        try:
+            reply = await self._client().request(
+                request.method, url, params=request.url.query, data=body, headers=headers, allow_redirects=False
+            )
+        except (aiohttp.ClientError, TimeoutError):
+            return problem(502, f"The {owner} is down", "It is started again, or waits for the button to be pressed.")
+        passed = {k: v for k, v in reply.headers.items() if k.lower() not in _HOP_BY_HOP}
+        return StreamingResponse(_stream(reply), reply.status, headers=passed)
+
+    def _client(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            timeout = aiohttp.ClientTimeout(total=None, connect=2)
+            self._session = aiohttp.ClientSession(timeout=timeout, auto_decompress=False)
+        return self._session
+
+    async def close(self) -> None:
+        """Let all connections go."""
+        if self._session is not None:
+            await self._session.close()
+
+
+async def _stream(reply: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in reply.content.iter_any():
+            yield chunk
+    except aiohttp.ClientError:
+        return  # the service ended in the middle; the browser reconnects
+    finally:
+        reply.close()

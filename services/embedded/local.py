@@ -1,0 +1,65 @@
+"""Where a command finds the servers: the given ones, those of a running demo, or the demo's data at rest."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from services.chassis.failures import MustStop
+from services.chassis.settings import PREFIX, Settings, load_settings
+from services.embedded.errors import EmbeddedError
+from services.embedded.folder_lock import sole_use
+from services.embedded.kafka import EmbeddedKafka
+from services.embedded.postgres import EmbeddedPostgres
+from services.embedded.processes import is_running
+
+FOLDER = Path(".kvittera")
+NOTE = "running.json"
+
+
+@contextmanager
+def reachable(*, kafka: bool = False, postgres: bool = False) -> Iterator[Settings]:
+    """Settings with servers behind them; the demo's own are started for the time of the command if need be.
+
+    Raises:
+        MustStop: nothing is set and no demo has run in this folder.
+    """
+    needed = [PREFIX + n for n, wanted in (("KAFKA_BOOTSTRAP", kafka), ("POSTGRES_DSN", postgres)) if wanted]
+    if any(name in os.environ for name in needed):
+        yield load_settings()
+        return
+    if (found := _running()) is not None:
+        yield load_settings({**os.environ, **found})
+        return
+    if not (FOLDER / "postgres").exists():
+        raise MustStop(f"set {' and '.join(needed)}, or run `kvittera demo` in this folder first")
+    try:
+        with sole_use(FOLDER), ExitStack() as at_exit:
+            yield load_settings({**os.environ, **_start(at_exit, kafka=kafka, postgres=postgres)})
+    except EmbeddedError as error:
+        raise MustStop(str(error)) from None
+
+
+def _running() -> dict[str, str] | None:
+    """What a running demo in this folder left for us to know."""
+    try:
+        note = json.loads((FOLDER / NOTE).read_text())
+    except (OSError, ValueError):
+        return None
+    return {k: v for k, v in note.items() if k != "pid"} if is_running(note["pid"]) else None
+
+
+def _start(at_exit: ExitStack, *, kafka: bool, postgres: bool) -> dict[str, str]:
+    found = {}
+    if postgres:
+        database = EmbeddedPostgres(FOLDER / "postgres")
+        at_exit.callback(database.stop)
+        database.start()
+        found[PREFIX + "POSTGRES_DSN"] = database.dsn()
+    if kafka:
+        broker = EmbeddedKafka(FOLDER / "kafka")
+        at_exit.callback(broker.stop)
+        broker.start()
+        found[PREFIX + "KAFKA_BOOTSTRAP"] = broker.bootstrap
+    return found
