@@ -126,7 +126,8 @@ class LocalClock:
             offset = self._offsets[key] = int((delta or timedelta()).total_seconds())
             if len(self._offsets) > 100_000:  # noqa: PLR2004  about three years of quarters
                 self._offsets.clear()
-        return (seconds + offset) // 3600
+        # West of Greenwich the first hours of 1970 lie before it; they count in the first hour there is.
+        return max(0, seconds + offset) // 3600
 
 
 def unpack(cell: int) -> tuple[int, Window, int]:

@@ -82,6 +82,10 @@ def load_cuts(file: Path | None) -> Sequence[Cut]:
         names = tomllib.loads(file.read_text(encoding="utf-8"))["cuts"]
     except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
         raise MustStop(f"KVITTERA_CUTS_FILE {file}: {error}") from None
-    if not isinstance(names, list) or not all(isinstance(n, str) for n in names) or len(set(names)) != len(names):
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise MustStop(f"KVITTERA_CUTS_FILE {file}: cuts must be a list of names")
+    cuts = [cut_named(n) for n in names]
+    # Two spellings of one cut would count everything in it twice.
+    if len({c.name for c in cuts}) != len(cuts):
         raise MustStop(f"KVITTERA_CUTS_FILE {file}: cuts must be a list of different names")
-    return tuple(cut_named(n) for n in {TOTAL: None, **dict.fromkeys(names)})
+    return tuple(dict.fromkeys([cut_named(TOTAL), *cuts]))

@@ -9,10 +9,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from schemas.contract import without_controls
 from services.aggregator.counting import COLUMNS, Change, Deltas, LocalClock, answer_deltas, decision_deltas, fold
 from services.aggregator.cuts import JOINT, Cut
 from services.aggregator.freshness import Freshness
 from services.aggregator.reading import Counted, CountedAnswer, CountedDecision, Facts
+from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
 
@@ -33,6 +35,8 @@ class Units:
 
     async def of(self, facts: Sequence[Facts]) -> list[list[int]]:
         """The units that each delivery counts in; a cut by something that it lacks is left out."""
+        if len(self._known) > _MOST_KNOWN_UNITS:
+            self._known.clear()
         named = [self._named(f) for f in facts]
         missing = {pair for pairs in named for pair in pairs if pair not in self._known}
         if missing:
@@ -48,13 +52,20 @@ class Units:
         return pairs
 
     async def _learn(self, missing: Iterable[tuple[str, str]]) -> None:
-        if len(self._known) > _MOST_KNOWN_UNITS:
-            self._known.clear()
         cuts, values = zip(*sorted(missing), strict=True)
+        _refuse_unprintable(values)
         async with self.pool.acquire() as connection:
             await connection.execute(self._sql["learn_units"], cuts, values)
             for row in await connection.fetch(self._sql["find_units"], cuts, values):
                 self._known[row["cut"], row["value"]] = row["id"]
+
+
+def _refuse_unprintable(values: Iterable[str]) -> None:
+    try:
+        for value in values:
+            without_controls(value)
+    except ValueError:
+        raise Poison("schema", "a value that is counted by holds a control character") from None
 
 
 def _text(value: object) -> str:
@@ -136,7 +147,11 @@ class CountBatch:
         await connection.execute(self._sql["touch"], deltas.cells.tolist())
 
     def _hour(self, facts: Facts) -> int:
-        return self._clock.hour(facts.occurred_at, facts.zone)
+        try:
+            return self._clock.hour(facts.occurred_at, facts.zone)
+        except (KeyError, ValueError, OSError):
+            # OSError: a folder of the zone database, such as "Europe"; it is no passing trouble.
+            raise Poison("schema", "the zone is not known") from None
 
     def _watch_freshness(self, answers: Sequence[CountedAnswer]) -> None:
         now = self.now()

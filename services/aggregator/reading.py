@@ -12,6 +12,7 @@ from aiokafka import ConsumerRecord
 from schemas.invitation import InvitationDecided
 from schemas.response import ResponseRecorded
 from schemas.topics import INVITATION_DECIDED, RESPONSE_RECORDED
+from services.chassis.failures import Poison
 from services.chassis.records import reading
 
 _OUTCOME = {
@@ -21,6 +22,7 @@ _OUTCOME = {
     "suppressed": "suppressed",
     "failed": "failed",
 }
+_FIRST_YEAR, _LAST_YEAR = 1970, 2261
 _Revision = Annotated[int, msgspec.Meta(ge=1, le=2_147_483_647)]
 _Score = Annotated[int, msgspec.Meta(ge=1, le=5)]
 
@@ -92,20 +94,27 @@ def reader() -> Callable[[ConsumerRecord], Counted | None]:
         try:
             if value is None:
                 return None
-            if is_answer:
-                return quick_answer.decode(value)
-            decision = quick_decision.decode(value)
-            return CountedDecision(decision.kind, decision.revision, _OUTCOME[decision.outcome], decision.delivery)
+            return quick(value, is_answer)
         except (msgspec.MsgspecError, KeyError, ValueError):
             # Another mode of CloudEvents, or broken: the contract tells, or says exactly what is wrong.
             received = full_answer(record) if is_answer else full_decision(record)
-            return None if received is None else _again(received.message)
+            return None if received is None else again(received.message)
 
-    def _again(message: ResponseRecorded | InvitationDecided) -> Counted:
-        raw = message.model_dump_json(exclude_none=True).encode()
-        if isinstance(message, ResponseRecorded):
-            return quick_answer.decode(raw)
-        decision = quick_decision.decode(raw)
-        return CountedDecision(decision.kind, decision.revision, _OUTCOME[decision.outcome], decision.delivery)
+    def quick(value: bytes, is_answer: bool) -> Counted:
+        counted = quick_answer.decode(value) if is_answer else _outcome_named(quick_decision.decode(value))
+        if not _FIRST_YEAR <= counted.delivery.occurred_at.year <= _LAST_YEAR:
+            raise ValueError("no window holds it")
+        return counted
+
+    def again(message: ResponseRecorded | InvitationDecided) -> Counted:
+        try:
+            return quick(message.model_dump_json(exclude_none=True).encode(), isinstance(message, ResponseRecorded))
+        except (msgspec.MsgspecError, ValueError) as error:
+            # Right by the contract, but nothing that the counters can hold.
+            raise Poison("uncountable", type(error).__name__) from None
 
     return read
+
+
+def _outcome_named(decision: _Decision) -> CountedDecision:
+    return CountedDecision(decision.kind, decision.revision, _OUTCOME[decision.outcome], decision.delivery)

@@ -1,0 +1,165 @@
+"""From changed answers and decisions to deltas of cells."""
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from schemas.satisfaction import Window
+from services.aggregator.counting import (
+    COLUMNS,
+    WINDOWS,
+    Change,
+    LocalClock,
+    answer_deltas,
+    decision_deltas,
+    fold,
+    unpack,
+    window_number,
+    window_start,
+)
+
+CLOCK = LocalClock()
+
+
+def windows_of(at: str, zone: str) -> tuple[str | None, str | None, str | None]:
+    """The hour, day and month that a moment counts in."""
+    [change] = [Change([1], CLOCK.hour(datetime.fromisoformat(at), zone), [(0, 1)])]
+    found = {window: window_start(window, index) for _, window, index in map(unpack, fold([change]).cells.tolist())}
+    assert found[Window.ALL] is None
+    return found[Window.HOUR], found[Window.DAY], found[Window.MONTH]
+
+
+@pytest.mark.parametrize(
+    ("at", "zone", "hour", "day", "month"),
+    [
+        # The recipient's day, not the server's (hazard 81).
+        ("2026-09-30T21:59:59Z", "Europe/Stockholm", "2026-09-30T23:00", "2026-09-30", "2026-09"),
+        ("2026-09-30T22:00:00Z", "Europe/Stockholm", "2026-10-01T00:00", "2026-10-01", "2026-10"),
+        ("2026-09-30T22:30:00Z", "Europe/Stockholm", "2026-10-01T00:00", "2026-10-01", "2026-10"),
+        # The night in October when 02:30 comes twice: both count in the same hour of the wall clock.
+        ("2026-10-25T00:30:00Z", "Europe/Stockholm", "2026-10-25T02:00", "2026-10-25", "2026-10"),
+        ("2026-10-25T01:30:00Z", "Europe/Stockholm", "2026-10-25T02:00", "2026-10-25", "2026-10"),
+        ("2026-10-25T02:00:00Z", "Europe/Stockholm", "2026-10-25T03:00", "2026-10-25", "2026-10"),
+        # The night in March when 02:30 does not come.
+        ("2026-03-29T00:59:59Z", "Europe/Stockholm", "2026-03-29T01:00", "2026-03-29", "2026-03"),
+        ("2026-03-29T01:00:00Z", "Europe/Stockholm", "2026-03-29T03:00", "2026-03-29", "2026-03"),
+        # A quarter of an hour off, half an hour of summer time, and the date line.
+        ("2026-10-13T18:14:59Z", "Asia/Kathmandu", "2026-10-13T23:00", "2026-10-13", "2026-10"),
+        ("2026-10-13T18:15:00Z", "Asia/Kathmandu", "2026-10-14T00:00", "2026-10-14", "2026-10"),
+        ("2026-04-04T14:45:00Z", "Australia/Lord_Howe", "2026-04-05T01:00", "2026-04-05", "2026-04"),
+        ("2026-04-04T15:15:00Z", "Australia/Lord_Howe", "2026-04-05T01:00", "2026-04-05", "2026-04"),
+        ("2026-10-13T10:00:00Z", "Pacific/Apia", "2026-10-13T23:00", "2026-10-13", "2026-10"),
+        # Year edges.
+        ("2026-12-31T22:59:59Z", "Europe/Stockholm", "2026-12-31T23:00", "2026-12-31", "2026-12"),
+        ("2026-12-31T23:00:00Z", "Europe/Stockholm", "2027-01-01T00:00", "2027-01-01", "2027-01"),
+        ("2028-02-29T12:00:00+01:00", "Europe/Stockholm", "2028-02-29T12:00", "2028-02-29", "2028-02"),
+        ("2261-12-31T23:59:59Z", "UTC", "2261-12-31T23:00", "2261-12-31", "2261-12"),
+        ("1970-01-01T00:00:00Z", "UTC", "1970-01-01T00:00", "1970-01-01", "1970-01"),
+        # Before the counters begin: in the first hour there is, not in somebody else's cell.
+        ("1970-01-01T00:30:00Z", "America/New_York", "1970-01-01T00:00", "1970-01-01", "1970-01"),
+    ],
+)
+def test_windows_are_those_of_the_recipients_wall_clock(at: str, zone: str, hour: str, day: str, month: str) -> None:
+    assert windows_of(at, zone) == (hour, day, month)
+
+
+@given(
+    st.datetimes(datetime(1971, 1, 1), datetime(2260, 1, 1)),  # noqa: DTZ001
+    st.sampled_from(
+        ["Europe/Stockholm", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns", "Africa/Casablanca"]
+    ),
+)
+def test_the_hour_is_what_a_clock_on_the_wall_says(moment: datetime, zone: str) -> None:
+    at = moment.replace(tzinfo=UTC)
+    hour = window_start(Window.HOUR, CLOCK.hour(at, zone))
+    assert hour == at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%dT%H:00")
+
+
+def test_a_zone_that_does_not_exist_is_told() -> None:
+    with pytest.raises(ZoneInfoNotFoundError):
+        LocalClock().hour(datetime(2026, 1, 1, tzinfo=UTC), "Europe/Stokholm")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "moved"),
+    [
+        (None, (5, False, False), {"s5": 1}),
+        (None, (None, True, False), {"commented": 1}),
+        ((4, False, False), (5, False, False), {"s4": -1, "s5": 1}),
+        ((4, False, False), (4, True, False), {"commented": 1}),
+        ((4, True, False), (2, True, False), {"s4": -1, "s2": 1}),
+        # A contested answer never counts as satisfaction, whatever its score (E3).
+        (None, (5, True, True), {"commented": 1, "contested": 1}),
+        ((5, False, False), (5, False, True), {"s5": -1, "contested": 1}),
+        ((5, False, True), (1, False, True), {}),
+        ((None, False, False), (None, False, True), {"contested": 1}),
+    ],
+)
+def test_an_answer_moves_from_one_counter_to_another(
+    old: tuple[int | None, bool, bool] | None, new: tuple[int | None, bool, bool], moved: dict[str, int]
+) -> None:
+    sums: defaultdict[str, int] = defaultdict(int)
+    for column, amount in answer_deltas(old, new):
+        sums[COLUMNS[column]] += amount
+    assert {name: n for name, n in sums.items() if n} == moved
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "moved"),
+    [
+        (None, "pending", [("delivered", 1), ("pending", 1)]),
+        ("pending", "asked", [("pending", -1), ("asked", 1)]),
+        ("pending", "failed", [("pending", -1), ("failed", 1)]),
+        (None, "suppressed", [("delivered", 1), ("suppressed", 1)]),
+    ],
+)
+def test_a_delivery_is_counted_once_and_then_moves(old: str | None, new: str, moved: list[tuple[str, int]]) -> None:
+    assert [(COLUMNS[column], amount) for column, amount in decision_deltas(old, new)] == moved
+
+
+def reference(changes: list[Change]) -> dict[tuple[int, Window, int], list[int]]:
+    """The same sum, written with a dictionary and a calendar."""
+    cells: defaultdict[tuple[int, Window, int], list[int]] = defaultdict(lambda: [0] * 12)
+    for change in changes:
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=change.local_hour)
+        month = (at.year - 1970) * 12 + at.month - 1
+        indexes = [change.local_hour, change.local_hour // 24, month, 0]
+        for unit in change.units:
+            for window, index in zip(Window, indexes, strict=True):
+                for column, amount in change.deltas:
+                    cells[unit, window, index][column] += amount
+    return {cell: amounts for cell, amounts in cells.items() if any(amounts)}
+
+
+changes = st.builds(
+    Change,
+    st.lists(st.integers(1, 5) | st.integers(1, 2**31 - 1), max_size=4, unique=True),
+    st.integers(0, 50) | st.integers(0, 2_559_000),
+    st.lists(st.tuples(st.integers(0, 11), st.sampled_from([-1, 1])), max_size=4),
+)
+
+
+@given(st.lists(changes, max_size=30))
+@example([])
+@example([Change([], 5, [(0, 1)])])
+@example([Change([1], 5, [])])
+@example([Change([1], 5, [(0, 1)]), Change([1], 5, [(0, -1)])])
+@example([Change([2**31 - 1], 2_559_000, [(11, 1)])])
+def test_folding_is_the_plain_sum_per_cell(changed: list[Change]) -> None:
+    deltas = fold(changed)
+    folded = {
+        unpack(cell): amounts for cell, amounts in zip(deltas.cells.tolist(), deltas.amounts.tolist(), strict=True)
+    }
+    assert folded == reference(changed)
+    assert deltas.cells.tolist() == sorted(set(deltas.cells.tolist()))
+
+
+def test_windows_are_numbered_as_the_table_has_them() -> None:
+    assert [window_number(w) for w in WINDOWS] == [0, 1, 2, 3]
+    assert [w.value for w in WINDOWS] == ["hour", "day", "month", "all"]
+    assert unpack((7 << 32) | (2 << 30) | 682) == (7, Window.MONTH, 682)
+    assert window_start(Window.MONTH, 682) == "2026-11"
