@@ -38,25 +38,29 @@ async def read_letters(settings: Settings, topic: str) -> list[Letter]:
 
 
 async def replay_letters(settings: Settings, topic: str, *, reason: str | None, dry_run: bool) -> int:
-    """Send letters to their topic again, without our headers. Returns how many.
+    """Send letters to their topic again, without our headers, each record once. Returns how many.
 
     Raises:
         MustStop: as `read_letters`.
     """
     letters = [x for x in await read_letters(settings, topic) if reason is None or x.told["reason"] == reason]
-    if dry_run or not letters:
-        return len(letters)
+    # A letter that was replayed and failed again is there twice; sending both would double it each time.
+    records = list({(x.record.key, x.record.value, _own_headers(x.record)): x.record for x in letters}.values())
+    if dry_run or not records:
+        return len(records)
     producer = make_producer(settings, client="kvittera-dlq")
     await start_with_patience(producer.start, settings, "the dead-letter replay", close=producer.stop)
     try:
-        for letter in letters:
-            r = letter.record
-            headers = [(name, value) for name, value in r.headers if not name.startswith(MARK)]
+        for r in records:
             async with asyncio.timeout(30):
-                await producer.send_and_wait(topic, r.value, key=r.key, headers=headers)
+                await producer.send_and_wait(topic, r.value, key=r.key, headers=list(_own_headers(r)))
     finally:
         await producer.stop()
-    return len(letters)
+    return len(records)
+
+
+def _own_headers(record: ConsumerRecord) -> tuple[tuple[str, bytes | None], ...]:
+    return tuple((name, value) for name, value in record.headers if not name.startswith(MARK))
 
 
 def _dead_letter_topic(topic: str) -> str:

@@ -1,0 +1,131 @@
+"""`kvittera dlq`: what was put aside can be looked at, and sent again once the cause is gone."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from typer.testing import CliRunner
+
+from schemas.topics import CARDS, DELIVERY_DISRUPTION
+from services.chassis.consumer import Reader
+from services.chassis.deadletter import DeadLetter
+from services.chassis.deadletter_store import read_letters, replay_letters
+from services.chassis.failures import MustStop
+from services.chassis.outbox import Relay
+from services.chassis.postgres import Pool
+from services.chassis.settings import Settings
+from services.chassis.topic_admin import apply_topics
+from services.cli import app
+from tests.harness import (
+    Effects,
+    effects_of,
+    make_effects,
+    make_fence,
+    own_loop,
+    producing,
+    read_all,
+    reading,
+    record,
+    until,
+)
+
+TOPIC = DELIVERY_DISRUPTION
+GRAVE = f"{TOPIC}.dlq"
+NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def letters(settings: Settings) -> int:
+    """Three letters more in the shared dead-letter topic; tells how many were there before."""
+    await apply_topics(settings, [CARDS[TOPIC], CARDS[GRAVE]])
+    before = len(await read_letters(settings, TOPIC))
+    async with producing(settings) as producer:
+        for n, reason in enumerate(["bad_json", "schema", "bad_json"]):
+            own = record(TOPIC, n, b"bad %d" % n, headers=(("x", b"\xff"), ("n", None)))
+            headers = DeadLetter(own, reason, "a detail").headers("notifier", NOW)
+            await producer.send_and_wait(GRAVE, own.value, key=own.key, headers=headers)
+    return before
+
+
+async def test_letters_are_read_oldest_first_with_what_was_told_about_them(settings: Settings, letters: int) -> None:
+    found = (await read_letters(settings, TOPIC))[letters:]
+    assert [x.record.value for x in found] == [b"bad 0", b"bad 1", b"bad 2"]
+    assert found[1].told == {
+        "reason": "schema",
+        "detail": "a detail",
+        "topic": TOPIC,
+        "partition": "0",
+        "offset": "1",
+        "at": "2026-11-22T06:00:00+00:00",
+        "service": "notifier",
+    }
+
+
+async def test_a_topic_without_dead_letters_says_which_have_some(settings: Settings) -> None:
+    with pytest.raises(MustStop, match=r"nonsense has no dead letters; topics that have: delivery\.completed\.v1"):
+        await read_letters(settings, "nonsense")
+
+
+@pytest.mark.usefixtures("letters")
+async def test_replay_sends_the_untouched_records_of_the_named_reason_each_once(settings: Settings) -> None:
+    assert await replay_letters(settings, TOPIC, reason="schema", dry_run=True) == 1
+    assert await replay_letters(settings, TOPIC, reason="schema", dry_run=False) == 1
+    sent = await read_all(settings, TOPIC, 1)
+    assert (sent[-1].key, sent[-1].value) == (b"k", b"bad 1")
+    assert list(sent[-1].headers) == [("x", b"\xff"), ("n", None)]
+
+
+async def test_a_record_put_aside_is_processed_once_after_the_repair_and_replaying_bad_ones_breeds_none(
+    settings: Settings, notifier_pool: Pool
+) -> None:
+    await apply_topics(settings, [CARDS[TOPIC], CARDS[GRAVE]])
+    await make_effects(notifier_pool)
+    broken = [True]
+    effects = Effects(fail=lambda values: ValueError() if broken and b"repairable" in values else None)
+    reader = Reader(settings, make_fence(notifier_pool, TOPIC, effects), [TOPIC])
+    relay = Relay(settings, "notifier", reader.fence.metrics)
+
+    async def relayed() -> bool:
+        rows = await notifier_pool.fetchrow("SELECT count(*) AS n, count(published_at) AS out FROM outbox")
+        return rows is not None and rows["n"] == rows["out"] >= 1
+
+    async def done() -> bool:
+        return b"repairable" in await effects_of(notifier_pool)
+
+    async with reading(reader, own_loop(reader, settings)) as stop:
+        relaying = asyncio.create_task(relay.run(stop))
+        async with producing(settings) as producer:
+            await producer.send_and_wait(TOPIC, b"repairable", key=b"k")
+        await until(relayed, stop)
+        broken.clear()
+        assert await replay_letters(settings, TOPIC, reason="handler_failed", dry_run=False) == 1
+        await until(done, stop)
+    await relaying
+    assert (await effects_of(notifier_pool)).count(b"repairable") == 1
+    # The same record twice in the dead letters is sent once.
+    async with producing(settings) as producer:
+        own = record(TOPIC, 99, b"repairable")
+        headers = DeadLetter(own, "handler_failed", "ValueError").headers("notifier", NOW)
+        await producer.send_and_wait(GRAVE, own.value, key=own.key, headers=headers)
+    assert await replay_letters(settings, TOPIC, reason="handler_failed", dry_run=True) == 1
+
+
+@pytest.mark.usefixtures("letters")
+async def test_the_command_lists_shows_and_replays_and_hides_values_unless_asked(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KVITTERA_KAFKA_BOOTSTRAP", settings.kafka_bootstrap)
+
+    async def run(*words: str) -> str:
+        done = await asyncio.to_thread(CliRunner().invoke, app, ["dlq", *words])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    listed = await run("list", TOPIC)
+    assert "schema  a detail" in listed
+    assert "in all" in listed
+    shown = await run("show", TOPIC, "--limit", "2")
+    assert f"2026-11-22T06:00:00+00:00  {TOPIC}/0@2  bad_json  a detail" in shown
+    assert "bad 2" not in shown
+    assert "b'bad 2'" in await run("show", TOPIC, "--values")
+    assert f"1 would be sent to {TOPIC}" in await run("replay", TOPIC, "--reason", "schema", "--dry-run")
