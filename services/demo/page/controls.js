@@ -29,7 +29,7 @@ const slider = () => {
     input.disabled = false;
     if (Date.now() - held < 1500) return;
     input.value = toPlace(rate);
-    say(Math.round(rate));
+    say(rate < 1 ? rate : Math.round(rate));
   };
 };
 

@@ -3,7 +3,16 @@ import { face, make } from "./figures.js";
 import { reasonInWords } from "./ledger.js";
 
 const ADDRESS = /https?:\/\/\S+/g, LONGEST = 7, FEW_LINES = 6;
-const WORDS = ["Mycket missnöjd", "Missnöjd", "Varken eller", "Nöjd", "Mycket nöjd"];
+// A phone stays as it is at least this long, so that a person can read it and hit it.
+const HOLD = 5000, LAST = 5;
+const WORDS = {
+  sv: { faces: ["Mycket missnöjd", "Missnöjd", "Varken eller", "Nöjd", "Mycket nöjd"], asks: "Hur gick leveransen?",
+    saved: "Tack. Ditt svar är sparat.", inbox: "Inkorg" },
+  en: { faces: ["Very dissatisfied", "Dissatisfied", "Neither", "Satisfied", "Very satisfied"],
+    asks: "How did the delivery go?", saved: "Thank you. Your answer is saved.", inbox: "Inbox" },
+};
+const languageOf = ({ text }) => (/\b(Hur gick|leverera|Frågor)/.test(text ?? "") ? "sv" : "en");
+const wordsOf = (phone) => WORDS[languageOf(phone)];
 
 // A link is opened on this origin: the demo's server passes /r/ on to the survey.
 const here = (link, score) => {
@@ -29,13 +38,18 @@ const linked = (words) => {
 
 const choice = (phone, chosen) => make("div", { class: "choice" }, ...[1, 2, 3, 4, 5].map((score) => {
   const to = chosen ? null : here(phone.link, score);
-  const attributes = to ? { href: to, target: "_blank", rel: "noopener noreferrer", "aria-label": `${score}, ${WORDS[score - 1]}` }
+  const attributes = to ? { href: to, target: "_blank", rel: "noopener noreferrer", "aria-label": `${score}, ${wordsOf(phone).faces[score - 1]}` }
     : { class: score === chosen ? "chosen" : null };
   return make(to ? "a" : "span", attributes, face(score, 18));
 }));
 
 const heading = (words, left) => make("p", { class: left ? "top left" : "top" }, words);
-const about = ({ merchant }) => make("p", { class: "about", lang: "sv" }, merchant ? `Paket från ${merchant}` : "Ett paket");
+// What the message itself says of the parcel: its first sentence, without who says it.
+const about = (phone) => {
+  const lines = (phone.text ?? "").split("\n").map((line) => line.trim()).filter((line) => line && line !== phone.subject);
+  const sentence = (lines[0] ?? "").replace(/^[^:]{1,40}:\s/, "").split(/\.\s/)[0];
+  return make("p", { class: "about" }, sentence.replace(ADDRESS, ""));
+};
 const ghosts = () => [make("div", { class: "ghost" }), make("div", { class: "ghost short" })];
 
 const sms = (phone) => [heading(phone.brand), make("p", { class: "at" }, phone.time ?? ""),
@@ -43,18 +57,20 @@ const sms = (phone) => [heading(phone.brand), make("p", { class: "at" }, phone.t
   ...(phone.score && !phone.link ? [make("p", { class: "bubble mine" }, String(phone.score))] : [])];
 
 const mail = (phone) => {
-  // Lines that are only a way to tap a face stand as faces, as the mail itself shows them.
-  const lines = (phone.text ?? "").split("\n").filter((line) => !/\/r\/\S+/.test(line));
-  return [heading("Inkorg", true), make("p", { class: "subject" }, phone.brand), make("p", { class: "subject" }, phone.subject ?? ""),
-    make("p", { class: "mail" }, lines.join("\n").trim().split("\n").slice(0, FEW_LINES).join("\n")), choice(phone, null)];
+  // The faces stand where the text version has the link.
+  const [before] = (phone.text ?? "").split(/\n[^\n]*https?:\/\/[^\n]*/);
+  const lines = before.split("\n").map((line) => line.trim()).filter((line) => line && line !== phone.subject);
+  return [heading(wordsOf(phone).inbox, true), make("p", { class: "subject" }, phone.brand),
+    make("p", { class: "subject" }, phone.subject ?? ""), make("p", { class: "mail" }, lines.slice(0, FEW_LINES).join("\n")),
+    choice(phone, null), ...ghosts()];
 };
 
-const question = (phone) => [heading(phone.brand, true), about(phone), make("p", { class: "asks", lang: "sv" }, "Hur gick leveransen?"),
+const question = (phone) => [heading(phone.brand, true), about(phone), make("p", { class: "asks" }, wordsOf(phone).asks),
   choice(phone, phone.state === "tapped" ? phone.score : null), ...ghosts()];
 
 const saved = (phone) => [heading(phone.brand, true), about(phone),
-  make("p", { class: "asks", lang: "sv" }, "Tack. Ditt svar är sparat."),
-  ...(phone.score ? [make("p", { class: "saved-score", lang: "sv" }, face(phone.score, 24), WORDS[phone.score - 1])] : []), ...ghosts()];
+  make("p", { class: "asks" }, wordsOf(phone).saved),
+  ...(phone.score ? [make("p", { class: "saved-score" }, face(phone.score, 24), wordsOf(phone).faces[phone.score - 1])] : []), ...ghosts()];
 
 const silent = (phone) => [make("p", { class: "big-clock" }, phone.time ?? ""),
   make("p", { class: "why" }, make("strong", {}, "Not asked"), reasonInWords(phone.reason))];
@@ -74,7 +90,8 @@ const caption = ({ kind, state, score }) => {
 };
 
 const draw = (place, phone) => {
-  const body = make("div", { class: "screen" }, ...screen(phone)), words = caption(phone), to = here(phone.link);
+  const lang = phone.kind === "silent" ? null : languageOf(phone);
+  const body = make("div", { class: "screen", lang }, ...screen(phone)), words = caption(phone), to = here(phone.link);
   const quiet = phone.kind === "silent" || phone.state === "silent";
   const frame = make("div", { class: quiet ? "phone silent" : "phone" }, body);
   if (to) {
@@ -86,12 +103,22 @@ const draw = (place, phone) => {
 };
 
 export const phones = (list) => {
-  const known = [];
-  return (all) => all.slice(0, list.children.length).forEach((phone, i) => {
-    const place = list.children[i], now = JSON.stringify(phone);
+  const known = [], since = [];
+  const show = (phone, i, now) => {
+    const place = list.children[i], told = JSON.stringify({ ...phone, time: null });
     // Never under the hand: a phone that is pointed at or focused waits.
-    if (now === known[i] || place.matches(":hover") || place.contains(document.activeElement)) return;
-    known[i] = now;
+    if (told === known[i] || now - (since[i] ?? -HOLD) < HOLD) return;
+    if (place.matches(":hover") || place.contains(document.activeElement)) return;
+    known[i] = told;
+    since[i] = now + i * 150;
     draw(place, phone);
-  });
+  };
+  return (all) => {
+    const now = performance.now(), sender = all.find((phone) => phone.kind === "sms")?.brand;
+    const speaking = all.filter((phone) => phone.kind !== "silent").slice(0, LAST);
+    // A mail does not begin with its sender; all messages here come from the same one.
+    speaking.forEach((phone, i) => show({ ...phone, brand: phone.kind === "sms" ? phone.brand : sender ?? phone.brand }, i, now));
+    const silentOne = all.find((phone) => phone.kind === "silent");
+    if (silentOne) show(silentOne, LAST, now);
+  };
 };
