@@ -6,7 +6,7 @@ again, so that a paused publisher can never leave an old value as the last one (
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -132,9 +132,11 @@ class Publisher:
 
     async def publish_touched(self, connection: Database, producer: AIOKafkaProducer) -> int:
         """Publish every cell touched since the last time, once. Returns how many."""
-        rows = await connection.fetch(self._sql["read_touched"])
-        cells = sorted({cell for r in rows for cell in r["cells"]})
-        await self._publish(connection, producer, cells)
+        # One snapshot: a cell touched meanwhile is published next time, with the higher version it has then.
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            rows = await connection.fetch(self._sql["read_touched"])
+            cells = sorted({cell for r in rows for cell in r["cells"]})
+            await self._publish(connection, producer, cells)
         if rows:
             await connection.execute(self._sql["forget_touched"], [r["id"] for r in rows])
         return len(cells)
@@ -165,8 +167,20 @@ class Publisher:
         """Compare the topic's last version of each cell with the table; publish what is behind. Returns how many."""
         # The topic is read to an end taken first; whatever is newer in the table after that must be on it.
         counted = await connection.fetch(self._sql["all_versions"])
-        waiting = {c for r in await connection.fetch(self._sql["read_touched"]) for c in r["cells"]}
         await self._read_mirror(mirror)
+        behind = await self._behind(connection, counted)
+        if behind:
+            # What is touched is published by the next pass anyway.
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                waiting = {r["cell"] for r in await connection.fetch(self._sql["waiting_cells"])}
+                behind = [c for c in behind if c not in waiting]
+                await self._publish(connection, producer, behind)
+        if behind:
+            log.warning("cells were behind on the topic", action="republish", cells=len(behind))
+            self.metrics.count("kvittera_cells_republished_total", len(behind))
+        return len(behind)
+
+    async def _behind(self, connection: Database, counted: Sequence[asyncpg.Record]) -> list[int]:
         behind = []
         for first in range(0, len(counted), _CHUNK):
             chunk = [r["cell"] for r in counted[first : first + _CHUNK]]
@@ -174,13 +188,9 @@ class Publisher:
             for row in await connection.fetch(self._sql["cells_by_key"], chunk):
                 _, window, index = unpack(row["cell"])
                 key = cell_key(row["cut"], row["value"], window.value, window_start(window, index))
-                if self._seen.get(key, 0) < versions[row["cell"]] and row["cell"] not in waiting:
+                if self._seen.get(key, 0) < versions[row["cell"]]:
                     behind.append(row["cell"])
-        if behind:
-            log.warning("cells were behind on the topic", action="republish", cells=len(behind))
-            self.metrics.count("kvittera_cells_republished_total", len(behind))
-            await self._publish(connection, producer, behind)
-        return len(behind)
+        return behind
 
     async def _read_mirror(self, mirror: AIOKafkaConsumer) -> None:
         """Follow our own topic to its end; the last record of a key is what readers are left with."""
@@ -192,8 +202,15 @@ class Publisher:
         while any([await mirror.position(p) < ends[p] for p in partitions]):
             for records in (await mirror.getmany(timeout_ms=500, max_records=20_000)).values():
                 for record in records:
-                    version = orjson.loads(record.value)["version"] if record.value else 0
-                    self._seen[(record.key or b"").decode()] = version
+                    self._seen[(record.key or b"").decode(errors="replace")] = _version_in(record.value)
+
+
+def _version_in(value: bytes | None) -> int:
+    """The version in a record of the topic; what cannot be read is older than everything."""
+    try:
+        return int(orjson.loads(value or b"")["version"])
+    except (ValueError, TypeError, KeyError):
+        return 0
 
 
 async def _put_down(producer: AIOKafkaProducer, mirror: AIOKafkaConsumer) -> None:

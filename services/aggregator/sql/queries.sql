@@ -43,6 +43,9 @@ INSERT INTO touched (cells) VALUES ($1)
 -- name: read_touched
 SELECT id, cells FROM touched ORDER BY id LIMIT 1000
 
+-- name: waiting_cells
+SELECT DISTINCT unnest(cells) AS cell FROM touched
+
 -- name: forget_touched
 DELETE FROM touched WHERE id = ANY($1::bigint[])
 

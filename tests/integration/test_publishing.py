@@ -1,0 +1,241 @@
+"""Published cells: versions of a key only grow, and the topic ends with what the table holds."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
+
+from schemas.cloudevents import decode, read_record
+from schemas.satisfaction import SatisfactionCell
+from schemas.topics import CARDS, SATISFACTION_CELLS
+from services.aggregator.cuts import cut_named
+from services.aggregator.handlers import CountBatch, Units
+from services.aggregator.publishing import Publisher, cell_key
+from services.aggregator.reading import CountedAnswer, Facts
+from services.chassis.kafka import make_consumer, make_producer
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Database, Pool, connect, named_sql
+from services.chassis.settings import Settings
+from services.chassis.topic_admin import apply_topics
+from services.chassis.topic_identity import topic_partitions
+from tests.builders import NOON
+from tests.tables import empty_pool
+
+
+@pytest.fixture(scope="module")
+async def settings(shared_settings: Settings) -> Settings:
+    await apply_topics(shared_settings, [CARDS[SATISFACTION_CELLS]])
+    return shared_settings.model_copy(update={"publish_interval_seconds": 0.01})
+
+
+@dataclass
+class House:
+    """A counting and publishing aggregator with a terminal of its own, so that its keys are no other test's."""
+
+    settings: Settings
+    pool: Pool
+    connection: Database
+    producer: AIOKafkaProducer
+    mirror: AIOKafkaConsumer
+    publisher: Publisher
+    terminal: str = field(default_factory=lambda: f"T-{uuid.uuid4().hex[:8]}")
+    revision: int = 0
+
+    @property
+    def everything(self) -> bytes:
+        return cell_key("terminal", self.terminal, "all", None).encode()
+
+    async def count(self, number: int = 1, score: int = 5, delivered: datetime = NOON) -> None:
+        self.revision += 1
+        facts = Facts("Nordposten Demo", "SE", "home_day", delivered, "Europe/Stockholm", "D-1", terminal=self.terminal)
+        answer = CountedAnswer(uuid.UUID(int=number), self.revision, NOON, facts, score)
+        batch = CountBatch(Units(self.pool, [cut_named("terminal")]), Metrics(), self.publisher.wake)
+        async with self.pool.acquire() as connection, connection.transaction():
+            await batch(connection, [answer])
+
+    async def publish(self) -> int:
+        return await self.publisher.publish_touched(self.connection, self.producer)
+
+    async def repair(self) -> int:
+        return await self.publisher.repair(self.connection, self.producer, self.mirror)
+
+    async def records(self) -> list[ConsumerRecord]:
+        """All records about this house's terminal, oldest first."""
+        consumer = make_consumer(self.settings, group=None, client="test")
+        await consumer.start()
+        try:
+            parts = await topic_partitions(self.settings, SATISFACTION_CELLS)
+            consumer.assign(parts)
+            await consumer.seek_to_beginning(*parts)
+            ends = await consumer.end_offsets(parts)
+            found: list[ConsumerRecord] = []
+            while any([await consumer.position(p) < ends[p] for p in parts]):
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    found += records
+        finally:
+            await consumer.stop()
+        return [r for r in found if f"|{self.terminal}|".encode() in r.key]
+
+    async def versions(self) -> dict[bytes, list[int]]:
+        """The versions of each key in the order in which the topic has them."""
+        found: dict[bytes, list[int]] = {}
+        for record in await self.records():
+            found.setdefault(record.key, []).append(orjson.loads(record.value)["version"])
+        return found
+
+
+async def prepare(connection: Database) -> None:
+    await connection.execute(named_sql("services.aggregator")["make_incoming"])
+
+
+@pytest.fixture
+async def house(settings: Settings) -> AsyncIterator[House]:
+    async with empty_pool(settings, "aggregator", prepare=prepare) as pool:
+        connection = await connect(settings, "aggregator")
+        producer = make_producer(settings, client="test")
+        mirror = make_consumer(settings, group=None, client="test-mirror")
+        await producer.start()
+        await mirror.start()
+        yield House(settings, pool, connection, producer, mirror, Publisher(settings, Metrics()))
+        await producer.stop()
+        await mirror.stop()
+        connection.terminate()
+
+
+async def test_each_touched_cell_is_published_once_a_pass_as_it_stands(house: House) -> None:
+    for score in (1, 2, 5):
+        await house.count(score=score)
+    assert await house.publish() == 4
+    assert await house.publish() == 0
+    assert await house.versions() == {
+        cell_key("terminal", house.terminal, window, start).encode(): [3]
+        for window, start in [("hour", "2026-10-13T14:00"), ("day", "2026-10-13"), ("month", "2026-10"), ("all", None)]
+    }
+
+
+async def test_what_is_published_is_right_by_the_contract(house: House) -> None:
+    await house.count(number=1, score=5)
+    await house.count(number=2, score=2)
+    await house.publish()
+    for record in await house.records():
+        event = read_record(record.value, record.headers, record.key)
+        assert (event.type, event.source) == (SATISFACTION_CELLS, "/kvittera/aggregator")
+        cell = decode(SatisfactionCell, event)
+        assert (cell.cut, cell.value, cell.scores, cell.answers) == ("terminal", house.terminal, (0, 1, 0, 0, 1), 2)
+        assert cell.as_of - datetime.now(UTC) < timedelta(minutes=1)
+        assert record.key.decode() == cell_key(cell.cut, cell.value, cell.window.value, cell.start)
+
+
+async def test_versions_of_a_key_strictly_increase_while_counting_goes_on(house: House) -> None:
+    done = asyncio.Event()
+
+    async def publish_until_done() -> None:
+        while not done.is_set():
+            await house.publish()
+
+    publishing = asyncio.create_task(publish_until_done())
+    for n in range(60):
+        await house.count(score=n % 5 + 1)
+    done.set()
+    await publishing
+    await house.publish()
+    for versions in (await house.versions()).values():
+        assert versions == sorted(set(versions))
+        assert versions[-1] == 60
+
+
+async def test_a_cell_touched_during_a_pass_is_published_by_the_next_with_its_new_version(house: House) -> None:
+    await house.count()
+    publish = house.publisher._publish
+
+    class Busy(Publisher):
+        async def _publish(self, connection: Database, producer: AIOKafkaProducer, cells: list[int]) -> None:
+            await house.count(score=1)  # committed after the pass has read what was touched
+            await publish(connection, producer, cells)
+
+    await Busy(house.settings, Metrics()).publish_touched(house.connection, house.producer)
+    await house.publish()
+    assert (await house.versions())[house.everything] == [1, 2]
+
+
+async def test_a_pass_that_fails_is_made_again_and_nothing_is_missing(house: House) -> None:
+    class Unreachable:
+        async def send(self, *_: Any, **__: Any) -> None:
+            raise ConnectionError("no broker")
+
+    await house.count()
+    with pytest.raises(ConnectionError):
+        await house.publisher.publish_touched(house.connection, Unreachable())
+    assert await house.publish() == 4
+    assert (await house.versions())[house.everything] == [1]
+
+
+async def test_a_value_that_a_zombie_puts_last_is_repaired(house: House) -> None:
+    await house.count(score=1)
+    await house.publish()
+    old = next(r for r in await house.records() if r.key == house.everything)
+    await house.count(score=5)
+    await house.publish()
+    assert await house.repair() == 0
+    # A publisher that was paused with the old value in hand sends it now.
+    await house.producer.send_and_wait(SATISFACTION_CELLS, old.value, key=old.key, headers=list(old.headers))
+    assert (await house.versions())[house.everything] == [1, 2, 1]
+    assert await house.repair() == 1
+    assert (await house.versions())[house.everything] == [1, 2, 1, 2]
+    assert await house.repair() == 0
+
+
+async def test_a_cell_that_never_reached_the_topic_is_repaired(house: House) -> None:
+    await house.count()
+    await house.connection.execute("DELETE FROM touched")
+    assert await house.publish() == 0
+    assert await house.repair() == 4
+    assert (await house.versions())[house.everything] == [1]
+
+
+async def test_what_the_next_pass_publishes_anyway_is_not_repaired(house: House) -> None:
+    await house.count()
+    assert await house.repair() == 0
+    assert await house.versions() == {}
+
+
+@pytest.mark.parametrize("value", [b"no json", b"[]", b"{}", b'{"version": null}', None])
+async def test_a_foreign_record_on_the_topic_does_not_stop_the_repair(house: House, value: bytes | None) -> None:
+    await house.count()
+    await house.publish()
+    await house.producer.send_and_wait(SATISFACTION_CELLS, value, key=house.everything)
+    await house.producer.send_and_wait(SATISFACTION_CELLS, b"{", key=b"\xff")
+    assert await house.repair() == 1
+    # A later reader of the whole topic finds the state last, and that no cell of ours was taken back.
+    assert orjson.loads((await house.records())[-1].value)["version"] == 1
+
+
+async def test_two_publishers_take_turns_and_the_heir_publishes_what_is_left(house: House) -> None:
+    stops = [asyncio.Event(), asyncio.Event()]
+    publishers = [Publisher(house.settings, Metrics()) for _ in stops]
+    running = [asyncio.create_task(p.run(s)) for p, s in zip(publishers, stops, strict=True)]
+    for n, _ in enumerate(stops):
+        await house.count(score=n + 1)
+        async with asyncio.timeout(30):
+            while await house.pool.fetchval("SELECT count(*) FROM touched"):
+                for publisher in publishers:
+                    publisher.wake()
+                await asyncio.sleep(0.05)
+        stops[n].set()
+        await asyncio.wait_for(running[n], 30)
+    versions = (await house.versions())[house.everything]
+    assert versions == [1, 2]
+
+
+async def test_nothing_published_is_a_tombstone(house: House) -> None:
+    await house.count(score=5)
+    await house.publish()
+    await house.count(score=1)
+    await house.publish()
+    assert all(r.value is not None for r in await house.records())
