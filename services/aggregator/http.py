@@ -19,6 +19,7 @@ from services.chassis.http import json_response, problem
 from services.chassis.postgres import Pool
 
 _MOST = 10_000
+_RUN_BY_SPREADSHEETS = frozenset("=+-@＝＋－＠")
 _COLUMNS = (
     "cut",
     "value",
@@ -51,16 +52,17 @@ def routes(pool: Pool, feed: LiveFeed, stop: asyncio.Event) -> list[Route]:
         try:
             cut = cut_named(query.get("cut", "total")).name
             window = Window(query.get("window", "all"))
-            limit = min(_MOST, int(query.get("limit", "1000")))
+            limit = _limit(query.get("limit", "1000"))
+            value = _stored_text(query.get("value"))
+            written = _FORMATS[query.get("format", "json")]
         except MustStop as error:
             return problem(400, "Unknown cut", str(error))
-        except ValueError:
-            return problem(400, "Wrong query", f"window is one of {', '.join(Window)}; limit is a whole number")
+        except (ValueError, KeyError):
+            known = f"window is one of {', '.join(Window)}, format one of {', '.join(_FORMATS)}"
+            return problem(400, "Wrong query", f"{known}; limit is a whole number from 0")
         async with pool.acquire() as connection:
-            rows = await cells.of_cut(connection, cut, window, value=query.get("value"), limit=limit)
-        if query.get("format") == "csv":
-            return Response(as_csv(rows), media_type="text/csv", headers={"cache-control": "no-store"})
-        return json_response({"cells": rows}, headers={"cache-control": "no-store"})
+            rows = await cells.of_cut(connection, cut, window, value=value, limit=limit)
+        return written(rows)
 
     async def show_live(_: Request) -> Response:
         return json_response(feed.snapshot(), headers={"cache-control": "no-store"})
@@ -77,6 +79,19 @@ def routes(pool: Pool, feed: LiveFeed, stop: asyncio.Event) -> list[Route]:
     ]
 
 
+def _limit(text: str) -> int:
+    limit = int(text)
+    if limit < 0:
+        raise ValueError("a limit is not below 0")
+    return min(_MOST, limit)
+
+
+def _stored_text(text: str | None) -> str | None:
+    if text is not None and "\x00" in text:
+        raise ValueError("no stored text holds NUL")
+    return text
+
+
 def as_csv(rows: list[dict[str, Any]]) -> str:
     """Cells as CSV with a header line (RFC 4180); text that a spreadsheet would run is disarmed (security 14)."""
     out = io.StringIO()
@@ -89,4 +104,15 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
 
 
 def _disarmed(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r", "＝"} else value
+    return f"'{value}" if isinstance(value, str) and value.lstrip()[:1] in _RUN_BY_SPREADSHEETS else value
+
+
+def _json(rows: list[dict[str, Any]]) -> Response:
+    return json_response({"cells": rows}, headers={"cache-control": "no-store"})
+
+
+def _csv(rows: list[dict[str, Any]]) -> Response:
+    return Response(as_csv(rows), media_type="text/csv", headers={"cache-control": "no-store"})
+
+
+_FORMATS = {"json": _json, "csv": _csv}

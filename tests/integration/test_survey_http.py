@@ -1,12 +1,9 @@
 """The recipient's pages over HTTP: GET writes nothing, POST answers after the commit (guarantees 1 and 10)."""
 
 import asyncio
-import html
-import json
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -29,6 +26,7 @@ from services.survey.handlers import Answers, LearnInvitations
 from services.survey.http import SurveyRoutes
 from services.survey.rendering import HumanRoute, Site, SurveyPages
 from services.survey.responses import token_hash
+from tests.asgi import Reply, ask
 from tests.builders import NOON, decided
 from tests.conftest import SEALING_KEY
 from tests.tables import empty_pool, everything_stored, footprint
@@ -38,58 +36,6 @@ PAGES = SurveyPages(Site("Nordposten Demo", HumanRoute("08-465 004 10", "8–18"
 FORM = "application/x-www-form-urlencoded"
 NOT_SAVED = "Svaret är inte sparat än."
 NOTHING_THERE = "Länken"
-
-
-@dataclass(frozen=True)
-class Reply:
-    status: int
-    headers: dict[str, str]
-    body: bytes
-
-    @property
-    def text(self) -> str:
-        return html.unescape(self.body.decode())
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-async def ask(
-    app: SurveyRoutes,
-    method: str,
-    path: str,
-    *,
-    headers: Iterable[tuple[str, str]] = (),
-    parts: Iterable[bytes] = (b"",),
-    at_start: Callable[[], Awaitable[None]] | None = None,
-) -> Reply:
-    """One request, as an ASGI server would hand it over; `at_start` runs before the status line leaves."""
-    path, _, query = path.partition("?")
-    scope = {
-        "type": "http",
-        "method": method,
-        "path": path,
-        "raw_path": path.encode(),
-        "query_string": query.encode(),
-        "headers": [(n.lower().encode(), v.encode()) for n, v in headers],
-    }
-    waiting = list(parts)
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        if not waiting:
-            await asyncio.Event().wait()
-        return {"type": "http.request", "body": waiting.pop(0), "more_body": bool(waiting)}
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.start" and at_start is not None:
-            await at_start()
-        sent.append(message)
-
-    await app(scope, receive, send)
-    told = {n.decode(): v.decode() for n, v in sent[0]["headers"]}
-    return Reply(sent[0]["status"], told, b"".join(m.get("body", b"") for m in sent[1:]))
 
 
 async def post(
