@@ -1,0 +1,289 @@
+"""Counted exactly once (guarantee 2): the same revisions in any order, number and batching give the same cells."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.aggregator import handlers
+from services.aggregator.cells import Cells, Difference
+from services.aggregator.counting import COLUMNS, unpack, window_start
+from services.aggregator.cuts import BUILT_IN
+from services.aggregator.handlers import CountBatch, Units
+from services.aggregator.reading import Counted, CountedAnswer, CountedDecision, Facts
+from services.chassis.failures import Poison
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.settings import Settings
+from tests.builders import NOON
+from tests.tables import empty_pool
+
+Table = dict[tuple[str, str, str, str | None], dict[str, int]]
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+async def prepare(connection: Database) -> None:
+    await connection.execute(named_sql("services.aggregator")["make_incoming"])
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "aggregator", prepare=prepare) as empty:
+        yield empty
+
+
+def facts(number: int = 1, **changed: object) -> Facts:
+    plain: dict[str, object] = {
+        "carrier": "Nordposten Demo",
+        "country": "SE",
+        "method": "home_day",
+        "occurred_at": NOON,
+        "zone": "Europe/Stockholm",
+        "delivery_id": f"D-{number}",
+        "terminal": "Årsta",
+    }
+    return Facts(**(plain | changed))  # type: ignore[arg-type]
+
+
+def answer(
+    number: int, revision: int, score: int | None, *, contested: bool = False, **changed: object
+) -> CountedAnswer:
+    return CountedAnswer(
+        uuid.UUID(int=number), revision, NOON, facts(number, **changed), score, revision > 1, contested
+    )
+
+
+def decision(number: int, revision: int, outcome: str, **changed: object) -> CountedDecision:
+    return CountedDecision("ask", revision, outcome, facts(number, **changed))
+
+
+async def count(pool: Pool, *counted: Counted, units: Units | None = None) -> None:
+    batch = CountBatch(units or Units(pool, BUILT_IN), Metrics(), lambda: None)
+    async with pool.acquire() as connection, connection.transaction():
+        await batch(connection, list(counted))
+
+
+async def table(pool: Pool) -> Table:
+    """All cells that are not zero, by cut, value and window."""
+    rows = await pool.fetch(
+        "SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = (c.cell >> 32)::int ORDER BY c.cell"
+    )
+    found = {}
+    for row in rows:
+        _, window, index = unpack(row["cell"])
+        counters = {name: row[name] for name in COLUMNS if row[name]}
+        if counters:
+            found[row["cut"], row["value"], window.value, window_start(window, index)] = counters
+    return found
+
+
+async def audit(pool: Pool) -> list[Difference]:
+    async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+        return await Cells().audit(connection)
+
+
+async def clear(pool: Pool) -> None:
+    await pool.execute("TRUNCATE cell, answer, decision, touched")
+
+
+async def test_one_answer_counts_in_every_cut_and_window_it_belongs_to(pool: Pool) -> None:
+    await count(pool, answer(1, 1, 5), decision(1, 2, "asked"))
+    found = await table(pool)
+    expected = {"s5": 1, "delivered": 1, "asked": 1}
+    windows = [("hour", "2026-10-13T14:00"), ("day", "2026-10-13"), ("month", "2026-10"), ("all", None)]
+    cuts = [
+        ("total", ""),
+        ("country", "SE"),
+        ("terminal", "Årsta"),
+        ("method", "home_day"),
+        ("terminal.method", "Årsta × home_day"),
+    ]
+    assert found == {(cut, value, *window): expected for cut, value in cuts for window in windows}
+
+
+async def test_a_higher_revision_moves_the_answer_and_an_older_or_equal_one_does_nothing(pool: Pool) -> None:
+    total = ("total", "", "all", None)
+    await count(pool, answer(1, 2, 2))
+    assert (await table(pool))[total] == {"s2": 1, "commented": 1}
+    await count(pool, answer(1, 1, 5))
+    await count(pool, answer(1, 2, 4))
+    assert (await table(pool))[total] == {"s2": 1, "commented": 1}
+    await count(pool, answer(1, 3, 4))
+    assert (await table(pool))[total] == {"s4": 1, "commented": 1}
+    await count(pool, answer(1, 4, 4, contested=True))
+    assert (await table(pool))[total] == {"commented": 1, "contested": 1}
+
+
+async def test_a_delivery_is_counted_once_and_moves_between_outcomes(pool: Pool) -> None:
+    total = ("total", "", "all", None)
+    await count(pool, decision(1, 1, "pending"), decision(2, 1, "suppressed"))
+    await count(pool, decision(1, 3, "asked"), decision(1, 2, "pending"), decision(2, 1, "suppressed"))
+    await count(pool, decision(1, 2, "pending"))
+    assert (await table(pool))[total] == {"delivered": 2, "asked": 1, "suppressed": 1}
+
+
+async def test_a_cut_by_what_the_delivery_lacks_is_left_out(pool: Pool) -> None:
+    await count(pool, answer(1, 1, 5, terminal=None))
+    assert {cut for cut, _, _, _ in await table(pool)} == {"total", "country", "method"}
+
+
+def history(seed: int) -> list[Counted]:
+    """Revisions of some answers and decisions, over a change of month and the long night in October."""
+    dice = random.Random(seed)
+    counted: list[Counted] = []
+    for number in range(1, 13):
+        about = {
+            "occurred_at": NOON + timedelta(hours=dice.choice([0, 1, 276, 277, 278, 444])),
+            "terminal": dice.choice(["Årsta", "Toftanäs", None]),
+            "merchant_id": dice.choice(["fjallbod", None]),
+            "zone": dice.choice(["Europe/Stockholm", "Asia/Kathmandu"]),
+        }
+        counted.append(decision(number, 1, "pending", **about))
+        counted.append(decision(number, 2, dice.choice(["asked", "failed"]), **about))
+        for revision in range(1, dice.randint(1, 4)):
+            score = dice.choice([None, 1, 2, 3, 4, 5])
+            counted.append(answer(number, revision, score, contested=dice.random() < 0.2, **about))
+    return counted
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_order_repetition_and_batching_do_not_change_a_single_cell(pool: Pool, seed: int) -> None:
+    counted = history(seed)
+    await count(pool, *counted)
+    expected = await table(pool)
+    assert len(expected) > 20
+    dice = random.Random(seed + 100)
+    units = Units(pool, BUILT_IN)
+    for _ in range(3):
+        await clear(pool)
+        rest = counted * 3
+        dice.shuffle(rest)
+        while rest:
+            size = dice.randint(1, 40)
+            await count(pool, *rest[:size], units=units)
+            rest = rest[size:]
+        assert await table(pool) == expected
+        assert await audit(pool) == []
+
+
+async def test_counters_are_what_a_plain_sum_of_the_last_revisions_says(pool: Pool) -> None:
+    counted = history(7)
+    await count(pool, *counted)
+    last: dict[uuid.UUID, CountedAnswer] = {}
+    for c in counted:
+        if isinstance(c, CountedAnswer) and c.revision >= last.get(c.response_id, c).revision:
+            last[c.response_id] = c
+    scores = [sum(a.score == n and not a.contested for a in last.values()) for n in (1, 2, 3, 4, 5)]
+    total = (await table(pool))["total", "", "all", None]
+    assert [total.get(f"s{n}", 0) for n in (1, 2, 3, 4, 5)] == scores
+    assert total["delivered"] == 12
+    assert total["asked"] + total["failed"] == 12
+
+
+async def test_a_batch_that_is_rolled_back_counts_nothing(pool: Pool) -> None:
+    batch = CountBatch(Units(pool, BUILT_IN), Metrics(), lambda: None)
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await batch(connection, [answer(1, 1, 5)])
+        await transaction.rollback()
+    assert await table(pool) == {}
+    await count(pool, answer(1, 1, 5))
+    assert (await table(pool))["total", "", "all", None] == {"s5": 1}
+
+
+async def test_versions_of_a_cell_only_grow(pool: Pool) -> None:
+    versions = []
+    for revision, score in enumerate([1, 2, 3, 3, 5], 1):
+        await count(pool, answer(1, revision, score))
+        versions.append(await pool.fetchval("SELECT max(version) FROM cell WHERE s1 + s2 + s3 + s4 + s5 > 0"))
+    assert versions == [1, 2, 3, 3, 4]
+
+
+async def test_the_audit_is_clean_when_nothing_was_tampered_with(pool: Pool) -> None:
+    await count(pool, *history(1))
+    await count(pool, *history(2))
+    assert await audit(pool) == []
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+async def test_the_audit_finds_a_counter_that_somebody_changed(pool: Pool, column: str) -> None:
+    await count(pool, answer(1, 2, 5), decision(1, 1, "asked"))
+    changed = await pool.fetchval(
+        f"UPDATE cell SET {column} = {column} + 1 WHERE cell = (SELECT min(cell) FROM cell) RETURNING cell"
+    )
+    [difference] = await audit(pool)
+    place = COLUMNS.index(column)
+    assert difference.cell == changed
+    assert difference.counted[place] == (difference.expected[place] or 0) + 1
+    others = [i for i in range(12) if i != place]
+    assert [difference.counted[i] for i in others] == [difference.expected[i] for i in others]
+
+
+async def test_the_audit_finds_a_missing_and_a_surplus_cell(pool: Pool) -> None:
+    await count(pool, answer(1, 1, 5))
+    missing = await pool.fetchval("DELETE FROM cell WHERE cell = (SELECT max(cell) FROM cell) RETURNING cell")
+    surplus = (1 << 32) | 12345
+    await pool.execute("INSERT INTO cell SELECT $1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0", surplus)
+    found = {d.cell: (d.counted[0], d.expected[4]) for d in await audit(pool)}
+    assert found == {missing: (None, 1), surplus: (1, None)}
+
+
+async def test_the_audit_finds_an_answer_that_vanished(pool: Pool) -> None:
+    await count(pool, answer(1, 1, 5), answer(2, 1, 4))
+    await pool.execute("DELETE FROM answer WHERE response_id = $1", uuid.UUID(int=1))
+    assert {d.cut for d in await audit(pool)} == {"total", "country", "terminal", "method", "terminal.method"}
+
+
+async def test_units_keep_their_numbers_when_the_memory_of_them_is_full(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handlers, "_MOST_KNOWN_UNITS", 3)
+    units = Units(pool, BUILT_IN)
+    first = await units.of([facts(terminal="A")])
+    await units.of([facts(terminal="B")])
+    assert await units.of([facts(terminal="A"), facts(terminal="C")]) == [
+        first[0],
+        (await units.of([facts(terminal="C")]))[0],
+    ]
+
+
+async def test_two_counters_learn_the_same_units_at_once(pool: Pool) -> None:
+    everywhere = [facts(terminal=f"T-{n}") for n in range(50)]
+    one, other = await asyncio.gather(Units(pool, BUILT_IN).of(everywhere), Units(pool, BUILT_IN).of(everywhere[::-1]))
+    assert one == other[::-1]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"terminal": "A\nB"}, {"terminal": "A\x00"}, {"zone": "Europe/Stokholm"}, {"zone": "Europe"}, {"zone": "../etc"}],
+)
+async def test_facts_that_cannot_be_counted_are_poison_and_never_tried_for_ever(
+    pool: Pool, changed: dict[str, Any]
+) -> None:
+    with pytest.raises(Poison):
+        await count(pool, answer(1, 1, 5, **changed))
+    assert await table(pool) == {}
+
+
+async def test_every_touched_cell_is_noted_for_the_publisher(pool: Pool) -> None:
+    await count(pool, answer(1, 1, 5))
+    touched = await pool.fetch("SELECT cells FROM touched")
+    cells = await pool.fetch("SELECT cell FROM cell ORDER BY cell")
+    assert [r["cells"] for r in touched] == [[r["cell"] for r in cells]]
+    await count(pool, answer(1, 1, 5))
+    assert await pool.fetchval("SELECT count(*) FROM touched") == 1
+
+
+def test_the_tests_of_this_file_know_all_counters(repository: Path) -> None:
+    migration = (repository / "services/aggregator/sql/001_aggregator.sql").read_text(encoding="utf-8")
+    assert all(f"    {column} " in migration for column in COLUMNS)
