@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 _WEIGHT = 0.15
 _WIDTH = 2.7
 _LONGEST = 240.0
+_FIRST = 30
+"""The line begins when so many answers tell what is usual; before that everything would look like an alarm."""
 
 
 @dataclass(slots=True)
@@ -28,20 +30,21 @@ class Line:
             self._began, self._satisfied, self._answers = at, satisfied, answers
         elif at - self._began >= self.window:
             new, of = satisfied - self._satisfied, answers - self._answers
-            self._close(at, min(max(new, 0), max(of, 0)), of, satisfied / answers if answers else 0.0)
+            self._close(at, min(max(new, 0), max(of, 0)), of, answers, satisfied / answers if answers else 0.0)
             self._began, self._satisfied, self._answers = at, satisfied, answers
         while self._points and at - (self._points[0][0] or 0.0) > _LONGEST:
             self._points.popleft()
 
-    def _close(self, at: float, new: int, of: int, usual: float) -> None:
-        if of <= 0:
+    def _close(self, at: float, new: int, of: int, answers: int, usual: float) -> None:
+        if of <= 0 or answers < _FIRST:
             return
         level = usual if self._level is None else self._level
         self._level = (1 - _WEIGHT) * level + _WEIGHT * new / of
         # The band follows the number of answers, so it is wide in quiet hours.
         spread = (1 - _WEIGHT) ** 2 * self._spread + _WEIGHT**2 * usual * (1 - usual) / of
         self._spread = spread
-        reach = _WIDTH * math.sqrt(spread)
+        # What is usual is itself known only as well as the answers so far can tell.
+        reach = _WIDTH * math.sqrt(spread + usual * (1 - usual) / answers)
         band = [max(0.0, usual - reach), min(1.0, usual + reach)]
         self._points.append([round(at, 2), *(round(x, 5) for x in (self._level, *band, usual)), of])
 

@@ -95,6 +95,16 @@ def test_quiet_windows_make_no_point_and_few_answers_a_wide_band() -> None:
     assert len(busy.points(3)) == 3
 
 
+def test_the_line_waits_until_enough_answers_tell_what_is_usual_and_then_raises_no_false_alarm() -> None:
+    line = Line(window=2.0)
+    totals = [(0, 0), (1, 1), (2, 2), (10, 14), (25, 31), (42, 50), (60, 70), (76, 90)]
+    for step, (satisfied, answers) in enumerate(totals):
+        line.add(step * 2.0, satisfied, answers)
+    points = line.points()
+    assert [p[0] for p in points] == [8.0, 10.0, 12.0, 14.0]
+    assert all((p[2] or 0) <= (p[1] or 0) <= (p[3] or 0) for p in points)
+
+
 def test_freshness_forgets_after_a_quarter_of_an_hour() -> None:
     freshness = Freshness()
     freshness.add(0.0, [9.0])
