@@ -1,0 +1,416 @@
+"""The whole system in processes of its own, and how to judge it from outside.
+
+The oracles share nothing with the services: recipients keep their own log of what was acknowledged, counters
+are compared with a fold in one snapshot while faults happen, topics are read from their start to their end.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import orjson
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from schemas.topics import INVITATION_DECIDED, RESPONSE_RECORDED, SATISFACTION_CELLS
+from services.aggregator.cells import Cells
+from services.aggregator.publishing import cell_key, cell_message
+from services.audit import run_audit
+from services.chassis.kafka import make_consumer
+from services.chassis.pauses import pause_or_stop
+from services.chassis.postgres import OwnConnection, connect
+from services.chassis.settings import PREFIX, Settings, load_settings
+from services.chassis.topic_identity import topic_partitions
+from services.demo.people import Case, Town, now
+from services.demo.recipients import Acknowledged, Recipients
+from services.demo.report import count_missing
+from services.demo.runtime import free_ports, prepare
+from services.demo.supervisor import SERVICES, Supervisor
+from services.demo.upstream import Upstream
+from services.embedded.child import end_child, spawn_child
+from services.embedded.servers import Servers
+from tests.conftest import SEALING_KEY
+
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+READS = {
+    "notifier": ("delivery.completed.v1",),
+    "survey": (INVITATION_DECIDED,),
+    "aggregator": (INVITATION_DECIDED, RESPONSE_RECORDED),
+}
+_LOOKS_A_SECOND = 5
+_ALL_CELLS = "SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = (c.cell >> 32)::int"
+_DECIDED_OTHERWISE_THAN_PLANNED = """
+SELECT count(*) FROM decision AS d FULL JOIN invitation AS i USING (delivery_id, kind)
+WHERE (d.outcome IS NOT DISTINCT FROM 'scheduled') IS DISTINCT FROM (i.invitation_id IS NOT NULL)
+"""
+_LEDGER = """
+SELECT (SELECT count(*) FROM decision) AS delivered,
+       (SELECT count(*) FROM decision WHERE outcome = 'suppressed') AS suppressed,
+       count(*) FILTER (WHERE state IN ('planned', 'claimed', 'calling', 'in_doubt')) AS pending,
+       count(*) FILTER (WHERE state = 'accepted') AS asked,
+       count(*) FILTER (WHERE state IN ('refused', 'unknown', 'withheld')) AS other
+FROM invitation
+"""
+
+
+@dataclass(slots=True)
+class TopicLog:
+    """A topic read on from where it was left; what its readers have seen so far."""
+
+    settings: Settings
+    topic: str
+    positions: dict[TopicPartition, int] = field(default_factory=dict)
+
+    async def read_on(self) -> list[ConsumerRecord]:
+        """Every record since the last time, in order per partition."""
+        parts = await topic_partitions(self.settings, self.topic)
+        consumer: AIOKafkaConsumer = make_consumer(self.settings, group=None, client="fault-tests")
+        await consumer.start()
+        found: list[ConsumerRecord] = []
+        try:
+            consumer.assign(parts)
+            for part in parts:
+                consumer.seek(part, self.positions.get(part, 0))
+            ends = await consumer.end_offsets(parts)
+            async with asyncio.timeout(60):
+                while any([await consumer.position(p) < ends[p] for p in parts]):
+                    for records in (await consumer.getmany(timeout_ms=200, max_records=20_000)).values():
+                        found += records
+            for part in parts:
+                self.positions[part] = await consumer.position(part)
+        finally:
+            await consumer.stop()
+        return found
+
+
+@dataclass(slots=True)
+class RunningSystem:
+    """Servers, services, recipients, and what was seen of them.
+
+    Attributes:
+        published: different deliveries that Kafka acknowledged to us.
+        wrong: what a look during a fault found that must never be.
+        looks: how often was looked.
+        changed: answers that recipients changed afterwards, acknowledged.
+    """
+
+    folder: Path
+    servers: Servers
+    variables: dict[str, str]
+    settings: Settings
+    supervisor: Supervisor
+    recipients: Recipients
+    town: Town
+    published: int = 0
+    wrong: list[str] = field(default_factory=list)
+    looks: int = 0
+    changed: int = 0
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _work: list[asyncio.Task[None]] = field(default_factory=list)
+    _logs: dict[str, TopicLog] = field(default_factory=dict)
+    _cells: dict[bytes, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    _revisions: dict[bytes, int] = field(default_factory=dict)
+    _events: set[bytes] = field(default_factory=set)
+    _dice: random.Random = field(default_factory=lambda: random.Random(3))
+
+    @classmethod
+    async def start(cls, folder: Path, servers: Servers) -> "RunningSystem":
+        """Topics, tables, services, recipients; returns when all services are ready."""
+        ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
+        variables = {
+            PREFIX + "KAFKA_BOOTSTRAP": servers.kafka.bootstrap,
+            PREFIX + "POSTGRES_DSN": servers.postgres.dsn(),
+            PREFIX + "KAFKA_PARTITIONS": "3",
+            **{f"{PREFIX}{service.upper()}_PORT": str(port) for service, port in ports.items()},
+            PREFIX + "PUBLIC_URL": f"http://127.0.0.1:{ports['survey']}",
+            PREFIX + "SEALING_KEY": SEALING_KEY,
+            PREFIX + "INSTANCE": "first",
+            PREFIX + "SEND_LEASE_SECONDS": "4",
+            PREFIX + "ANTI_ENTROPY_SECONDS": "5",
+            PREFIX + "LOG_FORMAT": "json",
+        }
+        settings = load_settings(variables)
+        await prepare(settings)
+        recipients = Recipients(
+            f"http://127.0.0.1:{ports['notifier']}", f"http://127.0.0.1:{ports['survey']}", {}, recent=deque()
+        )
+        supervisor = Supervisor(variables, folder / "logs", ports)
+        system = cls(folder, servers, variables, settings, supervisor, recipients, Town(1, settings.brand))
+        system._work = [
+            asyncio.create_task(supervisor.run(system._stop)),
+            asyncio.create_task(recipients.run(system._stop)),
+        ]
+        async with asyncio.timeout(60):
+            await supervisor.wait_until_ready(system._stop)
+            await recipients.ready.wait()
+        return system
+
+    async def end(self) -> None:
+        """End the recipients and the services."""
+        self._stop.set()
+        await asyncio.gather(*self._work)
+
+    # -- load --
+
+    @asynccontextmanager
+    async def load(self, rate: float = 60) -> AsyncIterator[Upstream]:
+        """Deliveries at a rate and answers that change, while the counters are looked at again and again."""
+        cases: Iterator[Case] = iter(lambda: self.town.next_case(now()), None)
+        upstream = Upstream(self.settings, cases, rate, self.recipients.behaviours)
+        looked = self.looks
+        stop = asyncio.Event()
+        work = [
+            asyncio.create_task(upstream.run(stop)),
+            asyncio.create_task(self._change_minds(stop)),
+            asyncio.create_task(self._look_again_and_again(stop)),
+        ]
+        try:
+            yield upstream
+        finally:
+            stop.set()
+            async with asyncio.timeout(60):
+                await asyncio.gather(*work)
+        self.published += upstream.published
+        assert self.looks > looked
+        assert self.wrong == []
+
+    async def _change_minds(self, stop: asyncio.Event) -> None:
+        """Recipients who are done come back one after another and tap another face."""
+        timeout = aiohttp.ClientTimeout(total=5)
+        never = asyncio.Event()  # a change that was begun is brought to its end, or nobody knows what is saved
+        async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session:
+            while not await pause_or_stop(0.03, stop):
+                if not self.recipients.recent:
+                    continue
+                message = self._dice.choice(self.recipients.recent)
+                token = message["link"].rpartition("/r/")[2]
+                said = self.recipients.acknowledged[token]
+                if said.contested:
+                    continue
+                score = (said.score or 0) % 5 + 1
+                url = f"{self.recipients.survey_url}/r/{token}"
+                nonce = await self.recipients._open(session, url, never)
+                assert nonce is not None
+                revision = await self.recipients._tap(session, url, {"nonce": nonce, "score": str(score)}, never)
+                assert revision is not None
+                if revision <= said.revision:
+                    self.wrong.append(f"revision {revision} was acknowledged after {said.revision}")
+                self.recipients.acknowledged[token] = Acknowledged(token, score, said.contested, revision)
+                self.changed += 1
+
+    # -- looking while faults happen --
+
+    async def _look_again_and_again(self, stop: asyncio.Event) -> None:
+        connections: list[OwnConnection] = []
+        while not stop.is_set():
+            began = time.monotonic()
+            try:
+                if not connections:
+                    connections += [await connect(self.settings, s) for s in ("aggregator", "notifier")]
+                await self._look(*connections)
+                self.looks += 1
+            except AWAY:
+                for connection in connections:
+                    connection.terminate()
+                connections.clear()
+            took = time.monotonic() - began
+            await pause_or_stop(max(1 / _LOOKS_A_SECOND - took, took), stop)
+        for connection in connections:
+            await connection.close()
+
+    async def _look(self, aggregator: OwnConnection, notifier: OwnConnection) -> None:
+        async with aggregator.transaction(isolation="repeatable_read", readonly=True):
+            differing = await Cells().audit(aggregator)
+        self.wrong += [f"{d.cut} {d.value}: counted {d.counted}, should be {d.expected}" for d in differing[:3]]
+        ledger = await self._ledger(notifier)
+        if gap := ledger["delivered"] - ledger["suppressed"] - ledger["pending"] - ledger["asked"] - ledger["other"]:
+            self.wrong.append(f"the ledger has a gap of {gap}")
+        if lone := await notifier.fetchval(_DECIDED_OTHERWISE_THAN_PLANNED):
+            self.wrong.append(f"{lone} decisions without their invitation, or the other way round")
+
+    async def _ledger(self, notifier: OwnConnection) -> dict[str, int]:
+        row = await notifier.fetchrow(_LEDGER)
+        assert row is not None
+        return dict(row)
+
+    async def number(self, service: str, question: str) -> int:
+        """The answer of a service's tables to a question with one number; -1 while PostgreSQL is away."""
+        try:
+            connection = await connect(self.settings, service)
+        except AWAY:
+            return -1
+        try:
+            return int(await connection.fetchval(question))
+        except AWAY:
+            return -1
+        finally:
+            connection.terminate()
+
+    # -- faults --
+
+    def pause(self, service: str) -> None:
+        """SIGSTOP: the process is gone for everybody, but does not know it."""
+        os.kill(self.supervisor.pid(service), signal.SIGSTOP)
+
+    def wake(self, service: str) -> None:
+        """SIGCONT."""
+        os.kill(self.supervisor.pid(service), signal.SIGCONT)
+
+    @contextmanager
+    def second(self, service: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A second process of a service, as on another machine."""
+        own = {"INSTANCE": "second", f"{service.upper()}_PORT": str(free_ports(1)[0]), **settings}
+        process = spawn_child(
+            [sys.executable, "-m", "services", service],
+            log=self.folder / "logs" / f"{service}-{own['INSTANCE']}.log",
+            env={**os.environ, **self.variables, **{PREFIX + name: text for name, text in own.items()}},
+        )
+        try:
+            yield process
+        finally:
+            if not end_child(process, signal.SIGTERM, 20):
+                process.kill()
+                process.wait()
+
+    async def restart_kafka(self) -> None:
+        """Start the broker again, on the same port with the same data."""
+        self.servers.kafka.prepare()
+        self.servers.kafka.launch()
+        await asyncio.to_thread(self.servers.kafka.wait_until_ready)
+
+    async def restart_postgres(self) -> None:
+        """Start PostgreSQL again, on the same port with the same data."""
+        await asyncio.to_thread(self.servers.postgres.prepare)
+        self.servers.postgres.launch()
+        await asyncio.to_thread(self.servers.postgres.wait_until_ready)
+
+    # -- the verdict --
+
+    async def check(self) -> None:
+        """Wait until nothing is on its way any more, then judge everything that ever happened."""
+        await until(self._everybody_is_done, "nothing to be on its way", seconds=60, tell=self._whereabouts)
+        assert not [t for t in self._work if t.done()]
+        audit = await run_audit(self.settings, wait=30)
+        assert audit.clean, audit.lines()
+        assert audit.counted == audit.acknowledged == len(self.recipients.acknowledged)
+        assert await count_missing(self.settings, self.recipients.acknowledged.values()) == 0
+        notifier = await connect(self.settings, "notifier")
+        aggregator = await connect(self.settings, "aggregator")
+        try:
+            await self._look(aggregator, notifier)
+            assert self.wrong == []
+            twice = "SELECT count(*) - count(DISTINCT recipient) FROM viewer_message"
+            assert await notifier.fetchval(twice) == 0
+            await self._check_cells_topic(aggregator)
+        finally:
+            await notifier.close()
+            await aggregator.close()
+        await self._check_revisions_topic()
+        await self._check_everything_is_read()
+
+    async def _everybody_is_done(self) -> bool:
+        notifier = await connect(self.settings, "notifier")
+        try:
+            ledger = await self._ledger(notifier)
+            messages = await notifier.fetchval("SELECT count(*) FROM viewer_message")
+            waiting = await notifier.fetchval(
+                "SELECT (SELECT count(*) FROM notifier.outbox WHERE published_at IS NULL)"
+                " + (SELECT count(*) FROM survey.outbox WHERE published_at IS NULL)"
+                " + (SELECT count(*) FROM aggregator.outbox WHERE published_at IS NULL)"
+                " + (SELECT count(*) FROM aggregator.touched)"
+            )
+        finally:
+            await notifier.close()
+        return (
+            ledger["delivered"] == self.published
+            and ledger["pending"] == 0
+            and waiting == 0
+            and self.recipients.handled == messages
+        )
+
+    async def _whereabouts(self) -> str:
+        notifier = await connect(self.settings, "notifier")
+        try:
+            ledger = await self._ledger(notifier)
+        finally:
+            await notifier.close()
+        return f"published {self.published}, {ledger}, handled {self.recipients.handled}, {self.recipients.retries}"
+
+    async def _read_on(self, topic: str) -> list[ConsumerRecord]:
+        return await self._logs.setdefault(topic, TopicLog(self.settings, topic)).read_on()
+
+    async def _check_cells_topic(self, aggregator: OwnConnection) -> None:
+        """No version ever goes back, one version says one thing, and the last one is the table's."""
+        for record in await self._read_on(SATISFACTION_CELLS):
+            said = orjson.loads(record.value)
+            version = said.pop("version")
+            said.pop("as_of")
+            before, numbers = self._cells.get(record.key, (0, said))
+            assert version > before or (version, said) == (before, numbers), record.key
+            self._cells[record.key] = version, said
+        rows = await aggregator.fetch(_ALL_CELLS)
+        table = {}
+        for row in rows:
+            said = cell_message(row, now())
+            key = cell_key(row["cut"], row["value"], str(said["window"]), said["start"])  # type: ignore[arg-type]
+            table[key.encode()] = said["version"]
+        assert {key: version for key, (version, _) in self._cells.items()} == table
+
+    async def _check_revisions_topic(self) -> None:
+        """A record may come twice after a crash, as the same event; apart from that revisions increase by one."""
+        for record in await self._read_on(RESPONSE_RECORDED):
+            event = dict(record.headers)["ce_id"]
+            if event in self._events:
+                continue
+            self._events.add(event)
+            revision = orjson.loads(record.value)["revision"]
+            assert revision == self._revisions.get(record.key, 0) + 1, (record.key, revision)
+            self._revisions[record.key] = revision
+
+    async def _check_everything_is_read(self) -> None:
+        """In == processed + dead-lettered: every offset that Kafka gave out is behind its reader's position."""
+        for service, topics in READS.items():
+            connection = await connect(self.settings, service)
+            rows = await connection.fetch("SELECT topic, part, next FROM progress")
+            await connection.close()
+            read = {TopicPartition(r["topic"], r["part"]): r["next"] for r in rows}
+            for topic in topics:
+                for partition, end in (await self.ends(topic)).items():
+                    assert read.get(partition, 0) == end, (service, partition)
+
+    async def ends(self, topic: str) -> dict[TopicPartition, int]:
+        """Where a topic ends now."""
+        consumer: AIOKafkaConsumer = make_consumer(self.settings, group=None, client="fault-tests")
+        await consumer.start()
+        try:
+            found: dict[TopicPartition, int] = await consumer.end_offsets(await topic_partitions(self.settings, topic))
+            return found
+        finally:
+            await consumer.stop()
+
+
+async def until(
+    holds: Callable[[], Awaitable[bool]],
+    what: str,
+    *,
+    seconds: float,
+    tell: Callable[[], Awaitable[str]] | None = None,
+) -> float:
+    """Wait for something to become true; returns how long it took."""
+    began = time.monotonic()
+    while not await holds():
+        if time.monotonic() - began > seconds:
+            raise AssertionError(f"waited {seconds} s for {what}" + (f": {await tell()}" if tell else ""))
+        await asyncio.sleep(0.1)
+    return time.monotonic() - began
