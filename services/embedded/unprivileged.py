@@ -117,6 +117,7 @@ def place_for_data(folder: Path, account: Account) -> Path:
     name = _text(marker)
     if not name or _text(stand_ins / name / _ORIGIN) != str(marker):
         name = uuid.uuid4().hex
+        marker.parent.mkdir(parents=True, exist_ok=True)
         marker.write_text(name)  # first, or another start would take the stand-in for forsaken
         _open_folder(stand_ins / name)
         (stand_ins / name / _ORIGIN).write_text(str(marker))

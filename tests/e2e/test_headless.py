@@ -1,0 +1,125 @@
+"""The whole system without a page: everything published is decided, asked, answered and counted once."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from services.embedded.postgres import EmbeddedPostgres
+from tests.kvittera import kvittera, report_of
+
+DELIVERIES = 400
+
+
+def assert_proved(report: dict[str, Any]) -> None:
+    """Nothing lost, nothing double, and every delivery accounted for."""
+    found = {name: report[name] for name in ("lost", "double", "differing_cells", "clean")}
+    assert found == {"lost": 0, "double": 0, "differing_cells": 0, "clean": True}
+    unasked = sum(report["suppressed"].values())
+    assert report["delivered"] == report["asked"] + unasked + report["pending"] + report["failed"]
+    assert report["pending"] == 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("headless")
+
+
+@pytest.fixture(scope="module")
+def first(folder: Path) -> dict[str, Any]:
+    """The report of a run on an empty folder."""
+    return report_of(folder, "--fresh", "--deliveries", str(DELIVERIES))
+
+
+@pytest.fixture(scope="module")
+def second(folder: Path, first: dict[str, Any]) -> dict[str, Any]:
+    """The report of another run in the same folder, in which each service is killed once."""
+    assert first
+    return report_of(folder, "--deliveries", str(DELIVERIES), "--seed", "2", "--kill", "1")
+
+
+def test_a_run_counts_everything_that_was_published_once(first: dict[str, Any]) -> None:
+    assert_proved(first)
+    assert first["delivered"] == first["published"] == DELIVERIES
+    assert first["records"] > DELIVERIES, "some deliveries are told twice"
+    assert first["answered"] == first["counted"] > 0
+
+
+def test_a_second_run_with_each_service_killed_adds_to_the_first(first: dict[str, Any], second: dict[str, Any]) -> None:
+    assert_proved(second)
+    assert second["published"] == DELIVERIES
+    assert second["delivered"] == 2 * DELIVERIES
+    assert second["counted"] == first["counted"] + second["answered"]
+
+
+def test_cells_tell_what_the_runs_reported(folder: Path, second: dict[str, Any]) -> None:
+    done = kvittera(folder, "cells", "--format", "json")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    [total] = json.loads(done.stdout)
+    assert (total["delivered"], total["asked"]) == (second["delivered"], second["asked"])
+    assert total["answers"] == sum(total["scores"])
+    assert total["answers"] + total["contested"] == second["counted"]
+
+
+def test_cells_can_be_read_by_people_and_by_spreadsheets(folder: Path, second: dict[str, Any]) -> None:
+    assert second
+    table = kvittera(folder, "cells", "--cut", "terminal")
+    sheet = kvittera(folder, "cells", "--cut", "terminal", "--format", "csv")
+
+    assert (table.returncode, sheet.returncode) == (0, 0)
+    assert "Göteborg" in table.stdout
+    assert "Göteborg" in sheet.stdout
+
+
+def test_the_topics_are_as_their_cards_say(folder: Path, second: dict[str, Any]) -> None:
+    assert second
+    done = kvittera(folder, "topics", "check")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_there_are_no_dead_letters(folder: Path, second: dict[str, Any]) -> None:
+    assert second
+    done = kvittera(folder, "dlq", "list", "delivery.completed.v1")
+
+    assert (done.returncode, done.stdout.split()) == (0, ["0", "in", "all"])
+
+
+def test_the_audit_is_clean_until_a_counter_is_changed_by_hand(folder: Path, second: dict[str, Any]) -> None:
+    assert second
+    before = kvittera(folder, "audit")
+    change_a_counter(folder, by=1)
+    changed = kvittera(folder, "audit")
+    change_a_counter(folder, by=-1)
+
+    assert before.returncode == 0, before.stdout
+    assert before.stdout.startswith("clean: 0 lost, 0 double, 0 differing cells")
+    assert changed.returncode == 1
+    assert changed.stdout.startswith("NOT CLEAN")
+    assert "terminal 'Malmö'" in changed.stdout
+
+
+def change_a_counter(folder: Path, *, by: int) -> None:
+    """Change how many were very satisfied in Malmö, as no program of ours would."""
+    statement = (
+        f"UPDATE aggregator.cell SET s5 = s5 + {by} WHERE cell = (SELECT min(cell) FROM aggregator.cell"
+        " WHERE cell >> 32 = (SELECT id FROM aggregator.unit WHERE cut = 'terminal' AND value = 'Malmö'))"
+    )
+
+    async def change(dsn: str) -> str:
+        connection = await asyncpg.connect(dsn)
+        try:
+            return str(await connection.execute(statement))
+        finally:
+            await connection.close()
+
+    postgres = EmbeddedPostgres(folder / ".kvittera" / "postgres")
+    postgres.start()
+    try:
+        assert asyncio.run(change(postgres.dsn())) == "UPDATE 1"
+    finally:
+        postgres.stop()

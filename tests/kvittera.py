@@ -1,0 +1,126 @@
+"""Kvittera as its users run it: a process of its own, in a folder of its own, with nothing set."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from services.embedded.processes import children_of, is_running
+
+ROOT = Path(__file__).resolve().parents[1]
+_COMMAND = (sys.executable, "-m", "services")
+_START_SECONDS = 120
+
+
+def _environment(settings: dict[str, str]) -> dict[str, str]:
+    nothing_set = {name: text for name, text in os.environ.items() if not name.startswith("KVITTERA_")}
+    return {**nothing_set, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1", **settings}
+
+
+def kvittera(folder: Path, *arguments: str, timeout: float = 150, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [*_COMMAND, *arguments],
+        cwd=folder,
+        env=_environment(settings),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def report_of(folder: Path, *arguments: str) -> dict[str, Any]:
+    """Run the demo without a page until it is done, and return what it proves."""
+    report = folder / "report.json"
+    done = kvittera(folder, "demo", "--headless", "--until-done", "--report", report.name, *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class RunningDemo:
+    """A demo with its page."""
+
+    folder: Path
+    process: subprocess.Popen[bytes]
+    url: str
+
+    @property
+    def said(self) -> str:
+        """What it wrote to the terminal."""
+        return (self.folder / "terminal").read_text(errors="replace")
+
+    @property
+    def servers(self) -> dict[str, str]:
+        """The settings that lead to its servers."""
+        note = json.loads((self.folder / ".kvittera" / "running.json").read_text())
+        return {name: text for name, text in note.items() if name != "pid"}
+
+    def family(self) -> list[int]:
+        """The process and all that it started, directly or not."""
+        found = [self.process.pid]
+        for pid in found:
+            found += children_of(pid)
+        return found
+
+    def press_ctrl_c(self) -> None:
+        """What a terminal does: the signal goes to the whole group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+
+
+@contextmanager
+def demo_with_page(folder: Path, *arguments: str) -> Iterator[RunningDemo]:
+    """Start the demo, wait until its page can be used, and end it afterwards if it still runs."""
+    port = free_port()
+    with (folder / "terminal").open("wb") as terminal:
+        process = subprocess.Popen(
+            [*_COMMAND, "demo", "--port", str(port), *arguments],
+            cwd=folder,
+            env=_environment({}),
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    demo = RunningDemo(folder, process, f"http://127.0.0.1:{port}")
+    try:
+        _wait_for_page(demo)
+        yield demo
+    finally:
+        if process.poll() is None:
+            demo.press_ctrl_c()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()  # its children end with it
+            process.wait()
+
+
+def _wait_for_page(demo: RunningDemo) -> None:
+    until = time.monotonic() + _START_SECONDS
+    while "Kvittera runs:" not in demo.said:
+        assert demo.process.poll() is None, demo.said
+        assert time.monotonic() < until, f"the demo did not start within {_START_SECONDS} s: {demo.said}"
+        time.sleep(0.1)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def still_running(pids: list[int]) -> list[int]:
+    """Those of the processes that have not ended."""
+    return [pid for pid in pids if is_running(pid)]
