@@ -31,7 +31,9 @@ def facts(**changed: Any) -> DeliveryFacts:
     return DeliveryFacts.model_validate(plain | changed)
 
 
-def delivery(channels: tuple[dict[str, str], ...] = (EMAIL,), language: str | None = "sv", **changed: Any) -> DeliveryCompleted:
+def delivery(
+    channels: tuple[dict[str, str], ...] = (EMAIL,), language: str | None = "sv", **changed: Any
+) -> DeliveryCompleted:
     """A completed delivery to a person with an e-mail address."""
     return DeliveryCompleted.model_validate(
         {"delivery": facts(**changed), "pii": {"language": language, "channels": channels}}
