@@ -16,7 +16,7 @@ from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 
 from services.chassis.failures import MustStop, is_transient
 from services.chassis.fence import Batch, Fence, Gap
-from services.chassis.kafka import make_client, make_consumer, start_with_patience
+from services.chassis.kafka import make_client, make_consumer, start_with_patience, stop_in_time
 from services.chassis.pauses import pause_or_stop, pauses
 from services.chassis.postgres import named_sql
 from services.chassis.settings import Settings
@@ -320,8 +320,4 @@ async def consume(reader: Reader[T], stop: asyncio.Event, *, max_records: int, l
                 raise reader.failure
     finally:
         reader.read_through(lambda: None)
-        try:
-            async with asyncio.timeout(8):
-                await consumer.stop()
-        except TimeoutError:
-            log.warning("consumer did not stop in time", action="abandon")
+        await stop_in_time(consumer.stop, 8, "consumer")

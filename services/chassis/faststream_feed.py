@@ -9,17 +9,15 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 from services.chassis.consumer import Reader
-from services.chassis.kafka import CONSUMER_OPTIONS, start_with_patience
+from services.chassis.kafka import CONSUMER_OPTIONS, start_with_patience, stop_in_time
 from services.chassis.lifecycle import Task
 from services.chassis.settings import Settings
 
-log = structlog.get_logger()
 T = TypeVar("T")
 _HANDLED_BY_FASTSTREAM = {"enable_auto_commit", "request_timeout_ms"}
 
@@ -73,11 +71,7 @@ def carry(reader: Reader[T], settings: Settings, *, max_records: int, linger_ms:
             await start_with_patience(broker.start, settings, reader.fence.group, stop=stop)
             await stop.wait()
         finally:
-            try:
-                async with asyncio.timeout(10):
-                    await broker.stop()
-            except TimeoutError:
-                log.warning("consumer did not stop in time", action="abandon")
+            await stop_in_time(broker.stop, 10, "consumer")
 
     return run
 

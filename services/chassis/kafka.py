@@ -112,3 +112,17 @@ async def start_with_patience(
         else:
             return True
     raise AssertionError("pauses never end")
+
+
+async def stop_in_time(stop: Callable[[], Awaitable[object]], seconds: float, what: str) -> None:
+    """Stop a client, but not for longer than `seconds`: without a broker aiokafka may wait for ever."""
+    try:
+        async with asyncio.timeout(seconds):
+            await stop()
+    except (TimeoutError, KafkaError, OSError) as error:
+        log.warning("did not stop in time", action="abandon", what=what, error=type(error).__name__)
+    except asyncio.CancelledError:
+        # aiokafka lets out the cancellation of its own tasks; only one meant for us goes on.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 from schemas.cloudevents import Event, to_headers
 from services.chassis.deadletter import unpack_headers
 from services.chassis.failures import is_transient
-from services.chassis.kafka import make_producer
+from services.chassis.kafka import make_producer, stop_in_time
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
@@ -156,11 +156,7 @@ class Relay:
                 await self._doorbell.wait()
 
     async def _put_down(self, connection: Database, producer: AIOKafkaProducer) -> None:
-        try:
-            async with asyncio.timeout(5):
-                await producer.stop()
-        except (TimeoutError, KafkaError, OSError) as error:
-            log.warning("producer did not stop", action="abandon", error=type(error).__name__)
+        await stop_in_time(producer.stop, 5, "producer")
         connection.terminate()
 
 

@@ -22,9 +22,9 @@ async def test_the_consumer_never_commits_by_itself_and_reads_committed_records_
     assert consumer._enable_auto_commit is False
     assert consumer._isolation_level == "read_committed"
     assert consumer._auto_offset_reset == "earliest"
-    assert consumer._session_timeout_ms == 30_000
-    assert consumer._rebalance_timeout_ms == 30_000
-    assert consumer._heartbeat_interval_ms == 3_000
+    assert consumer._session_timeout_ms == 10_000
+    assert consumer._rebalance_timeout_ms == 10_000
+    assert consumer._heartbeat_interval_ms == 2_000
     assert consumer._max_poll_interval_ms == 300_000
     assert consumer._check_crcs is True
     assert consumer._key_deserializer is None
