@@ -6,12 +6,17 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 from pydantic import SecretStr
 
 from services.chassis.postgres import Pool, migrate, open_pool
 from services.chassis.settings import Settings
 from services.embedded.servers import Servers, running_servers
+
+# Properties are judged by what they find, not by the clock of a busy machine.
+hypothesis.settings.register_profile("kvittera", deadline=None, database=None)
+hypothesis.settings.load_profile("kvittera")
 
 SEALING_KEY = "5e" * 32
 SERVICES = ("notifier", "survey", "aggregator")

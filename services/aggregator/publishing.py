@@ -21,7 +21,7 @@ from schemas.cloudevents import Event, to_headers
 from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting import COLUMNS, unpack, window_start
 from services.chassis.failures import is_transient
-from services.chassis.kafka import make_consumer, make_producer, start_with_patience
+from services.chassis.kafka import make_consumer, make_producer
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
@@ -94,8 +94,9 @@ class Publisher:
         try:
             if not await self._wait_for_turn(connection, stop):
                 return
-            await start_with_patience(producer.start, self.settings, "the publisher")
-            await start_with_patience(mirror.start, self.settings, "the publisher's mirror")
+            # No limit to our patience: touched cells wait in their table, and counting goes on without Kafka's answer.
+            await producer.start()
+            await mirror.start()
             await self._publish_until_stopped(connection, producer, mirror, stop)
         finally:
             await _put_down(producer, mirror)

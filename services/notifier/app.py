@@ -76,6 +76,7 @@ async def run(settings: Settings) -> None:
         relay=relay,
         metrics=metrics,
         now=utc_now,
+        permitted=lambda: settings.channel == "outbox" or live_sending(settings, utc_now()),
         limits=Limits(
             settings.send_concurrency,
             settings.send_lease_seconds,

@@ -63,7 +63,11 @@ class Settlement:
 
 @dataclass(slots=True)
 class Dispatcher:
-    """Hands due invitations over until stopped."""
+    """Hands due invitations over until stopped.
+
+    Attributes:
+        permitted: asked before every claim; what is due waits while it says no.
+    """
 
     pool: Pool
     channel: Channel
@@ -73,6 +77,7 @@ class Dispatcher:
     limits: Limits
     metrics: Metrics
     now: Callable[[], datetime]
+    permitted: Callable[[], bool] = lambda: True
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier"))
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
     _settler: MicroBatcher[Settlement, bool] = field(init=False)
@@ -105,7 +110,7 @@ class Dispatcher:
 
     async def _begin_some(self) -> int:
         free = self.limits.concurrency - len(self._sending)
-        if free <= 0:
+        if free <= 0 or not self.permitted():
             return 0
         async with self.pool.acquire() as connection:
             rows = await self._claim(connection, free)

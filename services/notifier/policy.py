@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from schemas.delivery import ChannelKind, ContactChannel, DeliveryCompleted
+from schemas.delivery import ChannelKind, ConsentBasis, ContactChannel, DeliveryCompleted
 
 SURVEY = "delivery.v1"
 LANGUAGES = ("sv", "en")
@@ -86,6 +86,12 @@ class Situation:
     now: datetime
 
 
+def objected(s: Situation) -> Match | None:
+    """The person declined beforehand; no other evidence outweighs it (D13)."""
+    said = any(c.basis is ConsentBasis.OBJECTION for c in s.delivery.pii.consent)
+    return Match("objected") if said else None
+
+
 def exception_open(s: Situation) -> Match | None:
     """Damage, a claim or a customs hold: "how was your delivery" would hurt (S0 18, S3 41)."""
     exceptions = s.delivery.delivery.exceptions
@@ -118,6 +124,7 @@ def no_reachable_channel(s: Situation) -> Match | None:
 
 
 RULES: tuple[Callable[[Situation], Match | None], ...] = (
+    objected,
     exception_open,
     drop_already_asked,
     in_the_future,

@@ -66,7 +66,8 @@ async def run(settings: Settings) -> None:
     )
 
     async def ready() -> str | None:
-        return None if reader.caught_up() else "invitations are still being read"
+        # Answers need PostgreSQL only; a link newer than what was read so far is told to come back.
+        return None if await answers.can_keep() else "PostgreSQL does not answer"
 
     app = SurveyRoutes(
         answers=answers,

@@ -1,5 +1,6 @@
 """What the survey service does, top to bottom: learn of invitations, keep answers, look up a page."""
 
+import asyncio
 import json
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from services.chassis.outbox import Relay
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
-from services.chassis.tracing import new_traceparent
+from services.chassis.tracing import child_of
 from services.survey.responses import Answer, token_hash
 
 
@@ -28,21 +29,21 @@ class LearnInvitations:
 
     async def __call__(self, connection: Database, decided: Sequence[Received[InvitationDecided]]) -> None:
         """Keep the new ones of a batch, inside the fence's transaction."""
-        asked = [
-            r.message for r in decided if r.message.token_sha256 and r.message.invitation_id and r.message.expires_at
-        ]
+        asked = [r for r in decided if r.message.token_sha256 and r.message.invitation_id and r.message.expires_at]
         if not asked:
             return
+        messages = [r.message for r in asked]
         await connection.execute(
             self.sql["keep_invitations"],
-            [bytes.fromhex(str(m.token_sha256)) for m in asked],
-            [uuid.UUID(str(m.invitation_id)) for m in asked],
-            [m.expires_at for m in asked],
-            [m.channel for m in asked],
-            [m.language for m in asked],
-            [m.survey for m in asked],
-            [m.brand for m in asked],
-            [m.delivery.model_dump_json(exclude_none=True) for m in asked],
+            [bytes.fromhex(str(m.token_sha256)) for m in messages],
+            [uuid.UUID(str(m.invitation_id)) for m in messages],
+            [m.expires_at for m in messages],
+            [m.channel for m in messages],
+            [m.language for m in messages],
+            [m.survey for m in messages],
+            [m.brand for m in messages],
+            [m.delivery.model_dump_json(exclude_none=True) for m in messages],
+            [child_of(r.traceparent) for r in asked],
         )
 
 
@@ -113,6 +114,15 @@ class Answers:
             self.metrics.count("kvittera_answers_total", kind="first" if recorded.revision == 1 else "revision")
         return recorded
 
+    async def can_keep(self) -> bool:
+        """Whether an answer could be kept now."""
+        try:
+            async with asyncio.timeout(2), self.pool.acquire() as connection:
+                await connection.execute("SELECT 1")
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            return False
+        return True
+
     async def drained(self) -> None:
         """Return when no answer is on its way any more."""
         await self._batcher.drained()
@@ -128,7 +138,6 @@ class Answers:
                 [p.answer.contested for p in posted],
                 [p.answered_at for p in posted],
                 [p.answer.language for p in posted],
-                [new_traceparent() for _ in posted],
             )
         self.relay.wake()
         self.metrics.observe("kvittera_answers_per_commit", len(posted))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.delivery import ChannelKind, ContactChannel, DeliveryCompleted, DeliveryException
+from schemas.delivery import ChannelKind, ContactChannel, DeliveryCompleted, DeliveryException, PersonalData
 from services.notifier.policy import RULES, Ask, History, Rules, Situation, Suppress, decide, normalised
 from tests.builders import EMAIL, NOON, SMS, delivery
 
@@ -149,8 +149,17 @@ def test_all_rules_that_match_are_recorded_and_the_first_decides() -> None:
     assert decision.matched == ("exception_open", "drop_already_asked", "too_old", "no_reachable_channel")
 
 
+def test_an_objection_outweighs_every_consent() -> None:
+    person = delivery()
+    told = PersonalData.model_validate(
+        {**person.pii.model_dump(), "consent": [{"basis": "consent"}, {"basis": "objection"}]}
+    )
+    assert suppressed(situation(person.model_copy(update={"pii": told}))).reason == "objected"
+
+
 def test_the_order_of_the_rules_is_fixed() -> None:
     assert [rule.__name__ for rule in RULES] == [
+        "objected",
         "exception_open",
         "drop_already_asked",
         "in_the_future",

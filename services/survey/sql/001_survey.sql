@@ -8,7 +8,8 @@ CREATE TABLE invitation (
     language      text,
     survey        text,
     brand         text,
-    delivery      json NOT NULL  -- the attribution snapshot, passed on untouched
+    delivery      json NOT NULL, -- the attribution snapshot, passed on untouched
+    traceparent   text           -- the trace that the delivery came with; its answer belongs to it
 );
 
 -- One response per invitation; every change is a revision, merged per field (guarantee 10).

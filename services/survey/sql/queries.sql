@@ -1,6 +1,7 @@
 -- name: keep_invitations
-INSERT INTO invitation (token_sha256, invitation_id, expires_at, channel, language, survey, brand, delivery)
-SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::json[])
+INSERT INTO invitation (token_sha256, invitation_id, expires_at, channel, language, survey, brand, delivery, traceparent)
+SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::json[],
+                     $9::text[])
 ON CONFLICT DO NOTHING
 
 -- name: record_answers
@@ -10,10 +11,10 @@ ON CONFLICT DO NOTHING
 -- the score moves between these.
 WITH given AS (
     SELECT * FROM unnest($1::bytea[], $2::smallint[], $3::text[], $4::bytea[], $5::boolean[], $6::timestamptz[],
-                         $7::text[], $8::text[])
-        AS g (token_sha256, score, reasons, comment_sealed, contested, answered_at, language, traceparent)
+                         $7::text[])
+        AS g (token_sha256, score, reasons, comment_sealed, contested, answered_at, language)
 ), known AS (
-    SELECT i.invitation_id, i.survey, i.delivery, i.expires_at > clock_timestamp() AS open, g.*
+    SELECT i.invitation_id, i.survey, i.delivery, i.traceparent, i.expires_at > clock_timestamp() AS open, g.*
     FROM given AS g JOIN invitation AS i USING (token_sha256)
 ), kept AS (
     INSERT INTO response AS r (response_id, revision, score, reasons, comment_sealed, contested, language,

@@ -1,0 +1,134 @@
+"""Events per second of the aggregator catching up, with CPU per event, exact against a fold in plain Python.
+
+The topic is filled first (4 partitions, uncompressed); 3 % of the records are repeated and 4 % of the
+responses revised. Eight cuts in four windows make 32 counters an event.
+"""
+
+import asyncio
+import random
+import time
+import uuid
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import orjson
+
+from schemas.satisfaction import Window
+from schemas.topics import RESPONSE_RECORDED
+from services.aggregator.cells import Cells
+from services.chassis.kafka import make_producer
+from services.chassis.postgres import connect
+from services.chassis.settings import Settings
+from services.embedded.kafka import EmbeddedKafka
+from services.embedded.postgres import EmbeddedPostgres
+from tests.benchmarks.machine import cpu_seconds, family_cpu_seconds
+from tests.benchmarks.system import prepare, running, settings_of, variables
+
+_CUTS = ("total", "country", "terminal", "route", "driver", "service_point", "merchant", "method")
+_READ = "SELECT coalesce(sum(next), 0) FROM progress WHERE topic = $1"
+_METHODS = ("service_point", "parcel_locker", "home_day", "home_evening", "home_box")
+
+
+async def measure_counting(
+    postgres: EmbeddedPostgres, kafka: EmbeddedKafka, folder: Path, events: int
+) -> dict[str, object]:
+    """Fill the topic, start the aggregator, wait until all is counted, check, report."""
+    cuts = folder / "cuts.toml"
+    cuts.write_text(f"cuts = {list(_CUTS)!r}\n")
+    environment = variables(postgres, kafka, KVITTERA_CUTS_FILE=str(cuts))
+    settings = settings_of(environment)
+    await prepare(settings)
+    records, scores = _make(events)
+    size = sum(len(v) for _, v in records) / len(records)
+    await _fill(settings, records)
+    print(f"counted events per second, {len(_CUTS) * 4} counters an event, {len(records):,} records of {size:.0f} B")
+    connection = await connect(settings, "aggregator", command_timeout=300)
+    before = family_cpu_seconds(postgres.pid)
+    async with running("aggregator", environment, folder / "aggregator.log") as (process, _):
+        started = time.perf_counter()
+        base = cpu_seconds(process.pid)
+        while await connection.fetchval(_READ, RESPONSE_RECORDED) < len(records):
+            await asyncio.sleep(0.1)
+        seconds = time.perf_counter() - started
+        python = cpu_seconds(process.pid) - base
+    database = family_cpu_seconds(postgres.pid) - before
+    total = await Cells().of_cut(connection, "total", Window.ALL)
+    exact = total[0]["scores"] == [scores[n] for n in range(1, 6)] and not await Cells().audit(connection)
+    await connection.close()
+    assert exact, "the counters are wrong, so their speed says nothing"
+    per = 1e6 / len(records)
+    result: dict[str, object] = {
+        "events_per_second": len(records) / seconds,
+        "cpu_us_per_event": (python + database) * per,
+        "python_us": python * per,
+        "postgres_us": database * per,
+        "records": len(records),
+        "counters": len(_CUTS) * 4,
+    }
+    print(
+        f"  {result['events_per_second']:,.0f}/s wall; {result['cpu_us_per_event']:.1f} us CPU an event"
+        f" (Python {result['python_us']:.1f}, PostgreSQL {result['postgres_us']:.1f}), publishing included; exact\n"
+    )
+    return result
+
+
+def _make(events: int) -> tuple[list[tuple[bytes, bytes]], Counter[int]]:
+    dice = random.Random(42)
+    records: list[tuple[bytes, bytes]] = []
+    last: Counter[int] = Counter()
+    start = datetime(2026, 11, 1, tzinfo=UTC)
+    for n in range(events):
+        response = str(uuid.UUID(int=dice.getrandbits(128)))
+        at = start + timedelta(seconds=n * 86_400 * 7 // events)
+        score = dice.choices(range(1, 6), (2, 3, 8, 28, 59))[0]
+        records.append(_record(dice, response, 1, score, at, n))
+        if dice.random() < 0.03:
+            records.append(records[-1])
+        if dice.random() < 0.04:
+            score = dice.randint(1, 5)
+            records.append((records[-1][0], _revised(records[-1][1], score)))
+        last[score] += 1
+    return records, last
+
+
+def _record(dice: random.Random, response: str, revision: int, score: int, at: datetime, n: int) -> tuple[bytes, bytes]:
+    route = int(dice.random() ** 2 * 2000)
+    value = {
+        "response_id": response,
+        "revision": revision,
+        "invitation_id": response,
+        "score": score,
+        "commented": dice.random() < 0.3,
+        "contested": False,
+        "answered_at": at.isoformat(),
+        "recorded_at": at.isoformat(),
+        "delivery": {
+            "delivery_id": f"D-{n}",
+            "carrier": "Nordposten Demo",
+            "country": "SE",
+            "terminal": f"T{route % 60}",
+            "route": f"R{route}",
+            "driver": f"driver-{route % 900}",
+            "service_point": f"SP{int(dice.random() ** 2 * 1500)}",
+            "merchant_id": f"m{int(dice.random() ** 3 * 3000)}",
+            "method": dice.choice(_METHODS),
+            "occurred_at": at.isoformat(),
+            "zone": "Europe/Stockholm",
+        },
+    }
+    return response.encode(), orjson.dumps(value)
+
+
+def _revised(value: bytes, score: int) -> bytes:
+    again = orjson.loads(value)
+    again["revision"], again["score"] = 2, score
+    return orjson.dumps(again)
+
+
+async def _fill(settings: Settings, records: list[tuple[bytes, bytes]]) -> None:
+    producer = make_producer(settings, client="bench")
+    await producer.start()
+    futures = [await producer.send(RESPONSE_RECORDED, value, key=key) for key, value in records]
+    await asyncio.gather(*futures)
+    await producer.stop()
