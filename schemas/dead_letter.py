@@ -13,7 +13,7 @@ REASON: Final = PREFIX + "reason"
 """One word, for example `bad_json` or `schema` (`ContractError.reason`), or the handler's own."""
 
 DETAIL: Final = PREFIX + "detail"
-"""Where it broke: places and kinds of error, no values; at most 1,000 characters."""
+"""Where it broke: places and kinds of error, no values; at most 500 characters."""
 
 TOPIC: Final = PREFIX + "topic"
 """The topic that the record was read from."""

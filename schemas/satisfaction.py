@@ -11,7 +11,7 @@ CutValue = Annotated[str, StringConstraints(max_length=400), *Clean]
 """One value of a cut, in words or codes; several are joined by the aggregator. Empty for the whole."""
 
 WindowStart = Annotated[str, StringConstraints(max_length=40), Field(pattern=r"^[0-9]{4}[0-9T:+\-Z]*$")]
-"""A local date or time, cut off at the window: `2026-11-22T10`, `2026-11-22` or `2026-11`."""
+"""A local date or time, cut off at the window: `2026-11-22T10:00`, `2026-11-22` or `2026-11`."""
 
 
 class Window(StrEnum):

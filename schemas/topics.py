@@ -110,8 +110,8 @@ _CARDS: Final = (
         title="A completed delivery turned out otherwise",
         about=(
             "Send a record when a completed delivery was returned or cancelled, a claim was opened or "
-            "facts were wrong. It stops a survey that has not been sent yet. The highest revision of a "
-            "delivery holds."
+            "facts were wrong. The highest revision of a delivery holds. Meant to stop a survey that has "
+            "not been sent yet; version 0.1 does not read it."
         ),
         key="delivery id",
         owner="notifier",
@@ -127,7 +127,7 @@ _CARDS: Final = (
         about=(
             "Send a record when a disruption is planned, begins, changes or ends. It can hold back "
             "surveys, give them other words or mark their answers. The highest revision of a disruption "
-            "holds."
+            "holds. Version 0.1 does not read it."
         ),
         key="disruption id",
         owner="notifier",
@@ -165,7 +165,7 @@ _CARDS: Final = (
         key="response id",
         owner="survey",
         producers=("survey",),
-        consumers=("aggregator", "notifier"),
+        consumers=("aggregator",),
         retention=_REPLAYABLE,
         model=ResponseRecorded,
         dead_letter=RESPONSE_RECORDED + DEAD_LETTER_SUFFIX,
@@ -176,7 +176,7 @@ _CARDS: Final = (
         about=(
             "The case as it stands after each revision: open, contacted, resolved or reopened, with cause "
             "and attribution once staff has judged. The highest revision of a case holds. Names no "
-            "recipient."
+            "recipient. Version 0.1 does not write it."
         ),
         key="case id",
         owner="survey",
@@ -192,7 +192,7 @@ _CARDS: Final = (
         about=(
             "Praise for a driver, a terminal or a service point, without the comment. The highest revision "
             "holds; take praise off the board when it is withdrawn. Drivers are pseudonyms. For praise "
-            "only, never for ranking people."
+            "only, never for ranking people. Version 0.1 does not write it."
         ),
         key="praise id",
         owner="survey",
@@ -207,7 +207,7 @@ _CARDS: Final = (
         about=(
             "Absolute counters of one cell (a cut, a value, a window); a higher version replaces a lower "
             "one. Internal: cells may be so small that they tell what one person answered, so give nobody "
-            "outside access. A tombstone means that the cell is gone."
+            "outside access. A tombstone means that the cell is gone; version 0.1 writes none."
         ),
         key="cell key",
         owner="aggregator",

@@ -141,7 +141,7 @@ def window_number(window: Window) -> int:
 
 
 def window_start(window: Window, index: int) -> str | None:
-    """The window's first moment on the local clock, as text: `2026-10-13T14`, `2026-10-13`, `2026-10`."""
+    """The window's first moment on the local clock, as text: `2026-10-13T14:00`, `2026-10-13`, `2026-10`."""
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     match window:
         case Window.HOUR:

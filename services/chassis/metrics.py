@@ -13,7 +13,7 @@ CounterName = Literal[
     "kvittera_outbox_published_total",
     # Decisions about deliveries, by outcome and reason.
     "kvittera_decisions_total",
-    # Send attempts, by channel and result (accepted, refused, retry, in_doubt).
+    # Send attempts, by channel and result (accepted, refused, refused_for_now, in_doubt).
     "kvittera_sends_total",
     # Answers acknowledged with 2xx, by kind (first, revision).
     "kvittera_answers_total",

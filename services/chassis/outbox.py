@@ -26,6 +26,7 @@ from services.chassis.settings import Settings
 
 log = structlog.get_logger()
 _BATCH = 2_000
+_SHARDS = 4  # as the SQL that writes outbox rows picks them
 _QUIET = 0.1
 _SEND_TIMEOUT = 30.0
 _CLEAN_EVERY = 60.0
@@ -85,7 +86,7 @@ class Relay:
             loop = asyncio.get_running_loop()
             cleaned = looked = -1e9
             while not stop.is_set():
-                if len(shards) < self._settings.outbox_shards and loop.time() - looked > 1:
+                if len(shards) < _SHARDS and loop.time() - looked > 1:
                     looked = loop.time()
                     shards += await self._take_shards(connection, shards)
                 if loop.time() - cleaned > _CLEAN_EVERY:
@@ -100,7 +101,7 @@ class Relay:
             await self._put_down(connection, producer)
 
     async def _take_shards(self, connection: Database, have: Sequence[int]) -> list[int]:
-        free = [n for n in range(self._settings.outbox_shards) if n not in have]
+        free = [n for n in range(_SHARDS) if n not in have]
         rows = await connection.fetch(self._sql["take_shards"], f"{self._service}.outbox", free)
         return [r["shard"] for r in rows]
 

@@ -92,7 +92,7 @@ class Settings(BaseModel):
     """Answers that may wait for the next commit; beyond that the service says 503."""
 
     cuts_file: Path | None = None
-    """TOML file that names the cuts and windows to count; unset: the built-in ones."""
+    """TOML file that names the cuts to count; unset: the built-in ones."""
     aggregator_batch: int = Field(default=50_000, ge=1, le=500_000)
     """Most events counted in one transaction."""
     publish_interval_seconds: float = Field(default=0.25, ge=0)
@@ -100,8 +100,6 @@ class Settings(BaseModel):
     anti_entropy_seconds: float = Field(default=60, gt=0)
     """How often the published cells are compared with the counted ones."""
 
-    outbox_shards: Literal[4] = 4
-    """Shards of each outbox; one relay works on a shard at a time."""
     outbox_keep_hours: float = Field(default=72, ge=0)
     """Published outbox rows are kept this long, so that a lost broker can be refilled."""
     stall_seconds: float = Field(default=30, gt=0)

@@ -45,7 +45,7 @@ CARDS_BY_HAND = {
         *(6, "delete", 400, False, True),
     ),
     "response.recorded.v1": (
-        *("response id", "survey", "survey", "aggregator notifier"),
+        *("response id", "survey", "survey", "aggregator"),
         *(6, "delete", 400, False, True),
     ),
     "feedback.case.v1": (
@@ -72,7 +72,7 @@ CARDS_BY_HAND = {
         *(1, "delete", 14, False, False),
     ),
     "response.recorded.v1.dlq": (
-        *("response id", "survey", "aggregator notifier", ""),
+        *("response id", "survey", "aggregator", ""),
         *(1, "delete", 14, False, False),
     ),
     "feedback.case.v1.dlq": ("case id", "survey", "aggregator", "", 1, "delete", 14, False, False),
