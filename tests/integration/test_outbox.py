@@ -306,6 +306,17 @@ async def test_a_relay_stops_within_the_drain_time_although_kafka_is_down(
     assert await waiting(notifier_pool) == 1
 
 
+async def test_a_relay_never_gives_up_on_kafka_because_answers_are_taken_without_it(
+    settings: Settings, notifier_pool: Pool
+) -> None:
+    await put(notifier_pool, "t", b"k", b"0")
+    away = settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:1", "boot_patience_seconds": 0.1})
+    async with running(relay(away).run) as stop:
+        await asyncio.sleep(2.5)
+        assert not stop.is_set()
+    assert await waiting(notifier_pool) == 1
+
+
 async def test_a_relay_stops_although_the_database_is_away(settings: Settings) -> None:
     from pydantic import SecretStr
 
