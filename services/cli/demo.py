@@ -73,6 +73,7 @@ def _run(options: "Options") -> "Report | None":
     from services.embedded.errors import EmbeddedError
     from services.embedded.local import FOLDER
 
+    runtime.check(options)
     try:
         with _Progress() as shown, runtime.servers(options, shown.fetching) as where:
             demo = runtime.assemble(options, where, FOLDER / "logs")

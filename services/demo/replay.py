@@ -4,10 +4,12 @@ import csv
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -16,6 +18,11 @@ from services.chassis.failures import MustStop
 from services.demo.people import Behaviour, Case
 
 _NOT_AN_IDENTIFIER = re.compile(r"[^A-Za-z0-9_.:-]")
+_SCORES = range(1, 6)
+
+
+class _Unfit(Exception):
+    """A line cannot become a delivery; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class Mapped:
     values: Mapping[str, Any] | None = None
     fixed: Any = None
 
-    def of(self, row: Mapping[str, str], line: int, field: str) -> Any:
+    def of(self, row: Mapping[str, str], name: str) -> Any:
         """The field's value in a row."""
         if self.column is None:
             return self.fixed
@@ -34,7 +41,7 @@ class Mapped:
         if self.values is None:
             return text
         if text not in self.values:
-            raise MustStop(f"line {line}: {self.column}={text!r} is not in the mapping's values for {field}")
+            raise _Unfit(f"{self.column}={text!r} is not in the mapping's values for {name}")
         return self.values[text]
 
 
@@ -47,6 +54,8 @@ class Replay:
     score: Mapped
     fields: Mapping[str, Mapped]
     delimiter: str = ","
+    # A delivery id is never used again, so a second replay must not repeat those of the first.
+    run: str = field(default_factory=lambda: uuid4().hex[:10])
 
     @classmethod
     def open(cls, file: Path, mapping: Path) -> "Replay":
@@ -59,9 +68,15 @@ class Replay:
             told = tomllib.loads(mapping.read_text(encoding="utf-8"))
             fields = {name: _mapped(how) for name, how in told["delivery"].items()}
             replay = cls(file, told["id"], _mapped(told["score"]), fields, told.get("delimiter", ","))
-            columns = replay.columns()
-        except (OSError, tomllib.TOMLDecodeError, KeyError) as error:
-            raise MustStop(f"cannot replay {file} by {mapping}: {type(error).__name__} {error}") from None
+        except OSError as error:
+            raise MustStop(f"cannot read the mapping {mapping}: {error.strerror}") from None
+        except ValueError as error:
+            raise MustStop(f"the mapping {mapping} is not TOML: {error}") from None
+        except (KeyError, AttributeError, TypeError):
+            raise MustStop(
+                f"the mapping {mapping} must name id, score and [delivery]; deploy/demo/sample_deliveries.toml is one"
+            ) from None
+        columns = replay.columns()
         wanted = {replay.id_column, *(m.column for m in (replay.score, *fields.values()) if m.column)}
         if missing := sorted(wanted - set(columns)):
             raise MustStop(f"{file} has no column {', '.join(missing)}; it has {', '.join(columns)}")
@@ -69,14 +84,20 @@ class Replay:
 
     def columns(self) -> list[str]:
         """The names in the first line."""
-        # utf-8-sig: spreadsheets like to put a byte-order mark in front.
-        with self.file.open(encoding="utf-8-sig", newline="") as lines:
-            return next(csv.reader(lines, delimiter=self.delimiter), [])
+        return next(self._lines())[1]
 
     def __len__(self) -> int:
         """How many deliveries there are."""
-        with self.file.open(encoding="utf-8-sig", newline="") as lines:
-            return sum(1 for _ in csv.DictReader(lines, delimiter=self.delimiter))
+        return sum(1 for _ in self._rows())
+
+    def check(self, now: datetime, most: int | None = None) -> None:
+        """Read all lines, or so many, before any is published.
+
+        Raises:
+            MustStop: a line does not fit; it is named.
+        """
+        for _ in islice(self.cases(now), most):
+            pass
 
     def cases(self, now: datetime) -> Iterator[Case]:
         """Every line as a delivery of this moment, in the order of the file.
@@ -84,30 +105,62 @@ class Replay:
         Raises:
             MustStop: a line does not fit; it is named.
         """
-        with self.file.open(encoding="utf-8-sig", newline="") as lines:
-            for line, row in enumerate(csv.DictReader(lines, delimiter=self.delimiter), 2):
-                yield self._case(row, line, now)
+        first_with: dict[str, int] = {}
+        for line, row in self._rows():
+            try:
+                case = self._case(row, now)
+                first = first_with.setdefault(case.address, line)
+                if first != line:
+                    raise _Unfit(f"{self.id_column} is the same as in line {first}")  # noqa: TRY301
+            except (_Unfit, ValidationError, ValueError) as error:
+                raise MustStop(f"{self.file} line {line}: {_in_one_line(error)}") from None
+            yield case
 
-    def _case(self, row: Mapping[str, str], line: int, now: datetime) -> Case:
-        name = _NOT_AN_IDENTIFIER.sub("_", f"{self.file.stem}-{row[self.id_column]}")
+    def _case(self, row: Mapping[str, str], now: datetime) -> Case:
+        name = _NOT_AN_IDENTIFIER.sub("_", f"{self.file.stem[:24]}-{self.run}-{row[self.id_column]}")
         address = f"{name}@mottagare.example"
-        facts = {field: how.of(row, line, field) for field, how in self.fields.items()}
+        facts = {fact: how.of(row, fact) for fact, how in self.fields.items()}
+        delivery = DeliveryCompleted.model_validate(
+            {
+                "delivery": {"delivery_id": name, "occurred_at": now, **facts},
+                "pii": PersonalData(language="sv", channels=(ContactChannel(kind=ChannelKind.EMAIL, address=address),)),
+            }
+        )
+        score = str(self.score.of(row, "score"))
+        if score not in map(str, _SCORES):
+            raise _Unfit(f"the score is {score!r} instead of 1 to 5")
+        return Case(delivery, address, Behaviour(answers=True, score=int(score)))
+
+    def _rows(self) -> Iterator[tuple[int, dict[str, str]]]:
+        lines = self._lines()
+        _, names = next(lines)
+        for number, cells in lines:
+            if len(cells) != len(names):
+                raise MustStop(f"{self.file} line {number} has {len(cells)} columns instead of {len(names)}")
+            yield number, dict(zip(names, cells, strict=True))
+
+    def _lines(self) -> Iterator[tuple[int, list[str]]]:
+        """The names of the columns, then each line that is not empty, with its number."""
         try:
-            delivery = DeliveryCompleted.model_validate(
-                {
-                    "delivery": {"delivery_id": name, "occurred_at": now, **facts},
-                    "pii": PersonalData(
-                        language="sv", channels=(ContactChannel(kind=ChannelKind.EMAIL, address=address),)
-                    ),
-                }
-            )
-            score = int(self.score.of(row, line, "score"))
-        except (ValidationError, ValueError) as error:
-            raise MustStop(f"{self.file} line {line} does not fit: {error}") from None
-        return Case(delivery, address, Behaviour(answers=True, score=score))
+            # utf-8-sig: spreadsheets like to put a byte-order mark in front.
+            with self.file.open(encoding="utf-8-sig", newline="") as text:
+                reader = csv.reader(text, delimiter=self.delimiter)
+                yield 1, next(reader, [])
+                yield from ((reader.line_num, cells) for cells in reader if cells)
+        except OSError as error:
+            raise MustStop(f"cannot read {self.file}: {error.strerror}") from None
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise MustStop(f"{self.file} is not a CSV file in UTF-8: {error}") from None
 
 
 def _mapped(how: Any) -> Mapped:
     if isinstance(how, dict):
         return Mapped(column=how["column"], values=how.get("values"))
     return Mapped(fixed=how)
+
+
+def _in_one_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        told = error.errors(include_url=False, include_input=False, include_context=False)
+        return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in told)
+    return str(error)

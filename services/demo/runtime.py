@@ -72,6 +72,31 @@ class Demo:
     ledger: dict[str, Any] = field(default_factory=dict)
 
 
+def check(options: Options) -> None:
+    """Find what cannot work before anything is started.
+
+    Raises:
+        MustStop: says what.
+    """
+    load_settings()
+    if options.report is not None and not options.report.parent.is_dir():
+        raise MustStop(f"the report cannot be written: there is no folder {options.report.parent}")
+    if options.replay is not None:
+        _replay(options.replay, options).check(now(), options.deliveries)
+    if not options.headless:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", options.port))
+            except OSError:
+                raise MustStop(port_taken(options.port)) from None
+
+
+def port_taken(port: int) -> str:
+    """What to say when the page has no place."""
+    return f"port {port} is taken: end what uses it, or give another with --port"
+
+
 @contextmanager
 def servers(options: Options, progress: Progress) -> Iterator[dict[str, str]]:
     """Kafka and PostgreSQL: the given ones where both settings name some, otherwise embedded ones.
@@ -176,10 +201,13 @@ def _cases(options: Options, town: Town) -> tuple[Iterator[Case], int | None]:
         cases = iter(lambda: town.next_case(now()), None)
         limited = options.deliveries is not None
         return (islice(cases, options.deliveries) if limited else cases), options.deliveries
-    mapping = options.mapping or options.replay.with_suffix(".toml")
-    replay = Replay.open(options.replay, mapping)
+    replay = _replay(options.replay, options)
     total = min(len(replay), options.deliveries or len(replay))
     return islice(replay.cases(now()), total), total
+
+
+def _replay(file: Path, options: Options) -> Replay:
+    return Replay.open(file, options.mapping or file.with_suffix(".toml"))
 
 
 async def run(demo: Demo, stop: asyncio.Event, watch: Callable[[Demo], None]) -> Report | None:

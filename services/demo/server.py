@@ -15,7 +15,7 @@ from services.chassis.http import json_response, make_app, problem, serve
 from services.chassis.metrics import Metrics
 from services.demo.page import asset, render_page
 from services.demo.proxy import Proxy
-from services.demo.runtime import Demo
+from services.demo.runtime import Demo, port_taken
 from services.demo.scene import Scene
 
 _FASTEST = 500
@@ -42,7 +42,7 @@ async def page_server(demo: Demo, stop: asyncio.Event, say: Callable[[str], None
         results = await asyncio.gather(serving, following, return_exceptions=True)
         await proxy.close()
     if isinstance(results[0], MustStop):
-        raise MustStop(f"port {demo.options.port} is taken: end what uses it, or give another with --port") from None
+        raise MustStop(port_taken(demo.options.port)) from None
     for result in results:
         if isinstance(result, BaseException):
             raise result
