@@ -44,6 +44,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self._passed: dict[TopicPartition, int] = {}
         self._positions: dict[TopicPartition, int] = {}
         self._busy = False
+        self._joined = False
         self._identities: dict[str, TopicIdentity] = {}
         self._moved = time.monotonic()
         self._stop = asyncio.Event()
@@ -61,8 +62,10 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
     def caught_up(self) -> bool:
         """Whether every record that Kafka had a moment ago has been applied here."""
         consumer = self.consumer
-        if consumer is None or not (mine := consumer.assignment()):
+        if consumer is None or not self._joined:
             return False
+        # More processes than partitions: one without any has nothing to catch up with.
+        mine = consumer.assignment()
         return all((end := consumer.highwater(p)) is not None and self._at(p) >= end for p in mine)
 
     def _at(self, partition: TopicPartition) -> int:
@@ -94,6 +97,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         """Forget what was read; another process may be ahead when partitions come back. All are revoked at once."""
         # A new dict: a batch that is being applied now must not leave its cursor for the next ownership.
         self.fence.cursors = {}
+        self._joined = False
         self._began.clear()
         self._passed.clear()
 
@@ -111,6 +115,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
                         return
                     continue
                 self.failure = error
+            self._joined = True
             return
 
     async def _position(self, partition: TopicPartition) -> None:

@@ -1,6 +1,7 @@
 """The survey service put together: settings in, running service out. Nothing is built anywhere else."""
 
 import asyncio
+import math
 from datetime import UTC, datetime
 
 from schemas.invitation import InvitationDecided
@@ -49,7 +50,9 @@ async def run(settings: Settings) -> None:
         dead_letter_topics={INVITATION_DECIDED: str(CARDS[INVITATION_DECIDED].dead_letter)},
         metrics=metrics,
     )
-    reader = Reader(settings, fence, [INVITATION_DECIDED], membership(settings, SERVICE, settings.survey_port))
+    # Kafka may be away for as long as it likes: answers to known invitations are kept meanwhile (guarantee 1).
+    patient = settings.model_copy(update={"boot_patience_seconds": math.inf})
+    reader = Reader(patient, fence, [INVITATION_DECIDED], membership(settings, SERVICE, settings.survey_port))
     answers = Answers(
         pool=pool,
         seal=seal,
@@ -87,7 +90,7 @@ async def run(settings: Settings) -> None:
         await run_until_stopped(
             {
                 "http": lambda stop: serve(app, settings.http_host, settings.survey_port, stop),
-                "invitations": carry(reader, settings, max_records=_BATCH),
+                "invitations": carry(reader, patient, max_records=_BATCH),
                 "watch": reader.watch,
                 "relay": relay.run,
                 "answers": finish_answers,
