@@ -30,6 +30,7 @@ _SHARDS = 4  # as the SQL that writes outbox rows picks them
 _QUIET = 0.1
 _SEND_TIMEOUT = 30.0
 _CLEAN_EVERY = 60.0
+_FORGET = 10_000  # rows at once, as outbox.sql says
 _FINISH_WITHIN = 4.0
 
 
@@ -80,6 +81,7 @@ class Relay:
         connection = await connect(self._settings, self._service, command_timeout=30)
         producer = make_producer(self._settings, client=f"kvittera-{self._service}-relay")
         try:
+            await self._measure(connection)  # also while Kafka is away, when it matters most
             # No limit to our patience: rows wait safely, and the service goes on without Kafka (guarantee 1).
             await producer.start()
             shards: list[int] = []
@@ -89,9 +91,8 @@ class Relay:
                 if len(shards) < _SHARDS and loop.time() - looked > 1:
                     looked = loop.time()
                     shards += await self._take_shards(connection, shards)
-                if loop.time() - cleaned > _CLEAN_EVERY:
+                if loop.time() - cleaned > _CLEAN_EVERY and not await self._clean(connection):
                     cleaned = loop.time()
-                    await connection.execute(self._sql["forget_published"], self._settings.outbox_keep_hours * 3600)
                 self._doorbell.clear()
                 if not await self._move(connection, producer, shards):
                     await self._measure(connection)
@@ -99,6 +100,11 @@ class Relay:
                 self._pauses = pauses(first=0.1, longest=5)
         finally:
             await self._put_down(connection, producer)
+
+    async def _clean(self, connection: Database) -> bool:
+        """Forget old published rows, some at a time. Returns whether there are more."""
+        status = await connection.execute(self._sql["forget_published"], self._settings.outbox_keep_hours * 3600)
+        return status == f"DELETE {_FORGET}"
 
     async def _take_shards(self, connection: Database, have: Sequence[int]) -> list[int]:
         free = [n for n in range(_SHARDS) if n not in have]
