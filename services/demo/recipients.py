@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from services.demo.people import Behaviour
 
 _NONCE = re.compile(r'name="nonce" value="([^"]+)"')
 _PAGE = 500
+_LATE_SECONDS = 5.0
 _SEEN_OFTEN = 12
 
 
@@ -52,6 +54,7 @@ class Recipients:
     recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_SEEN_OFTEN))
     _dice: random.Random = field(default_factory=lambda: random.Random(7))
     _busy: set[asyncio.Task[None]] = field(default_factory=set)
+    _holes: dict[int, float] = field(default_factory=dict)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read messages and act until stopped."""
@@ -63,7 +66,9 @@ class Recipients:
             while not stop.is_set():
                 messages = await self._messages(session, after)
                 for message in messages:
+                    self._holes |= dict.fromkeys(range(after + 1, message["id"]), time.monotonic())
                     after = message["id"]
+                for message in messages + await self._late(session):
                     await self._take(session, message, stop)
                 if not messages:
                     await pause_or_stop(0.05, stop)
@@ -85,13 +90,23 @@ class Recipients:
             await pause_or_stop(0.2, stop)
         return 0
 
-    async def _messages(self, session: aiohttp.ClientSession, after: int) -> list[dict[str, Any]]:
+    async def _messages(self, session: aiohttp.ClientSession, after: int, limit: int = _PAGE) -> list[dict[str, Any]]:
         try:
-            params = {"after": str(after), "limit": str(_PAGE)}
+            params = {"after": str(after), "limit": str(limit)}
             async with session.get(f"{self.notifier_url}/outbox/messages", params=params) as reply:
                 return (await reply.json())["messages"] if reply.status == 200 else []
         except (aiohttp.ClientError, TimeoutError):
             return []
+
+    async def _late(self, session: aiohttp.ClientSession) -> list[dict[str, Any]]:
+        """Messages with a lower id than others before them: ids are drawn before commits (H35)."""
+        fresh = time.monotonic() - _LATE_SECONDS
+        self._holes = {n: since for n, since in self._holes.items() if since > fresh}
+        if not self._holes:
+            return []
+        first, last = min(self._holes), max(self._holes)
+        found = await self._messages(session, first - 1, min(_PAGE, last - first + 1))
+        return [m for m in found if self._holes.pop(m["id"], None) is not None]
 
     async def _take(self, session: aiohttp.ClientSession, message: dict[str, Any], stop: asyncio.Event) -> None:
         while len(self._busy) >= self.concurrency and not stop.is_set():
