@@ -1,0 +1,118 @@
+"""The demo with its page: what is shown moves, the counter can be killed and catches up, Ctrl-C ends everything."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.kvittera import RunningDemo, demo_with_page, kvittera, still_running
+
+ANSWERS = "response.recorded.v1"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    with demo_with_page(tmp_path_factory.mktemp("page"), "--rate", "20") as running:
+        yield running
+
+
+def states(demo: RunningDemo, most: int) -> Iterator[dict[str, Any]]:
+    """So many of the states that the page is told, two a second."""
+    with urllib.request.urlopen(f"{demo.url}/demo/events", timeout=20) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        told = (json.loads(line[6:]) for line in stream if line.startswith(b"data: "))
+        for _, state in zip(range(most), told, strict=False):
+            yield state
+
+
+def wait_for(demo: RunningDemo, what: Callable[[dict[str, Any]], bool], seconds: float = 60) -> dict[str, Any]:
+    """The first state in which something holds."""
+    state: dict[str, Any] = {}
+    for state in states(demo, round(seconds * 2)):
+        if what(state):
+            return state
+    raise AssertionError(f"not within {seconds} s; the last state: {state}")
+
+
+def tell(demo: RunningDemo, path: str, **words: object) -> None:
+    request = urllib.request.Request(demo.url + path, json.dumps(words).encode(), {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        assert reply.status == 200
+
+
+def audited(demo: RunningDemo) -> dict[str, Any]:
+    done = kvittera(demo.folder, "audit", "--json", timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_the_page_answers_with_everything_that_it_loads(demo: RunningDemo) -> None:
+    with urllib.request.urlopen(demo.url, timeout=10) as page:
+        text = page.read().decode()
+
+    assert "<title>Kvittera demo</title>" in text
+    for path in ("/demo/assets/demo.js", "/demo/assets/page.css", "/live", "/api/cells", "/ledger"):
+        with urllib.request.urlopen(demo.url + path, timeout=10) as reply:
+            assert reply.status == 200
+
+
+def test_the_events_show_deliveries_turning_into_answers(demo: RunningDemo) -> None:
+    first = wait_for(demo, lambda state: state["topics"][ANSWERS] > 0)
+    later = wait_for(demo, lambda state: state["topics"][ANSWERS] > first["topics"][ANSWERS])
+
+    assert later["running"] == {"notifier": True, "survey": True, "aggregator": True}
+    assert later["events"] > first["events"]
+    assert later["rate"] == 20
+
+
+def test_commands_find_the_running_demo_by_its_folder(demo: RunningDemo) -> None:
+    topics = kvittera(demo.folder, "topics", "check")
+    letters = kvittera(demo.folder, "dlq", "list", "delivery.completed.v1")
+
+    assert topics.returncode == 0, topics.stdout + topics.stderr
+    assert letters.stdout.split() == ["0", "in", "all"]
+    assert audited(demo)["clean"]
+
+
+def test_a_second_demo_in_the_same_folder_says_who_holds_it(demo: RunningDemo) -> None:
+    other = kvittera(demo.folder, "demo", "--headless", timeout=30)
+
+    assert (other.returncode, other.stdout) == (2, "")
+    assert f"Process {demo.process.pid} already runs in .kvittera" in other.stderr
+    assert "Traceback" not in other.stderr
+
+
+def test_answers_keep_coming_while_the_aggregator_is_killed_and_it_catches_up(demo: RunningDemo) -> None:
+    tell(demo, "/demo/aggregator", run=False)
+    down = wait_for(demo, lambda state: not state["running"]["aggregator"])
+    counted = audited(demo)["counted"]
+    wait_for(demo, lambda state: state["topics"][ANSWERS] >= down["topics"][ANSWERS] + 20)
+    behind = audited(demo)
+    tell(demo, "/demo/aggregator", run=True)
+    until = time.monotonic() + 60
+    while (now := audited(demo))["counted"] < behind["acknowledged"] and time.monotonic() < until:
+        time.sleep(0.2)
+
+    assert behind["counted"] == counted, "nobody counts while the aggregator is down"
+    assert behind["acknowledged"] > counted
+    assert now["counted"] >= behind["acknowledged"]
+    assert (now["lost"], now["double"], now["differing_cells"]) == (0, 0, 0)
+
+
+def test_ctrl_c_ends_everything_and_leaves_no_process(demo: RunningDemo) -> None:
+    family = demo.family()
+    assert len(still_running(family)) >= 6, "demo, Kafka, PostgreSQL and three services"
+    began = time.monotonic()
+
+    demo.press_ctrl_c()
+    code = demo.process.wait(30)
+    took = time.monotonic() - began
+
+    assert (code, took < 25) == (0, True), f"exit code {code} after {took:.1f} s: {demo.said}"
+    assert still_running(family) == []
+    assert not (demo.folder / ".kvittera" / "running.json").exists()
+    assert "Traceback" not in demo.said
