@@ -48,7 +48,8 @@ async def replay_letters(settings: Settings, topic: str, *, reason: str | None, 
     records = list({(x.record.key, x.record.value, _own_headers(x.record)): x.record for x in letters}.values())
     if dry_run or not records:
         return len(records)
-    producer = make_producer(settings, client="kvittera-dlq")
+    # Compressed, since what came so may be larger than the topic takes otherwise.
+    producer = make_producer(settings, client="kvittera-dlq", compression_type="gzip")
     await start_with_patience(producer.start, settings, "the dead-letter replay", close=producer.stop)
     try:
         for r in records:

@@ -62,9 +62,11 @@ def membership(settings: Settings, service: str, port: int) -> str:
     return f"{service}-{settings.instance or socket.gethostname()}-{port}"
 
 
-def make_producer(settings: Settings, *, client: str) -> AIOKafkaProducer:
+def make_producer(settings: Settings, *, client: str, **options: Any) -> AIOKafkaProducer:
     """An idempotent producer that waits for all in-sync replicas. Not yet started."""
-    return AIOKafkaProducer(bootstrap_servers=settings.kafka_bootstrap, client_id=client, **PRODUCER_OPTIONS)
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.kafka_bootstrap, client_id=client, **{**PRODUCER_OPTIONS, **options}
+    )
 
 
 def make_admin(settings: Settings) -> AIOKafkaAdminClient:
