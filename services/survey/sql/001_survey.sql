@@ -14,7 +14,7 @@ CREATE TABLE invitation (
 
 -- One response per invitation; every change is a revision, merged per field (guarantee 10).
 CREATE TABLE response (
-    response_id    uuid PRIMARY KEY REFERENCES invitation (invitation_id),
+    response_id    uuid PRIMARY KEY, -- the invitation's id; record_answers joins it, a foreign key would cost as much again
     revision       int NOT NULL CHECK (revision > 0),
     score          smallint CHECK (score BETWEEN 1 AND 5),
     reasons        text[],
