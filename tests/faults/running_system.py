@@ -40,6 +40,7 @@ from services.demo.supervisor import SERVICES, Supervisor
 from services.demo.upstream import Upstream
 from services.embedded.child import end_child, spawn_child
 from services.embedded.servers import Servers
+from services.survey.responses import token_hash
 from tests.conftest import SEALING_KEY
 
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -48,6 +49,8 @@ READS = {
     "survey": (INVITATION_DECIDED,),
     "aggregator": (INVITATION_DECIDED, RESPONSE_RECORDED),
 }
+POISON_KEY = b"poison"
+"""Records with this key were made to be refused."""
 _LOOKS_A_SECOND = 5
 _ALL_CELLS = "SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = (c.cell >> 32)::int"
 _DECIDED_OTHERWISE_THAN_PLANNED = """
@@ -61,6 +64,18 @@ SELECT (SELECT count(*) FROM decision) AS delivered,
        count(*) FILTER (WHERE state = 'accepted') AS asked,
        count(*) FILTER (WHERE state IN ('refused', 'unknown', 'withheld')) AS other
 FROM invitation
+"""
+_ASKED_BUT_UNKNOWN = """
+SELECT i.delivery_id FROM invitation AS i LEFT JOIN survey.invitation AS s USING (invitation_id)
+WHERE s.invitation_id IS NULL LIMIT 5
+"""
+_WAITING = """
+SELECT service, topic, count(*) FROM (
+    SELECT 'notifier' AS service, topic FROM notifier.outbox WHERE published_at IS NULL
+    UNION ALL SELECT 'survey', topic FROM survey.outbox WHERE published_at IS NULL
+    UNION ALL SELECT 'aggregator', topic FROM aggregator.outbox WHERE published_at IS NULL
+    UNION ALL SELECT 'aggregator', 'touched cells' FROM aggregator.touched
+) AS w GROUP BY service, topic
 """
 
 
@@ -283,6 +298,16 @@ class RunningSystem:
                 process.kill()
                 process.wait()
 
+    async def deploy(self, service: str, *, within: float = 20) -> int | None:
+        """SIGTERM, as a deploy does; returns the exit code, None when it did not end in time. It is started again."""
+        process = self.supervisor._processes[service]
+        self.supervisor.held.add(service)
+        try:
+            ended = await asyncio.to_thread(end_child, process, signal.SIGTERM, within)
+            return process.returncode if ended else None
+        finally:
+            self.supervisor.release(service)
+
     async def restart_kafka(self) -> None:
         """Start the broker again, on the same port with the same data."""
         self.servers.kafka.prepare()
@@ -324,18 +349,13 @@ class RunningSystem:
         try:
             ledger = await self._ledger(notifier)
             messages = await notifier.fetchval("SELECT count(*) FROM viewer_message")
-            waiting = await notifier.fetchval(
-                "SELECT (SELECT count(*) FROM notifier.outbox WHERE published_at IS NULL)"
-                " + (SELECT count(*) FROM survey.outbox WHERE published_at IS NULL)"
-                " + (SELECT count(*) FROM aggregator.outbox WHERE published_at IS NULL)"
-                " + (SELECT count(*) FROM aggregator.touched)"
-            )
+            waiting = await notifier.fetch(_WAITING)
         finally:
             await notifier.close()
         return (
             ledger["delivered"] == self.published
             and ledger["pending"] == 0
-            and waiting == 0
+            and not waiting
             and self.recipients.handled == messages
         )
 
@@ -343,9 +363,22 @@ class RunningSystem:
         notifier = await connect(self.settings, "notifier")
         try:
             ledger = await self._ledger(notifier)
+            unknown = await notifier.fetch(_ASKED_BUT_UNKNOWN)
+            waiting = await notifier.fetch(_WAITING)
+            links = await notifier.fetch("SELECT link FROM viewer_message")
+            known = {r["token_sha256"] for r in await notifier.fetch("SELECT token_sha256 FROM survey.invitation")}
+            dead = [r["link"] for r in links if token_hash(r["link"].rpartition("/r/")[2]) not in known]
         finally:
             await notifier.close()
-        return f"published {self.published}, {ledger}, handled {self.recipients.handled}, {self.recipients.retries}"
+        return (
+            f"dead links {dead},"
+            f"published {self.published}, {ledger}, handled {self.recipients.handled}, {self.recipients.retries},"
+            f" unknown to the survey {[r['delivery_id'] for r in unknown]}, waiting {[tuple(r) for r in waiting]}"
+        )
+
+    async def read_from_start(self, topic: str) -> list[ConsumerRecord]:
+        """Every record of a topic."""
+        return await TopicLog(self.settings, topic).read_on()
 
     async def _read_on(self, topic: str) -> list[ConsumerRecord]:
         return await self._logs.setdefault(topic, TopicLog(self.settings, topic)).read_on()
@@ -370,8 +403,8 @@ class RunningSystem:
     async def _check_revisions_topic(self) -> None:
         """A record may come twice after a crash, as the same event; apart from that revisions increase by one."""
         for record in await self._read_on(RESPONSE_RECORDED):
-            event = dict(record.headers)["ce_id"]
-            if event in self._events:
+            event = b"" if record.key == POISON_KEY else dict(record.headers)["ce_id"]
+            if not event or event in self._events:
                 continue
             self._events.add(event)
             revision = orjson.loads(record.value)["revision"]
@@ -380,6 +413,11 @@ class RunningSystem:
 
     async def _check_everything_is_read(self) -> None:
         """In == processed + dead-lettered: every offset that Kafka gave out is behind its reader's position."""
+        assert await self.unread() == {}
+
+    async def unread(self) -> dict[tuple[str, TopicPartition], int]:
+        """How many records each reader has still to read, where there are any."""
+        found = {}
         for service, topics in READS.items():
             connection = await connect(self.settings, service)
             rows = await connection.fetch("SELECT topic, part, next FROM progress")
@@ -387,7 +425,9 @@ class RunningSystem:
             read = {TopicPartition(r["topic"], r["part"]): r["next"] for r in rows}
             for topic in topics:
                 for partition, end in (await self.ends(topic)).items():
-                    assert read.get(partition, 0) == end, (service, partition)
+                    if left := end - read.get(partition, 0):
+                        found[service, partition] = left
+        return found
 
     async def ends(self, topic: str) -> dict[TopicPartition, int]:
         """Where a topic ends now."""
