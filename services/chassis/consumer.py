@@ -144,7 +144,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         if kept["next"] > end:
             raise MustStop(
                 f"{partition.topic}/{partition.partition} ends at {end} but was read up to {kept['next']}: Kafka lost"
-                " records; refill it from its producer's outbox"
+                " records; refill it with `kvittera republish`"
             )
         # Not a cursor yet: records fetched before this seek may still be on their way (H25).
         self._began[partition] = kept["next"]

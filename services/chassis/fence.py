@@ -168,7 +168,7 @@ class Fence(Generic[T]):
             ):
                 raise MustStop(
                     f"{partition.topic}/{partition.partition}: records {at} to {start - 1} were deleted before"
-                    " they were read; refill the topic from its producer's outbox, or accept the loss by moving the"
+                    " they were read; refill the topic with `kvittera republish`, or accept the loss by moving the"
                     " progress row"
                 )
 
