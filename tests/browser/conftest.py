@@ -1,0 +1,105 @@
+"""A real Chromium against the real running system, with recipients of the tests' own that nobody else plays."""
+
+import asyncio
+import os
+import shutil
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+
+import aiohttp
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaProducer
+from playwright.async_api import Browser, async_playwright
+
+from schemas.topics import DELIVERY_COMPLETED
+from services.demo.people import Behaviour, Case
+from services.demo.upstream import record_of
+from tests.builders import delivery
+from tests.kvittera import RunningDemo, demo_with_page
+from tests.visitors import Stored, Visitor
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+RECIPIENTS = 24
+_PATIENCE = 60
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    """A demo whose own recipients fall silent after a while; every terminal has answers enough to be shown."""
+    if CHROMIUM is None:
+        missing = "no Chromium: install chromium, chromium-browser or google-chrome"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with demo_with_page(tmp_path_factory.mktemp("browser"), "--rate", "100", "--deliveries", "300") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def database(demo: RunningDemo) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(demo.servers["KVITTERA_POSTGRES_DSN"])
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
+async def links(demo: RunningDemo) -> Iterator[str]:
+    """Links of unanswered questions in Swedish, each given out once."""
+    producer = AIOKafkaProducer(bootstrap_servers=demo.servers["KVITTERA_KAFKA_BOOTSTRAP"])
+    await producer.start()
+    try:
+        for number in range(RECIPIENTS):
+            address = f"tester{number}@mottagare.example"
+            channels = ({"kind": "email", "address": address},)
+            sent = delivery(channels, delivery_id=f"BROWSER-{number}", occurred_at=datetime.now(UTC))
+            case = Case(sent, address, Behaviour(answers=False))
+            await producer.send_and_wait(DELIVERY_COMPLETED, **record_of(case))
+    finally:
+        await producer.stop()
+    return iter(await _links_of_testers(demo))
+
+
+async def _links_of_testers(demo: RunningDemo) -> list[str]:
+    until = time.monotonic() + _PATIENCE
+    async with aiohttp.ClientSession() as session:
+        while True:
+            async with session.get(f"{demo.url}/outbox/messages?limit=1000") as reply:
+                messages = (await reply.json())["messages"]
+            found = [m["link"] for m in messages if m["recipient"].startswith("tester")]
+            if len(found) == RECIPIENTS:
+                return found
+            assert time.monotonic() < until, f"{len(found)} of {RECIPIENTS} messages"
+            await asyncio.sleep(0.2)
+
+
+@pytest.fixture
+def link(links: Iterator[str]) -> str:
+    """A link that nobody has opened."""
+    return next(links)
+
+
+@pytest.fixture
+def stored(database: asyncpg.Connection) -> Stored:
+    return Stored(database)
+
+
+@pytest.fixture(scope="session")
+async def browser(demo: RunningDemo) -> AsyncIterator[Browser]:
+    assert demo.process.poll() is None
+    async with async_playwright() as playwright:
+        # Chromium's own sandbox cannot be had as root, as in most CI machines.
+        started = await playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=os.geteuid() != 0)
+        yield started
+        await started.close()
+
+
+@pytest.fixture
+async def visitor(browser: Browser) -> AsyncIterator[Visitor]:
+    """A visitor whose browser must have nothing to complain about: no script error, no violation of the policy."""
+    async with AsyncExitStack() as at_exit:
+        visits = Visitor(browser, at_exit)
+        yield visits
+        assert visits.complaints == []

@@ -1,0 +1,91 @@
+"""The demo page and the dashboard in a real browser: no complaint, and the numbers that the cells hold."""
+
+from typing import Any
+
+import aiohttp
+import pytest
+from playwright.async_api import Page
+
+from tests.kvittera import RunningDemo
+from tests.visitors import Visitor
+
+WIDE = {"width": 1440, "height": 900}
+SCORES = """() => [...document.querySelectorAll("#scores [data-count]")].map((e) => Number(e.textContent))"""
+FUNNEL = """() => [...document.querySelectorAll("#funnel tr")].map((e) => Number(e.children[1].textContent))"""
+TERMINALS = """() => Object.fromEntries([...document.querySelectorAll("#terminals tbody tr")]
+    .map((row) => [row.children[0].textContent.trim(), Number(row.children[1].textContent)]))"""
+
+
+async def cells(demo: RunningDemo, cut: str) -> list[dict[str, Any]]:
+    async with aiohttp.ClientSession() as session, session.get(f"{demo.url}/api/cells?cut={cut}") as reply:
+        found: list[dict[str, Any]] = (await reply.json())["cells"]
+    return found
+
+
+async def shows(page: Page, script: str, expected: object) -> None:
+    """Wait until the page shows what is expected, and say what it shows otherwise."""
+    for _ in range(100):
+        found = await page.evaluate(script)
+        if found == expected:
+            return
+        await page.wait_for_timeout(100)
+    assert found == expected
+
+
+async def shows_what_is_counted(page: Page, demo: RunningDemo, script: str, cut: str) -> None:
+    """The page agrees with the cells; asked again, for answers may come in between."""
+    for _ in range(50):
+        rows = await cells(demo, cut)
+        wanted: object = {row["value"]: row["answers"] for row in rows} if cut == "terminal" else rows[0]["scores"]
+        found = await page.evaluate(script)
+        if found == wanted:
+            return
+        await page.wait_for_timeout(200)
+    assert found == wanted
+
+
+async def test_the_demo_page_shows_the_numbers_that_the_cells_hold(demo: RunningDemo, visitor: Visitor) -> None:
+    page = await visitor.visit(demo.url, viewport=WIDE)
+
+    await shows_what_is_counted(page, demo, SCORES, "total")
+    await shows_what_is_counted(page, demo, TERMINALS, "terminal")
+    await page.locator("#audit:not(.waiting)").wait_for(timeout=30_000)
+    assert "0 lost · 0 double" in await page.locator("#audit strong").inner_text()
+
+
+async def test_a_phone_on_the_demo_page_opens_its_recipients_page(demo: RunningDemo, visitor: Visitor) -> None:
+    page = await visitor.visit(demo.url, viewport=WIDE)
+    phone = page.locator("#phones a.open").first
+    await phone.wait_for()
+    address = await phone.get_attribute("href")
+    recipient = await visitor.visit(f"{demo.url}{address}")
+
+    assert await recipient.locator("h1, h2").first.is_visible()
+
+
+async def test_the_dashboard_shows_the_numbers_that_the_cells_hold(demo: RunningDemo, visitor: Visitor) -> None:
+    page = await visitor.visit(f"{demo.url}/live", viewport=WIDE)
+
+    await shows_what_is_counted(page, demo, TERMINALS, "terminal")
+    [total] = await cells(demo, "total")
+    await shows(page, FUNNEL, [total["delivered"], total["asked"], total["answers"], total["commented"]])
+
+
+@pytest.mark.parametrize("path", ["/", "/live"])
+@pytest.mark.parametrize(
+    "how",
+    [{"color_scheme": "dark"}, {"reduced_motion": "reduce"}, {"viewport": {"width": 320, "height": 640}}],
+    ids=["dark", "still", "narrow"],
+)
+async def test_the_pages_suit_other_screens_and_people(
+    demo: RunningDemo, visitor: Visitor, path: str, how: dict[str, Any]
+) -> None:
+    page = await visitor.visit(demo.url + path, **{"viewport": WIDE, **how})
+    await page.locator("#satisfied .lead:not(.none)").wait_for()
+
+    assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    if how.get("color_scheme") == "dark":
+        colour: str = await page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert max(int(part) for part in colour.removeprefix("rgb(").rstrip(")").split(",")) < 70
+    if "reduced_motion" in how:
+        assert await page.evaluate("document.getAnimations().length") == 0

@@ -1,0 +1,65 @@
+"""What browser tests work with: a visitor who opens pages, and what is stored about an answer."""
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request
+
+from services.survey.responses import token_hash
+
+
+@dataclass(slots=True)
+class Stored:
+    """What is stored about a link's answer."""
+
+    database: asyncpg.Connection
+
+    async def answer(self, link: str) -> dict[str, Any] | None:
+        """The answer of a link, None when there is none."""
+        row = await self.database.fetchrow(
+            "SELECT r.* FROM survey.response r JOIN survey.invitation i ON i.invitation_id = r.response_id"
+            " WHERE i.token_sha256 = $1",
+            token_hash(link.partition("/r/")[2]),
+        )
+        return None if row is None else dict(row)
+
+    async def rows(self) -> dict[str, int]:
+        """How many rows each table of the survey holds; its outbox is one of them."""
+        names = await self.database.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'survey'")
+        return {str(n[0]): int(await self.database.fetchval(f'SELECT count(*) FROM survey."{n[0]}"')) for n in names}
+
+
+@dataclass  # no slots: Playwright keeps its handles in the listener's object
+class Visitor:
+    """Opens pages, and remembers what the browser complains about and sends."""
+
+    browser: Browser
+    at_exit: AsyncExitStack
+    complaints: list[str] = field(default_factory=list)
+    posts: list[str] = field(default_factory=list)
+
+    async def visit(self, address: str, **how: Any) -> Page:
+        """Open an address in a browser of its own."""
+        how = {"locale": "sv-SE", "viewport": {"width": 390, "height": 844}, **how}
+        context: BrowserContext = await self.browser.new_context(**how)
+        self.at_exit.push_async_callback(context.close)
+        context.set_default_timeout(15_000)
+        page = await context.new_page()
+        page.on("console", self._hear)
+        page.on("pageerror", self._fail)
+        page.on("request", self._note)
+        await page.goto(address)
+        return page
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+    def _note(self, request: Request) -> None:
+        if request.method == "POST":
+            self.posts.append(request.url)
+
+    def _fail(self, error: Error) -> None:
+        self.complaints.append(str(error))
