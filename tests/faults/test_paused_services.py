@@ -1,0 +1,139 @@
+"""Processes that stand still, are taken for dead, and go on as if nothing had happened."""
+
+import asyncio
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from aiosmtpd.smtp import SMTP as SmtpProtocol  # noqa: N811  a class that others call by its abbreviation
+
+from services.chassis.postgres import connect
+from tests.faults.running_system import RunningSystem, until
+
+_SESSION_TIMEOUT = 10.0
+_LEASE = 4.0
+
+
+async def _positions(system: RunningSystem) -> dict[tuple[str, int], int]:
+    connection = await connect(system.settings, "aggregator")
+    rows = await connection.fetch("SELECT topic, part, next FROM progress")
+    await connection.close()
+    return {(r["topic"], r["part"]): r["next"] for r in rows}
+
+
+async def test_a_paused_aggregator_is_replaced_and_counts_nothing_twice_when_it_wakes(system: RunningSystem) -> None:
+    with system.second("aggregator"):
+        async with system.load(rate=60):
+            await asyncio.sleep(6)  # the second has joined
+            system.pause("aggregator")
+            paused = time.monotonic()
+            before = await _positions(system)
+
+            async def all_are_read_on() -> bool:
+                if time.monotonic() - paused > _SESSION_TIMEOUT + 2:
+                    system.wake("aggregator")
+                now = await _positions(system)
+                return all(now[p] > at for p, at in before.items())
+
+            taken_over = await until(all_are_read_on, "every partition to be read on", seconds=20)
+            await asyncio.sleep(max(0.0, paused + _SESSION_TIMEOUT + 2 - time.monotonic()))
+            system.wake("aggregator")
+            await asyncio.sleep(2)
+        print(f"all partitions were read on {taken_over:.1f} s after SIGSTOP")
+        await system.check()
+
+
+async def test_a_notifier_paused_beyond_its_lease_hands_nothing_over_twice(system: RunningSystem) -> None:
+    with system.second("notifier"):
+        async with system.load(rate=100):
+            await asyncio.sleep(3)
+            system.pause("notifier")
+            await asyncio.sleep(2 * _LEASE)
+            system.wake("notifier")
+            await asyncio.sleep(2)
+        await system.check()
+
+
+@dataclass
+class Provider:
+    """A mail provider that takes its time, forgets nothing and drops no duplicates."""
+
+    accepted: Counter[str] = field(default_factory=Counter)
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        self.accepted.update(envelope.rcpt_tos)
+        await asyncio.sleep(0.5)
+        return "250 OK"
+
+
+@asynccontextmanager
+async def mail_server(provider: Provider) -> AsyncIterator[int]:
+    loop = asyncio.get_running_loop()
+    protocols: list[SmtpProtocol] = []
+
+    def begin() -> SmtpProtocol:
+        protocols.append(SmtpProtocol(provider, hostname="127.0.0.1", loop=loop))
+        return protocols[-1]
+
+    server = await loop.create_server(begin, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for protocol in protocols:
+            if protocol.transport is not None:
+                protocol.transport.close()
+        await asyncio.sleep(0.05)
+
+
+async def test_a_provider_gets_no_mail_twice_from_notifiers_that_are_paused_or_killed_while_they_send(
+    system: RunningSystem,
+) -> None:
+    """Mail, since the viewer would drop a second hand-over by itself and hide it."""
+    system.supervisor.hold("notifier")
+    provider = Provider()
+    async with mail_server(provider) as port:
+        mail = {
+            "CHANNEL": "smtp",
+            "SMTP_PORT": str(port),
+            "LIVE_SENDING_UNTIL": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+            "IN_DOUBT_DEADLINE_SECONDS": "6",
+        }
+        doubted = 0
+        with system.second("notifier", INSTANCE="third", **mail) as stays:
+            with system.second("notifier", INSTANCE="fourth", **mail) as dies:
+                async with system.load(rate=120):
+                    await until(_true_when(lambda: provider.accepted.total() > 30), "mail", seconds=30)
+                    os.kill(stays.pid, signal.SIGSTOP)
+                    await asyncio.sleep(2 * _LEASE)
+                    dies.kill()
+                    os.kill(stays.pid, signal.SIGCONT)
+                    await asyncio.sleep(2)
+                    doubted = await system.number("notifier", "SELECT count(*) FROM invitation WHERE fence > 1")
+            settled = "SELECT count(*) FROM invitation WHERE state IN ('planned', 'claimed', 'calling', 'in_doubt')"
+            unread = "SELECT count(*) FROM decision"
+
+            async def nothing_pending() -> bool:
+                return (await system.number("notifier", settled), await system.number("notifier", unread)) == (
+                    0,
+                    system.published,
+                )
+
+            await until(nothing_pending, "every mail's fate to be known", seconds=40)
+    assert doubted > 0
+    assert provider.accepted.most_common(1)[0][1] == 1
+    system.supervisor.release("notifier")
+    await system.check()
+
+
+def _true_when(holds: Any) -> Any:
+    async def ask() -> bool:
+        return bool(holds())
+
+    return ask
