@@ -6,7 +6,7 @@ again, so that a paused publisher can never leave an old value as the last one (
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -32,6 +32,7 @@ log = structlog.get_logger()
 _SERVICE = "aggregator"
 _CHUNK = 5_000
 _SEND_TIMEOUT = 30.0
+_FINISH_WITHIN = 4.0
 
 
 def cell_key(cut: str, value: str, window: str, start: str | None) -> str:
@@ -78,7 +79,7 @@ class Publisher:
         waits = pauses(first=0.1, longest=5)
         while not stop.is_set():
             try:
-                await self._session(stop)
+                await self._until_stopped(stop)
                 waits = pauses(first=0.1, longest=5)
             except (KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 if isinstance(error, asyncpg.PostgresError) and not is_transient(error):
@@ -86,6 +87,22 @@ class Publisher:
                 log.warning("will try again", action="retry", what="publisher", error=type(error).__name__)
                 self.metrics.count("kvittera_retries_total", what="publisher")
                 await pause_or_stop(next(waits), stop)
+
+    async def _until_stopped(self, stop: asyncio.Event) -> None:
+        """A session, which gets a moment to finish and is then cut short: what it did not publish stays touched."""
+        session = asyncio.create_task(self._session(stop))
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({session, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not session.done():
+                await asyncio.wait({session}, timeout=_FINISH_WITHIN)
+            if session.done():
+                return await session
+            log.warning("cells were not published", action="abandon", what="publisher")
+        finally:
+            stopped.cancel()
+            session.cancel()
+            await asyncio.wait({session})
 
     async def _session(self, stop: asyncio.Event) -> None:
         connection = await connect(self.settings, _SERVICE, command_timeout=60)
@@ -215,9 +232,12 @@ def _version_in(value: bytes | None) -> int:
 
 
 async def _put_down(producer: AIOKafkaProducer, mirror: AIOKafkaConsumer) -> None:
-    for closing in (producer.stop, mirror.stop):
-        try:
-            async with asyncio.timeout(5):
-                await closing()
-        except (TimeoutError, KafkaError, OSError) as error:
-            log.warning("Kafka client did not stop", action="abandon", error=type(error).__name__)
+    await asyncio.gather(_close(producer.stop), _close(mirror.stop))
+
+
+async def _close(stop: Callable[[], Awaitable[None]]) -> None:
+    try:
+        async with asyncio.timeout(5):
+            await stop()
+    except (TimeoutError, KafkaError, OSError) as error:
+        log.warning("Kafka client did not stop", action="abandon", error=type(error).__name__)
