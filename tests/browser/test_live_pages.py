@@ -15,6 +15,9 @@ FUNNEL = """() => [...document.querySelectorAll("#funnel tr")].map((e) => Number
 TERMINALS = """() => Object.fromEntries([...document.querySelectorAll("#terminals tbody tr")]
     .map((row) => [row.children[0].textContent.trim(), Number(row.children[1].textContent)]))"""
 
+WHOLE_PHONES = """() => document.querySelector("#phones li:last-child .phone").getBoundingClientRect().bottom
+    <= document.querySelector(".controls").getBoundingClientRect().top"""
+
 
 async def cells(demo: RunningDemo, cut: str) -> list[dict[str, Any]]:
     async with aiohttp.ClientSession() as session, session.get(f"{demo.url}/api/cells?cut={cut}") as reply:
@@ -51,6 +54,7 @@ async def test_the_demo_page_shows_the_numbers_that_the_cells_hold(demo: Running
     await shows_what_is_counted(page, demo, TERMINALS, "terminal")
     await page.locator("#audit:not(.waiting)").wait_for(timeout=30_000)
     assert "0 lost · 0 double" in await page.locator("#audit strong").inner_text()
+    assert await page.evaluate(WHOLE_PHONES)
 
 
 async def test_a_phone_on_the_demo_page_opens_its_recipients_page(demo: RunningDemo, visitor: Visitor) -> None:

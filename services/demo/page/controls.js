@@ -71,9 +71,10 @@ const audit = (place) => {
     }
     const differing = result.differing_cells ? ` · ${number(result.differing_cells)} cells differ` : "";
     text(first, `${number(result.lost)} lost · ${number(result.double)} double${differing}`);
-    const waiting = result.in_flight ? `, ${number(result.in_flight)} under way` : "";
+    const answers = result.in_flight ? `${number(result.counted)} answers, ${number(result.in_flight)} under way`
+      : `${number(result.counted)} of ${number(result.acknowledged)} answers`;
     const age = result.age_seconds < 10 ? `${Math.round(result.age_seconds)}\u00a0s` : exact(result.age_seconds);
-    return text(second, `audited ${age} ago, ${number(result.counted)} of ${number(result.acknowledged)} answers${waiting}`);
+    return text(second, `audited ${age} ago, ${answers}`);
   };
   return { show, silent };
 };
