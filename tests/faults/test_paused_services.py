@@ -30,7 +30,7 @@ async def _positions(system: RunningSystem) -> dict[tuple[str, int], int]:
 async def test_a_paused_aggregator_is_replaced_and_counts_nothing_twice_when_it_wakes(system: RunningSystem) -> None:
     with system.second("aggregator"):
         async with system.load(rate=60):
-            await asyncio.sleep(6)  # the second has joined
+            await asyncio.sleep(4)  # the second has joined
             system.pause("aggregator")
             paused = time.monotonic()
             before = await _positions(system)
@@ -54,7 +54,7 @@ async def test_a_notifier_paused_beyond_its_lease_hands_nothing_over_twice(syste
         async with system.load(rate=100):
             await asyncio.sleep(3)
             system.pause("notifier")
-            await asyncio.sleep(2 * _LEASE)
+            await asyncio.sleep(1.5 * _LEASE)
             system.wake("notifier")
             await asyncio.sleep(2)
         await system.check()
@@ -111,7 +111,7 @@ async def test_a_provider_gets_no_mail_twice_from_notifiers_that_are_paused_or_k
                 async with system.load(rate=120):
                     await until(_true_when(lambda: provider.accepted.total() > 30), "mail", seconds=30)
                     os.kill(stays.pid, signal.SIGSTOP)
-                    await asyncio.sleep(2 * _LEASE)
+                    await asyncio.sleep(1.5 * _LEASE)
                     dies.kill()
                     os.kill(stays.pid, signal.SIGCONT)
                     await asyncio.sleep(2)
