@@ -371,7 +371,8 @@ class RunningSystem:
         finally:
             await notifier.close()
         return (
-            f"dead links {dead}, published {self.published}, {ledger}, handled {self.recipients.handled}, {self.recipients.retries},"
+            f"dead links {dead}, published {self.published}, {ledger}, handled {self.recipients.handled},"
+            f" {self.recipients.retries},"
             f" unknown to the survey {[r['delivery_id'] for r in unknown]}, waiting {[tuple(r) for r in waiting]}"
         )
 
