@@ -11,12 +11,12 @@ async def test_answers_are_acknowledged_while_kafka_is_down_and_counted_afterwar
         await asyncio.sleep(4)
         system.servers.kafka.kill()
         await asyncio.sleep(1)  # what was on its way has arrived or failed
-        changed, counted = system.changed, await system.number("aggregator", "SELECT sum(revision) FROM answer")
+        changed = system.changed
         await asyncio.sleep(6)
         acknowledged = system.changed - changed
-        assert acknowledged > 20
-        assert await system.number("aggregator", "SELECT sum(revision) FROM answer") == counted
+        counted = await system.number("aggregator", "SELECT sum(revision) FROM answer")
         await system.restart_kafka()
+        assert acknowledged > 20
 
         async def counting_again() -> bool:
             return await system.number("aggregator", "SELECT sum(revision) FROM answer") > counted + acknowledged
