@@ -103,14 +103,21 @@ async def plan(pool: Pool, count: int = 1, *, suppressed: int = 0) -> None:
     ]
     async with pool.acquire() as connection, connection.transaction():
         await decide(connection, [arrived(d, now()) for d in deliveries])
+    await relay_everything(pool)
 
 
 async def work(d: Dispatcher) -> int:
     """Begin what is due and wait until it is settled; returns how many were claimed."""
+    await relay_everything(d.pool)
     begun = await d._begin_some()
     if d._sending:
         await asyncio.wait(d._sending)
     return begun
+
+
+async def relay_everything(pool: Pool) -> None:
+    """What the relay does, as far as the dispatcher can see."""
+    await pool.execute("UPDATE outbox SET published_at = clock_timestamp() WHERE published_at IS NULL")
 
 
 async def state_of(pool: Pool, delivery_id: str = "D-0") -> tuple[str, str | None, int]:
@@ -517,6 +524,17 @@ async def test_a_deploy_that_makes_a_thousand_old_invitations_due_sends_none(
     assert channel.calls == []
     # A claim hands out withheld rows, too; nothing is left to claim in the end.
     assert await notifier_pool.fetchval("SELECT count(*) FROM invitation WHERE state = 'withheld'") == 1000
+
+
+async def test_nothing_is_sent_before_kafka_knows_of_the_invitation(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool)
+    await notifier_pool.execute("UPDATE outbox SET published_at = NULL")
+    channel = ScriptedChannel()
+    d = dispatcher(notifier_pool, settings, channel)
+    assert await d._begin_some() == 0
+    await relay_everything(notifier_pool)
+    assert await work(d) == 1
+    assert len(channel.calls) == 1
 
 
 async def test_three_dispatchers_at_once_send_each_of_200_invitations_once(

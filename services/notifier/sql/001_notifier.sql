@@ -49,6 +49,9 @@ CREATE INDEX invitation_leased ON invitation (lease_until) WHERE state IN ('clai
 CREATE INDEX invitation_in_doubt ON invitation (called_at) WHERE state = 'in_doubt';
 CREATE INDEX invitation_person ON invitation (person, occurred_at);
 
+-- The claim asks whether all that is to be told of a delivery has reached Kafka.
+CREATE INDEX outbox_unpublished_key ON outbox (key) WHERE published_at IS NULL;
+
 CREATE TABLE switch (
     name       text PRIMARY KEY,
     is_on      boolean NOT NULL,

@@ -36,12 +36,15 @@ SET state = CASE WHEN d.too_old THEN 'withheld' ELSE 'claimed' END,
     fence = i.fence + 1
 FROM (
     SELECT invitation_id, occurred_at < clock_timestamp() - make_interval(secs => $3) AS too_old
-    FROM invitation
+    FROM invitation AS p
     WHERE state = 'planned' AND due_at <= clock_timestamp()
       AND (SELECT is_on FROM switch WHERE name = 'sending')
+      -- Kafka first: a link must not reach a person before the survey can learn of it.
+      AND NOT EXISTS (SELECT 1 FROM outbox
+                      WHERE published_at IS NULL AND key = convert_to(p.delivery_id, 'UTF8'))
     ORDER BY due_at
     LIMIT $1
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF p SKIP LOCKED
 ) AS d
 WHERE i.invitation_id = d.invitation_id
 RETURNING i.invitation_id, i.delivery_id, i.state, i.fence, i.revision, i.channel, i.language, i.sealed,
