@@ -6,7 +6,7 @@ again, so that a paused publisher can never leave an old value as the last one (
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -21,9 +21,9 @@ from schemas.cloudevents import Event, to_headers
 from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting import COLUMNS, unpack, window_start
 from services.chassis.failures import is_transient
-from services.chassis.kafka import make_consumer, make_producer
+from services.chassis.kafka import make_consumer, make_producer, stop_in_time
 from services.chassis.metrics import Metrics
-from services.chassis.pauses import pause_or_stop, pauses
+from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
 from services.chassis.settings import Settings
 from services.chassis.topic_identity import topic_partitions
@@ -79,7 +79,9 @@ class Publisher:
         waits = pauses(first=0.1, longest=5)
         while not stop.is_set():
             try:
-                await self._until_stopped(stop)
+                # What is cut short loses nothing: what it did not publish stays touched.
+                if not await cut_short(self._session(stop), stop, finish_within=_FINISH_WITHIN):
+                    log.warning("cells were not published", action="abandon", what="publisher")
                 waits = pauses(first=0.1, longest=5)
             except (KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 if isinstance(error, asyncpg.PostgresError) and not is_transient(error):
@@ -87,22 +89,6 @@ class Publisher:
                 log.warning("will try again", action="retry", what="publisher", error=type(error).__name__)
                 self.metrics.count("kvittera_retries_total", what="publisher")
                 await pause_or_stop(next(waits), stop)
-
-    async def _until_stopped(self, stop: asyncio.Event) -> None:
-        """A session, which gets a moment to finish and is then cut short: what it did not publish stays touched."""
-        session = asyncio.create_task(self._session(stop))
-        stopped = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({session, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not session.done():
-                await asyncio.wait({session}, timeout=_FINISH_WITHIN)
-            if session.done():
-                return await session
-            log.warning("cells were not published", action="abandon", what="publisher")
-        finally:
-            stopped.cancel()
-            session.cancel()
-            await asyncio.wait({session})
 
     async def _session(self, stop: asyncio.Event) -> None:
         connection = await connect(self.settings, _SERVICE, command_timeout=60)
@@ -116,7 +102,7 @@ class Publisher:
             await mirror.start()
             await self._publish_until_stopped(connection, producer, mirror, stop)
         finally:
-            await _put_down(producer, mirror)
+            await asyncio.gather(stop_in_time(producer.stop, 2, "producer"), stop_in_time(mirror.stop, 2, "mirror"))
             connection.terminate()
 
     async def _wait_for_turn(self, connection: Database, stop: asyncio.Event) -> bool:
@@ -229,15 +215,3 @@ def _version_in(value: bytes | None) -> int:
         return int(orjson.loads(value or b"")["version"])
     except (ValueError, TypeError, KeyError):
         return 0
-
-
-async def _put_down(producer: AIOKafkaProducer, mirror: AIOKafkaConsumer) -> None:
-    await asyncio.gather(_close(producer.stop), _close(mirror.stop))
-
-
-async def _close(stop: Callable[[], Awaitable[None]]) -> None:
-    try:
-        async with asyncio.timeout(5):
-            await stop()
-    except (TimeoutError, KafkaError, OSError) as error:
-        log.warning("Kafka client did not stop", action="abandon", error=type(error).__name__)

@@ -17,7 +17,7 @@ from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from services.chassis.failures import MustStop, is_transient
 from services.chassis.fence import Batch, Fence, Gap
 from services.chassis.kafka import make_client, make_consumer, start_with_patience, stop_in_time
-from services.chassis.pauses import pause_or_stop, pauses
+from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import named_sql
 from services.chassis.settings import Settings
 from services.chassis.topic_identity import TopicIdentity, identify_topics
@@ -212,7 +212,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
             MustStop: a kept failure, a changed topic, or no movement for KVITTERA_STALL_SECONDS.
         """
         try:
-            await self._watch(stop)
+            await cut_short(self._watch(stop), stop, finish_within=0)
         finally:
             self._stop.set()  # whoever waits for the database or for Kafka ends too
 
@@ -325,4 +325,4 @@ async def consume(reader: Reader[T], stop: asyncio.Event, *, max_records: int, l
                 raise reader.failure
     finally:
         reader.read_through(lambda: None)
-        await stop_in_time(consumer.stop, 8, "consumer")
+        await stop_in_time(consumer.stop, 4, "consumer")

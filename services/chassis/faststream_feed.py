@@ -71,7 +71,7 @@ def carry(reader: Reader[T], settings: Settings, *, max_records: int, linger_ms:
             await start_with_patience(broker.start, settings, reader.fence.group, stop=stop)
             await stop.wait()
         finally:
-            await stop_in_time(broker.stop, 10, "consumer")
+            await stop_in_time(broker.stop, 5, "consumer")
 
     return run
 

@@ -28,18 +28,22 @@ async def run_until_stopped(tasks: dict[str, Task], *, drain_seconds: float, met
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
+    running: set[str] = set()
+
     async def guarded(name: str, task: Task) -> None:
+        running.add(name)
         try:
             await task(stop)
             if not stop.is_set():
                 raise RuntimeError(f"{name} ended by itself")
         finally:
+            running.discard(name)
             stop.set()
 
     async def end_hard_when_late() -> None:
         await stop.wait()
         await asyncio.sleep(drain_seconds)
-        log.error("drain took too long", action="exit_hard")
+        log.error("drain took too long", action="exit_hard", unfinished=sorted(running))
         os._exit(1)
 
     deadline = asyncio.create_task(end_hard_when_late())

@@ -20,7 +20,7 @@ from services.chassis.deadletter import unpack_headers
 from services.chassis.failures import is_transient
 from services.chassis.kafka import make_producer, stop_in_time
 from services.chassis.metrics import Metrics
-from services.chassis.pauses import pause_or_stop, pauses
+from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
 from services.chassis.settings import Settings
 
@@ -53,29 +53,15 @@ class Relay:
         """Relay until stopped; after any failure begin anew with a new connection and a new producer (H14)."""
         while not stop.is_set():
             try:
-                await self._until_stopped(stop)
+                # What is cut short loses nothing: its rows simply wait.
+                if not await cut_short(self._session(stop), stop, finish_within=_FINISH_WITHIN):
+                    log.warning("batch was not finished", action="abandon", what="relay")
             except (KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
                 if not is_transient(error):
                     raise
                 log.warning("will try again", action="retry", what="relay", error=type(error).__name__)
                 self._metrics.count("kvittera_retries_total", what="relay")
                 await pause_or_stop(next(self._pauses), stop)
-
-    async def _until_stopped(self, stop: asyncio.Event) -> None:
-        """A session, which gets a moment to finish its batch and is then cut short: its rows simply wait."""
-        session = asyncio.create_task(self._session(stop))
-        stopped = asyncio.create_task(stop.wait())
-        try:
-            await asyncio.wait({session, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not session.done():
-                await asyncio.wait({session}, timeout=_FINISH_WITHIN)
-            if session.done():
-                return await session
-            log.warning("batch was not finished", action="abandon", what="relay")
-        finally:
-            stopped.cancel()
-            session.cancel()
-            await asyncio.wait({session})
 
     async def _session(self, stop: asyncio.Event) -> None:
         connection = await connect(self._settings, self._service, command_timeout=30)
@@ -163,7 +149,7 @@ class Relay:
                 await self._doorbell.wait()
 
     async def _put_down(self, connection: Database, producer: AIOKafkaProducer) -> None:
-        await stop_in_time(producer.stop, 5, "producer")
+        await stop_in_time(producer.stop, 2, "producer")
         connection.terminate()
 
 
