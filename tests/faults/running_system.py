@@ -328,6 +328,8 @@ class RunningSystem:
         assert not [t for t in self._work if t.done()]
         audit = await run_audit(self.settings, wait=30)
         assert audit.clean, audit.lines()
+        # What the audit waited for touched cells again.
+        await until(self._everybody_is_done, "the last cells to be published", seconds=30, tell=self._whereabouts)
         assert audit.counted == audit.acknowledged == len(self.recipients.acknowledged)
         assert await count_missing(self.settings, self.recipients.acknowledged.values()) == 0
         notifier = await connect(self.settings, "notifier")
