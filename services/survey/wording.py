@@ -1,6 +1,5 @@
 """Words and dates of the recipient's pages, from gettext catalogues read once at start."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,8 +8,9 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_datetime
-from babel.messages.pofile import read_po
 from markupsafe import Markup, escape
+
+from services.chassis.catalogues import read_catalogue
 
 LANGUAGES: Final = {"sv": "Svenska", "en": "English"}
 FALLBACK_LANGUAGE: Final = "en"
@@ -18,7 +18,6 @@ _LOCALES: Final = Path(__file__).parent / "locales"
 _WEEKDAY_IS_CLEAR_FOR_DAYS: Final = 6
 _CLDR_LOCALES: Final = {"sv": "sv_SE", "en": "en_GB"}
 _BREAKABLE: Final = Markup("is<wbr>satisfied")
-_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
 
 class MissingWordsError(RuntimeError):
@@ -57,22 +56,12 @@ class Wording:
         return format_date(at.astimezone(ZoneInfo(zone)), "d MMMM", locale=_CLDR_LOCALES[self.language])
 
 
-def read_catalogue(language: str) -> dict[str, str]:
-    """Return one language's catalogue as key to text, straight from its .po source."""
-    with (_LOCALES / language / "LC_MESSAGES" / "survey.po").open("rb") as source:
-        catalogue = read_po(source, locale=language, abort_invalid=True)
-    return {str(message.id): str(message.string or "") for message in catalogue if message.id}
-
-
-def placeholders(text: str) -> frozenset[str]:
-    """Return the names that stand in braces in `text`."""
-    return frozenset(_PLACEHOLDER.findall(text))
-
-
 def load_wordings() -> dict[str, Wording]:
     """Read every language once; call where the service is put together."""
     return {
-        language: Wording(language, {key: escape(text) for key, text in read_catalogue(language).items()})
+        language: Wording(
+            language, {key: escape(text) for key, text in read_catalogue(_LOCALES, language, "survey").items()}
+        )
         for language in LANGUAGES
     }
 

@@ -6,10 +6,12 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
-from time import perf_counter
+from pathlib import Path
 
 import pytest
 
+from services.chassis.catalogues import placeholders, read_catalogue
+from services.survey import wording
 from services.survey.rendering import (
     FREQUENCIES,
     LANGUAGES,
@@ -27,7 +29,7 @@ from services.survey.rendering import (
     SurveyPages,
     choose_language,
 )
-from services.survey.wording import load_wordings, placeholders, read_catalogue
+from services.survey.wording import load_wordings
 
 TOKEN = "Qk7rW2pXz9Lm4Tn8Vb3Yc6"
 DELIVERED = datetime(2026, 10, 13, 15, 42, tzinfo=UTC)  # a Tuesday, 17:42 in Stockholm
@@ -349,7 +351,8 @@ def test_the_first_language_that_pages_exist_in_is_chosen() -> None:
 
 
 def test_the_catalogues_have_the_same_keys_and_placeholders_and_no_empty_words() -> None:
-    catalogues = {language: read_catalogue(language) for language in LANGUAGES}
+    locales = Path(wording.__file__).parent / "locales"
+    catalogues = {language: read_catalogue(locales, language, "survey") for language in LANGUAGES}
     swedish = catalogues["sv"]
     for language, catalogue in catalogues.items():
         assert catalogue.keys() == swedish.keys(), language
@@ -365,12 +368,3 @@ def test_every_key_that_a_template_or_module_names_is_in_the_catalogue_and_value
         for key in keys:
             assert words(f"{prefix}.{key}")
     assert words("parcel", shop="<b>") == "Paket från &lt;b&gt;"
-
-
-def test_a_page_is_rendered_in_about_a_quarter_of_a_millisecond(pages: SurveyPages) -> None:
-    times = []
-    for _ in range(200):
-        started = perf_counter()
-        pages.render_saved(SAVED)
-        times.append(perf_counter() - started)
-    assert sorted(times)[20] < 0.002  # the quick tenth: a busy machine must not fail this
