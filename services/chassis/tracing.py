@@ -1,11 +1,9 @@
-"""W3C trace context: carried from the delivery's record through outbox rows to the counter."""
+"""W3C trace context: carried from the delivery's record through outbox rows to the answer's."""
 
 import re
 import secrets
-from contextvars import ContextVar
 
 _FORM = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-_current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 
 def new_traceparent() -> str:
@@ -18,13 +16,3 @@ def child_of(traceparent: str | None) -> str:
     if traceparent is None or not _FORM.fullmatch(traceparent):
         return new_traceparent()
     return f"{traceparent[:36]}{secrets.token_hex(8)}{traceparent[52:]}"
-
-
-def current_traceparent() -> str | None:
-    """The context that the running task works under."""
-    return _current.get()
-
-
-def work_under(traceparent: str | None) -> None:
-    """Let the running task, and what it starts, work under this context."""
-    _current.set(traceparent)

@@ -1,10 +1,8 @@
-import asyncio
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chassis.tracing import child_of, current_traceparent, new_traceparent, work_under
+from services.chassis.tracing import child_of, new_traceparent
 
 FORM = r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -51,16 +49,3 @@ def test_a_child_is_well_formed_whatever_came_in(text: str) -> None:
 def test_new_contexts_differ_and_are_sampled() -> None:
     assert new_traceparent() != new_traceparent()
     assert new_traceparent().endswith("-01")
-
-
-async def test_a_task_and_what_it_starts_share_a_context_and_neighbours_do_not() -> None:
-    async def seen() -> str | None:
-        return current_traceparent()
-
-    async def worker(context: str) -> str | None:
-        work_under(context)
-        await asyncio.sleep(0)
-        return await asyncio.create_task(seen())
-
-    assert list(await asyncio.gather(*(asyncio.create_task(worker(c)) for c in "ab"))) == ["a", "b"]
-    assert current_traceparent() is None
