@@ -14,6 +14,7 @@ class CaseState(StrEnum):
 
     OPEN = "open"
     CONTACTED = "contacted"
+    WAITING = "waiting"
     RESOLVED = "resolved"
     REOPENED = "reopened"
 
@@ -24,6 +25,7 @@ class CaseTrigger(StrEnum):
     LOW_SCORE = "low_score"
     WANTS_CONTACT = "wants_contact"
     CONTESTED = "contested"
+    DAMAGED = "damaged"
     STAFF = "staff"
 
 
@@ -75,6 +77,10 @@ class FeedbackCase(Contract):
     """What it is about, once staff has judged."""
     attribution: Attribution | None = None
     """Who is answerable, once staff has judged."""
+    controllable: Flag | None = None
+    """Whether the carrier could have prevented it, once staff has judged."""
+    outcome_told: Flag = False
+    """True when the person, having agreed to it, was told what came of the case."""
     opened_at: Instant
     """When the case was opened."""
     sla_due_at: Instant
@@ -123,5 +129,9 @@ class FeedbackPraise(Contract):
     """When the delivery happened."""
     praised_at: Instant
     """When the answer was given."""
+    passed_on_at: Instant | None = None
+    """When it was passed on to the one who was praised; none until then."""
+    on_board: Flag = False
+    """True while staff has approved it for the whiteboard."""
     pass_on_by: Instant | None = None
     """When the praise must have been passed on (the SLA of praise)."""

@@ -47,6 +47,9 @@ class InvitationDecided(Contract):
     """The first moment at which the suppressing rule would let this person be asked again."""
     invitation_id: Identifier | None = None
     """The invitation, once there is one; a pseudonym."""
+    person_id: Identifier | None = None
+    """Pseudonym of the recipient, the same at every delivery to the same address: 32 hex digits made with the
+    installation's key, so that nobody can find it by trying numbers. Preferences and erasure go by it."""
     token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """SHA-256 of the link's token, 64 hex digits. The token itself goes to the recipient only."""
     channel: ChannelKind | None = None

@@ -15,6 +15,7 @@ from schemas.delivery import DeliveryCompleted, DeliveryCorrected
 from schemas.disruption import DeliveryDisruption
 from schemas.feedback import FeedbackCase, FeedbackPraise
 from schemas.invitation import InvitationDecided
+from schemas.recipient import DeliveryContested, PersonErased, PreferenceChanged
 from schemas.response import ResponseRecorded
 from schemas.satisfaction import SatisfactionCell
 
@@ -23,6 +24,9 @@ DELIVERY_CORRECTED: Final = "delivery.corrected.v1"
 DELIVERY_DISRUPTION: Final = "delivery.disruption.v1"
 INVITATION_DECIDED: Final = "invitation.decided.v1"
 RESPONSE_RECORDED: Final = "response.recorded.v1"
+DELIVERY_CONTESTED: Final = "delivery.contested.v1"
+PREFERENCE_CHANGED: Final = "preference.changed.v1"
+PERSON_ERASED: Final = "person.erased.v1"
 FEEDBACK_CASE: Final = "feedback.case.v1"
 FEEDBACK_PRAISE: Final = "feedback.praise.v1"
 SATISFACTION_CELLS: Final = "satisfaction.cells.v1"
@@ -165,10 +169,55 @@ _CARDS: Final = (
         key="response id",
         owner="survey",
         producers=("survey",),
-        consumers=("aggregator",),
+        consumers=("notifier", "survey", "aggregator"),
         retention=_REPLAYABLE,
         model=ResponseRecorded,
         dead_letter=RESPONSE_RECORDED + DEAD_LETTER_SUFFIX,
+    ),
+    TopicCard(
+        name=DELIVERY_CONTESTED,
+        title="A recipient says that the parcel never came",
+        about=(
+            "For the systems that hold the proof of delivery: look into it. The highest revision of a delivery "
+            "holds; `withdrawn` means that the parcel came after all."
+        ),
+        key="delivery id",
+        owner="survey",
+        producers=("survey",),
+        consumers=("partners",),
+        retention=_MONTH,
+        model=DeliveryContested,
+    ),
+    TopicCard(
+        name=PREFERENCE_CHANGED,
+        title="How often and where a person may be asked",
+        about=(
+            "The preferences of a pseudonym as they stand after each revision; the highest revision holds, for "
+            "ever: a person who said never is not asked because a record grew old."
+        ),
+        key="person id",
+        owner="survey",
+        producers=("notifier", "survey"),
+        consumers=("notifier",),
+        retention=_MONTH,
+        model=PreferenceChanged,
+        dead_letter=PREFERENCE_CHANGED + DEAD_LETTER_SUFFIX,
+        cleanup="compact",
+    ),
+    TopicCard(
+        name=PERSON_ERASED,
+        title="A person's data must be erased",
+        about=(
+            "Every service that holds personal data of the pseudonym destroys the key to it, and keeps nothing "
+            "that comes later from before this moment. Counters stay: they name nobody."
+        ),
+        key="person id",
+        owner="notifier",
+        producers=("notifier",),
+        consumers=("survey",),
+        retention=_REPLAYABLE,
+        model=PersonErased,
+        dead_letter=PERSON_ERASED + DEAD_LETTER_SUFFIX,
     ),
     TopicCard(
         name=FEEDBACK_CASE,

@@ -141,6 +141,7 @@ class DecideDeliveries:
             outcome=Outcome.SCHEDULED,
             evidence=_as_facts(decision.evidence),
             invitation_id=str(planned.invitation_id),
+            person_id=self._person(decision).hex(),
             token_sha256=planned.token_hash.hex(),
             channel=decision.channel.kind,
             language=decision.language,
@@ -150,6 +151,9 @@ class DecideDeliveries:
             decided_at=now,
             brand=self.brand,
         )
+
+    def _person(self, ask: policy.Ask) -> bytes:
+        return self.seal.pseudonym(policy.normalised(ask.channel))
 
     async def _keep_decisions(self, connection: Database, decided: Sequence[Decided]) -> set[str]:
         rows = await connection.fetch(
@@ -172,7 +176,7 @@ class DecideDeliveries:
             self.sql["plan_invitations"],
             [p.invitation_id for _, p in rows],
             [d.delivery_id for d, _ in rows],
-            [self.seal.pseudonym(policy.normalised(p.ask.channel)) for _, p in rows],
+            [self._person(p.ask) for _, p in rows],
             [p.ask.channel.kind.value for _, p in rows],
             [p.ask.language for _, p in rows],
             [p.ask.at for _, p in rows],

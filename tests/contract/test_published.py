@@ -64,11 +64,14 @@ def test_writing_brings_a_stale_folder_up_to_date(tmp_path: Path) -> None:
 def test_there_is_a_schema_for_every_topic_with_a_model() -> None:
     assert [path.name.removesuffix(".schema.json") for path in PUBLISHED] == [
         "delivery.completed.v1",
+        "delivery.contested.v1",
         "delivery.corrected.v1",
         "delivery.disruption.v1",
         "feedback.case.v1",
         "feedback.praise.v1",
         "invitation.decided.v1",
+        "person.erased.v1",
+        "preference.changed.v1",
         "response.recorded.v1",
         "satisfaction.cells.v1",
     ]

@@ -45,9 +45,17 @@ CARDS_BY_HAND = {
         *(6, "delete", 400, False, True),
     ),
     "response.recorded.v1": (
-        *("response id", "survey", "survey", "aggregator"),
+        *("response id", "survey", "survey", "notifier survey aggregator"),
         *(6, "delete", 400, False, True),
     ),
+    "delivery.contested.v1": ("delivery id", "survey", "survey", "partners", 6, "delete", 28, False, False),
+    "preference.changed.v1": (
+        *("person id", "survey", "notifier survey", "notifier"),
+        *(6, "compact", 28, False, True),
+    ),
+    "preference.changed.v1.dlq": ("person id", "survey", "notifier", "", 1, "delete", 14, False, False),
+    "person.erased.v1": ("person id", "notifier", "notifier", "survey", 6, "delete", 400, False, True),
+    "person.erased.v1.dlq": ("person id", "notifier", "survey", "", 1, "delete", 14, False, False),
     "feedback.case.v1": (
         *("case id", "survey", "survey", "aggregator partners"),
         *(6, "delete", 400, False, True),
@@ -72,7 +80,7 @@ CARDS_BY_HAND = {
         *(1, "delete", 14, False, False),
     ),
     "response.recorded.v1.dlq": (
-        *("response id", "survey", "aggregator", ""),
+        *("response id", "survey", "notifier survey aggregator", ""),
         *(1, "delete", 14, False, False),
     ),
     "feedback.case.v1.dlq": ("case id", "survey", "aggregator", "", 1, "delete", 14, False, False),
