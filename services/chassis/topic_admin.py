@@ -35,9 +35,7 @@ async def apply_topics(settings: Settings, cards: Sequence[TopicCard]) -> list[s
         new = [
             NewTopic(
                 c.name,
-                num_partitions=settings.kafka_partitions
-                if settings.kafka_partitions and c.partitions > 1
-                else c.partitions,
+                num_partitions=_partitions(settings, c),
                 replication_factor=settings.kafka_replication,
                 topic_configs=c.config(),
             )
@@ -55,21 +53,30 @@ async def apply_topics(settings: Settings, cards: Sequence[TopicCard]) -> list[s
 
 
 async def compare_topics(settings: Settings, cards: Sequence[TopicCard]) -> list[Difference]:
-    """What on the broker is not as the cards say: missing topics, replication, configuration."""
+    """What on the broker is not as the cards say: missing topics, partitions, replication, configuration."""
     admin = await _open(settings)
     try:
         existing = set(await admin.list_topics())
         found = [Difference(c.name, "topic", "exists", "missing") for c in cards if c.name not in existing]
         present = [c for c in cards if c.name in existing]
+        by_name = {c.name: c for c in present}
         for card in present:
             found += await _compare_config(admin, card)
         for topic in await admin.describe_topics([c.name for c in present]):
+            wanted, partitions = _partitions(settings, by_name[topic["topic"]]), len(topic["partitions"])
+            if partitions != wanted:
+                found.append(Difference(topic["topic"], "partitions", str(wanted), str(partitions)))
             replicas = min((len(p["replicas"]) for p in topic["partitions"]), default=0)
             if replicas < settings.kafka_replication:
                 found.append(Difference(topic["topic"], "replicas", str(settings.kafka_replication), str(replicas)))
         return found
     finally:
         await admin.close()
+
+
+def _partitions(settings: Settings, card: TopicCard) -> int:
+    """A card with one partition keeps it, whatever is set."""
+    return settings.kafka_partitions if settings.kafka_partitions and card.partitions > 1 else card.partitions
 
 
 async def _compare_config(admin: AIOKafkaAdminClient, card: TopicCard) -> list[Difference]:

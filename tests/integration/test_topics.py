@@ -63,6 +63,8 @@ async def test_a_configuration_that_differs_is_named_and_left_alone(settings: Se
     assert await compare_topics(settings, cards) == wanted
     more = settings.model_copy(update={"kafka_replication": 3})
     assert Difference(card.name, "replicas", "3", "1") in await compare_topics(more, cards)
+    wider = settings.model_copy(update={"kafka_partitions": 5})
+    assert Difference(card.name, "partitions", "5", "2") in await compare_topics(wider, cards)
 
 
 async def test_a_topic_that_the_broker_refuses_is_named(settings: Settings, cards: list[TopicCard]) -> None:
