@@ -5,7 +5,8 @@ import math
 from datetime import UTC, datetime
 
 from schemas.invitation import InvitationDecided
-from schemas.topics import CARDS, INVITATION_DECIDED
+from schemas.response import ResponseRecorded
+from schemas.topics import CARDS, INVITATION_DECIDED, RESPONSE_RECORDED
 from services.chassis.consumer import Reader
 from services.chassis.faststream_feed import carry
 from services.chassis.fence import Fence
@@ -19,6 +20,7 @@ from services.chassis.postgres import check_migrated, named_sql, open_pool
 from services.chassis.records import reading
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
+from services.survey.followup import FollowUp, Reaction
 from services.survey.handlers import Answers, LearnInvitations
 from services.survey.http import SurveyRoutes
 from services.survey.rendering import HumanRoute, Site, SurveyPages
@@ -53,6 +55,17 @@ async def run(settings: Settings) -> None:
     # Kafka may be away for as long as it likes: answers to known invitations are kept meanwhile (guarantee 1).
     patient = settings.model_copy(update={"boot_patience_seconds": math.inf})
     reader = Reader(patient, fence, [INVITATION_DECIDED], membership(settings, SERVICE, settings.survey_port))
+    reactions: list[Reaction] = []
+    following = Fence(
+        pool=pool,
+        service=SERVICE,
+        group="kvittera-survey-followup",
+        decode=reading(ResponseRecorded),
+        apply=FollowUp(reactions),
+        dead_letter_topics={RESPONSE_RECORDED: str(CARDS[RESPONSE_RECORDED].dead_letter)},
+        metrics=metrics,
+    )
+    followed = Reader(patient, following, [RESPONSE_RECORDED], membership(settings, SERVICE, settings.survey_port))
     answers = Answers(
         pool=pool,
         seal=seal,
@@ -92,6 +105,8 @@ async def run(settings: Settings) -> None:
                 "http": lambda stop: serve(app, settings.http_host, settings.survey_port, stop),
                 "invitations": carry(reader, patient, max_records=_BATCH),
                 "watch": reader.watch,
+                "followup": carry(followed, patient, max_records=_BATCH),
+                "watch followup": followed.watch,
                 "relay": relay.run,
                 "answers": finish_answers,
             },
