@@ -1,0 +1,136 @@
+"""A survey's definition is checked when the service starts and never changes once it is released."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from schemas.response import RatedParty
+from services.chassis.failures import MustStop
+from services.survey.definitions import Definition, Definitions, FollowUp, Occasion, load_definitions, read_definition
+
+RELEASED = {
+    "damaged.v1.toml": "54282b73b913bdbf9ab6a734b7013b5a8dec411fc18d0de52a9f36342200a941",
+    "enquiry.v1.toml": "84fa720ce5885ab1ca846c47b4d0aa0580de70399441e472aa5ec93c54b78eaf",
+    "home.v1.toml": "8f53ad423981b41dd26e398f579130077a3970627ec113b978a003ef8397e78a",
+    "locker.v1.toml": "1f2e89c9240c2c0ac06a282a36d210e67862af75dd09c757cfa2cafbe5135391",
+    "return.v1.toml": "98e83a64d7f2ca12d1a33c870fb450fdd2b6f8db05fe703282c518111ff17427",
+    "shop_pickup.v1.toml": "097688037db6e20ebe087ec3d980c60b37336d43f17dae12bdb00a968a487671",
+}
+GOOD = """\
+# A parcel brought home.
+id = "home.v2"
+for = "home"
+rated = "shop"
+scale = "smiley5.v1"
+follow_ups = ["ease", "courtesy"]
+index = true
+comment = false
+
+[reasons]
+low = ["on_time", "other"]
+middle = []
+high = ["courtesy"]
+"""
+
+
+def test_a_released_definition_never_changes(repository: Path) -> None:
+    """Old answers keep their meaning: add home.v2.toml and its line above instead (docs/surveys.md)."""
+    files = (repository / "services/survey/definitions").glob("*.toml")
+    assert {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files} == RELEASED
+
+
+def test_every_occasion_has_a_survey() -> None:
+    assert {d.occasion for d in load_definitions()} == set(Occasion)
+
+
+def test_a_definition_says_what_is_asked_and_about_whom() -> None:
+    assert read_definition("home.v2.toml", GOOD) == Definition(
+        id="home.v2",
+        occasion=Occasion.HOME,
+        rated=RatedParty.SHOP,
+        scale="smiley5.v1",
+        follow_ups=(
+            FollowUp("ease", 5),
+            FollowUp("courtesy", 5),
+            FollowUp("satisfaction", 10),
+            FollowUp("expectancy", 10),
+            FollowUp("ideal", 10),
+        ),
+        low=("on_time", "other"),
+        middle=(),
+        high=("courtesy",),
+        comment=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("score", "offered"),
+    [(1, ("on_time", "other")), (2, ("on_time", "other")), (3, ()), (4, ("courtesy",)), (5, ("courtesy",))],
+)
+def test_the_reasons_offered_depend_on_the_score(score: int, offered: tuple[str, ...]) -> None:
+    assert read_definition("home.v2.toml", GOOD).reasons_for(score) == offered
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('id = "home.v2"', 'id = "home"', "home.v2.toml:2: id must look like home.v1"),
+        ('id = "home.v2"', 'id = "home.v3"', "home.v2.toml:2: id must be the file's name, or the file be called home"),
+        ('id = "home.v2"', "", "home.v2.toml:1: id is missing"),
+        ('for = "home"', 'for = "moon"', "home.v2.toml:3: for must be one of home, shop_pickup, locker, return, enq"),
+        ('rated = "shop"', 'rated = "driver"', "home.v2.toml:4: rated must be one of carrier, shop, service_point"),
+        ('rated = "shop"', "rated = 3", "home.v2.toml:4: rated must be a text"),
+        ("smiley5.v1", "stars5.v1", "home.v2.toml:5: scale must be one of smiley5.v1"),
+        ('["ease", "courtesy"]', '[\n"ease",\n"joy"]', "home.v2.toml:8: follow_ups has 'joy', which is none of court"),
+        ('["ease", "courtesy"]', '["ease", "ease"]', "home.v2.toml:6: follow_ups names something twice"),
+        ('["ease", "courtesy"]', '"ease"', "home.v2.toml:6: follow_ups must be a list of names"),
+        ('["ease", "courtesy"]', "[[1]]", "home.v2.toml:6: follow_ups has [1], which is none of"),
+        ("index = true", "index = 1", "home.v2.toml:7: index must be true or false"),
+        ("comment = false", "coment = false", "home.v2.toml:8: coment is none of id, for, rated"),
+        ('low = ["on_time", "other"]', 'low = ["price"]', "home.v2.toml:11: reasons.low has 'price', which is none of"),
+        ("middle = []", "meddle = []", "home.v2.toml:12: reasons.meddle is none of low, middle, high"),
+        ("middle = []", "", "home.v2.toml:1: reasons.middle is missing"),
+        ("[reasons]", "[reason]", "home.v2.toml:10: reason is none of"),
+        ("index = true", "index = yes", "home.v2.toml:7: "),
+        ('high = ["courtesy"]', 'high = ["courtesy"', "home.v2.toml:"),
+    ],
+)
+def test_what_is_wrong_in_a_file_is_told_with_its_line(old: str, new: str, told: str) -> None:
+    with pytest.raises(MustStop) as stopped:
+        read_definition("home.v2.toml", GOOD.replace(old, new))
+    assert str(stopped.value).startswith(told)
+
+
+def test_a_missing_occasion_stops_the_service() -> None:
+    with pytest.raises(MustStop, match="no survey definition for damaged, enquiry, locker, return, shop_pickup"):
+        Definitions.read({"home.v2.toml": GOOD})
+
+
+@pytest.mark.parametrize(
+    ("survey", "touchpoint", "exceptions", "chosen"),
+    [
+        ("delivery.v1", "home", (), "home.v1"),
+        ("delivery.v1", "shop_pickup", (), "shop_pickup.v1"),
+        ("delivery.v1", "locker", ("partial",), "locker.v1"),
+        ("delivery.v1", "return", (), "return.v1"),
+        ("delivery.v1", "enquiry", (), "enquiry.v1"),
+        (None, "home", ("opened", "damaged"), "damaged.v1"),
+        ("delivery.v1", "locker", ("damaged",), "damaged.v1"),
+        ("home.v1", "locker", ("damaged",), "home.v1"),
+        ("from_a_newer_notifier.v9", "locker", (), "locker.v1"),
+        ("delivery.v1", "a drone over the garden", (), "home.v1"),
+    ],
+)
+def test_the_invitation_or_else_the_delivery_decides_which_survey_it_is(
+    survey: str | None, touchpoint: str, exceptions: tuple[str, ...], chosen: str
+) -> None:
+    assert load_definitions().choose(survey, touchpoint, exceptions).id == chosen
+
+
+def test_the_newest_version_is_asked_and_the_old_one_keeps_its_meaning() -> None:
+    first = read_definition("home.v2.toml", GOOD)
+    tenth = read_definition("home.v10.toml", GOOD.replace("home.v2", "home.v10").replace('"shop"', '"carrier"'))
+    known = Definitions([tenth, first])
+    assert known.choose("delivery.v1", "home").id == "home.v10"
+    assert known.choose("home.v2", "home") == first
