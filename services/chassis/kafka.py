@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -44,10 +45,39 @@ PRODUCER_OPTIONS: dict[str, Any] = {
 }
 
 
+def connection(settings: Settings) -> dict[str, Any]:
+    """Where the brokers are and how to be let in.
+
+    Raises:
+        MustStop: a log-in without name or password, or a file of authorities that cannot be read.
+    """
+    found: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_bootstrap,
+        "security_protocol": settings.kafka_security.upper(),
+    }
+    if settings.kafka_security.endswith("ssl"):
+        try:
+            found["ssl_context"] = ssl.create_default_context(cafile=settings.kafka_ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise MustStop(f"wrong setting KVITTERA_KAFKA_CA_FILE: cannot be read ({type(error).__name__})") from None
+    if settings.kafka_security.startswith("sasl"):
+        if not settings.kafka_username or not settings.kafka_password.get_secret_value():
+            raise MustStop(
+                f"KVITTERA_KAFKA_SECURITY={settings.kafka_security} needs KVITTERA_KAFKA_USERNAME and"
+                " KVITTERA_KAFKA_PASSWORD"
+            )
+        found |= {
+            "sasl_mechanism": settings.kafka_sasl_mechanism,
+            "sasl_plain_username": settings.kafka_username,
+            "sasl_plain_password": settings.kafka_password.get_secret_value(),
+        }
+    return found
+
+
 def make_consumer(settings: Settings, *, group: str | None, client: str, **options: Any) -> AIOKafkaConsumer:
     """A consumer that hands out bytes and never commits by itself. Not yet started or subscribed."""
     return AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka_bootstrap,
+        **connection(settings),
         group_id=group,
         client_id=client,
         **{**CONSUMER_OPTIONS, **options},
@@ -64,19 +94,17 @@ def membership(settings: Settings, service: str, port: int) -> str:
 
 def make_producer(settings: Settings, *, client: str, **options: Any) -> AIOKafkaProducer:
     """An idempotent producer that waits for all in-sync replicas. Not yet started."""
-    return AIOKafkaProducer(
-        bootstrap_servers=settings.kafka_bootstrap, client_id=client, **{**PRODUCER_OPTIONS, **options}
-    )
+    return AIOKafkaProducer(**connection(settings), client_id=client, **{**PRODUCER_OPTIONS, **options})
 
 
 def make_admin(settings: Settings) -> AIOKafkaAdminClient:
     """An admin client. Not yet started."""
-    return AIOKafkaAdminClient(bootstrap_servers=settings.kafka_bootstrap, request_timeout_ms=20_000)
+    return AIOKafkaAdminClient(**connection(settings), request_timeout_ms=20_000)
 
 
 def make_client(settings: Settings) -> AIOKafkaClient:
     """The bare protocol client, for what aiokafka's consumer does not tell. Not yet started."""
-    return AIOKafkaClient(bootstrap_servers=settings.kafka_bootstrap, request_timeout_ms=20_000)
+    return AIOKafkaClient(**connection(settings), request_timeout_ms=20_000)
 
 
 async def start_with_patience(

@@ -25,6 +25,16 @@ class Settings(BaseModel):
     """Replicas of each topic that `kvittera topics apply` creates. Use 3 in production."""
     kafka_partitions: int | None = Field(default=None, ge=1, le=1000)
     """Partitions of newly created topics; unset: as each topic card says."""
+    kafka_security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    """How to speak with the brokers: `ssl` encrypts, `sasl_*` logs in with a name and a password."""
+    kafka_ca_file: Path | None = None
+    """PEM file of the authority that signed the brokers' certificates; unset: the machine's own list."""
+    kafka_sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How the name and password are shown to the brokers."""
+    kafka_username: str = ""
+    """Name to log in to the brokers with; needed by `sasl_*`."""
+    kafka_password: SecretStr = SecretStr("")
+    """Password to log in to the brokers with; needed by `sasl_*`."""
     postgres_dsn: SecretStr = SecretStr("postgresql://postgres@127.0.0.1:5432/kvittera")
     """The PostgreSQL database; each service keeps to its own schema in it."""
     postgres_connections: int = Field(default=8, ge=2, le=200)
@@ -115,7 +125,7 @@ def load_settings(environment: dict[str, str] | None = None, **overrides: object
         MustStop: names every setting that is unknown or wrong, never its value.
     """
     variables = dict(os.environ) if environment is None else environment
-    ours = {name: text for name, text in variables.items() if name.upper().startswith(PREFIX)}
+    ours = _with_files_read({name: text for name, text in variables.items() if name.upper().startswith(PREFIX)})
     given = {name.upper().removeprefix(PREFIX).lower(): text for name, text in ours.items()}
     unknown = sorted(name for name in ours if name.upper().removeprefix(PREFIX).lower() not in Settings.model_fields)
     if unknown:
@@ -125,6 +135,24 @@ def load_settings(environment: dict[str, str] | None = None, **overrides: object
     except ValidationError as error:
         wrong = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
         raise MustStop(f"wrong setting {wrong}") from None
+
+
+def _with_files_read(ours: dict[str, str]) -> dict[str, str]:
+    """A secret may stand in a file: `KVITTERA_<SECRET>_FILE` names it, as container platforms mount secrets."""
+    found = dict(ours)
+    for name, path in ours.items():
+        secret = name.upper().removeprefix(PREFIX).removesuffix("_FILE").lower()
+        field = Settings.model_fields.get(secret)
+        if not name.upper().endswith("_FILE") or field is None or field.annotation is not SecretStr:
+            continue
+        if any(other.upper() == PREFIX + secret.upper() for other in ours):
+            raise MustStop(f"{PREFIX}{secret.upper()} and {name} are both set: give one of them")
+        try:
+            found[PREFIX + secret.upper()] = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise MustStop(f"wrong setting {name}: the file cannot be read ({type(error).__name__})") from None
+        del found[name]
+    return found
 
 
 def live_sending(settings: Settings, now: datetime) -> bool:

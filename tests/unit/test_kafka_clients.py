@@ -2,14 +2,18 @@
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
+from pydantic import SecretStr
 
 from services.chassis.failures import MustStop
-from services.chassis.kafka import make_consumer, make_producer, start_with_patience
+from services.chassis.faststream_feed import security_of
+from services.chassis.kafka import connection, make_consumer, make_producer, start_with_patience
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.settings import Settings
@@ -129,3 +133,44 @@ def test_a_dead_letters_headers_are_sent_as_they_were_and_nothing_is_added() -> 
         ("empty", None),
         ("kvittera_dlq_reason", b"bad_json"),
     ]
+
+
+def test_the_brokers_are_spoken_to_as_the_settings_say() -> None:
+    assert connection(SETTINGS) == {"bootstrap_servers": "127.0.0.1:9092", "security_protocol": "PLAINTEXT"}
+    secured = Settings(kafka_security="sasl_ssl", kafka_username="kvittera", kafka_password=SecretStr("hemligt"))
+    found = connection(secured)
+    assert found.pop("ssl_context").check_hostname is True
+    assert found == {
+        "bootstrap_servers": "127.0.0.1:9092",
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "kvittera",
+        "sasl_plain_password": "hemligt",
+    }
+
+
+def test_a_log_in_without_a_password_stops_the_start() -> None:
+    with pytest.raises(MustStop, match="needs KVITTERA_KAFKA_USERNAME and KVITTERA_KAFKA_PASSWORD"):
+        connection(Settings(kafka_security="sasl_ssl", kafka_username="kvittera"))
+
+
+def test_a_list_of_authorities_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(MustStop, match="wrong setting KVITTERA_KAFKA_CA_FILE"):
+        connection(Settings(kafka_security="ssl", kafka_ca_file=tmp_path / "none.pem"))
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "kind"),
+    [("PLAIN", SASLPlaintext), ("SCRAM-SHA-256", SASLScram256), ("SCRAM-SHA-512", SASLScram512)],
+)
+def test_subscriptions_are_let_in_the_same_way(mechanism: Any, kind: type[BaseSecurity]) -> None:
+    settings = Settings(
+        kafka_security="sasl_plaintext",
+        kafka_sasl_mechanism=mechanism,
+        kafka_username="kvittera",
+        kafka_password=SecretStr("hemligt"),
+    )
+    assert isinstance(security_of(settings), kind)
+    assert security_of(settings).use_ssl is False
+    assert security_of(Settings(kafka_security="ssl")).use_ssl is True
+    assert security_of(SETTINGS).use_ssl is False

@@ -1,6 +1,7 @@
 """Wrong settings stop the start by name; their values, which may be secrets, are never shown."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -12,6 +13,9 @@ CANARY = "CANARY-5f2c-hemligt"
 TEXT_SETTINGS = {
     "KVITTERA_KAFKA_BOOTSTRAP",
     "KVITTERA_POSTGRES_DSN",
+    "KVITTERA_KAFKA_CA_FILE",
+    "KVITTERA_KAFKA_USERNAME",
+    "KVITTERA_KAFKA_PASSWORD",
     "KVITTERA_HTTP_HOST",
     "KVITTERA_BRAND",
     "KVITTERA_HELP_PHONE",
@@ -102,3 +106,27 @@ def test_live_sending_is_on_only_before_the_named_moment(until: datetime | None,
 def test_a_moment_without_an_offset_does_not_turn_live_sending_on() -> None:
     with pytest.raises(MustStop, match="KVITTERA_LIVE_SENDING_UNTIL"):
         load_settings({"KVITTERA_LIVE_SENDING_UNTIL": (datetime(2099, 1, 1) + timedelta(0)).isoformat()})  # noqa: DTZ001
+
+
+def test_a_secret_may_stand_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "dsn").write_text("postgresql://kvittera@db.example/kvittera\n")
+    found = load_settings({"KVITTERA_POSTGRES_DSN_FILE": str(tmp_path / "dsn")})
+    assert found.postgres_dsn.get_secret_value() == "postgresql://kvittera@db.example/kvittera"
+
+
+def test_a_secret_file_that_cannot_be_read_stops_the_start_by_name(tmp_path: Path) -> None:
+    with pytest.raises(MustStop) as stopped:
+        load_settings({"KVITTERA_SEALING_KEY_FILE": str(tmp_path / CANARY)})
+    assert str(stopped.value) == (
+        "wrong setting KVITTERA_SEALING_KEY_FILE: the file cannot be read (FileNotFoundError)"
+    )
+
+
+def test_a_secret_and_a_file_for_it_are_one_too_many(tmp_path: Path) -> None:
+    with pytest.raises(MustStop, match="KVITTERA_SEALING_KEY and KVITTERA_SEALING_KEY_FILE are both set"):
+        load_settings({"KVITTERA_SEALING_KEY": "x", "KVITTERA_SEALING_KEY_FILE": str(tmp_path / "key")})
+
+
+def test_only_secrets_may_stand_in_files(tmp_path: Path) -> None:
+    with pytest.raises(MustStop, match="unknown setting KVITTERA_BRAND_FILE"):
+        load_settings({"KVITTERA_BRAND_FILE": str(tmp_path / "brand")})
