@@ -1,0 +1,1 @@
+"""Comments for staff: searched by words and facts, shown scrubbed."""
