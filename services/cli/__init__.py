@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import audit, cells, demo, dlq, republish, run, schemas, topics
+from services.cli import audit, cells, clients, demo, dlq, republish, run, schemas, topics
 
 app = typer.Typer(
     name="kvittera",
@@ -22,5 +22,6 @@ topics.add_to(app)
 cells.add_to(app)
 audit.add_to(app)
 dlq.add_to(app)
+clients.add_to(app)
 republish.add_to(app)
 schemas.add_to(app)

@@ -1,0 +1,1 @@
+"""The survey service's API for programs: apps, kiosks and gateways."""

@@ -1,0 +1,120 @@
+"""What a text message means that answers a request."""
+
+import pytest
+
+from services.survey.replies import Reply, read_reply
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "STOP",
+        "stop",
+        "Stop.",
+        " *STOPP!* ",
+        "STOP ALT",
+        "Stopp alt",
+        "STOPPEN",
+        "Stoppa tack",
+        "sluta",
+        "SLUTA!!",
+        "Avbryt",
+        "avregistrera mig",
+        "unsubscribe",
+        "“Unsubscribe”",
+        "STOP ALL",
+        "stopall",
+        "Opt out",
+        "opt-out",
+        "cancel",
+        "Avmeld",
+        "Meld av",
+        "afmeld",
+        "FRAMELD",
+        "lopeta",
+        "Lopeta kaikki",
+        "peruuta",
+        "Abmelden",
+        "abbestellen bitte",
+        "ＳＴＯＰ",
+        "stop sending me messages",
+    ],
+)
+def test_a_stop_is_understood_in_every_language_without_regard_to_case_and_punctuation(text: str) -> None:
+    assert read_reply(text) == Reply(stop=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "score", "comment"),
+    [
+        ("4", 4, None),
+        (" 4 ", 4, None),
+        ("4!", 4, None),
+        ("5.", 5, None),
+        ("4 bra service", 4, "bra service"),
+        ("4, Bra service", 4, "Bra service"),
+        ("4\nbra service", 4, "bra service"),
+        ("1: kartongen var blöt", 1, "kartongen var blöt"),
+        ("2 - för sent", 2, "för sent"),
+        ("Betyg: 5", 5, None),
+        ("betyg 5", 5, None),
+        ("BETYG=3 helt ok", 3, "helt ok"),
+        ("Mitt betyg är 4", 4, None),
+        ("Karakter: 2", 2, None),
+        ("Vurdering 5, topp", 5, "topp"),
+        ("Bedømmelse: 3", 3, None),
+        ("arvosana 4", 4, None),
+        ("Score: 1 never came", 1, "never came"),
+        ("Note 5", 5, None),
+        ("Bewertung: 2", 2, None),
+        ("4/5", 4, None),
+        ("5 av 5", 5, None),
+        ("5 out of 5 great driver", 5, "great driver"),
+        ("４", 4, None),
+        ("3️⃣", 3, None),
+        ("5 😀", 5, "😀"),
+        ("5 a\u0000b\u202e", 5, "ab"),
+    ],
+)
+def test_a_score_comes_first_with_or_without_words(text: str, score: int, comment: str | None) -> None:
+    assert read_reply(text) == Reply(score=score, comment=comment)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bra service",
+        "0",
+        "6",
+        "10",
+        "45",
+        "4,5",
+        "4.5",
+        "3:15",
+        "5 minuter sen",
+        "2 dagar för sent",
+        "3 paket fattades",
+        "2 Stunden zu spät",
+        "4x4",
+        "1,2",
+        "Jag ger 4",
+        "The bus stop was closed",
+        "Don't stop, great service from you",
+        "Stoppet vid porten gick bra tack",
+        "End of story",
+        "-1",
+        "half past 5",
+    ],
+)
+def test_anything_else_is_kept_as_a_comment_only(text: str) -> None:
+    assert read_reply(text) == Reply(comment=text)
+
+
+@pytest.mark.parametrize("text", ["", " ", "\u0000", "...", "?!", "\u200d", "\u202e\u2066"])
+def test_a_text_that_says_nothing_means_nothing(text: str) -> None:
+    assert read_reply(text) == Reply()
+
+
+def test_a_long_text_is_cut_where_a_comment_ends() -> None:
+    assert read_reply("å" * 5000) == Reply(comment="å" * 2000)
+    assert read_reply("4 " + "å" * 5000) == Reply(score=4, comment="å" * 2000)
