@@ -18,6 +18,7 @@ class Seal:
     """Seals and opens small texts with one key; `row` binds a text to the row that holds it."""
 
     def __init__(self, key: bytes) -> None:
+        self._key = key
         self._cipher = AESGCM(key)
         self._pseudonym_key = hmac.digest(key, b"kvittera pseudonyms v1", hashlib.sha256)
 
@@ -38,6 +39,10 @@ class Seal:
                 "wrong setting KVITTERA_SEALING_KEY: give 64 hex digits, for instance from `openssl rand -hex 32`"
             )
         return cls(raw)
+
+    def for_purpose(self, purpose: str) -> "Seal":
+        """A seal with a key of its own, so that what one purpose sealed never opens for another."""
+        return Seal(hmac.digest(self._key, f"kvittera {purpose} v1".encode(), hashlib.sha256))
 
     def close(self, text: str, row: str) -> bytes:
         """The sealed text: 12 bytes of nonce, then ciphertext and tag."""

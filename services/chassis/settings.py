@@ -62,6 +62,15 @@ class Settings(BaseModel):
     public_url: str = Field(default="http://127.0.0.1:8602", pattern=r"^https?://[^/]+(/[^?#]*)?$")
     """Where recipients reach the survey; links in messages start with it."""
 
+    staff_sign_in: Literal["off", "demo", "oidc"] = "off"
+    """How staff sign in: not at all, with an account that anybody may take (loopback only), or at a provider."""
+    staff_url: str = Field(default="", pattern=r"^(https?://[^/?#@]+)?$")
+    """Where staff reach the staff pages, without a path; empty: the origin of `public_url`."""
+    staff_session_hours: float = Field(default=8, gt=0, le=24)
+    """A sign-in ends this long after it began."""
+    staff_idle_minutes: float = Field(default=60, gt=0, le=1440)
+    """A sign-in that is not used for this long ends."""
+
     brand: str = Field(default="Nordposten Demo", min_length=1, max_length=60)
     """The carrier's name as recipients know it."""
     help_phone: str = "08-465 004 10"

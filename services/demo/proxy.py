@@ -24,6 +24,13 @@ _HOP_BY_HOP = frozenset(
 _LARGEST_BODY = 64 * 1024
 _OWNER = (
     ("/r/", "survey"),
+    ("/staff", "survey"),
+    ("/cases", "survey"),
+    ("/praise", "survey"),
+    ("/whiteboard", "survey"),
+    ("/comments", "survey"),
+    ("/kiosk", "survey"),
+    ("/api/v1/", "survey"),
     ("/live", "aggregator"),
     ("/api/", "aggregator"),
     ("/ledger", "notifier"),

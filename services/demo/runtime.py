@@ -131,6 +131,7 @@ def environment(where: dict[str, str], options: Options) -> dict[str, str]:
         PREFIX + "PUBLIC_URL": f"http://127.0.0.1:{ports['survey'] if options.headless else options.port}",
         PREFIX + "SEALING_KEY": os.environ.get(PREFIX + "SEALING_KEY") or sealing_key(),
         PREFIX + "DEMO_MARK": "true",
+        PREFIX + "STAFF_SIGN_IN": "demo",
         PREFIX + "SEND_LEASE_SECONDS": "10",  # a killed notifier's sends are looked up soon
         PREFIX + "LOG_FORMAT": "json",
     }

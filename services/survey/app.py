@@ -4,6 +4,8 @@ import asyncio
 import math
 from datetime import UTC, datetime
 
+from starlette.routing import Route
+
 from schemas.invitation import InvitationDecided
 from schemas.response import ResponseRecorded
 from schemas.topics import CARDS, INVITATION_DECIDED, RESPONSE_RECORDED
@@ -20,10 +22,16 @@ from services.chassis.postgres import check_migrated, named_sql, open_pool
 from services.chassis.records import reading
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
+from services.chassis.staff import Gate
+from services.chassis.staff.door import SessionCare
+from services.chassis.staff.gate import CookieGate, gate_for
 from services.survey.followup import FollowUp, Reaction
 from services.survey.handlers import Answers, LearnInvitations
 from services.survey.http import SurveyRoutes
 from services.survey.rendering import HumanRoute, Site, SurveyPages
+from services.survey.signing_in import DemoAccount
+from services.survey.signing_in import routes as sign_in_routes
+from services.survey.staff_pages import StaffPages
 
 SERVICE = "survey"
 PACKAGE = "services.survey"
@@ -38,6 +46,7 @@ async def run(settings: Settings) -> None:
     """
     configure_logs(settings, SERVICE)
     seal = Seal.from_setting(settings.sealing_key)
+    gate = gate_for(settings, lambda: datetime.now(UTC))
     metrics = Metrics()
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
@@ -92,7 +101,7 @@ async def run(settings: Settings) -> None:
         metrics=metrics,
         caught_up=reader.caught_up,
         brand=settings.brand,
-        others=make_app([], ready=ready, metrics=metrics),
+        others=SessionCare(make_app([*_sign_in(settings, gate)], ready=ready, metrics=metrics), gate),
     )
 
     async def finish_answers(stop: asyncio.Event) -> None:
@@ -115,3 +124,10 @@ async def run(settings: Settings) -> None:
         )
     finally:
         pool.terminate()
+
+
+def _sign_in(settings: Settings, gate: Gate) -> list[Route]:
+    if not isinstance(gate, CookieGate):
+        return []
+    pages = StaffPages.load(demo=settings.demo_mark)
+    return sign_in_routes(gate, DemoAccount(gate, pages), pages)

@@ -29,11 +29,13 @@ class Member:
         subject: the provider's stable id for this person.
         name: as colleagues know them.
         roles: the role at each terminal, or at `EVERYWHERE`.
+        session: which sign-in this is; forms are bound to it.
     """
 
     subject: str
     name: str
     roles: Mapping[str, Role]
+    session: str = ""
 
     def may(self, role: Role, terminal: str | None = None) -> bool:
         """Whether this member has at least `role` at the terminal; without one, at any."""

@@ -1,0 +1,72 @@
+"""The pages of the sign-in as pure functions: choosing a demo account, who is signed in, and why it failed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+
+from services.chassis.staff import EVERYWHERE, Member, Role
+from services.chassis.web import csp_hash, faces_sprite, mark, page_headers, shell_loader, squeezed_css, staff_css
+
+_PAGES: Final = Path(__file__).parent / "pages"
+ROLE_WORDS: Final = {
+    Role.READER: "reads results, cases and praise",
+    Role.AGENT: "works on cases and passes praise on",
+    Role.LEAD: "assigns cases and approves what the whiteboard shows",
+    Role.ADMIN: "sees who looked at whose contact details",
+}
+PLACES: Final = (("/live", "Live"), ("/cases", "Cases"), ("/praise", "Praise"), ("/whiteboard", "Whiteboard"))
+
+
+@dataclass(frozen=True, slots=True)
+class StaffPages:
+    """Renders the three pages; `headers` go with each."""
+
+    environment: Environment
+    headers: dict[str, str]
+
+    @classmethod
+    def load(cls, *, demo: bool) -> "StaffPages":
+        """Read the templates and the style."""
+        environment = Environment(
+            loader=ChoiceLoader([FileSystemLoader(_PAGES), shell_loader()]),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        style = squeezed_css(staff_css() + (_PAGES / "staff" / "sign_in.css").read_text("utf-8"))
+        environment.globals.update(
+            lang="en",
+            style=style,
+            nav_label="Pages",
+            skip_label="Skip to the content",
+            scope_note="demo data" if demo else "",
+            faces_sprite=faces_sprite(),
+            mark=mark(20),
+            role_words=ROLE_WORDS,
+        )
+        # A form is posted with its own origin, not with `null`, so that it can be told from another site's.
+        headers = {**page_headers(style_hashes=[csp_hash(style)]), "Referrer-Policy": "same-origin"}
+        return cls(environment, headers)
+
+    def choose_account(self, onwards: str) -> bytes:
+        """The demo's accounts: nobody is asked for a password, and the page says so."""
+        return self._render("choose_account", nav=[], initials="", onwards=onwards)
+
+    def signed_in(self, member: Member, form_secret: str) -> bytes:
+        """Who is signed in, what they may do where, the pages, and the way out."""
+        roles = [("every terminal" if t == EVERYWHERE else t, role) for t, role in sorted(member.roles.items())]
+        nav = [{"href": path, "label": label, "count": None, "current": False} for path, label in PLACES]
+        initials = "".join(word[0] for word in member.name.split()[:2]).upper()
+        return self._render(
+            "signed_in", nav=nav, initials=initials, name=member.name, roles=roles, form_secret=form_secret
+        )
+
+    def notice(self, title: str, text: str) -> bytes:
+        """One sentence, and the way to the sign-in."""
+        return self._render("staff_notice", nav=[], initials="", notice_title=title, text=text)
+
+    def _render(self, template: str, **values: Any) -> bytes:
+        return self.environment.get_template(f"staff/{template}.html").render(**values).encode()
