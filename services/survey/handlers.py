@@ -55,6 +55,7 @@ class Posted:
     answer: Answer
     sealed_comment: bytes | None
     answered_at: datetime
+    channel: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +102,18 @@ class Answers:
         self._batcher = MicroBatcher(self._flush, key=lambda p: p.token_sha256, queue=self.queue)
 
     async def record(self, token: str, answer: Answer) -> Recorded:
-        """Keep an answer; returns after the commit.
+        """Keep an answer from the page; as `record_for`."""
+        return await self.record_for(token_hash(token), answer, channel="web")
+
+    async def record_for(self, token_sha256: bytes, answer: Answer, *, channel: str) -> Recorded:
+        """Keep an answer that came in by a channel, such as `web`, `app` or `sms`; returns after the commit.
 
         Raises:
             Overloaded: too many answers wait; nothing was kept.
             Database errors: it is not known whether it was kept. Trying again is safe.
         """
-        digest = token_hash(token)
-        sealed = self.seal.close(answer.comment, digest.hex()) if answer.comment is not None else None
-        recorded = await self._batcher.submit(Posted(digest, answer, sealed, self.now()))
+        sealed = self.seal.close(answer.comment, token_sha256.hex()) if answer.comment is not None else None
+        recorded = await self._batcher.submit(Posted(token_sha256, answer, sealed, self.now(), channel))
         if recorded.revision is not None:
             self.metrics.count("kvittera_answers_total", kind="first" if recorded.revision == 1 else "revision")
         return recorded
@@ -138,6 +142,7 @@ class Answers:
                 [p.answer.contested for p in posted],
                 [p.answered_at for p in posted],
                 [p.answer.language for p in posted],
+                [p.channel for p in posted],
             )
         self.relay.wake()
         self.metrics.observe("kvittera_answers_per_commit", len(posted))
@@ -146,8 +151,12 @@ class Answers:
 
     async def page(self, token: str) -> Page | None:
         """What the link stands for, or None where it stands for nothing."""
+        return await self.page_for(token_hash(token))
+
+    async def page_for(self, token_sha256: bytes) -> Page | None:
+        """As `page`, for those who know the token by its hash."""
         async with self.pool.acquire() as connection:
-            row = await connection.fetchrow(self._sql["page_of"], token_hash(token))
+            row = await connection.fetchrow(self._sql["page_of"], token_sha256)
         if row is None:
             return None
         return Page(

@@ -1,9 +1,8 @@
 """The survey over HTTP. GET renders and never writes; POST keeps the answer and says 2xx only after the commit."""
 
-import asyncio
 import base64
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +18,7 @@ from services.chassis.failures import Overloaded, is_transient
 from services.chassis.http import json_response, problem
 from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
+from services.survey.bodies import FORM, read_body
 from services.survey.handlers import Answers, Page
 from services.survey.rendering import (
     LANGUAGES,
@@ -31,7 +31,6 @@ from services.survey.rendering import (
     choose_language,
 )
 from services.survey.responses import (
-    LONGEST_BODY,
     REASONS,
     Rejected,
     looks_like_token,
@@ -41,8 +40,6 @@ from services.survey.responses import (
 
 log = structlog.get_logger()
 _LANGUAGES = frozenset(LANGUAGES)
-_BODY_SECONDS = 10.0
-_LENGTH_DIGITS = 12
 _SCORES = {"1", "2", "3", "4", "5"}
 _AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 """PostgreSQL cannot be asked now."""
@@ -256,33 +253,8 @@ def _with_retry(response: Response) -> Response:
 
 async def _read_form(request: Request, receive: Receive) -> Fields:
     try:
-        return parse_form(await _read_body(request, receive))
+        return parse_form(await read_body(request.headers, receive, FORM))
     except Rejected as error:
         raise Refused(error.field, 413 if error.field == "size" else 422, f"{error.field} {error.rule}") from None
     except TimeoutError:
         raise Refused("slow", 408, "The request took too long") from None
-
-
-async def _read_body(request: Request, receive: Callable[[], Awaitable[Any]]) -> bytes:
-    """The body, within 16 KiB and ten seconds (security rows 10 and 11)."""
-    if not request.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
-        raise Rejected("content-type", "must be application/x-www-form-urlencoded")
-    told = request.headers.get("content-length", "0")
-    if not (told.isascii() and told.isdigit()):
-        raise Rejected("body", "has a length that is no number")
-    if len(told) > _LENGTH_DIGITS or int(told) > LONGEST_BODY:
-        raise Rejected("size", "is over 16 KiB")
-    parts: list[bytes] = []
-    size = 0
-    async with asyncio.timeout(_BODY_SECONDS):
-        while True:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Rejected("body", "ended early")
-            part = message.get("body", b"")
-            size += len(part)
-            if size > LONGEST_BODY:
-                raise Rejected("size", "is over 16 KiB")
-            parts.append(part)
-            if not message.get("more_body"):
-                return b"".join(parts)

@@ -21,7 +21,7 @@ from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.handlers import new_token
-from services.survey import http as survey_http
+from services.survey import bodies
 from services.survey.handlers import Answers, LearnInvitations
 from services.survey.http import SurveyRoutes
 from services.survey.rendering import HumanRoute, Site, SurveyPages
@@ -582,7 +582,7 @@ async def test_sixteen_kilobytes_are_enough_for_the_longest_swedish_comment(app:
 async def test_a_body_that_never_ends_is_given_up(
     app: SurveyRoutes, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(survey_http, "_BODY_SECONDS", 0.1)
+    monkeypatch.setattr(bodies, "_BODY_SECONDS", 0.1)
     token = await invite(pool)
     scope = {
         "type": "http",

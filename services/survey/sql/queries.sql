@@ -11,8 +11,8 @@ ON CONFLICT DO NOTHING
 -- the score moves between these.
 WITH given AS (
     SELECT * FROM unnest($1::bytea[], $2::smallint[], $3::text[], $4::bytea[], $5::boolean[], $6::timestamptz[],
-                         $7::text[])
-        AS g (token_sha256, score, reasons, comment_sealed, contested, answered_at, language)
+                         $7::text[], $8::text[])
+        AS g (token_sha256, score, reasons, comment_sealed, contested, answered_at, language, channel)
 ), known AS (
     SELECT i.invitation_id, i.survey, i.delivery, i.traceparent, i.expires_at > clock_timestamp() AS open, g.*
     FROM given AS g JOIN invitation AS i USING (token_sha256)
@@ -46,7 +46,7 @@ WITH given AS (
            convert_to(json_build_object(
                'response_id', k.response_id, 'revision', k.revision, 'invitation_id', k.response_id,
                'score', k.score, 'reasons', coalesce(k.reasons, '{}'), 'commented', k.commented,
-               'contested', k.contested, 'channel', 'web', 'language', k.language, 'survey', i.survey,
+               'contested', k.contested, 'channel', i.channel, 'language', k.language, 'survey', i.survey,
                'answered_at', k.changed_at, 'recorded_at', clock_timestamp(), 'delivery', i.delivery
            )::text, 'UTF8'),
            i.traceparent
