@@ -14,40 +14,15 @@ _NONCE = 12
 _KEY_HEX_DIGITS = 64
 
 
-class Seal:
-    """Seals and opens small texts with one key; `row` binds a text to the row that holds it."""
+class Box:
+    """Seals with one key and opens with that or an older one; `row` binds what is sealed to the row that holds it."""
 
-    def __init__(self, key: bytes) -> None:
-        self._key = key
-        self._cipher = AESGCM(key)
-        self._pseudonym_key = hmac.digest(key, b"kvittera pseudonyms v1", hashlib.sha256)
-
-    @classmethod
-    def from_setting(cls, key: SecretStr) -> "Seal":
-        """Make a seal from the setting.
-
-        Raises:
-            MustStop: the setting is missing or not 64 hex digits.
-        """
-        text = key.get_secret_value()
-        try:
-            raw = bytes.fromhex(text)
-        except ValueError:
-            raw = b""
-        if len(text) != _KEY_HEX_DIGITS or len(raw) != _KEY_HEX_DIGITS // 2:
-            raise MustStop(
-                "wrong setting KVITTERA_SEALING_KEY: give 64 hex digits, for instance from `openssl rand -hex 32`"
-            )
-        return cls(raw)
-
-    def for_purpose(self, purpose: str) -> "Seal":
-        """A seal with a key of its own, so that what one purpose sealed never opens for another."""
-        return Seal(hmac.digest(self._key, f"kvittera {purpose} v1".encode(), hashlib.sha256))
+    def __init__(self, key: bytes, *older: bytes) -> None:
+        self._ciphers = [AESGCM(k) for k in (key, *older)]
 
     def close(self, text: str, row: str) -> bytes:
         """The sealed text: 12 bytes of nonce, then ciphertext and tag."""
-        nonce = os.urandom(_NONCE)
-        return nonce + self._cipher.encrypt(nonce, text.encode(), row.encode())
+        return self.close_bytes(text.encode(), row)
 
     def open(self, sealed: bytes, row: str) -> str:
         """The text again.
@@ -56,10 +31,64 @@ class Seal:
             Poison: sealed with another key, for another row, or damaged.
         """
         try:
-            return self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], row.encode()).decode()
-        except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
-            raise Poison("unsealable", "sealed with another key or for another row") from None
+            return self.open_bytes(sealed, row).decode()
+        except UnicodeDecodeError:
+            raise Poison("unsealable", "sealed something else than text") from None
+
+    def close_bytes(self, plain: bytes, row: str) -> bytes:
+        """The sealed bytes, in the same form as a sealed text."""
+        nonce = os.urandom(_NONCE)
+        return nonce + self._ciphers[0].encrypt(nonce, plain, row.encode())
+
+    def open_bytes(self, sealed: bytes, row: str) -> bytes:
+        """The bytes again.
+
+        Raises:
+            Poison: sealed with another key, for another row, or damaged.
+        """
+        for cipher in self._ciphers:
+            try:
+                return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], row.encode())
+            except (InvalidTag, ValueError):  # ValueError: too short to hold a nonce
+                continue
+        raise Poison("unsealable", "sealed with another key or for another row")
+
+
+class Seal(Box):
+    """The installation's keys: the newest seals, all open, and the oldest makes the pseudonyms, so that they stay."""
+
+    def __init__(self, key: bytes, *older: bytes) -> None:
+        super().__init__(key, *older)
+        self._keys = (key, *older)
+        self._pseudonym_key = hmac.digest(self._keys[-1], b"kvittera pseudonyms v1", hashlib.sha256)
+        self.key_id = hmac.digest(self._keys[0], b"kvittera key id v1", hashlib.sha256)[:4].hex()
+        """Tells which key sealed, without telling the key."""
+
+    @classmethod
+    def from_setting(cls, key: SecretStr, older: SecretStr | None = None) -> "Seal":
+        """Make a seal from the settings; `older` holds earlier keys, the latest first, separated by commas.
+
+        Raises:
+            MustStop: a key is missing or not 64 hex digits.
+        """
+        texts = older.get_secret_value().split(",") if older and older.get_secret_value() else []
+        before = [_key(text.strip(), "KVITTERA_SEALING_KEYS_BEFORE") for text in texts]
+        return cls(_key(key.get_secret_value(), "KVITTERA_SEALING_KEY"), *before)
+
+    def for_purpose(self, purpose: str) -> "Seal":
+        """A seal with keys of its own, so that what one purpose sealed never opens for another."""
+        return Seal(*(hmac.digest(k, f"kvittera {purpose} v1".encode(), hashlib.sha256) for k in self._keys))
 
     def pseudonym(self, text: str) -> bytes:
         """16 bytes that stand for a person's normalised address; cannot be found by trying numbers (H76)."""
         return hmac.digest(self._pseudonym_key, text.encode(), hashlib.sha256)[:16]
+
+
+def _key(text: str, setting: str) -> bytes:
+    try:
+        raw = bytes.fromhex(text)
+    except ValueError:
+        raw = b""
+    if len(text) != _KEY_HEX_DIGITS or len(raw) != _KEY_HEX_DIGITS // 2:
+        raise MustStop(f"wrong setting {setting}: give 64 hex digits, for instance from `openssl rand -hex 32`")
+    return raw

@@ -82,6 +82,8 @@ class Settings(BaseModel):
 
     sealing_key: SecretStr = SecretStr("")
     """64 hex digits (32 random bytes) that seal contact data and comments at rest. Required by the services."""
+    sealing_keys_before: SecretStr = SecretStr("")
+    """Earlier sealing keys, the latest first, separated by commas: they open, and the oldest makes the pseudonyms."""
     channel: Literal["outbox", "smtp"] = "outbox"
     """How requests are sent: `outbox` keeps them in the local outbox viewer, `smtp` sends e-mail."""
     live_sending_until: AwareDatetime | None = None

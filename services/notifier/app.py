@@ -39,12 +39,12 @@ async def run(settings: Settings) -> None:
         MustStop: it cannot or must not run; the message says what to do.
     """
     configure_logs(settings, SERVICE)
-    seal = Seal.from_setting(settings.sealing_key)
+    seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
     metrics = Metrics()
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
-    channel = choose_channel(settings, pool)
+    channel = choose_channel(settings, pool, seal)
     relay = Relay(settings, SERVICE, metrics)
     decide = DecideDeliveries.with_queries(
         rules=Rules(
@@ -88,7 +88,7 @@ async def run(settings: Settings) -> None:
     async def ready() -> str | None:
         return None if reader.consumer is not None else "deliveries are not read yet"
 
-    app = make_app(list(http.routes(pool)), ready=ready, metrics=metrics)
+    app = make_app(list(http.routes(pool, seal)), ready=ready, metrics=metrics)
     try:
         await run_until_stopped(
             {
@@ -107,14 +107,14 @@ async def run(settings: Settings) -> None:
         pool.terminate()
 
 
-def choose_channel(settings: Settings, pool: Pool) -> Channel:
+def choose_channel(settings: Settings, pool: Pool, seal: Seal) -> Channel:
     """The channel that the settings allow; reaching real people needs an explicit, unexpired permission.
 
     Raises:
         MustStop: a live channel without KVITTERA_LIVE_SENDING_UNTIL in the future.
     """
     if settings.channel == "outbox":
-        return OutboxViewer(pool)
+        return OutboxViewer(pool, seal)
     if not live_sending(settings, utc_now()):
         raise MustStop(
             "KVITTERA_CHANNEL=smtp reaches real people: set KVITTERA_LIVE_SENDING_UNTIL to a moment in the future"

@@ -24,6 +24,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.microbatch import MicroBatcher
 from services.chassis.outbox import Relay
 from services.chassis.pauses import pause_or_stop, pauses
+from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.sealing import Seal
 from services.notifier.channels import Channel, Fate, Result
@@ -81,8 +82,10 @@ class Dispatcher:
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier"))
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
     _settler: MicroBatcher[Settlement, bool] = field(init=False)
+    _persons: PersonKeys = field(init=False)
 
     def __post_init__(self) -> None:
+        self._persons = PersonKeys(self.seal)
         self._settler = MicroBatcher(self._settle, key=lambda s: s.invitation_id)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -116,6 +119,9 @@ class Dispatcher:
             rows = await self._claim(connection, free)
             if not rows:
                 return 0
+            secrets = await self._persons.open_all(
+                connection, [Sealed(r["person"], r["sealed"], str(r["invitation_id"])) for r in rows]
+            )
             # Committed on its own before any byte leaves.
             begun = {
                 r["invitation_id"]
@@ -123,9 +129,9 @@ class Dispatcher:
                     self._sql["begin_calls"], [r["invitation_id"] for r in rows], [r["fence"] for r in rows]
                 )
             }
-        for row in rows:
+        for row, secret in zip(rows, secrets, strict=True):
             if row["invitation_id"] in begun:
-                task = asyncio.create_task(self._send(row))
+                task = asyncio.create_task(self._send(row, secret))
                 self._sending.add(task)
                 task.add_done_callback(self._sending.discard)
         return len(rows)
@@ -149,8 +155,8 @@ class Dispatcher:
             )
         return [r for r in rows if r["state"] == "claimed"]
 
-    async def _send(self, row: asyncpg.Record) -> None:
-        result = await self._hand_over(row)
+    async def _send(self, row: asyncpg.Record, secret: str | None) -> None:
+        result = await self._hand_over(row, secret)
         self.metrics.count("kvittera_sends_total", channel=row["channel"], result=result.fate.value)
         settlement = self._settlement(row, result, row["attempts"] + 1)
         for pause in pauses():
@@ -166,9 +172,9 @@ class Dispatcher:
             waited = (self.now() - row["occurred_at"]).total_seconds()
             self.metrics.observe("kvittera_event_to_ask_seconds", max(0.0, waited))
 
-    async def _hand_over(self, row: asyncpg.Record) -> Result:
+    async def _hand_over(self, row: asyncpg.Record, secret: str | None) -> Result:
         try:
-            message = self.renderer.render(self._invitation(row))
+            message = self.renderer.render(self._invitation(row, secret))
         except Exception as error:
             # No byte has left and none ever will: that is definite.
             log.exception("message cannot be made", action="refuse", invitation_id=str(row["invitation_id"]))
@@ -179,8 +185,10 @@ class Dispatcher:
             log.exception("channel failed", action="in_doubt", invitation_id=str(row["invitation_id"]))
             return Result(Fate.IN_DOUBT, type(error).__name__)
 
-    def _invitation(self, row: asyncpg.Record) -> Invitation:
-        secret = json.loads(self.seal.open(row["sealed"], str(row["invitation_id"])))
+    def _invitation(self, row: asyncpg.Record, opened: str | None) -> Invitation:
+        if opened is None:
+            raise Poison("unsealable", "the person was erased, or another key sealed it")
+        secret = json.loads(opened)
         delivery: dict[str, Any] = json.loads(row["message"])["delivery"]
         return Invitation(
             reference=str(row["invitation_id"]),

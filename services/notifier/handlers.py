@@ -12,7 +12,9 @@ from uuid import UUID, uuid4
 from schemas.delivery import DeliveryCompleted
 from schemas.invitation import InvitationDecided, Outcome
 from schemas.topics import INVITATION_DECIDED
+from services.chassis.failures import TryAgain
 from services.chassis.metrics import Metrics
+from services.chassis.persons import Known, Person, PersonKeys
 from services.chassis.postgres import Database, named_sql
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
@@ -62,6 +64,7 @@ class DecideDeliveries:
     link_lifetime: timedelta
     metrics: Metrics
     now: Callable[[], datetime]
+    persons: PersonKeys
     sql: Mapping[str, str]
 
     @classmethod
@@ -76,16 +79,17 @@ class DecideDeliveries:
         now: Callable[[], datetime],
     ) -> "DecideDeliveries":
         """The handler with the service's named SQL."""
-        return cls(rules, seal, brand, link_lifetime, metrics, now, named_sql("services.notifier"))
+        return cls(rules, seal, brand, link_lifetime, metrics, now, PersonKeys(seal), named_sql("services.notifier"))
 
     async def __call__(self, connection: Database, deliveries: Deliveries) -> None:
         """Decide a batch. Deliveries that were decided before, ever, change nothing."""
         firsts = list({d.message.delivery.delivery_id: d for d in reversed(deliveries)}.values())[::-1]
         drops_asked = await self._drops_asked(connection, firsts)
-        decided = [self._decide(d, drops_asked) for d in firsts]
+        known = await self.persons.look_up(connection, {p for d in firsts for p in self._persons_of(d.message)})
+        decided = [self._decide(d, drops_asked, known) for d in firsts]
         new = await self._keep_decisions(connection, decided)
         kept = [d for d in decided if d.delivery_id in new]
-        await self._plan(connection, [d for d in kept if d.planned is not None])
+        await self._plan(connection, [d for d in kept if d.planned is not None], known)
         await connection.execute(
             self.sql["tell"],
             INVITATION_DECIDED,
@@ -102,10 +106,15 @@ class DecideDeliveries:
         drops = [d.message.delivery.drop_id for d in deliveries if d.message.delivery.drop_id]
         return {r["drop_id"] for r in await connection.fetch(self.sql["drops_asked"], drops)} if drops else set()
 
-    def _decide(self, received: Received[DeliveryCompleted], drops_asked: set[str]) -> Decided:
+    def _decide(
+        self, received: Received[DeliveryCompleted], drops_asked: set[str], known: Mapping[Person, Known]
+    ) -> Decided:
         now = self.now()
         drop = received.message.delivery.drop_id
-        history = policy.History(drop_asked=drop is not None and drop in drops_asked)
+        erased = [at for p in self._persons_of(received.message) if (at := known[p].erased_at) is not None]
+        history = policy.History(
+            drop_asked=drop is not None and drop in drops_asked, erased_at=max(erased, default=None)
+        )
         decision = policy.decide(policy.Situation(received.message, received.appended_at, history, self.rules, now))
         planned = None
         if isinstance(decision, policy.Ask):
@@ -152,8 +161,11 @@ class DecideDeliveries:
             brand=self.brand,
         )
 
-    def _person(self, ask: policy.Ask) -> bytes:
+    def _person(self, ask: policy.Ask) -> Person:
         return self.seal.pseudonym(policy.normalised(ask.channel))
+
+    def _persons_of(self, delivery: DeliveryCompleted) -> list[Person]:
+        return [self.seal.pseudonym(policy.normalised(c)) for c in delivery.pii.channels]
 
     async def _keep_decisions(self, connection: Database, decided: Sequence[Decided]) -> set[str]:
         rows = await connection.fetch(
@@ -168,10 +180,13 @@ class DecideDeliveries:
         )
         return {r["delivery_id"] for r in rows}
 
-    async def _plan(self, connection: Database, decided: Sequence[Decided]) -> None:
+    async def _plan(self, connection: Database, decided: Sequence[Decided], known: Mapping[Person, Known]) -> None:
         rows = [(d, d.planned) for d in decided if d.planned is not None]
         if not rows:
             return
+        boxes = await self.persons.for_closing(connection, [known[self._person(p.ask)] for _, p in rows])
+        if any(self._person(p.ask) not in boxes for _, p in rows):
+            raise TryAgain("a person was erased while a delivery was decided")
         await connection.execute(
             self.sql["plan_invitations"],
             [p.invitation_id for _, p in rows],
@@ -183,7 +198,9 @@ class DecideDeliveries:
             [d.received.message.delivery.occurred_at for d, _ in rows],
             [p.token_hash for _, p in rows],
             [
-                self.seal.close(json.dumps({"address": p.ask.channel.address, "token": p.token}), str(p.invitation_id))
+                boxes[self._person(p.ask)].close(
+                    json.dumps({"address": p.ask.channel.address, "token": p.token}), str(p.invitation_id)
+                )
                 for _, p in rows
             ],
             [d.received.message.delivery.drop_id for d, _ in rows],

@@ -2,19 +2,23 @@
 
 import json
 
+import asyncpg
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from services.chassis.http import json_response, problem
+from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Pool, named_sql
+from services.chassis.sealing import Seal
 
 _MOST = 1000
 
 
-def routes(pool: Pool) -> list[Route]:
+def routes(pool: Pool, seal: Seal) -> list[Route]:
     """Routes of the outbox viewer (JSON) and of decisions."""
     sql = named_sql("services.notifier")
+    persons = PersonKeys(seal)
 
     async def messages(request: Request) -> Response:
         try:
@@ -27,8 +31,11 @@ def routes(pool: Pool) -> list[Route]:
                 rows = await connection.fetch(sql["viewer_messages_after"], after, limit)
             else:
                 rows = await connection.fetch(sql["latest_viewer_messages"], limit)
+            texts = await persons.open_all(
+                connection, [Sealed(r["person"], r["sealed"], f"message {r['reference']}") for r in rows]
+            )
         return json_response(
-            {"messages": [{**dict(r), "created_at": r["created_at"].isoformat()} for r in rows]},
+            {"messages": [_shown(r, text) for r, text in zip(rows, texts, strict=True) if text is not None]},
             headers={"cache-control": "no-store"},
         )
 
@@ -61,3 +68,8 @@ def routes(pool: Pool) -> list[Route]:
         Route("/decisions/{delivery_id:str}", decision),
         Route("/ledger", ledger),
     ]
+
+
+def _shown(row: asyncpg.Record, text: str) -> dict[str, object]:
+    told: dict[str, object] = {name: row[name] for name in ("id", "reference", "channel", "language")}
+    return {**told, **json.loads(text), "created_at": row["created_at"].isoformat()}

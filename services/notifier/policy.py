@@ -40,9 +40,11 @@ class History:
 
     Attributes:
         drop_asked: another parcel of the same drop was asked about.
+        erased_at: when the recipient was last erased, by any of the addresses.
     """
 
     drop_asked: bool = False
+    erased_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,12 @@ def objected(s: Situation) -> Match | None:
     return Match("objected") if said else None
 
 
+def erased(s: Situation) -> Match | None:
+    """A delivery from before the recipient's erasure stays unasked; one after it is a new relation (D21)."""
+    at = s.history.erased_at
+    return Match("erased") if at is not None and s.delivery.delivery.occurred_at <= at else None
+
+
 def exception_open(s: Situation) -> Match | None:
     """Damage, a claim or a customs hold: "how was your delivery" would hurt (S0 18, S3 41)."""
     exceptions = s.delivery.delivery.exceptions
@@ -125,6 +133,7 @@ def no_reachable_channel(s: Situation) -> Match | None:
 
 RULES: tuple[Callable[[Situation], Match | None], ...] = (
     objected,
+    erased,
     exception_open,
     drop_already_asked,
     in_the_future,

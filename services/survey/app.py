@@ -45,7 +45,7 @@ async def run(settings: Settings) -> None:
         MustStop: it cannot or must not run; the message says what to do.
     """
     configure_logs(settings, SERVICE)
-    seal = Seal.from_setting(settings.sealing_key)
+    seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
     gate = gate_for(settings, lambda: datetime.now(UTC))
     metrics = Metrics()
     pool = await open_pool(settings, SERVICE)

@@ -40,7 +40,6 @@ from services.demo.supervisor import SERVICES, Supervisor
 from services.demo.upstream import Upstream
 from services.embedded.child import end_child, spawn_child
 from services.embedded.servers import Servers
-from services.survey.responses import token_hash
 from tests.conftest import SEALING_KEY
 
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -68,6 +67,10 @@ FROM invitation
 _ASKED_BUT_UNKNOWN = """
 SELECT i.delivery_id FROM invitation AS i LEFT JOIN survey.invitation AS s USING (invitation_id)
 WHERE s.invitation_id IS NULL LIMIT 5
+"""
+_DEAD_LINKS = """
+SELECT count(*) FROM viewer_message AS m JOIN invitation AS i ON i.invitation_id = m.reference::uuid
+WHERE NOT EXISTS (SELECT 1 FROM survey.invitation AS s WHERE s.token_sha256 = i.token_sha256)
 """
 _WAITING = """
 SELECT service, topic, count(*) FROM (
@@ -337,7 +340,7 @@ class RunningSystem:
         try:
             await self._look(aggregator, notifier)
             assert self.wrong == []
-            twice = "SELECT count(*) - count(DISTINCT recipient) FROM viewer_message"
+            twice = "SELECT count(*) - count(DISTINCT person) FROM viewer_message"
             assert await notifier.fetchval(twice) == 0
             await self._check_cells_topic(aggregator)
         finally:
@@ -367,13 +370,11 @@ class RunningSystem:
             ledger = await self._ledger(notifier)
             unknown = await notifier.fetch(_ASKED_BUT_UNKNOWN)
             waiting = await notifier.fetch(_WAITING)
-            links = await notifier.fetch("SELECT link FROM viewer_message")
-            known = {r["token_sha256"] for r in await notifier.fetch("SELECT token_sha256 FROM survey.invitation")}
-            dead = [r["link"] for r in links if token_hash(r["link"].rpartition("/r/")[2]) not in known]
+            dead = await notifier.fetchval(_DEAD_LINKS)
         finally:
             await notifier.close()
         return (
-            f"dead links {dead}, published {self.published}, {ledger}, handled {self.recipients.handled},"
+            f"{dead} dead links, published {self.published}, {ledger}, handled {self.recipients.handled},"
             f" {self.recipients.retries},"
             f" unknown to the survey {[r['delivery_id'] for r in unknown]}, waiting {[tuple(r) for r in waiting]}"
         )

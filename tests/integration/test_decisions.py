@@ -13,6 +13,7 @@ import pytest
 from schemas.delivery import ChannelKind, DeliveryCompleted
 from schemas.invitation import InvitationDecided
 from services.chassis.metrics import Metrics
+from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
@@ -51,6 +52,15 @@ def decide_deliveries(now: datetime = NOON + timedelta(minutes=1)) -> DecideDeli
 async def take(pool: Pool, deliveries: Deliveries, decide: DecideDeliveries | None = None) -> None:
     async with pool.acquire() as connection, connection.transaction():
         await (decide or decide_deliveries())(connection, deliveries)
+
+
+async def secrets_of(pool: Pool) -> list[dict[str, str]]:
+    """Address and token of every invitation, opened with the keys of their persons."""
+    async with pool.acquire() as connection:
+        rows = await connection.fetch("SELECT person, sealed, invitation_id FROM invitation")
+        things = [Sealed(r["person"], r["sealed"], str(r["invitation_id"])) for r in rows]
+        opened = await PersonKeys(Seal(bytes.fromhex(SEALING_KEY))).open_all(connection, things)
+    return [json.loads(str(text)) for text in opened]
 
 
 async def events(pool: Pool) -> list[InvitationDecided]:
@@ -175,11 +185,7 @@ async def test_no_address_phone_number_or_token_stands_in_clear_anywhere(notifie
         [arrived(delivery(channels=c, delivery_id=f"D-{n}")) for n, c in enumerate(people)],
     )
     stored = await everything_stored(notifier_pool)
-    seal = Seal(bytes.fromhex(SEALING_KEY))
-    secrets = [
-        json.loads(seal.open(r["sealed"], str(r["invitation_id"])))
-        for r in await notifier_pool.fetch("SELECT invitation_id, sealed FROM invitation")
-    ]
+    secrets = await secrets_of(notifier_pool)
     canaries = {"astrid.canary", "46701740634", "701740634", *(s["token"] for s in secrets)}
     assert len(canaries) == 5
     assert {s["address"] for s in secrets} == {"astrid.canary@mottagare.example", "+46701740634"}
@@ -191,10 +197,6 @@ async def test_no_address_phone_number_or_token_stands_in_clear_anywhere(notifie
 
 async def test_tokens_differ_and_have_128_bits(notifier_pool: Pool) -> None:
     await take(notifier_pool, [arrived(delivery(delivery_id=f"D-{n}")) for n in range(200)])
-    seal = Seal(bytes.fromhex(SEALING_KEY))
-    tokens = {
-        json.loads(seal.open(r["sealed"], str(r["invitation_id"])))["token"]
-        for r in await notifier_pool.fetch("SELECT invitation_id, sealed FROM invitation")
-    }
+    tokens = {secret["token"] for secret in await secrets_of(notifier_pool)}
     assert len(tokens) == 200
     assert {len(t) for t in tokens} == {22}

@@ -403,7 +403,7 @@ async def test_the_outbox_viewer_knows_what_became_of_an_interrupted_message(
     notifier_pool: Pool, settings: Settings, arrived_before_the_crash: bool
 ) -> None:
     await plan(notifier_pool)
-    viewer = OutboxViewer(notifier_pool)
+    viewer = OutboxViewer(notifier_pool, Seal(bytes.fromhex(SEALING_KEY)))
     dying = ScriptedChannel()
     async with interrupted(dispatcher(notifier_pool, settings, dying), dying):
         if arrived_before_the_crash:
@@ -424,7 +424,7 @@ async def test_a_process_that_lost_its_lease_cannot_hand_over_to_the_viewer(
     async with interrupted(dispatcher(notifier_pool, settings, zombie), zombie):
         pass
     await forget_leases(notifier_pool)
-    viewer = OutboxViewer(notifier_pool)
+    viewer = OutboxViewer(notifier_pool, Seal(bytes.fromhex(SEALING_KEY)))
     await dispatcher(notifier_pool, settings, viewer)._sweep_once()
     assert await viewer.send(zombie.calls[0]) == Result(Fate.IN_DOUBT, "lease_lost")
     assert await notifier_pool.fetchval("SELECT count(*) FROM viewer_message") == 0

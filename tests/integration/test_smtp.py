@@ -18,6 +18,7 @@ from aiosmtpd.smtp import SMTP as SmtpProtocol  # noqa: N811  a class that other
 from schemas.delivery import ChannelKind
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Pool
+from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.app import choose_channel
 from services.notifier.channels import Fate, Message, Result
@@ -27,6 +28,7 @@ from services.notifier.render import Invitation, Renderer, Sender
 from tests.builders import NOON
 
 LINK = "http://127.0.0.1:8602/r/Qk7rW2pXz9Lm4Tn8Vb3Yc6"
+SEAL = Seal(b"s" * 32)
 MESSAGE = Renderer(
     Sender("Nordposten Demo", "08-465 004 10", "hjalp@nordposten.example", "http://127.0.0.1:8602")
 ).render(
@@ -290,14 +292,14 @@ async def test_smtp_cannot_be_asked_what_became_of_a_mail() -> None:
 def test_real_people_are_reached_only_with_an_unexpired_permission(settings: Settings, until: datetime | None) -> None:
     live = settings.model_copy(update={"channel": "smtp", "live_sending_until": until})
     with pytest.raises(MustStop, match="KVITTERA_LIVE_SENDING_UNTIL"):
-        choose_channel(live, None)  # type: ignore[arg-type]  # no pool is needed to refuse
+        choose_channel(live, None, SEAL)  # type: ignore[arg-type]  # no pool is needed to refuse
 
 
 def test_with_a_permission_mails_are_sent(settings: Settings) -> None:
     until = datetime.now(UTC) + timedelta(hours=1)
     live = settings.model_copy(update={"channel": "smtp", "live_sending_until": until})
-    assert isinstance(choose_channel(live, None), Smtp)  # type: ignore[arg-type]  # mails need no pool
+    assert isinstance(choose_channel(live, None, SEAL), Smtp)  # type: ignore[arg-type]  # mails need no pool
 
 
 async def test_by_default_nobody_outside_is_reached(settings: Settings, notifier_pool: Pool) -> None:
-    assert isinstance(choose_channel(settings, notifier_pool), OutboxViewer)
+    assert isinstance(choose_channel(settings, notifier_pool, SEAL), OutboxViewer)

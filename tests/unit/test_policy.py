@@ -157,9 +157,19 @@ def test_an_objection_outweighs_every_consent() -> None:
     assert suppressed(situation(person.model_copy(update={"pii": told}))).reason == "objected"
 
 
+@pytest.mark.parametrize(("minutes", "asks"), [(-1, True), (0, False), (1, False)])
+def test_a_delivery_from_before_the_erasure_stays_unasked_and_a_later_one_is_a_new_relation(
+    minutes: int, asks: bool
+) -> None:
+    history = History(erased_at=NOON + timedelta(minutes=minutes))
+    decision = decide(situation(delivery(), history=history))
+    assert (decision.reason if isinstance(decision, Suppress) else "asks") == ("asks" if asks else "erased")
+
+
 def test_the_order_of_the_rules_is_fixed() -> None:
     assert [rule.__name__ for rule in RULES] == [
         "objected",
+        "erased",
         "exception_open",
         "drop_already_asked",
         "in_the_future",

@@ -63,3 +63,18 @@ def test_a_pseudonym_is_stable_depends_on_the_key_and_does_not_hold_the_text() -
     assert len(SEAL.pseudonym("+46701234567")) == 16
     assert SEAL.pseudonym("+46701234567") != SEAL.pseudonym("+46701234568")
     assert SEAL.pseudonym("+46701234567") != OTHER.pseudonym("+46701234567")
+
+
+def test_an_older_key_opens_what_it_sealed_and_keeps_the_pseudonyms_and_the_newest_seals() -> None:
+    changed = Seal.from_setting(SecretStr("60" * 32), SecretStr("5f" * 32 + ", " + "5e" * 32))
+    assert changed.open(SEAL.close("maja@example.se", "row"), "row") == "maja@example.se"
+    assert changed.pseudonym("+46701234567") == SEAL.pseudonym("+46701234567")
+    newest = Seal.from_setting(SecretStr("60" * 32))
+    assert newest.open(changed.close("maja@example.se", "row"), "row") == "maja@example.se"
+    assert len({SEAL.key_id, OTHER.key_id, newest.key_id}) == 3
+    assert changed.key_id == newest.key_id
+
+
+def test_a_wrong_older_key_stops_the_start_by_its_own_name() -> None:
+    with pytest.raises(MustStop, match="KVITTERA_SEALING_KEYS_BEFORE"):
+        Seal.from_setting(SecretStr("60" * 32), SecretStr("5f" * 32 + ",CANARY"))

@@ -47,7 +47,7 @@ FROM (
     FOR UPDATE OF p SKIP LOCKED
 ) AS d
 WHERE i.invitation_id = d.invitation_id
-RETURNING i.invitation_id, i.delivery_id, i.state, i.fence, i.revision, i.channel, i.language, i.sealed,
+RETURNING i.invitation_id, i.delivery_id, i.state, i.fence, i.revision, i.channel, i.language, i.sealed, i.person,
           i.message, i.occurred_at, i.attempts, i.traceparent
 
 -- name: begin_calls
@@ -108,12 +108,15 @@ SELECT d.delivery_id, d.decided_at, d.outcome, d.reason, d.matched, d.evidence, 
 FROM decision AS d LEFT JOIN invitation AS i USING (delivery_id, kind)
 WHERE d.delivery_id = $1 AND d.kind = 'ask'
 
+-- name: person_of
+SELECT person FROM invitation WHERE invitation_id = $1::text::uuid
+
 -- name: keep_viewer_message
 -- Fenced: a process that lost its lease cannot hand over any more.
-INSERT INTO viewer_message (reference, channel, recipient, language, subject, body, link)
-SELECT $1::text, $2, $3, $4, $5, $6, $7
+INSERT INTO viewer_message (reference, channel, language, person, sealed)
+SELECT $1::text, $2, $3, $4, $5
 WHERE EXISTS (SELECT 1 FROM invitation
-              WHERE invitation_id = $1::text::uuid AND state = 'calling' AND fence = $8 FOR SHARE)
+              WHERE invitation_id = $1::text::uuid AND state = 'calling' AND fence = $6 FOR SHARE)
 ON CONFLICT (reference) DO NOTHING
 RETURNING id
 
@@ -121,9 +124,9 @@ RETURNING id
 SELECT 1 FROM viewer_message WHERE reference = $1
 
 -- name: viewer_messages_after
-SELECT id, reference, channel, recipient, language, subject, body, link, created_at
-FROM viewer_message WHERE id > $1 ORDER BY id LIMIT $2
+SELECT id, reference, channel, language, person, sealed, created_at
+FROM viewer_message WHERE id > $1 AND sealed IS NOT NULL ORDER BY id LIMIT $2
 
 -- name: latest_viewer_messages
-SELECT id, reference, channel, recipient, language, subject, body, link, created_at
-FROM viewer_message ORDER BY id DESC LIMIT $1
+SELECT id, reference, channel, language, person, sealed, created_at
+FROM viewer_message WHERE sealed IS NOT NULL ORDER BY id DESC LIMIT $1

@@ -1,0 +1,135 @@
+"""Each person has a key of their own; without it nothing of theirs can be read, and a tombstone keeps it so (D21)."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from services.chassis.failures import Poison
+from services.chassis.persons import PersonKeys, Sealed
+from services.chassis.postgres import Pool
+from services.chassis.sealing import Seal
+from services.chassis.settings import Settings
+from tests.builders import NOON
+from tests.tables import empty_pool
+
+OLD, NEW = bytes.fromhex("5e" * 32), bytes.fromhex("5f" * 32)
+ASTRID, BO = b"a" * 16, b"b" * 16
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "notifier") as empty:
+        yield empty
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def close(pool: Pool, keys: PersonKeys, person: bytes, text: str) -> bytes:
+    async with pool.acquire() as connection, connection.transaction():
+        known = await keys.look_up(connection, [person])
+        return (await keys.for_closing(connection, known.values()))[person].close(text, "row")
+
+
+async def opened(pool: Pool, keys: PersonKeys, *things: tuple[bytes | None, bytes]) -> list[str | None]:
+    async with pool.acquire() as connection:
+        return await keys.open_all(connection, [Sealed(person, sealed, "row") for person, sealed in things])
+
+
+async def destroy(pool: Pool, keys: PersonKeys, person: bytes, hours: int = 0) -> bool:
+    async with pool.acquire() as connection:
+        return await keys.destroy(connection, person, NOON + timedelta(hours=hours))
+
+
+async def test_each_person_has_a_key_of_their_own(pool: Pool) -> None:
+    keys = PersonKeys(Seal(OLD))
+    hers, his = await close(pool, keys, ASTRID, "hers"), await close(pool, keys, BO, "his")
+    assert await opened(pool, keys, (ASTRID, hers), (BO, his), (BO, hers)) == ["hers", "his", None]
+    with pytest.raises(Poison, match="unsealable"):
+        Seal(OLD).open(hers, "row")
+
+
+async def test_what_no_person_is_known_of_is_sealed_by_the_installation(pool: Pool) -> None:
+    seal = Seal(OLD)
+    assert await opened(pool, PersonKeys(seal), (None, seal.close("a kiosk", "row"))) == ["a kiosk"]
+
+
+async def test_a_destroyed_key_takes_with_it_what_it_sealed_and_nothing_else(pool: Pool) -> None:
+    keys = PersonKeys(Seal(OLD))
+    hers, his = await close(pool, keys, ASTRID, "hers"), await close(pool, keys, BO, "his")
+    assert await destroy(pool, keys, ASTRID)
+    assert await opened(pool, keys, (ASTRID, hers), (BO, his)) == [None, "his"]
+    row = await pool.fetchrow("SELECT wrapped, erased_at FROM person_key WHERE person = $1", ASTRID)
+    assert row is not None
+    assert tuple(row) == (None, NOON)
+
+
+async def test_an_erasure_in_another_process_is_seen_within_half_a_minute(pool: Pool) -> None:
+    clock = Clock()
+    here, elsewhere = PersonKeys(Seal(OLD), clock), PersonKeys(Seal(OLD))
+    hers = await close(pool, here, ASTRID, "hers")
+    assert await opened(pool, here, (ASTRID, hers)) == ["hers"]
+    await destroy(pool, elsewhere, ASTRID)
+    clock.now = 30.5
+    assert await opened(pool, here, (ASTRID, hers)) == [None]
+
+
+async def test_a_new_relation_gets_a_new_key_that_an_old_erasure_told_again_does_not_take(pool: Pool) -> None:
+    keys, reader = PersonKeys(Seal(OLD)), PersonKeys(Seal(OLD))
+    before = await close(pool, keys, ASTRID, "before")
+    assert await opened(pool, reader, (ASTRID, before)) == ["before"]
+    await destroy(pool, keys, ASTRID)
+    after = await close(pool, keys, ASTRID, "after")
+    # The reader still remembers the old key, and looks again.
+    assert await opened(pool, reader, (ASTRID, before), (ASTRID, after)) == [None, "after"]
+    assert not await destroy(pool, keys, ASTRID)
+    assert not await destroy(pool, keys, ASTRID, hours=-1)
+    assert await opened(pool, keys, (ASTRID, after)) == ["after"]
+    assert await destroy(pool, keys, ASTRID, hours=1)
+    assert await opened(pool, keys, (ASTRID, after)) == [None]
+
+
+async def test_who_is_erased_between_look_up_and_sealing_gets_no_new_key(pool: Pool) -> None:
+    keys = PersonKeys(Seal(OLD))
+    async with pool.acquire() as connection:
+        known = await keys.look_up(connection, [ASTRID])
+        await destroy(pool, keys, ASTRID)
+        assert await keys.for_closing(connection, known.values()) == {}
+
+
+async def test_keys_change_hands_to_a_new_installation_key_without_touching_data(pool: Pool) -> None:
+    hers = await close(pool, PersonKeys(Seal(OLD)), ASTRID, "hers")
+    changed = PersonKeys(Seal(NEW, OLD))
+    assert changed.seal.pseudonym("sms:+46701740634") == Seal(OLD).pseudonym("sms:+46701740634")
+    assert await opened(pool, changed, (ASTRID, hers)) == ["hers"]
+    async with pool.acquire() as connection, connection.transaction():
+        assert await changed.rewrap(connection) == 1
+        assert await changed.rewrap(connection) == 0
+    assert await opened(pool, PersonKeys(Seal(NEW)), (ASTRID, hers)) == ["hers"]
+    with pytest.raises(Poison, match="unsealable"):
+        await opened(pool, PersonKeys(Seal(OLD)), (ASTRID, hers))
+
+
+async def test_a_key_moved_to_another_person_does_not_open(pool: Pool) -> None:
+    keys = PersonKeys(Seal(OLD))
+    hers = await close(pool, keys, ASTRID, "hers")
+    await close(pool, keys, BO, "his")
+    await pool.execute(
+        "UPDATE person_key SET wrapped = (SELECT wrapped FROM person_key WHERE person = $1) WHERE person = $2",
+        ASTRID,
+        BO,
+    )
+    with pytest.raises(Poison, match="unsealable"):
+        await opened(pool, keys, (BO, hers))
