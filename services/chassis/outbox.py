@@ -8,20 +8,21 @@ session advisory lock. A row may be sent twice after a crash; its event id and v
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from schemas.cloudevents import Event, to_headers
+from schemas.cloudevents import Stamp
 from services.chassis.deadletter import unpack_headers
 from services.chassis.failures import is_transient
 from services.chassis.kafka import make_producer, stop_in_time
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
+from services.chassis.record_batches import Record, send_all
 from services.chassis.settings import Settings
 
 log = structlog.get_logger()
@@ -44,6 +45,7 @@ class Relay:
         self._sql = named_sql("services.chassis", "outbox.sql")
         self._doorbell = asyncio.Event()
         self._pauses = pauses(first=0.1, longest=5)
+        self._stamps: dict[str, Stamp] = {}
 
     def wake(self) -> None:
         """Say that rows were committed; without it they are found within 0.1 s."""
@@ -102,9 +104,7 @@ class Relay:
         if not rows:
             return 0
         async with asyncio.timeout(_SEND_TIMEOUT):
-            # The producer keeps the order of sends per partition; the futures tell what the broker kept.
-            sent = [await self._send(producer, r) for r in rows]
-            outcomes = await asyncio.gather(*sent, return_exceptions=True)
+            outcomes = await send_all(producer, [self._record(r) for r in rows])
         kept, refused = _sort(rows, outcomes)
         await connection.execute(self._sql["mark_published"], [r["id"] for r in kept])
         for topic, n in Counter(r["topic"] for r in kept).items():
@@ -113,29 +113,16 @@ class Relay:
             raise refused
         return len(rows)
 
-    async def _send(self, producer: AIOKafkaProducer, row: asyncpg.Record) -> Awaitable[object]:
-        try:
-            sent: Awaitable[object] = await producer.send(
-                row["topic"], row["value"], key=row["key"], headers=self._headers(row)
-            )
-        except KafkaError as error:  # refused before it was sent, such as a record too large for any broker
-            failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-            failed.set_exception(error)
-            return failed
-        return sent
+    def _record(self, row: asyncpg.Record) -> Record:
+        return Record(row["topic"], row["key"], row["value"], self._headers(row))
 
-    def _headers(self, row: asyncpg.Record) -> list[tuple[str, bytes | None]]:
+    def _headers(self, row: asyncpg.Record) -> Sequence[tuple[str, bytes | None]]:
         if row["raw_headers"] is not None:
             return unpack_headers(row["raw_headers"])
-        event = Event(
-            id=str(row["event_id"]),
-            source=f"/kvittera/{self._service}",
-            type=row["topic"],
-            time=row["happened_at"],
-            data=row["value"],
-            traceparent=row["traceparent"],
-        )
-        return list(to_headers(event))
+        stamp = self._stamps.get(row["topic"])
+        if stamp is None:
+            stamp = self._stamps[row["topic"]] = Stamp(source=f"/kvittera/{self._service}", type=row["topic"])
+        return stamp(str(row["event_id"]), row["happened_at"], row["traceparent"], tombstone=row["value"] is None)
 
     async def _measure(self, connection: Database) -> None:
         row = await connection.fetchrow(self._sql["measure"])
@@ -154,15 +141,15 @@ class Relay:
 
 
 def _sort(
-    rows: Sequence[asyncpg.Record], outcomes: Sequence[object]
-) -> tuple[list[asyncpg.Record], BaseException | None]:
+    rows: Sequence[asyncpg.Record], outcomes: Sequence[KafkaError | None]
+) -> tuple[list[asyncpg.Record], KafkaError | None]:
     """Rows that Kafka kept, and the first refusal. Rows behind a refused one of their key go again, after it."""
     kept: list[asyncpg.Record] = []
     held: set[tuple[str, bytes | None]] = set()
-    refusals: list[BaseException] = []
+    refusals: list[KafkaError] = []
     for row, outcome in zip(rows, outcomes, strict=True):
         place = (row["topic"], row["key"])
-        if isinstance(outcome, BaseException):
+        if outcome is not None:
             held.add(place)
             refusals.append(outcome)
         elif place not in held:

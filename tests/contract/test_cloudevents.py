@@ -12,7 +12,7 @@ from cloudevents.core.v1.event import CloudEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.cloudevents import ContractError, Event, read_record, to_headers
+from schemas.cloudevents import ContractError, Event, Stamp, read_record, to_headers
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 EVENT = Event(
@@ -61,6 +61,15 @@ def test_headers_are_those_of_the_kafka_binding() -> None:
         "ce_sampledrate": b"4",
         "traceparent": TRACE.encode(),
     }
+
+
+@pytest.mark.parametrize(("data", "traceparent"), [(b"{}", TRACE), (b"{}", None), (None, TRACE)])
+def test_a_stamp_writes_the_same_headers(data: bytes | None, traceparent: str | None) -> None:
+    moment = datetime(2026, 11, 20, 18, 42, 10, 500000, tzinfo=timezone(timedelta(hours=1)))
+    stamp = Stamp(source="/notifier", type="invitation.decided.v1")
+    event = Event(id="e-2", source="/notifier", type="invitation.decided.v1", time=moment, data=data)
+    expected = to_headers(replace(event, traceparent=traceparent))
+    assert sorted(stamp("e-2", moment, traceparent, tombstone=data is None)) == sorted(expected)
 
 
 @given(events)

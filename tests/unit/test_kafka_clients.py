@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -102,7 +103,7 @@ def row(**more: Any) -> dict[str, Any]:
     }
 
 
-def headers_of(fields: dict[str, Any]) -> list[tuple[str, bytes | None]]:
+def headers_of(fields: dict[str, Any]) -> Sequence[tuple[str, bytes | None]]:
     return Relay(SETTINGS, "survey", Metrics())._headers(fields)  # type: ignore[arg-type]
 
 
