@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import audit, cells, clients, demo, dlq, republish, run, schemas, topics
+from services.cli import audit, cells, clients, demo, dlq, republish, run, schemas, topics, views
 
 app = typer.Typer(
     name="kvittera",
@@ -21,6 +21,7 @@ run.add_to(app)
 topics.add_to(app)
 cells.add_to(app)
 audit.add_to(app)
+views.add_to(app)
 dlq.add_to(app)
 clients.add_to(app)
 republish.add_to(app)

@@ -1,0 +1,47 @@
+"""`kvittera views`: print who looked at contact data."""
+
+import asyncio
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from services.chassis.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel="Results")(views)
+
+
+def views(
+    days: Annotated[float, typer.Option(help="How many days back.", min=0)] = 30,
+    subject: Annotated[str | None, typer.Option(help="Only this member, by the provider's id.")] = None,
+    answer: Annotated[UUID | None, typer.Option(help="Only the contact data of this answer.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many lines.", min=1)] = 1000,
+) -> None:
+    """Print which member of staff looked at whose contact data, when and why, newest first, a JSON line each."""
+    from services.embedded.local import reachable
+
+    with reachable(postgres=True) as settings:
+        found = asyncio.run(_read(settings, datetime.now(UTC) - timedelta(days=days), subject, answer, limit))
+    for view in found:
+        print(json.dumps(view, ensure_ascii=False, default=str))
+
+
+async def _read(
+    settings: Settings, since: datetime, subject: str | None, answer: UUID | None, limit: int
+) -> list[dict[str, object]]:
+    from services.chassis.postgres import check_migrated, connect
+    from services.survey import contact_views
+
+    connection = await connect(settings, "survey")
+    try:
+        await check_migrated(connection, "survey", "services.survey")
+        found = await contact_views.views(connection, since, subject=subject, response_id=answer, limit=limit)
+        return [asdict(view) for view in found]
+    finally:
+        await connection.close()
