@@ -30,7 +30,7 @@ from services.demo.report import Report, count_missing
 from services.demo.supervisor import SERVICES, Supervisor
 from services.demo.upstream import Upstream
 from services.embedded.jars import Progress
-from services.embedded.local import FOLDER, NOTE
+from services.embedded.local import FOLDER, KEY, NOTE
 from services.embedded.servers import running_servers
 
 _SETTLE_SECONDS = 60.0
@@ -140,7 +140,7 @@ def environment(where: dict[str, str], options: Options) -> dict[str, str]:
 def sealing_key() -> str:
     """The demo's own key, made once; without it yesterday's data could not be opened."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    file = FOLDER / "sealing.key"
+    file = FOLDER / KEY
     if not file.exists():
         file.touch(mode=0o600)
         file.write_text(secrets.token_hex(32))

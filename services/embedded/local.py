@@ -16,6 +16,7 @@ from services.embedded.processes import is_running
 
 FOLDER = Path(".kvittera")
 NOTE = "running.json"
+KEY = "sealing.key"
 
 
 @contextmanager
@@ -30,15 +31,23 @@ def reachable(*, kafka: bool = False, postgres: bool = False) -> Iterator[Settin
         yield load_settings()
         return
     if (found := _running()) is not None:
-        yield load_settings({**os.environ, **found})
+        yield load_settings({**_sealing_key(), **os.environ, **found})
         return
     if not (FOLDER / "postgres").exists():
         raise MustStop(f"set {' and '.join(needed)}, or run `kvittera demo` in this folder first")
     try:
         with sole_use(FOLDER), ExitStack() as at_exit:
-            yield load_settings({**os.environ, **_start(at_exit, kafka=kafka, postgres=postgres)})
+            yield load_settings({**_sealing_key(), **os.environ, **_start(at_exit, kafka=kafka, postgres=postgres)})
     except EmbeddedError as error:
         raise MustStop(str(error)) from None
+
+
+def _sealing_key() -> dict[str, str]:
+    """The key that the demo made for itself; one that is set outweighs it."""
+    try:
+        return {PREFIX + "SEALING_KEY": (FOLDER / KEY).read_text().strip()}
+    except OSError:
+        return {}
 
 
 def _running() -> dict[str, str] | None:

@@ -1,0 +1,77 @@
+"""Erasing a person at the notifier: the key goes, what was planned is withdrawn, and every service is told (D21)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import orjson
+
+from schemas.delivery import ChannelKind, ContactChannel
+from schemas.invitation import Outcome
+from schemas.recipient import PersonErased
+from schemas.topics import INVITATION_DECIDED, PERSON_ERASED
+from services.chassis.persons import Person, PersonKeys
+from services.chassis.postgres import Database, named_sql
+from services.chassis.sealing import Seal
+from services.notifier import policy
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What an erasure did.
+
+    Attributes:
+        before: when the person was erased before, with nothing come since; all else is then nought.
+    """
+
+    person: Person
+    before: datetime | None = None
+    withdrawn: int = 0
+    messages: int = 0
+
+
+def person_of(seal: Seal, kind: ChannelKind, address: str) -> Person:
+    """The pseudonym of whoever has this address, in any spelling that decisions take for the same."""
+    return seal.pseudonym(policy.normalised(ContactChannel(kind=kind, address=address)))
+
+
+@dataclass(frozen=True, slots=True)
+class Eraser:
+    """Erases persons, each in the transaction that is handed in."""
+
+    persons: PersonKeys
+    sql: Mapping[str, str] = field(
+        default_factory=lambda: {
+            **named_sql("services.notifier"),
+            **named_sql("services.notifier", "erasure.sql"),
+        }
+    )
+
+    async def __call__(self, connection: Database, person: Person, now: datetime) -> Erasure:
+        """Erase; who is erased already, with no new relation since, is left as is and nobody is told again."""
+        known = (await self.persons.look_up(connection, [person]))[person]
+        if known.wrapped is None and known.erased_at is not None:
+            return Erasure(person, before=known.erased_at)
+        if not await self.persons.destroy(connection, person, now):
+            return Erasure(person, before=known.erased_at)
+        withdrawn = await connection.fetch(self.sql["withdraw_invitations"], person)
+        await connection.execute(self.sql["forget_secrets"], person)
+        forgotten = await connection.execute(self.sql["forget_messages"], person)
+        await self._tell(
+            connection,
+            INVITATION_DECIDED,
+            [(r["delivery_id"], _withdrawn(r["message"], r["revision"], now), r["traceparent"]) for r in withdrawn],
+        )
+        event = PersonErased(person_id=person.hex(), requested_at=now)
+        await self._tell(connection, PERSON_ERASED, [(person.hex(), event.model_dump_json().encode(), None)])
+        return Erasure(person, None, len(withdrawn), int(forgotten.rpartition(" ")[2]))
+
+    async def _tell(self, connection: Database, topic: str, events: list[tuple[str, bytes, str | None]]) -> None:
+        if events:
+            await connection.execute(self.sql["tell"], topic, *map(list, zip(*events, strict=True)))
+
+
+def _withdrawn(message: str, revision: int, now: datetime) -> bytes:
+    told = orjson.loads(message)
+    told |= {"revision": revision, "outcome": Outcome.SUPPRESSED.value, "reason": "erased"}
+    return orjson.dumps(told | {"decided_at": now.isoformat()})

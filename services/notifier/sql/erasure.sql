@@ -1,0 +1,12 @@
+-- name: withdraw_invitations
+UPDATE invitation
+SET state = 'withheld', reason = 'erased', settled_at = clock_timestamp(), revision = revision + 1, fence = fence + 1
+WHERE person = $1 AND state IN ('planned', 'claimed')
+RETURNING delivery_id, revision, message, traceparent
+
+-- name: forget_secrets
+-- What is just being sent stays in its state, so that the ledger and guarantee 4 hold; nothing in it can be opened.
+UPDATE invitation SET sealed = NULL WHERE person = $1 AND sealed IS NOT NULL
+
+-- name: forget_messages
+UPDATE viewer_message SET sealed = NULL WHERE person = $1 AND sealed IS NOT NULL
