@@ -225,7 +225,7 @@ _CARDS: Final = (
         about=(
             "The case as it stands after each revision: open, contacted, resolved or reopened, with cause "
             "and attribution once staff has judged. The highest revision of a case holds. Names no "
-            "recipient. Version 0.1 does not write it."
+            "recipient."
         ),
         key="case id",
         owner="survey",

@@ -112,6 +112,20 @@ class Settings(BaseModel):
     survey_queue: int = Field(default=4096, ge=1)
     """Answers that may wait for the next commit; beyond that the service says 503."""
 
+    case_triggers: str = Field(
+        default="low_score,wants_contact,contested,damaged",
+        pattern=r"^(|((low_score|wants_contact|contested|damaged),)*(low_score|wants_contact|contested|damaged))$",
+    )
+    """Which rules open a follow-up case."""
+    case_low_score: int = Field(default=2, ge=1, le=4)
+    """This score or a lower one opens a case."""
+    case_desks: str = Field(default="", pattern=r"^(|([^=,]+=[^=,]+,)*[^=,]+=[^=,]+)$")
+    """Terminals whose cases another terminal reads: `Segeltorp=Årsta`, several separated by commas."""
+    case_working_hours: str = Field(default="Mon-Fri 08-18", pattern=r"^[A-Z][a-z-]+[A-Za-z]+ [0-2][0-9]-[0-2][0-9]$")
+    """When people work on cases, in the time of the place of delivery; its public holidays are free."""
+    case_contact_hours: float = Field(default=10, gt=0, le=400)
+    """Working hours within which a person should hear from a human."""
+
     cuts_file: Path | None = None
     """TOML file that names the cuts to count; unset: the built-in ones."""
     aggregator_batch: int = Field(default=50_000, ge=1, le=500_000)

@@ -25,6 +25,7 @@ from services.chassis.settings import Settings
 from services.chassis.staff import Gate
 from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import CookieGate, gate_for
+from services.survey.cases.wiring import open_cases
 from services.survey.followup import FollowUp, Reaction
 from services.survey.handlers import Answers, LearnInvitations
 from services.survey.http import SurveyRoutes
@@ -64,7 +65,7 @@ async def run(settings: Settings) -> None:
     # Kafka may be away for as long as it likes: answers to known invitations are kept meanwhile (guarantee 1).
     patient = settings.model_copy(update={"boot_patience_seconds": math.inf})
     reader = Reader(patient, fence, [INVITATION_DECIDED], membership(settings, SERVICE, settings.survey_port))
-    reactions: list[Reaction] = []
+    reactions: list[Reaction] = [open_cases(settings)]
     following = Fence(
         pool=pool,
         service=SERVICE,

@@ -1,0 +1,1 @@
+"""Follow-up cases: what answers call for, until a person has dealt with it."""

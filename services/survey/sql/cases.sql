@@ -1,0 +1,91 @@
+-- name: current_revisions
+-- What the survey itself knows of these answers; a lower revision from the topic is history.
+SELECT response_id::text AS response_id, revision FROM response WHERE response_id = ANY($1::uuid[])
+
+-- name: lock_of_responses
+SELECT * FROM feedback_case WHERE response_id = ANY($1::text[]) ORDER BY case_id FOR UPDATE
+
+-- name: lock_cases
+SELECT * FROM feedback_case WHERE serial = ANY($1::bigint[]) ORDER BY case_id FOR UPDATE
+
+-- name: insert_case
+INSERT INTO feedback_case (
+    case_id, revision, response_revision, state, opened_because, score, reasons, commented, wants_contact, contested,
+    language, opened_at, first_due_at, due_at, changed_at, response_id, desk, occurred_on, delivery, traceparent)
+VALUES ($1, 1, $2, 'open', $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $10, $12, $13, $14, $15, $16)
+
+-- name: update_case
+-- Only from the revision that was read: whoever comes second changes nothing.
+UPDATE feedback_case SET
+    revision = $2 + 1, response_revision = $3, state = $4, opened_because = $5, score = $6, reasons = $7,
+    commented = $8, wants_contact = $9, contested = $10, language = $11, owner = $12, owner_name = $13, cause = $14,
+    attribution = $15, place = $16, controllable = $17, outcome_sealed = $18, outcome_told = $19, due_at = $20,
+    contacted_at = $21, resolved_at = $22, changed_at = $23
+WHERE case_id = $1 AND revision = $2
+
+-- name: add_entry
+INSERT INTO case_entry (case_id, revision, what, by_subject, by_name, happened_at, detail, note_sealed)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+
+-- name: forget_words
+UPDATE case_entry SET note_sealed = NULL WHERE case_id = $1
+
+-- name: tell
+INSERT INTO outbox (shard, topic, key, value, traceparent)
+VALUES (hashtext($1) & 3, 'feedback.case.v1', convert_to($1, 'UTF8'), convert_to($2, 'UTF8'), $3)
+
+-- name: one_case
+SELECT * FROM feedback_case WHERE serial = $1 AND ($2::text[] IS NULL OR desk = ANY($2))
+
+-- name: list_cases
+-- The most urgent first: the clock that runs out next, then those where no clock runs.
+SELECT * FROM feedback_case
+WHERE state = ANY($1::text[])
+  AND ($2::text[] IS NULL OR desk = ANY($2))
+  AND ($3::text IS NULL OR desk = $3)
+  AND ($4::text IS NULL OR $4 = ANY(opened_because))
+  AND ($5::text IS NULL OR owner = $5)
+  AND ($6::date IS NULL OR occurred_on = $6)
+  AND ($7::text IS NULL OR $7 = ANY(reasons))
+ORDER BY due_at NULLS LAST, changed_at DESC, serial
+LIMIT $8
+
+-- name: tabs
+SELECT count(*) FILTER (WHERE state IN ('open', 'reopened')) AS open,
+       count(*) FILTER (WHERE owner = $2) AS mine,
+       count(*) FILTER (WHERE state IN ('contacted', 'waiting')) AS contacted
+FROM feedback_case
+WHERE state <> 'resolved' AND ($1::text[] IS NULL OR desk = ANY($1))
+
+-- name: desks
+SELECT DISTINCT desk FROM feedback_case WHERE ($1::text[] IS NULL OR desk = ANY($1)) ORDER BY desk
+
+-- name: owners
+SELECT DISTINCT owner, owner_name FROM feedback_case
+WHERE owner IS NOT NULL AND ($1::text[] IS NULL OR desk = ANY($1)) ORDER BY owner_name
+
+-- name: entries
+SELECT what, by_name, happened_at, detail, note_sealed FROM case_entry WHERE case_id = $1
+UNION ALL
+SELECT 'contact_viewed', member, viewed_at, NULL, NULL FROM contact_view WHERE response_id = $2
+ORDER BY happened_at
+
+-- name: same_day
+SELECT count(*) AS cases, count(*) FILTER (WHERE state IN ('open', 'reopened')) AS open
+FROM feedback_case WHERE desk = $1 AND occurred_on = $2 AND ($3 = ANY(reasons) OR $3 = ANY(opened_because))
+
+-- name: sealed_comments
+SELECT r.response_id::text AS response_id, r.comment_sealed, i.token_sha256
+FROM response AS r JOIN invitation AS i ON i.invitation_id = r.response_id
+WHERE r.response_id = ANY($1::uuid[]) AND r.comment_sealed IS NOT NULL
+
+-- name: notice
+SELECT serial, desk, due_at, wants_contact FROM feedback_case
+WHERE response_id = $1 AND state <> 'resolved' AND due_at > $2
+
+-- name: changed_lately
+SELECT serial, revision, desk FROM feedback_case WHERE changed_at > $1
+
+-- name: standing
+SELECT state, count(*) AS cases, count(*) FILTER (WHERE due_at < $1) AS overdue
+FROM feedback_case WHERE state <> 'resolved' GROUP BY state
