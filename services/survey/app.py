@@ -26,6 +26,7 @@ from services.chassis.staff import Gate
 from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import CookieGate, gate_for
 from services.survey.cases.wiring import open_cases
+from services.survey.definitions import load_definitions
 from services.survey.followup import FollowUp, Reaction
 from services.survey.handlers import Answers, LearnInvitations
 from services.survey.http import SurveyRoutes
@@ -97,6 +98,7 @@ async def run(settings: Settings) -> None:
 
     app = SurveyRoutes(
         answers=answers,
+        definitions=load_definitions(),
         pages=SurveyPages(site),
         seal=seal,
         metrics=metrics,

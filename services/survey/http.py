@@ -19,6 +19,7 @@ from services.chassis.http import json_response, problem
 from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
 from services.survey.bodies import FORM, read_body
+from services.survey.definitions import REASONS, Definitions
 from services.survey.handlers import Answers, Page
 from services.survey.rendering import (
     LANGUAGES,
@@ -31,7 +32,6 @@ from services.survey.rendering import (
     choose_language,
 )
 from services.survey.responses import (
-    REASONS,
     Rejected,
     looks_like_token,
     parse_form,
@@ -61,6 +61,7 @@ class SurveyRoutes:
     """The recipient's pages, as an ASGI layer in front of the other routes: this is the hot path."""
 
     answers: Answers
+    definitions: Definitions
     pages: SurveyPages
     seal: Seal
     metrics: Metrics
@@ -94,10 +95,10 @@ class SurveyRoutes:
         except _AWAY as error:
             log.warning("page not read", action="refuse", error=type(error).__name__)
             self.metrics.count("kvittera_pages_total", state="unavailable")
-            return self._html(self.pages.render_unavailable(choose_language(wanted, accepted)), 503)
+            return self._html(self.pages.render_unavailable(self._language(wanted, accepted)), 503)
         if page is None:
-            return self._unknown(choose_language(wanted, accepted))
-        language = choose_language(wanted, page.language, accepted)
+            return self._unknown(self._language(wanted, accepted))
+        language = self._language(wanted, page.language, accepted)
         state, body = self._render(page, token, language, request)
         self.metrics.count("kvittera_pages_total", state=state)
         return self._html(body)
@@ -139,8 +140,17 @@ class SurveyRoutes:
         }
         editing = request.query_params.get("edit") == "1"
         if request.query_params.get("done") == "1" and not editing:
-            return "done", self.pages.render_done(DonePage(**about, **stored, editable_until=page.expires_at))
+            kept = request.query_params.get("kept") == "preferences"
+            done = DonePage(**about, **stored, editable_until=page.expires_at, preferences_saved=kept)
+            return "done", self.pages.render_done(done)
         return "saved", self.pages.render_saved(SavedPage(**about, **stored))
+
+    def _language(self, *wanted: str | None) -> str:
+        """The language of a page; a wish that cannot be met is logged, by its code alone."""
+        choice = choose_language(*wanted)
+        if choice.instead_of:
+            log.info("language not offered", wanted=choice.instead_of, used=choice.language)
+        return choice.language
 
     def _about(self, page: Page, token: str, language: str) -> dict[str, Any]:
         d = page.delivery
@@ -148,6 +158,8 @@ class SurveyRoutes:
             "token": token,
             "nonce": self._nonce(token),
             "language": language,
+            "definition": self.definitions.choose(None, d.get("touchpoint", "home"), d.get("exceptions", ())),
+            "place": d.get("service_point"),
             "carrier": page.brand or self.brand,
             "merchant_name": d.get("merchant_name"),
             "method": d["method"],
@@ -168,7 +180,7 @@ class SurveyRoutes:
             return await self._turn_away(refused, request, token, fields)
         if _wants_json(request):
             return json_response({"revision": revision}, headers={"cache-control": "no-store"})
-        query = "?done=1" if fields.get("part") == ["details"] else ""
+        query = {"details": "?done=1", "preferences": "?done=1&kept=preferences"}.get(_first(fields, "part"), "")
         language = _first(fields, "lang")
         if language in _LANGUAGES:
             query += ("&" if query else "?") + f"lang={quote(language)}"
@@ -201,7 +213,7 @@ class SurveyRoutes:
         self.metrics.count("kvittera_answers_refused_total", reason=refused.reason)
         if _wants_json(request):
             return _with_retry(problem(refused.status, refused.text))
-        language = choose_language(_first(fields, "lang"), _accepted_language(request))
+        language = self._language(_first(fields, "lang"), _accepted_language(request))
         try:
             page = await self.answers.page(token) if refused.reason == "locked" else await self._find(token)
         except _AWAY:

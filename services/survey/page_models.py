@@ -1,9 +1,11 @@
 """What the recipient's pages show: plain facts, filled in by the service that knows them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
-REASONS = ("on_time", "right_place", "condition", "courtesy", "information", "other")
+from services.survey.definitions import Definition, FollowUp
+
 FREQUENCIES = ("every", "quarterly", "yearly", "never")
 CHANNELS = ("sms", "email", "app")
 
@@ -34,13 +36,18 @@ class Site:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientPage:
-    """What every page about one delivery shows. `token` is the link's secret, `nonce` guards the POST."""
+    """What every page about one delivery shows.
+
+    `token` is the link's secret, `nonce` guards the POST, `place` is the pick-up point or locker by name.
+    """
 
     token: str
     nonce: str
     language: str
+    definition: Definition
     carrier: str
     merchant_name: str | None
+    place: str | None = None
     method: str
     occurred_at: datetime
     zone: str
@@ -54,15 +61,30 @@ class QuestionPage(RecipientPage):
     preselected: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """The part that asks for a contact wish. Name and address are only filled when a save failed."""
+
+    wanted: bool = False
+    saved: bool = False
+    name_draft: str = ""
+    address_draft: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SavedPage(RecipientPage):
-    """The page after the tap. `comment_draft` is only filled when a save failed, never from the database."""
+    """The page after the tap. `comment_draft` is only filled when a save failed, never from the database.
+
+    `follow_ups` are the questions to ask, `followed` the answers given so far; without `contact` none is offered.
+    """
 
     score: int
     revision: int
     reasons: tuple[str, ...] = ()
+    follow_ups: tuple[FollowUp, ...] = ()
+    followed: Mapping[str, int] = field(default_factory=dict)
     comment_saved: bool = False
-    offers_contact: bool = False
+    contact: Contact | None = None
     comment_draft: str = ""
 
 
@@ -106,14 +128,16 @@ class DonePage(RecipientPage):
     comment_saved: bool = False
     case: CaseNotice | None = None
     preferences: Preferences | None = None
+    preferences_saved: bool = False
     review: ReviewLink | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContestedPage(RecipientPage):
-    """The page after "I did not get the parcel": no score, no reminders."""
+    """The page after "I did not get the parcel": no score, no reminders. It can be taken back if the parcel came."""
 
     comment_saved: bool = False
+    can_withdraw: bool = False
     case: CaseNotice | None = None
 
 

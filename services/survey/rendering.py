@@ -1,17 +1,19 @@
 """The recipient's pages as pure functions: facts in, bytes out, no clock and no database."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 
 from services.chassis.web import SCORES, face, faces_sprite, inline_assets, recipient_css, shell_loader
+from services.survey.languages import LANGUAGES, choose_language, offered_languages
 from services.survey.page_models import (
     CHANNELS,
     FREQUENCIES,
-    REASONS,
     CaseNotice,
+    Contact,
     ContestedPage,
     DonePage,
     HumanRoute,
@@ -23,14 +25,15 @@ from services.survey.page_models import (
     SavedPage,
     Site,
 )
-from services.survey.wording import LANGUAGES, Wording, choose_language, load_wordings
+from services.survey.phrasing import ENDS, method_words, parcel_words, rated_words, reason_words, tone
+from services.survey.wording import Wording, load_wordings
 
 __all__ = [
     "CHANNELS",
     "FREQUENCIES",
     "LANGUAGES",
-    "REASONS",
     "CaseNotice",
+    "Contact",
     "ContestedPage",
     "DonePage",
     "HumanRoute",
@@ -47,20 +50,7 @@ __all__ = [
 
 _PAGES: Final = Path(__file__).parent / "pages"
 _TEMPLATES: Final = ("question", "saved", "done", "contested", "locked", "notice")
-_METHODS_WITH_WORDS: Final = frozenset(
-    {
-        "service_point",
-        "parcel_locker",
-        "home_day",
-        "home_evening",
-        "same_day",
-        "home_box",
-        "workplace",
-        "neighbour",
-    }
-)
 _NOT_DIALLED: Final = re.compile(r"[^\d+]")
-_LOW, _MIDDLE = 2, 3
 
 
 class SurveyPages:
@@ -78,10 +68,10 @@ class SurveyPages:
         environment.globals.update(
             assets=assets,
             site=site,
-            languages=LANGUAGES,
             phone_link=_NOT_DIALLED.sub("", site.human.phone),
             faces_sprite=faces_sprite(),
             scores=SCORES,
+            ends=ENDS,
             faces={size: {score: face(score, size) for score in SCORES} for size in (40, 62)},
         )
         self._templates = {name: environment.get_template(f"{name}.html") for name in _TEMPLATES}
@@ -105,7 +95,13 @@ class SurveyPages:
 
     def render_done(self, page: DonePage) -> bytes:
         """Return the page after "Skicka"."""
-        return self._about_delivery("done", page, tone=_tone(page.score), frequencies=FREQUENCIES, channels=CHANNELS)
+        return self._about_delivery(
+            "done",
+            page,
+            chosen_reasons=self._reasons(page, page.reasons),
+            frequencies=FREQUENCIES,
+            channels=CHANNELS,
+        )
 
     def render_contested(self, page: ContestedPage) -> bytes:
         """Return the page after "I did not get the parcel"."""
@@ -129,20 +125,28 @@ class SurveyPages:
 
     def _saved(self, page: SavedPage, *, failed: bool) -> bytes:
         return self._about_delivery(
-            "saved", page, chosen=page.score, tone=_tone(page.score), reason_keys=REASONS, failed=failed
+            "saved",
+            page,
+            chosen=page.score,
+            tone=tone(page.score),
+            chips=self._reasons(page, page.definition.reasons_for(page.score)),
+            failed=failed,
         )
+
+    def _reasons(self, page: SavedPage | DonePage, reasons: Sequence[str]) -> dict[str, str]:
+        return {**reason_words(self._words(page.language), page.definition, page.score, reasons)}
 
     def _about_delivery(self, template: str, page: RecipientPage, **more: Any) -> bytes:
         words = self._words(page.language)
-        parcel = words("parcel", shop=page.merchant_name) if page.merchant_name else words("parcel.plain")
-        method = page.method if page.method in _METHODS_WITH_WORDS else "other"
         return self._render(
             template,
             words,
             page=page,
             brand=page.carrier,
-            parcel_words=parcel,
-            method_words=words(f"method.{method}", when=words.moment(page.occurred_at, page.zone, page.now)),
+            parcel_words=parcel_words(words, page),
+            method_words=method_words(words, page),
+            rated_words=rated_words(words, page),
+            question=words(f"question.{page.definition.occasion}"),
             **more,
         )
 
@@ -153,19 +157,18 @@ class SurveyPages:
         )
 
     def _words(self, language: str) -> Wording:
-        return self._wordings[choose_language(language)]
+        return self._wordings[choose_language(language).language]
 
     def _render(self, template: str, words: Wording, **values: Any) -> bytes:
         brand_note = words("demo") if self._site.demo else None
-        html = self._templates[template].render(t=words, lang=words.language, brand_note=brand_note, **values)
+        html = self._templates[template].render(
+            t=words,
+            lang=words.language,
+            languages=offered_languages(words.language),
+            brand_note=brand_note,
+            **values,
+        )
         return html.encode()
-
-
-def _tone(score: int) -> str:
-    """Return which words the reasons have: what went wrong, what can be better, or what went well."""
-    if score <= _LOW:
-        return "low"
-    return "middle" if score == _MIDDLE else "high"
 
 
 def _environment() -> Environment:

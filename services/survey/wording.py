@@ -1,23 +1,32 @@
 """Words and dates of the recipient's pages, from gettext catalogues read once at start."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_skeleton, format_time
 from markupsafe import Markup, escape
 
-from services.chassis.catalogues import read_catalogue
+from services.chassis.catalogues import Catalogue, read_plural_catalogue
+from services.survey.languages import LANGUAGES
 
-LANGUAGES: Final = {"sv": "Svenska", "en": "English"}
-FALLBACK_LANGUAGE: Final = "en"
 _LOCALES: Final = Path(__file__).parent / "locales"
 _WEEKDAY_IS_CLEAR_FOR_DAYS: Final = 6
-_CLDR_LOCALES: Final = {"sv": "sv_SE", "en": "en_GB"}
-_BREAKABLE: Final = Markup("is<wbr>satisfied")
+_CLDR_LOCALES: Final = {
+    "sv": "sv_SE",
+    "nb": "nb_NO",
+    "nn": "nn_NO",
+    "da": "da_DK",
+    "fi": "fi_FI",
+    "en": "en_GB",
+    "de": "de_DE",
+}
+_AFTER_WEEKDAY: Final = {"de": ", "}
+_LONG_WORDS: Final = ("is|satisfied", "mis|fornøyd", "util|freds", "tyyty|mätön", "tyyty|väinen", "un|zufrieden")
+"""Words under the faces that a 320 px screen cannot hold, with the place to break them."""
 
 
 class MissingWordsError(RuntimeError):
@@ -30,6 +39,8 @@ class Wording:
 
     language: str
     words: Mapping[str, Markup]
+    plurals: Mapping[str, tuple[Markup, ...]]
+    plural_form: Callable[[int], int]
 
     def __call__(self, key: str, **values: object) -> Markup:
         """Return the words of `key` with its placeholders filled."""
@@ -39,37 +50,52 @@ class Wording:
             raise MissingWordsError(f"{self.language} has no words for {key!r}") from None
         return text.format(**values) if values else text
 
+    def in_days(self, key: str, days: int, **values: object) -> Markup:
+        """Return the words of `key` in the form that goes with a number of days."""
+        try:
+            text = self.plurals[key][self.plural_form(days)]
+        except LookupError:
+            raise MissingWordsError(f"{self.language} has no words for {days} of {key!r}") from None
+        return text.format(days=days, **values)
+
     def face_label(self, score: int) -> Markup:
         """Return the words under a face, with a place to break what a 320 px screen cannot hold."""
-        return self(f"face.{score}").replace("issatisfied", _BREAKABLE)
+        label = str(self(f"face.{score}"))
+        for marked in _LONG_WORDS:
+            start, end = marked.split("|")
+            for first in (start, start.capitalize()):
+                label = label.replace(first + end, f"{first}\N{SOFT HYPHEN}{end}")
+        return Markup(label)  # noqa: S704 escaped when the catalogue was read
 
     def moment(self, at: datetime, zone: str, now: datetime) -> str:
         """Return "tisdag 17:42" in the delivery's zone, with the date when the weekday alone is unclear."""
         tz = ZoneInfo(zone)
         local = at.astimezone(tz)
         days = abs((now.astimezone(tz).date() - local.date()).days)
-        pattern = "EEEE HH:mm" if days < _WEEKDAY_IS_CLEAR_FOR_DAYS else "EEEE d MMMM HH:mm"
-        return format_datetime(local, pattern, locale=_CLDR_LOCALES[self.language])
+        locale = _CLDR_LOCALES[self.language]
+        weekday = format_date(local, "EEEE", locale=locale)
+        time = format_time(local.time(), "short", locale=locale)
+        if days < _WEEKDAY_IS_CLEAR_FOR_DAYS:
+            return f"{weekday} {time}"
+        return f"{weekday}{_AFTER_WEEKDAY.get(self.language, ' ')}{self._day(local)} {time}"
 
     def day(self, at: datetime, zone: str) -> str:
         """Return "27 oktober" in the delivery's zone."""
-        return format_date(at.astimezone(ZoneInfo(zone)), "d MMMM", locale=_CLDR_LOCALES[self.language])
+        return self._day(at.astimezone(ZoneInfo(zone)))
+
+    def _day(self, local: datetime) -> str:
+        return str(format_skeleton("MMMMd", local, locale=_CLDR_LOCALES[self.language]))
 
 
 def load_wordings() -> dict[str, Wording]:
     """Read every language once; call where the service is put together."""
-    return {
-        language: Wording(
-            language, {key: escape(text) for key, text in read_catalogue(_LOCALES, language, "survey").items()}
-        )
-        for language in LANGUAGES
-    }
+    return {code: _wording(code, read_plural_catalogue(_LOCALES, code, "survey")) for code in LANGUAGES}
 
 
-def choose_language(*wanted: str | None) -> str:
-    """Return the first wanted language that pages exist in ("sv-SE" counts as "sv"), else English."""
-    for tag in wanted:
-        language = (tag or "").replace("_", "-").split("-")[0].lower()
-        if language in LANGUAGES:
-            return language
-    return FALLBACK_LANGUAGE
+def _wording(language: str, catalogue: Catalogue) -> Wording:
+    return Wording(
+        language,
+        {key: escape(text) for key, text in catalogue.texts.items()},
+        {key: tuple(map(escape, forms)) for key, forms in catalogue.plurals.items()},
+        catalogue.plural_form,
+    )

@@ -22,6 +22,7 @@ from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.handlers import new_token
 from services.survey import bodies
+from services.survey.definitions import load_definitions
 from services.survey.handlers import Answers, LearnInvitations
 from services.survey.http import SurveyRoutes
 from services.survey.rendering import HumanRoute, Site, SurveyPages
@@ -32,6 +33,7 @@ from tests.conftest import SEALING_KEY
 from tests.tables import empty_pool, everything_stored, footprint
 
 SEAL = Seal(bytes.fromhex(SEALING_KEY))
+DEFINITIONS = load_definitions()
 PAGES = SurveyPages(Site("Nordposten Demo", HumanRoute("08-465 004 10", "8–18", "hjalp@nordposten.example")))
 FORM = "application/x-www-form-urlencoded"
 NOT_SAVED = "Svaret är inte sparat än."
@@ -71,6 +73,7 @@ def survey(pool: Pool, settings: Settings, *, queue: int = 4096, caught_up: bool
 
     return SurveyRoutes(
         answers=Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, lambda: datetime.now(UTC), queue),
+        definitions=DEFINITIONS,
         pages=PAGES,
         seal=SEAL,
         metrics=metrics,

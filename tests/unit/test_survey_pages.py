@@ -1,63 +1,38 @@
-"""What recipients see: every page, both languages, and what must never stand in it."""
+"""What recipients see: every page, every language, and what must never stand in it."""
 
 import base64
 import hashlib
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
-from services.chassis.catalogues import placeholders, read_catalogue
-from services.survey import wording
+from schemas.response import RatedParty
+from services.survey.definitions import REASONS, FollowUp
 from services.survey.rendering import (
     FREQUENCIES,
     LANGUAGES,
-    REASONS,
-    CaseNotice,
+    Contact,
     ContestedPage,
-    DonePage,
-    HumanRoute,
     LockedPage,
-    Preferences,
-    QuestionPage,
-    ReviewLink,
-    SavedPage,
-    Site,
     SurveyPages,
-    choose_language,
 )
-from services.survey.wording import load_wordings
+from tests.recipient_pages import (
+    CONTESTED,
+    DEFINITIONS,
+    DELIVERED,
+    DONE,
+    FACTS,
+    QUESTION,
+    SAVED,
+    SITE,
+    STATES,
+    TOKEN,
+    touchpoint_question,
+)
 
-TOKEN = "Qk7rW2pXz9Lm4Tn8Vb3Yc6"
-DELIVERED = datetime(2026, 10, 13, 15, 42, tzinfo=UTC)  # a Tuesday, 17:42 in Stockholm
-SITE = Site("Nordposten Demo", HumanRoute("08-465 004 10", "8–18", "hjalp@nordposten.example", "/privacy"), demo=True)
-QUESTION = QuestionPage(
-    token=TOKEN,
-    nonce="page-nonce",
-    language="sv",
-    carrier="Nordposten Demo",
-    merchant_name="Fjällbod",
-    method="home_day",
-    occurred_at=DELIVERED,
-    zone="Europe/Stockholm",
-    now=DELIVERED + timedelta(hours=1),
-)
-FACTS = {name: getattr(QUESTION, name) for name in QUESTION.__dataclass_fields__ if name != "preselected"}
-SAVED = SavedPage(**FACTS, score=2, revision=1)
-DONE = DonePage(
-    **FACTS,
-    score=2,
-    revision=2,
-    editable_until=DELIVERED + timedelta(days=14),
-    reasons=("on_time",),
-    comment_saved=True,
-    case=CaseNotice("K-20417", "Årsta terminal", DELIVERED + timedelta(days=1), contact_promised=True),
-    preferences=Preferences("quarterly", "sms"),
-    review=ReviewLink("Omdömestorget (demo)", "https://review.example/nordposten"),
-)
 VOID = {"meta", "input", "br", "path", "circle", "use", "link", "wbr"}
 
 
@@ -90,7 +65,7 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        return " ".join("".join(self.texts).split())
+        return " ".join("".join(self.texts).replace("\N{SOFT HYPHEN}", "").split())
 
     def all(self, tag: str, **wanted: str) -> list[dict[str, str | None]]:
         return [attrs for name, attrs in self.tags if name == tag and wanted.items() <= attrs.items()]
@@ -102,19 +77,7 @@ def pages() -> SurveyPages:
 
 
 def every_page(pages: SurveyPages, language: str) -> dict[str, bytes]:
-    return {
-        "question": pages.render_question(replace(QUESTION, language=language, preselected=4)),
-        "saved": pages.render_saved(replace(SAVED, language=language, offers_contact=True)),
-        "question failed": pages.render_save_failed(replace(QUESTION, language=language, preselected=4)),
-        "saved failed": pages.render_save_failed(replace(SAVED, language=language, comment_draft="Kvar")),
-        "done": pages.render_done(replace(DONE, language=language)),
-        "contested": pages.render_contested(ContestedPage(**FACTS | {"language": language}, case=DONE.case)),
-        "locked": pages.render_locked(LockedPage(**FACTS | {"language": language}, score=4)),
-        "locked empty": pages.render_locked(LockedPage(**FACTS | {"language": language})),
-        "unknown": pages.render_unknown(language),
-        "not ready": pages.render_not_ready(language),
-        "unavailable": pages.render_unavailable(language),
-    }
+    return {name: render(pages, language) for name, render in STATES.items()}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -260,8 +223,8 @@ def test_the_saved_page_is_the_same_for_all_scores_but_for_the_reasons(
 
 
 def test_contact_is_asked_for_only_when_offered_and_never_chosen_for_the_person(pages: SurveyPages) -> None:
-    assert not Page(pages.render_saved(SAVED)).all("input", name="wants_contact")
-    page = Page(pages.render_saved(replace(SAVED, offers_contact=True)))
+    assert not Page(pages.render_saved(replace(SAVED, contact=None))).all("input", name="wants_contact")
+    page = Page(pages.render_saved(SAVED))
     (consent,) = page.all("input", name="wants_contact")
     assert "checked" not in consent
     assert "raderas 90 dagar efter att det är avslutat" in page.text
@@ -339,32 +302,156 @@ def test_the_page_for_a_very_new_link_loads_itself_again_after_two_seconds(pages
 
 def test_the_languages_are_links_and_the_current_one_is_marked(pages: SurveyPages) -> None:
     page = Page(pages.render_question(replace(QUESTION, language="en")))
-    assert [link["href"] for link in page.all("a") if "hreflang" in link] == ["?lang=sv", "?lang=en"]
+    hrefs = [link["href"] for link in page.all("a") if "hreflang" in link]
+    assert hrefs == ["?lang=sv", "?lang=nb", "?lang=da", "?lang=fi", "?lang=en", "?lang=de"]
     assert [link["lang"] for link in page.all("a", **{"aria-current": "true"})] == ["en"]
 
 
-def test_the_first_language_that_pages_exist_in_is_chosen() -> None:
-    assert choose_language(None, "sv-SE", "en") == "sv"
-    assert choose_language("EN_gb") == "en"
-    assert choose_language("fi", "sv") == "sv"
-    assert choose_language("fi", None, "") == "en"
+@pytest.mark.parametrize(
+    ("occasion", "top", "question", "rated"),
+    [
+        (
+            "home",
+            "Paket från Fjällbod",
+            "Hur gick leveransen?",
+            "Nordposten Demo som levererade, inte butiken Fjällbod.",
+        ),
+        ("shop_pickup", "Paket från Fjällbod", "Hur gick hämtningen?", "Demo som levererade, inte butiken"),
+        (
+            "locker",
+            "Paket från Fjällbod",
+            "Hur gick det vid paketskåpet?",
+            "Nordposten Demo som levererade, inte butiken",
+        ),
+        ("return", "Retur till Fjällbod Lämnad tisdag 17:42", "Hur gick returen?", "som tog hand om returen."),
+        ("enquiry", "Du kontaktade oss tisdag 17:42", "Hur gick ditt ärende?", "som du var i kontakt med."),
+        ("damaged", "Paket från Fjällbod", "Hur sköttes skadan på paketet?", "hur Nordposten Demo tog hand om skadan."),
+    ],
+)
+def test_each_touchpoint_has_its_own_question_and_says_who_is_rated(
+    pages: SurveyPages, occasion: str, top: str, question: str, rated: str
+) -> None:
+    text = Page(pages.render_question(touchpoint_question(occasion, "sv"))).text
+    assert top in text
+    assert question in text
+    assert rated in text
 
 
-def test_the_catalogues_have_the_same_keys_and_placeholders_and_no_empty_words() -> None:
-    locales = Path(wording.__file__).parent / "locales"
-    catalogues = {language: read_catalogue(locales, language, "survey") for language in LANGUAGES}
-    swedish = catalogues["sv"]
-    for language, catalogue in catalogues.items():
-        assert catalogue.keys() == swedish.keys(), language
-        for key, text in catalogue.items():
-            assert text.strip(), (language, key)
-            assert "!" not in text, (language, key)
-            assert placeholders(text) == placeholders(swedish[key]), (language, key)
+def test_a_pick_up_point_stands_on_top_by_name_and_may_be_the_party_that_is_rated(pages: SurveyPages) -> None:
+    page = touchpoint_question("shop_pickup", "sv", method="service_point")
+    assert "Hämtat hos Kiosken vid torget tisdag 17:42" in Page(pages.render_question(page)).text
+    definition = replace(page.definition, rated=RatedParty.SERVICE_POINT)
+    text = Page(pages.render_question(replace(page, definition=definition))).text
+    assert "Du betygsätter Kiosken vid torget där du hämtade, inte Nordposten Demo som körde paketet." in text
 
 
-def test_every_key_that_a_template_or_module_names_is_in_the_catalogue_and_values_are_escaped() -> None:
-    words = load_wordings()["sv"]
-    for prefix, keys in (("reason.low", REASONS), ("reason.middle", REASONS), ("reason.high", REASONS)):
-        for key in keys:
-            assert words(f"{prefix}.{key}")
-    assert words("parcel", shop="<b>") == "Paket från &lt;b&gt;"
+def chips(html: bytes) -> list[str]:
+    return re.findall(r'for="reason-\w+">.*?</svg>(.*?)</label>', html.decode())
+
+
+def test_the_chips_follow_the_touchpoint_and_the_score(pages: SurveyPages) -> None:
+    def offered(occasion: str, score: int) -> list[str]:
+        return chips(pages.render_saved(replace(SAVED, definition=DEFINITIONS[occasion], score=score)))
+
+    home = ["Kom för sent", "Fel plats", "Paketet skadat", "Bemötandet", "Aviseringen", "Annat"]
+    assert offered("home", 1) == home
+    assert offered("home", 3) == ["Tiden", "Platsen", "Paketets skick", "Bemötandet", "Aviseringen", "Annat"]
+    assert offered("enquiry", 2) == ["Tog lång tid", "Bemötandet", "Informationen", "Annat"]
+    assert offered("enquiry", 5) == ["Gick snabbt", "Bemötandet", "Tydlig information"]
+    assert offered("locker", 4) == ["I rätt tid", "Platsen", "Paketet var helt", "Tydlig avisering", "Annat"]
+    assert offered("damaged", 5) == ["Hur skadan sköttes", "Tydlig information", "Bemötandet"]
+
+
+def test_further_questions_are_optional_radios_with_words_at_both_ends(pages: SurveyPages) -> None:
+    asked = (FollowUp("courtesy", 5), FollowUp("satisfaction", 10))
+    page = Page(pages.render_saved(replace(SAVED, follow_ups=asked, followed={"satisfaction": 7})))
+    courtesy = page.all("input", type="radio", name="q.courtesy")
+    satisfaction = page.all("input", type="radio", name="q.satisfaction")
+    assert [radio["value"] for radio in courtesy] == ["1", "2", "3", "4", "5"]
+    assert [radio["value"] for radio in satisfaction] == ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]
+    assert [radio["value"] for radio in (*courtesy, *satisfaction) if "checked" in radio] == ["7"]
+    assert not any("required" in radio for radio in (*courtesy, *satisfaction))
+    assert "Några frågor till (frivilligt)" in page.text
+    assert "Hur var bemötandet? 1 2 3 4 5 1 mycket dåligt 5 mycket bra" in page.text
+    assert "1 mycket missnöjd 10 mycket nöjd" in page.text
+    assert page.all("fieldset", **{"aria-describedby": "ends-courtesy"})
+
+
+def test_answers_to_further_questions_are_shown_and_a_page_without_any_has_no_such_part(pages: SurveyPages) -> None:
+    assert "open" in Page(pages.render_saved(SAVED)).all("details")[0]
+    assert "open" not in Page(pages.render_saved(replace(SAVED, followed={}))).all("details")[0]
+    assert not Page(pages.render_saved(replace(SAVED, follow_ups=()))).all("details")
+
+
+def test_a_survey_without_a_comment_has_no_box_for_one(pages: SurveyPages) -> None:
+    silent = replace(SAVED, definition=replace(SAVED.definition, comment=False))
+    assert Page(pages.render_saved(SAVED)).all("textarea")
+    assert not Page(pages.render_saved(silent)).all("textarea")
+
+
+def test_a_failed_save_keeps_the_contact_wish(pages: SurveyPages) -> None:
+    wish = Contact(wanted=True, name_draft="Elin", address_draft='"><script>')
+    page = Page(pages.render_save_failed(replace(SAVED, contact=wish)))
+    assert "checked" in page.all("input", name="wants_contact")[0]
+    assert page.all("input", name="contact_name", value="Elin")
+    assert page.all("input", name="contact_address", value='"><script>')
+
+
+def test_a_contested_delivery_can_be_taken_back_when_the_parcel_came_after_all(pages: SurveyPages) -> None:
+    page = Page(pages.render_contested(CONTESTED))
+    assert page.all("button", name="contested", value="0")
+    assert "Paketet kom ändå" in page.text
+    assert not Page(pages.render_contested(ContestedPage(**FACTS))).all("button", name="contested")
+
+
+def test_kept_preferences_are_told_beside_their_button(pages: SurveyPages) -> None:
+    page = Page(pages.render_done(replace(DONE, preferences_saved=True)))
+    assert "Ditt val är sparat." in page.text
+    assert page.all("p", role="status", **{"data-say": "Ditt val är sparat."})
+    assert "Ditt val är sparat." not in Page(pages.render_done(DONE)).text
+
+
+def test_changing_the_language_of_the_last_page_stays_on_it(pages: SurveyPages) -> None:
+    page = Page(pages.render_done(DONE))
+    assert "?done=1&lang=fi" in [link["href"] for link in page.all("a")]
+    assert f"/r/{TOKEN}?edit=1&lang=sv" in [link["href"] for link in page.all("a")]
+
+
+@pytest.mark.parametrize(
+    ("language", "near", "far", "until"),
+    [
+        ("sv", "tisdag 17:42", "tisdag 13 oktober 17:42", "till och med 27 oktober"),
+        ("nb", "tirsdag 17:42", "tirsdag 13. oktober 17:42", "til og med 27. oktober"),
+        ("nn", "tysdag 17:42", "tysdag 13. oktober 17:42", "til og med 27. oktober"),
+        ("da", "tirsdag 17.42", "tirsdag 13. oktober 17.42", "til og med 27. oktober"),
+        ("fi", "tiistaina 17.42", "tiistaina 13. lokakuuta 17.42", "27. lokakuuta asti"),
+        ("en", "Tuesday 17:42", "Tuesday 13 October 17:42", "until 27 October"),
+        ("de", "Dienstag 17:42", "Dienstag, 13. Oktober 17:42", "bis 27. Oktober"),
+    ],
+)
+def test_times_and_dates_are_written_as_the_language_writes_them(
+    pages: SurveyPages, language: str, near: str, far: str, until: str
+) -> None:
+    page = replace(QUESTION, language=language)
+    assert near in Page(pages.render_question(page)).text
+    later = replace(page, now=DELIVERED + timedelta(days=6))
+    assert far in Page(pages.render_question(later)).text
+    assert until in Page(pages.render_done(replace(DONE, language=language))).text
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "many"),
+    [
+        ("sv", "i 1 dag.", "i 14 dagar."),
+        ("nb", "i 1 dag.", "i 14 dager."),
+        ("nn", "i 1 dag.", "i 14 dagar."),
+        ("da", "i 1 dag.", "i 14 dage."),
+        ("fi", "1 päivän ajan.", "14 päivän ajan."),
+        ("en", "for 1 day.", "for 14 days."),
+        ("de", "1 Tag lang ändern.", "14 Tage lang ändern."),
+    ],
+)
+def test_one_day_and_many_days_have_their_own_words(language: str, one: str, many: str) -> None:
+    page = replace(QUESTION, language=language)
+    assert one in Page(SurveyPages(replace(SITE, edit_days=1)).render_question(page)).text
+    assert many in Page(SurveyPages(SITE).render_question(page)).text

@@ -9,7 +9,8 @@
   // The server's word decides: the page loads again and shows what is stored.
   const showStored = (form) => {
     const query = new URLSearchParams(), lang = new URLSearchParams(location.search).get("lang");
-    if (form.elements.part?.value === "details") query.set("done", "1");
+    if (form.elements.part) query.set("done", "1");
+    if (form.elements.part?.value === "preferences") query.set("kept", "preferences");
     if (lang) query.set("lang", lang);
     history.scrollRestoration = "manual";
     history.replaceState(null, "", `${new URL(form.action).pathname}${`?${query}`.replace(/\?$/, "")}#saved`);
