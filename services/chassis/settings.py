@@ -111,6 +111,8 @@ class Settings(BaseModel):
     """How long an answer can be changed, and a link be used, after it was made."""
     survey_queue: int = Field(default=4096, ge=1)
     """Answers that may wait for the next commit; beyond that the service says 503."""
+    survey_follow_up: bool = True
+    """Read the answers for cases and praise; off where other survey processes of the group do it."""
 
     case_triggers: str = Field(
         default="low_score,wants_contact,contested,damaged",
