@@ -128,6 +128,9 @@ class Settings(BaseModel):
     case_contact_hours: float = Field(default=10, gt=0, le=400)
     """Working hours within which a person should hear from a human."""
 
+    review_policy_file: Path | None = None
+    """TOML file that says where whose recipients may leave a public review; unset: nowhere."""
+
     cuts_file: Path | None = None
     """TOML file that names the cuts to count; unset: the built-in ones."""
     aggregator_batch: int = Field(default=50_000, ge=1, le=500_000)

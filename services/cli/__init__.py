@@ -2,7 +2,7 @@
 
 import typer
 
-from services.cli import audit, cells, clients, demo, dlq, erase, keys, republish, run, schemas, topics, views
+from services.cli import audit, cells, clients, demo, dlq, erase, keys, republish, reviews, run, schemas, topics, views
 
 app = typer.Typer(
     name="kvittera",
@@ -27,4 +27,5 @@ clients.add_to(app)
 republish.add_to(app)
 erase.add_to(app)
 keys.add_to(app)
+reviews.add_to(app)
 schemas.add_to(app)

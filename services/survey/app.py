@@ -18,8 +18,8 @@ from services.chassis.lifecycle import run_until_stopped
 from services.chassis.logs import configure_logs
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
-from services.chassis.postgres import check_migrated, named_sql, open_pool
-from services.chassis.records import reading
+from services.chassis.postgres import Database, check_migrated, named_sql, open_pool
+from services.chassis.records import Received, reading
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.chassis.staff import Gate
@@ -31,6 +31,8 @@ from services.survey.followup import FollowUp, Reaction
 from services.survey.handlers import Answers, LearnInvitations
 from services.survey.http import SurveyRoutes
 from services.survey.rendering import HumanRoute, Site, SurveyPages
+from services.survey.review_offer import read_policies
+from services.survey.reviews import Reviews
 from services.survey.signing_in import DemoAccount
 from services.survey.signing_in import routes as sign_in_routes
 from services.survey.staff_pages import StaffPages
@@ -54,12 +56,19 @@ async def run(settings: Settings) -> None:
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
     relay = Relay(settings, SERVICE, metrics)
+    learn = LearnInvitations(named_sql(PACKAGE))
+    reviews = Reviews(read_policies(settings.review_policy_file), seal)
+
+    async def learn_and_offer(connection: Database, decided: list[Received[InvitationDecided]]) -> None:
+        await learn(connection, decided)
+        await reviews.decide(connection, decided)
+
     fence = Fence(
         pool=pool,
         service=SERVICE,
         group="kvittera-survey",
         decode=reading(InvitationDecided),
-        apply=LearnInvitations(named_sql(PACKAGE)),
+        apply=learn_and_offer,
         dead_letter_topics={INVITATION_DECIDED: str(CARDS[INVITATION_DECIDED].dead_letter)},
         metrics=metrics,
     )

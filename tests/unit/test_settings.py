@@ -25,6 +25,7 @@ TEXT_SETTINGS = {
     "KVITTERA_SMTP_HOST",
     "KVITTERA_SMTP_SENDER",
     "KVITTERA_CUTS_FILE",
+    "KVITTERA_REVIEW_POLICY_FILE",
     "KVITTERA_INSTANCE",
 }
 """Any text is a possible value of these; all others are numbers, words of a list, moments or patterns."""

@@ -9,3 +9,12 @@ CREATE TABLE person_key (
 );
 -- For the change of the installation's key.
 CREATE INDEX person_key_sealed_by ON person_key (sealed_by) WHERE wrapped IS NOT NULL;
+
+-- Whether a public review is offered to whom an invitation went, decided before there is any answer (guarantee 9).
+CREATE TABLE review_offer (
+    invitation_id uuid PRIMARY KEY,
+    policy        text NOT NULL,     -- a merchant's id, or default
+    survey        text,
+    rate          float8 NOT NULL,   -- the share that is drawn, as it was then
+    offered       boolean NOT NULL
+);
