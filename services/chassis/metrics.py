@@ -21,6 +21,8 @@ CounterName = Literal[
     "kvittera_answers_refused_total",
     # Survey pages rendered, by state.
     "kvittera_pages_total",
+    # What staff did with praise, by act (pass_on, approve, take_down, decline, dispute, restore, uphold, reconsider).
+    "kvittera_praise_total",
     # Cells that the anti-entropy pass found behind on the topic and published again.
     "kvittera_cells_republished_total",
 ]
@@ -62,6 +64,7 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
     "kvittera_answers_total": ("Answers acknowledged with 2xx.", ("kind",)),
     "kvittera_answers_refused_total": ("Survey requests turned away.", ("reason",)),
     "kvittera_pages_total": ("Survey pages rendered.", ("state",)),
+    "kvittera_praise_total": ("What staff did with praise.", ("act",)),
     "kvittera_cells_republished_total": ("Cells found behind on the topic and published again.", ()),
 }
 GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {

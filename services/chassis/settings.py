@@ -127,6 +127,14 @@ class Settings(BaseModel):
     """When people work on cases, in the time of the place of delivery; its public holidays are free."""
     case_contact_hours: float = Field(default=10, gt=0, le=400)
     """Working hours within which a person should hear from a human."""
+    praise_from_score: int = Field(default=4, ge=4, le=5)
+    """A comment with this score or above is praise."""
+    praise_chips: str = Field(default="courtesy", pattern=r"^([a-z_]+(,[a-z_]+)*)?$")
+    """Reasons that are praise even without a comment, with a score of 4 or 5; several separated by commas."""
+    praise_hours: float = Field(default=16, gt=0, le=400)
+    """Working hours within which praise is passed on."""
+    board_days: int = Field(default=7, ge=1, le=31)
+    """A whiteboard looks back so many days, today included."""
 
     review_policy_file: Path | None = None
     """TOML file that says where whose recipients may leave a public review; unset: nowhere."""

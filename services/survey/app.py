@@ -26,10 +26,13 @@ from services.chassis.staff import Gate
 from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import CookieGate, gate_for
 from services.survey.cases.wiring import open_cases
+from services.survey.comments.languages import Languages
+from services.survey.comments.texts import SealedTexts
 from services.survey.definitions import load_definitions
 from services.survey.followup import FollowUp, Reaction
 from services.survey.handlers import Answers, LearnInvitations
 from services.survey.http import SurveyRoutes
+from services.survey.praise.wiring import praise_parts
 from services.survey.rendering import HumanRoute, Site, SurveyPages
 from services.survey.review_offer import read_policies
 from services.survey.reviews import Reviews
@@ -75,7 +78,18 @@ async def run(settings: Settings) -> None:
     # Kafka may be away for as long as it likes: answers to known invitations are kept meanwhile (guarantee 1).
     patient = settings.model_copy(update={"boot_patience_seconds": math.inf})
     reader = Reader(patient, fence, [INVITATION_DECIDED], membership(settings, SERVICE, settings.survey_port))
-    reactions: list[Reaction] = [open_cases(settings)]
+    praise = praise_parts(
+        settings,
+        pool=pool,
+        seal=seal,
+        texts=SealedTexts(seal),
+        languages=Languages(),
+        gate=gate,
+        metrics=metrics,
+        now=lambda: datetime.now(UTC),
+        wake_relay=relay.wake,
+    )
+    reactions: list[Reaction] = [open_cases(settings), praise.reaction]
     following = Fence(
         pool=pool,
         service=SERVICE,
@@ -113,7 +127,7 @@ async def run(settings: Settings) -> None:
         metrics=metrics,
         caught_up=reader.caught_up,
         brand=settings.brand,
-        others=SessionCare(make_app([*_sign_in(settings, gate)], ready=ready, metrics=metrics), gate),
+        others=SessionCare(make_app([*_sign_in(settings, gate), *praise.routes], ready=ready, metrics=metrics), gate),
     )
 
     async def finish_answers(stop: asyncio.Event) -> None:

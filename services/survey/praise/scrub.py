@@ -103,12 +103,14 @@ def scrub(text: str, country: str, names: Iterable[str] = (), more: Iterable[int
     return tuple(_pieces(text, spans))
 
 
-def words(text: str, country: str, names: Iterable[str] = ()) -> tuple[Word, ...]:
+def words(text: str, country: str, names: Iterable[str] = (), more: Iterable[int] = ()) -> tuple[Word, ...]:
     """The words of a comment for the preview; one that is masked, even in part, has lost its text."""
     spans = find(text, country, names)
+    hidden = frozenset(more)
     found = []
     for number, word in enumerate(_WORD.finditer(text)):
         mask = next((s.kind for s in spans if s.start < word.end() and word.start() < s.end), None)
+        mask = Kind.WORD if mask is None and number in hidden else mask
         found.append(Word(number, word.group() if mask is None else "", mask))
     return tuple(found)
 

@@ -1,0 +1,187 @@
+"""What staff do with praise: look at the queue, pass on, approve, decline, settle disputes."""
+
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import asyncpg
+
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Database, Pool
+from services.chassis.sealing import Seal
+from services.chassis.staff import Member, Role
+from services.survey.comments.texts import Comment, Texts
+from services.survey.praise import store
+from services.survey.praise.rules import Act, Impossible, Praise, State, act, role_for
+from services.survey.praise.store import SQL
+
+_MOST = 200
+
+
+class NotAllowed(Exception):
+    """The member's role at this terminal does not allow it; nothing was changed."""
+
+
+class Unknown(Exception):
+    """There is no such praise, as far as this member may know."""
+
+
+class Outdated(Exception):
+    """Somebody else changed the praise since the page was shown; nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Praise as staff see it; `comment` is None where there is none to read.
+
+    Attributes:
+        sign: the number of the driver's sign, None without a driver.
+    """
+
+    praise: Praise
+    sign: int | None
+    driver_declined: bool
+    comment: Comment | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One entry of the timeline; `member` None where the recipient or a rule did it."""
+
+    at: datetime
+    what: str
+    member: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PraiseDesk:
+    """Staff's side of praise. Every change commits with its message and its line in the timeline."""
+
+    pool: Pool
+    seal: Seal
+    texts: Texts
+    metrics: Metrics
+    now: Callable[[], datetime]
+    wake_relay: Callable[[], None] = lambda: None
+
+    async def queue(self, member: Member, states: Iterable[State]) -> Sequence[Shown]:
+        """Praise in these states at the member's terminals, the most urgent first."""
+        async with self.pool.acquire() as connection:
+            rows = await connection.fetch(SQL["queue"], [s.value for s in states], _terminals(member), _MOST)
+            texts = await self.texts.of(connection, [r["praise_id"] for r in rows])
+        return [_shown(row, texts.get(row["praise_id"])) for row in rows]
+
+    async def waiting(self, member: Member) -> tuple[int, int]:
+        """How much praise waits or is disputed at the member's terminals, and how much of it is late."""
+        rows = await self.pool.fetch(SQL["counts"], _terminals(member), self.now())
+        return sum(r["n"] for r in rows), sum(r["late"] for r in rows if r["state"] == State.WAITING)
+
+    async def one(self, member: Member, praise_id: uuid.UUID) -> tuple[Shown, Sequence[Moment]]:
+        """One praise with its timeline.
+
+        Raises:
+            Unknown: there is none, or it is another terminal's.
+        """
+        async with self.pool.acquire() as connection:
+            row = await connection.fetchrow(SQL["one"], praise_id)
+            if row is None or not _may(member, Role.READER, row["terminal"]):
+                raise Unknown
+            texts = await self.texts.of(connection, [praise_id])
+            events = await connection.fetch(SQL["timeline"], praise_id)
+        return _shown(row, texts.get(praise_id)), [self._moment(praise_id, e) for e in events]
+
+    async def act(
+        self,
+        member: Member,
+        praise_id: uuid.UUID,
+        wanted: Act,
+        *,
+        revision: int,
+        masks: tuple[int, ...] = (),
+        evidence: str = "",
+    ) -> Praise:
+        """Do something with praise as it was shown in `revision`.
+
+        Raises:
+            Unknown, NotAllowed, Outdated, Impossible: nothing was changed.
+        """
+        if wanted is Act.DISPUTE and not evidence:
+            raise Impossible("A dispute needs the driver's account of what happened")
+        async with self.pool.acquire() as connection, connection.transaction():
+            before = (await store.locked(connection, [praise_id])).get(str(praise_id))
+            if before is None or not _may(member, Role.READER, before.terminal):
+                raise Unknown
+            if not _may(member, role_for(wanted), before.terminal):
+                raise NotAllowed
+            if before.revision != revision:
+                raise Outdated
+            if wanted is Act.APPROVE:
+                await self._same_comment(connection, before)
+            after = replace(act(before, wanted, self.now(), masks), owner=member.subject, owner_name=member.name)
+            await self._commit(connection, after, wanted.value, member, evidence)
+        self.wake_relay()
+        self.metrics.count("kvittera_praise_total", act=wanted.value)
+        return after
+
+    async def set_driver(self, member: Member, praise_id: uuid.UUID, *, declines: bool) -> None:
+        """Note that the driver of this praise declines to be on boards, or is welcome again.
+
+        Raises:
+            Unknown, NotAllowed, Impossible: nothing was changed.
+        """
+        async with self.pool.acquire() as connection, connection.transaction():
+            before = (await store.locked(connection, [praise_id])).get(str(praise_id))
+            if before is None or not _may(member, Role.READER, before.terminal):
+                raise Unknown
+            if not _may(member, Role.AGENT, before.terminal):
+                raise NotAllowed
+            if before.driver is None:
+                raise Impossible("No driver is known for this praise")
+            if declines:
+                await connection.execute(SQL["decline_driver"], before.driver, self.now(), member.subject)
+            else:
+                await connection.execute(SQL["welcome_driver"], before.driver)
+            rows = await connection.fetch(SQL["praise_of_driver"], before.driver)
+            told = [replace(p, revision=p.revision + 1) for p in map(store.from_row, rows)]
+            await store.keep(connection, told)
+            await store.tell(connection, told)
+            what = "driver_declines" if declines else "driver_welcome"
+            await store.note(connection, before.praise_id, self.now(), what, member=(member.subject, member.name))
+        self.wake_relay()
+
+    async def _same_comment(self, connection: Database, praise: Praise) -> None:
+        """Only a comment that was judged may go up; the recipient may have written another meanwhile."""
+        praise_id = uuid.UUID(praise.praise_id)
+        comment = (await self.texts.of(connection, [praise_id])).get(praise_id)
+        if comment is None:
+            raise Impossible("There is no comment to put on the board")
+        if comment.digest != praise.comment_digest:
+            raise Outdated
+
+    async def _commit(self, connection: Database, after: Praise, what: str, member: Member, evidence: str) -> None:
+        await store.keep(connection, [after])
+        await store.tell(connection, [after])
+        sealed = self.seal.close(evidence, f"praise {after.praise_id}") if evidence else None
+        who = (member.subject, member.name)
+        await store.note(connection, after.praise_id, self.now(), what, member=who, sealed=sealed)
+
+    def _moment(self, praise_id: uuid.UUID, event: asyncpg.Record) -> Moment:
+        sealed = event["note_sealed"]
+        note = None if sealed is None else self.seal.open(sealed, f"praise {praise_id}")
+        return Moment(event["at"], event["what"], event["member_name"], note)
+
+
+def _may(member: Member, role: Role, terminal: str | None) -> bool:
+    """Praise without a terminal belongs to those who have the role everywhere."""
+    return member.terminals(role) is None if terminal is None else member.may(role, terminal)
+
+
+def _terminals(member: Member) -> list[str] | None:
+    terminals = member.terminals(Role.READER)
+    return None if terminals is None else sorted(terminals)
+
+
+def _shown(row: asyncpg.Record, comment: Comment | None) -> Shown:
+    return Shown(store.from_row(row), row["number"], row["driver_declined"], comment)

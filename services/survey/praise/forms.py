@@ -1,0 +1,77 @@
+"""Forms that staff post: read within bounds, and only from the member's own pages."""
+
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.chassis.http import problem
+from services.chassis.staff import Gate, Member
+
+_LONGEST: Final = 64 * 1024
+_MOST_FIELDS: Final = 1000
+_KIND: Final = "application/x-www-form-urlencoded"
+_MOST_DIGITS: Final = 9
+
+
+class Refused(Exception):
+    """The form is not acted upon; `response` says why."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__(response.status_code)
+        self.response = response
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What was posted, as text."""
+
+    fields: dict[str, list[str]]
+
+    def word(self, name: str) -> str:
+        """The first value of a field, empty without one."""
+        return self.fields.get(name, [""])[0]
+
+    def number(self, name: str) -> int | None:
+        """The first value as a whole number from 0, None where it is none."""
+        return as_number(self.word(name))
+
+    def numbers(self, name: str) -> tuple[int, ...]:
+        """All values that are whole numbers."""
+        return tuple(n for n in map(as_number, self.fields.get(name, [])) if n is not None)
+
+
+async def posted(request: Request, gate: Gate) -> tuple[Member, Form]:
+    """The member and the form.
+
+    Raises:
+        Refused: nobody is signed in, it is no form of ours, or it is too large.
+    """
+    member = gate.who(request)
+    if member is None:
+        raise Refused(gate.turn_away(request))
+    if not request.headers.get("content-type", "").lower().startswith(_KIND):
+        raise Refused(problem(415, "Post a form"))
+    form = Form(await _read(request))
+    if not gate.form_is_ours(member, form.word("form_secret")):
+        raise Refused(problem(403, "This request did not come from our pages"))
+    return member, form
+
+
+def as_number(text: str) -> int | None:
+    """A whole number from 0 with at most nine digits, else None."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+async def _read(request: Request) -> dict[str, list[str]]:
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _LONGEST:
+            raise Refused(problem(413, "Too large"))
+    try:
+        return parse_qs(body.decode("ascii"), errors="strict", max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise Refused(problem(422, "The form cannot be read")) from None

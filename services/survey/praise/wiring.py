@@ -1,0 +1,60 @@
+"""Praise put together from the settings; the survey's composition root calls this and nothing else here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from starlette.routing import BaseRoute
+
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Pool
+from services.chassis.sealing import Seal
+from services.chassis.settings import Settings
+from services.chassis.staff import Gate
+from services.survey.cases.clock import WorkingClock, WorkingHours
+from services.survey.comments.languages import Languages
+from services.survey.comments.texts import Texts
+from services.survey.followup import Reaction
+from services.survey.praise.desk import PraiseDesk
+from services.survey.praise.http import PraiseRoutes
+from services.survey.praise.queue_page import QueuePage
+from services.survey.praise.reaction import TakeUpPraise
+from services.survey.praise.rules import PassOnBy, Rules
+
+
+@dataclass(frozen=True, slots=True)
+class PraiseParts:
+    """What the survey service runs for praise."""
+
+    reaction: Reaction
+    routes: list[BaseRoute]
+
+
+def praise_parts(
+    settings: Settings,
+    *,
+    pool: Pool,
+    seal: Seal,
+    texts: Texts,
+    languages: Languages,
+    gate: Gate,
+    metrics: Metrics,
+    now: Callable[[], datetime],
+    wake_relay: Callable[[], None],
+) -> PraiseParts:
+    """Put praise together."""
+    desk = PraiseDesk(pool=pool, seal=seal, texts=texts, metrics=metrics, now=now, wake_relay=wake_relay)
+    pages = PraiseRoutes(desk=desk, gate=gate, page=QueuePage(), languages=languages, now=now)
+    reaction = TakeUpPraise(rules=rules_of(settings), texts=texts, pass_on_by=_deadline(settings), now=now)
+    return PraiseParts(reaction, [*pages.routes()])
+
+
+def rules_of(settings: Settings) -> Rules:
+    """Which answers are praise, by the settings."""
+    chips = frozenset(chip for chip in settings.praise_chips.split(",") if chip)
+    return Rules(from_score=settings.praise_from_score, chips=chips)
+
+
+def _deadline(settings: Settings) -> PassOnBy:
+    hours, allowed = WorkingHours.parse(settings.case_working_hours), timedelta(hours=settings.praise_hours)
+    return lambda at, zone, country: WorkingClock(hours, zone, country).after(at, allowed)
