@@ -19,6 +19,8 @@ CounterName = Literal[
     "kvittera_answers_total",
     # Survey requests that were turned away, by reason.
     "kvittera_answers_refused_total",
+    # Answers kept that look like a machine's, by sign (honeypot, all_faces, too_fast).
+    "kvittera_answers_suspected_total",
     # Survey pages rendered, by state.
     "kvittera_pages_total",
     # What staff did with praise, by act (pass_on, approve, take_down, decline, dispute, restore, uphold, reconsider).
@@ -63,6 +65,7 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
     "kvittera_sends_total": ("Send attempts.", ("channel", "result")),
     "kvittera_answers_total": ("Answers acknowledged with 2xx.", ("kind",)),
     "kvittera_answers_refused_total": ("Survey requests turned away.", ("reason",)),
+    "kvittera_answers_suspected_total": ("Answers kept that look like a machine's.", ("sign",)),
     "kvittera_pages_total": ("Survey pages rendered.", ("state",)),
     "kvittera_praise_total": ("What staff did with praise.", ("act",)),
     "kvittera_cells_republished_total": ("Cells found behind on the topic and published again.", ()),

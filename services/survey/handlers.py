@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Protocol
 
 import asyncpg
 
@@ -16,9 +16,12 @@ from services.chassis.microbatch import MicroBatcher
 from services.chassis.outbox import Relay
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.records import Received
-from services.chassis.sealing import Seal
 from services.chassis.tracing import child_of
+from services.survey.definitions import Definitions, load_definitions
+from services.survey.preferences import Preference
+from services.survey.recorded import PLAIN, Circumstances, Outcome, Page, Posted, Recorded
 from services.survey.responses import Answer, token_hash
+from services.survey.store import keep, keep_alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class LearnInvitations:
     """Keeps the invitations that the notifier tells of; the page must exist before the message arrives."""
 
     sql: Mapping[str, str]
+    definitions: Definitions = field(default_factory=load_definitions)
 
     async def __call__(self, connection: Database, decided: Sequence[Received[InvitationDecided]]) -> None:
         """Keep the new ones of a batch, inside the fence's transaction."""
@@ -33,6 +37,7 @@ class LearnInvitations:
         if not asked:
             return
         messages = [r.message for r in asked]
+        surveys = [self.definitions.choose(m.survey, m.delivery.touchpoint, m.delivery.exceptions) for m in messages]
         await connection.execute(
             self.sql["keep_invitations"],
             [bytes.fromhex(str(m.token_sha256)) for m in messages],
@@ -40,49 +45,23 @@ class LearnInvitations:
             [m.expires_at for m in messages],
             [m.channel for m in messages],
             [m.language for m in messages],
-            [m.survey for m in messages],
+            [s.id for s in surveys],
             [m.brand for m in messages],
             [m.delivery.model_dump_json(exclude_none=True) for m in messages],
             [child_of(r.traceparent) for r in asked],
+            [m.person_id for m in messages],
+            [s.rated.value for s in surveys],
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """An answer on its way to the commit."""
+class Sealing(Protocol):
+    """What keeping answers needs of the seal."""
 
-    token_sha256: bytes
-    answer: Answer
-    sealed_comment: bytes | None
-    answered_at: datetime
-    channel: str
+    def close(self, text: str, row: str) -> bytes:
+        """The text sealed for one row."""
 
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What became of it. Without `revision` nothing was kept: the link is unknown, or no longer open."""
-
-    known: bool
-    open: bool
-    revision: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What is known about a link."""
-
-    invitation_id: uuid.UUID
-    open: bool
-    now: datetime
-    expires_at: datetime
-    language: str | None
-    brand: str | None
-    delivery: dict[str, Any]
-    revision: int | None
-    score: int | None
-    reasons: tuple[str, ...]
-    commented: bool
-    contested: bool
+    def pseudonym(self, text: str) -> bytes:
+        """16 bytes that stand for a text and do not tell it."""
 
 
 @dataclass(slots=True)
@@ -90,7 +69,7 @@ class Answers:
     """Keeps answers durably: when `record` returns a revision, answer and outbox row are on disk (guarantee 1)."""
 
     pool: Pool
-    seal: Seal
+    seal: Sealing
     relay: Relay
     metrics: Metrics
     now: Callable[[], datetime]
@@ -101,22 +80,62 @@ class Answers:
     def __post_init__(self) -> None:
         self._batcher = MicroBatcher(self._flush, key=lambda p: p.token_sha256, queue=self.queue)
 
-    async def record(self, token: str, answer: Answer) -> Recorded:
+    async def record(self, token: str, answer: Answer, how: Circumstances = PLAIN) -> Recorded:
         """Keep an answer from the page; as `record_for`."""
-        return await self.record_for(token_hash(token), answer, channel="web")
+        return await self.record_for(token_hash(token), answer, channel="web", how=how)
 
-    async def record_for(self, token_sha256: bytes, answer: Answer, *, channel: str) -> Recorded:
+    async def record_for(
+        self, token_sha256: bytes, answer: Answer, *, channel: str, how: Circumstances = PLAIN
+    ) -> Recorded:
         """Keep an answer that came in by a channel, such as `web`, `app` or `sms`; returns after the commit.
 
         Raises:
             Overloaded: too many answers wait; nothing was kept.
             Database errors: it is not known whether it was kept. Trying again is safe.
         """
-        sealed = self.seal.close(answer.comment, token_sha256.hex()) if answer.comment is not None else None
-        recorded = await self._batcher.submit(Posted(token_sha256, answer, sealed, self.now(), channel))
-        if recorded.revision is not None:
+        recorded = await self._batcher.submit(self._posted(token_sha256, answer, channel, how))
+        if recorded.outcome is Outcome.KEPT:
             self.metrics.count("kvittera_answers_total", kind="first" if recorded.revision == 1 else "revision")
         return recorded
+
+    def _posted(self, token_sha256: bytes, answer: Answer, channel: str, how: Circumstances) -> Posted:
+        row = token_sha256.hex()
+        comment, contact = answer.comment, answer.contact
+        return Posted(
+            token_sha256=token_sha256,
+            answer=answer,
+            channel=channel,
+            how=how,
+            sealed_comment=None if comment is None else self.seal.close(comment, row),
+            comment_digest=None if comment is None else self.seal.pseudonym(f"comment {row} {comment}"),
+            sealed_contact=None if contact is None else self.seal.close(contact.as_text(), f"contact {row}"),
+            answered_at=self.now(),
+        )
+
+    async def prefer(self, token: str, preference: Preference, source: str = "page") -> Recorded | None:
+        """Keep how often and where the person of a link may be asked; None where the link leads to no person.
+
+        Raises:
+            Database errors: it is not known whether it was kept. Trying again is safe.
+        """
+        async with self.pool.acquire() as connection:
+            row = await connection.fetchrow(
+                self._sql["prefer"],
+                token_hash(token),
+                preference.frequency is not None,
+                preference.never,
+                preference.most_per_year,
+                preference.channel is not None,
+                preference.only_channel,
+                self.now(),
+                source,
+            )
+        self.relay.wake()
+        if row is None:
+            return Recorded(Outcome.UNKNOWN)
+        if not row["open"]:
+            return Recorded(Outcome.LOCKED)
+        return Recorded(Outcome.KEPT, row["revision"]) if row["named"] else None
 
     async def can_keep(self) -> bool:
         """Whether an answer could be kept now."""
@@ -132,22 +151,17 @@ class Answers:
         await self._batcher.drained()
 
     async def _flush(self, posted: Sequence[Posted]) -> Sequence[Recorded]:
+        together = [p for p in posted if p.how.only_if is None]
+        found: dict[bytes, Recorded] = {}
         async with self.pool.acquire() as connection:
-            rows = await connection.fetch(
-                self._sql["record_answers"],
-                [p.token_sha256 for p in posted],
-                [p.answer.score for p in posted],
-                [None if p.answer.reasons is None else ",".join(p.answer.reasons) for p in posted],
-                [p.sealed_comment for p in posted],
-                [p.answer.contested for p in posted],
-                [p.answered_at for p in posted],
-                [p.answer.language for p in posted],
-                [p.channel for p in posted],
-            )
+            if together:
+                found = await keep(connection, self._sql, together)
+            for one in posted:
+                if one.how.only_if is not None:
+                    found |= await keep_alone(connection, self._sql, one, one.how.only_if)
         self.relay.wake()
         self.metrics.observe("kvittera_answers_per_commit", len(posted))
-        found = {r["token_sha256"]: r for r in rows}
-        return [_recorded(found.get(p.token_sha256)) for p in posted]
+        return [found.get(p.token_sha256, Recorded(Outcome.UNKNOWN)) for p in posted]
 
     async def page(self, token: str) -> Page | None:
         """What the link stands for, or None where it stands for nothing."""
@@ -157,25 +171,29 @@ class Answers:
         """As `page`, for those who know the token by its hash."""
         async with self.pool.acquire() as connection:
             row = await connection.fetchrow(self._sql["page_of"], token_sha256)
-        if row is None:
-            return None
-        return Page(
-            invitation_id=row["invitation_id"],
-            open=row["open"],
-            now=row["now"],
-            expires_at=row["expires_at"],
-            language=row["language"],
-            brand=row["brand"],
-            delivery=json.loads(row["delivery"]),
-            revision=row["revision"],
-            score=row["score"],
-            reasons=tuple(row["reasons"] or ()),
-            commented=bool(row["commented"]),
-            contested=bool(row["contested"]),
-        )
+        return None if row is None else _page(row)
 
 
-def _recorded(row: asyncpg.Record | None) -> Recorded:
-    if row is None:
-        return Recorded(known=False, open=False, revision=None)
-    return Recorded(known=True, open=row["open"], revision=row["revision"] if row["open"] else None)
+def _page(row: asyncpg.Record) -> Page:
+    limits = (row["never"], row["most_per_year"], row["only_channel"])
+    never, most, channel = limits
+    return Page(
+        invitation_id=row["invitation_id"],
+        open=row["open"],
+        named=row["named"],
+        now=row["now"],
+        expires_at=row["expires_at"],
+        language=row["language"],
+        brand=row["brand"],
+        survey=row["survey"],
+        rated=row["rated"],
+        delivery=json.loads(row["delivery"]),
+        revision=row["revision"],
+        score=row["score"],
+        reasons=tuple(row["reasons"] or ()),
+        follow_ups=json.loads(row["follow_ups"] or "{}"),
+        commented=bool(row["commented"]),
+        contested=row["contested"],
+        wants_contact=row["wants_contact"],
+        preference=Preference.kept(never=never, most_per_year=most, only_channel=channel) if row["preferred"] else None,
+    )

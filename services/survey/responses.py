@@ -1,16 +1,16 @@
-"""From what a browser posts to an answer we may keep. Pure; everything from outside is cleaned or refused here."""
+"""Answers as they come from any page, app or message: what may be said, and cleaning of what was written. Pure."""
 
 import hashlib
+import json
 import re
 import unicodedata
-from collections.abc import Iterator
-from dataclasses import dataclass
-from urllib.parse import parse_qsl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 LONGEST_BODY = 16 * 1024
 LONGEST_COMMENT = 2000
-REASONS = frozenset({"on_time", "right_place", "condition", "courtesy", "information", "other"})
-_MOST_FIELDS = 40
+CONSENT_VERSION = "contact.v1"
+"""The words beside the contact box ("Contact me about this", kept apart, for this case only, erased in time)."""
 _MOST_MARKS = 4
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")  # they make one emoji of several
@@ -27,26 +27,51 @@ class Rejected(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Contact:
+    """How to reach a person who wants to be contacted. Personal data, kept apart from the answer.
+
+    Attributes:
+        name: may be empty.
+        address: a phone number or an e-mail address, as it was written.
+        consent_version: the words that were agreed to.
+    """
+
+    name: str
+    address: str
+    consent_version: str = CONSENT_VERSION
+
+    def as_text(self) -> str:
+        """What is sealed."""
+        return json.dumps({"name": self.name, "address": self.address}, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One change of an answer; what is None stays as it was (C8).
 
     Attributes:
         score: 1 to 5.
         reasons: ticked reason chips; an empty tuple unticks all.
+        follow_ups: further questions answered now, by name; the others stay.
         comment: cleaned text, never empty.
-        contested: the person says that the parcel never came.
+        contested: True: the parcel never came; False takes that back.
+        wants_contact: True comes with `contact`; False takes the wish back and erases the contact data.
     """
 
     score: int | None = None
     reasons: tuple[str, ...] | None = None
     comment: str | None = None
-    contested: bool = False
+    contested: bool | None = None
     language: str | None = None
+    follow_ups: Mapping[str, int] = field(default_factory=dict)
+    wants_contact: bool | None = None
+    contact: Contact | None = None
 
     @property
     def says_something(self) -> bool:
         """Whether there is anything to keep."""
-        return self.score is not None or self.reasons is not None or self.comment is not None or self.contested
+        said = (self.score, self.reasons, self.comment, self.contested, self.wants_contact)
+        return bool(self.follow_ups) or any(part is not None for part in said)
 
 
 def looks_like_token(text: str) -> bool:
@@ -59,67 +84,9 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def parse_form(body: bytes) -> dict[str, list[str]]:
-    """The fields of an `application/x-www-form-urlencoded` body.
-
-    Raises:
-        Rejected: not UTF-8, or more fields than any page of ours has.
-    """
-    try:
-        pairs = parse_qsl(
-            body.decode("ascii"),
-            keep_blank_values=True,
-            encoding="utf-8",
-            errors="strict",
-            max_num_fields=_MOST_FIELDS,
-        )
-    except (ValueError, UnicodeError):
-        raise Rejected("body", "must be a form in UTF-8 with few fields") from None
-    fields: dict[str, list[str]] = {}
-    for name, value in pairs:
-        fields.setdefault(name, []).append(value)
-    return fields
-
-
-def read_answer(fields: dict[str, list[str]], languages: frozenset[str]) -> Answer:
-    """The answer in a form. Fields that we do not know are ignored.
-
-    Raises:
-        Rejected: a field breaks its rule, or nothing is said.
-    """
-    details = fields.get("part") == ["details"]
-    language = _single(fields, "lang")
-    answer = Answer(
-        score=_score(_single(fields, "score")),
-        reasons=_reasons(fields.get("reasons", [])) if details or "reasons" in fields else None,
-        comment=clean_comment(_single(fields, "comment") or ""),
-        contested=_single(fields, "contested") == "1",
-        language=language if language in languages else None,
-    )
-    if not answer.says_something:
-        raise Rejected("score", "is missing")
-    return answer
-
-
-def _single(fields: dict[str, list[str]], name: str) -> str | None:
-    values = fields.get(name, [])
-    if len(values) > 1:
-        raise Rejected(name, "is given more than once")
-    return values[0] if values else None
-
-
-def _score(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if text not in {"1", "2", "3", "4", "5"}:
-        raise Rejected("score", "must be 1, 2, 3, 4 or 5")
-    return int(text)
-
-
-def _reasons(values: list[str]) -> tuple[str, ...]:
-    if not REASONS.issuperset(values):
-        raise Rejected("reasons", "must be among the ones offered")
-    return tuple(sorted(set(values)))
+def attempt(key: str, body: bytes) -> bytes:
+    """The fingerprint of an attempt: 8 bytes for the Idempotency-Key, 8 for the body that came with it."""
+    return hashlib.sha256(key.encode()).digest()[:8] + hashlib.sha256(body).digest()[:8]
 
 
 def clean_comment(text: str) -> str | None:

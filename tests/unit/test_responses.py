@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.survey.responses import (
-    Answer,
-    Rejected,
-    clean_comment,
-    looks_like_token,
-    parse_form,
-    read_answer,
-    token_hash,
-)
+from services.survey.forms import parse_form, read_answer
+from services.survey.responses import Answer, Rejected, clean_comment, looks_like_token, token_hash
 
 LANGUAGES = frozenset({"sv", "en"})
 
@@ -26,7 +19,7 @@ def posted(*pairs: tuple[str, str]) -> Answer:
 
 @pytest.mark.parametrize("score", [1, 2, 3, 4, 5])
 def test_a_tap_gives_a_score_and_leaves_all_else_as_it_was(score: int) -> None:
-    assert posted(("score", str(score))) == Answer(score=score, reasons=None, comment=None, contested=False)
+    assert posted(("score", str(score))) == Answer(score=score, reasons=None, comment=None, contested=None)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +68,6 @@ def test_two_scores_are_refused_even_when_they_agree() -> None:
         [],
         [("comment", "")],
         [("comment", " \n\u202e ")],
-        [("contested", "0")],
         [("contested", "true")],
         [("lang", "sv")],
     ],

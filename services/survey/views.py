@@ -1,0 +1,136 @@
+"""From what is known about a link to the page that the recipient sees. No database, no clock."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from services.chassis.sealing import Seal
+from services.survey.definitions import Definition, Definitions
+from services.survey.forms import REASONS, Fields, given_follow_ups
+from services.survey.page_models import Contact, Preferences
+from services.survey.recorded import Page
+from services.survey.rendering import ContestedPage, DonePage, LockedPage, QuestionPage, SavedPage, SurveyPages
+
+_SCORES = frozenset({"1", "2", "3", "4", "5"})
+
+
+def marked_face(text: str | None) -> int | None:
+    """The face that a link such as `?s=4` marks."""
+    return int(text) if text in _SCORES else None
+
+
+def first(fields: Fields, name: str) -> str:
+    """The first value of a field, or nothing."""
+    return fields.get(name, [""])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """Picks and fills the page; `brand` stands where the invitation names none."""
+
+    pages: SurveyPages
+    definitions: Definitions
+    seal: Seal
+    brand: str
+
+    def show(self, page: Page, token: str, language: str, query: Mapping[str, str]) -> tuple[str, bytes]:
+        """The page of a link as it stands, and the name of its state."""
+        about = self._about(page, token, language)
+        if not page.open:
+            return "locked", self.pages.render_locked(LockedPage(**about, score=page.score))
+        if page.contested:
+            shown = ContestedPage(**about, comment_saved=page.commented, can_withdraw=True)
+            return "contested", self.pages.render_contested(shown)
+        if page.score is None or page.revision is None:
+            preselected = marked_face(query.get("s"))
+            return "question", self.pages.render_question(QuestionPage(**about, preselected=preselected))
+        if query.get("done") == "1" and query.get("edit") != "1":
+            kept = query.get("kept") == "preferences"
+            return "done", self.pages.render_done(
+                DonePage(
+                    **about,
+                    **_stored(page),
+                    editable_until=page.expires_at,
+                    preferences=_preferences(page),
+                    preferences_saved=kept,
+                )
+            )
+        return "saved", self.pages.render_saved(self._saved(page, about))
+
+    def _saved(self, page: Page, about: dict[str, Any]) -> SavedPage:
+        definition: Definition = about["definition"]
+        return SavedPage(
+            **about,
+            **_stored(page),
+            follow_ups=definition.follow_ups,
+            followed=page.follow_ups,
+            contact=Contact(wanted=page.wants_contact, saved=page.wants_contact),
+        )
+
+    def not_saved(self, page: Page, token: str, language: str, fields: Fields) -> bytes:
+        """The page that the answer was posted from, with what was chosen and written, or why it cannot change."""
+        about = self._about(page, token, language)
+        if not page.open:
+            return self.pages.render_locked(LockedPage(**about, score=page.score))
+        if page.contested or first(fields, "part") == "preferences":
+            return self.pages.render_unavailable(language)
+        if first(fields, "part") == "details" and page.score is not None:
+            return self.pages.render_save_failed(_with_drafts(self._saved(page, about), fields))
+        preselected = marked_face(first(fields, "score")) or page.score
+        return self.pages.render_save_failed(QuestionPage(**about, preselected=preselected))
+
+    def nonce(self, token: str) -> str:
+        """What a form of this link carries, so that it can only come from our page."""
+        return base64.urlsafe_b64encode(self.seal.pseudonym(f"page {token}")[:12]).decode()
+
+    def _about(self, page: Page, token: str, language: str) -> dict[str, Any]:
+        d = page.delivery
+        return {
+            "token": token,
+            "nonce": self.nonce(token),
+            "language": language,
+            "definition": self.definitions.choose(page.survey, d.get("touchpoint", "home"), d.get("exceptions", ())),
+            "place": d.get("service_point"),
+            "carrier": page.brand or self.brand,
+            "merchant_name": d.get("merchant_name"),
+            "method": d["method"],
+            "occurred_at": datetime.fromisoformat(d["occurred_at"]),
+            "zone": d["zone"],
+            "now": page.now,
+        }
+
+
+def _stored(page: Page) -> dict[str, Any]:
+    return {
+        "score": page.score,
+        "revision": page.revision,
+        "reasons": page.reasons,
+        "comment_saved": page.commented,
+    }
+
+
+def _with_drafts(saved: SavedPage, fields: Fields) -> SavedPage:
+    """What was ticked and written, on the page that could not be saved."""
+    contact = Contact(
+        wanted=first(fields, "wants_contact") == "1",
+        saved=saved.contact is not None and saved.contact.saved,
+        name_draft=first(fields, "contact_name"),
+        address_draft=first(fields, "contact_address"),
+    )
+    return replace(
+        saved,
+        reasons=tuple(r for r in fields.get("reasons", []) if r in REASONS),
+        followed={**saved.followed, **given_follow_ups(fields)},
+        comment_draft=first(fields, "comment"),
+        contact=contact,
+    )
+
+
+def _preferences(page: Page) -> Preferences | None:
+    """What the person said before, to be changed; None where the link leads to no person."""
+    if not page.named:
+        return None
+    said = page.preference
+    return Preferences(said.frequency, said.channel) if said else Preferences()
