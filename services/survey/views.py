@@ -66,7 +66,7 @@ class Views:
             **_stored(page),
             follow_ups=definition.follow_ups,
             followed=page.follow_ups,
-            contact=Contact(wanted=page.wants_contact, saved=page.wants_contact),
+            contact=Contact(saved=page.wants_contact),
         )
 
     def not_saved(self, page: Page, token: str, language: str, fields: Fields) -> bytes:
