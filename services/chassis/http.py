@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import uvicorn
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from services.chassis.failures import MustStop
+from services.chassis.http_protocol import HttpProtocol, Lane, Limits
 from services.chassis.metrics import Metrics
 
 Ready = Callable[[], Awaitable[str | None]]
@@ -82,7 +84,15 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(app: AsgiApp, host: str, port: int, stop: asyncio.Event) -> None:
+async def serve(
+    app: AsgiApp,
+    host: str,
+    port: int,
+    stop: asyncio.Event,
+    *,
+    lane: Lane | None = None,
+    limits: Limits = Limits(),  # noqa: B008  frozen
+) -> None:
     """Serve until stopped; open event streams get two seconds to end (dep 31).
 
     Raises:
@@ -92,13 +102,14 @@ async def serve(app: AsgiApp, host: str, port: int, stop: asyncio.Event) -> None
         app,
         host=host,
         port=port,
+        http=cast("type[asyncio.Protocol]", functools.partial(HttpProtocol, limits, lane)),
+        ws="none",
         log_config=None,
         access_log=False,  # it would write survey tokens
         server_header=False,
         date_header=False,
         lifespan="off",
         timeout_graceful_shutdown=2,
-        h11_max_incomplete_event_size=16 * 1024,
         proxy_headers=False,
         backlog=1024,
     )
@@ -108,12 +119,20 @@ async def serve(app: AsgiApp, host: str, port: int, stop: asyncio.Event) -> None
         await stop.wait()
         server.should_exit = True
 
-    ending = asyncio.create_task(end())
+    async def close_late() -> None:
+        while True:
+            await asyncio.sleep(min(1.0, limits.head_seconds))
+            now = asyncio.get_running_loop().time()
+            for connection in list(server.server_state.connections):
+                cast("HttpProtocol", connection).close_if_late(now)
+
+    watching = [asyncio.create_task(end()), asyncio.create_task(close_late())]
     try:
         await server.serve()
     except SystemExit:
         raise MustStop(f"cannot listen on {host}:{port}: the port is taken") from None
     finally:
-        ending.cancel()
+        for task in watching:
+            task.cancel()
     if not stop.is_set():
         raise MustStop(f"cannot listen on {host}:{port}: the port is taken")

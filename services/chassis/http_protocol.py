@@ -1,0 +1,169 @@
+"""uvicorn's HTTP/1.1 protocol with two things of our own: patience that ends, and a fast lane for one hot POST.
+
+Without a limit of its own the server would hold a connection for ever whose request never ends (hazard H69).
+One look at all connections every second costs less than a timer for each request.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+Headers = Sequence[tuple[bytes, bytes]]
+"""As they came; names are in lower case."""
+Reply = Callable[[bytes | None], None]
+"""Called once with the whole response, status line included; None hands the request to the application."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Takes whole POST requests under a path before they become a task of the application.
+
+    `take` gets path and query, headers, body and a `Reply`; it returns False, at once, for what it leaves to
+    the application. The lane sees nothing that is longer than one read or comes in an unusual way.
+    """
+
+    path: bytes
+    take: Callable[[bytes, Headers, bytes, Reply], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds for a request's head, for all of it, and between two; bytes for the head."""
+
+    head_seconds: float = 9.0
+    request_seconds: float = 20.0
+    idle_seconds: float = 5.0
+    head_bytes: int = 32 * 1024
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    def __init__(self, limits: Limits, lane: Lane | None, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self._limits = limits
+        self._lane = lane
+        self._deadline = math.inf
+        self._in_head = True
+        self._head_bytes = 0
+        self._held: bytearray | None = None  # the body of a request that the lane may take
+        self._whole = False
+        self._answering = False
+        self._later = bytearray()
+        self._shut = False
+
+    def close_if_late(self, now: float) -> None:
+        """Close a connection whose request does not end, or that has none for too long."""
+        if now > self._deadline:
+            self.transport.abort()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client came; its first request must come soon."""
+        self._deadline = self.loop.time() + self._limits.head_seconds
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came; while the lane answers they wait."""
+        if self._answering:
+            self._later += data
+            if len(self._later) > self._limits.head_bytes:
+                self.transport.abort()
+            return
+        super().data_received(data)
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.head_bytes:
+                self.transport.abort()
+        elif self._held is not None and not self.transport.is_closing():
+            self._offer()
+
+    def shutdown(self) -> None:
+        """Close, but not before a request under way has its reply."""
+        if self._answering:
+            self._shut = True
+        else:
+            super().shutdown()
+
+    # -- what the parser tells --
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        if self._held is not None:
+            raise ValueError("two requests at once")  # the parser turns it into 400; nothing was taken
+        self._deadline = self.loop.time() + self._limits.head_seconds
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: the lane or the application gets it."""
+        self._in_head = False
+        if self._suits_lane():
+            self._held, self._whole = bytearray(), False
+        else:
+            self._deadline = self.loop.time() + self._limits.request_seconds
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body came."""
+        if self._held is not None:
+            self._held += body
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._deadline = math.inf
+        if self._held is not None:
+            self._whole = True
+        else:
+            super().on_message_complete()
+
+    # -- the lane --
+
+    def _suits_lane(self) -> bool:
+        return (
+            self._lane is not None
+            and self.parser.get_method() == b"POST"
+            and self.url.startswith(self._lane.path)
+            and not self.expect_100_continue
+            and not self.parser.should_upgrade()
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+            and (self.cycle is None or self.cycle.response_complete)  # type: ignore[redundant-expr]
+        )
+
+    def _offer(self) -> None:
+        assert self._lane is not None
+        assert self._held is not None
+        self._answering = self._whole
+        if not self._whole or not self._lane.take(self.url, self.headers, bytes(self._held), self._reply):
+            self._hand_back()
+
+    def _hand_back(self) -> None:
+        """Go on as uvicorn does: the application reads the body, now or as it comes."""
+        body, self._held, self._answering = self._held, None, False
+        self._deadline = math.inf if self._whole else self.loop.time() + self._limits.request_seconds
+        super().on_headers_complete()
+        if body:
+            super().on_body(bytes(body))
+        if self._whole:
+            super().on_message_complete()
+
+    def _reply(self, response: bytes | None) -> None:
+        if self.transport.is_closing():
+            return
+        if response is None:
+            self._hand_back()
+        else:
+            self._held, self._answering = None, False
+            self._deadline = self.loop.time() + self._limits.idle_seconds
+            self.transport.write(response)
+        if self._shut:
+            self.shutdown()
+        elif self._later:
+            data, self._later = bytes(self._later), bytearray()
+            self.data_received(data)
