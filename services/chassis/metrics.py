@@ -25,6 +25,8 @@ CounterName = Literal[
     "kvittera_pages_total",
     # What staff did with praise, by act (pass_on, approve, take_down, decline, dispute, restore, uphold, reconsider).
     "kvittera_praise_total",
+    # Ends of sign-ins of staff at the provider, by result (signed_in, refused, no_role, provider_away).
+    "kvittera_staff_sign_ins_total",
     # Cells that the anti-entropy pass found behind on the topic and published again.
     "kvittera_cells_republished_total",
 ]
@@ -68,6 +70,7 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
     "kvittera_answers_suspected_total": ("Answers kept that look like a machine's.", ("sign",)),
     "kvittera_pages_total": ("Survey pages rendered.", ("state",)),
     "kvittera_praise_total": ("What staff did with praise.", ("act",)),
+    "kvittera_staff_sign_ins_total": ("Ends of sign-ins of staff.", ("result",)),
     "kvittera_cells_republished_total": ("Cells found behind on the topic and published again.", ()),
 }
 GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {

@@ -70,6 +70,16 @@ class Settings(BaseModel):
     """A sign-in ends this long after it began."""
     staff_idle_minutes: float = Field(default=60, gt=0, le=1440)
     """A sign-in that is not used for this long ends."""
+    oidc_issuer: str = Field(default="", pattern=r"^(https?://[^?#@]+)?$")
+    """The OpenID provider, exactly as it names itself."""
+    oidc_client_id: str = ""
+    """What the provider calls Kvittera."""
+    oidc_client_secret: SecretStr = SecretStr("")
+    """What proves to the provider that it is Kvittera; empty: a public client, by PKCE alone."""
+    oidc_role_claim: str = Field(default="groups", min_length=1)
+    """The claim of the ID token that holds roles, as a list or as words."""
+    oidc_role_prefix: str = Field(default="kvittera", min_length=1)
+    """Roles in that claim begin with this: `kvittera:lead` everywhere, `kvittera:lead:Luleå` at one terminal."""
 
     brand: str = Field(default="Nordposten Demo", min_length=1, max_length=60)
     """The carrier's name as recipients know it."""

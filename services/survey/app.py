@@ -25,6 +25,7 @@ from services.chassis.settings import Settings
 from services.chassis.staff import Gate
 from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import CookieGate, gate_for
+from services.chassis.staff.provider import provider_for
 from services.survey.cases.wiring import open_cases
 from services.survey.comments.languages import Languages
 from services.survey.comments.texts import SealedTexts
@@ -33,6 +34,7 @@ from services.survey.followup import FollowUp, Reaction
 from services.survey.handlers import Answers, LearnInvitations
 from services.survey.http import SurveyRoutes
 from services.survey.praise.wiring import praise_parts
+from services.survey.provider_account import ProviderAccount
 from services.survey.rendering import HumanRoute, Site, SurveyPages
 from services.survey.review_offer import read_policies
 from services.survey.reviews import Reviews
@@ -127,7 +129,9 @@ async def run(settings: Settings) -> None:
         metrics=metrics,
         caught_up=reader.caught_up,
         brand=settings.brand,
-        others=SessionCare(make_app([*_sign_in(settings, gate), *praise.routes], ready=ready, metrics=metrics), gate),
+        others=SessionCare(
+            make_app([*_sign_in(settings, gate, metrics), *praise.routes], ready=ready, metrics=metrics), gate
+        ),
     )
 
     async def finish_answers(stop: asyncio.Event) -> None:
@@ -152,8 +156,19 @@ async def run(settings: Settings) -> None:
         pool.terminate()
 
 
-def _sign_in(settings: Settings, gate: Gate) -> list[Route]:
+def _sign_in(settings: Settings, gate: Gate, metrics: Metrics) -> list[Route]:
     if not isinstance(gate, CookieGate):
         return []
     pages = StaffPages.load(demo=settings.demo_mark)
-    return sign_in_routes(gate, DemoAccount(gate, pages), pages)
+    if settings.staff_sign_in == "demo":
+        return sign_in_routes(gate, DemoAccount(gate, pages), pages)
+    account = ProviderAccount(
+        gate,
+        pages,
+        provider_for(settings, gate.origin),
+        gate.sessions.seal,
+        settings.oidc_role_claim,
+        settings.oidc_role_prefix,
+        metrics,
+    )
+    return sign_in_routes(gate, account, pages)

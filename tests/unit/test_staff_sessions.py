@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from starlette.requests import HTTPConnection
 
 from services.chassis.failures import MustStop
+from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.chassis.staff import EVERYWHERE, Member, Role
 from services.chassis.staff.gate import CookieGate, ShutGate, gate_for
@@ -122,7 +123,7 @@ def test_another_key_opens_no_session() -> None:
 def test_what_was_sealed_for_another_purpose_is_no_session() -> None:
     gate = gate_at(Clock())
     session = gate.sessions.begin("s-1", "Anna", {}, gate.now())
-    for other in (gate.sessions.seal.for_purpose("something else"), gate.sessions.seal.for_purpose("staff sessions")):
+    for other in (Seal.from_setting(KEY), Seal.from_setting(KEY).for_purpose("something else")):
         text = type(gate.sessions)(other, gate.sessions.lifetime, gate.sessions.idle).close(session)
         assert gate.who(request_with(("cookie", f"{gate.cookies.session}={text}"))) is None
 

@@ -114,7 +114,7 @@ def cookie_gate(settings: Settings, now: Callable[[], datetime]) -> CookieGate:
         raise MustStop("KVITTERA_STAFF_URL must begin with https: a session is not sent over plain HTTP")
     return CookieGate(
         Sessions(
-            Seal.from_setting(settings.sealing_key).for_purpose("staff sessions"),
+            Seal.from_setting(settings.sealing_key, settings.sealing_keys_before).for_purpose("staff sessions"),
             lifetime=timedelta(hours=settings.staff_session_hours),
             idle=timedelta(minutes=settings.staff_idle_minutes),
         ),
