@@ -6,10 +6,10 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults lint bench schemas kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-containers test-compose lint bench schemas kafka-lock lock clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # uv is quicker and is used when it is there; plain venv and pip do the same work.
 define install
@@ -46,6 +46,13 @@ test-fast: $(VENV)/.dev-ready ## unit and contract tests only, no servers
 test-faults: $(VENV)/.dev-ready ## only the fault tests: kill, stop and poison every part
 	@$(BIN)/python -m pytest tests/faults $(ARGS)
 
+test-containers: $(VENV)/.dev-ready ## the integration tests on containers of the official images (needs Docker)
+	@$(BIN)/python -m pytest tests/integration --servers containers --ignore tests/integration/test_embedded_postgres.py \
+	  --ignore tests/integration/test_embedded_servers.py --ignore tests/integration/test_child_processes.py $(ARGS)
+
+test-compose: $(VENV)/.dev-ready ## docker-compose.yml really run, killed and proven (needs Docker)
+	@$(BIN)/python -m pytest tests/compose --servers containers $(ARGS)
+
 lint: $(VENV)/.dev-ready ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
@@ -59,8 +66,9 @@ kafka-lock: $(VENV)/.run-ready ## make deploy/kafka/jars.lock again from deploy/
 	@$(BIN)/python -m services.embedded.jars lock
 
 lock: $(VENV)/.dev-ready ## resolve the Python locks again (needs uv)
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build pyproject.toml -o requirements.lock
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements-dev.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build pyproject.toml -o requirements-image.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group build --extra embedded pyproject.toml -o requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --group dev --extra embedded pyproject.toml -o requirements-dev.lock
 
 clean: ## remove the virtual environment, the demo's data and caches
 	rm -rf $(VENV) .kvittera .pytest_cache .mypy_cache .ruff_cache .import_linter_cache build dist

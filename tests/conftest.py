@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from services.chassis.postgres import Pool, migrate, open_pool
 from services.chassis.settings import Settings
-from services.embedded.servers import Servers, running_servers
+from services.embedded.servers import running_servers
+from tests.container_servers import BothServers, container_servers
 
 # Properties are judged by what they find, not by the clock of a busy machine.
 hypothesis.settings.register_profile("kvittera", deadline=None, database=None)
@@ -22,14 +23,27 @@ SEALING_KEY = "5e" * 32
 SERVICES = ("notifier", "survey", "aggregator")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--servers",
+        choices=("embedded", "containers"),
+        default="embedded",
+        help="where Kafka and PostgreSQL of the tests come from; containers need Docker",
+    )
+
+
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+def servers(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[BothServers]:
+    if request.config.getoption("--servers") == "containers":
+        with container_servers() as contained:
+            yield contained
+        return
     with running_servers(tmp_path_factory.mktemp("servers"), fsync=False) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-async def template_database(servers: Servers) -> str:
+async def template_database(servers: BothServers) -> str:
     """A database with all migrations; tests get copies of it."""
     admin = await asyncpg.connect(servers.postgres.dsn("postgres"))
     await admin.execute("CREATE DATABASE template_kvittera")
@@ -42,21 +56,21 @@ async def template_database(servers: Servers) -> str:
 
 
 @pytest.fixture
-async def settings(servers: Servers, template_database: str) -> AsyncIterator[Settings]:
+async def settings(servers: BothServers, template_database: str) -> AsyncIterator[Settings]:
     """Settings for a database and consumer groups of this test's own."""
     async with own_database(servers, template_database) as own:
         yield own
 
 
 @pytest.fixture(scope="module")
-async def shared_settings(servers: Servers, template_database: str) -> AsyncIterator[Settings]:
+async def shared_settings(servers: BothServers, template_database: str) -> AsyncIterator[Settings]:
     """Settings for a database that the tests of a module share; `tests.tables.empty_pool` clears it for each."""
     async with own_database(servers, template_database) as shared:
         yield shared
 
 
 @asynccontextmanager
-async def own_database(servers: Servers, template_database: str) -> AsyncIterator[Settings]:
+async def own_database(servers: BothServers, template_database: str) -> AsyncIterator[Settings]:
     """A copy of the template, dropped at the end."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     admin = await asyncpg.connect(servers.postgres.dsn("postgres"))

@@ -2,7 +2,22 @@
 
 import typer
 
-from services.cli import audit, cells, clients, demo, dlq, erase, keys, republish, reviews, run, schemas, topics, views
+from services.cli import (
+    audit,
+    cells,
+    clients,
+    containers,
+    demo,
+    dlq,
+    erase,
+    keys,
+    republish,
+    reviews,
+    run,
+    schemas,
+    topics,
+    views,
+)
 
 app = typer.Typer(
     name="kvittera",
@@ -17,6 +32,7 @@ app = typer.Typer(
     " service. All settings are environment variables that begin with `KVITTERA_`; docs/settings.md lists them.",
 )
 demo.add_to(app)
+containers.add_to(app)
 run.add_to(app)
 topics.add_to(app)
 cells.add_to(app)

@@ -36,6 +36,12 @@ def demo(
         Path | None, typer.Option(help="How the CSV's columns become deliveries (TOML).", exists=True)
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed makes the same deliveries and people.")] = 1,
+    attach: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="SERVICE=URL of a service that runs elsewhere; give it for all three.", metavar="SERVICE=URL"
+        ),
+    ] = None,
     kill: Annotated[int, typer.Option(help="Kill -9 each service so many times on the way.", min=0)] = 0,
 ) -> None:
     """Run everything on this machine: Kafka, PostgreSQL, the three services, simulated upstream and recipients.
@@ -51,11 +57,13 @@ def demo(
 
     kvittera demo --headless --fresh --until-done --replay deploy/demo/sample_deliveries.csv
 
-    With KVITTERA_KAFKA_BOOTSTRAP and KVITTERA_POSTGRES_DSN set it uses those servers instead of its own.
+    With KVITTERA_KAFKA_BOOTSTRAP and KVITTERA_POSTGRES_DSN set it uses those servers instead of its own, and with
+    --attach also services that run elsewhere, as docker-compose.yml does.
     """
     from services.demo.runtime import Options
 
-    options = Options(rate, deliveries, until_done, headless, fresh, port, report, replay, mapping, seed, kill)
+    urls = dict(given.partition("=")[::2] for given in attach or ())
+    options = Options(rate, deliveries, until_done, headless, fresh, port, report, replay, mapping, seed, kill, urls)
     result = _run(options)
     if result is None:
         return

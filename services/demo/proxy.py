@@ -42,8 +42,8 @@ _OWNER = (
 class Proxy:
     """Passes requests on to the service that owns their path."""
 
-    def __init__(self, ports: Mapping[str, int]) -> None:
-        self._ports = ports
+    def __init__(self, urls: Mapping[str, str]) -> None:
+        self._urls = urls
         self._session: aiohttp.ClientSession | None = None
 
     async def pass_on(self, request: Request) -> Response:
@@ -55,7 +55,7 @@ class Proxy:
         body = await request.body()
         if len(body) > _LARGEST_BODY:
             return problem(413, "Too large")
-        url = f"http://127.0.0.1:{self._ports[owner]}{path}"
+        url = f"{self._urls[owner]}{path}"
         headers = [(k, v) for k, v in request.headers.items() if k not in _HOP_BY_HOP]
         try:
             reply = await self._client().request(

@@ -7,7 +7,7 @@ import random
 import secrets
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -23,6 +23,7 @@ from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import connect, migrate
 from services.chassis.settings import PREFIX, Settings, load_settings
 from services.chassis.topic_admin import apply_topics
+from services.demo.attached import Attached, Services
 from services.demo.people import Case, Town, now
 from services.demo.recipients import Recipients
 from services.demo.replay import Replay
@@ -51,6 +52,7 @@ class Options:
     mapping: Path | None = None
     seed: int = 1
     kill: int = 0
+    attach: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -59,7 +61,7 @@ class Demo:
 
     options: Options
     settings: Settings
-    supervisor: Supervisor
+    supervisor: Services
     upstream: Upstream
     recipients: Recipients
     town: Town
@@ -79,6 +81,8 @@ def check(options: Options) -> None:
         MustStop: says what.
     """
     load_settings()
+    if options.attach and (set(options.attach) != set(SERVICES) or options.kill):
+        raise MustStop(f"--attach needs the address of each of {', '.join(SERVICES)}, and goes without --kill")
     if options.report is not None and not options.report.parent.is_dir():
         raise MustStop(f"the report cannot be written: there is no folder {options.report.parent}")
     if options.replay is not None:
@@ -104,13 +108,15 @@ def servers(options: Options, progress: Progress) -> Iterator[dict[str, str]]:
     Raises:
         MustStop: only one of the two is given.
     """
-    given = [n for n in ("KAFKA_BOOTSTRAP", "POSTGRES_DSN") if PREFIX + n in os.environ]
+    given = [n for n in ("KAFKA_BOOTSTRAP", "POSTGRES_DSN") if _is_given(n)]
     if len(given) == 1:
         raise MustStop(f"{PREFIX}{given[0]} is set alone: set KAFKA_BOOTSTRAP and POSTGRES_DSN both, or neither")
+    if options.attach and not given:
+        raise MustStop(f"--attach needs {PREFIX}KAFKA_BOOTSTRAP and {PREFIX}POSTGRES_DSN as the services have them")
     if given:
         if options.fresh:
             raise MustStop("--fresh wipes only the demo's own servers; make the given ones empty yourself")
-        yield {PREFIX + n: os.environ[PREFIX + n] for n in given}
+        yield {}
         return
     with running_servers(FOLDER, fresh=options.fresh, progress=progress) as running:
         where = {PREFIX + "KAFKA_BOOTSTRAP": running.kafka.bootstrap, PREFIX + "POSTGRES_DSN": running.postgres.dsn()}
@@ -120,6 +126,10 @@ def servers(options: Options, progress: Progress) -> Iterator[dict[str, str]]:
             yield where
         finally:
             note.unlink(missing_ok=True)
+
+
+def _is_given(name: str) -> bool:
+    return PREFIX + name in os.environ or f"{PREFIX}{name}_FILE" in os.environ
 
 
 def environment(where: dict[str, str], options: Options) -> dict[str, str]:
@@ -172,15 +182,16 @@ async def prepare(settings: Settings) -> None:
 
 def assemble(options: Options, where: dict[str, str], logs: Path) -> Demo:
     """Everything but the servers, ready to run."""
-    variables = environment(where, options)
+    variables = where if options.attach else environment(where, options)
     settings = load_settings({**os.environ, **variables})
     ports = {"notifier": settings.notifier_port, "survey": settings.survey_port, "aggregator": settings.aggregator_port}
+    urls = options.attach or {service: f"http://127.0.0.1:{port}" for service, port in ports.items()}
     town = Town(options.seed, settings.brand)
     cases, total = _cases(options, town)
     behaviours: dict[str, Any] = {}
     recipients = Recipients(
-        f"http://127.0.0.1:{ports['notifier']}",
-        f"http://127.0.0.1:{ports['survey']}",
+        urls["notifier"],
+        urls["survey"],
         behaviours,
         thinking_seconds=0.0 if options.headless else 4.0,
         concurrency=32 if options.headless else 400,
@@ -189,7 +200,7 @@ def assemble(options: Options, where: dict[str, str], logs: Path) -> Demo:
     return Demo(
         options,
         settings,
-        Supervisor(variables, logs, ports),
+        Attached(urls) if options.attach else Supervisor(variables, logs, urls),
         Upstream(settings, cases, rate, behaviours),
         recipients,
         town,
@@ -217,7 +228,8 @@ async def run(demo: Demo, stop: asyncio.Event, watch: Callable[[Demo], None]) ->
     Raises:
         MustStop: something refuses to run.
     """
-    await prepare(demo.settings)
+    if not demo.options.attach:
+        await prepare(demo.settings)
     async with asyncio.TaskGroup() as group:
         services = group.create_task(demo.supervisor.run(stop))
         try:

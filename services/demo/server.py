@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from services.chassis.failures import MustStop
+from services.chassis.failures import MustStop, TryAgain
 from services.chassis.http import json_response, make_app, problem, serve
 from services.chassis.metrics import Metrics
 from services.demo.page import asset, render_page
@@ -29,10 +29,10 @@ async def page_server(demo: Demo, stop: asyncio.Event, say: Callable[[str], None
     Raises:
         MustStop: the port is taken; says how to choose another.
     """
-    proxy = Proxy(demo.supervisor.ports)
+    proxy = Proxy(demo.supervisor.urls)
     scene = Scene(demo)
     app = make_app(_routes(demo, scene, proxy, stop), ready=_always_ready, metrics=Metrics())
-    serving = asyncio.create_task(serve(app, "127.0.0.1", demo.options.port, stop))
+    serving = asyncio.create_task(serve(app, demo.settings.http_host, demo.options.port, stop))
     following = asyncio.create_task(_follow_when_ready(demo, scene, stop, say))
     serving.add_done_callback(lambda _: stop.set())
     try:
@@ -105,10 +105,13 @@ def _buttons(demo: Demo) -> list[Route]:
         return json_response({"raining": on})
 
     async def aggregator(request: Request) -> Response:
-        if (await _body(request)).get("run") is True:
-            demo.supervisor.release("aggregator")
-        else:
-            demo.supervisor.hold("aggregator")
+        try:
+            if (await _body(request)).get("run") is True:
+                demo.supervisor.release("aggregator")
+            else:
+                demo.supervisor.hold("aggregator")
+        except TryAgain as error:
+            return problem(409, str(error))
         return json_response({"running": demo.supervisor.running()})
 
     return [

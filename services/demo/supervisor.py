@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
-
 from services.chassis.failures import MustStop
 from services.chassis.pauses import pause_or_stop
+from services.demo.attached import all_ready
 from services.embedded.child import end_child, spawn_child
 
 SERVICES = ("notifier", "survey", "aggregator")
@@ -25,13 +24,14 @@ class Supervisor:
     """Starts the services, keeps them running, and can kill them like a crash would.
 
     Attributes:
+        urls: where each service listens.
         kills: how often each service was killed on purpose.
         held: services that stay down until released.
     """
 
     environment: Mapping[str, str]
     logs: Path
-    ports: Mapping[str, int]
+    urls: Mapping[str, str]
     kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SERVICES, 0))
     held: set[str] = field(default_factory=set)
     _processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
@@ -104,14 +104,4 @@ class Supervisor:
 
     async def wait_until_ready(self, stop: asyncio.Event) -> None:
         """Return when every service says that it can do its work."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
-            for service in SERVICES:
-                while not stop.is_set() and not await self._is_ready(session, service):
-                    await pause_or_stop(0.1, stop)
-
-    async def _is_ready(self, session: aiohttp.ClientSession, service: str) -> bool:
-        try:
-            async with session.get(f"http://127.0.0.1:{self.ports[service]}/health/ready") as reply:
-                return reply.status == 200
-        except (aiohttp.ClientError, TimeoutError):
-            return False
+        await all_ready(self.urls, stop)

@@ -27,7 +27,7 @@ def reachable(*, kafka: bool = False, postgres: bool = False) -> Iterator[Settin
         MustStop: nothing is set and no demo has run in this folder.
     """
     needed = [PREFIX + n for n, wanted in (("KAFKA_BOOTSTRAP", kafka), ("POSTGRES_DSN", postgres)) if wanted]
-    if any(name in os.environ for name in needed):
+    if any(name in os.environ or f"{name}_FILE" in os.environ for name in needed):
         yield load_settings()
         return
     if (found := _running()) is not None:

@@ -163,7 +163,9 @@ class RunningSystem:
         recipients = Recipients(
             f"http://127.0.0.1:{ports['notifier']}", f"http://127.0.0.1:{ports['survey']}", {}, recent=deque()
         )
-        supervisor = Supervisor(variables, folder / "logs", ports)
+        supervisor = Supervisor(
+            variables, folder / "logs", {service: f"http://127.0.0.1:{port}" for service, port in ports.items()}
+        )
         system = cls(folder, servers, variables, settings, supervisor, recipients, Town(1, settings.brand))
         system._work = [
             asyncio.create_task(supervisor.run(system._stop)),

@@ -4,7 +4,7 @@ import pytest
 from services.chassis.failures import MustStop
 from services.chassis.postgres import check_durability, connect, migrate, open_pool
 from services.chassis.settings import Settings
-from services.embedded.servers import Servers
+from tests.container_servers import BothServers
 
 
 async def test_a_database_that_forgets_in_a_crash_is_refused(settings: Settings) -> None:
@@ -21,7 +21,7 @@ async def test_synchronous_commit_off_is_refused(settings: Settings) -> None:
     await connection.close()
 
 
-async def test_migrating_twice_applies_nothing_the_second_time(servers: Servers) -> None:
+async def test_migrating_twice_applies_nothing_the_second_time(servers: BothServers) -> None:
     connection = await asyncpg.connect(servers.postgres.dsn("postgres"))
     assert await migrate(connection, "twice", "services.survey") == ["000_chassis.sql", "001_survey.sql"]
     assert await migrate(connection, "twice", "services.survey") == []

@@ -1,0 +1,82 @@
+"""`kvittera ready` and `kvittera secrets`: what containers need beside the services."""
+
+import asyncio
+import os
+import secrets as dice
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+_MODE = 0o400
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(rich_help_panel="Preparation")(secrets)
+    app.command(rich_help_panel="Operation")(ready)
+
+
+def ready(
+    service: Annotated[
+        str, typer.Argument(help="notifier, survey or aggregator; without it, whichever runs here.", metavar="SERVICE")
+    ] = "",
+) -> None:
+    """Exit 0 when the service on this machine can do its work, 1 otherwise: a health check for containers."""
+    from services.chassis.settings import load_settings
+
+    settings = load_settings()
+    ports = {"notifier": settings.notifier_port, "survey": settings.survey_port, "aggregator": settings.aggregator_port}
+    if service and service not in ports:
+        raise typer.BadParameter(f"there is no service {service}: choose {', '.join(ports)}")
+    asked = [ports[service]] if service else list(ports.values())
+    if not any(asyncio.run(_answers(port)) for port in asked):
+        print("not ready")
+        raise typer.Exit(1)
+
+
+async def _answers(port: int) -> bool:
+    try:
+        async with asyncio.timeout(3):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            status = await reader.readline()
+            writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return b" 200 " in status
+
+
+def secrets(
+    folder: Annotated[Path, typer.Argument(help="Where the files go; existing ones are kept.", file_okay=False)],
+    password_folder: Annotated[
+        Path | None, typer.Option(help="Where postgres-password goes instead, readable by PostgreSQL's own user.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Host name of PostgreSQL.")] = "postgres",
+    database: Annotated[str, typer.Option(help="Name of the database, and of its owner.")] = "kvittera",
+) -> None:
+    """Make the secrets of an installation, once: PostgreSQL's password and address, and the sealing key.
+
+    Writes postgres-password, postgres-dsn and sealing-key, readable by their owner only. Give them to the services
+    as KVITTERA_POSTGRES_DSN_FILE and KVITTERA_SEALING_KEY_FILE. Keep a copy of the sealing key: without it,
+    comments and contact data cannot be read again.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    readable = 0o444 if password_folder else _MODE
+    password = _kept((password_folder or folder) / "postgres-password", dice.token_urlsafe(24), readable)
+    _kept(folder / "postgres-dsn", f"postgresql://{database}:{quote(password, safe='')}@{host}:5432/{database}")
+    _kept(folder / "sealing-key", dice.token_hex(32))
+
+
+def _kept(file: Path, text: str, mode: int = _MODE) -> str:
+    """What stands in the file; `text`, written to it, where there is none yet."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    except FileExistsError:
+        print(f"{file} is there and kept")
+        return file.read_text(encoding="utf-8").strip()
+    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+        out.write(text)
+    print(f"{file} made")
+    return text
