@@ -5,25 +5,28 @@ import typer
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(no_args_is_help=True, help="The generated contract files: JSON Schemas and AsyncAPI.")
+    group = typer.Typer(no_args_is_help=True, help="The generated contract files: JSON Schemas, AsyncAPI and OpenAPI.")
     group.command()(write)
     group.command()(check)
     app.add_typer(group, name="schemas", rich_help_panel="Contract")
 
 
 def write() -> None:
-    """Write schemas/json and schemas/asyncapi.yaml again from the models and topic cards."""
+    """Write schemas/json, asyncapi.yaml and openapi.yaml again from the models, topic cards and HTTP routes."""
     from schemas import generate
+    from services.survey.api import document
 
     generate.write()
-    print("schemas/json and schemas/asyncapi.yaml are up to date")
+    document.write()
+    print("schemas/json, schemas/asyncapi.yaml and schemas/openapi.yaml are up to date")
 
 
 def check() -> None:
     """Exit 1 and name the files that are stale."""
     from schemas import generate
+    from services.survey.api import document
 
-    stale = generate.stale()
+    stale = generate.stale() + ([document.FILE] if document.stale() else [])
     for name in stale:
         print(f"stale: {name}")
     if stale:

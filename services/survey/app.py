@@ -26,6 +26,7 @@ from services.chassis.staff import Gate
 from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import CookieGate, gate_for
 from services.chassis.staff.provider import provider_for
+from services.survey.api.wiring import api_mount
 from services.survey.cases.wiring import open_cases
 from services.survey.comments.languages import Languages
 from services.survey.comments.texts import SealedTexts
@@ -117,6 +118,8 @@ async def run(settings: Settings) -> None:
         edit_days=round(settings.lock_after_days),
     )
 
+    others = [*_sign_in(settings, gate, metrics), *praise.routes, api_mount(settings, answers, reader.caught_up)]
+
     async def ready() -> str | None:
         # Answers need PostgreSQL only; a link newer than what was read so far is told to come back.
         return None if await answers.can_keep() else "PostgreSQL does not answer"
@@ -129,9 +132,7 @@ async def run(settings: Settings) -> None:
         metrics=metrics,
         caught_up=reader.caught_up,
         brand=settings.brand,
-        others=SessionCare(
-            make_app([*_sign_in(settings, gate, metrics), *praise.routes], ready=ready, metrics=metrics), gate
-        ),
+        others=SessionCare(make_app(others, ready=ready, metrics=metrics), gate),
     )
 
     async def finish_answers(stop: asyncio.Event) -> None:

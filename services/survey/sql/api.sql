@@ -10,3 +10,55 @@ UPDATE api_client SET revoked_at = coalesce(revoked_at, $2) WHERE prefix = $1 RE
 
 -- name: client_with_prefix
 SELECT * FROM api_client WHERE prefix = $1
+
+-- name: forget_old_requests
+DELETE FROM request_once WHERE (owner, key) IN (
+    SELECT owner, key FROM request_once
+    WHERE taken_at < $1::timestamptz - interval '1 day'
+    ORDER BY taken_at LIMIT 100
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: take_request
+INSERT INTO request_once AS r (owner, key, body_sha256, taken_at) VALUES ($1, $2, $3, $4)
+ON CONFLICT (owner, key) DO UPDATE SET taken_at = excluded.taken_at
+    WHERE r.reply IS NULL AND r.body_sha256 = excluded.body_sha256
+          AND r.taken_at < excluded.taken_at - interval '1 minute'
+RETURNING true
+
+-- name: request_taken
+SELECT body_sha256, reply FROM request_once WHERE owner = $1 AND key = $2
+
+-- name: keep_reply
+UPDATE request_once SET reply = $3 WHERE owner = $1 AND key = $2
+
+-- name: forget_request
+DELETE FROM request_once WHERE owner = $1 AND key = $2 AND reply IS NULL
+
+-- name: keep_own_response
+INSERT INTO api_response (client_id, response_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
+
+-- name: token_of_own_response
+SELECT i.token_sha256 FROM api_response AS a JOIN invitation AS i ON i.invitation_id = a.response_id
+WHERE a.client_id = $1 AND a.response_id = $2
+
+-- name: lock_kiosk
+SELECT client_id FROM api_client WHERE client_id = $1 FOR NO KEY UPDATE
+
+-- name: latest_tap
+SELECT response_id, revision, score, answered_at, changed_at FROM kiosk_response
+WHERE client_id = $1 ORDER BY changed_at DESC LIMIT 1
+
+-- name: touch_tap
+UPDATE kiosk_response SET changed_at = $2 WHERE response_id = $1
+
+-- name: keep_tap
+WITH kept AS (
+    INSERT INTO kiosk_response (response_id, client_id, revision, score, answered_at, changed_at)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (response_id) DO UPDATE
+        SET revision = excluded.revision, score = excluded.score, changed_at = excluded.changed_at
+    RETURNING response_id
+)
+INSERT INTO outbox (shard, topic, key, value)
+SELECT hashtext(response_id::text) & 3, 'response.recorded.v1', convert_to(response_id::text, 'UTF8'), $7 FROM kept

@@ -1,0 +1,132 @@
+"""Answers of recipients through a program, under the same rules as the page: score, comment, merge, lock."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from fastapi import Request, Response
+
+from services.chassis.postgres import Pool, named_sql
+from services.survey.api.clients import Client
+from services.survey.api.keys import Scope
+from services.survey.api.models import NewResponse, ResponseChange
+from services.survey.api.models import Response as ResponseModel
+from services.survey.api.once import Once, Reply
+from services.survey.api.problems import Problem, away
+from services.survey.api.reading import Door, expected_revision, idempotency_key, read_json
+from services.survey.handlers import Answers, Page
+from services.survey.responses import Answer, Rejected, clean_comment, token_hash
+
+CHANNEL = "app"
+
+
+def _sql() -> Mapping[str, str]:
+    return named_sql("services.survey", "api.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRoutes:
+    """`POST /api/v1/responses`, `GET` and `PATCH /api/v1/responses/{id}`."""
+
+    answers: Answers
+    pool: Pool
+    door: Door
+    once: Once
+    caught_up: Callable[[], bool]
+    sql: Mapping[str, str] = field(default_factory=_sql)
+
+    async def record(self, request: Request) -> Response:
+        """Keep an answer; 2xx only after the commit."""
+        client = await self.door.let_in(request, Scope.WRITE)
+        expected, key = expected_revision(request), idempotency_key(request)
+        body = await read_json(request, NewResponse)
+        token_sha256 = token_hash(body.model.token)
+
+        async def work() -> Reply:
+            return await self._keep(client, token_sha256, body.model, expected)
+
+        response: Response = (await self.once.run(str(client.client_id), key, body.sha256, work)).response()
+        return response
+
+    async def change(self, request: Request) -> Response:
+        """Change an answer that this program recorded, if it still stands at the revision given."""
+        client = await self.door.let_in(request, Scope.WRITE)
+        expected = expected_revision(request)
+        if expected is None:
+            raise Problem(HTTPStatus.PRECONDITION_REQUIRED, "Send the ETag that you saw last as If-Match")
+        body = await read_json(request, ResponseChange)
+        token_sha256 = await self._own(client, request)
+        response: Response = (await self._keep(client, token_sha256, body.model, expected)).response()
+        return response
+
+    async def show(self, request: Request) -> Response:
+        """An answer that this program recorded, without its comment."""
+        client = await self.door.let_in(request, Scope.READ)
+        page = await self.answers.page_for(await self._own(client, request))
+        if page is None:
+            raise _unknown()
+        response: Response = _reply(HTTPStatus.OK, page).response()
+        return response
+
+    async def _own(self, client: Client, request: Request) -> bytes:
+        try:
+            response_id = uuid.UUID(request.path_params["response_id"])
+        except ValueError:
+            raise _unknown() from None
+        found = await self.pool.fetchval(self.sql["token_of_own_response"], client.client_id, response_id)
+        if found is None:
+            raise _unknown()
+        return bytes(found)
+
+    async def _keep(self, client: Client, token_sha256: bytes, change: ResponseChange, expected: int | None) -> Reply:
+        if expected is not None:
+            seen = await self.answers.page_for(token_sha256)
+            if seen is not None and seen.open and seen.revision != expected:
+                raise Problem(HTTPStatus.PRECONDITION_FAILED, "The answer has changed since; read it again")
+        recorded = await self.answers.record_for(token_sha256, _answer(change), channel=CHANNEL)
+        if not recorded.known:
+            raise _unknown() if self.caught_up() else away("This link is newer than this server; try again soon")
+        if recorded.revision is None:
+            raise Problem(HTTPStatus.LOCKED, "This answer can no longer be changed")
+        page = await self.answers.page_for(token_sha256)
+        if page is None:
+            raise _unknown()
+        await self.pool.execute(self.sql["keep_own_response"], client.client_id, page.invitation_id)
+        return _reply(HTTPStatus.CREATED if recorded.revision == 1 else HTTPStatus.OK, page)
+
+
+def _answer(change: ResponseChange) -> Answer:
+    try:
+        comment = clean_comment(change.comment) if change.comment is not None else None
+    except Rejected as error:
+        wrong = [{"at": error.field, "rule": error.rule}]
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The comment is too long", errors=wrong) from None
+    answer = Answer(
+        score=change.score,
+        reasons=None if change.reasons is None else tuple(sorted(set(change.reasons))),
+        comment=comment,
+        contested=change.contested,
+        language=change.language,
+    )
+    if not answer.says_something:
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Give a score, reasons, a comment or contested")
+    return answer
+
+
+def _reply(status: HTTPStatus, page: Page) -> Reply:
+    told = ResponseModel(
+        id=page.invitation_id,
+        revision=page.revision or 0,
+        score=page.score,
+        reasons=list(page.reasons),
+        commented=page.commented,
+        contested=page.contested,
+        open=page.open,
+        editable_until=page.expires_at,
+    )
+    return Reply(status, told.model_dump(mode="json"), f'"{told.revision}"')
+
+
+def _unknown() -> Problem:
+    return Problem(HTTPStatus.NOT_FOUND, "There is no such answer for this key")

@@ -1,0 +1,87 @@
+"""What the OpenAPI document says beside routes and models: refusals, headers, keys."""
+
+from http import HTTPStatus
+from typing import Any
+
+from pydantic import BaseModel
+
+from services.survey.api.keys import Scope
+
+PROBLEM = {"$ref": "#/components/schemas/ProblemDocument"}
+SECURITY_SCHEMES = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A key from `kvittera clients add`: `kv_…`."}
+}
+WRITE_KEY: list[dict[str, list[str]]] = [{"key": [Scope.WRITE.value]}]
+READ_KEY: list[dict[str, list[str]]] = [{"key": [Scope.READ.value]}]
+KIOSK_KEY: list[dict[str, list[str]]] = [{"key": [Scope.KIOSK.value]}]
+ETAG: dict[str, Any] = {
+    "ETag": {
+        "description": "The revision in quotes; send it as If-Match to change exactly this.",
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[1-9][0-9]*"$'},
+    }
+}
+IDEMPOTENCY: dict[str, Any] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The same key with the same body gets the first reply again, for a day; with another body, 422.",
+    "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,128}$"},
+}
+_IF_MATCH: dict[str, Any] = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "The ETag seen last.",
+    "schema": {"type": "string", "pattern": '^"[1-9][0-9]{0,8}"$'},
+}
+CONDITIONS: tuple[dict[str, Any], dict[str, Any]] = (_IF_MATCH | {"required": False}, _IF_MATCH | {"required": True})
+"""`If-Match` as an offer, and as a must."""
+_MEANINGS = {
+    400: "A header is not well formed, or a key stands in the address.",
+    401: "No valid key, or no valid signature.",
+    403: "The key lacks the scope.",
+    404: "No such link, or no such answer for this key.",
+    408: "The body took longer than ten seconds.",
+    409: "The first request with this key still runs.",
+    412: "The answer has changed since the revision in If-Match. Nothing was kept.",
+    413: "The body is over 16 KiB.",
+    415: "The body is not application/json.",
+    422: "The body breaks a rule, or its Idempotency-Key came with another body before.",
+    423: "The answer is locked.",
+    428: "If-Match is missing.",
+    503: "Not kept now; send the same again after Retry-After seconds.",
+}
+_RETRY_AFTER: dict[str, Any] = {
+    "Retry-After": {"description": "Seconds.", "required": True, "schema": {"type": "string", "pattern": "^[0-9]+$"}}
+}
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The documented refusals of an operation."""
+    return {status: _refusal(status) for status in statuses}
+
+
+def _refusal(status: int) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "description": _MEANINGS[status],
+        "content": {"application/problem+json": {"schema": PROBLEM}},
+    }
+    headers = {HTTPStatus.SERVICE_UNAVAILABLE: _RETRY_AFTER, HTTPStatus.CONFLICT: _RETRY_AFTER}.get(HTTPStatus(status))
+    return {**told, "headers": headers} if headers else told
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """The body that an operation takes."""
+    reference = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": reference}}}}
+
+
+def one_response() -> dict[str, Any]:
+    """The path parameter that names an answer."""
+    return {
+        "name": "response_id",
+        "in": "path",
+        "required": True,
+        "description": "The `id` that the answer was recorded with.",
+        "schema": {"type": "string", "format": "uuid"},
+    }

@@ -1,0 +1,132 @@
+"""Taps at a kiosk: people who came by, not invited, so never mixed with invited answers."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from http import HTTPStatus
+
+from fastapi import Request, Response
+
+from schemas.delivery import DeliveryFacts, Method, Touchpoint
+from schemas.response import ResponseRecorded
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay
+from services.chassis.postgres import Pool, named_sql
+from services.survey.api.clients import Client, Place
+from services.survey.api.keys import Scope
+from services.survey.api.models import Tap, TapRecorded
+from services.survey.api.once import Once, Reply
+from services.survey.api.reading import Door, idempotency_key, read_json
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One person at a kiosk, as far as we can tell.
+
+    Attributes:
+        answered_at: the first tap.
+        changed_at: the last one.
+    """
+
+    response_id: uuid.UUID
+    revision: int
+    score: int
+    answered_at: datetime
+    changed_at: datetime
+
+
+def after_tap(latest: Visit | None, score: int, now: datetime, debounce: timedelta) -> Visit:
+    """The visit that a tap belongs to. Pure but for the id of a new one.
+
+    A tap soon after another is the same person: another face corrects the answer, the same face adds nothing.
+    Each tap starts the time anew, so a child that drums on the glass is one visit.
+    """
+    if latest is None or abs(now - latest.changed_at) >= debounce:  # abs: clocks of two processes may differ
+        return Visit(uuid.uuid4(), 1, score, now, now)
+    revision = latest.revision + (score != latest.score)
+    return replace(latest, revision=revision, score=score, changed_at=now)
+
+
+def recorded(visit: Visit, place: Place, survey: str, language: str | None) -> ResponseRecorded:
+    """The event of a visit. The visit stands for the delivery; whoever counts must see that nobody was invited."""
+    return ResponseRecorded(
+        response_id=str(visit.response_id),
+        revision=visit.revision,
+        invited=False,
+        score=visit.score,
+        channel="kiosk",
+        language=language,
+        survey=survey,
+        answered_at=visit.changed_at,
+        recorded_at=visit.changed_at,
+        delivery=DeliveryFacts(
+            delivery_id=f"kiosk:{visit.response_id}",
+            carrier=place.carrier,
+            terminal=place.terminal,
+            service_point=place.service_point,
+            country=place.country,
+            method=Method.SERVICE_POINT,
+            touchpoint=Touchpoint.SHOP_PICKUP,
+            occurred_at=visit.answered_at,
+            zone=place.zone,
+        ),
+    )
+
+
+def _sql() -> Mapping[str, str]:
+    return named_sql("services.survey", "api.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class KioskRoutes:
+    """`POST /api/v1/kiosk/responses`."""
+
+    pool: Pool
+    door: Door
+    once: Once
+    relay: Relay
+    metrics: Metrics
+    now: Callable[[], datetime]
+    debounce: timedelta
+    survey: str
+    sql: Mapping[str, str] = field(default_factory=_sql)
+
+    async def tap(self, request: Request) -> Response:
+        """Keep a tap; 2xx only after the commit."""
+        client = await self.door.let_in(request, Scope.KIOSK)
+        key = idempotency_key(request)
+        body = await read_json(request, Tap)
+
+        async def work() -> Reply:
+            visit = await self._keep(client, body.model)
+            self.metrics.count("kvittera_answers_total", kind="kiosk" if visit.revision == 1 else "kiosk_revision")
+            told = TapRecorded(id=visit.response_id, revision=visit.revision)
+            return Reply(HTTPStatus.CREATED, told.model_dump(mode="json"))
+
+        response: Response = (await self.once.run(str(client.client_id), key, body.sha256, work)).response()
+        return response
+
+    async def _keep(self, client: Client, tap: Tap) -> Visit:
+        assert client.place is not None, "the table refuses a kiosk without a place"
+        async with self.pool.acquire() as connection, connection.transaction():
+            await connection.execute(self.sql["lock_kiosk"], client.client_id)
+            row = await connection.fetchrow(self.sql["latest_tap"], client.client_id)
+            latest = Visit(**row) if row else None
+            visit = after_tap(latest, tap.score, self.now(), self.debounce)
+            if latest and visit.revision == latest.revision and visit.response_id == latest.response_id:
+                await connection.execute(self.sql["touch_tap"], visit.response_id, visit.changed_at)
+                return visit
+            event = recorded(visit, client.place, self.survey, tap.language).model_dump_json(exclude_none=True)
+            await connection.execute(
+                self.sql["keep_tap"],
+                visit.response_id,
+                client.client_id,
+                visit.revision,
+                visit.score,
+                visit.answered_at,
+                visit.changed_at,
+                event.encode(),
+            )
+        self.relay.wake()
+        return visit

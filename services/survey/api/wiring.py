@@ -1,0 +1,36 @@
+"""The API put together, on the pool, the relay and the clock of the page's answers."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from starlette.routing import Mount
+
+from schemas.delivery import Touchpoint
+from services.chassis.settings import Settings
+from services.survey.api.answering import AnswerRoutes
+from services.survey.api.application import PREFIX, Routes, make_api
+from services.survey.api.clients import Clients
+from services.survey.api.kiosk import KioskRoutes
+from services.survey.api.once import Once
+from services.survey.api.reading import Door
+from services.survey.definitions import load_definitions
+from services.survey.handlers import Answers
+
+
+def api_mount(settings: Settings, answers: Answers, caught_up: Callable[[], bool]) -> Mount:
+    """Everything under `/api`."""
+    pool, now = answers.pool, answers.now
+    door = Door(pool=pool, clients=Clients(), now=now)
+    once = Once(pool=pool, now=now)
+    kiosk = KioskRoutes(
+        pool=pool,
+        door=door,
+        once=once,
+        relay=answers.relay,
+        metrics=answers.metrics,
+        now=now,
+        debounce=timedelta(seconds=settings.kiosk_debounce_seconds),
+        survey=load_definitions().choose(None, Touchpoint.SHOP_PICKUP).id,
+    )
+    responses = AnswerRoutes(answers=answers, pool=pool, door=door, once=once, caught_up=caught_up)
+    return Mount(PREFIX, make_api(Routes(answers=responses, kiosk=kiosk)))

@@ -1,0 +1,95 @@
+"""Programs that use the API: an application on a real database, keys, and links to answer."""
+
+import json
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from services.chassis.http import make_app
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay
+from services.chassis.postgres import Pool, named_sql
+from services.chassis.records import Received
+from services.chassis.sealing import Seal
+from services.chassis.settings import Settings
+from services.notifier.handlers import new_token
+from services.survey.api.clients import Clients, Place
+from services.survey.api.keys import Key, Scope
+from services.survey.api.wiring import api_mount
+from services.survey.handlers import Answers, LearnInvitations
+from services.survey.responses import token_hash
+from tests.asgi import Reply, ask
+from tests.builders import NOON, decided
+from tests.conftest import SEALING_KEY
+
+SEAL = Seal(bytes.fromhex(SEALING_KEY))
+TORGET = Place(carrier="Nordposten Demo", country="SE", zone="Europe/Stockholm", service_point="Torget Spel & Tobak")
+
+
+@dataclass
+class Clock:
+    """The time that the application sees."""
+
+    ahead: timedelta = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+def application(pool: Pool, settings: Settings, now: Callable[[], datetime], *, caught_up: bool = True) -> ASGIApp:
+    """The routes behind the recipient's page, as `kvittera survey` serves them."""
+    metrics = Metrics()
+    answers = Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, now)
+
+    async def ready() -> str | None:
+        return None
+
+    return make_app([api_mount(settings, answers, lambda: caught_up)], ready=ready, metrics=metrics)
+
+
+async def new_key(pool: Pool, *scopes: Scope, place: Place | None = None, days: int = 30) -> Key:
+    """A valid key."""
+    async with pool.acquire() as connection:
+        return await Clients().add(
+            connection,
+            name="program",
+            scopes=frozenset(scopes),
+            place=place,
+            now=NOON,
+            expires_at=datetime.now(UTC) + timedelta(days=days),
+        )
+
+
+async def invite(pool: Pool, *, expires_in: timedelta = timedelta(days=14), **changed: Any) -> str:
+    """Let the survey learn of an invitation; returns its token."""
+    token = new_token()
+    message = decided(
+        invitation_id=str(uuid.uuid4()),
+        token_sha256=token_hash(token).hex(),
+        expires_at=datetime.now(UTC) + expires_in,
+        **changed,
+    )
+    async with pool.acquire() as connection, connection.transaction():
+        await LearnInvitations(named_sql("services.survey"))(connection, [Received(message, None, NOON)])
+    return token
+
+
+async def send(
+    app: ASGIApp,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    key: Key | None = None,
+    headers: Sequence[tuple[str, str]] = (),
+) -> Reply:
+    """One request of a program; a body that is no bytes goes as JSON."""
+    told = [("content-type", "application/json")] if body is not None else []
+    told += [("authorization", f"Bearer {key.text}")] if key else []
+    given = {name.lower() for name, _ in headers}
+    sent = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+    return await ask(app, method, path, headers=[*(h for h in told if h[0] not in given), *headers], parts=[sent])
