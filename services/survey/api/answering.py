@@ -14,8 +14,10 @@ from services.survey.api.models import NewResponse, ResponseChange
 from services.survey.api.models import Response as ResponseModel
 from services.survey.api.once import Once, Reply
 from services.survey.api.problems import Problem, away
-from services.survey.api.reading import Door, expected_revision, idempotency_key, read_json
-from services.survey.handlers import Answers, Page
+from services.survey.api.reading import Door, read_json
+from services.survey.conditions import etag, idempotency_key, only_if
+from services.survey.handlers import Answers
+from services.survey.recorded import Circumstances, OnlyIf, Outcome, Page
 from services.survey.responses import Answer, Rejected, clean_comment, token_hash
 
 CHANNEL = "app"
@@ -39,7 +41,7 @@ class AnswerRoutes:
     async def record(self, request: Request) -> Response:
         """Keep an answer; 2xx only after the commit."""
         client = await self.door.let_in(request, Scope.WRITE)
-        expected, key = expected_revision(request), idempotency_key(request)
+        expected, key = only_if(request), idempotency_key(request)
         body = await read_json(request, NewResponse)
         token_sha256 = token_hash(body.model.token)
 
@@ -52,7 +54,7 @@ class AnswerRoutes:
     async def change(self, request: Request) -> Response:
         """Change an answer that this program recorded, if it still stands at the revision given."""
         client = await self.door.let_in(request, Scope.WRITE)
-        expected = expected_revision(request)
+        expected = only_if(request)
         if expected is None:
             raise Problem(HTTPStatus.PRECONDITION_REQUIRED, "Send the ETag that you saw last as If-Match")
         body = await read_json(request, ResponseChange)
@@ -79,16 +81,18 @@ class AnswerRoutes:
             raise _unknown()
         return bytes(found)
 
-    async def _keep(self, client: Client, token_sha256: bytes, change: ResponseChange, expected: int | None) -> Reply:
-        if expected is not None:
-            seen = await self.answers.page_for(token_sha256)
-            if seen is not None and seen.open and seen.revision != expected:
+    async def _keep(
+        self, client: Client, token_sha256: bytes, change: ResponseChange, expected: OnlyIf | None
+    ) -> Reply:
+        how = Circumstances(only_if=expected)
+        recorded = await self.answers.record_for(token_sha256, _answer(change), channel=CHANNEL, how=how)
+        match recorded.outcome:
+            case Outcome.UNKNOWN:
+                raise _unknown() if self.caught_up() else away("This link is newer than this server; try again soon")
+            case Outcome.LOCKED:
+                raise Problem(HTTPStatus.LOCKED, "This answer can no longer be changed")
+            case Outcome.STALE:
                 raise Problem(HTTPStatus.PRECONDITION_FAILED, "The answer has changed since; read it again")
-        recorded = await self.answers.record_for(token_sha256, _answer(change), channel=CHANNEL)
-        if not recorded.known:
-            raise _unknown() if self.caught_up() else away("This link is newer than this server; try again soon")
-        if recorded.revision is None:
-            raise Problem(HTTPStatus.LOCKED, "This answer can no longer be changed")
         page = await self.answers.page_for(token_sha256)
         if page is None:
             raise _unknown()
@@ -108,9 +112,10 @@ def _answer(change: ResponseChange) -> Answer:
         comment=comment,
         contested=change.contested,
         language=change.language,
+        follow_ups=change.follow_ups.model_dump(exclude_none=True) if change.follow_ups else {},
     )
     if not answer.says_something:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Give a score, reasons, a comment or contested")
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Give a score, reasons, follow_ups, a comment or contested")
     return answer
 
 
@@ -120,12 +125,14 @@ def _reply(status: HTTPStatus, page: Page) -> Reply:
         revision=page.revision or 0,
         score=page.score,
         reasons=list(page.reasons),
+        follow_ups=dict(page.follow_ups),
         commented=page.commented,
         contested=page.contested,
+        wants_contact=page.wants_contact,
         open=page.open,
         editable_until=page.expires_at,
     )
-    return Reply(status, told.model_dump(mode="json"), f'"{told.revision}"')
+    return Reply(status, told.model_dump(mode="json"), etag(told.revision))
 
 
 def _unknown() -> Problem:

@@ -26,18 +26,18 @@ IDEMPOTENCY: dict[str, Any] = {
     "in": "header",
     "required": False,
     "description": "The same key with the same body gets the first reply again, for a day; with another body, 422.",
-    "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,128}$"},
+    "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
 }
 _IF_MATCH: dict[str, Any] = {
     "name": "If-Match",
     "in": "header",
-    "description": "The ETag seen last.",
-    "schema": {"type": "string", "pattern": '^"[1-9][0-9]{0,8}"$'},
+    "description": "The ETag seen last; several, separated by commas; or `*` for any answer that exists.",
+    "schema": {"type": "string"},
 }
 CONDITIONS: tuple[dict[str, Any], dict[str, Any]] = (_IF_MATCH | {"required": False}, _IF_MATCH | {"required": True})
 """`If-Match` as an offer, and as a must."""
 _MEANINGS = {
-    400: "A header is not well formed, or a key stands in the address.",
+    400: "A key stands in the address.",
     401: "No valid key, or no valid signature.",
     403: "The key lacks the scope.",
     404: "No such link, or no such answer for this key.",
@@ -46,7 +46,7 @@ _MEANINGS = {
     412: "The answer has changed since the revision in If-Match. Nothing was kept.",
     413: "The body is over 16 KiB.",
     415: "The body is not application/json.",
-    422: "The body breaks a rule, or its Idempotency-Key came with another body before.",
+    422: "Body or Idempotency-Key break a rule, or the key came with another body before.",
     423: "The answer is locked.",
     428: "If-Match is missing.",
     503: "Not kept now; send the same again after Retry-After seconds.",

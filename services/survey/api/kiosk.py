@@ -17,7 +17,8 @@ from services.survey.api.clients import Client, Place
 from services.survey.api.keys import Scope
 from services.survey.api.models import Tap, TapRecorded
 from services.survey.api.once import Once, Reply
-from services.survey.api.reading import Door, idempotency_key, read_json
+from services.survey.api.reading import Door, read_json
+from services.survey.conditions import idempotency_key
 
 
 @dataclass(frozen=True, slots=True)

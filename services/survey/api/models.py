@@ -2,14 +2,15 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from schemas.contract import Instant, Language, Score
 from services.survey.responses import LONGEST_COMMENT
 
 Reason = Literal["on_time", "right_place", "condition", "courtesy", "information", "other"]
+OneToTen = Annotated[int, Field(strict=True, ge=1, le=10)]
 
 
 class Sent(BaseModel):
@@ -25,6 +26,19 @@ class Sent(BaseModel):
     )
 
 
+class FollowUps(Sent):
+    """Answers to further questions, as the survey definition asks them; 1 is worst."""
+
+    courtesy: Score | None = None
+    time_kept: Score | None = None
+    expectation: Score | None = None
+    ease: Score | None = None
+    contactability: Score | None = None
+    satisfaction: OneToTen | None = None
+    expectancy: OneToTen | None = None
+    ideal: OneToTen | None = None
+
+
 class ResponseChange(Sent):
     """What the recipient says now. What is missing or null stays as it was."""
 
@@ -34,16 +48,12 @@ class ResponseChange(Sent):
     """The reason chips that are ticked now; an empty list unticks all."""
     comment: Annotated[str, StringConstraints(max_length=LONGEST_COMMENT)] | None = None
     """The recipient's own words. Control and invisible characters are dropped; nobody gets it back through the API."""
-    contested: bool = False
-    """True when the recipient says that the parcel never came."""
+    follow_ups: FollowUps | None = None
+    """Further questions that were answered now; the others stay."""
+    contested: bool | None = None
+    """True when the recipient says that the parcel never came; false takes it back."""
     language: Language | None = None
     """The language that the recipient was asked in."""
-
-    @model_validator(mode="after")
-    def _says_something(self) -> Self:
-        if self.score is None and self.reasons is None and not (self.comment or "").strip() and not self.contested:
-            raise ValueError("give a score, reasons, a comment or contested")
-        return self
 
 
 class NewResponse(ResponseChange):
@@ -90,10 +100,14 @@ class Response(BaseModel):
     """The face, 1 to 5; null when only something else was said."""
     reasons: list[str]
     """The reason chips that are ticked."""
+    follow_ups: dict[str, int]
+    """Further questions that were answered."""
     commented: bool
     """Whether there is a comment."""
     contested: bool
     """Whether the recipient said that the parcel never came."""
+    wants_contact: bool
+    """Whether the recipient asked on the page to be contacted."""
     open: bool
     """Whether the answer can still change."""
     editable_until: datetime

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from services.chassis.failures import Overloaded, is_transient
 from services.chassis.http import problem
+from services.survey.refusals import Refused
 
 log = structlog.get_logger()
 _MOST_ERRORS = 20
@@ -71,6 +72,10 @@ def tell_problems(app: FastAPI) -> None:
         assert isinstance(error, Problem)
         return error.response()
 
+    async def on_refused(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Refused)
+        return Problem(HTTPStatus(error.status), error.text).response()
+
     async def on_http_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         response = problem(error.status_code, HTTPStatus(error.status_code).phrase)
@@ -84,6 +89,7 @@ def tell_problems(app: FastAPI) -> None:
         return away().response()
 
     app.add_exception_handler(Problem, refuse)
+    app.add_exception_handler(Refused, on_refused)
     app.add_exception_handler(HTTPException, on_http_error)
     for kind in (Overloaded, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
         app.add_exception_handler(kind, on_away)

@@ -1,7 +1,6 @@
 """From a request to what we may act on: who asks, the checked body, the conditions in its headers."""
 
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,8 +19,6 @@ from services.survey.responses import Rejected
 
 M = TypeVar("M", bound=BaseModel)
 _KEY_NAMES = frozenset({"key", "api_key", "apikey", "api-key", "access_token", "token", "authorization", "auth"})
-_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
-_REVISION = re.compile(r'"([1-9][0-9]{0,8})"', re.ASCII)
 _STATUS_OF = {"content-type": HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "size": HTTPStatus.REQUEST_ENTITY_TOO_LARGE}
 
 
@@ -105,30 +102,3 @@ def checked(sent: bytes, model: type[M]) -> M:
         return model.model_validate_json(sent)
     except ValidationError as error:
         raise broken_rules(model, error) from None
-
-
-def idempotency_key(request: Request) -> str | None:
-    """The `Idempotency-Key`, where there is one.
-
-    Raises:
-        Problem: 400 for more than 128 characters, or others than visible ASCII.
-    """
-    key = request.headers.get("idempotency-key")
-    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise Problem(HTTPStatus.BAD_REQUEST, "Idempotency-Key must be 1 to 128 visible ASCII characters")
-    return key
-
-
-def expected_revision(request: Request) -> int | None:
-    """The revision in `If-Match`, where there is one.
-
-    Raises:
-        Problem: 400 for anything but one `ETag` of ours.
-    """
-    given = request.headers.get("if-match")
-    if given is None:
-        return None
-    found = _REVISION.fullmatch(given.strip())
-    if found is None:
-        raise Problem(HTTPStatus.BAD_REQUEST, 'If-Match must be one ETag, such as "3"')
-    return int(found[1])
