@@ -1,6 +1,7 @@
 """The aggregator put together: settings in, running service out. Nothing is built anywhere else."""
 
 import asyncio
+from datetime import UTC, datetime
 
 from schemas.topics import CARDS, INVITATION_DECIDED, RESPONSE_RECORDED
 from services.aggregator import http
@@ -20,9 +21,11 @@ from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.postgres import Database, check_migrated, named_sql, open_pool
 from services.chassis.settings import Settings
+from services.chassis.staff.door import behind_sign_in
 
 SERVICE = "aggregator"
 PACKAGE = "services.aggregator"
+FOR_STAFF = ("/live", "/api/live", "/api/cells")
 TOPICS = (INVITATION_DECIDED, RESPONSE_RECORDED)
 
 
@@ -63,7 +66,8 @@ async def run(settings: Settings) -> None:
 
     feed = LiveFeed(pool, reading, freshness)
     ending = asyncio.Event()
-    app = make_app(list(http.routes(pool, feed, ending)), ready=ready, metrics=metrics)
+    open_app = make_app(list(http.routes(pool, feed, ending)), ready=ready, metrics=metrics)
+    app = behind_sign_in(open_app, settings, lambda: datetime.now(UTC), FOR_STAFF)
 
     async def keep_live(stop: asyncio.Event) -> None:
         try:

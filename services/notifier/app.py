@@ -18,6 +18,7 @@ from services.chassis.postgres import Pool, check_migrated, open_pool
 from services.chassis.records import reading
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings, live_sending
+from services.chassis.staff.door import behind_sign_in
 from services.notifier import http
 from services.notifier.channels import Channel
 from services.notifier.channels.smtp import Smtp
@@ -28,6 +29,7 @@ from services.notifier.policy import Rules
 from services.notifier.render import Renderer, Sender
 
 SERVICE = "notifier"
+FOR_STAFF = ("/outbox/", "/decisions/", "/ledger")
 PACKAGE = "services.notifier"
 _BATCH = 500
 
@@ -88,7 +90,8 @@ async def run(settings: Settings) -> None:
     async def ready() -> str | None:
         return None if reader.consumer is not None else "deliveries are not read yet"
 
-    app = make_app(list(http.routes(pool, seal)), ready=ready, metrics=metrics)
+    open_app = make_app(list(http.routes(pool, seal)), ready=ready, metrics=metrics)
+    app = behind_sign_in(open_app, settings, utc_now, FOR_STAFF)
     try:
         await run_until_stopped(
             {
