@@ -29,6 +29,8 @@ CounterName = Literal[
     "kvittera_staff_sign_ins_total",
     # Cells that the anti-entropy pass found behind on the topic and published again.
     "kvittera_cells_republished_total",
+    # Rows of personal data deleted or blanked because they were older than their time, by what they held.
+    "kvittera_retention_deleted_total",
 ]
 GaugeName = Literal[
     # Records not yet consumed, by topic.
@@ -43,6 +45,8 @@ GaugeName = Literal[
     "kvittera_ledger_gap",
     # Sends whose fate is not known.
     "kvittera_in_doubt",
+    # Erasures that the other services have not been told of yet.
+    "kvittera_erasures_pending",
     # Longest recent delay of the event loop, in seconds.
     "kvittera_loop_lag_seconds",
 ]
@@ -71,6 +75,7 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
     "kvittera_pages_total": ("Survey pages rendered.", ("state",)),
     "kvittera_praise_total": ("What staff did with praise.", ("act",)),
     "kvittera_staff_sign_ins_total": ("Ends of sign-ins of staff.", ("result",)),
+    "kvittera_retention_deleted_total": ("Rows of personal data older than their time that went.", ("what",)),
     "kvittera_cells_republished_total": ("Cells found behind on the topic and published again.", ()),
 }
 GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
@@ -80,6 +85,7 @@ GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
     "kvittera_ledger": ("Deliveries by state in the ledger identity.", ("state",)),
     "kvittera_ledger_gap": ("What the ledger identity is off by; must be 0.", ()),
     "kvittera_in_doubt": ("Sends whose fate is not known.", ()),
+    "kvittera_erasures_pending": ("Erasures that the other services have not been told of yet.", ()),
     "kvittera_loop_lag_seconds": ("Longest recent delay of the event loop.", ()),
 }
 _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)

@@ -160,6 +160,12 @@ class Settings(BaseModel):
     anti_entropy_seconds: float = Field(default=60, gt=0)
     """How often the published cells are compared with the counted ones."""
 
+    comment_keep_days: float = Field(default=400, gt=0)
+    """Comments, and staff's notes on resolved cases, are kept this long."""
+    contact_keep_days: float = Field(default=90, gt=0)
+    """A wish to be contacted is kept this long, and while its case is open."""
+    message_keep_days: float = Field(default=30, gt=0)
+    """Messages of the outbox viewer, and addresses of requests that never left, are kept this long."""
     outbox_keep_hours: float = Field(default=72, ge=0)
     """Published outbox rows are kept this long, so that a lost broker can be refilled."""
     stall_seconds: float = Field(default=30, gt=0)

@@ -12,6 +12,7 @@ from services.cli import (
     erase,
     keys,
     republish,
+    retention,
     reviews,
     run,
     schemas,
@@ -43,5 +44,6 @@ clients.add_to(app)
 republish.add_to(app)
 erase.add_to(app)
 keys.add_to(app)
+retention.add_to(app)
 reviews.add_to(app)
 schemas.add_to(app)

@@ -27,6 +27,7 @@ from services.notifier.dispatch import Dispatcher, Limits, measure_ledger, utc_n
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.policy import Rules
 from services.notifier.render import Renderer, Sender
+from services.notifier.retention import measure_erasures, retention
 
 SERVICE = "notifier"
 FOR_STAFF = ("/outbox/", "/decisions/", "/ledger")
@@ -102,6 +103,8 @@ async def run(settings: Settings) -> None:
                 "dispatch": dispatcher.run,
                 "sweep": dispatcher.sweep,
                 "ledger": lambda stop: measure_ledger(pool, metrics, stop),
+                "retention": lambda stop: retention(settings).daily(pool, metrics, stop),
+                "erasures": lambda stop: measure_erasures(pool, metrics, stop),
             },
             drain_seconds=settings.drain_seconds,
             metrics=metrics,

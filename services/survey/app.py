@@ -37,6 +37,7 @@ from services.survey.http import SurveyRoutes
 from services.survey.praise.wiring import praise_parts
 from services.survey.provider_account import ProviderAccount
 from services.survey.rendering import HumanRoute, Site, SurveyPages
+from services.survey.retention import retention
 from services.survey.review_offer import read_policies
 from services.survey.reviews import Reviews
 from services.survey.signing_in import DemoAccount
@@ -149,6 +150,7 @@ async def run(settings: Settings) -> None:
                 **({"watch followup": followed.watch} if settings.survey_follow_up else {}),
                 "relay": relay.run,
                 "answers": finish_answers,
+                "retention": lambda stop: retention(settings).daily(pool, metrics, stop),
             },
             drain_seconds=settings.drain_seconds,
             metrics=metrics,

@@ -1,0 +1,92 @@
+"""Retention: what is older than its time is deleted, some rows at a time, every day or by `kvittera retention run`."""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import asyncpg
+import structlog
+
+from services.chassis.failures import is_transient
+from services.chassis.metrics import Metrics
+from services.chassis.pauses import pause_or_stop
+from services.chassis.postgres import Database, Pool, named_sql
+
+log = structlog.get_logger()
+_BATCH = 1000
+_A_DAY = 86_400.0
+_FIRST_WITHIN = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is kept how long. `what` names two statements: one that counts the old rows, one that deletes some."""
+
+    what: str
+    keep: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """The rules of one service, with the statements in its `retention.sql`.
+
+    Each statement takes an age in seconds; `<what>_due` counts, `<what>` deletes or blanks at most $2 rows.
+    """
+
+    service: str
+    rules: Sequence[Rule]
+    sql: Mapping[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sql", named_sql(f"services.{self.service}", "retention.sql"))
+
+    async def due(self, connection: Database) -> dict[str, int]:
+        """How many rows are older than their time."""
+        return {
+            rule.what: await connection.fetchval(self.sql[f"{rule.what}_due"], rule.keep.total_seconds())
+            for rule in self.rules
+        }
+
+    async def run(self, connection: Database, *, batch: int = _BATCH) -> dict[str, int] | None:
+        """Delete what is older than its time, each batch in a transaction of its own.
+
+        Returns how many rows went by rule, or None where another process is at it.
+        """
+        if not await connection.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", self._lock):
+            return None
+        try:
+            return {rule.what: await self._apply(connection, rule, batch) for rule in self.rules}
+        finally:
+            await connection.execute("SELECT pg_advisory_unlock(hashtext($1))", self._lock)
+
+    async def _apply(self, connection: Database, rule: Rule, batch: int) -> int:
+        total = 0
+        while True:
+            status = await connection.execute(self.sql[rule.what], rule.keep.total_seconds(), batch)
+            gone = int(status.rpartition(" ")[2])
+            total += gone
+            if gone < batch:
+                return total
+
+    @property
+    def _lock(self) -> str:
+        return f"kvittera retention {self.service}"
+
+    async def daily(self, pool: Pool, metrics: Metrics, stop: asyncio.Event) -> None:
+        """Run soon after the start, not in step with others, and then every day; a failure waits for the next time."""
+        pause = random.SystemRandom().uniform(0, _FIRST_WITHIN)
+        while not await pause_or_stop(pause, stop):
+            pause = _A_DAY
+            try:
+                async with pool.acquire() as connection:
+                    gone = await self.run(connection)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                if not is_transient(error):
+                    raise
+                log.warning("will try again", action="retry", what="retention", error=type(error).__name__)
+                pause = _FIRST_WITHIN
+                continue
+            for what, rows in (gone or {}).items():
+                metrics.count("kvittera_retention_deleted_total", rows, what=what)

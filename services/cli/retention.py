@@ -1,0 +1,53 @@
+"""`kvittera retention run`: delete now what is older than its time."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from services.chassis.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    group = typer.Typer(no_args_is_help=True, help="How long personal data is kept.")
+    group.command()(run)
+    group.callback()(_retention)
+    app.add_typer(group, name="retention", rich_help_panel="Privacy")
+
+
+def _retention() -> None:
+    """How long personal data is kept."""
+
+
+def run(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
+) -> None:
+    """Delete what is older than its time, in small batches.
+
+    Running services do this once a day by themselves; docs/privacy.md lists what is kept how long. Scores and
+    counters stay.
+    """
+    from services.embedded.local import reachable
+
+    with reachable(postgres=True) as settings:
+        for service in ("notifier", "survey"):
+            gone = asyncio.run(_run(settings, service, dry_run=dry_run))
+            if gone is None:
+                print(f"{service}: another process is at it")
+            for what, rows in (gone or {}).items():
+                print(f"{service}: {rows} {what.replace('_', ' ')} {'would go' if dry_run else 'gone'}")
+
+
+async def _run(settings: Settings, service: str, *, dry_run: bool) -> dict[str, int] | None:
+    from services.chassis.postgres import check_migrated, connect
+    from services.notifier.retention import retention as of_notifier
+    from services.survey.retention import retention as of_survey
+
+    rules = (of_notifier if service == "notifier" else of_survey)(settings)
+    connection = await connect(settings, service, command_timeout=600)
+    try:
+        await check_migrated(connection, service, f"services.{service}")
+        return await (rules.due(connection) if dry_run else rules.run(connection))
+    finally:
+        await connection.close()

@@ -1,0 +1,34 @@
+"""How long the notifier keeps what can be read about persons."""
+
+import asyncio
+from datetime import timedelta
+
+import asyncpg
+
+from services.chassis.metrics import Metrics
+from services.chassis.pauses import pause_or_stop
+from services.chassis.postgres import Pool, named_sql
+from services.chassis.retention import Retention, Rule
+from services.chassis.settings import Settings
+
+
+def retention(settings: Settings) -> Retention:
+    """The notifier's rules."""
+    return Retention(
+        "notifier",
+        (
+            Rule("viewer_messages", timedelta(days=settings.message_keep_days)),
+            Rule("secrets", timedelta(days=settings.message_keep_days)),
+        ),
+    )
+
+
+async def measure_erasures(pool: Pool, metrics: Metrics, stop: asyncio.Event, every: float = 15.0) -> None:
+    """Keep visible how many erasures the other services have not been told of yet."""
+    sql = named_sql("services.notifier", "retention.sql")
+    while not await pause_or_stop(every, stop):
+        try:
+            async with pool.acquire() as connection:
+                metrics.set("kvittera_erasures_pending", await connection.fetchval(sql["erasures_pending"]))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            continue

@@ -1,0 +1,24 @@
+-- name: viewer_messages_due
+SELECT count(*) FROM viewer_message WHERE created_at < clock_timestamp() - make_interval(secs => $1)
+
+-- name: viewer_messages
+DELETE FROM viewer_message WHERE id IN (
+    SELECT id FROM viewer_message WHERE created_at < clock_timestamp() - make_interval(secs => $1)
+    ORDER BY id LIMIT $2
+)
+
+-- name: secrets_due
+SELECT count(*) FROM invitation
+WHERE sealed IS NOT NULL AND occurred_at < clock_timestamp() - make_interval(secs => $1)
+
+-- name: secrets
+-- Addresses and tokens of requests that never left; their fate is still decided by the claim.
+UPDATE invitation SET sealed = NULL WHERE invitation_id IN (
+    SELECT invitation_id FROM invitation
+    WHERE sealed IS NOT NULL AND occurred_at < clock_timestamp() - make_interval(secs => $1)
+    ORDER BY occurred_at LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)
+
+-- name: erasures_pending
+SELECT count(*) FROM outbox WHERE published_at IS NULL AND topic = 'person.erased.v1'

@@ -1,0 +1,20 @@
+"""How long the survey keeps what can be read about persons."""
+
+from datetime import timedelta
+
+from services.chassis.retention import Retention, Rule
+from services.chassis.settings import Settings
+
+
+def retention(settings: Settings) -> Retention:
+    """The survey's rules. Scores and facts stay: they are kept under random ids."""
+    comments, contacts = timedelta(days=settings.comment_keep_days), timedelta(days=settings.contact_keep_days)
+    return Retention(
+        "survey",
+        (
+            Rule("comments", comments),
+            Rule("contact_wishes", contacts),
+            Rule("case_words", comments),
+            Rule("outcomes", contacts),
+        ),
+    )
