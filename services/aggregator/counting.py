@@ -54,17 +54,22 @@ class Deltas:
     amounts: Int64
 
 
-def answer_deltas(
-    old: tuple[int | None, bool, bool] | None, new: tuple[int | None, bool, bool]
-) -> list[tuple[int, int]]:
-    """What an answer's change adds. Tuples are (score, commented, contested); `old` is None for a first revision.
+Counting = tuple[int | None, bool, bool, bool]
+"""What of an answer decides how it counts: score, commented, contested, apart."""
 
-    A contested answer never counts as satisfaction, whatever its score (E3).
+
+def answer_deltas(old: Counting | None, new: Counting) -> list[tuple[int, int]]:
+    """What an answer's change adds; `old` is None for a first revision.
+
+    A contested answer never counts as satisfaction, whatever its score (E3). One that is kept apart (about
+    another party than the carrier, uninvited, or by a machine) counts nowhere, and leaves where it counted.
     """
     return [*([(c, -1) for c in _columns(*old)] if old else []), *[(c, 1) for c in _columns(*new)]]
 
 
-def _columns(score: int | None, commented: bool, contested: bool) -> list[int]:
+def _columns(score: int | None, commented: bool, contested: bool, apart: bool) -> list[int]:
+    if apart:
+        return []
     columns = [score - 1] if score is not None and not contested else []
     if commented:
         columns.append(_COMMENTED)

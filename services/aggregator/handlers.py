@@ -105,7 +105,7 @@ class CountBatch:
         await connection.copy_records_to_table(
             "incoming_answer",
             records=[
-                (a.response_id, a.revision, a.score, a.commented, a.contested, self._hour(a.delivery), u)
+                (a.response_id, a.revision, a.score, a.commented, a.contested, a.apart, self._hour(a.delivery), u)
                 for a, u in zip(answers, units, strict=True)
             ],
         )
@@ -115,8 +115,8 @@ class CountBatch:
                 r["units"],
                 r["local_hour"],
                 answer_deltas(
-                    None if r["first"] else (r["old_score"], r["old_commented"], r["old_contested"]),
-                    (r["score"], r["commented"], r["contested"]),
+                    None if r["first"] else (r["old_score"], r["old_commented"], r["old_contested"], r["old_apart"]),
+                    (r["score"], r["commented"], r["contested"], r["apart"]),
                 ),
             )
             for r in rows

@@ -10,7 +10,7 @@ import msgspec
 from aiokafka import ConsumerRecord
 
 from schemas.invitation import InvitationDecided
-from schemas.response import ResponseRecorded
+from schemas.response import RatedParty, ResponseRecorded
 from schemas.topics import INVITATION_DECIDED, RESPONSE_RECORDED
 from services.chassis.failures import Poison
 from services.chassis.records import reading
@@ -22,6 +22,7 @@ _OUTCOME = {
     "suppressed": "suppressed",
     "failed": "failed",
 }
+CARRIER = RatedParty.CARRIER.value
 _FIRST_YEAR, _LAST_YEAR = 1970, 2261
 _Revision = Annotated[int, msgspec.Meta(ge=1, le=2_147_483_647)]
 _Score = Annotated[int, msgspec.Meta(ge=1, le=5)]
@@ -58,6 +59,14 @@ class CountedAnswer(msgspec.Struct, frozen=True):
     score: _Score | None = None
     commented: bool = False
     contested: bool = False
+    rated: str = CARRIER
+    invited: bool = True
+    suspected_machine: bool = False
+
+    @property
+    def apart(self) -> bool:
+        """Whether it stays out of the carrier's counters: about another party, uninvited, or by a machine."""
+        return self.rated != CARRIER or not self.invited or self.suspected_machine
 
 
 class _Decision(msgspec.Struct, frozen=True):

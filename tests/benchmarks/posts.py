@@ -36,7 +36,8 @@ _DELIVERY = (
 _PGBENCH = """
 \\set n random(1, 1000000000)
 WITH kept AS (
-  INSERT INTO bench_response VALUES (gen_random_uuid(), 1, 4, NULL, NULL, false, 'sv', now(), now()) RETURNING *
+  INSERT INTO bench_response (response_id, revision, score, language, answered_at, changed_at)
+  VALUES (gen_random_uuid(), 1, 4, 'sv', now(), now()) RETURNING *
 )
 INSERT INTO outbox (shard, topic, key, value, traceparent)
 SELECT :n & 3, 'response.recorded.v1', convert_to(response_id::text, 'UTF8'),

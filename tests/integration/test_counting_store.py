@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from services.aggregator import handlers
 from services.aggregator.cells import Cells, Difference
@@ -121,6 +122,22 @@ async def test_a_higher_revision_moves_the_answer_and_an_older_or_equal_one_does
     assert (await table(pool))[total] == {"s4": 1, "commented": 1}
     await count(pool, answer(1, 4, 4, contested=True))
     assert (await table(pool))[total] == {"commented": 1, "contested": 1}
+
+
+@pytest.mark.parametrize(
+    "apart", [{"rated": "shop"}, {"rated": "service_point"}, {"invited": False}, {"suspected_machine": True}]
+)
+async def test_what_is_not_an_invited_persons_word_about_the_carrier_leaves_its_counters(
+    pool: Pool, apart: dict[str, Any]
+) -> None:
+    total = ("total", "", "all", None)
+    await count(pool, answer(1, 1, 2), answer(2, 1, 5))
+    await count(pool, replace(answer(1, 2, 2), **apart), replace(answer(3, 1, 4), **apart))
+    assert (await table(pool))[total] == {"s5": 1}
+    assert await audit(pool) == []
+    await count(pool, answer(1, 3, 2))
+    assert (await table(pool))[total] == {"s2": 1, "s5": 1, "commented": 1}
+    assert await audit(pool) == []
 
 
 async def test_a_delivery_is_counted_once_and_moves_between_outcomes(pool: Pool) -> None:

@@ -13,6 +13,7 @@ from services.aggregator.counting import (
     COLUMNS,
     WINDOWS,
     Change,
+    Counting,
     LocalClock,
     answer_deltas,
     decision_deltas,
@@ -87,20 +88,24 @@ def test_a_zone_that_does_not_exist_is_told() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "moved"),
     [
-        (None, (5, False, False), {"s5": 1}),
-        (None, (None, True, False), {"commented": 1}),
-        ((4, False, False), (5, False, False), {"s4": -1, "s5": 1}),
-        ((4, False, False), (4, True, False), {"commented": 1}),
-        ((4, True, False), (2, True, False), {"s4": -1, "s2": 1}),
+        (None, (5, False, False, False), {"s5": 1}),
+        (None, (None, True, False, False), {"commented": 1}),
+        ((4, False, False, False), (5, False, False, False), {"s4": -1, "s5": 1}),
+        ((4, False, False, False), (4, True, False, False), {"commented": 1}),
+        ((4, True, False, False), (2, True, False, False), {"s4": -1, "s2": 1}),
         # A contested answer never counts as satisfaction, whatever its score (E3).
-        (None, (5, True, True), {"commented": 1, "contested": 1}),
-        ((5, False, False), (5, False, True), {"s5": -1, "contested": 1}),
-        ((5, False, True), (1, False, True), {}),
-        ((None, False, False), (None, False, True), {"contested": 1}),
+        (None, (5, True, True, False), {"commented": 1, "contested": 1}),
+        ((5, False, False, False), (5, False, True, False), {"s5": -1, "contested": 1}),
+        ((5, False, True, False), (1, False, True, False), {}),
+        ((None, False, False, False), (None, False, True, False), {"contested": 1}),
+        # About another party, uninvited or by a machine: it counts nowhere, and leaves where it counted.
+        (None, (5, True, True, True), {}),
+        ((5, True, False, False), (5, True, False, True), {"s5": -1, "commented": -1}),
+        ((5, False, False, True), (4, False, False, False), {"s4": 1}),
     ],
 )
 def test_an_answer_moves_from_one_counter_to_another(
-    old: tuple[int | None, bool, bool] | None, new: tuple[int | None, bool, bool], moved: dict[str, int]
+    old: Counting | None, new: Counting, moved: dict[str, int]
 ) -> None:
     sums: defaultdict[str, int] = defaultdict(int)
     for column, amount in answer_deltas(old, new):

@@ -15,6 +15,7 @@ CREATE TABLE answer (
     score       smallint,
     commented   boolean NOT NULL,
     contested   boolean NOT NULL,
+    apart       boolean NOT NULL, -- kept out of the counters: about another party, uninvited, or by a machine
     local_hour  int NOT NULL,     -- hours since 1970-01-01 00:00 on the clock of the delivery's zone
     units       int[] NOT NULL
 );

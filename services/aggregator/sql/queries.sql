@@ -15,10 +15,12 @@ JOIN unnest($1::text[], $2::text[]) AS w (cut, value) ON u.cut = w.cut AND u.val
 -- An older or repeated revision returns no row and so is not counted. Units and hour are those of the first.
 INSERT INTO answer AS a SELECT * FROM incoming_answer
 ON CONFLICT (response_id) DO UPDATE
-SET revision = excluded.revision, score = excluded.score, commented = excluded.commented, contested = excluded.contested
+SET revision = excluded.revision, score = excluded.score, commented = excluded.commented, contested = excluded.contested,
+    apart = excluded.apart
 WHERE a.revision < excluded.revision
 RETURNING new.response_id, old.revision IS NULL AS first, old.score AS old_score, old.commented AS old_commented,
-          old.contested AS old_contested, new.score, new.commented, new.contested, new.local_hour, new.units
+          old.contested AS old_contested, old.apart AS old_apart, new.score, new.commented, new.contested, new.apart,
+          new.local_hour, new.units
 
 -- name: keep_decisions
 INSERT INTO decision AS d SELECT * FROM incoming_decision
@@ -71,7 +73,7 @@ WITH counted AS (
            (score = 5 AND NOT contested)::int AS s5,
            0 AS delivered, 0 AS asked, 0 AS suppressed, 0 AS pending, 0 AS failed,
            commented::int AS commented, contested::int AS contested
-    FROM answer
+    FROM answer WHERE NOT apart
     UNION ALL
     SELECT units, local_hour, 0, 0, 0, 0, 0, 1, (outcome = 'asked')::int, (outcome = 'suppressed')::int,
            (outcome = 'pending')::int, (outcome = 'failed')::int, 0, 0

@@ -1,0 +1,42 @@
+"""Answers about another party: staff say whom an answer is about, and it leaves the first party's counters (E1)."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from schemas.response import RatedParty
+from services.chassis.outbox import Relay
+from services.chassis.postgres import Pool, named_sql
+
+
+@dataclass(frozen=True, slots=True)
+class Relabelling:
+    """Changes whom an answer is about; who did it and why stays in a table of its own."""
+
+    pool: Pool
+    relay: Relay
+    now: Callable[[], datetime]
+    _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey"))
+
+    async def relabel(self, response_id: uuid.UUID, rated: RatedParty, by: str, reason: str) -> int | None:
+        """Say whom an answer is about; returns the revision that stands, None where there is no such answer.
+
+        A changed label is a new revision with its event. The same label again changes nothing.
+
+        Args:
+            response_id: the answer.
+            rated: whom it is about.
+            by: the member of staff, by the stable id of the sign-in.
+            reason: in the member's own words; no personal data.
+        """
+        async with self.pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(
+                self._sql["relabel"], response_id, rated.value, by, reason, self.now()
+            )
+            if row is None:
+                return None
+            if row["changed"]:
+                await connection.execute(self._sql["tell_responses"], [response_id])
+        self.relay.wake()
+        return int(row["revision"])
