@@ -31,9 +31,7 @@ class Relabelling:
             reason: in the member's own words; no personal data.
         """
         async with self.pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(
-                self._sql["relabel"], response_id, rated.value, by, reason, self.now()
-            )
+            row = await connection.fetchrow(self._sql["relabel"], response_id, rated.value, by, reason, self.now())
             if row is None:
                 return None
             if row["changed"]:

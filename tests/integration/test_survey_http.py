@@ -2,56 +2,29 @@
 
 import asyncio
 import re
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 import asyncpg
 import pytest
 
 from schemas.invitation import InvitationDecided
-from schemas.response import ResponseRecorded
-from services.chassis.http import make_app
-from services.chassis.metrics import Metrics
-from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.records import Received
-from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.handlers import new_token
 from services.survey import bodies
-from services.survey.definitions import load_definitions
-from services.survey.handlers import Answers, LearnInvitations
+from services.survey.handlers import LearnInvitations
 from services.survey.http import SurveyRoutes
-from services.survey.rendering import HumanRoute, Site, SurveyPages
 from services.survey.responses import token_hash
-from tests.asgi import Reply, ask
+from tests.asgi import ask
 from tests.builders import NOON, decided
-from tests.conftest import SEALING_KEY
+from tests.survey_app import FORM, SEAL, invite, lock, post, survey, told
 from tests.tables import empty_pool, everything_stored, footprint
 
-SEAL = Seal(bytes.fromhex(SEALING_KEY))
-DEFINITIONS = load_definitions()
-PAGES = SurveyPages(Site("Nordposten Demo", HumanRoute("08-465 004 10", "8–18", "hjalp@nordposten.example")))
-FORM = "application/x-www-form-urlencoded"
 NOT_SAVED = "Svaret är inte sparat än."
 NOTHING_THERE = "Länken"
-
-
-async def post(
-    app: SurveyRoutes,
-    token: str,
-    *pairs: tuple[str, str],
-    as_json: bool = False,
-    nonce: str | None = None,
-    at_start: Callable[[], Awaitable[None]] | None = None,
-) -> Reply:
-    """Post a form as the page does."""
-    fields = [("nonce", app._views.nonce(token) if nonce is None else nonce), ("lang", "sv"), *pairs]
-    headers = [("content-type", FORM), *([("accept", "application/json")] if as_json else [])]
-    return await ask(app, "POST", f"/r/{token}", headers=headers, parts=[urlencode(fields).encode()], at_start=at_start)
 
 
 @pytest.fixture(scope="module")
@@ -65,56 +38,9 @@ async def pool(settings: Settings) -> AsyncIterator[Pool]:
         yield empty
 
 
-def survey(pool: Pool, settings: Settings, *, queue: int = 4096, caught_up: bool = True) -> SurveyRoutes:
-    metrics = Metrics()
-
-    async def ready() -> str | None:
-        return None
-
-    return SurveyRoutes(
-        answers=Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, lambda: datetime.now(UTC), queue),
-        definitions=DEFINITIONS,
-        pages=PAGES,
-        seal=SEAL,
-        metrics=metrics,
-        caught_up=lambda: caught_up,
-        brand="Nordposten Demo",
-        others=make_app([], ready=ready, metrics=metrics),
-    )
-
-
 @pytest.fixture
 def app(pool: Pool, settings: Settings) -> SurveyRoutes:
     return survey(pool, settings)
-
-
-async def invite(pool: Pool, *, expires_in: timedelta = timedelta(days=14), **changed: Any) -> str:
-    """Let the survey learn of an invitation; returns its token."""
-    token = new_token()
-    message = decided(
-        invitation_id=str(uuid.uuid4()),
-        token_sha256=token_hash(token).hex(),
-        expires_at=datetime.now(UTC) + expires_in,
-        **changed,
-    )
-    async with pool.acquire() as connection, connection.transaction():
-        await LearnInvitations(named_sql("services.survey"))(connection, [Received(message, None, NOON)])
-    return token
-
-
-async def lock(pool: Pool, token: str) -> None:
-    await pool.execute(
-        "UPDATE invitation SET expires_at = clock_timestamp() - interval '1 s' WHERE token_sha256 = $1",
-        token_hash(token),
-    )
-
-
-async def told(pool: Pool) -> list[ResponseRecorded]:
-    """Every answer in the outbox, oldest first, checked against the contract."""
-    rows = await pool.fetch("SELECT key, value FROM outbox WHERE topic = 'response.recorded.v1' ORDER BY id")
-    messages = [ResponseRecorded.model_validate_json(r["value"]) for r in rows]
-    assert [r["key"].decode() for r in rows] == [m.response_id for m in messages]
-    return messages
 
 
 async def stored(pool: Pool) -> tuple[int, int | None, list[str] | None, bool, bool]:

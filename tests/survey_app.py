@@ -1,0 +1,92 @@
+"""The recipient's pages without a server between: an app on a test's own database, invitations and posts."""
+
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from schemas.response import ResponseRecorded
+from services.chassis.http import make_app
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay
+from services.chassis.postgres import Pool, named_sql
+from services.chassis.records import Received
+from services.chassis.sealing import Seal
+from services.chassis.settings import Settings
+from services.notifier.handlers import new_token
+from services.survey.definitions import load_definitions
+from services.survey.handlers import Answers, LearnInvitations
+from services.survey.http import SurveyRoutes
+from services.survey.rendering import HumanRoute, Site, SurveyPages
+from services.survey.responses import token_hash
+from tests.asgi import Reply, ask
+from tests.builders import NOON, decided
+from tests.conftest import SEALING_KEY
+
+SEAL = Seal(bytes.fromhex(SEALING_KEY))
+DEFINITIONS = load_definitions()
+PAGES = SurveyPages(Site("Nordposten Demo", HumanRoute("08-465 004 10", "8–18", "hjalp@nordposten.example")))
+FORM = "application/x-www-form-urlencoded"
+
+
+async def post(
+    app: SurveyRoutes,
+    token: str,
+    *pairs: tuple[str, str],
+    as_json: bool = False,
+    nonce: str | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+    at_start: Callable[[], Awaitable[None]] | None = None,
+) -> Reply:
+    """Post a form as the page does."""
+    fields = [("nonce", app._views.nonce(token) if nonce is None else nonce), ("lang", "sv"), *pairs]
+    sent = [("content-type", FORM), *([("accept", "application/json")] if as_json else []), *headers]
+    return await ask(app, "POST", f"/r/{token}", headers=sent, parts=[urlencode(fields).encode()], at_start=at_start)
+
+
+def survey(pool: Pool, settings: Settings, *, queue: int = 4096, caught_up: bool = True) -> SurveyRoutes:
+    metrics = Metrics()
+
+    async def ready() -> str | None:
+        return None
+
+    return SurveyRoutes(
+        answers=Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, lambda: datetime.now(UTC), queue),
+        definitions=DEFINITIONS,
+        pages=PAGES,
+        seal=SEAL,
+        metrics=metrics,
+        caught_up=lambda: caught_up,
+        brand="Nordposten Demo",
+        others=make_app([], ready=ready, metrics=metrics),
+    )
+
+
+async def invite(pool: Pool, *, expires_in: timedelta = timedelta(days=14), **changed: Any) -> str:
+    """Let the survey learn of an invitation; returns its token."""
+    token = new_token()
+    message = decided(
+        invitation_id=str(uuid.uuid4()),
+        token_sha256=token_hash(token).hex(),
+        expires_at=datetime.now(UTC) + expires_in,
+        **changed,
+    )
+    async with pool.acquire() as connection, connection.transaction():
+        await LearnInvitations(named_sql("services.survey"))(connection, [Received(message, None, NOON)])
+    return token
+
+
+async def lock(pool: Pool, token: str) -> None:
+    await pool.execute(
+        "UPDATE invitation SET expires_at = clock_timestamp() - interval '1 s' WHERE token_sha256 = $1",
+        token_hash(token),
+    )
+
+
+async def told(pool: Pool) -> list[ResponseRecorded]:
+    """Every answer in the outbox, oldest first, checked against the contract."""
+    rows = await pool.fetch("SELECT key, value FROM outbox WHERE topic = 'response.recorded.v1' ORDER BY id")
+    messages = [ResponseRecorded.model_validate_json(r["value"]) for r in rows]
+    assert [r["key"].decode() for r in rows] == [m.response_id for m in messages]
+    return messages
