@@ -34,4 +34,4 @@ def test_every_known_language_has_its_code() -> None:
 
 
 def test_the_tables_are_not_read_before_the_first_comment() -> None:
-    assert Languages()._detector is None
+    assert Languages()._identifier is None
