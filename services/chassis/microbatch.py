@@ -50,13 +50,17 @@ class MicroBatcher(Generic[I, R]):
         Raises:
             Overloaded: too much is waiting already; nothing was kept.
         """
+        return await self.put(item)
+
+    def put(self, item: I) -> asyncio.Future[R]:
+        """As `submit`, for callers that are no task; Overloaded is raised at once."""
         if len(self._waiting) >= self._queue:
             raise Overloaded("too many writes are waiting")
         result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, result))
         if self._running is None:
             self._running = asyncio.create_task(self._flush_until_empty())
-        return await result
+        return result
 
     async def drained(self) -> None:
         """Return when nothing is in flight."""

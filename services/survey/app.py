@@ -143,7 +143,7 @@ async def run(settings: Settings) -> None:
     try:
         await run_until_stopped(
             {
-                "http": lambda stop: serve(app, settings.http_host, settings.survey_port, stop),
+                "http": lambda stop: serve(app, settings.http_host, settings.survey_port, stop, lane=app.lane()),
                 "invitations": carry(reader, patient, max_records=_BATCH),
                 "watch": reader.watch,
                 **({"followup": carry(followed, patient, max_records=_BATCH)} if settings.survey_follow_up else {}),

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from services.survey.recorded import OnlyIf
 from services.survey.refusals import Refused
 
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _REVISIONS = re.compile(r'"(\d{1,9})"')
 
 
@@ -18,7 +18,7 @@ def idempotency_key(request: Request) -> str | None:
         Refused: it is not 1 to 255 visible ASCII characters.
     """
     key = request.headers.get("idempotency-key")
-    if key is not None and not _KEY.fullmatch(key):
+    if key is not None and not KEY.fullmatch(key):
         raise Refused("idempotency-key", 422, "Idempotency-Key must be 1 to 255 visible ASCII characters")
     return key
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -93,10 +94,13 @@ class Answers:
             Overloaded: too many answers wait; nothing was kept.
             Database errors: it is not known whether it was kept. Trying again is safe.
         """
-        recorded = await self._batcher.submit(self._posted(token_sha256, answer, channel, how))
-        if recorded.outcome is Outcome.KEPT:
-            self.metrics.count("kvittera_answers_total", kind="first" if recorded.revision == 1 else "revision")
-        return recorded
+        return await self.begin(token_sha256, answer, channel=channel, how=how)
+
+    def begin(
+        self, token_sha256: bytes, answer: Answer, *, channel: str, how: Circumstances = PLAIN
+    ) -> asyncio.Future[Recorded]:
+        """As `record_for`, for callers that are no task; Overloaded is raised at once."""
+        return self._batcher.put(self._posted(token_sha256, answer, channel, how))
 
     def _posted(self, token_sha256: bytes, answer: Answer, channel: str, how: Circumstances) -> Posted:
         row = token_sha256.hex()
@@ -161,7 +165,10 @@ class Answers:
                     found |= await keep_alone(connection, self._sql, one, one.how.only_if)
         self.relay.wake()
         self.metrics.observe("kvittera_answers_per_commit", len(posted))
-        return [found.get(p.token_sha256, Recorded(Outcome.UNKNOWN)) for p in posted]
+        recorded = [found.get(p.token_sha256, Recorded(Outcome.UNKNOWN)) for p in posted]
+        for kind, n in Counter("first" if r.kept == 1 else "revision" for r in recorded if r.kept is not None).items():
+            self.metrics.count("kvittera_answers_total", n, kind=kind)
+        return recorded
 
     async def page(self, token: str) -> Page | None:
         """What the link stands for, or None where it stands for nothing."""

@@ -14,11 +14,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.chassis.failures import Overloaded, is_transient
 from services.chassis.http import json_response, problem
+from services.chassis.http_protocol import Lane
 from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
 from services.survey.bodies import FORM, read_body
 from services.survey.conditions import etag, idempotency_key, only_if
 from services.survey.definitions import Definitions
+from services.survey.first_tap import FirstTap
 from services.survey.forms import HONEYPOT, Fields, parse_form, read_answer, read_preference
 from services.survey.handlers import Answers
 from services.survey.recorded import Circumstances, Outcome, Page, Recorded
@@ -51,6 +53,10 @@ class SurveyRoutes:
 
     def __post_init__(self) -> None:
         self._views = Views(self.pages, self.definitions, self.seal, self.brand)
+
+    def lane(self) -> Lane:
+        """The fast lane of the HTTP server for the first tap."""
+        return FirstTap(self.answers, self._views.nonce).lane()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve `/r/{token}` here and everything else behind."""

@@ -36,13 +36,20 @@ _DELIVERY = (
 _PGBENCH = """
 \\set n random(1, 1000000000)
 WITH kept AS (
-  INSERT INTO bench_response (response_id, revision, score, language, answered_at, changed_at)
-  VALUES (gen_random_uuid(), 1, 4, 'sv', now(), now()) RETURNING *
+  INSERT INTO bench_response (response_id, revision, score, channel, language, answered_at, changed_at, tried)
+  VALUES (gen_random_uuid(), 1, 4, 'web', 'sv', now(), now(),
+          ARRAY['\\x000102030405060708090a0b0c0d0e0f00000001'::bytea])
+  RETURNING *
 )
 INSERT INTO outbox (shard, topic, key, value, traceparent)
 SELECT :n & 3, 'response.recorded.v1', convert_to(response_id::text, 'UTF8'),
-       convert_to(json_build_object('response_id', response_id, 'revision', revision, 'score', score, 'delivery',
-                  '{delivery}'::json)::text, 'UTF8'), NULL
+       convert_to(json_build_object(
+           'response_id', response_id, 'revision', revision, 'invitation_id', response_id, 'invited', true,
+           'score', score, 'reasons', '{}'::text[], 'follow_ups', '{}'::jsonb, 'commented', false, 'contested', false,
+           'wants_contact', false, 'rated', rated, 'suspected_machine', suspected_machine, 'channel', channel,
+           'language', language, 'survey', 'home.v1', 'answered_at', answered_at, 'recorded_at', clock_timestamp(),
+           'delivery', '{delivery}'::json
+       )::text, 'UTF8'), NULL
 FROM kept;
 """.replace("{delivery}", _DELIVERY)
 
@@ -103,10 +110,11 @@ def _requests(sealing_key: str, tokens: list[str]) -> list[bytes]:
     made = []
     for token in tokens:
         nonce = base64.urlsafe_b64encode(seal.pseudonym(f"page {token}")[:12]).decode()
-        body = f"score=4&lang=sv&nonce={nonce}".encode()
+        body = f"nonce={nonce}&lang=sv&score=4".encode()
         made.append(
-            f"POST /r/{token} HTTP/1.1\r\nhost: x\r\naccept: application/json\r\n"
-            f"content-type: application/x-www-form-urlencoded\r\ncontent-length: {len(body)}\r\n\r\n".encode()
+            f"POST /r/{token} HTTP/1.1\r\nhost: x\r\naccept: application/json\r\nidempotency-key: {token[:12]}-1\r\n"
+            "content-type: application/x-www-form-urlencoded;charset=UTF-8\r\n"
+            f"content-length: {len(body)}\r\n\r\n".encode()
             + body
         )
     return made

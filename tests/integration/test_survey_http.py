@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import asyncpg
 import pytest
@@ -607,3 +608,66 @@ async def test_invitations_told_twice_or_withheld_later_change_nothing(app: Surv
         await learn(connection, [Received(m, None, NOON) for m in again + without_link])
     assert await footprint(pool) == before
     assert (await post(app, token, ("score", "4"))).status == 303
+
+
+# -- the fast lane --
+
+
+async def tap(app: SurveyRoutes, token: str, *, score: int = 4, key: str = "visit-1") -> "asyncio.Future[bytes | None]":
+    """Tap a face as the page's script does, through the fast lane; resolves to the lane's reply."""
+    body = urlencode({"nonce": app._views.nonce(token), "lang": "sv", "score": str(score)}).encode()
+    headers = [(b"accept", b"application/json"), (b"content-type", FORM.encode()), (b"content-length", b"9")]
+    reply: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+    taken = app.lane().take(
+        f"/r/{token}".encode(), [*headers, (b"idempotency-key", key.encode())], body, reply.set_result
+    )
+    if not taken:
+        reply.cancel()
+    return reply
+
+
+async def test_the_fast_lane_stores_tells_and_replies_as_the_application_does(app: SurveyRoutes, pool: Pool) -> None:
+    quick, usual = await invite(pool), await invite(pool)
+    heard = await (await tap(app, quick))
+    said = await post(app, usual, ("score", "4"), as_json=True)
+    assert heard is not None
+    head, _, body = heard.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    assert (status, body) == (f"HTTP/1.1 {said.status} OK", said.body)
+    assert dict(line.split(": ") for line in lines) == said.headers
+    own = {"response_id", "invitation_id", "answered_at", "recorded_at", "changed_at", "tried"}
+    first, second = [dict(r) for r in await pool.fetch("SELECT * FROM response ORDER BY answered_at")]
+    assert {k: v for k, v in first.items() if k not in own} == {k: v for k, v in second.items() if k not in own}
+    events = [m.model_dump(exclude=own) for m in await told(pool)]
+    assert events[0] == events[1]
+
+
+async def test_the_fast_lane_replies_after_the_commit_only(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE response IN EXCLUSIVE MODE")
+            reply = await tap(app, token)
+            await asyncio.sleep(0.2)
+            assert not reply.done()
+        assert await reply is not None
+    assert (await stored(pool))[:2] == (1, 4)
+
+
+async def test_a_tap_tried_again_by_either_way_is_kept_once(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    replies = [await (await tap(app, token)) for _ in range(3)]
+    assert replies[0] == replies[1] == replies[2]
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 1
+
+
+async def test_the_fast_lane_leaves_refusals_to_the_application(
+    app: SurveyRoutes, pool: Pool, settings: Settings
+) -> None:
+    locked = await invite(pool)
+    await lock(pool, locked)
+    assert await (await tap(app, locked)) is None
+    assert await (await tap(app, new_token())) is None
+    crowded = survey(pool, settings, queue=0)
+    assert (await tap(crowded, await invite(pool))).cancelled()
+    assert await pool.fetchval("SELECT count(*) FROM response") == 0

@@ -1,0 +1,109 @@
+"""The first tap on a face, as the page's own script posts it: answered in the server's fast lane, without a task.
+
+Only the plain case is taken. Everything else, and every tap that is not kept, is the application's (http.py),
+which knows how to refuse.
+"""
+
+import asyncio
+import hmac
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+from services.chassis.failures import Overloaded
+from services.chassis.http_protocol import Headers, Lane, Reply
+from services.survey.conditions import KEY, etag
+from services.survey.forms import HONEYPOT
+from services.survey.handlers import Answers
+from services.survey.recorded import Circumstances, Recorded
+from services.survey.rendering import LANGUAGES
+from services.survey.responses import Answer, attempt, token_hash
+
+_PATH = re.compile(rb"/r/([A-Za-z0-9_-]{22})")
+_FORM = re.compile(r"[A-Za-z0-9=&_-]{1,200}")
+"""Nothing in it is escaped, so there is nothing to decode."""
+_FIELDS = frozenset({"nonce", "lang", "score", HONEYPOT})
+_ANSWERS = {
+    (score, language): Answer(score=int(score), language=language)
+    for score in ("1", "2", "3", "4", "5")
+    for language in LANGUAGES
+}
+
+
+class Tap(NamedTuple):
+    """A face that was tapped; `key` is the Idempotency-Key."""
+
+    token: str
+    nonce: str
+    answer: Answer
+    key: str | None
+
+
+def read_tap(path: bytes, headers: Headers, body: bytes) -> Tap | None:
+    """The tap in a POST, or None for any that is not the plain case."""
+    found = _PATH.fullmatch(path)
+    told = dict(headers)
+    text = body.decode("latin-1")
+    if found is None or len(told) < len(headers) or not _suits(told) or not _FORM.fullmatch(text):
+        return None
+    pairs = [pair.partition("=") for pair in text.split("&")]
+    fields = {name: value for name, _, value in pairs}
+    answer = _ANSWERS.get((fields.get("score", ""), fields.get("lang", "")))
+    if answer is None or len(fields) < len(pairs) or not fields.keys() <= _FIELDS or fields.get(HONEYPOT):
+        return None
+    key = told.get(b"idempotency-key")
+    return Tap(found[1].decode(), fields.get("nonce", ""), answer, None if key is None else key.decode("latin-1"))
+
+
+def _suits(told: dict[bytes, bytes]) -> bool:
+    return (
+        b"application/json" in told.get(b"accept", b"")
+        and told.get(b"content-type", b"").partition(b";")[0] == b"application/x-www-form-urlencoded"
+        and b"content-length" in told
+        and b"if-match" not in told
+        and KEY.fullmatch(told.get(b"idempotency-key", b"-").decode("latin-1")) is not None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FirstTap:
+    """Keeps taps; `nonce` makes what a form of a link carries."""
+
+    answers: Answers
+    nonce: Callable[[str], str]
+
+    def lane(self) -> Lane:
+        """For the HTTP server."""
+        return Lane(b"/r/", self._take)
+
+    def _take(self, path: bytes, headers: Headers, body: bytes, reply: Reply) -> bool:
+        tap = read_tap(path, headers, body)
+        if tap is None or not hmac.compare_digest(tap.nonce, self.nonce(tap.token)):
+            return False
+        how = Circumstances(attempt=None if tap.key is None else attempt(tap.key, body))
+        try:
+            recorded = self.answers.begin(token_hash(tap.token), tap.answer, channel="web", how=how)
+        except Overloaded:
+            return False
+        recorded.add_done_callback(partial(_tell, reply))
+        return True
+
+
+def _tell(reply: Reply, recorded: asyncio.Future[Recorded]) -> None:
+    # What was not kept is posted again by the application, which is safe and words the refusal.
+    failed = recorded.cancelled() or recorded.exception() is not None
+    revision = None if failed else recorded.result().kept
+    reply(None if revision is None else _saved(revision))
+
+
+@lru_cache(maxsize=64)
+def _saved(revision: int) -> bytes:
+    """The same reply that the application gives."""
+    body = b'{"revision":%d}' % revision
+    head = (
+        f"HTTP/1.1 200 OK\r\ncache-control: no-store\r\netag: {etag(revision)}\r\n"
+        f"content-length: {len(body)}\r\ncontent-type: application/json\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,137 @@
+"""What the fast lane takes of what is posted: the plain tap, read as the application reads it, and nothing else."""
+
+import asyncio
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.survey.first_tap import FirstTap, read_tap
+from services.survey.forms import parse_form, read_answer
+from services.survey.handlers import Answers
+from services.survey.recorded import Outcome, Recorded
+from services.survey.rendering import LANGUAGES
+
+TOKEN = "abcdefghijklmnopqrstuv"
+PATH = f"/r/{TOKEN}".encode()
+BODY = b"nonce=Zm9v_-YmFyYmF6&lang=sv&score=4"
+HEADERS = {
+    "host": "x",
+    "accept": "application/json",
+    "content-type": "application/x-www-form-urlencoded;charset=UTF-8",
+    "content-length": "36",
+}
+
+
+def headers(**changed: str | None) -> list[tuple[bytes, bytes]]:
+    told = HEADERS | {name.replace("_", "-"): value for name, value in changed.items()}
+    return [(name.encode(), value.encode()) for name, value in told.items() if value is not None]
+
+
+def test_the_tap_of_the_page_s_script_is_taken() -> None:
+    tap = read_tap(PATH, headers(idempotency_key="visit-1"), BODY)
+    assert tap is not None
+    assert (tap.token, tap.nonce, tap.key) == (TOKEN, "Zm9v_-YmFyYmF6", "visit-1")
+    assert (tap.answer.score, tap.answer.language) == (4, "sv")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"score=4",
+        BODY.replace(b"4", b"6"),
+        BODY.replace(b"sv", b"xx"),
+        BODY + b"&score=4",
+        BODY + b"&website=spam",
+        BODY + b"&comment=hej",
+        BODY + b"&part=details",
+        BODY + b"&reasons=on_time",
+        BODY.replace(b"=4", b"=%34"),
+        BODY.replace(b"&", b";"),
+        BODY + b"\n",
+        BODY + b"&nonce=",
+    ],
+)
+def test_any_other_form_is_left_to_the_application(body: bytes) -> None:
+    assert read_tap(PATH, headers(), body) is None
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"accept": "text/html"},
+        {"accept": None},
+        {"content_type": "application/json"},
+        {"content_type": None},
+        {"content_length": None},
+        {"if_match": '"1"'},
+        {"idempotency_key": "with space"},
+        {"idempotency_key": ""},
+        {"idempotency_key": "k" * 256},
+    ],
+)
+def test_any_condition_or_other_kind_is_left_to_the_application(changed: dict[str, str | None]) -> None:
+    assert read_tap(PATH, headers(**changed), BODY) is None
+
+
+def test_a_header_given_twice_is_left_to_the_application() -> None:
+    assert read_tap(PATH, [*headers(), (b"accept", b"text/html")], BODY) is None
+
+
+@pytest.mark.parametrize("path", [b"/r/", PATH + b"x", PATH + b"?lang=sv", b"/r/%61" + PATH[4:], b"/x" + PATH])
+def test_any_other_path_is_left_to_the_application(path: bytes) -> None:
+    assert read_tap(path, headers(), BODY) is None
+
+
+names = st.sampled_from(["nonce", "lang", "score", "website", "part", "reasons", "comment", "q.ease", "x"])
+values = st.sampled_from(["", "1", "4", "5", "sv", "en", "on_time", "details", "Zm9v", "a+b", "%34", "7"])
+
+
+@given(st.lists(st.tuples(names, values), max_size=6))
+def test_what_is_taken_says_what_the_application_would_read(pairs: list[tuple[str, str]]) -> None:
+    body = "&".join(f"{name}={value}" for name, value in [("score", "4"), ("lang", "sv"), *pairs]).encode()
+    tap = read_tap(PATH, headers(), body)
+    if tap is not None:
+        fields = parse_form(body)
+        assert tap.answer == read_answer(fields, frozenset(LANGUAGES))
+        assert tap.nonce == fields.get("nonce", [""])[0]
+
+
+class Store:
+    """Answers whose fate the test decides."""
+
+    def __init__(self) -> None:
+        self.fate: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
+
+    def begin(self, *_: Any, **__: Any) -> asyncio.Future[Recorded]:
+        return self.fate
+
+
+async def told(store: Store) -> list[bytes | None]:
+    heard: list[bytes | None] = []
+    lane = FirstTap(cast("Answers", store), lambda _: "Zm9v_-YmFyYmF6").lane()
+    assert lane.take(PATH, headers(), BODY, heard.append)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    return heard
+
+
+async def test_a_tap_whose_fate_is_not_known_yet_has_no_reply() -> None:
+    assert await told(Store()) == []
+
+
+async def test_a_tap_that_was_not_kept_is_handed_to_the_application() -> None:
+    for outcome in (Outcome.UNKNOWN, Outcome.LOCKED, Outcome.REUSED):
+        store = Store()
+        store.fate.set_result(Recorded(outcome))
+        assert await told(store) == [None]
+    failed = Store()
+    failed.fate.set_exception(OSError())
+    assert await told(failed) == [None]
+
+
+async def test_a_tap_with_another_page_s_nonce_is_left_to_the_application() -> None:
+    lane = FirstTap(cast("Answers", Store()), lambda _: "another").lane()
+    assert not lane.take(PATH, headers(), BODY, lambda _: None)
