@@ -21,6 +21,8 @@ CounterName = Literal[
     "kvittera_answers_refused_total",
     # Answers kept that look like a machine's, by sign (honeypot, all_faces, too_fast).
     "kvittera_answers_suspected_total",
+    # Replies by text message, by result (answer, stop, unknown, empty).
+    "kvittera_inbound_total",
     # Survey pages rendered, by state.
     "kvittera_pages_total",
     # What staff did with praise, by act (pass_on, approve, take_down, decline, dispute, restore, uphold, reconsider).
@@ -72,6 +74,7 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
     "kvittera_answers_total": ("Answers acknowledged with 2xx.", ("kind",)),
     "kvittera_answers_refused_total": ("Survey requests turned away.", ("reason",)),
     "kvittera_answers_suspected_total": ("Answers kept that look like a machine's.", ("sign",)),
+    "kvittera_inbound_total": ("Replies by text message.", ("result",)),
     "kvittera_pages_total": ("Survey pages rendered.", ("state",)),
     "kvittera_praise_total": ("What staff did with praise.", ("act",)),
     "kvittera_staff_sign_ins_total": ("Ends of sign-ins of staff.", ("result",)),

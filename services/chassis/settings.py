@@ -121,6 +121,8 @@ class Settings(BaseModel):
     """How long an answer can be changed, and a link be used, after it was made."""
     survey_queue: int = Field(default=4096, ge=1)
     """Answers that may wait for the next commit; beyond that the service says 503."""
+    inbound_secrets: SecretStr = SecretStr("")
+    """Secrets (`whsec_…`) that gateways sign replies by text message with, separated by commas."""
     kiosk_debounce_seconds: float = Field(default=3, ge=0, le=60)
     """A tap at a kiosk so soon after the one before is the same person, and corrects it."""
     survey_follow_up: bool = True

@@ -34,6 +34,8 @@ _UNITS = re.compile(
     re.IGNORECASE,
 )
 """What follows a number that counts something: "5 minuter sen" is no score."""
+_PHONE_MARKS = str.maketrans("", "", " -./()\u00a0\u2011\u2013")
+_PHONE = re.compile(r"\+[1-9][0-9]{5,14}", re.ASCII)
 _KEYCAPS = str.maketrans("", "", "\ufe0f\u20e3")
 
 
@@ -73,3 +75,16 @@ def _is_stop(text: str) -> bool:
 def _comment(text: str) -> str | None:
     cleaned = clean_comment(text[:LONGEST_COMMENT])
     return cleaned if cleaned and any(c.isalnum() or unicodedata.category(c) == "So" for c in cleaned) else None
+
+
+def person_key(sender: str) -> str | None:
+    """The sender's number as the notifier spells it for the person's pseudonym; None for what is no such number.
+
+    Gateways write +46…, 0046… or 46…; a number without its country, or a name, cannot be told whose it is.
+    """
+    number = sender.strip().replace("(0)", "").translate(_PHONE_MARKS)
+    if number.startswith("00"):
+        number = f"+{number[2:]}"
+    elif not number.startswith("+"):
+        number = f"+{number}"
+    return f"sms:{number}" if _PHONE.fullmatch(number) else None

@@ -2,7 +2,9 @@
 
 import pytest
 
-from services.survey.replies import Reply, read_reply
+from schemas.delivery import ChannelKind, ContactChannel
+from services.notifier.policy import normalised
+from services.survey.replies import Reply, person_key, read_reply
 
 
 @pytest.mark.parametrize(
@@ -118,3 +120,25 @@ def test_a_text_that_says_nothing_means_nothing(text: str) -> None:
 def test_a_long_text_is_cut_where_a_comment_ends() -> None:
     assert read_reply("å" * 5000) == Reply(comment="å" * 2000)
     assert read_reply("4 " + "å" * 5000) == Reply(score=4, comment="å" * 2000)
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["+46701740634", "+46 70-174 06 34", "+46 (0)70 174 06 34", "+46.70.174.06.34", "+46\u00a070\u201117406\u201334"],
+)
+def test_a_sender_is_spelled_as_the_notifier_spells_the_recipient(written: str) -> None:
+    assert (
+        person_key(written) == normalised(ContactChannel(kind=ChannelKind.SMS, address=written)) == "sms:+46701740634"
+    )
+
+
+@pytest.mark.parametrize("written", ["0046701740634", "46701740634", " 46701740634 "])
+def test_what_gateways_leave_out_is_added(written: str) -> None:
+    assert person_key(written) == "sms:+46701740634"
+
+
+@pytest.mark.parametrize(
+    "sender", ["", "Nordposten", "0701740634", "72246", "+0701740634", "４６701740634", "+46701740634x"]
+)
+def test_a_sender_that_cannot_be_told_is_nobody(sender: str) -> None:
+    assert person_key(sender) is None

@@ -31,6 +31,7 @@ TEXT_SETTINGS = {
     "KVITTERA_CUTS_FILE",
     "KVITTERA_REVIEW_POLICY_FILE",
     "KVITTERA_INSTANCE",
+    "KVITTERA_INBOUND_SECRETS",  # read where the API is put together: a wrong one stops the start there
 }
 """Any text is a possible value of these; all others are numbers, words of a list, moments or patterns."""
 

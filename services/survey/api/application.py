@@ -13,13 +13,15 @@ from services.survey.api.documented import (
     IDEMPOTENCY,
     KIOSK_KEY,
     READ_KEY,
+    WEBHOOK_HEADERS,
     WRITE_KEY,
     body_of,
     one_response,
     refusals,
 )
+from services.survey.api.inbound import InboundRoutes
 from services.survey.api.kiosk import KioskRoutes
-from services.survey.api.models import NewResponse, Response, ResponseChange, Tap, TapRecorded
+from services.survey.api.models import Accepted, InboundMessage, NewResponse, Response, ResponseChange, Tap, TapRecorded
 from services.survey.api.problems import tell_problems
 
 PREFIX = "/api"
@@ -38,6 +40,7 @@ class Routes:
 
     answers: AnswerRoutes
     kiosk: KioskRoutes
+    inbound: InboundRoutes
 
 
 def make_api(routes: Routes) -> FastAPI:
@@ -55,6 +58,7 @@ def make_api(routes: Routes) -> FastAPI:
     tell_problems(app)
     _add_answers(app, routes.answers)
     _add_kiosk(app, routes.kiosk)
+    _add_inbound(app, routes.inbound)
     return app
 
 
@@ -119,8 +123,31 @@ def _add_kiosk(app: FastAPI, routes: KioskRoutes) -> None:
     )
 
 
+def _add_inbound(app: FastAPI, routes: InboundRoutes) -> None:
+    app.add_api_route(
+        "/inbound/sms",
+        routes.sms,
+        methods=["POST"],
+        operation_id="receiveMessage",
+        summary="Take a reply by text message from a gateway",
+        description=(
+            "Signed as Standard Webhooks says, at most five minutes ago. `4`, `4 bra service` and `STOP` are "
+            "understood in six languages; anything else is a comment. The reply never tells whether the sender is "
+            "known. The same webhook-id has its effect once."
+        ),
+        status_code=202,
+        response_model=Accepted,
+        responses=_taken() | refusals(401, 408, 409, 413, 415, 422, 503),
+        openapi_extra=body_of(InboundMessage) | {"parameters": WEBHOOK_HEADERS, "security": []},
+    )
+
+
 def _created(headers: Mapping[str, Any] | None = None) -> Told:
     return {201: {"description": "Kept.", **({"headers": headers} if headers else {})}}
+
+
+def _taken() -> Told:
+    return {202: {"description": "Taken."}}
 
 
 def _with_model(responses: Told) -> Told:

@@ -10,10 +10,10 @@ from pydantic.json_schema import models_json_schema
 from schemas.generate import FOLDER, to_yaml
 from services.survey.api.application import PREFIX, Routes, make_api
 from services.survey.api.documented import SECURITY_SCHEMES
-from services.survey.api.models import NewResponse, ProblemDocument, ResponseChange, Tap
+from services.survey.api.models import InboundMessage, NewResponse, ProblemDocument, ResponseChange, Tap
 
 FILE = "openapi.yaml"
-_BODIES: Sequence[type[BaseModel]] = (NewResponse, ResponseChange, Tap, ProblemDocument)
+_BODIES: Sequence[type[BaseModel]] = (NewResponse, ResponseChange, Tap, InboundMessage, ProblemDocument)
 _REFERENCE = "#/components/schemas/{model}"
 
 
@@ -30,7 +30,7 @@ class _Nothing:
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document of the API."""
     nothing = cast("Any", _Nothing())
-    told = make_api(Routes(answers=nothing, kiosk=nothing)).openapi()
+    told = make_api(Routes(answers=nothing, kiosk=nothing, inbound=nothing)).openapi()
     _, schemas = models_json_schema([(m, "validation") for m in _BODIES], ref_template=_REFERENCE)
     components = told["components"]
     return {

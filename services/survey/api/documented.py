@@ -36,6 +36,14 @@ _IF_MATCH: dict[str, Any] = {
 }
 CONDITIONS: tuple[dict[str, Any], dict[str, Any]] = (_IF_MATCH | {"required": False}, _IF_MATCH | {"required": True})
 """`If-Match` as an offer, and as a must."""
+WEBHOOK_HEADERS: list[dict[str, Any]] = [
+    {"name": name, "in": "header", "required": True, "description": text, "schema": {"type": "string"}}
+    for name, text in (
+        ("webhook-id", "Unique for each message, the same when it is sent again."),
+        ("webhook-timestamp", "When this attempt was sent, in seconds since 1970."),
+        ("webhook-signature", "`v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`; several, by spaces."),
+    )
+]
 _MEANINGS = {
     400: "A key stands in the address.",
     401: "No valid key, or no valid signature.",

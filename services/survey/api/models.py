@@ -81,7 +81,7 @@ class InboundMessage(Sent):
     """Our number."""
     text: Annotated[str, StringConstraints(max_length=10_000)]
     """What the person wrote, all parts together."""
-    received_at: Instant
+    received_at: Annotated[Instant, Field(strict=False)]
     """When the gateway got it."""
     reference: Annotated[str, StringConstraints(max_length=200)] | None = None
     """The gateway's own name for the message."""

@@ -10,9 +10,11 @@ from services.chassis.settings import Settings
 from services.survey.api.answering import AnswerRoutes
 from services.survey.api.application import PREFIX, Routes, make_api
 from services.survey.api.clients import Clients
+from services.survey.api.inbound import InboundRoutes
 from services.survey.api.kiosk import KioskRoutes
 from services.survey.api.once import Once
 from services.survey.api.reading import Door
+from services.survey.api.signatures import Signatures
 from services.survey.definitions import load_definitions
 from services.survey.handlers import Answers
 
@@ -33,4 +35,11 @@ def api_mount(settings: Settings, answers: Answers, caught_up: Callable[[], bool
         survey=load_definitions().choose(None, Touchpoint.SHOP_PICKUP).id,
     )
     responses = AnswerRoutes(answers=answers, pool=pool, door=door, once=once, caught_up=caught_up)
-    return Mount(PREFIX, make_api(Routes(answers=responses, kiosk=kiosk)))
+    inbound = InboundRoutes(
+        answers=answers,
+        signatures=Signatures.from_setting(settings.inbound_secrets),
+        once=once,
+        metrics=answers.metrics,
+        now=now,
+    )
+    return Mount(PREFIX, make_api(Routes(answers=responses, kiosk=kiosk, inbound=inbound)))

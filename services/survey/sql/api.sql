@@ -62,3 +62,25 @@ WITH kept AS (
 )
 INSERT INTO outbox (shard, topic, key, value)
 SELECT hashtext(response_id::text) & 3, 'response.recorded.v1', convert_to(response_id::text, 'UTF8'), $7 FROM kept
+
+-- name: latest_open_invitation
+SELECT token_sha256 FROM invitation
+WHERE person_id = $1 AND expires_at > clock_timestamp()
+ORDER BY expires_at DESC LIMIT 1
+
+-- name: stop_person
+-- A person may say STOP whether or not there is an invitation; said again, it changes nothing.
+WITH kept AS (
+    INSERT INTO preference AS p (person_id, revision, never, most_per_year, only_channel, changed_at)
+    VALUES ($1, 1, true, NULL, NULL, $2)
+    ON CONFLICT (person_id) DO UPDATE SET revision = p.revision + 1, never = true, changed_at = excluded.changed_at
+    WHERE NOT p.never
+    RETURNING new.*
+)
+INSERT INTO outbox (shard, topic, key, value)
+SELECT hashtext(k.person_id) & 3, 'preference.changed.v1', convert_to(k.person_id, 'UTF8'),
+       convert_to(json_build_object(
+           'person_id', k.person_id, 'revision', k.revision, 'never', k.never, 'most_per_year', k.most_per_year,
+           'only_channel', k.only_channel, 'source', 'reply', 'changed_at', k.changed_at
+       )::text, 'UTF8')
+FROM kept AS k

@@ -1,0 +1,202 @@
+"""Replies by text message: signed, once, and with the effect that the person meant (security rows 20 and 21)."""
+
+import base64
+import json
+import os
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from standardwebhooks.webhooks import Webhook
+from starlette.types import ASGIApp
+
+from schemas.recipient import PreferenceChanged
+from schemas.response import ResponseRecorded
+from services.chassis.failures import MustStop
+from services.chassis.postgres import Pool
+from services.chassis.settings import Settings
+from services.survey.api.signatures import Signatures
+from tests.asgi import Reply, ask
+from tests.programs import SEAL, Clock, application, invite
+from tests.tables import empty_pool, everything_stored, footprint
+
+NUMBER = "+46701740634"
+PERSON = SEAL.pseudonym(f"sms:{NUMBER}").hex()
+OLD, NEW, OTHER = (f"whsec_{base64.b64encode(os.urandom(24)).decode()}" for _ in range(3))
+SMS = "/api/inbound/sms"
+
+
+@pytest.fixture
+async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(shared_settings, "survey") as empty:
+        yield empty
+
+
+@pytest.fixture
+def app(pool: Pool, shared_settings: Settings) -> ASGIApp:
+    with_secrets = shared_settings.model_copy(update={"inbound_secrets": SecretStr(f"{NEW}, {OLD}")})
+    return application(pool, with_secrets, Clock())
+
+
+def message(text: str, **changed: Any) -> bytes:
+    plain = {"from": NUMBER, "to": "+46700000001", "text": text, "received_at": "2026-10-13T12:00:00Z"}
+    return json.dumps(plain | changed).encode()
+
+
+def signed(
+    body: bytes, webhook_id: str = "msg_1", *, secret: str = NEW, age: timedelta = timedelta(0)
+) -> list[tuple[str, str]]:
+    moment = datetime.now(UTC) - age
+    return [
+        ("content-type", "application/json"),
+        ("webhook-id", webhook_id),
+        ("webhook-timestamp", str(int(moment.timestamp()))),
+        ("webhook-signature", Webhook(secret).sign(webhook_id, moment, body.decode())),
+    ]
+
+
+async def hand_over(app: ASGIApp, text: str, webhook_id: str = "msg_1", **changed: Any) -> Reply:
+    body = message(text, **changed)
+    return await ask(app, "POST", SMS, headers=signed(body, webhook_id), parts=[body])
+
+
+async def answers(pool: Pool) -> list[ResponseRecorded]:
+    rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'response.recorded.v1' ORDER BY id")
+    return [ResponseRecorded.model_validate_json(r["value"]) for r in rows]
+
+
+async def preferences(pool: Pool) -> list[PreferenceChanged]:
+    rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'preference.changed.v1' ORDER BY id")
+    return [PreferenceChanged.model_validate_json(r["value"]) for r in rows]
+
+
+async def test_a_digit_with_words_answers_the_latest_open_invitation(app: ASGIApp, pool: Pool) -> None:
+    await invite(pool, person_id=PERSON, delivery={"delivery_id": "D-old"}, expires_in=timedelta(days=3))
+    await invite(pool, person_id=PERSON, delivery={"delivery_id": "D-new"}, expires_in=timedelta(days=13))
+    await invite(pool, person_id="0" * 32, delivery={"delivery_id": "D-other"})
+    reply = await hand_over(app, "4 bra service", **{"from": "46701740634"})
+    assert (reply.status, reply.json) == (202, {"accepted": True})
+    [event] = await answers(pool)
+    assert (event.delivery.delivery_id, event.score, event.commented, event.channel) == ("D-new", 4, True, "sms")
+    await hand_over(app, "Betyg: 5", "msg_2")
+    assert [(e.revision, e.score) for e in await answers(pool)] == [(1, 4), (2, 5)]
+
+
+async def test_other_words_are_a_comment(app: ASGIApp, pool: Pool) -> None:
+    await invite(pool, person_id=PERSON)
+    await hand_over(app, "Paketet låg i regnet")
+    [event] = await answers(pool)
+    assert (event.score, event.commented) == (None, True)
+
+
+async def test_stop_holds_for_ever_and_is_told_once(app: ASGIApp, pool: Pool) -> None:
+    await hand_over(app, "STOPP!")  # no invitation is needed for it
+    await hand_over(app, "stop alt", "msg_2")
+    [told] = await preferences(pool)
+    assert (told.person_id, told.never, told.source, told.revision) == (PERSON, True, "reply", 1)
+    assert await pool.fetchval("SELECT never FROM preference WHERE person_id = $1", PERSON)
+    assert await answers(pool) == []
+
+
+async def test_a_stop_keeps_what_was_preferred_before(app: ASGIApp, pool: Pool) -> None:
+    await pool.execute(
+        "INSERT INTO preference VALUES ($1, 3, false, 4, 'sms', clock_timestamp() - interval '1 day')", PERSON
+    )
+    await hand_over(app, "STOP")
+    [told] = await preferences(pool)
+    assert (told.revision, told.never, told.most_per_year, told.only_channel) == (4, True, 4, "sms")
+
+
+async def test_the_reply_does_not_tell_whether_the_sender_is_known(app: ASGIApp, pool: Pool) -> None:
+    await invite(pool, person_id=PERSON)
+    await invite(pool, person_id=SEAL.pseudonym("sms:+46701740650").hex(), expires_in=timedelta(seconds=-1))
+    senders = [NUMBER, "+46701740650", "+46701740699", "0701740634", "Nordposten"]
+    replies = [await hand_over(app, "4", f"msg_{n}", **{"from": s}) for n, s in enumerate(senders)]
+    assert {(r.status, r.body, tuple(r.headers.items())) for r in replies} == {
+        (202, replies[0].body, tuple(replies[0].headers.items()))
+    }
+    assert len(await answers(pool)) == 1
+
+
+async def test_a_message_that_is_handed_over_again_has_its_effect_once(app: ASGIApp, pool: Pool) -> None:
+    await invite(pool, person_id=PERSON)
+    await hand_over(app, "2 för sent", "msg_1")
+    await hand_over(app, "5", "msg_2")
+    assert (await hand_over(app, "2 för sent", "msg_1")).status == 202
+    assert (await hand_over(app, "1", "msg_1")).status == 422  # the same id for another message
+    assert [e.score for e in await answers(pool)] == [2, 5]
+
+
+async def test_only_a_fresh_signature_by_a_known_secret_has_an_effect(app: ASGIApp, pool: Pool) -> None:
+    await invite(pool, person_id=PERSON)
+    before = await footprint(pool)
+    body = message("5")
+    right = dict(signed(body))
+    wrong: list[dict[str, str]] = [
+        {},
+        dict(signed(body, secret=OTHER)),
+        dict(signed(body, age=timedelta(minutes=5, seconds=2))),
+        dict(signed(body, age=-timedelta(minutes=5, seconds=5))),
+        dict(signed(message("1"))),
+        right | {"webhook-id": "msg_2"},
+        right | {"webhook-timestamp": str(int(right["webhook-timestamp"]) + 1)},
+        *(right | {"webhook-timestamp": t} for t in ("", "x", "nan", "1e400", "-1")),
+        *(right | {"webhook-signature": s} for s in ("", "v1", "v1,", "v1,å", "v1,a", "v2,AAAA", ",", "v1a,AAAA x,y")),
+        {name: value for name, value in right.items() if name != "webhook-id"},
+    ]
+    for headers in wrong:
+        told = {"content-type": "application/json"} | headers
+        reply = await ask(app, "POST", SMS, headers=list(told.items()), parts=[body])
+        assert (reply.status, reply.headers["content-type"]) == (401, "application/problem+json"), headers
+    broken = body + b"\xff"
+    assert (await ask(app, "POST", SMS, headers=list(right.items()), parts=[broken])).status == 401
+    assert await footprint(pool) == before
+
+
+async def test_while_secrets_change_both_are_good(app: ASGIApp, pool: Pool) -> None:
+    await invite(pool, person_id=PERSON)
+    for n, secret in enumerate((OLD, NEW)):
+        body = message(str(n + 3))
+        reply = await ask(app, "POST", SMS, headers=signed(body, f"msg_{n}", secret=secret), parts=[body])
+        assert reply.status == 202
+    both = signed(message("5"), "msg_5", secret=OTHER)
+    both[-1] = (both[-1][0], f"{both[-1][1]} {signed(message('5'), 'msg_5', secret=NEW)[-1][1]}")
+    assert (await ask(app, "POST", SMS, headers=both, parts=[message("5")])).status == 202
+    assert [e.score for e in await answers(pool)] == [3, 4, 5]
+
+
+async def test_without_secrets_nothing_is_taken(pool: Pool, shared_settings: Settings) -> None:
+    closed = application(pool, shared_settings, Clock())
+    assert (await hand_over(closed, "4")).status == 401
+    with pytest.raises(MustStop, match="KVITTERA_INBOUND_SECRETS"):
+        Signatures.from_setting(SecretStr("whsec_ä"))
+    with pytest.raises(MustStop, match="KVITTERA_INBOUND_SECRETS"):
+        Signatures.from_setting(SecretStr("whsec_"))
+
+
+async def test_a_signed_body_that_breaks_the_rules_is_refused(app: ASGIApp, pool: Pool) -> None:
+    before = await footprint(pool)
+    for n, changed in enumerate(
+        (
+            {"score": 5},
+            {"from": None},
+            {"from": 46701740634},
+            {"text": ["4"]},
+            {"received_at": "yesterday"},
+            {"received_at": 1},
+        )
+    ):
+        body = json.dumps(json.loads(message("4")) | changed).encode()
+        reply = await ask(app, "POST", SMS, headers=signed(body, f"msg_{n}"), parts=[body])
+        assert (reply.status, reply.json["status"]) == (422, 422), changed
+    assert await footprint(pool) == before
+
+
+async def test_no_number_and_no_text_is_stored_in_clear(app: ASGIApp, pool: Pool) -> None:
+    await invite(pool, person_id=PERSON)
+    await hand_over(app, "3 kanariefågel", reference="gateway-7")
+    kept = await everything_stored(pool)
+    assert "kanariefågel" not in kept
+    assert "701740634" not in kept
