@@ -4,6 +4,7 @@ import typer
 
 from services.cli import (
     audit,
+    boards,
     cells,
     clients,
     containers,
@@ -46,4 +47,5 @@ erase.add_to(app)
 keys.add_to(app)
 retention.add_to(app)
 reviews.add_to(app)
+boards.add_to(app)
 schemas.add_to(app)

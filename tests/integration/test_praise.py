@@ -20,6 +20,8 @@ from services.chassis.staff import Member
 from services.survey.comments.languages import Languages
 from services.survey.comments.texts import SealedTexts
 from services.survey.praise.board import Board, Boards, BoardView, add_board, list_boards, revoke_board
+from services.survey.praise.board_http import BoardRoutes
+from services.survey.praise.board_page import BoardPage
 from services.survey.praise.desk import NotAllowed, Outdated, PraiseDesk, Unknown
 from services.survey.praise.http import PraiseRoutes
 from services.survey.praise.queue_page import QueuePage
@@ -63,7 +65,8 @@ def desk(pool: Pool, metrics: Metrics) -> PraiseDesk:
 @pytest.fixture
 def app(desk: PraiseDesk) -> Starlette:
     pages = PraiseRoutes(desk, HeaderGate(), QueuePage(), Languages(), lambda: NOON + timedelta(hours=17))
-    return Starlette(routes=pages.routes())
+    boards = BoardRoutes(Boards(desk.pool, TEXTS, lambda: NOON, 7), HeaderGate(), BoardPage(7))
+    return Starlette(routes=[*pages.routes(), *boards.routes()])
 
 
 async def react(pool: Pool, *messages: Received[ResponseRecorded]) -> None:
@@ -209,6 +212,14 @@ async def test_the_board_shows_scrubbed_quotes_only_when_ten_were_praised(pool: 
     assert {readable(q.pieces) for q in quotes} == {"Ringde   innan, snälla Kalle"}
 
 
+async def test_the_name_in_the_answers_own_contact_wish_is_masked(pool: Pool, desk: PraiseDesk) -> None:
+    for n in range(10):
+        await hung(pool, desk, comment=f"Snällt. Astrid Canary {n}", contact_name="Astrid Canary")
+    shown = {readable(q.pieces) for q in (await board_now(pool)).quotes}
+    assert len(shown) == 10
+    assert not [text for text in shown if "Astrid" in text or "Canary" in text]
+
+
 async def test_words_that_staff_masked_do_not_reach_the_board(pool: Pool, desk: PraiseDesk) -> None:
     for _ in range(9):
         await praised(pool)
@@ -322,3 +333,28 @@ async def test_the_pages_forms_pass_on_and_approve_with_more_masks(pool: Pool, a
 )
 async def test_wrong_forms_are_refused(app: Starlette, path: str, fields: dict[str, str], status: int) -> None:
     assert (await post(app, path, LEAD, **fields)).status == status
+
+
+async def test_a_screen_needs_its_key_and_staff_their_role(pool: Pool, app: Starlette) -> None:
+    key = await add_board(pool, ARSTA)
+    board = await ask(app, "GET", f"/whiteboard/Årsta/{key}")
+    assert board.status == 200
+    assert "Årsta terminal" in board.text
+    assert "<html" not in (await ask(app, "GET", f"/whiteboard/Årsta/{key}?part=now")).text
+    assert (await ask(app, "GET", "/whiteboard/Årsta/AAAAAAAAAAAAAAAAAAAAAA")).status == 404
+    assert (await ask(app, "GET", f"/whiteboard/Umeå/{key}")).status == 404
+
+    assert (await ask(app, "GET", "/whiteboard/Årsta")).status == 401
+    assert (await ask(app, "GET", "/whiteboard/Årsta", headers=[("x-member", "lead-2")])).status == 403
+    assert (await ask(app, "GET", "/whiteboard/Årsta", headers=[("x-member", "reader-1")])).status == 200
+
+
+async def test_staff_choose_among_the_boards_of_their_terminals(pool: Pool, app: Starlette) -> None:
+    await praised(pool)
+    await praised(pool, delivery={"terminal": "Umeå"})
+    await add_board(pool, Board("Luleå", "Luleå", "sv"))
+    assert (await ask(app, "GET", "/whiteboard")).status == 401
+    lead = (await ask(app, "GET", "/whiteboard", headers=[("x-member", "lead-1")])).text
+    assert [t for t in ("Årsta", "Umeå", "Luleå") if f">{t}</a>" in lead] == ["Årsta", "Umeå", "Luleå"]
+    reader = (await ask(app, "GET", "/whiteboard", headers=[("x-member", "reader-1")])).text
+    assert [t for t in ("Årsta", "Umeå", "Luleå") if f">{t}</a>" in reader] == ["Årsta"]

@@ -1,6 +1,7 @@
 """The one place where staff's side opens sealed comments; everything else asks here."""
 
 import hashlib
+import json
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ class Comment:
     """A comment in clear, for as long as it is looked at.
 
     Attributes:
-        digest: of the sealed text; it changes whenever the recipient writes another comment.
+        digest: tells one comment of a response from another.
         names: names from the answer's own contact block, to be masked.
     """
 
@@ -47,11 +48,18 @@ class SealedTexts:
         """The comments that can be read; erased ones and responses without one are missing."""
         found = {}
         for row in await connection.fetch(self._sql["sealed_comments"], list(responses)):
-            sealed = row["comment_sealed"]
             try:
-                text = self.seal.open(sealed, row["row"])
+                text = self.seal.open(row["comment_sealed"], row["row"])
+                names = self._names(row["contact"], row["row"])
             except Poison:
                 log.warning("comment cannot be opened", action="skip", response_id=str(row["response_id"]))
                 continue
-            found[row["response_id"]] = Comment(text, hashlib.sha256(sealed).digest())
+            digest = row["comment_digest"] or hashlib.sha256(row["comment_sealed"]).digest()
+            found[row["response_id"]] = Comment(text, digest, names)
         return found
+
+    def _names(self, contact: bytes | None, row: str) -> tuple[str, ...]:
+        if contact is None:
+            return ()
+        name = json.loads(self.seal.open(contact, f"contact {row}")).get("name")
+        return (name,) if name else ()

@@ -68,6 +68,10 @@ class Boards:
         row = await self.pool.fetchrow(SQL["board_of"], key_hash(key), terminal)
         return None if row is None else Board(row["terminal"], row["title"], row["language"])
 
+    async def terminals(self) -> Sequence[str]:
+        """The terminals that have been praised or have a board."""
+        return [row["terminal"] for row in await self.pool.fetch(SQL["terminals"])]
+
     async def view(self, board: Board) -> BoardView:
         """What the board shows now."""
         async with self.pool.acquire() as connection:

@@ -128,7 +128,10 @@ class QueuePage:
         )
         self._template = environment.get_template("queue.html")
         # A form is posted with its own origin, not with `null`, so that it can be told from another site's.
-        self.headers = {**page_headers(style_hashes=[csp_hash(style)]), "Referrer-Policy": "same-origin"}
+        self.headers = {
+            **page_headers(style_hashes=[csp_hash(style)], same_origin=True),
+            "Referrer-Policy": "same-origin",
+        }
 
     def render(
         self,

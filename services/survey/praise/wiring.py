@@ -15,6 +15,9 @@ from services.survey.cases.clock import WorkingClock, WorkingHours
 from services.survey.comments.languages import Languages
 from services.survey.comments.texts import Texts
 from services.survey.followup import Reaction
+from services.survey.praise.board import Boards
+from services.survey.praise.board_http import BoardRoutes
+from services.survey.praise.board_page import BoardPage
 from services.survey.praise.desk import PraiseDesk
 from services.survey.praise.http import PraiseRoutes
 from services.survey.praise.queue_page import QueuePage
@@ -46,7 +49,8 @@ def praise_parts(
     desk = PraiseDesk(pool=pool, seal=seal, texts=texts, metrics=metrics, now=now, wake_relay=wake_relay)
     pages = PraiseRoutes(desk=desk, gate=gate, page=QueuePage(), languages=languages, now=now)
     reaction = TakeUpPraise(rules=rules_of(settings), texts=texts, pass_on_by=_deadline(settings), now=now)
-    return PraiseParts(reaction, [*pages.routes()])
+    boards = BoardRoutes(Boards(pool, texts, now, settings.board_days), gate, BoardPage(settings.board_days))
+    return PraiseParts(reaction, [*pages.routes(), *boards.routes()])
 
 
 def rules_of(settings: Settings) -> Rules:

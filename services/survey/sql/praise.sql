@@ -105,3 +105,16 @@ FROM board ORDER BY terminal, created_at
 -- name: revoke_board
 UPDATE board SET revoked_at = clock_timestamp()
 WHERE encode(substring(key_sha256 FOR 4), 'hex') = $1 AND revoked_at IS NULL
+
+-- name: terminals
+-- One step of the index for each terminal, however much praise there is.
+WITH RECURSIVE praised AS (
+    (SELECT terminal FROM praise WHERE terminal IS NOT NULL ORDER BY terminal LIMIT 1)
+    UNION ALL
+    SELECT (SELECT p.terminal FROM praise AS p WHERE p.terminal > praised.terminal ORDER BY p.terminal LIMIT 1)
+    FROM praised WHERE praised.terminal IS NOT NULL
+)
+SELECT terminal FROM praised WHERE terminal IS NOT NULL
+UNION
+SELECT terminal FROM board WHERE revoked_at IS NULL
+ORDER BY 1
