@@ -49,6 +49,10 @@ GaugeName = Literal[
     "kvittera_in_doubt",
     # Erasures that the other services have not been told of yet.
     "kvittera_erasures_pending",
+    # Cases not yet resolved, by state.
+    "kvittera_cases",
+    # Cases whose first contact is overdue.
+    "kvittera_cases_overdue",
     # Longest recent delay of the event loop, in seconds.
     "kvittera_loop_lag_seconds",
 ]
@@ -61,6 +65,8 @@ HistogramName = Literal[
     "kvittera_answers_per_commit",
     # Seconds from the recorded answer to the committed counter.
     "kvittera_freshness_seconds",
+    # Seconds from the opening of a case to the first human contact.
+    "kvittera_case_first_contact_seconds",
     # Seconds from the delivery event to the accepted request.
     "kvittera_event_to_ask_seconds",
 ]
@@ -89,6 +95,8 @@ GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
     "kvittera_ledger_gap": ("What the ledger identity is off by; must be 0.", ()),
     "kvittera_in_doubt": ("Sends whose fate is not known.", ()),
     "kvittera_erasures_pending": ("Erasures that the other services have not been told of yet.", ()),
+    "kvittera_cases": ("Cases not yet resolved.", ("state",)),
+    "kvittera_cases_overdue": ("Cases whose first contact is overdue.", ()),
     "kvittera_loop_lag_seconds": ("Longest recent delay of the event loop.", ()),
 }
 _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
@@ -99,6 +107,7 @@ HISTOGRAMS: dict[HistogramName, tuple[str, tuple[str, ...], tuple[float, ...]]] 
     "kvittera_batch_seconds": ("Seconds from reading a batch to its commit.", ("group",), _FAST),
     "kvittera_answers_per_commit": ("Answers that shared one commit.", (), _MANY),
     "kvittera_freshness_seconds": ("Seconds from the recorded answer to the committed counter.", (), _FAST),
+    "kvittera_case_first_contact_seconds": ("Seconds from the opening of a case to the first contact.", (), _SLOW),
     "kvittera_event_to_ask_seconds": ("Seconds from the delivery event to the accepted request.", (), _SLOW),
 }
 

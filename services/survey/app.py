@@ -27,7 +27,7 @@ from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import CookieGate, gate_for
 from services.chassis.staff.provider import provider_for
 from services.survey.api.wiring import api_mount
-from services.survey.cases.wiring import open_cases
+from services.survey.cases.wiring import case_parts
 from services.survey.comments.languages import Languages
 from services.survey.comments.texts import SealedTexts
 from services.survey.definitions import load_definitions
@@ -93,7 +93,17 @@ async def run(settings: Settings) -> None:
         now=lambda: datetime.now(UTC),
         wake_relay=relay.wake,
     )
-    reactions: list[Reaction] = [open_cases(settings), praise.reaction]
+    cases = case_parts(
+        settings,
+        pool=pool,
+        seal=seal,
+        texts=SealedTexts(seal),
+        gate=gate,
+        metrics=metrics,
+        now=lambda: datetime.now(UTC),
+        wake_relay=relay.wake,
+    )
+    reactions: list[Reaction] = [cases.reaction, praise.reaction]
     following = Fence(
         pool=pool,
         service=SERVICE,
@@ -119,7 +129,8 @@ async def run(settings: Settings) -> None:
         edit_days=round(settings.lock_after_days),
     )
 
-    others = [*_sign_in(settings, gate, metrics), *praise.routes, api_mount(settings, answers, reader.caught_up)]
+    staff = [*_sign_in(settings, gate, metrics), *cases.routes, *praise.routes]
+    others = [*staff, api_mount(settings, answers, reader.caught_up)]
 
     async def ready() -> str | None:
         # Answers need PostgreSQL only; a link newer than what was read so far is told to come back.
@@ -148,6 +159,7 @@ async def run(settings: Settings) -> None:
                 "watch": reader.watch,
                 **({"followup": carry(followed, patient, max_records=_BATCH)} if settings.survey_follow_up else {}),
                 **({"watch followup": followed.watch} if settings.survey_follow_up else {}),
+                "case changes": cases.watch,
                 "relay": relay.run,
                 "answers": finish_answers,
                 "retention": lambda stop: retention(settings).daily(pool, metrics, stop),

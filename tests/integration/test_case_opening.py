@@ -73,7 +73,8 @@ async def test_a_low_score_opens_a_case_with_its_deadline_and_one_event(pool: Po
     [event] = await told(pool)
     assert (event.revision, event.state, event.score, event.response_id) == (1, "open", 2, A)
     assert (event.sla_due_at, event.opened_at) == (row["due_at"], NOON + timedelta(minutes=1))
-    assert await pool.fetchval("SELECT what FROM case_entry") == "opened"
+    entries = await pool.fetch("SELECT what, detail FROM case_entry ORDER BY entry_id")
+    assert [tuple(e) for e in entries] == [("answered", "2"), ("opened", "low_score")]
 
 
 async def test_later_revisions_change_the_one_case_of_a_response_each_once(pool: Pool) -> None:

@@ -49,6 +49,7 @@ def test_a_day_of_23_hours_and_a_day_of_25_hours_count_as_long_as_they_are() -> 
 def test_working_time_counts_the_hours_at_the_desk_only() -> None:
     assert STOCKHOLM.between(utc("2026-10-16 15:00"), utc("2026-10-19 07:00")) == timedelta(hours=2)
     assert STOCKHOLM.between(utc("2026-10-19 07:00"), utc("2026-10-16 15:00")) == timedelta(0)
+    assert STOCKHOLM.between(utc("2026-10-19 07:30"), utc("2026-10-19 07:00")) == timedelta(0)
     assert STOCKHOLM.between(utc("2026-12-25 06:00"), utc("2026-12-25 20:00")) == timedelta(0)
 
 

@@ -138,9 +138,15 @@ def local_day(delivery: DeliveryFacts) -> date:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of a case's timeline. `by` is a member's subject and name; none for the recipient and for rules."""
+    """A line of a case's timeline.
+
+    Attributes:
+        by: a member's subject and name; none for the recipient and for rules.
+        at: when it happened; none means with the change of the case.
+    """
 
     what: str
     by: tuple[str, str] | None = None
     detail: str | None = None
     note: str | None = None
+    at: datetime | None = None

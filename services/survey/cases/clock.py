@@ -68,9 +68,10 @@ class WorkingClock:
         """Return the working time from `start` to `end`; none where `end` comes first."""
         passed = timedelta(0)
         for opens, closes in self._spans(start):
-            if opens >= end:
+            begins = max(opens, start)
+            if begins >= end:
                 break
-            passed += min(closes, end) - max(opens, start)
+            passed += min(closes, end) - begins
         return passed
 
     def _spans(self, start: datetime) -> Iterator[tuple[datetime, datetime]]:

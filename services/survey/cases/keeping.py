@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from services.chassis.postgres import Database
-from services.chassis.sealing import Seal
+from services.chassis.sealing import Box
 from services.chassis.tracing import child_of
 from services.survey.cases.case import Case, Entry, event_of, local_day
 
@@ -20,7 +20,7 @@ async def insert(connection: Database, sql: Mapping[str, str], cases: Sequence[t
 
 
 async def update(
-    connection: Database, sql: Mapping[str, str], case: Case, entries: Sequence[Entry], seal: Seal | None = None
+    connection: Database, sql: Mapping[str, str], case: Case, entries: Sequence[Entry], seal: Box | None = None
 ) -> None:
     """Keep a case at its next revision, with what happened, and tell of it.
 
@@ -82,10 +82,10 @@ def _changed(case: Case) -> tuple[object, ...]:
     )
 
 
-def _entry(case: Case, entry: Entry, seal: Seal | None) -> tuple[object, ...]:
+def _entry(case: Case, entry: Entry, seal: Box | None) -> tuple[object, ...]:
     subject, name = entry.by or (None, None)
     sealed = seal.close(entry.note, str(case.case_id)) if seal is not None and entry.note is not None else None
-    return case.case_id, case.revision, entry.what, subject, name, case.changed_at, entry.detail, sealed
+    return case.case_id, case.revision, entry.what, subject, name, entry.at or case.changed_at, entry.detail, sealed
 
 
 def _told(case: Case) -> tuple[str, str, str]:

@@ -76,7 +76,11 @@ class OpenCases:
             now=self.now(),
             traceparent=received.traceparent,
         )
-        return case, [Entry("opened", detail=", ".join(because))]
+        given = None if answer.score is None else str(answer.score)
+        return case, [
+            Entry("answered", at=answer.answered_at, detail=given),
+            Entry("opened", detail=", ".join(because)),
+        ]
 
     async def _change(self, connection: Database, case: Case, answer: ResponseRecorded) -> None:
         if answer.revision <= case.response_revision:
@@ -97,7 +101,8 @@ class OpenCases:
             changed_at=self.now(),
         )
         added = ", ".join(t for t in later.opened_because if t not in case.opened_because)
-        entries = [Entry("erased" if answer.erased else "answered", detail=added or None)]
+        what = "erased" if answer.erased else "answer_changed"
+        entries = [Entry(what, at=answer.answered_at, detail=None if answer.score is None else str(answer.score))]
         if later.reopens:
             delivery = answer.delivery
             due_at = self.deadlines.due(answer.recorded_at, delivery.zone, delivery.country)

@@ -74,11 +74,6 @@ ORDER BY happened_at
 SELECT count(*) AS cases, count(*) FILTER (WHERE state IN ('open', 'reopened')) AS open
 FROM feedback_case WHERE desk = $1 AND occurred_on = $2 AND ($3 = ANY(reasons) OR $3 = ANY(opened_because))
 
--- name: sealed_comments
-SELECT r.response_id::text AS response_id, r.comment_sealed, i.token_sha256
-FROM response AS r JOIN invitation AS i ON i.invitation_id = r.response_id
-WHERE r.response_id = ANY($1::uuid[]) AND r.comment_sealed IS NOT NULL
-
 -- name: notice
 SELECT serial, desk, due_at, wants_contact FROM feedback_case
 WHERE response_id = $1 AND state <> 'resolved' AND due_at > $2
@@ -89,3 +84,8 @@ SELECT serial, revision, desk FROM feedback_case WHERE changed_at > $1
 -- name: standing
 SELECT state, count(*) AS cases, count(*) FILTER (WHERE due_at < $1) AS overdue
 FROM feedback_case WHERE state <> 'resolved' GROUP BY state
+
+-- name: contact_wish
+SELECT w.sealed, w.given_at, encode(i.token_sha256, 'hex') AS row
+FROM contact_wish AS w JOIN invitation AS i ON i.invitation_id = w.response_id
+WHERE w.response_id = $1

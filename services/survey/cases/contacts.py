@@ -1,0 +1,35 @@
+"""Opens the contact data that a person left with an answer."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import structlog
+
+from services.chassis.failures import Poison
+from services.chassis.postgres import Database, named_sql
+from services.chassis.sealing import Seal
+from services.survey.cases.desk import Contact
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class SealedContacts:
+    """Contact wishes as the answers keep them."""
+
+    seal: Seal
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "cases.sql"))
+
+    async def __call__(self, connection: Database, response_id: uuid.UUID) -> Contact | None:
+        """Return how to reach the person; None where nothing is kept any more."""
+        row = await connection.fetchrow(self.sql["contact_wish"], response_id)
+        if row is None:
+            return None
+        try:
+            told = json.loads(self.seal.open(row["sealed"], f"contact {row['row']}"))
+        except Poison:
+            log.warning("contact data cannot be opened", action="skip", response_id=str(response_id))
+            return None
+        return Contact(told["name"] or None, told["address"], row["given_at"])

@@ -1,0 +1,255 @@
+"""The cases that a member of staff may see, and what they do with them, on PostgreSQL."""
+
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.sealing import Box
+from services.chassis.staff import Member, Role
+from services.survey.cases import keeping
+from services.survey.cases.case import Case, local_day
+from services.survey.cases.filters import Filters
+from services.survey.cases.opening import Deadlines
+from services.survey.cases.work import Action, Step, check_allowed, perform
+from services.survey.contact_views import record_view
+
+MOST = 200
+_SEARCHED = 2000
+_VIEWED_FOR = "case"
+
+Comments = Callable[[Database, Iterable[uuid.UUID]], Awaitable[Mapping[uuid.UUID, str]]]
+"""Opens sealed comments; those that were erased or cannot be opened are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """How to reach the person; shown only after the view was noted."""
+
+    name: str | None
+    address: str
+    given_at: datetime
+
+
+Contacts = Callable[[Database, uuid.UUID], Awaitable[Contact | None]]
+"""Opens the contact data that a person left with a response; None where there is none any more."""
+
+
+class NotThere(Exception):
+    """There is no such case, or it is none of this member's business; both look the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A case with its comment, where the member may read it."""
+
+    case: Case
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a case's history."""
+
+    what: str
+    by: str | None
+    at: datetime
+    detail: str | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tabs:
+    """How many cases there are, over all that the member may see."""
+
+    open: int
+    mine: int
+    contacted: int
+
+
+@dataclass(frozen=True, slots=True)
+class CaseDesk:
+    """Reads and changes cases for one member at a time; nothing of another desk ever leaves here."""
+
+    pool: Pool
+    notes: Box
+    comments: Comments
+    contacts: Contacts
+    deadlines: Deadlines
+    metrics: Metrics
+    now: Callable[[], datetime]
+    wake: Callable[[], None]
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "cases.sql"))
+
+    async def listed(self, member: Member, filters: Filters, most: int = MOST) -> list[Listed]:
+        """Return the cases of this view, the most urgent first. Text is looked for in the 2,000 most urgent."""
+        terminals = _terminals(member, Role.READER)
+        async with self.pool.acquire() as connection:
+            rows = await connection.fetch(
+                self.sql["list_cases"],
+                filters.states,
+                terminals,
+                filters.terminal or None,
+                filters.trigger or None,
+                member.subject if filters.tab == "mine" else None,
+                filters.day,
+                filters.reason or None,
+                _SEARCHED if filters.text else most,
+            )
+            listed = await self._with_comments(connection, member, rows)
+        wanted = filters.text.casefold()
+        return [one for one in listed if not wanted or wanted in _searched(one)][:most]
+
+    async def one(self, member: Member, serial: int) -> Listed:
+        """Return one case.
+
+        Raises:
+            NotThere: it does not exist, or the member may not see it.
+        """
+        async with self.pool.acquire() as connection:
+            row = await connection.fetchrow(self.sql["one_case"], serial, _terminals(member, Role.READER))
+            if row is None:
+                raise NotThere
+            return (await self._with_comments(connection, member, [row]))[0]
+
+    async def _with_comments(
+        self, connection: Database, member: Member, rows: Sequence[asyncpg.Record]
+    ) -> list[Listed]:
+        cases = [Case.from_row(row) for row in rows]
+        ids = {c.serial: i for c in cases if c.commented and (i := _uuid(c)) and member.may(Role.AGENT, c.desk)}
+        texts = await self.comments(connection, ids.values()) if ids else {}
+        return [Listed(c, texts.get(ids[c.serial]) if c.serial in ids else None) for c in cases]
+
+    async def history(self, member: Member, case: Case) -> list[Line]:
+        """Return the case's timeline, oldest first; notes only for those who may work on it."""
+        async with self.pool.acquire() as connection:
+            rows = await connection.fetch(self.sql["entries"], case.case_id, _uuid(case))
+        may = member.may(Role.AGENT, case.desk)
+        row_key = str(case.case_id)
+        return [
+            Line(
+                r["what"],
+                r["by_name"],
+                r["happened_at"],
+                r["detail"],
+                self.notes.open(r["note_sealed"], row_key) if may and r["note_sealed"] else None,
+            )
+            for r in rows
+        ]
+
+    async def tabs(self, member: Member) -> Tabs:
+        """Return how many cases stand on the first three tabs."""
+        row = await self._fetchrow("tabs", _terminals(member, Role.READER), member.subject)
+        return Tabs(row["open"], row["mine"], row["contacted"])
+
+    async def desks(self, member: Member) -> list[str]:
+        """Return the desks that have cases."""
+        async with self.pool.acquire() as connection:
+            rows = await connection.fetch(self.sql["desks"], _terminals(member, Role.READER))
+        return [r["desk"] for r in rows]
+
+    async def owners(self, member: Member) -> dict[str, str]:
+        """Return whom a case can be given to, by subject: the member, and whoever owns a case here."""
+        async with self.pool.acquire() as connection:
+            rows = await connection.fetch(self.sql["owners"], _terminals(member, Role.READER))
+        return {member.subject: member.name} | {r["owner"]: r["owner_name"] for r in rows}
+
+    async def same_day(self, case: Case, about: str) -> tuple[int, int]:
+        """Return how many cases of the same desk, day and reason there are, and how many of them are open."""
+        row = await self._fetchrow("same_day", case.desk, local_day(case.delivery), about)
+        return row["cases"], row["open"]
+
+    async def contact(self, member: Member, serial: int) -> tuple[Listed, Contact | None]:
+        """Return the case and how to reach the person, after the view was noted.
+
+        Raises:
+            NotThere: see `one`.
+            NotAllowed: the member may not work on the case.
+        """
+        listed = await self.one(member, serial)
+        check_allowed(listed.case, Step(action=Action.NOTE), member)
+        response_id = _uuid(listed.case)
+        async with self.pool.acquire() as connection:
+            found = await self.contacts(connection, response_id) if response_id else None
+            if found is not None and response_id is not None:
+                await record_view(connection, member, response_id, _VIEWED_FOR)
+        return listed, found
+
+    async def perform(self, member: Member, serial: int, revision: int, step: Step) -> Case:
+        """Do one thing with a case; row, timeline and event are kept together.
+
+        Raises:
+            NotThere, NotAllowed, ImpossibleMove: nothing was kept.
+            Stale: somebody else changed the case after `revision`; nothing was kept.
+        """
+        [case] = await self._perform(member, [serial], step, revision)
+        return case
+
+    async def assign(self, member: Member, serials: Sequence[int], owner: tuple[str, str]) -> int:
+        """Give several cases to one member, all or none. Returns how many.
+
+        Raises:
+            NotThere, NotAllowed: nothing was kept.
+        """
+        return len(await self._perform(member, serials, Step(action=Action.ASSIGN, owner=owner), None))
+
+    async def _perform(self, member: Member, serials: Sequence[int], step: Step, revision: int | None) -> list[Case]:
+        now = self.now()
+        changed: list[tuple[Case, Case]] = []
+        async with self.pool.acquire() as connection, connection.transaction():
+            rows = await connection.fetch(self.sql["lock_cases"], serials)
+            cases = [case for case in map(Case.from_row, rows) if member.may(Role.READER, case.desk)]
+            if len(cases) != len(set(serials)):
+                raise NotThere
+            for case in cases:
+                check_allowed(case, step, member)
+                if revision is not None and case.revision != revision:
+                    raise keeping.Stale
+                place = case.delivery
+                after, entry = perform(
+                    case,
+                    step,
+                    member,
+                    now,
+                    lambda p=place: self.deadlines.due(now, p.zone, p.country),  # type: ignore[misc]
+                )
+                await keeping.update(connection, self.sql, after, [entry], self.notes)
+                changed.append((case, after))
+        self.wake()
+        self._account(changed)
+        return [after for _, after in changed]
+
+    def _account(self, changed: Iterable[tuple[Case, Case]]) -> None:
+        for before, after in changed:
+            if before.contacted_at is None and after.contacted_at is not None:
+                seconds = (after.contacted_at - after.opened_at).total_seconds()
+                self.metrics.observe("kvittera_case_first_contact_seconds", seconds)
+
+    async def _fetchrow(self, name: str, *arguments: Any) -> asyncpg.Record:
+        async with self.pool.acquire() as connection:
+            row = await connection.fetchrow(self.sql[name], *arguments)
+        assert row is not None  # aggregates always answer
+        return row
+
+
+def _terminals(member: Member, role: Role) -> list[str] | None:
+    terminals = member.terminals(role)
+    return None if terminals is None else sorted(terminals)
+
+
+def _uuid(case: Case) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(case.response_id)
+    except ValueError:
+        return None
+
+
+def _searched(one: Listed) -> str:
+    d = one.case.delivery
+    facts = (d.terminal, d.route, d.merchant_name, d.service_point, d.carrier, one.case.owner_name)
+    return " ".join(filter(None, (one.comment, one.case.number, d.delivery_id, *facts))).casefold()

@@ -1,0 +1,87 @@
+"""From what the inbox posts to a step. Everything from outside is cleaned or refused here."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from schemas.feedback import Attribution, Cause
+from services.survey.cases.work import Action, Place, Step
+from services.survey.responses import Rejected, clean_comment
+
+_LONGEST_BODY = 64 * 1024
+_MOST_FIELDS = 500
+Close = Callable[[str], bytes]
+"""Seals staff's words to the person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A posted form: the last value of each field, and every value of fields that may come often."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+    def one(self, name: str) -> str:
+        """The value of a field, empty where it is missing."""
+        return dict(self.pairs).get(name, "")
+
+    def every(self, name: str) -> list[str]:
+        """All values of a field."""
+        return [value for field, value in self.pairs if field == name]
+
+
+async def read_form(request: Request) -> Form:
+    """Read a posted form.
+
+    Raises:
+        Rejected: too large, or no form in UTF-8.
+    """
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _LONGEST_BODY:
+            raise Rejected("body", f"must have at most {_LONGEST_BODY} bytes")
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
+    except (ValueError, UnicodeError):
+        raise Rejected("body", "must be a form in UTF-8") from None
+    return Form(tuple(pairs))
+
+
+def read_step(form: Form, owners: dict[str, str], close: Close) -> Step:
+    """Return what the form asks to do with a case.
+
+    Raises:
+        Rejected: a field breaks its rule.
+    """
+    cause, _, attribution = form.one("judgement").partition(".")
+    outcome = clean_comment(form.one("outcome"))
+    owner = form.one("owner")
+    if owner and owner not in owners:
+        raise Rejected("owner", "must be somebody who works on cases here")
+    try:
+        return Step(
+            action=Action(form.one("action")),
+            note=clean_comment(form.one("note")),
+            owner=(owner, owners[owner]) if owner else None,
+            cause=Cause(cause) if cause else None,
+            attribution=Attribution(attribution) if attribution else None,
+            place=Place(form.one("place")) if form.one("place") else None,
+            outcome_sealed=close(outcome) if outcome else None,
+            told=form.one("told") == "1",
+        )
+    except ValueError:
+        raise Rejected("action", "and the codes must be among the ones offered") from None
+
+
+def read_revision(form: Form) -> int:
+    """Return the revision that the page showed.
+
+    Raises:
+        Rejected: it is missing or no number.
+    """
+    text = form.one("revision")
+    if not (text.isascii() and text.isdigit() and len(text) < 16):  # noqa: PLR2004 below 2**53
+        raise Rejected("revision", "must be the number that the page showed")
+    return int(text)

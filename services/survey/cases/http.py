@@ -1,0 +1,226 @@
+"""The inbox over HTTP: everything works with plain forms; a stale or impossible step keeps what was typed."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from services.chassis.http import problem
+from services.chassis.staff import Gate, Member, Role
+from services.chassis.web.files import PageFile
+from services.survey.cases import inbox
+from services.survey.cases.changes import CaseChanges
+from services.survey.cases.desk import CaseDesk, Contact, Listed, NotThere
+from services.survey.cases.export import as_csv
+from services.survey.cases.filters import Filters
+from services.survey.cases.forms import Form, read_form, read_revision, read_step
+from services.survey.cases.inbox import Looking
+from services.survey.cases.keeping import Stale
+from services.survey.cases.number import serial_of
+from services.survey.cases.page import HEADERS, InboxPage, Notice
+from services.survey.cases.work import ImpossibleMove, NotAllowed
+from services.survey.responses import Rejected
+
+_MOST_EXPORTED: Final = 10_000
+_NO_STORE: Final = {"cache-control": "no-store"}
+_CACHED: Final = "public, max-age=300, stale-while-revalidate=86400"
+_STALE = (
+    "Somebody else changed this case while you worked on it, so nothing was saved."
+    " Below is the case as it stands now, with your words kept. Look again, then save."
+)
+_TYPED: Final = ("judgement", "place", "note", "outcome")
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseRoutes:
+    """The routes of the inbox."""
+
+    gate: Gate
+    desk: CaseDesk
+    page: InboxPage
+    changes: CaseChanges
+    files: Mapping[str, PageFile]
+    close: Callable[[str, str], bytes]
+
+    def routes(self) -> list[Route]:
+        """All routes; those with fixed words come before the one with a case number."""
+        return [
+            Route("/cases", self._for_member(self._show)),
+            Route("/cases/export.csv", self._for_member(self._export)),
+            Route("/cases/events", self._for_member(self._events)),
+            Route("/cases/assets/{name:str}", self._file),
+            Route("/cases/assign", self._for_member(self._assign), methods=["POST"]),
+            Route("/cases/{number:str}", self._for_member(self._act), methods=["POST"]),
+            Route("/cases/{number:str}/contact", self._for_member(self._contact), methods=["POST"]),
+        ]
+
+    def _for_member(self, handle: Callable[[Request, Member], Awaitable[Response]]) -> Handler:
+        async def guarded(request: Request) -> Response:
+            member = self.gate.who(request)
+            if member is None:
+                return self.gate.turn_away(request)
+            if not member.may(Role.READER):
+                text = "Your account has no role at any terminal. An administrator of the sign-in can give you one."
+                return self._html(self.page.refusal(member, "No permission", text), 403)
+            try:
+                return await handle(request, member)
+            except NotThere:
+                text = "There is no such case, or it belongs to a terminal where you have no role."
+                return self._html(self.page.refusal(member, "No such case", text), 404)
+            except Rejected as rejected:
+                return problem(422, f"The form cannot be used: {rejected}")
+
+        return guarded
+
+    # -- looking --
+
+    async def _show(self, request: Request, member: Member) -> Response:
+        query = request.query_params
+        looking = self._looking(member, Filters.read(query))
+        number = query.get("case", "")
+        chosen = await self.desk.one(member, _serial(number)) if number else None
+        return self._html(await self._inbox(looking, chosen))
+
+    async def _inbox(
+        self,
+        looking: Looking,
+        chosen: Listed | None,
+        *,
+        notice: Notice | None = None,
+        contact: Contact | None = None,
+        contact_asked: bool = False,
+    ) -> bytes:
+        member = looking.member
+        listed = await self.desk.listed(member, looking.filters)
+        shown = chosen or (listed[0] if listed else None)
+        detail = None
+        if shown is not None:
+            detail = inbox.detail_of(
+                shown,
+                await self.desk.history(member, shown.case),
+                looking,
+                same_day=await self._same_day(shown),
+                contact=contact,
+                contact_asked=contact_asked,
+            )
+        return self.page.inbox(
+            looking,
+            [inbox.row_of(one, detail.number if detail else "", looking) for one in listed],
+            detail,
+            tabs=await self.desk.tabs(member),
+            desks=await self.desk.desks(member),
+            owners=await self.desk.owners(member),
+            form_secret=self.gate.form_secret(member),
+            explicit=chosen is not None,
+            notice=notice,
+        )
+
+    async def _same_day(self, shown: Listed) -> inbox.SameDay | None:
+        case = shown.case
+        by_reason = bool(case.reasons)
+        about = case.reasons[0] if by_reason else str(case.opened_because[0])
+        cases, still_open = await self.desk.same_day(case, about)
+        return inbox.same_day_of(case, about, cases, still_open, by_reason=by_reason)
+
+    async def _export(self, request: Request, member: Member) -> Response:
+        listed = await self.desk.listed(member, Filters.read(request.query_params), _MOST_EXPORTED)
+        headers = {**_NO_STORE, "content-disposition": 'attachment; filename="cases.csv"'}
+        return Response(as_csv(listed), headers=headers, media_type="text/csv; charset=utf-8; header=present")
+
+    async def _events(self, _: Request, member: Member) -> Response:
+        headers = {**_NO_STORE, "x-accel-buffering": "no"}
+        return StreamingResponse(self.changes.events(member), media_type="text/event-stream", headers=headers)
+
+    async def _file(self, request: Request) -> Response:
+        found = self.files.get(request.path_params["name"])
+        if found is None:
+            return problem(404, "No such file")
+        about = {"cache-control": _CACHED, "etag": found.etag, "x-content-type-options": "nosniff"}
+        if request.headers.get("if-none-match") == found.etag:
+            return Response(status_code=304, headers=about)
+        return Response(found.body, headers={**about, "content-type": found.content_type})
+
+    # -- working --
+
+    async def _act(self, request: Request, member: Member) -> Response:
+        form = await self._our_form(request, member)
+        if form is None:
+            return _foreign()
+        serial = _serial(request.path_params["number"])
+        looking = self._looking(member, _filters_in(form))
+        listed = await self.desk.one(member, serial)
+        case_id = str(listed.case.case_id)
+        step = read_step(form, await self.desk.owners(member), lambda text: self.close(text, case_id))
+        try:
+            case = await self.desk.perform(member, serial, read_revision(form), step)
+        except Stale:
+            return await self._again(looking, serial, form, _STALE, 412)
+        except ImpossibleMove as impossible:
+            return await self._again(looking, serial, form, str(impossible), 409)
+        except NotAllowed as refused:
+            return await self._again(looking, serial, form, str(refused), 403)
+        return RedirectResponse(looking.filters.address(case.number), 303, headers=_NO_STORE)
+
+    async def _again(self, looking: Looking, serial: int, form: Form, text: str, status: int) -> Response:
+        """The page again with what was typed: nothing was saved."""
+        chosen = await self.desk.one(looking.member, serial)
+        notice = Notice(text, {name: form.one(name) for name in _TYPED})
+        return self._html(await self._inbox(looking, chosen, notice=notice), status)
+
+    async def _contact(self, request: Request, member: Member) -> Response:
+        form = await self._our_form(request, member)
+        if form is None:
+            return _foreign()
+        serial = _serial(request.path_params["number"])
+        looking = self._looking(member, _filters_in(form))
+        try:
+            listed, contact = await self.desk.contact(member, serial)
+        except NotAllowed as refused:
+            return await self._again(looking, serial, form, str(refused), 403)
+        return self._html(await self._inbox(looking, listed, contact=contact, contact_asked=True))
+
+    async def _assign(self, request: Request, member: Member) -> Response:
+        form = await self._our_form(request, member)
+        if form is None:
+            return _foreign()
+        owner, owners = form.one("owner"), await self.desk.owners(member)
+        serials = [_serial(number) for number in dict.fromkeys(form.every("case"))]
+        if owner not in owners or not serials:
+            raise Rejected("owner", "and at least one case must be chosen")
+        filters = _filters_in(form)
+        try:
+            await self.desk.assign(member, serials, (owner, owners[owner]))
+        except NotAllowed as refused:
+            return self._html(self.page.refusal(member, "No permission", str(refused)), 403)
+        return RedirectResponse(filters.address(), 303, headers=_NO_STORE)
+
+    async def _our_form(self, request: Request, member: Member) -> Form | None:
+        form = await read_form(request)
+        return form if self.gate.form_is_ours(member, form.one("form_secret")) else None
+
+    def _looking(self, member: Member, filters: Filters) -> Looking:
+        return Looking(member, filters, self.desk.deadlines, self.desk.now())
+
+    def _html(self, body: bytes, status: int = 200) -> Response:
+        return Response(body, status, headers=HEADERS, media_type="text/html")
+
+
+def _filters_in(form: Form) -> Filters:
+    return Filters.read(
+        {name: form.one(f"view_{name}") for name in ("tab", "terminal", "trigger", "reason", "day", "q")}
+    )
+
+
+def _serial(number: str) -> int:
+    serial = serial_of(number)
+    if serial is None:
+        raise NotThere
+    return serial
+
+
+def _foreign() -> Response:
+    return problem(403, "This request did not come from our pages", "Open the case again and repeat the step.")

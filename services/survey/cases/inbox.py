@@ -1,0 +1,274 @@
+"""What the inbox shows: rows, the chosen case and its work column, as plain values for the template. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from schemas.feedback import CaseTrigger
+from services.chassis.staff import Member, Role
+from services.survey.cases import words
+from services.survey.cases.case import Case, local_day
+from services.survey.cases.clock import TimeLeft, time_left
+from services.survey.cases.desk import Contact, Line, Listed
+from services.survey.cases.filters import Filters
+from services.survey.cases.opening import Deadlines
+from services.survey.cases.work import MOVES, Action
+
+_HURRY: Final = 0.2
+_BY_RECIPIENT: Final = frozenset({"answered", "answer_changed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Ring:
+    """The time left for first contact: `percent` for the ring, words beside it."""
+
+    percent: int
+    text: str
+    hurry: bool
+    late: bool
+    due: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A case in the list."""
+
+    number: str
+    href: str
+    score: int | None
+    quote: str | None
+    lang: str | None
+    about: str
+    ring: Ring | None
+    state: str
+    chosen: bool
+    may_assign: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A line of the timeline."""
+
+    at: str
+    title: str
+    detail: str
+    by_recipient: bool
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """The chosen case."""
+
+    number: str
+    revision: int
+    state: str
+    kind: str
+    ring: Ring | None
+    score: int | None
+    score_words: str
+    quote: str | None
+    quote_hidden: bool
+    lang: str | None
+    remarks: str
+    facts: Sequence[tuple[str, str, str | None]]
+    timeline: Sequence[Moment]
+    zone: str
+    same_day: "SameDay | None"
+    may_work: bool
+    may_assign: bool
+    can: frozenset[str]
+    wants_contact: bool
+    contact: Contact | None
+    contact_asked: bool
+    judgement: str
+    place: str
+    outcome: str
+    owner: str | None
+    desk: str
+
+
+@dataclass(frozen=True, slots=True)
+class SameDay:
+    """Other cases of the same desk, day and reason."""
+
+    about: str
+    cases: int
+    open: int
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Who looks, when, and at what part."""
+
+    member: Member
+    filters: Filters
+    deadlines: Deadlines
+    now: datetime
+
+
+def ring_of(case: Case, looking: Looking) -> Ring | None:
+    """Return how the deadline stands; none where no clock runs."""
+    if case.due_at is None:
+        return None
+    clock = looking.deadlines.clock_of(case.delivery.zone, case.delivery.country)
+    left: TimeLeft = time_left(clock, case.due_at, looking.deadlines.allowed, looking.now)
+    late = looking.now > case.due_at
+    text = f"late {words.duration(left.late)}" if late else words.duration(left.left)
+    due = words.moment(case.due_at, case.delivery.zone, looking.now)
+    return Ring(round(100 * left.share), text, late or left.share < _HURRY, late, due)
+
+
+def row_of(listed: Listed, chosen: str, looking: Looking) -> Row:
+    """Return a case as the list shows it."""
+    case = listed.case
+    age = words.age(max(timedelta(0), looking.now - case.opened_at))
+    return Row(
+        number=case.number,
+        href=looking.filters.address(case.number),
+        score=case.score,
+        quote=listed.comment,
+        lang=case.language,
+        about=" · ".join((case.desk or "No terminal", words.kind(case), age)),
+        ring=ring_of(case, looking),
+        state=words.STATES[case.state],
+        chosen=case.number == chosen,
+        may_assign=looking.member.may(Role.LEAD, case.desk),
+    )
+
+
+def detail_of(
+    listed: Listed,
+    lines: Sequence[Line],
+    looking: Looking,
+    *,
+    same_day: SameDay | None,
+    outcome: str = "",
+    contact: Contact | None = None,
+    contact_asked: bool = False,
+) -> Detail:
+    """Return the chosen case as the page shows it."""
+    case, member = listed.case, looking.member
+    return Detail(
+        number=case.number,
+        revision=case.revision,
+        state=f"{words.STATES[case.state]}, {_owner(case, member)}",
+        kind=words.kind(case),
+        ring=ring_of(case, looking),
+        score=case.score,
+        score_words=words.SCORES[case.score] if case.score else "No face chosen",
+        quote=listed.comment,
+        quote_hidden=case.commented and listed.comment is None,
+        lang=case.language,
+        remarks=_remarks(case),
+        facts=_facts(case),
+        timeline=[*_before(case, looking.now), *(_moment(line, case, looking.now) for line in lines)],
+        zone=case.delivery.zone.rpartition("/")[2].replace("_", " "),
+        same_day=same_day,
+        may_work=member.may(Role.AGENT, case.desk),
+        may_assign=member.may(Role.LEAD, case.desk),
+        can=_can(case, member),
+        wants_contact=case.wants_contact,
+        contact=contact,
+        contact_asked=contact_asked,
+        judgement=f"{case.cause}.{case.attribution}" if case.cause and case.attribution else "",
+        place=case.place or "",
+        outcome=_outcome(case) or outcome,
+        owner=case.owner,
+        desk=case.desk or "no terminal",
+    )
+
+
+def _can(case: Case, member: Member) -> frozenset[str]:
+    if not member.may(Role.AGENT, case.desk):
+        return frozenset()
+    moves = {str(action) for state, action in MOVES if state is case.state}
+    free = case.owner in {None, member.subject} or member.may(Role.LEAD, case.desk)
+    take = {str(Action.TAKE)} if free and case.owner != member.subject else set()
+    return frozenset({*moves, *take, str(Action.NOTE)})
+
+
+def _owner(case: Case, member: Member) -> str:
+    if case.owner is None:
+        return "nobody's"
+    return "yours" if case.owner == member.subject else str(case.owner_name)
+
+
+def _outcome(case: Case) -> str:
+    if case.outcome_told:
+        return "The person was told what came of the case."
+    return "Words to the person are kept. Kvittera does not send them yet." if case.outcome_sealed else ""
+
+
+def _remarks(case: Case) -> str:
+    said = [f"Answered in {_LANGUAGES.get(case.language, case.language)}."] if case.language else []
+    if case.wants_contact:
+        said.append("Wants to be contacted.")
+    if case.contested:
+        said.append("Says that the parcel never came.")
+    return " ".join(said)
+
+
+_LANGUAGES: Final[dict[str | None, str]] = {
+    "sv": "Swedish",
+    "nb": "Norwegian",
+    "nn": "Nynorsk",
+    "da": "Danish",
+    "fi": "Finnish",
+    "en": "English",
+    "de": "German",
+}
+
+
+def _facts(case: Case) -> list[tuple[str, str, str | None]]:
+    d = case.delivery
+    promised, late = words.promise(d)
+    shop = f" (not the shop {d.merchant_name})" if d.merchant_name else ""
+    chosen = {True: "Yes", False: "No", None: "Not known"}[d.method_chosen_by_recipient]
+    held = [d.terminal or "terminal not known", d.route and f"route {d.route}", d.service_point]
+    facts = [
+        ("Rated", f"{d.carrier}, {words.METHODS[d.method]}{shop}", None),
+        ("Promised", promised[0].upper() + promised[1:], late),
+        ("Own choice", f"{chosen}, {words.METHODS[d.method]}" if chosen == "Yes" else chosen, None),
+        ("Who held it", ", ".join(filter(None, held)), None),
+    ]
+    if d.exceptions:
+        facts.append(("Exceptions", ", ".join(e.replace("_", " ") for e in d.exceptions), None))
+    if case.contested:
+        facts.append(("Proof", d.proof_of_delivery or "No reference to a proof of delivery", None))
+    return facts
+
+
+def _before(case: Case, now: datetime) -> list[Moment]:
+    d = case.delivery
+    found = []
+    if d.promised_from is not None:
+        window = words.promise(d)[0].partition(",")[0]
+        found.append(Moment(words.moment(d.promised_from, d.zone, now), "Promised window", window, by_recipient=False))
+    what = ", ".join(filter(None, (words.METHODS[d.method], d.route and f"route {d.route}", f"attempt {d.attempt}")))
+    return [*found, Moment(words.moment(d.occurred_at, d.zone, now), "Delivered", what, by_recipient=False)]
+
+
+def _moment(line: Line, case: Case, now: datetime) -> Moment:
+    detail = line.detail or ""
+    if line.what in _BY_RECIPIENT:
+        detail = words.SCORES.get(int(detail), "") if detail.isdigit() else "No face chosen"
+    elif line.what in {"opened", "reopened"}:
+        detail = ", ".join(t.replace("_", " ").capitalize() for t in detail.split(", "))
+    elif line.what == "contact_viewed":
+        detail = "The view is logged"
+    told = ". ".join(filter(None, (line.by, detail)))
+    at = words.moment(line.at, case.delivery.zone, now)
+    return Moment(at, words.ENTRIES[line.what], told, line.what in _BY_RECIPIENT, line.note)
+
+
+def same_day_of(case: Case, about: str, cases: int, still_open: int, *, by_reason: bool) -> SameDay | None:
+    """Return the other cases of this desk, day and reason; none where this is the only one."""
+    if cases < 2:  # noqa: PLR2004 this one and another
+        return None
+    day = local_day(case.delivery)
+    same = Filters(terminal=case.desk, day=day, **({"reason": about} if by_reason else {"trigger": about}))
+    told = words.reason(about) if by_reason else words.TRIGGERS[CaseTrigger(about)]
+    return SameDay(f"{told}, {case.desk or 'no terminal'}, {day:%A}", cases, still_open, same.address())

@@ -1,0 +1,119 @@
+"""The inbox as HTML."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+
+from schemas.feedback import CaseTrigger
+from services.chassis.staff import Member, Role
+from services.chassis.web import face, faces_sprite, mark, page_headers, shell_loader
+from services.survey.cases import words
+from services.survey.cases.desk import Tabs
+from services.survey.cases.filters import TABS
+from services.survey.cases.inbox import Detail, Looking, Row
+from services.survey.staff_pages import PLACES
+
+PAGES: Final = Path(__file__).parent / "pages"
+# A form is posted with its own origin, not with `null`, so that it can be told from another site's.
+HEADERS: Final = {**page_headers(same_origin=True), "Referrer-Policy": "same-origin"}
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What went wrong with the last thing that was tried, and what was typed then."""
+
+    text: str
+    typed: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class InboxPage:
+    """Renders the inbox."""
+
+    environment: Environment
+
+    @classmethod
+    def load(cls, *, scope_note: str) -> "InboxPage":
+        """Read the templates."""
+        environment = Environment(
+            loader=ChoiceLoader([FileSystemLoader(PAGES), shell_loader()]),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.globals.update(
+            lang="en",
+            nav_label="Pages",
+            skip_label="Skip to the cases",
+            scope_note=scope_note,
+            faces_sprite=faces_sprite(),
+            mark=mark(20),
+            face=face,
+            causes=words.CAUSES,
+            attributions=words.ATTRIBUTIONS,
+            places=words.PLACES,
+            triggers={t: w for t, w in words.TRIGGERS.items() if t is not CaseTrigger.STAFF},
+        )
+        return cls(environment)
+
+    def inbox(
+        self,
+        looking: Looking,
+        rows: Sequence[Row],
+        detail: Detail | None,
+        *,
+        tabs: Tabs,
+        desks: Sequence[str],
+        owners: dict[str, str],
+        form_secret: str,
+        explicit: bool,
+        notice: Notice | None = None,
+    ) -> bytes:
+        """The list, the chosen case and its work column; `explicit` when the address names the case."""
+        member = looking.member
+        return self._render(
+            "cases.html",
+            member,
+            tabs.open,
+            rows=rows,
+            detail=detail,
+            tab_links=_tabs(looking, tabs),
+            filters=looking.filters,
+            desks=desks,
+            owners=owners,
+            form_secret=form_secret,
+            explicit=explicit,
+            notice=notice,
+            typed=notice.typed if notice else {},
+            export=looking.filters.address(path="/cases/export.csv"),
+            leads=member.may(Role.LEAD) and any(row.may_assign for row in rows),
+            clock=f"{looking.now:%H:%M:%S} UTC",
+            back=looking.filters.address(),
+        )
+
+    def refusal(self, member: Member, title: str, text: str) -> bytes:
+        """One calm page that says what cannot be shown, and why."""
+        return self._render("cases_refusal.html", member, None, refusal_title=title, text=text)
+
+    def _render(self, template: str, member: Member, open_cases: int | None, **values: Any) -> bytes:
+        nav = [
+            {
+                "href": path,
+                "label": label,
+                "count": open_cases if path == "/cases" else None,
+                "current": path == "/cases",
+            }
+            for path, label in PLACES
+        ]
+        initials = "".join(word[0] for word in member.name.split()[:2]).upper()
+        return self.environment.get_template(template).render(nav=nav, initials=initials, **values).encode()
+
+
+def _tabs(looking: Looking, tabs: Tabs) -> list[tuple[str, str, int | None, bool]]:
+    counts = {"open": tabs.open, "mine": tabs.mine, "contacted": tabs.contacted}
+    filters = looking.filters
+    return [(filters.on(t).address(), label, counts.get(t), t == filters.tab) for t, (label, _) in TABS.items()]
