@@ -61,6 +61,10 @@ class Settings(BaseModel):
     """Port of the aggregator."""
     public_url: str = Field(default="http://127.0.0.1:8602", pattern=r"^https?://[^/]+(/[^?#]*)?$")
     """Where recipients reach the survey; links in messages start with it."""
+    trusted_proxies: int = Field(default=0, ge=0, le=9)
+    """Proxies of our own in front of the survey, each of which appends to `X-Forwarded-For`."""
+    wrong_links_per_minute: int = Field(default=60, ge=1)
+    """Who opens more links that do not exist is not shown pages for a while."""
 
     staff_sign_in: Literal["off", "demo", "oidc"] = "off"
     """How staff sign in: not at all, with an account that anybody may take (loopback only), or at a provider."""

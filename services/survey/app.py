@@ -2,8 +2,11 @@
 
 import asyncio
 import math
+import time
 from datetime import UTC, datetime
 
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
 from starlette.routing import Route
 
 from schemas.invitation import InvitationDecided
@@ -32,11 +35,12 @@ from services.survey.comments.languages import Languages
 from services.survey.comments.texts import SealedTexts
 from services.survey.definitions import load_definitions
 from services.survey.followup import FollowUp, Reaction
+from services.survey.guesses import Guesses, GuessLimit
 from services.survey.handlers import Answers, LearnInvitations
 from services.survey.http import SurveyRoutes
 from services.survey.praise.wiring import praise_parts
 from services.survey.provider_account import ProviderAccount
-from services.survey.rendering import HumanRoute, Site, SurveyPages
+from services.survey.rendering import HumanRoute, Site, SurveyPages, choose_language
 from services.survey.retention import retention
 from services.survey.review_offer import read_policies
 from services.survey.reviews import Reviews
@@ -147,6 +151,17 @@ async def run(settings: Settings) -> None:
         others=SessionCare(make_app(others, ready=ready, metrics=metrics), gate),
     )
 
+    def too_many_guesses(request: HTTPConnection) -> Response:
+        language = choose_language(request.headers.get("accept-language", "")[:2]).language
+        metrics.count("kvittera_pages_total", state="too_many_guesses")
+        return Response(
+            app.pages.render_unavailable(language), 429, {**app.pages.headers, "retry-after": "60"}, "text/html"
+        )
+
+    guarded = GuessLimit(
+        app, Guesses(settings.wrong_links_per_minute), settings.trusted_proxies, time.monotonic, too_many_guesses
+    )
+
     async def finish_answers(stop: asyncio.Event) -> None:
         await stop.wait()
         await answers.drained()
@@ -154,7 +169,7 @@ async def run(settings: Settings) -> None:
     try:
         await run_until_stopped(
             {
-                "http": lambda stop: serve(app, settings.http_host, settings.survey_port, stop, lane=app.lane()),
+                "http": lambda stop: serve(guarded, settings.http_host, settings.survey_port, stop, lane=app.lane()),
                 "invitations": carry(reader, patient, max_records=_BATCH),
                 "watch": reader.watch,
                 **({"followup": carry(followed, patient, max_records=_BATCH)} if settings.survey_follow_up else {}),
