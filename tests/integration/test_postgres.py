@@ -23,7 +23,9 @@ async def test_synchronous_commit_off_is_refused(settings: Settings) -> None:
 
 async def test_migrating_twice_applies_nothing_the_second_time(servers: BothServers) -> None:
     connection = await asyncpg.connect(servers.postgres.dsn("postgres"))
-    assert await migrate(connection, "twice", "services.survey") == ["000_chassis.sql", "001_survey.sql"]
+    applied = await migrate(connection, "twice", "services.survey")
+    assert applied[:2] == ["000_chassis.sql", "001_survey.sql"]
+    assert applied == sorted(applied)
     assert await migrate(connection, "twice", "services.survey") == []
     await connection.execute("DROP SCHEMA twice CASCADE")
     await connection.close()
