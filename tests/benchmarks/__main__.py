@@ -12,28 +12,33 @@ import uvloop
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.counting import measure_counting
-from tests.benchmarks.machine import describe_machine
+from tests.benchmarks.machine import describe_machine, flush_microseconds
 from tests.benchmarks.posts import measure_posts
+from tests.benchmarks.steady import measure_steady
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="Length of each round of posting.")] = 5,
-    rounds: Annotated[int, typer.Option(help="Rounds of posting, each beside one of pgbench.")] = 3,
-    events: Annotated[int, typer.Option(help="Events to count.")] = 200_000,
+    seconds: Annotated[float, typer.Option(help="Length of each round of posting.")] = 3,
+    rounds: Annotated[int, typer.Option(help="Rounds of posting, each beside one of pgbench.")] = 5,
+    clients: Annotated[str, typer.Option(help="Numbers of clients that post.")] = "16,64,256",
+    minutes: Annotated[float, typer.Option(help="How long memory is watched at 200 answers a second.")] = 0.5,
+    events: Annotated[int, typer.Option(help="Events to count; 0 leaves counting out.")] = 200_000,
     output: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
 ) -> None:
     """Measure durable answers per second against pgbench, and counted events per second with CPU per event."""
+    numbers = [int(text) for text in clients.split(",")]
     with tempfile.TemporaryDirectory(prefix="kvittera-bench-") as folder:
         Path(folder).chmod(0o755)
         postgres = EmbeddedPostgres(
-            Path(folder) / "postgres", settings={"shared_buffers": "1GB", "max_wal_size": "8GB"}
+            Path(folder) / "postgres",
+            settings={"shared_buffers": "1GB", "max_wal_size": "8GB", "max_connections": "300"},
         )
         kafka = EmbeddedKafka(Path(folder) / "kafka", heap="1g", tuned_for_start=False)
         postgres.start()
         kafka.start()
         try:
             result = asyncio.Runner(loop_factory=uvloop.new_event_loop).run(
-                _measure(postgres, kafka, Path(folder), seconds, rounds, events)
+                _measure(postgres, kafka, Path(folder), seconds, rounds, numbers, minutes, events)
             )
         finally:
             kafka.stop()
@@ -43,14 +48,26 @@ def main(
 
 
 async def _measure(
-    postgres: EmbeddedPostgres, kafka: EmbeddedKafka, folder: Path, seconds: float, rounds: int, events: int
+    postgres: EmbeddedPostgres,
+    kafka: EmbeddedKafka,
+    folder: Path,
+    seconds: float,
+    rounds: int,
+    clients: list[int],
+    minutes: float,
+    events: int,
 ) -> dict[str, object]:
-    machine = describe_machine()
-    print(f"machine: {machine}\n")
-    # Counting first: it wants the topic to hold nothing but its own records.
-    counting = await measure_counting(postgres, kafka, folder, events)
-    posts = await measure_posts(postgres, kafka, folder, seconds, rounds)
-    return {"machine": machine, "posts": posts, "counting": counting}
+    result: dict[str, object] = {"machine": describe_machine(), "flush_us": flush_microseconds(folder)}
+    print(f"machine: {result['machine']}; a flush of 8 KiB takes {result['flush_us']:.0f} us")
+    print("PostgreSQL: fsync, synchronous_commit and full_page_writes are on; every acknowledged answer is checked\n")
+    if events:
+        # Counting first: it wants the topic to hold nothing but its own records.
+        result["counting"] = await measure_counting(postgres, kafka, folder, events)
+    posts = await measure_posts(postgres, kafka, folder, seconds, rounds, clients)
+    result["posts"] = posts
+    half = posts[str(clients[len(clients) // 2])]["median"]["ours"] / 2
+    result["steady"] = await measure_steady(postgres, kafka, folder, half, max(seconds, 3), minutes)
+    return result
 
 
 if __name__ == "__main__":
