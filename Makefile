@@ -6,7 +6,7 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-containers test-compose lint bench schemas dashboards kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-api test-containers test-compose lint bench schemas dashboards kafka-lock lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ test-containers: $(VENV)/.dev-ready ## the integration tests on containers of th
 
 test-compose: $(VENV)/.dev-ready ## docker-compose.yml really run, killed and proven (needs Docker)
 	@$(BIN)/python -m pytest tests/compose --servers containers $(ARGS)
+
+test-api: $(VENV)/.dev-ready ## draw 12,000 cases from the OpenAPI document: no 5xx, no undocumented answer
+	@API_CASES=12000 $(BIN)/python -m pytest tests/integration/test_api_any_input.py -s $(ARGS)
 
 lint: $(VENV)/.dev-ready ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
