@@ -121,7 +121,7 @@ async def _unheard_of(survey: OwnConnection, candidates: set[UUID]) -> int:
     """How many counted answers the survey does not know; asked again, for they may have just been acknowledged."""
     if not candidates:
         return 0
-    known = await survey.fetchval("SELECT count(*) FROM response WHERE response_id = ANY($1::uuid[])", list(candidates))
+    known = await survey.fetchval(named_sql("services.survey")["acknowledged_among"], list(candidates))
     return len(candidates) - int(known)
 
 

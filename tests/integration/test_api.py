@@ -11,7 +11,7 @@ import pytest
 from starlette.types import ASGIApp
 
 from schemas.response import ResponseRecorded
-from services.chassis.postgres import Pool
+from services.chassis.postgres import Pool, named_sql
 from services.chassis.settings import Settings
 from services.notifier.handlers import new_token
 from services.survey.api.keys import Key, Scope
@@ -432,3 +432,11 @@ async def test_taps_at_the_same_moment_are_one_person(app: ASGIApp, pool: Pool) 
     assert len({r.json["id"] for r in replies}) == 1
     revisions = [e.revision for e in await told(pool)]
     assert revisions == list(range(1, max(r.json["revision"] for r in replies) + 1))
+
+
+async def test_the_audit_knows_taps_as_acknowledged_answers(app: ASGIApp, pool: Pool) -> None:
+    kiosk = await new_key(pool, Scope.KIOSK, place=TORGET)
+    tapped = uuid.UUID((await send(app, "POST", TAPS, {"score": 4}, key=kiosk)).json["id"])
+    sql = named_sql("services.survey")
+    assert [tuple(r.values()) for r in await pool.fetch(sql["acknowledged"])] == [(tapped, 1, 4, False)]
+    assert await pool.fetchval(sql["acknowledged_among"], [tapped, uuid.uuid4()]) == 1

@@ -98,3 +98,8 @@ def test_a_later_revision_adds_reasons_and_may_reopen_a_resolved_case(
 ) -> None:
     found = on_later_revision(RULES, known, later)
     assert (list(found.opened_because), found.reopens) == (because, reopens)
+
+
+def test_a_tap_at_a_kiosk_opens_no_case() -> None:
+    assert RULES.triggers_of(answer(score=1)) == (CaseTrigger.LOW_SCORE,)
+    assert RULES.triggers_of(answer(score=1, invited=False)) == ()

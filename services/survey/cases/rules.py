@@ -35,7 +35,7 @@ class CaseRules:
 
     def triggers_of(self, answer: ResponseRecorded) -> tuple[CaseTrigger, ...]:
         """Return every reason for which this answer calls for a case."""
-        if answer.erased:
+        if answer.erased or not answer.invited:  # nobody can be reached who came by a kiosk
             return ()
         holds = {
             CaseTrigger.LOW_SCORE: answer.score is not None and answer.score <= self.low_score,

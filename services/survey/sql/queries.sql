@@ -192,3 +192,10 @@ WHERE i.token_sha256 = $1
 -- name: acknowledged
 -- For the audit: every answer we acknowledged, as it stands.
 SELECT response_id, revision, score, coalesce(contested, false) AS contested FROM response
+UNION ALL
+SELECT response_id, revision, score, false FROM kiosk_response
+
+-- name: acknowledged_among
+-- For the audit: how many of these answers we acknowledged.
+SELECT (SELECT count(*) FROM response WHERE response_id = ANY($1::uuid[]))
+     + (SELECT count(*) FROM kiosk_response WHERE response_id = ANY($1::uuid[]))
