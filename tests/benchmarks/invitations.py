@@ -33,9 +33,9 @@ class Invited:
     tokens: list[str]
     ids: list[uuid.UUID]
 
-    def taps(self) -> list[bytes]:
+    def taps(self, sealing_key: str = SEALING_KEY) -> list[bytes]:
         """The first tap of each, as the page's script posts it."""
-        seal = Seal(bytes.fromhex(SEALING_KEY))
+        seal = Seal(bytes.fromhex(sealing_key))
         return [_tap(token, seal) for token in self.tokens]
 
     def looks(self) -> list[bytes]:
@@ -63,11 +63,17 @@ async def invite(connection: asyncpg.Connection, count: int) -> Invited:
 async def check_kept(connection: asyncpg.Connection, invited: Invited, replies: Iterable[Reply]) -> int:
     """How many were acknowledged; fails unless each has its response and its outbox row."""
     acknowledged = [invited.ids[r.number] for r in replies if r.status == 200]
-    await connection.execute("CREATE INDEX IF NOT EXISTS bench_outbox_key ON outbox (key)")
-    kept = await connection.fetchval(_KEPT, acknowledged)
-    await connection.execute("DROP INDEX bench_outbox_key")
+    kept = await count_kept(connection, acknowledged)
     assert kept == len(acknowledged), f"{len(acknowledged) - kept} acknowledged answers are missing"
     return len(acknowledged)
+
+
+async def count_kept(connection: asyncpg.Connection, ids: list[uuid.UUID]) -> int:
+    """How many of these answers are in both tables."""
+    await connection.execute("CREATE INDEX bench_outbox_key ON outbox (key)")
+    kept: int = await connection.fetchval(_KEPT, ids)
+    await connection.execute("DROP INDEX bench_outbox_key")
+    return kept
 
 
 async def forget_all(connection: asyncpg.Connection) -> None:
