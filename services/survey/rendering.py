@@ -116,8 +116,12 @@ class SurveyPages:
         return self._notice("unknown", language)
 
     def render_not_ready(self, language: str) -> bytes:
-        """Return "just a moment" for a link newer than this server knows; it reloads after 2 s."""
-        return self._notice("not_ready", language, refresh_seconds=2)
+        """Return "just a moment" for a link newer than this server knows; with script it reloads after 2 s.
+
+        A page that reloads by its own markup would take the reader's place away from people who read slowly
+        (WCAG 2.2.1), so that without script there is a link.
+        """
+        return self._notice("not_ready", language, reload_seconds=2)
 
     def render_unavailable(self, language: str) -> bytes:
         """Return the page for a POST that was not saved when the delivery cannot be read either."""
@@ -150,10 +154,10 @@ class SurveyPages:
             **more,
         )
 
-    def _notice(self, kind: str, language: str, *, refresh_seconds: int | None = None) -> bytes:
+    def _notice(self, kind: str, language: str, *, reload_seconds: int | None = None) -> bytes:
         words = self._words(language)
         return self._render(
-            "notice", words, kind=kind, brand=self._site.carrier, refresh_seconds=refresh_seconds, page=None
+            "notice", words, kind=kind, brand=self._site.carrier, reload_seconds=reload_seconds, page=None
         )
 
     def _words(self, language: str) -> Wording:

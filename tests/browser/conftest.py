@@ -27,13 +27,24 @@ _PATIENCE = 60
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
-    """A demo whose own recipients fall silent after a while; every terminal has answers enough to be shown."""
+async def chromium() -> AsyncIterator[Browser]:
+    """A browser; skipped, in CI failed, where there is none."""
     if CHROMIUM is None:
         missing = "no Chromium: install chromium, chromium-browser or google-chrome"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
+    async with async_playwright() as playwright:
+        # Without Chromium's own sandbox, which many CI machines cannot give: all pages here are ours.
+        started = await playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
+        yield started
+        await started.close()
+
+
+@pytest.fixture(scope="session")
+def demo(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    """A demo whose own recipients fall silent after a while; every terminal has answers enough to be shown."""
+    assert chromium.is_connected()
     with demo_with_page(tmp_path_factory.mktemp("browser"), "--rate", "100", "--deliveries", "300") as running:
         yield running
 
@@ -86,20 +97,11 @@ def stored(database: asyncpg.Connection) -> Stored:
     return Stored(database)
 
 
-@pytest.fixture(scope="session")
-async def browser(demo: RunningDemo) -> AsyncIterator[Browser]:
-    assert demo.process.poll() is None
-    async with async_playwright() as playwright:
-        # Without Chromium's own sandbox, which many CI machines cannot give: all pages here are ours.
-        started = await playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
-        yield started
-        await started.close()
-
-
 @pytest.fixture
-async def visitor(browser: Browser) -> AsyncIterator[Visitor]:
+async def visitor(demo: RunningDemo, chromium: Browser) -> AsyncIterator[Visitor]:
     """A visitor whose browser must have nothing to complain about: no script error, no violation of the policy."""
+    assert demo.process.poll() is None
     async with AsyncExitStack() as at_exit:
-        visits = Visitor(browser, at_exit)
+        visits = Visitor(chromium, at_exit)
         yield visits
         assert visits.complaints == []

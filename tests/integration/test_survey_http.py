@@ -143,7 +143,7 @@ async def test_while_invitations_are_being_read_an_unknown_link_may_be_a_new_one
     behind = survey(pool, settings, caught_up=False)
     reply = await ask(behind, "GET", f"/r/{new_token()}")
     assert (reply.status, reply.headers["retry-after"]) == (503, "2")
-    assert 'http-equiv="refresh"' in reply.text
+    assert 'data-reload="2"' in reply.text
     refused = await post(behind, new_token(), ("score", "4"), as_json=True)
     assert (refused.status, refused.headers["retry-after"]) == (503, "2")
     assert (await post(behind, new_token(), ("score", "4"))).status == 503

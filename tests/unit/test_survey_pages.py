@@ -295,9 +295,14 @@ def test_the_unknown_page_tells_nothing_but_the_human_route(pages: SurveyPages, 
     assert "token" not in html.decode().lower()
 
 
-def test_the_page_for_a_very_new_link_loads_itself_again_after_two_seconds(pages: SurveyPages) -> None:
-    assert Page(pages.render_not_ready("sv")).all("meta", content="2", **{"http-equiv": "refresh"})
-    assert not Page(pages.render_unknown("sv")).all("meta", **{"http-equiv": "refresh"})
+def test_the_page_for_a_very_new_link_can_be_loaded_again_and_its_script_does_so_after_two_seconds(
+    pages: SurveyPages,
+) -> None:
+    assert Page(pages.render_not_ready("sv")).all("a", href="", **{"data-reload": "2"})
+    assert not Page(pages.render_unknown("sv")).all("a", href="")
+    for language in LANGUAGES:
+        for html in every_page(pages, language).values():
+            assert not Page(html).all("meta", **{"http-equiv": "refresh"})
 
 
 def test_the_languages_are_links_and_the_current_one_is_marked(pages: SurveyPages) -> None:

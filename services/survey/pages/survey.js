@@ -62,6 +62,8 @@
     save(event.target, event.submitter);
   });
   document.addEventListener("DOMContentLoaded", () => {
+    const again = document.querySelector("[data-reload]");
+    if (again) setTimeout(() => location.reload(), again.dataset.reload * 1000);
     const status = document.querySelector("[data-say]");
     if (!status || location.hash !== "#saved") return;
     document.getElementById("saved").focus({ preventScroll: true });
