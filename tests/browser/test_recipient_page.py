@@ -1,6 +1,7 @@
 """The recipient's page by finger, by keyboard and without script; who only looks at it writes nothing."""
 
 import asyncio
+import json
 
 import pytest
 from playwright.async_api import Page
@@ -185,9 +186,47 @@ async def test_a_parcel_that_never_came_is_told_instead_of_a_face(
     assert await page.locator("input[name=score]").count() == 0
 
 
+@pytest.mark.parametrize("scripts", [True, False], ids=["with script", "without script"])
+async def test_a_parcel_that_came_after_all_can_be_rated(
+    link: str, scripts: bool, visitor: Visitor, stored: Stored
+) -> None:
+    page = await visitor.visit(link, java_script_enabled=scripts)
+    await page.get_by_role("button", name="Jag fick inte paketet").click()
+    await page.get_by_role("button", name="Paketet kom ändå").click()
+    await page.locator("label[for=score4]").wait_for()
+    answer = await stored.answer(link)
+
+    assert answer is not None
+    assert (answer["contested"], answer["score"]) == (False, None)
+
+
+async def test_further_questions_and_preferences_are_optional_and_kept(
+    link: str, visitor: Visitor, stored: Stored
+) -> None:
+    page = await visitor.visit(link, has_touch=True)
+    await page.locator("label[for=score5]").tap()
+    await page.locator("summary").tap()
+    await page.locator('label:has(input[name="q.courtesy"][value="4"])').tap()
+    await page.get_by_role("button", name="Skicka", exact=True).tap()
+    await page.wait_for_url("**done=1*")
+    answer = await stored.answer(link)
+    assert answer is not None
+    assert json.loads(answer["follow_ups"]) == {"courtesy": 4}
+
+    await page.get_by_label("Högst 1 gång per år").check()
+    await page.locator("label[for=channel-email]").tap()
+    await page.get_by_role("button", name="Spara valet").tap()
+    await page.get_by_text("Ditt val är sparat.", exact=True).first.wait_for()
+    assert await page.get_by_label("Högst 1 gång per år").is_checked()
+    assert await page.locator("#channel-email").is_checked()
+
+
 async def test_the_language_can_be_changed_and_stays(link: str, visitor: Visitor, stored: Stored) -> None:
     page = await visitor.visit(link)
     assert await page.locator("html").get_attribute("lang") == "sv"
+    await page.get_by_role("link", name="Norsk").click()
+    await page.get_by_role("heading", name="Hvordan gikk leveringen?").wait_for()
+    assert await page.locator("html").get_attribute("lang") == "nb"
     await page.get_by_role("link", name="English").click()
     await page.wait_for_url("**lang=en*")
     assert await page.locator("html").get_attribute("lang") == "en"

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from schemas.invitation import InvitationDecided
 from services.chassis.postgres import Pool, named_sql
@@ -135,6 +136,29 @@ async def test_unknown_malformed_and_expired_links_look_the_same(app: SurveyRout
     assert len({r.body for r in replies}) == 1
     assert len({tuple(r.headers.items()) for r in replies}) == 1
     assert "nonce" not in replies[0].text
+
+
+@pytest.mark.parametrize(
+    ("query", "invited", "browser", "shown", "logged"),
+    [
+        ("", "nn", "en-GB,en;q=0.9", "nn", None),
+        ("?lang=fi", "nn", "de", "fi", None),
+        ("", "sv", "de-DE", "sv", None),
+        ("?lang=fo", "sv", "de", "da", ("fo", "da")),
+        ("?lang=pl", "sv", "de", "sv", ("pl", "sv")),
+        ("?lang=%3Cscript%3E", "sv", "de", "sv", None),
+    ],
+)
+async def test_the_language_is_the_persons_choice_then_the_invitations_and_a_fallback_is_logged_once_by_its_codes(
+    app: SurveyRoutes, pool: Pool, query: str, invited: str, browser: str, shown: str, logged: tuple[str, str] | None
+) -> None:
+    token = await invite(pool, language=invited)
+    with capture_logs() as lines:
+        reply = await ask(app, "GET", f"/r/{token}{query}", headers=[("accept-language", browser)])
+
+    assert f'<html lang="{shown}">' in reply.text
+    expected = [] if logged is None else [{"event": "language not offered", "wanted": logged[0], "used": logged[1]}]
+    assert [{k: v for k, v in line.items() if k != "log_level"} for line in lines] == expected
 
 
 async def test_while_invitations_are_being_read_an_unknown_link_may_be_a_new_one(
