@@ -30,6 +30,7 @@ from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import CookieGate, gate_for
 from services.chassis.staff.provider import provider_for
 from services.survey.api.wiring import api_mount
+from services.survey.cases.notice import CaseNotices
 from services.survey.cases.wiring import case_parts
 from services.survey.comments.languages import Languages
 from services.survey.comments.texts import SealedTexts
@@ -148,6 +149,7 @@ async def run(settings: Settings) -> None:
         metrics=metrics,
         caught_up=reader.caught_up,
         brand=settings.brand,
+        case_of=CaseNotices(pool, lambda: datetime.now(UTC)),
         others=SessionCare(make_app(others, ready=ready, metrics=metrics), gate),
     )
 

@@ -2,7 +2,8 @@
 
 import hmac
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -23,17 +24,21 @@ from services.survey.definitions import Definitions
 from services.survey.first_tap import FirstTap
 from services.survey.forms import HONEYPOT, Fields, parse_form, read_answer, read_preference
 from services.survey.handlers import Answers
+from services.survey.page_models import CaseNotice
 from services.survey.recorded import Circumstances, Outcome, Page, Recorded
 from services.survey.refusals import Refused
 from services.survey.rendering import LANGUAGES, SurveyPages, choose_language
 from services.survey.responses import Rejected, attempt, looks_like_token, token_hash
 from services.survey.suspicion import RecentLooks
-from services.survey.views import Views, first, marked_face
+from services.survey.views import Views, first, marked_face, tells_what_happens_next
 
 log = structlog.get_logger()
 _LANGUAGES = frozenset(LANGUAGES)
 _AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 """PostgreSQL cannot be asked now."""
+
+CaseOf = Callable[[uuid.UUID, str], Awaitable[CaseNotice | None]]
+"""What the page says about the case of a response; the name is that of the carrier."""
 
 
 @dataclass(slots=True)
@@ -48,6 +53,7 @@ class SurveyRoutes:
     caught_up: Callable[[], bool]
     brand: str
     others: ASGIApp
+    case_of: CaseOf | None = None
     looks: RecentLooks = field(default_factory=lambda: RecentLooks(time.monotonic))
     _views: Views = field(init=False)
 
@@ -81,6 +87,7 @@ class SurveyRoutes:
         accepted = _accepted_language(request)
         try:
             page = await self._find(token)
+            case = await self._case(page, request) if page is not None else None
         except _AWAY as error:
             log.warning("page not read", action="refuse", error=type(error).__name__)
             self.metrics.count("kvittera_pages_total", state="unavailable")
@@ -90,9 +97,14 @@ class SurveyRoutes:
         language = _language(wanted, page.language, accepted)
         if request.method == "GET":
             self.looks.note(token_hash(token), marked_face(request.query_params.get("s")))
-        state, body = self._views.show(page, token, language, request.query_params)
+        state, body = self._views.show(page, token, language, request.query_params, case)
         self.metrics.count("kvittera_pages_total", state=state)
         return self._html(body)
+
+    async def _case(self, page: Page, request: Request) -> CaseNotice | None:
+        if self.case_of is None or not tells_what_happens_next(page, request.query_params):
+            return None
+        return await self.case_of(page.invitation_id, page.brand or self.brand)
 
     async def _find(self, token: str) -> Page | None:
         if not looks_like_token(token):

@@ -9,7 +9,7 @@ from typing import Any
 from services.chassis.sealing import Seal
 from services.survey.definitions import Definition, Definitions
 from services.survey.forms import REASONS, Fields, given_follow_ups
-from services.survey.page_models import Contact, Preferences
+from services.survey.page_models import CaseNotice, Contact, Preferences
 from services.survey.recorded import Page
 from services.survey.rendering import ContestedPage, DonePage, LockedPage, QuestionPage, SavedPage, SurveyPages
 
@@ -26,6 +26,16 @@ def first(fields: Fields, name: str) -> str:
     return fields.get(name, [""])[0]
 
 
+def wants_done(query: Mapping[str, str]) -> bool:
+    """Whether a link asks for the page after the details."""
+    return query.get("done") == "1" and query.get("edit") != "1"
+
+
+def tells_what_happens_next(page: Page, query: Mapping[str, str]) -> bool:
+    """Whether the page has a place for the case that the answer has become."""
+    return page.open and (page.contested or (page.score is not None and wants_done(query)))
+
+
 @dataclass(frozen=True, slots=True)
 class Views:
     """Picks and fills the page; `brand` stands where the invitation names none."""
@@ -35,24 +45,27 @@ class Views:
     seal: Seal
     brand: str
 
-    def show(self, page: Page, token: str, language: str, query: Mapping[str, str]) -> tuple[str, bytes]:
+    def show(
+        self, page: Page, token: str, language: str, query: Mapping[str, str], case: CaseNotice | None = None
+    ) -> tuple[str, bytes]:
         """The page of a link as it stands, and the name of its state."""
         about = self._about(page, token, language)
         if not page.open:
             return "locked", self.pages.render_locked(LockedPage(**about, score=page.score))
         if page.contested:
-            shown = ContestedPage(**about, comment_saved=page.commented, can_withdraw=True)
+            shown = ContestedPage(**about, comment_saved=page.commented, can_withdraw=True, case=case)
             return "contested", self.pages.render_contested(shown)
         if page.score is None or page.revision is None:
             preselected = marked_face(query.get("s"))
             return "question", self.pages.render_question(QuestionPage(**about, preselected=preselected))
-        if query.get("done") == "1" and query.get("edit") != "1":
+        if wants_done(query):
             kept = query.get("kept") == "preferences"
             return "done", self.pages.render_done(
                 DonePage(
                     **about,
                     **_stored(page),
                     editable_until=page.expires_at,
+                    case=case,
                     preferences=_preferences(page),
                     preferences_saved=kept,
                 )

@@ -5,8 +5,9 @@ import csv
 import io
 import json
 import re
-from collections.abc import AsyncIterator
-from datetime import timedelta
+import uuid
+from collections.abc import AsyncIterator, Awaitable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +18,8 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.survey.cases.changes import CaseChanges
+from services.survey.cases.notice import CaseNotices
+from services.survey.page_models import CaseNotice
 from tests.asgi import Reply, ask
 from tests.caseload import ANNA, CASELOAD, LENA, MALTE, NOBODY, NOW, RIKARD, SECRET, app_of, fill, parts_of
 from tests.tables import empty_pool, everything_stored, footprint
@@ -301,6 +304,25 @@ async def test_the_export_holds_the_view_and_runs_in_no_spreadsheet(inbox: Inbox
     assert row[6] == "<img src=x onerror=alert(1)> =1+1 ' or 1=1--"
     everything = await inbox.get("/cases/export.csv?tab=all", LENA)
     assert len(list(csv.reader(io.StringIO(everything.body.decode(), newline="")))) == 11
+
+
+# -- the recipient's side --
+
+
+async def test_the_recipient_is_told_who_reads_the_answer_until_when_while_the_deadline_runs(inbox: Inbox) -> None:
+    def of(case: int, now: datetime = NOW) -> Awaitable[CaseNotice | None]:
+        return CaseNotices(inbox.pool, lambda: now)(uuid.UUID(int=case + 1), "Nordposten Demo")
+
+    due = datetime(2026, 10, 14, 15, 43, tzinfo=UTC)
+    told = CaseNotice(inbox.numbers[LATE], "Nordposten Demo, Årsta", due, contact_promised=True)
+    assert await of(LATE) == told
+    unplaced = await of(8)
+    assert unplaced is not None
+    assert (unplaced.reader, unplaced.contact_promised) == ("Nordposten Demo", False)
+    assert await of(LATE, due + timedelta(seconds=1)) is None
+    assert await of(99) is None
+    await inbox.act(LATE, "contact")
+    assert await of(LATE) is None
 
 
 # -- live --

@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+import uuid
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from services.notifier.handlers import new_token
 from services.survey import bodies
 from services.survey.handlers import LearnInvitations
 from services.survey.http import SurveyRoutes
+from services.survey.page_models import CaseNotice
 from services.survey.responses import token_hash
 from tests.asgi import ask
 from tests.builders import NOON, decided
@@ -231,6 +233,28 @@ async def test_a_browser_is_sent_on_so_that_reloading_posts_nothing(app: SurveyR
     reply = await post(app, token, ("part", "details"), ("reasons", "other"))
     assert (reply.status, reply.headers["location"]) == (303, f"/r/{token}?done=1&lang=sv")
     assert "Klart. Tack för svaret." in (await ask(app, "GET", f"/r/{token}?done=1&lang=sv")).text
+
+
+async def test_the_page_tells_of_the_case_where_it_says_what_happens_next(app: SurveyRoutes, pool: Pool) -> None:
+    asked: list[tuple[uuid.UUID, str]] = []
+
+    async def case_of(response_id: uuid.UUID, carrier: str) -> CaseNotice:
+        asked.append((response_id, carrier))
+        return CaseNotice(
+            "K-7F3Q-2", f"{carrier}, Årsta", datetime(2026, 10, 14, 12, tzinfo=UTC), contact_promised=True
+        )
+
+    app.case_of = case_of
+    scored, contested = await invite(pool), await invite(pool)
+    await post(app, scored, ("score", "1"))
+    await post(app, contested, ("contested", "1"))
+    for token, query in ((scored, ""), (scored, "?done=1&edit=1")):
+        assert "K-7F3Q-2" not in (await ask(app, "GET", f"/r/{token}{query}")).text
+    assert asked == []
+    for token, query in ((scored, "?done=1"), (contested, "")):
+        assert "Ärende K-7F3Q-2." in (await ask(app, "GET", f"/r/{token}{query}")).text
+    ids = await pool.fetch("SELECT response_id FROM response")
+    assert sorted(asked) == sorted((r["response_id"], "Nordposten Demo") for r in ids)
 
 
 async def test_the_answer_can_be_edited_from_the_last_page(app: SurveyRoutes, pool: Pool) -> None:
