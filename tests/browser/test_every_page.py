@@ -29,6 +29,7 @@ BROKEN_WORDS = """() => {
   for (let text; (text = texts.nextNode());) {
     if (text.parentElement.closest(".vh") || !text.parentElement.getClientRects().length) continue;
     for (const word of text.data.matchAll(/[^\\s\\u00ad-]+/g)) {
+      if (text.data[word.index - 1] === "\\u00ad") continue; // the hyphen on the line above would count as its part
       range.setStart(text, word.index);
       range.setEnd(text, word.index + word[0].length);
       const lines = new Set([...range.getClientRects()].filter((box) => box.width > 1)
