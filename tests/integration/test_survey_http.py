@@ -602,6 +602,30 @@ async def test_who_comes_when_too_many_wait_is_told_so_and_nothing_is_kept(pool:
     assert await pool.fetchval("SELECT count(*) FROM response") == 2
 
 
+async def test_too_many_at_once_are_kept_or_told_to_come_back_and_all_are_kept_when_they_do(
+    pool: Pool, settings: Settings
+) -> None:
+    crowded = survey(pool, settings, queue=8)
+    tokens = [await invite(pool, delivery={"delivery_id": f"D-{n}"}) for n in range(40)]
+    async with pool.acquire() as connection, asyncio.TaskGroup() as group, connection.transaction():
+        await connection.execute("LOCK TABLE response IN EXCLUSIVE MODE")
+        posting = {t: group.create_task(post(crowded, t, ("score", "4"), as_json=True)) for t in tokens}
+        await asyncio.sleep(0.3)
+    replies = {token: task.result() for token, task in posting.items()}
+    kept = [token_hash(t) for t, r in replies.items() if r.status == 200]
+    refused = [t for t, r in replies.items() if r.status == 503]
+    assert len(kept) in {8, 9}  # the queue, and what was on its way already
+    assert len(kept) + len(refused) == 40
+    assert {replies[t].headers["retry-after"] for t in refused} == {"2"}
+    rows = await pool.fetch(
+        "SELECT token_sha256 FROM response AS r JOIN invitation AS i ON i.invitation_id = r.response_id"
+        " JOIN outbox AS o ON o.key = convert_to(r.response_id::text, 'UTF8')"
+    )
+    assert sorted(r["token_sha256"] for r in rows) == sorted(kept)
+    for token in refused:
+        assert (await post(crowded, token, ("score", "4"), as_json=True)).status == 200
+
+
 @pytest.mark.parametrize("how", ["gone", "nobody listens", "read-only", "hangs up"])
 async def test_with_postgres_away_nothing_is_acknowledged(
     pool: Pool, settings: Settings, how: str, unused_tcp_port: int

@@ -118,7 +118,7 @@ async def test_a_body_that_never_ends_closes_the_connection_whatever_the_applica
 
 
 async def test_a_head_without_measure_is_cut_off() -> None:
-    async with server() as connect:
+    async with server(limits=Limits(head_seconds=60)) as connect:
         client = await connect(b"GET / HTTP/1.1\r\nx: " + b"a" * 100_000)
         assert await client.end() == b""
 
