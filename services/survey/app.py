@@ -34,6 +34,7 @@ from services.survey.cases.notice import CaseNotices
 from services.survey.cases.wiring import case_parts
 from services.survey.comments.languages import Languages
 from services.survey.comments.texts import SealedTexts
+from services.survey.comments.wiring import comment_parts
 from services.survey.definitions import load_definitions
 from services.survey.followup import FollowUp, Reaction
 from services.survey.guesses import Guesses, GuessLimit
@@ -87,12 +88,14 @@ async def run(settings: Settings) -> None:
     # Kafka may be away for as long as it likes: answers to known invitations are kept meanwhile (guarantee 1).
     patient = settings.model_copy(update={"boot_patience_seconds": math.inf})
     reader = Reader(patient, fence, [INVITATION_DECIDED], membership(settings, SERVICE, settings.survey_port))
+    texts, languages = SealedTexts(seal), Languages()
+    comments = comment_parts(pool=pool, texts=texts, languages=languages, gate=gate)
     praise = praise_parts(
         settings,
         pool=pool,
         seal=seal,
-        texts=SealedTexts(seal),
-        languages=Languages(),
+        texts=texts,
+        languages=languages,
         gate=gate,
         metrics=metrics,
         now=lambda: datetime.now(UTC),
@@ -102,13 +105,13 @@ async def run(settings: Settings) -> None:
         settings,
         pool=pool,
         seal=seal,
-        texts=SealedTexts(seal),
+        texts=texts,
         gate=gate,
         metrics=metrics,
         now=lambda: datetime.now(UTC),
         wake_relay=relay.wake,
     )
-    reactions: list[Reaction] = [cases.reaction, praise.reaction]
+    reactions: list[Reaction] = [cases.reaction, praise.reaction, comments.reaction]
     following = Fence(
         pool=pool,
         service=SERVICE,
@@ -134,7 +137,7 @@ async def run(settings: Settings) -> None:
         edit_days=round(settings.lock_after_days),
     )
 
-    staff = [*_sign_in(settings, gate, metrics), *cases.routes, *praise.routes]
+    staff = [*_sign_in(settings, gate, metrics), *cases.routes, *praise.routes, *comments.routes]
     others = [*staff, api_mount(settings, answers, reader.caught_up)]
 
     async def ready() -> str | None:

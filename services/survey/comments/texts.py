@@ -22,12 +22,14 @@ class Comment:
 
     Attributes:
         digest: tells one comment of a response from another.
+        country: of the delivery; phone numbers are read as written there.
         names: names from the answer's own contact block, to be masked.
     """
 
     text: str
     digest: bytes
     names: tuple[str, ...] = ()
+    country: str = ""
 
 
 class Texts(Protocol):
@@ -55,7 +57,7 @@ class SealedTexts:
                 log.warning("comment cannot be opened", action="skip", response_id=str(row["response_id"]))
                 continue
             digest = row["comment_digest"] or hashlib.sha256(row["comment_sealed"]).digest()
-            found[row["response_id"]] = Comment(text, digest, names)
+            found[row["response_id"]] = Comment(text, digest, names, row["country"] or "")
         return found
 
     def _names(self, contact: bytes | None, row: str) -> tuple[str, ...]:

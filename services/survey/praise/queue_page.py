@@ -48,7 +48,7 @@ MASK_WORDS: Final = {
 }
 _STATES: Final = {state: state.replace("_", " ").capitalize() for state in State}
 _SCORES: Final = {4: "Satisfied", 5: "Very satisfied"}
-_REASONS: Final = {
+REASONS: Final = {
     "on_time": "on time",
     "right_place": "right place",
     "condition": "condition",
@@ -173,7 +173,7 @@ def _row(shown: Shown, now: datetime) -> dict[str, Any]:
         "id": praise.praise_id,
         "praise": praise,
         "pieces": _pieces(praise, shown.comment),
-        "reasons": ", ".join(_REASONS.get(r, r) for r in praise.reasons),
+        "reasons": ", ".join(REASONS.get(r, r) for r in praise.reasons),
         "place": _place(praise),
         "is_late": is_late,
         "when": _when(praise, is_late=is_late),

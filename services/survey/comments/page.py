@@ -1,0 +1,87 @@
+"""The comment search for staff as a pure page, and the fragment that the dashboard shows."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+
+from services.chassis.staff import Member
+from services.chassis.web import (
+    SCORES,
+    csp_hash,
+    face,
+    faces_sprite,
+    mark,
+    page_headers,
+    shell_loader,
+    squeezed_css,
+    staff_css,
+)
+from services.survey.comments.search import Hit
+from services.survey.praise.queue_page import MASK_WORDS, REASONS
+
+_PAGES: Final = Path(__file__).parent / "pages"
+_NAV: Final = (("/live", "Live"), ("/cases", "Cases"), ("/praise", "Praise"), ("/comments", "Comments"))
+
+
+class CommentsPage:
+    """Renders the search. Build one at start; `headers` go with each page."""
+
+    def __init__(self) -> None:
+        environment = Environment(
+            loader=ChoiceLoader([FileSystemLoader(_PAGES), shell_loader()]),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        style = squeezed_css(staff_css() + (_PAGES / "comments.css").read_text("utf-8"))
+        environment.globals.update(
+            lang="en",
+            style=style,
+            nav_label="Pages",
+            skip_label="Skip to the comments",
+            scope_note="",
+            faces_sprite=faces_sprite(),
+            mark=mark(20),
+            faces={score: face(score, 24) for score in SCORES},
+            mask_words=MASK_WORDS,
+            reason_words=REASONS,
+            nav=[{"href": h, "label": label, "count": None, "current": h == "/comments"} for h, label in _NAV],
+        )
+        self._page = environment.get_template("comments.html")
+        self._latest = environment.get_template("latest.html")
+        # A form is posted with its own origin, not with `null`, so that it can be told from another site's.
+        headers = page_headers(style_hashes=[csp_hash(style)], same_origin=True)
+        self.headers = {**headers, "Referrer-Policy": "same-origin"}
+
+    def render(
+        self,
+        member: Member,
+        form_secret: str,
+        hits: Sequence[Hit],
+        *,
+        more: bool,
+        asked: dict[str, Any],
+        notice: str = "",
+    ) -> bytes:
+        """The search with what was asked and what was found."""
+        last = hits[-1] if hits and more else None
+        return self._page.render(
+            initials="".join(word[0] for word in member.name.split()[:2]).upper(),
+            form_secret=form_secret,
+            hits=hits,
+            older="" if last is None else cursor(last),
+            asked=asked,
+            notice=notice,
+        ).encode()
+
+    def render_latest(self, hits: Sequence[Hit]) -> bytes:
+        """The newest comments as a list to stand in another page."""
+        return self._latest.render(hits=hits).encode()
+
+
+def cursor(hit: Hit) -> str:
+    """Where the next page begins."""
+    return f"{hit.said_at.isoformat()} {hit.response_id}"
