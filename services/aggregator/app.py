@@ -10,7 +10,7 @@ from services.aggregator.freshness import Freshness
 from services.aggregator.handlers import CountBatch, Units
 from services.aggregator.live import LiveFeed
 from services.aggregator.publishing import Publisher
-from services.aggregator.reading import Counted, reader
+from services.aggregator.reading import GROUP, Counted, reader
 from services.chassis.consumer import Reader, consume
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
@@ -22,6 +22,7 @@ from services.chassis.outbox import Relay
 from services.chassis.postgres import Database, check_migrated, named_sql, open_pool
 from services.chassis.settings import Settings
 from services.chassis.staff.door import behind_sign_in
+from services.chassis.traces import Traces
 
 SERVICE = "aggregator"
 PACKAGE = "services.aggregator"
@@ -47,17 +48,19 @@ async def run(settings: Settings) -> None:
     pool = await open_pool(settings, SERVICE, prepare=prepare)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
+    traces = Traces.from_settings(settings, SERVICE)
     publisher = Publisher(settings, metrics)
     relay = Relay(settings, SERVICE, metrics)
     freshness = Freshness()
     fence: Fence[Counted] = Fence(
         pool=pool,
         service=SERVICE,
-        group="kvittera-aggregator",
+        group=GROUP,
         decode=reader(),
         apply=CountBatch(Units(pool, cuts), metrics, publisher.wake, freshness=freshness),
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
         metrics=metrics,
+        traces=traces,
     )
     reading = Reader(settings, fence, TOPICS, membership(settings, SERVICE, settings.aggregator_port))
 
@@ -89,4 +92,5 @@ async def run(settings: Settings) -> None:
             metrics=metrics,
         )
     finally:
+        traces.close()
         pool.terminate()

@@ -22,6 +22,8 @@ _OUTCOME = {
     "suppressed": "suppressed",
     "failed": "failed",
 }
+GROUP = "kvittera-aggregator"
+"""The consumer group, and the name of this step in traces."""
 CARRIER = RatedParty.CARRIER.value
 _FIRST_YEAR, _LAST_YEAR = 1970, 2261
 _Revision = Annotated[int, msgspec.Meta(ge=1, le=2_147_483_647)]
@@ -93,8 +95,8 @@ def reader() -> Callable[[ConsumerRecord], Counted | None]:
     """A decoder for both topics."""
     quick_answer = msgspec.json.Decoder(CountedAnswer)
     quick_decision = msgspec.json.Decoder(_Decision)
-    full_answer = reading(ResponseRecorded)
-    full_decision = reading(InvitationDecided)
+    full_answer = reading(ResponseRecorded, GROUP)
+    full_decision = reading(InvitationDecided, GROUP)
 
     def read(record: ConsumerRecord) -> Counted | None:
         is_answer = record.topic == RESPONSE_RECORDED

@@ -18,6 +18,8 @@ from services.chassis.deadletter import DeadLetter, pack_headers
 from services.chassis.failures import MustStop, Poison, is_transient
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.traces import Traces
+from services.chassis.tracing import step_of, traceparent_in
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -27,6 +29,11 @@ Decode = Callable[[ConsumerRecord], T | None]
 """A record's meaning, or None where there is nothing to do (a tombstone). Raises Poison."""
 Apply = Callable[[Database, list[T]], Awaitable[None]]
 """The effects of a batch, inside the transaction. Must not touch anything but the connection."""
+
+
+def name_of(record: ConsumerRecord) -> str:
+    """What names a record for ever."""
+    return f"{record.topic}/{record.partition}/{record.offset}"
 
 
 class Gap(Exception):
@@ -54,6 +61,7 @@ class Fence(Generic[T]):
     dead_letter_topics: Mapping[str, str]
     metrics: Metrics
     attempts: int = 3
+    traces: Traces = field(default_factory=lambda: Traces("untold"))
     cursors: dict[TopicPartition, int] = field(default_factory=dict)
     log_start: Callable[[TopicPartition], Awaitable[int]] | None = None
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", "progress.sql"))
@@ -113,7 +121,7 @@ class Fence(Generic[T]):
                 return
 
     async def _commit(self, batch: Batch, condemned: Mapping[tuple[TopicPartition, int], DeadLetter]) -> None:
-        started = time.perf_counter()
+        started, since = time.perf_counter(), time.time_ns()
         cursors = self.cursors  # those of this ownership; a rebalance puts others in their place
         partitions = sorted(batch)
         async with self.pool.acquire() as connection, connection.transaction():
@@ -132,6 +140,8 @@ class Fence(Generic[T]):
         for partition, records in batch.items():
             cursors[partition] = records[-1].offset + 1
         self._account(fresh, meant, dead, time.perf_counter() - started)
+        if self.traces.on:
+            self._trace(fresh, since)
 
     def _fresh(
         self, batch: Batch, positions: Mapping[TopicPartition, int]
@@ -229,6 +239,27 @@ class Fence(Generic[T]):
         if status != f"UPDATE {len(moved)}":
             # Somebody else applied these records: nothing of ours may stay.
             raise Gap({p: positions[p] for p in moved})
+
+    def _trace(self, fresh: Mapping[TopicPartition, Sequence[ConsumerRecord]], since: int) -> None:
+        """Tell what was done with each record, now that it is committed."""
+        now = time.time_ns()
+        for records in fresh.values():
+            for record in records:
+                cause = traceparent_in(record.headers)
+                self.traces.tell(
+                    f"{self.service}: {record.topic}",
+                    parent=cause,
+                    own=step_of(cause, self.group, name_of(record)),
+                    started=since,
+                    ended=now,
+                    **{
+                        "messaging.system": "kafka",
+                        "messaging.destination.name": record.topic,
+                        "messaging.destination.partition.id": str(record.partition),
+                        "messaging.kafka.offset": record.offset,
+                        "messaging.consumer.group.name": self.group,
+                    },
+                )
 
     def _account(
         self,

@@ -9,7 +9,8 @@ from aiokafka import ConsumerRecord
 from schemas.cloudevents import ContractError, decode, read_record
 from schemas.contract import Contract
 from services.chassis.failures import Poison
-from services.chassis.fence import Decode
+from services.chassis.fence import Decode, name_of
+from services.chassis.tracing import step_of
 
 M = TypeVar("M", bound=Contract)
 
@@ -19,7 +20,7 @@ class Received(Generic[M]):
     """A message with what the record says about it.
 
     Attributes:
-        traceparent: the trace it belongs to, where it told one.
+        traceparent: the trace context of our step with it, for all that the step causes.
         appended_at: when the broker took it (our topics use LogAppendTime).
     """
 
@@ -28,8 +29,8 @@ class Received(Generic[M]):
     appended_at: datetime
 
 
-def reading(model: type[M]) -> Decode[Received[M]]:
-    """A decoder for one topic. Tombstones mean nothing to these readers and are skipped."""
+def reading(model: type[M], by: str) -> Decode[Received[M]]:
+    """A decoder for one topic, read by the group `by`. Tombstones mean nothing to these readers and are skipped."""
 
     def read(record: ConsumerRecord) -> Received[M] | None:
         try:
@@ -39,6 +40,7 @@ def reading(model: type[M]) -> Decode[Received[M]]:
             message = decode(model, event)
         except ContractError as error:
             raise Poison(error.reason, error.detail) from None
-        return Received(message, event.traceparent, datetime.fromtimestamp(record.timestamp / 1000, UTC))
+        step = step_of(event.traceparent, by, name_of(record))
+        return Received(message, step, datetime.fromtimestamp(record.timestamp / 1000, UTC))
 
     return read

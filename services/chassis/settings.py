@@ -51,6 +51,11 @@ class Settings(BaseModel):
     log_format: Literal["auto", "console", "json"] = "auto"
     """`auto` writes for people on a terminal and JSON lines otherwise."""
 
+    otlp_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/]+(/[^?#]*)?$")
+    """OpenTelemetry collector that takes traces over HTTP, as `http://host:4318`; unset: no traces are told."""
+    trace_share: float = Field(default=0.01, ge=0, le=1)
+    """Share of traces that are told; the same for all services, so that whole traces are kept."""
+
     http_host: str = "127.0.0.1"
     """Address that the HTTP servers listen on."""
     notifier_port: int = Field(default=8601, ge=1, le=65535)

@@ -19,6 +19,7 @@ from services.chassis.records import reading
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings, live_sending
 from services.chassis.staff.door import behind_sign_in
+from services.chassis.traces import Traces
 from services.notifier import http
 from services.notifier.channels import Channel
 from services.notifier.channels.smtp import Smtp
@@ -30,6 +31,7 @@ from services.notifier.render import Renderer, Sender
 from services.notifier.retention import measure_erasures, retention
 
 SERVICE = "notifier"
+_GROUP = "kvittera-notifier"
 FOR_STAFF = ("/outbox/", "/decisions/", "/ledger")
 PACKAGE = "services.notifier"
 _BATCH = 500
@@ -44,6 +46,7 @@ async def run(settings: Settings) -> None:
     configure_logs(settings, SERVICE)
     seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
     metrics = Metrics()
+    traces = Traces.from_settings(settings, SERVICE)
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
@@ -64,11 +67,12 @@ async def run(settings: Settings) -> None:
     fence = Fence(
         pool=pool,
         service=SERVICE,
-        group="kvittera-notifier",
-        decode=reading(DeliveryCompleted),
+        group=_GROUP,
+        decode=reading(DeliveryCompleted, _GROUP),
         apply=decide,
         dead_letter_topics={DELIVERY_COMPLETED: str(CARDS[DELIVERY_COMPLETED].dead_letter)},
         metrics=metrics,
+        traces=traces,
     )
     reader = Reader(settings, fence, [DELIVERY_COMPLETED], membership(settings, SERVICE, settings.notifier_port))
     dispatcher = Dispatcher(
@@ -110,6 +114,7 @@ async def run(settings: Settings) -> None:
             metrics=metrics,
         )
     finally:
+        traces.close()
         pool.terminate()
 
 

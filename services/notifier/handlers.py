@@ -18,7 +18,6 @@ from services.chassis.persons import Known, Person, PersonKeys
 from services.chassis.postgres import Database, named_sql
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
-from services.chassis.tracing import child_of
 from services.notifier import policy
 
 Deliveries = Sequence[Received[DeliveryCompleted]]
@@ -46,7 +45,7 @@ class Decided:
     decision: policy.Ask | policy.Suppress
     planned: Planned | None
     event: InvitationDecided
-    traceparent: str
+    traceparent: str | None
 
     @property
     def delivery_id(self) -> str:
@@ -122,7 +121,7 @@ class DecideDeliveries:
             if drop is not None:
                 drops_asked.add(drop)
         event = self._event(received.message, decision, planned, now)
-        return Decided(received, decision, planned, event, child_of(received.traceparent))
+        return Decided(received, decision, planned, event, received.traceparent)
 
     def _event(
         self,

@@ -29,6 +29,7 @@ from services.chassis.staff import Gate
 from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import CookieGate, gate_for
 from services.chassis.staff.provider import provider_for
+from services.chassis.traces import Traces
 from services.survey.api.wiring import api_mount
 from services.survey.cases.notice import CaseNotices
 from services.survey.cases.wiring import case_parts
@@ -51,6 +52,8 @@ from services.survey.signing_in import routes as sign_in_routes
 from services.survey.staff_pages import StaffPages
 
 SERVICE = "survey"
+_GROUP = "kvittera-survey"
+_FOLLOW_UP_GROUP = "kvittera-survey-followup"
 PACKAGE = "services.survey"
 _BATCH = 1000
 
@@ -65,6 +68,7 @@ async def run(settings: Settings) -> None:
     seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
     gate = gate_for(settings, lambda: datetime.now(UTC))
     metrics = Metrics()
+    traces = Traces.from_settings(settings, SERVICE)
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
@@ -79,11 +83,12 @@ async def run(settings: Settings) -> None:
     fence = Fence(
         pool=pool,
         service=SERVICE,
-        group="kvittera-survey",
-        decode=reading(InvitationDecided),
+        group=_GROUP,
+        decode=reading(InvitationDecided, _GROUP),
         apply=learn_and_offer,
         dead_letter_topics={INVITATION_DECIDED: str(CARDS[INVITATION_DECIDED].dead_letter)},
         metrics=metrics,
+        traces=traces,
     )
     # Kafka may be away for as long as it likes: answers to known invitations are kept meanwhile (guarantee 1).
     patient = settings.model_copy(update={"boot_patience_seconds": math.inf})
@@ -115,11 +120,12 @@ async def run(settings: Settings) -> None:
     following = Fence(
         pool=pool,
         service=SERVICE,
-        group="kvittera-survey-followup",
-        decode=reading(ResponseRecorded),
+        group=_FOLLOW_UP_GROUP,
+        decode=reading(ResponseRecorded, _FOLLOW_UP_GROUP),
         apply=FollowUp(reactions),
         dead_letter_topics={RESPONSE_RECORDED: str(CARDS[RESPONSE_RECORDED].dead_letter)},
         metrics=metrics,
+        traces=traces,
     )
     followed = Reader(patient, following, [RESPONSE_RECORDED], membership(settings, SERVICE, settings.survey_port))
     answers = Answers(
@@ -188,6 +194,7 @@ async def run(settings: Settings) -> None:
             metrics=metrics,
         )
     finally:
+        traces.close()
         pool.terminate()
 
 

@@ -17,7 +17,6 @@ from services.chassis.microbatch import MicroBatcher
 from services.chassis.outbox import Relay
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.records import Received
-from services.chassis.tracing import child_of
 from services.survey.definitions import Definitions, load_definitions
 from services.survey.preferences import Preference
 from services.survey.recorded import PLAIN, Circumstances, Outcome, Page, Posted, Recorded
@@ -49,7 +48,7 @@ class LearnInvitations:
             [s.id for s in surveys],
             [m.brand for m in messages],
             [m.delivery.model_dump_json(exclude_none=True) for m in messages],
-            [child_of(r.traceparent) for r in asked],
+            [r.traceparent for r in asked],
             [m.person_id for m in messages],
             [s.rated.value for s in surveys],
         )

@@ -156,7 +156,7 @@ async def _read_to_the_end(pool: Pool, settings: Settings, topic: str, records: 
         pool=pool,
         service="survey",
         group=f"g-{topic}",
-        decode=reading(ResponseRecorded),
+        decode=reading(ResponseRecorded, "test"),
         apply=FollowUp([OPEN]),
         dead_letter_topics={topic: RESPONSE_RECORDED + ".dlq"},
         metrics=Metrics(),

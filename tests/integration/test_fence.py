@@ -210,7 +210,7 @@ async def test_real_bad_records_go_to_the_dead_letters_by_the_contracts_own_deco
         pool=pool,
         service="notifier",
         group="g",
-        decode=decoder(DeliveryCompleted),
+        decode=decoder(DeliveryCompleted, "test"),
         apply=apply,
         dead_letter_topics={"delivery.completed.v1": "delivery.completed.v1.dlq"},
         metrics=Metrics(),

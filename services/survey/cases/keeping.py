@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 from services.chassis.postgres import Database
 from services.chassis.sealing import Box
-from services.chassis.tracing import child_of
 from services.survey.cases.case import Case, Entry, event_of, local_day
 
 
@@ -88,5 +87,5 @@ def _entry(case: Case, entry: Entry, seal: Box | None) -> tuple[object, ...]:
     return case.case_id, case.revision, entry.what, subject, name, entry.at or case.changed_at, entry.detail, sealed
 
 
-def _told(case: Case) -> tuple[str, str, str]:
-    return str(case.case_id), event_of(case).model_dump_json(exclude_none=True), child_of(case.traceparent)
+def _told(case: Case) -> tuple[str, str, str | None]:
+    return str(case.case_id), event_of(case).model_dump_json(exclude_none=True), case.traceparent
