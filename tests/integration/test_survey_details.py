@@ -254,17 +254,23 @@ async def test_there_is_nothing_to_match_before_the_first_answer_or_behind_a_clo
     assert [e.score for e in await told(pool)] == [4]
 
 
-async def test_of_two_changes_to_the_same_revision_one_is_kept(pool: Pool, settings: Settings) -> None:
+async def test_of_changes_to_the_same_revision_at_once_one_is_kept(pool: Pool, settings: Settings) -> None:
     token = await invite(pool)
-    servers = [survey(pool, settings) for _ in range(4)]
+    servers = [survey(pool, settings) for _ in range(3)]
     await post(servers[0], token, ("score", "3"))
-    replies = await asyncio.gather(
-        *(
-            post(s, token, ("score", n), as_json=True, headers=[("if-match", '"1"')])
-            for s, n in zip(servers, "1245", strict=True)
+    async with pool.acquire() as holding, holding.transaction():
+        await holding.execute("SELECT FROM response FOR UPDATE")
+        posting = [
+            asyncio.create_task(post(s, token, ("score", n), as_json=True, headers=[("if-match", '"1"')]))
+            for s, n in zip(servers, "124", strict=True)
+        ]
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
-    )
-    assert sorted(r.status for r in replies) == [200, 412, 412, 412]
+        async with asyncio.timeout(30):
+            while await pool.fetchval(waiting) < len(posting):  # all read the revision, or wait to read it
+                await asyncio.sleep(0.01)
+    assert sorted([(await p).status for p in posting]) == [200, 412, 412]
     assert [e.revision for e in await told(pool)] == [1, 2]
 
 
