@@ -41,6 +41,7 @@ from services.survey.followup import FollowUp, Reaction
 from services.survey.guesses import Guesses, GuessLimit
 from services.survey.handlers import Answers, LearnInvitations
 from services.survey.http import SurveyRoutes
+from services.survey.kiosk_page import KioskPage
 from services.survey.praise.wiring import praise_parts
 from services.survey.provider_account import ProviderAccount
 from services.survey.rendering import HumanRoute, Site, SurveyPages, choose_language
@@ -144,7 +145,8 @@ async def run(settings: Settings) -> None:
     )
 
     staff = [*_sign_in(settings, gate, metrics), *cases.routes, *praise.routes, *comments.routes]
-    others = [*staff, api_mount(settings, answers, reader.caught_up)]
+    kiosk_page = KioskPage(settings.brand, demo=settings.demo_mark).route()
+    others = [*staff, api_mount(settings, answers, reader.caught_up), kiosk_page]
 
     async def ready() -> str | None:
         # Answers need PostgreSQL only; a link newer than what was read so far is told to come back.

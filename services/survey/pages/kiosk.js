@@ -1,0 +1,59 @@
+// A tap is sent at once, again with the same Idempotency-Key while nothing answers, and the page is as new after it.
+(() => {
+  "use strict";
+  const kept = "kvittera-kiosk-key", given = location.hash.slice(1);
+  if (given.startsWith("kv_")) {
+    // A fragment never leaves the tablet; out of the address bar it goes all the same.
+    localStorage.setItem(kept, given);
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+  const told = document.querySelector(".told"), buttons = [...document.querySelectorAll("[data-score]")];
+  const wait = (ms) => new Promise((done) => { setTimeout(done, ms); });
+  let turn = 0;
+
+  const send = async (score, once) => {
+    const stop = new AbortController(), timer = setTimeout(() => stop.abort(), 10000);
+    try {
+      const reply = await fetch("/api/v1/kiosk/responses", {
+        method: "POST",
+        body: JSON.stringify({ score, language: document.documentElement.lang.slice(0, 2) }),
+        headers: {
+          Authorization: `Bearer ${localStorage.getItem(kept)}`,
+          "Content-Type": "application/json",
+          "Idempotency-Key": once,
+        },
+        signal: stop.signal,
+      });
+      return reply.status;
+    } catch {
+      return 0;
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  const tap = async (button) => {
+    const mine = ++turn, once = crypto.getRandomValues(new Uint32Array(4)).join("-");
+    for (const other of buttons) other.classList.toggle("chosen", other === button);
+    let status = 0;
+    for (let tries = 0; tries < 5; tries++) {
+      status = await send(Number(button.dataset.score), once);
+      if (status && status !== 409 && status !== 503) break;
+      await wait(2000);
+    }
+    if (mine !== turn) return; // somebody tapped since; that tap says what became of it
+    told.textContent = status === 201 ? told.dataset.saved : told.dataset.failed;
+    await wait(3000);
+    if (mine !== turn) return;
+    told.textContent = "";
+    for (const other of buttons) other.classList.remove("chosen");
+    document.activeElement?.blur();
+  };
+
+  for (const button of buttons) button.addEventListener("click", () => tap(button));
+  addEventListener("keydown", (event) => {
+    const button = event.repeat || event.ctrlKey || event.altKey || event.metaKey
+      ? undefined : buttons.find((each) => each.dataset.score === event.key);
+    if (button) tap(button);
+  });
+})();
