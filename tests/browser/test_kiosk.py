@@ -1,0 +1,99 @@
+"""The kiosk's page in a real browser: a tap is an answer, the page is as new after it, and the key stays inside."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, Route, async_playwright, expect
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from services.chassis.postgres import Pool
+from services.chassis.settings import Settings
+from services.survey.api.keys import Scope
+from services.survey.kiosk_page import KioskPage
+from tests.asgi import ask
+from tests.browser.conftest import CHROMIUM
+from tests.programs import TORGET, Clock, application, new_key
+from tests.tables import empty_pool
+
+SITE = "https://svar.example"
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
+
+
+@pytest.fixture
+async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(shared_settings, "survey") as empty:
+        yield empty
+
+
+@pytest.fixture
+async def tablet(pool: Pool, shared_settings: Settings) -> AsyncIterator[tuple[Page, list[str], list[int]]]:
+    """A tablet whose requests go into the application; the addresses it asked for; statuses to answer with first."""
+    api = application(pool, shared_settings, Clock())
+    app = Starlette(routes=[KioskPage("Nordposten Demo").route(), Mount("/", api)])
+    asked: list[str] = []
+    failures: list[int] = []
+
+    async def answer(route: Route) -> None:
+        request = route.request
+        asked.append(request.url)
+        if failures and request.method == "POST":
+            await route.fulfill(status=failures.pop(0))
+            return
+        headers = list((await request.all_headers()).items())
+        path = request.url.removeprefix(SITE)
+        reply = await ask(app, request.method, path, headers=headers, parts=[request.post_data_buffer or b""])
+        await route.fulfill(status=reply.status, headers=reply.headers, body=reply.body)
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
+        page = await browser.new_page(viewport={"width": 1024, "height": 768})
+        await page.route("**/*", answer)
+        yield page, asked, failures
+        await browser.close()
+
+
+async def scores(pool: Pool) -> list[int]:
+    rows = await pool.fetch("SELECT value FROM outbox ORDER BY id")
+    return [json.loads(r["value"])["score"] for r in rows]
+
+
+async def test_a_finger_and_a_key_each_give_an_answer_and_the_page_is_as_new(
+    tablet: tuple[Page, list[str], list[int]], pool: Pool
+) -> None:
+    page, asked, failures = tablet
+    key = await new_key(pool, Scope.KIOSK, place=TORGET)
+    await page.goto(f"{SITE}/kiosk?lang=sv#{key.text}")
+    assert page.url == f"{SITE}/kiosk?lang=sv"
+    await page.goto(f"{SITE}/kiosk?lang=sv")  # the key is kept
+    await page.get_by_role("button", name="Mycket nöjd").click()
+    await expect(page.get_by_role("status")).to_have_text("Tack. Ditt svar är sparat.")
+    await expect(page.get_by_role("status")).to_have_text("", timeout=10_000)
+    assert await page.locator(".chosen").count() == 0
+    failures.append(503)  # the same tap goes again by itself
+    await page.keyboard.press("1")
+    await expect(page.get_by_role("status")).to_have_text("Tack. Ditt svar är sparat.", timeout=10_000)
+    assert await scores(pool) == [5, 1]
+    assert not [url for url in asked if key.secret in url]
+
+
+async def test_without_a_valid_key_nothing_is_said_to_be_saved(
+    tablet: tuple[Page, list[str], list[int]], pool: Pool
+) -> None:
+    page, _, _ = tablet
+    await page.goto(f"{SITE}/kiosk?lang=sv")
+    await page.get_by_role("button", name="Nöjd", exact=True).click()
+    await expect(page.get_by_role("status")).to_have_text("Svaret är inte sparat än.")
+    assert await scores(pool) == []
+
+
+async def test_the_page_has_no_barrier_and_does_not_scroll(tablet: tuple[Page, list[str], list[int]]) -> None:
+    page, _, _ = tablet
+    for width, height in ((1024, 768), (768, 1024)):
+        await page.set_viewport_size({"width": width, "height": height})
+        await page.goto(f"{SITE}/kiosk?lang=de")
+        found = await Axe().run(page)
+        assert [v["id"] for v in found.response["violations"]] == []
+        assert await page.evaluate("document.documentElement.scrollHeight <= innerHeight")
