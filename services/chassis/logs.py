@@ -17,6 +17,9 @@ _MAIL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+\.[^\s@<>\"']+")
 _PHONE = re.compile(r"(?<!\w)(?:\+|00)[1-9][\d \-().]{6,}\d")
 _LINK_TOKEN = re.compile(r"/r/[A-Za-z0-9_\-]{22}")
 _CREDENTIALS = re.compile(r"(://[^:/@\s]*):[^@\s]+@")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL_IN_TRACES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # keeps tabs and line ends
+_TRACES = {"exception", "stack"}
 _PASSWORD = re.compile(r"(password=)[^\s&]+", re.IGNORECASE)
 
 
@@ -46,7 +49,13 @@ def _clean(key: str, value: Any) -> Any:
         return {scrub(str(k)): _clean(str(k), v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean("", v) for v in value]
-    return scrub(value if isinstance(value, str) else repr(value))
+    text = scrub(value if isinstance(value, str) else repr(value))
+    # Nothing from outside begins a line of its own or moves the cursor (row 15 of docs/security.md).
+    return (_CONTROL_IN_TRACES if key in _TRACES else _CONTROL).sub(_visible, text)
+
+
+def _visible(control: re.Match[str]) -> str:
+    return control[0].encode("unicode_escape").decode()
 
 
 def configure_logs(settings: Settings, service: str) -> None:
