@@ -176,6 +176,12 @@ def test_every_test_that_a_document_names_exists(repository: Path) -> None:
         assert {name for name in named if f"def {name}(" not in sources} == set(), path
 
 
+def test_the_security_checklist_has_every_row_and_each_row_names_a_test(repository: Path) -> None:
+    table = [row for row in rows((repository / "docs/security.md").read_text(encoding="utf-8")) if row[0].isdigit()]
+    assert {*range(1, 19), 25, 26, 27, 28} <= {int(row[0]) for row in table}
+    assert [row[0] for row in table if not re.search(r"`test_[a-z0-9_]+`", row[3])] == []
+
+
 def test_every_link_between_documents_leads_somewhere(repository: Path) -> None:
     for path, text in documents(repository).items():
         for target in LINK.findall(text):
