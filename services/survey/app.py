@@ -10,8 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from schemas.invitation import InvitationDecided
+from schemas.recipient import PersonErased
 from schemas.response import ResponseRecorded
-from schemas.topics import CARDS, INVITATION_DECIDED, RESPONSE_RECORDED
+from schemas.topics import CARDS, INVITATION_DECIDED, PERSON_ERASED, RESPONSE_RECORDED
 from services.chassis.consumer import Reader
 from services.chassis.faststream_feed import carry
 from services.chassis.fence import Fence
@@ -21,6 +22,7 @@ from services.chassis.lifecycle import run_until_stopped
 from services.chassis.logs import configure_logs
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
+from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Database, check_migrated, named_sql, open_pool
 from services.chassis.records import Received, reading
 from services.chassis.sealing import Seal
@@ -37,6 +39,7 @@ from services.survey.comments.languages import Languages
 from services.survey.comments.texts import SealedTexts
 from services.survey.comments.wiring import comment_parts
 from services.survey.definitions import load_definitions
+from services.survey.erasure import ErasePersons
 from services.survey.followup import FollowUp, Reaction
 from services.survey.guesses import Guesses, GuessLimit
 from services.survey.handlers import Answers, LearnInvitations
@@ -129,6 +132,16 @@ async def run(settings: Settings) -> None:
         traces=traces,
     )
     followed = Reader(patient, following, [RESPONSE_RECORDED], membership(settings, SERVICE, settings.survey_port))
+    erasing = Fence(
+        pool=pool,
+        service=SERVICE,
+        group="kvittera-survey-erasures",
+        decode=reading(PersonErased),
+        apply=ErasePersons(PersonKeys(seal)),
+        dead_letter_topics={PERSON_ERASED: str(CARDS[PERSON_ERASED].dead_letter)},
+        metrics=metrics,
+    )
+    erasures = Reader(patient, erasing, [PERSON_ERASED], membership(settings, SERVICE, settings.survey_port))
     answers = Answers(
         pool=pool,
         seal=seal,
@@ -185,6 +198,8 @@ async def run(settings: Settings) -> None:
                 "http": lambda stop: serve(guarded, settings.http_host, settings.survey_port, stop, lane=app.lane()),
                 "invitations": carry(reader, patient, max_records=_BATCH),
                 "watch": reader.watch,
+                "erasures": carry(erasures, patient, max_records=_BATCH),
+                "watch erasures": erasures.watch,
                 **({"followup": carry(followed, patient, max_records=_BATCH)} if settings.survey_follow_up else {}),
                 **({"watch followup": followed.watch} if settings.survey_follow_up else {}),
                 "case changes": cases.watch,

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
 import asyncpg
 
@@ -15,12 +14,15 @@ from schemas.invitation import InvitationDecided
 from services.chassis.metrics import Metrics
 from services.chassis.microbatch import MicroBatcher
 from services.chassis.outbox import Relay
+from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.records import Received
+from services.chassis.sealing import Seal
 from services.survey.definitions import Definitions, load_definitions
 from services.survey.preferences import Preference
 from services.survey.recorded import PLAIN, Circumstances, Outcome, Page, Posted, Recorded
 from services.survey.responses import Answer, token_hash
+from services.survey.sealing_answers import AnswerSeal
 from services.survey.store import keep, keep_alone
 
 
@@ -54,30 +56,22 @@ class LearnInvitations:
         )
 
 
-class Sealing(Protocol):
-    """What keeping answers needs of the seal."""
-
-    def close(self, text: str, row: str) -> bytes:
-        """The text sealed for one row."""
-
-    def pseudonym(self, text: str) -> bytes:
-        """16 bytes that stand for a text and do not tell it."""
-
-
 @dataclass(slots=True)
 class Answers:
     """Keeps answers durably: when `record` returns a revision, answer and outbox row are on disk (guarantee 1)."""
 
     pool: Pool
-    seal: Sealing
+    seal: Seal
     relay: Relay
     metrics: Metrics
     now: Callable[[], datetime]
     queue: int = 4096
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey"))
     _batcher: MicroBatcher[Posted, Recorded] = field(init=False)
+    _answer_seal: AnswerSeal = field(init=False)
 
     def __post_init__(self) -> None:
+        self._answer_seal = AnswerSeal(PersonKeys(self.seal))
         self._batcher = MicroBatcher(self._flush, key=lambda p: p.token_sha256, queue=self.queue)
 
     async def record(self, token: str, answer: Answer, how: Circumstances = PLAIN) -> Recorded:
@@ -103,15 +97,13 @@ class Answers:
 
     def _posted(self, token_sha256: bytes, answer: Answer, channel: str, how: Circumstances) -> Posted:
         row = token_sha256.hex()
-        comment, contact = answer.comment, answer.contact
+        comment = answer.comment
         return Posted(
             token_sha256=token_sha256,
             answer=answer,
             channel=channel,
             how=how,
-            sealed_comment=None if comment is None else self.seal.close(comment, row),
             comment_digest=None if comment is None else self.seal.pseudonym(f"comment {row} {comment}"),
-            sealed_contact=None if contact is None else self.seal.close(contact.as_text(), f"contact {row}"),
             answered_at=self.now(),
         )
 
@@ -153,10 +145,11 @@ class Answers:
         """Return when no answer is on its way any more."""
         await self._batcher.drained()
 
-    async def _flush(self, posted: Sequence[Posted]) -> Sequence[Recorded]:
-        together = [p for p in posted if p.how.only_if is None]
+    async def _flush(self, batch: Sequence[Posted]) -> Sequence[Recorded]:
         found: dict[bytes, Recorded] = {}
         async with self.pool.acquire() as connection:
+            posted = await self._answer_seal.close(connection, batch)
+            together = [p for p in posted if p.how.only_if is None]
             if together:
                 found = await keep(connection, self._sql, together)
             for one in posted:

@@ -44,16 +44,16 @@ PLAIN = Circumstances()
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """An answer on its way to the commit."""
+    """An answer on its way to the commit; its words are sealed last, when the person's key is at hand."""
 
     token_sha256: bytes
     answer: Answer
     channel: str
     how: Circumstances
-    sealed_comment: bytes | None
     comment_digest: bytes | None
-    sealed_contact: bytes | None
     answered_at: datetime
+    sealed_comment: bytes | None = None
+    sealed_contact: bytes | None = None
 
 
 class Outcome(Enum):

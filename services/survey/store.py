@@ -70,7 +70,7 @@ async def _keep_contacts(
     wishes = [
         (response[p.token_sha256], p.sealed_contact, p.answer.contact.consent_version, p.answer.language, p.answered_at)
         for p in mine
-        if p.answer.contact is not None
+        if p.answer.contact is not None and p.sealed_contact is not None
     ]
     if wishes:
         await connection.execute(sql["keep_contact_wishes"], *map(list, zip(*wishes, strict=True)))

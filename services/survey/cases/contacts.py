@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from services.chassis.failures import Poison
+from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Database, named_sql
-from services.chassis.sealing import Seal
 from services.survey.cases.desk import Contact
 
 log = structlog.get_logger()
@@ -19,7 +18,7 @@ log = structlog.get_logger()
 class SealedContacts:
     """Contact wishes as the answers keep them."""
 
-    seal: Seal
+    persons: PersonKeys
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "cases.sql"))
 
     async def __call__(self, connection: Database, response_id: uuid.UUID) -> Contact | None:
@@ -27,9 +26,10 @@ class SealedContacts:
         row = await connection.fetchrow(self.sql["contact_wish"], response_id)
         if row is None:
             return None
-        try:
-            told = json.loads(self.seal.open(row["sealed"], f"contact {row['row']}"))
-        except Poison:
+        sealed = Sealed(row["person"], row["sealed"], f"contact {row['row']}")
+        [text] = await self.persons.open_all(connection, [sealed])
+        if text is None:
             log.warning("contact data cannot be opened", action="skip", response_id=str(response_id))
             return None
+        told = json.loads(text)
         return Contact(told["name"] or None, told["address"], row["given_at"])

@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from services.chassis.lifecycle import Task
 from services.chassis.metrics import Metrics
+from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Database, Pool
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
@@ -61,7 +62,7 @@ def case_parts(
         pool=pool,
         notes=notes,
         comments=comments,
-        contacts=SealedContacts(seal),
+        contacts=SealedContacts(PersonKeys(seal)),
         deadlines=deadlines,
         metrics=metrics,
         now=now,

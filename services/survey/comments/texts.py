@@ -9,7 +9,7 @@ from typing import Protocol
 
 import structlog
 
-from services.chassis.failures import Poison
+from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Database, named_sql
 from services.chassis.sealing import Seal
 
@@ -44,24 +44,29 @@ class SealedTexts:
     """Comments as the answers keep them."""
 
     seal: Seal
+    _persons: PersonKeys = field(init=False)
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "comments.sql"))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_persons", PersonKeys(self.seal))
 
     async def of(self, connection: Database, responses: Iterable[uuid.UUID]) -> Mapping[uuid.UUID, Comment]:
         """The comments that can be read; erased ones and responses without one are missing."""
+        rows = await connection.fetch(self._sql["sealed_comments"], list(responses))
+        sealed = [Sealed(r["person"], r["comment_sealed"], r["row"]) for r in rows]
+        contacts = [Sealed(r["person"], r["contact"], f"contact {r['row']}") for r in rows]
+        opened = await self._persons.open_all(connection, [*sealed, *contacts])
         found = {}
-        for row in await connection.fetch(self._sql["sealed_comments"], list(responses)):
-            try:
-                text = self.seal.open(row["comment_sealed"], row["row"])
-                names = self._names(row["contact"], row["row"])
-            except Poison:
+        for row, text, contact in zip(rows, opened[: len(rows)], opened[len(rows) :], strict=True):
+            # Without the name in the contact block it could not be masked.
+            if text is None or (contact is None and row["contact"] is not None):
                 log.warning("comment cannot be opened", action="skip", response_id=str(row["response_id"]))
                 continue
             digest = row["comment_digest"] or hashlib.sha256(row["comment_sealed"]).digest()
-            found[row["response_id"]] = Comment(text, digest, names, row["country"] or "")
+            found[row["response_id"]] = Comment(text, digest, _names(contact), row["country"] or "")
         return found
 
-    def _names(self, contact: bytes | None, row: str) -> tuple[str, ...]:
-        if contact is None:
-            return ()
-        name = json.loads(self.seal.open(contact, f"contact {row}")).get("name")
-        return (name,) if name else ()
+
+def _names(contact: str | None) -> tuple[str, ...]:
+    name = json.loads(contact).get("name") if contact is not None else None
+    return (name,) if name else ()

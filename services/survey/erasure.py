@@ -1,0 +1,53 @@
+"""Erasing a person at the survey: the key, comments, contact wishes and links go; scores stay (D21, E24)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from schemas.recipient import PersonErased
+from services.chassis.failures import Poison
+from services.chassis.persons import Person, PersonKeys
+from services.chassis.postgres import Database, named_sql
+from services.chassis.records import Received
+
+
+@dataclass(frozen=True, slots=True)
+class ErasePersons:
+    """Erases whom the notifier tells of, inside the fence's transaction.
+
+    Every answer of the person gets one more revision, marked as erased: the counters keep the score, and whoever
+    keeps more about the answer (cases, praise, search) takes it as the sign to let go.
+    """
+
+    persons: PersonKeys
+    sql: Mapping[str, str] = field(
+        default_factory=lambda: {**named_sql("services.survey"), **named_sql("services.survey", "persons.sql")}
+    )
+
+    async def __call__(self, connection: Database, erasures: Sequence[Received[PersonErased]]) -> None:
+        """Erase. One that is told again, or that is older than the last, changes nothing."""
+        for received in erasures:
+            erased = received.message
+            if await self.persons.destroy(connection, person_of(erased.person_id), erased.requested_at):
+                await self._forget(connection, erased.person_id)
+
+    async def _forget(self, connection: Database, person_id: str) -> None:
+        rows = await connection.fetch(self.sql["erase_responses"], person_id)
+        responses = [r["response_id"] for r in rows]
+        await connection.execute(self.sql["forget_contact_wishes"], responses)
+        await connection.execute(self.sql["break_links"], person_id)
+        await connection.execute(self.sql["tell_responses"], responses)
+
+
+def person_of(person_id: str) -> Person:
+    """The pseudonym as keys are kept by it.
+
+    Raises:
+        Poison: it is none of ours.
+    """
+    try:
+        person = bytes.fromhex(person_id)
+    except ValueError:
+        person = b""
+    if len(person) != 16:  # noqa: PLR2004  a pseudonym's length
+        raise Poison("no_person_id", "a person id has 32 hex digits")
+    return person

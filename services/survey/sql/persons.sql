@@ -1,0 +1,17 @@
+-- name: persons_of_links
+SELECT i.token_sha256, k.person AS known, k.wrapped, k.erased_at, decode(i.person_id, 'hex') AS person
+FROM invitation AS i LEFT JOIN person_key AS k ON k.person = decode(i.person_id, 'hex')
+WHERE i.token_sha256 = ANY($1::bytea[]) AND i.person_id IS NOT NULL
+
+-- name: erase_responses
+-- Score, facts and the moment stay; the next revision says that the person's data are gone.
+UPDATE response AS r
+SET comment_sealed = NULL, comment_digest = NULL, tried = NULL, wants_contact = NULL, erased = true,
+    revision = r.revision + 1
+FROM invitation AS i
+WHERE i.invitation_id = r.response_id AND i.person_id = $1 AND NOT r.erased
+RETURNING r.response_id
+
+-- name: break_links
+-- The row stays, so that an invitation told again is known; its link leads nowhere any more.
+UPDATE invitation SET token_sha256 = sha256(uuid_send(gen_random_uuid())) WHERE person_id = $1

@@ -1,0 +1,204 @@
+"""Erasing a person at the survey: no words and no link are left, scores stay, and no replay brings anything back."""
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from schemas.invitation import InvitationDecided
+from schemas.recipient import PersonErased
+from schemas.response import ResponseRecorded
+from services.chassis.failures import Poison
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay
+from services.chassis.persons import PersonKeys
+from services.chassis.postgres import Pool, named_sql
+from services.chassis.records import Received
+from services.chassis.sealing import Seal
+from services.chassis.settings import Settings
+from services.notifier.handlers import new_token
+from services.survey.comments.texts import SealedTexts
+from services.survey.erasure import ErasePersons
+from services.survey.handlers import Answers, LearnInvitations
+from services.survey.recorded import PLAIN
+from services.survey.responses import Answer, Contact, token_hash
+from tests.builders import NOON, decided
+from tests.conftest import SEALING_KEY
+from tests.tables import empty_pool, everything_stored, footprint
+
+SEAL = Seal(bytes.fromhex(SEALING_KEY))
+ASTRID, BO = "a1" * 16, "b0" * 16
+WORDS = Answer(
+    score=2,
+    comment="CANARY-comment",
+    wants_contact=True,
+    contact=Contact("CANARY-name", "+46701740634"),
+)
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "survey") as empty:
+        yield empty
+
+
+@pytest.fixture
+def answers(pool: Pool, settings: Settings) -> Answers:
+    metrics = Metrics()
+    return Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, lambda: datetime.now(UTC))
+
+
+def invitation(token: str, person: str | None = ASTRID, at: datetime = NOON) -> InvitationDecided:
+    return decided(
+        invitation_id=str(uuid.uuid5(uuid.NAMESPACE_OID, token)),
+        token_sha256=token_hash(token).hex(),
+        person_id=person,
+        expires_at=datetime.now(UTC) + timedelta(days=14),
+        delivery={"delivery_id": f"D-{token}", "occurred_at": at},
+    )
+
+
+async def learn(pool: Pool, *messages: InvitationDecided) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await LearnInvitations(named_sql("services.survey"))(connection, [Received(m, None, NOON) for m in messages])
+
+
+async def invite(pool: Pool, person: str | None = ASTRID) -> str:
+    token = new_token()
+    await learn(pool, invitation(token, person))
+    return token
+
+
+async def erase(pool: Pool, person: str = ASTRID, at: datetime = NOON + timedelta(days=1)) -> None:
+    erased = PersonErased(person_id=person, requested_at=at)
+    async with pool.acquire() as connection, connection.transaction():
+        await ErasePersons(PersonKeys(SEAL))(connection, [Received(erased, None, NOON)])
+
+
+async def readable(pool: Pool) -> list[str]:
+    """Every sealed thing in any table that any key that is left opens."""
+    keys = PersonKeys(SEAL)
+    rows = await pool.fetch("SELECT person, wrapped FROM person_key WHERE wrapped IS NOT NULL")
+    boxes = [SEAL, *(keys._unwrap(r["person"], r["wrapped"]) for r in rows)]
+    things = await pool.fetch(
+        "SELECT comment_sealed AS sealed, '' AS prefix FROM response WHERE comment_sealed IS NOT NULL"
+        " UNION ALL SELECT sealed, 'contact ' FROM contact_wish"
+    )
+    tokens = await pool.fetch("SELECT encode(token_sha256, 'hex') AS row FROM invitation")
+    found = []
+    for thing in things:
+        for box in boxes:
+            for row in tokens:
+                try:
+                    found.append(box.open(thing["sealed"], thing["prefix"] + row["row"]))
+                except Poison:
+                    continue
+    return found
+
+
+async def told(pool: Pool) -> list[ResponseRecorded]:
+    rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'response.recorded.v1' ORDER BY id")
+    return [ResponseRecorded.model_validate_json(r["value"]) for r in rows]
+
+
+async def test_words_are_sealed_with_the_key_of_their_person(pool: Pool, answers: Answers) -> None:
+    await answers.record(await invite(pool), WORDS)
+    await answers.record(await invite(pool, BO), Answer(score=5, comment="Bos ord"))
+    await answers.record(await invite(pool, None), Answer(score=5, comment="Någons ord"))
+    stored = await everything_stored(pool)
+    assert "CANARY" not in stored
+    assert b"CANARY".hex() not in stored
+    assert await pool.fetchval("SELECT count(*) FROM person_key") == 2
+    ids = [r["response_id"] for r in await pool.fetch("SELECT response_id FROM response")]
+    async with pool.acquire() as connection:
+        texts = await SealedTexts(SEAL).of(connection, ids)
+    assert {c.text for c in texts.values()} == {"CANARY-comment", "Bos ord", "Någons ord"}
+
+
+async def test_an_answer_without_words_costs_no_look_up_and_many_with_words_cost_one(
+    pool: Pool, answers: Answers
+) -> None:
+    tokens = [await invite(pool) for _ in range(3)]
+    await answers.record(tokens[0], WORDS)  # the person has a key from now on
+    posted = [answers._posted(token_hash(t), WORDS, "web", PLAIN) for t in tokens]
+    silent = [answers._posted(token_hash(t), Answer(score=3), "web", PLAIN) for t in tokens]
+    asked: list[str] = []
+    async with pool.acquire() as connection:
+        with connection.query_logger(lambda query: asked.append(query.query)):
+            await answers._answer_seal.close(connection, silent)
+            assert asked == []
+            sealed = await answers._answer_seal.close(connection, [*posted, *silent])
+    assert len(asked) == 1
+    assert [p.sealed_comment is not None for p in sealed] == [True] * 3 + [False] * 3
+
+
+async def test_an_erasure_leaves_no_words_and_no_link_and_keeps_the_score(pool: Pool, answers: Answers) -> None:
+    token, open_link, his = await invite(pool), await invite(pool), await invite(pool, BO)
+    await answers.record(token, WORDS)
+    await answers.record(his, Answer(score=5, comment="Bos ord"))
+    await erase(pool)
+    assert await readable(pool) == ["Bos ord"]
+    assert [await answers.page(t) is None for t in (token, open_link, his)] == [True, True, False]
+    assert await pool.fetchval("SELECT count(*) FROM contact_wish") == 0
+    digests = "SELECT count(*) FROM response WHERE comment_digest IS NOT NULL"
+    assert await pool.fetchval(digests) == 1
+    assert [(m.revision, m.score, m.commented, m.wants_contact, m.erased) for m in await told(pool)] == [
+        (1, 2, True, True, False),
+        (1, 5, True, False, False),
+        (2, 2, False, False, True),
+    ]
+
+
+async def test_an_erased_link_takes_no_answer(pool: Pool, answers: Answers) -> None:
+    token = await invite(pool)
+    await erase(pool)
+    recorded = await answers.record(token, WORDS)
+    assert recorded.outcome.name == "UNKNOWN"
+    assert await pool.fetchval("SELECT count(*) FROM response") == 0
+
+
+async def test_erasing_twice_and_an_old_erasure_told_again_change_nothing(pool: Pool, answers: Answers) -> None:
+    await answers.record(await invite(pool), WORDS)
+    await erase(pool)
+    before = await footprint(pool)
+    await erase(pool)
+    await erase(pool, at=NOON)
+    assert {k: v for k, v in (await footprint(pool)).items() if k != "person_key"} == {
+        k: v for k, v in before.items() if k != "person_key"
+    }
+
+
+async def test_a_replay_of_every_invitation_brings_nothing_back(pool: Pool, answers: Answers) -> None:
+    token, never_learned = new_token(), new_token()
+    await learn(pool, invitation(token))
+    await answers.record(token, WORDS)
+    await erase(pool)
+    # The first was known; the second is from before the erasure and told only now.
+    await learn(pool, invitation(token), invitation(never_learned))
+    assert await answers.page(token) is None
+    assert await answers.page(never_learned) is None
+    assert await pool.fetchval("SELECT count(*) FROM invitation") == 1
+    assert await readable(pool) == []
+
+
+async def test_a_delivery_after_the_erasure_is_a_new_relation(pool: Pool, answers: Answers) -> None:
+    await answers.record(await invite(pool), WORDS)
+    await erase(pool)
+    later = new_token()
+    await learn(pool, invitation(later, at=NOON + timedelta(days=2)))
+    await answers.record(later, Answer(score=5, comment="Mycket bättre"))
+    assert await readable(pool) == ["Mycket bättre"]
+    await erase(pool, at=NOON + timedelta(days=3))
+    assert await readable(pool) == []
+    assert [m.erased for m in await told(pool)] == [False, True, False, True]
+
+
+async def test_an_erasure_of_nobody_we_can_know_is_poison(pool: Pool) -> None:
+    with pytest.raises(Poison, match="no_person_id"):
+        await erase(pool, "not-hex")
