@@ -18,6 +18,3 @@ CREATE TABLE review_offer (
     rate          float8 NOT NULL,   -- the share that is drawn, as it was then
     offered       boolean NOT NULL
 );
-
--- An erasure goes by person.
-CREATE INDEX invitation_person ON invitation (person_id) WHERE person_id IS NOT NULL;
