@@ -174,6 +174,7 @@ async def run(settings: Settings) -> None:
         caught_up=reader.caught_up,
         brand=settings.brand,
         case_of=CaseNotices(pool, lambda: datetime.now(UTC)),
+        reviews=reviews,
         others=SessionCare(make_app(others, ready=ready, metrics=metrics), gate),
     )
 

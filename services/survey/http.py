@@ -24,11 +24,12 @@ from services.survey.definitions import Definitions
 from services.survey.first_tap import FirstTap
 from services.survey.forms import HONEYPOT, Fields, parse_form, read_answer, read_preference
 from services.survey.handlers import Answers
-from services.survey.page_models import CaseNotice
+from services.survey.page_models import CaseNotice, ReviewLink
 from services.survey.recorded import Circumstances, Outcome, Page, Recorded
 from services.survey.refusals import Refused
 from services.survey.rendering import LANGUAGES, SurveyPages, choose_language
 from services.survey.responses import Rejected, attempt, looks_like_token, token_hash
+from services.survey.reviews import Reviews
 from services.survey.suspicion import RecentLooks
 from services.survey.views import Views, first, marked_face, tells_what_happens_next
 
@@ -54,6 +55,7 @@ class SurveyRoutes:
     brand: str
     others: ASGIApp
     case_of: CaseOf | None = None
+    reviews: Reviews = field(default_factory=Reviews.none)
     looks: RecentLooks = field(default_factory=lambda: RecentLooks(time.monotonic))
     _views: Views = field(init=False)
 
@@ -97,7 +99,8 @@ class SurveyRoutes:
         language = _language(wanted, page.language, accepted)
         if request.method == "GET":
             self.looks.note(token_hash(token), marked_face(request.query_params.get("s")))
-        state, body = self._views.show(page, token, language, request.query_params, case)
+        review = await self._review(page, language) if request.query_params.get("done") == "1" else None
+        state, body = self._views.show(page, token, language, request.query_params, case, review=review)
         self.metrics.count("kvittera_pages_total", state=state)
         return self._html(body)
 
@@ -105,6 +108,19 @@ class SurveyRoutes:
         if self.case_of is None or not tells_what_happens_next(page, request.query_params):
             return None
         return await self.case_of(page.invitation_id, page.brand or self.brand)
+
+    async def _review(self, page: Page, language: str) -> ReviewLink | None:
+        # Only what the invitation says goes in: no score can reach the offer (guarantee 9).
+        try:
+            return await self.reviews.link(
+                self.answers.pool,
+                invitation_id=page.invitation_id,
+                merchant_id=page.delivery.get("merchant_id"),
+                language=language,
+            )
+        except _AWAY as error:
+            log.warning("offer not read", action="leave_out", error=type(error).__name__)
+            return None
 
     async def _find(self, token: str) -> Page | None:
         if not looks_like_token(token):

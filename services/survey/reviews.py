@@ -20,6 +20,11 @@ class Reviews:
     seal: Seal
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "reviews.sql"))
 
+    @classmethod
+    def none(cls) -> "Reviews":
+        """No policy: nothing is offered and no key is needed."""
+        return cls(ReviewPolicies(), Seal(bytes(32)))
+
     async def decide(self, connection: Database, decided: Sequence[Received[InvitationDecided]]) -> None:
         """Decide about new invitations; what was decided before stays, whatever the policy says now."""
         invited = {m.invitation_id: m for r in decided if (m := r.message).invitation_id is not None}

@@ -9,7 +9,7 @@ from typing import Any
 from services.chassis.sealing import Seal
 from services.survey.definitions import Definition, Definitions
 from services.survey.forms import REASONS, Fields, given_follow_ups
-from services.survey.page_models import CaseNotice, Contact, Preferences
+from services.survey.page_models import CaseNotice, Contact, Preferences, ReviewLink
 from services.survey.recorded import Page
 from services.survey.rendering import ContestedPage, DonePage, LockedPage, QuestionPage, SavedPage, SurveyPages
 
@@ -46,7 +46,13 @@ class Views:
     brand: str
 
     def show(
-        self, page: Page, token: str, language: str, query: Mapping[str, str], case: CaseNotice | None = None
+        self,
+        page: Page,
+        token: str,
+        language: str,
+        query: Mapping[str, str],
+        case: CaseNotice | None = None,
+        review: ReviewLink | None = None,
     ) -> tuple[str, bytes]:
         """The page of a link as it stands, and the name of its state."""
         about = self._about(page, token, language)
@@ -67,6 +73,7 @@ class Views:
                     editable_until=page.expires_at,
                     case=case,
                     preferences=_preferences(page),
+                    review=review,
                     preferences_saved=kept,
                 )
             )

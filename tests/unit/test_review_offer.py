@@ -10,7 +10,7 @@ import pytest
 
 from services.chassis.failures import MustStop
 from services.chassis.sealing import Seal
-from services.survey import review_offer
+from services.survey import http, review_offer
 from services.survey.review_offer import (
     Draw,
     PlainLink,
@@ -22,6 +22,7 @@ from services.survey.review_offer import (
     review_link,
     sampling_draw,
 )
+from services.survey.reviews import Reviews
 
 SEAL = Seal(b"k" * 32)
 ENCRYPTION = "g9hH6MkVnlKlGa5IG+5R/uKgyrCJxOsh5fXlwK0mjH0="
@@ -177,3 +178,18 @@ def test_a_wrong_policy_stops_the_start_by_the_entrys_name(tmp_path: Path, text:
         read_policies(write(tmp_path, text))
     assert named in str(stopped.value)
     assert "CANARY" not in str(stopped.value)
+
+
+def test_the_page_gives_the_offer_nothing_that_was_answered() -> None:
+    tree = ast.parse(Path(http.__file__).read_text(encoding="utf-8"))
+    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and ast.unparse(n.func) == "self.reviews.link"]
+    assert [[ast.unparse(a) for a in (*c.args, *(k.value for k in c.keywords))] for c in calls] == [
+        ["self.answers.pool", "page.invitation_id", "page.delivery.get('merchant_id')", "language"]
+    ]
+    assert list(inspect.signature(Reviews.link).parameters) == [
+        "self",
+        "pool",
+        "invitation_id",
+        "merchant_id",
+        "language",
+    ]
