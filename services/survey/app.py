@@ -58,6 +58,7 @@ from services.survey.staff_pages import StaffPages
 SERVICE = "survey"
 _GROUP = "kvittera-survey"
 _FOLLOW_UP_GROUP = "kvittera-survey-followup"
+_ERASURES_GROUP = "kvittera-survey-erasures"
 PACKAGE = "services.survey"
 _BATCH = 1000
 
@@ -135,8 +136,8 @@ async def run(settings: Settings) -> None:
     erasing = Fence(
         pool=pool,
         service=SERVICE,
-        group="kvittera-survey-erasures",
-        decode=reading(PersonErased),
+        group=_ERASURES_GROUP,
+        decode=reading(PersonErased, _ERASURES_GROUP),
         apply=ErasePersons(PersonKeys(seal)),
         dead_letter_topics={PERSON_ERASED: str(CARDS[PERSON_ERASED].dead_letter)},
         metrics=metrics,
