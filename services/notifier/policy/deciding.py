@@ -5,11 +5,11 @@ that a person can read later why nobody asked.
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 
 from schemas.delivery import ChannelKind, ConsentBasis, ContactChannel, DeliveryCompleted
+from services.notifier.policy.shapes import Ask, Match, Rules, Situation, Suppress
 
 SURVEY = "delivery.v1"
 LANGUAGES = ("sv", "en")
@@ -17,75 +17,6 @@ FALLBACK_LANGUAGE = "en"
 """Used, and recorded as evidence, where the recipient's own language has no template yet."""
 _PHONE = re.compile(r"\+[1-9][0-9]{5,14}", re.ASCII)
 _PHONE_MARKS = str.maketrans("", "", " -./()\u00a0\u2011\u2013")
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the carrier has set.
-
-    Attributes:
-        max_age: older deliveries are not asked about.
-        delay: pause between delivery and request.
-        channels: kinds of channel that can be used now.
-    """
-
-    max_age: timedelta
-    delay: timedelta
-    channels: frozenset[ChannelKind]
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What was asked before.
-
-    Attributes:
-        drop_asked: another parcel of the same drop was asked about.
-        erased_at: when the recipient was last erased, by any of the addresses.
-    """
-
-    drop_asked: bool = False
-    erased_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """A rule that says: do not ask."""
-
-    reason: str
-    evidence: Mapping[str, str | int | bool] = field(default_factory=dict)
-    next_eligible_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Ask, so."""
-
-    channel: ContactChannel
-    at: datetime
-    language: str
-    survey: str
-    evidence: Mapping[str, str | int | bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Suppress:
-    """Do not ask: the reason of the first rule that matched, and the reasons of all that did."""
-
-    reason: str
-    matched: tuple[str, ...]
-    evidence: Mapping[str, str | int | bool]
-    next_eligible_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """All that a rule may look at."""
-
-    delivery: DeliveryCompleted
-    appended_at: datetime
-    history: History
-    rules: Rules
-    now: datetime
 
 
 def objected(s: Situation) -> Match | None:
