@@ -43,7 +43,7 @@ class PreferenceChanged(Contract):
     person_id: Identifier
     """Pseudonym of the recipient, as in `invitation.decided.v1`."""
     revision: Revision
-    """Counts the changes of this person's preferences from 1; the highest holds."""
+    """Counts the changes that one writer made to this person's preferences, from 1; `changed_at` orders writers."""
     never: Flag = False
     """True when the person must never be asked again; nothing outweighs it."""
     most_per_year: Annotated[int, Field(strict=True, ge=1, le=366)] | None = None

@@ -114,8 +114,8 @@ _CARDS: Final = (
         title="A completed delivery turned out otherwise",
         about=(
             "Send a record when a completed delivery was returned or cancelled, a claim was opened or "
-            "facts were wrong. The highest revision of a delivery holds. Meant to stop a survey that has "
-            "not been sent yet; version 0.1 does not read it."
+            "facts were wrong. The highest revision of a delivery holds. It stops a survey that has not "
+            "been sent yet, also when it comes before the delivery."
         ),
         key="delivery id",
         owner="notifier",
@@ -131,7 +131,7 @@ _CARDS: Final = (
         about=(
             "Send a record when a disruption is planned, begins, changes or ends. It can hold back "
             "surveys, give them other words or mark their answers. The highest revision of a disruption "
-            "holds. Version 0.1 does not read it."
+            "holds."
         ),
         key="disruption id",
         owner="notifier",
@@ -192,8 +192,9 @@ _CARDS: Final = (
         name=PREFERENCE_CHANGED,
         title="How often and where a person may be asked",
         about=(
-            "The preferences of a pseudonym as they stand after each revision; the highest revision holds, for "
-            "ever: a person who said never is not asked because a record grew old."
+            "The preferences of a pseudonym as they stand after each revision; what was said last holds, for "
+            "ever: a person who said never is not asked because a record grew old. Two services write it and "
+            "count their revisions apart, so changed_at tells which is the last."
         ),
         key="person id",
         owner="survey",

@@ -20,7 +20,7 @@ from services.chassis.sealing import Seal
 from services.chassis.settings import Settings, live_sending
 from services.chassis.staff.door import behind_sign_in
 from services.chassis.traces import Traces
-from services.notifier import http
+from services.notifier import http, state
 from services.notifier.channels import Channel
 from services.notifier.channels.smtp import Smtp
 from services.notifier.channels.viewer import OutboxViewer
@@ -75,6 +75,17 @@ async def run(settings: Settings) -> None:
         traces=traces,
     )
     reader = Reader(settings, fence, [DELIVERY_COMPLETED], membership(settings, SERVICE, settings.notifier_port))
+    hearing = Fence(
+        pool=pool,
+        service=SERVICE,
+        group=state.GROUP,
+        decode=state.reading_state(),
+        apply=state.KeepState(utc_now),
+        dead_letter_topics={topic: str(CARDS[topic].dead_letter) for topic in state.MODELS},
+        metrics=metrics,
+        traces=traces,
+    )
+    heard = Reader(settings, hearing, state.MODELS, membership(settings, SERVICE, settings.notifier_port))
     dispatcher = Dispatcher(
         pool=pool,
         channel=channel,
@@ -103,6 +114,8 @@ async def run(settings: Settings) -> None:
                 "http": lambda stop: serve(app, settings.http_host, settings.notifier_port, stop),
                 "deliveries": carry(reader, settings, max_records=_BATCH),
                 "watch": reader.watch,
+                "state": carry(heard, settings, max_records=_BATCH),
+                "watch state": heard.watch,
                 "relay": relay.run,
                 "dispatch": dispatcher.run,
                 "sweep": dispatcher.sweep,

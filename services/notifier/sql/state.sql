@@ -1,0 +1,67 @@
+-- name: keep_preferences
+INSERT INTO preference AS p (person, never, most_per_year, only_channel, changed_at)
+SELECT * FROM unnest($1::bytea[], $2::boolean[], $3::int[], $4::text[], $5::timestamptz[])
+ON CONFLICT (person) DO UPDATE
+SET never = excluded.never, most_per_year = excluded.most_per_year, only_channel = excluded.only_channel,
+    changed_at = excluded.changed_at
+WHERE (excluded.changed_at, excluded.never) > (p.changed_at, p.never)
+RETURNING person, never
+
+-- name: keep_disruptions
+INSERT INTO disruption AS d (disruption_id, revision, state, starts_at, ends_at, message)
+SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::timestamptz[], $5::timestamptz[], $6::json[])
+ON CONFLICT (disruption_id) DO UPDATE
+SET revision = excluded.revision, state = excluded.state, starts_at = excluded.starts_at,
+    ends_at = excluded.ends_at, message = excluded.message
+WHERE excluded.revision > d.revision
+
+-- name: keep_corrections
+INSERT INTO correction AS c (delivery_id, what, revision, facts)
+SELECT * FROM unnest($1::text[], $2::text[], $3::int[], $4::json[])
+ON CONFLICT (delivery_id, what) DO UPDATE SET revision = excluded.revision, facts = excluded.facts
+WHERE excluded.revision > c.revision
+
+-- name: keep_answered
+INSERT INTO answered AS a (delivery_id, contested)
+SELECT * FROM unnest($1::text[], $2::boolean[])
+ON CONFLICT (delivery_id) DO UPDATE SET contested = true WHERE excluded.contested AND NOT a.contested
+
+-- name: stopped
+-- What stops a delivery's request for good. A claim that was closed again stops nothing.
+SELECT c.delivery_id, min(c.what) AS reason FROM correction AS c
+WHERE c.delivery_id = ANY($1::text[])
+  AND (c.what IN ('returned', 'cancelled', 'not_delivered')
+       OR c.what = 'claim_opened' AND NOT EXISTS (
+           SELECT 1 FROM correction AS x
+           WHERE x.delivery_id = c.delivery_id AND x.what = 'claim_closed' AND x.revision > c.revision))
+GROUP BY c.delivery_id
+
+-- name: corrected_facts
+SELECT delivery_id, facts FROM correction WHERE delivery_id = ANY($1::text[]) AND what = 'facts_corrected'
+
+-- name: withhold_persons
+UPDATE invitation
+SET state = 'withheld', reason = 'opted_out', settled_at = clock_timestamp(), sealed = NULL,
+    revision = revision + 1, fence = fence + 1
+WHERE person = ANY($1::bytea[]) AND state IN ('planned', 'claimed')
+RETURNING delivery_id, kind, revision, message, reason, traceparent
+
+-- name: withhold_deliveries
+-- Reminders only where $3 says so.
+UPDATE invitation AS i
+SET state = 'withheld', reason = w.reason, settled_at = clock_timestamp(), sealed = NULL,
+    revision = i.revision + 1, fence = i.fence + 1
+FROM unnest($1::text[], $2::text[], $3::boolean[]) AS w (delivery_id, reason, reminder_only)
+WHERE i.delivery_id = w.delivery_id AND i.state IN ('planned', 'claimed')
+  AND (NOT w.reminder_only OR i.kind = 'reminder')
+RETURNING i.delivery_id, i.kind, i.revision, i.message, i.reason, i.traceparent
+
+-- name: correct_planned
+-- Only what is still planned: what is claimed goes out as it was known a moment ago.
+UPDATE invitation AS i
+SET occurred_at = f.occurred_at, revision = i.revision + 1,
+    message = json_build_object('delivery', f.facts)::jsonb || (i.message::jsonb - 'delivery')
+FROM unnest($1::text[], $2::timestamptz[], $3::json[]) AS f (delivery_id, occurred_at, facts)
+WHERE i.delivery_id = f.delivery_id AND i.state = 'planned' AND i.kind = 'ask'
+  AND i.message::jsonb -> 'delivery' <> f.facts::jsonb
+RETURNING i.delivery_id, i.kind, i.revision, i.message, i.traceparent
