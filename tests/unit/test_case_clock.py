@@ -5,7 +5,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from services.chassis.failures import MustStop
-from services.survey.cases.clock import WorkingClock, WorkingHours, is_holiday, time_left
+from services.chassis.public_holidays import is_holiday
+from services.survey.cases.clock import WorkingClock, WorkingHours, time_left
 
 OFFICE = WorkingHours.parse("Mon-Fri 08-18")
 STOCKHOLM = WorkingClock(OFFICE, "Europe/Stockholm", "SE")

@@ -5,10 +5,11 @@ Every section has defaults that forbid nothing: what holds in an installation st
 
 import re
 from collections.abc import Mapping
+from datetime import time
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from schemas.contract import Country, Identifier, Language
 from schemas.delivery import ConsentBasis, DeliveryException
@@ -16,7 +17,18 @@ from schemas.disruption import DisruptionKind, SurveyPolicy
 
 Share = Annotated[float, Field(ge=0, le=1)]
 """A share from 0 to 1."""
-_CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]")
+_CLOCK = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
+_DAY = 24 * 60
+
+
+def _time_of_day(value: object) -> time:
+    if not isinstance(value, str) or not _CLOCK.fullmatch(value):
+        raise ValueError("write a time of day like 21:00")
+    return time.fromisoformat(value)
+
+
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
+"""Hours and minutes on the wall."""
 
 
 class Section(BaseModel):
@@ -96,34 +108,38 @@ class Contact(Section):
 class HoursRule(Section):
     """When a message may leave, by the clock on the recipient's wall."""
 
-    quiet_from: str | None = None
+    quiet_from: TimeOfDay | None = None
     """`21:00`: nothing leaves from then on."""
-    quiet_until: str | None = None
+    quiet_until: TimeOfDay | None = None
     """`08:00`: until then."""
-    preferred_from: str | None = None
+    preferred_from: TimeOfDay | None = None
     """`16:00`: messages wait for this time of day, within what is not quiet."""
-    preferred_until: str | None = None
+    preferred_until: TimeOfDay | None = None
     """`20:00`: until then."""
     weekends: bool = True
     """False: nothing leaves on Saturdays and Sundays."""
     holidays: bool = True
     """False: nothing leaves on the country's public holidays."""
 
-    @field_validator("quiet_from", "quiet_until", "preferred_from", "preferred_until")
-    @classmethod
-    def _is_a_time_of_day(cls, text: str | None) -> str | None:
-        if text is not None and not _CLOCK.fullmatch(text):
-            raise ValueError("write a time of day like 21:00")
-        return text
-
     @model_validator(mode="after")
-    def _comes_in_pairs(self) -> Self:
-        for one, other in ((self.quiet_from, self.quiet_until), (self.preferred_from, self.preferred_until)):
+    def _leaves_some_time(self) -> Self:
+        quiet, preferred = (self.quiet_from, self.quiet_until), (self.preferred_from, self.preferred_until)
+        for one, other in (quiet, preferred):
             if (one is None) != (other is None):
                 raise ValueError("give both ends of the hours, or none")
             if one is not None and one == other:
                 raise ValueError("the two ends of the hours must differ")
+        if None not in quiet + preferred and not _minutes(*preferred) - _minutes(*quiet):
+            raise ValueError("all preferred hours are quiet")
         return self
+
+
+def _minutes(start: time | None, end: time | None) -> set[int]:
+    """The minutes of the day from `start` up to `end`, over midnight if need be."""
+    assert start is not None
+    assert end is not None
+    first, last = start.hour * 60 + start.minute, end.hour * 60 + end.minute
+    return {minute % _DAY for minute in range(first, last if first < last else last + _DAY)}
 
 
 class Hours(Section):
@@ -131,8 +147,8 @@ class Hours(Section):
 
     default: HoursRule = HoursRule()
     country: Mapping[Country, HoursRule] = Field(default_factory=dict)
-    reminder_days: Annotated[float, Field(gt=0, le=60)] | None = None
-    """So long after the request who has not answered is reminded, once; unset: nobody is."""
+    reminder_days: Annotated[int, Field(ge=1, le=60)] | None = None
+    """So many days after the request who has not answered is reminded, once; unset: nobody is."""
 
     def of(self, country: str) -> HoursRule:
         """The rule of a country."""

@@ -4,16 +4,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from zoneinfo import ZoneInfo
 
-import holidays
-
 from services.chassis.failures import MustStop
+from services.chassis.public_holidays import is_holiday
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _FORM = re.compile(r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun)(?:-(Mon|Tue|Wed|Thu|Fri|Sat|Sun))? (\d\d)-(\d\d)")
-_CATEGORIES = {"SE": ("public", "de_facto")}  # midsommarafton and julafton are free although no law says so
 _LONGEST_SEARCH = 400
 _MIDNIGHT = 24
 
@@ -91,20 +88,6 @@ def _moment(day: date, hour: int, zone: ZoneInfo) -> datetime:
     if hour == _MIDNIGHT:
         day, hour = day + timedelta(days=1), 0
     return datetime.combine(day, time(hour), zone).astimezone(UTC)
-
-
-@cache
-def _holidays_of(country: str) -> holidays.HolidayBase | None:
-    try:
-        return holidays.country_holidays(country, categories=_CATEGORIES.get(country, ("public",)))
-    except NotImplementedError:
-        return None
-
-
-def is_holiday(country: str, day: date) -> bool:
-    """Whether people of this country are free on this day; Sundays are the business of the working days."""
-    known = _holidays_of(country)
-    return known is not None and day in known
 
 
 @dataclass(frozen=True, slots=True)
