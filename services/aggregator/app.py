@@ -49,7 +49,7 @@ async def run(settings: Settings) -> None:
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
     traces = Traces.from_settings(settings, SERVICE)
-    publisher = Publisher(settings, metrics)
+    publisher = Publisher(settings, metrics, waiting=lambda: reading.lag)
     relay = Relay(settings, SERVICE, metrics)
     freshness = Freshness()
     fence: Fence[Counted] = Fence(

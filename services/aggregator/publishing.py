@@ -6,10 +6,9 @@ again, so that a paused publisher can never leave an old value as the last one (
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from uuid import uuid4
 
 import asyncpg
 import orjson
@@ -17,14 +16,15 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from schemas.cloudevents import Event, to_headers
 from schemas.topics import SATISFACTION_CELLS
+from services.aggregator.cell_records import CellRecords
 from services.aggregator.counting import COLUMNS, unpack, window_start
 from services.chassis.failures import is_transient
 from services.chassis.kafka import make_consumer, make_producer, stop_in_time
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
+from services.chassis.record_batches import Record, send_all
 from services.chassis.settings import Settings
 from services.chassis.topic_identity import topic_partitions
 
@@ -33,6 +33,8 @@ _SERVICE = "aggregator"
 _CHUNK = 5_000
 _SEND_TIMEOUT = 30.0
 _FINISH_WITHIN = 4.0
+_REPAIR_SHARE = 20
+_MANY = 10_000
 
 
 def cell_key(cut: str, value: str, window: str, start: str | None) -> str:
@@ -66,9 +68,12 @@ class Publisher:
 
     settings: Settings
     metrics: Metrics
+    waiting: Callable[[], int] = lambda: 0
+    """How many records still wait to be counted."""
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
+    _records: CellRecords = field(default_factory=lambda: CellRecords(named_sql("services.aggregator")))
     _doorbell: asyncio.Event = field(default_factory=asyncio.Event)
-    _seen: dict[str, int] = field(default_factory=dict)
+    _seen: dict[bytes, int] = field(default_factory=dict)
 
     def wake(self) -> None:
         """Say that cells were touched."""
@@ -121,11 +126,21 @@ class Publisher:
             self._doorbell.clear()
             await self.publish_touched(connection, producer)
             if loop.time() - compared > self.settings.anti_entropy_seconds:
+                began = loop.time()
                 await self.repair(connection, producer, mirror)
-                compared = loop.time()
-            await pause_or_stop(self.settings.publish_interval_seconds, stop)
+                # A large table is compared more seldom, so that it takes at most a twentieth of the time.
+                compared = loop.time() + (loop.time() - began) * _REPAIR_SHARE
+            await self._until_next(stop)
             if not stop.is_set():
                 await self._rest()
+
+    async def _until_next(self, stop: asyncio.Event) -> None:
+        """Wait for the next pass: longer while catching up, when a cell changes in every batch."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.settings.publish_interval_behind_seconds
+        while not await pause_or_stop(self.settings.publish_interval_seconds, stop):
+            if self.waiting() < _MANY or loop.time() >= until:
+                return
 
     async def _rest(self) -> None:
         try:
@@ -148,24 +163,16 @@ class Publisher:
     async def _publish(self, connection: Database, producer: AIOKafkaProducer, cells: list[int]) -> None:
         for first in range(0, len(cells), _CHUNK):
             rows = await connection.fetch(self._sql["cells_by_key"], cells[first : first + _CHUNK])
-            await self._send(producer, rows)
+            await self._records.learn(connection, rows)
+            await self._send(producer, self._records.records(rows, datetime.now(UTC)))
 
-    async def _send(self, producer: AIOKafkaProducer, rows: Iterable[asyncpg.Record]) -> None:
-        now = datetime.now(UTC)
-        sent = []
+    async def _send(self, producer: AIOKafkaProducer, records: list[Record]) -> None:
         async with asyncio.timeout(_SEND_TIMEOUT):
-            for row in rows:
-                message = cell_message(row, now)
-                key = cell_key(row["cut"], row["value"], str(message["window"]), message["start"])  # type: ignore[arg-type]
-                event = Event(
-                    id=str(uuid4()), source="/kvittera/aggregator", type=SATISFACTION_CELLS, time=now, data=b""
-                )
-                value = orjson.dumps(message)
-                sent.append(await producer.send(SATISFACTION_CELLS, value, key=key.encode(), headers=to_headers(event)))
-            for outcome in await asyncio.gather(*sent, return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    raise outcome
-        self.metrics.count("kvittera_outbox_published_total", len(sent), topic=SATISFACTION_CELLS)
+            outcomes = await send_all(producer, records)
+        for refusal in outcomes:
+            if refusal is not None:
+                raise refusal
+        self.metrics.count("kvittera_outbox_published_total", len(records), topic=SATISFACTION_CELLS)
 
     async def repair(self, connection: Database, producer: AIOKafkaProducer, mirror: AIOKafkaConsumer) -> int:
         """Compare the topic's last version of each cell with the table; publish what is behind. Returns how many."""
@@ -187,13 +194,10 @@ class Publisher:
     async def _behind(self, connection: Database, counted: Sequence[asyncpg.Record]) -> list[int]:
         behind = []
         for first in range(0, len(counted), _CHUNK):
-            chunk = [r["cell"] for r in counted[first : first + _CHUNK]]
-            versions = {r["cell"]: r["version"] for r in counted[first : first + _CHUNK]}
-            for row in await connection.fetch(self._sql["cells_by_key"], chunk):
-                _, window, index = unpack(row["cell"])
-                key = cell_key(row["cut"], row["value"], window.value, window_start(window, index))
-                if self._seen.get(key, 0) < versions[row["cell"]]:
-                    behind.append(row["cell"])
+            chunk = counted[first : first + _CHUNK]
+            await self._records.learn(connection, chunk)
+            behind += [r["cell"] for r in chunk if self._seen.get(self._records.key(r["cell"]), 0) < r["version"]]
+            await asyncio.sleep(0)  # counting goes on meanwhile
         return behind
 
     async def _read_mirror(self, mirror: AIOKafkaConsumer) -> None:
@@ -206,7 +210,7 @@ class Publisher:
         while any([await mirror.position(p) < ends[p] for p in partitions]):
             for records in (await mirror.getmany(timeout_ms=500, max_records=20_000)).values():
                 for record in records:
-                    self._seen[(record.key or b"").decode(errors="replace")] = _version_in(record.value)
+                    self._seen[record.key or b""] = _version_in(record.value)
 
 
 def _version_in(value: bytes | None) -> int:

@@ -168,6 +168,8 @@ class Settings(BaseModel):
     """Most events counted in one transaction."""
     publish_interval_seconds: float = Field(default=0.25, ge=0)
     """Changed cells are published at most this often."""
+    publish_interval_behind_seconds: float = Field(default=5, ge=0)
+    """The same while more than 10,000 records wait to be counted."""
     anti_entropy_seconds: float = Field(default=60, gt=0)
     """How often the published cells are compared with the counted ones."""
 

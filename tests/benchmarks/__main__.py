@@ -14,6 +14,7 @@ from services.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.counting import measure_counting
 from tests.benchmarks.machine import describe_machine, flush_microseconds
 from tests.benchmarks.posts import measure_posts
+from tests.benchmarks.stages import POSTGRES_SETTINGS
 from tests.benchmarks.steady import measure_steady
 
 
@@ -23,6 +24,7 @@ def main(
     clients: Annotated[str, typer.Option(help="Numbers of clients that post.")] = "16,64,256",
     minutes: Annotated[float, typer.Option(help="How long memory is watched at 200 answers a second.")] = 0.5,
     events: Annotated[int, typer.Option(help="Events to count; 0 leaves counting out.")] = 200_000,
+    counting_only: Annotated[bool, typer.Option(help="Leave out the posting of answers.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
 ) -> None:
     """Measure durable answers per second against pgbench, and counted events per second with CPU per event."""
@@ -31,14 +33,16 @@ def main(
         Path(folder).chmod(0o755)
         postgres = EmbeddedPostgres(
             Path(folder) / "postgres",
-            settings={"shared_buffers": "1GB", "max_wal_size": "8GB", "max_connections": "300"},
+            settings={"shared_buffers": "1GB", "max_wal_size": "8GB", "max_connections": "300", **POSTGRES_SETTINGS},
         )
         kafka = EmbeddedKafka(Path(folder) / "kafka", heap="1g", tuned_for_start=False)
         postgres.start()
         kafka.start()
         try:
             result = asyncio.Runner(loop_factory=uvloop.new_event_loop).run(
-                _measure(postgres, kafka, Path(folder), seconds, rounds, numbers, minutes, events)
+                _measure(
+                    postgres, kafka, Path(folder), seconds, rounds, [] if counting_only else numbers, minutes, events
+                )
             )
         finally:
             kafka.stop()
@@ -63,6 +67,8 @@ async def _measure(
     if events:
         # Counting first: it wants the topic to hold nothing but its own records.
         result["counting"] = await measure_counting(postgres, kafka, folder, events)
+    if not clients:
+        return result
     posts = await measure_posts(postgres, kafka, folder, seconds, rounds, clients)
     result["posts"] = posts
     half = posts[str(clients[len(clients) // 2])]["median"]["ours"] / 2

@@ -13,20 +13,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
+from aiokafka import TopicPartition
 
 from schemas.satisfaction import Window
-from schemas.topics import RESPONSE_RECORDED
+from schemas.topics import RESPONSE_RECORDED, SATISFACTION_CELLS
 from services.aggregator.cells import Cells
-from services.chassis.kafka import make_producer
+from services.chassis.kafka import make_consumer, make_producer
 from services.chassis.postgres import connect
 from services.chassis.settings import Settings
+from services.chassis.topic_identity import topic_partitions
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.machine import cpu_seconds, family_cpu_seconds
+from tests.benchmarks.stages import as_json, forget_statements, shares, statement_shares, table
 from tests.benchmarks.system import prepare, running, settings_of, variables
 
 _CUTS = ("total", "country", "terminal", "route", "driver", "service_point", "merchant", "method")
 _READ = "SELECT coalesce(sum(next), 0) FROM progress WHERE topic = $1"
+_WAL = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+_UNPUBLISHED = "SELECT count(*) FROM touched"
 _METHODS = ("service_point", "parcel_locker", "home_day", "home_evening", "home_box")
 
 
@@ -44,15 +49,24 @@ async def measure_counting(
     await _fill(settings, records)
     print(f"counted events per second, {len(_CUTS) * 4} counters an event, {len(records):,} records of {size:.0f} B")
     connection = await connect(settings, "aggregator", command_timeout=300)
-    before = family_cpu_seconds(postgres.pid)
-    async with running("aggregator", environment, folder / "aggregator.log") as (process, _):
+    await forget_statements(connection)
+    samples = folder / "stages.json"
+    before, wal = family_cpu_seconds(postgres.pid), await connection.fetchval(_WAL)
+    async with running("aggregator", environment, folder / "aggregator.log", sampled=samples) as (process, _):
         started = time.perf_counter()
         base = cpu_seconds(process.pid)
         while await connection.fetchval(_READ, RESPONSE_RECORDED) < len(records):
             await asyncio.sleep(0.1)
         seconds = time.perf_counter() - started
+        # What was counted is also published before the clock of the processor stops.
+        while await connection.fetchval(_UNPUBLISHED):
+            await asyncio.sleep(0.1)
+        published = time.perf_counter() - started
         python = cpu_seconds(process.pid) - base
     database = family_cpu_seconds(postgres.pid) - before
+    wal = await connection.fetchval(_WAL) - wal
+    statements = await statement_shares(connection)
+    sent = sum((await _ends(settings)).values())
     total = await Cells().of_cut(connection, "total", Window.ALL)
     exact = total[0]["scores"] == [scores[n] for n in range(1, 6)] and not await Cells().audit(connection)
     await connection.close()
@@ -63,12 +77,24 @@ async def measure_counting(
         "cpu_us_per_event": (python + database) * per,
         "python_us": python * per,
         "postgres_us": database * per,
+        "seconds_until_counted": seconds,
+        "seconds_until_published": published,
+        "wal_bytes_per_event": float(wal) / len(records),
+        "cells_sent_per_event": sent / len(records),
+        "python_stages_us": as_json(shares(samples), python * per),
+        "postgres_statements_us": as_json(statements, database * per),
         "records": len(records),
         "counters": len(_CUTS) * 4,
     }
     print(
         f"  {result['events_per_second']:,.0f}/s wall; {result['cpu_us_per_event']:.1f} us CPU an event"
-        f" (Python {result['python_us']:.1f}, PostgreSQL {result['postgres_us']:.1f}), publishing included; exact\n"
+        f" (Python {result['python_us']:.1f}, PostgreSQL {result['postgres_us']:.1f}), publishing included; exact"
+    )
+    print(table("Python", python * per, shares(samples)))
+    print(table("PostgreSQL", database * per, statements))
+    print(
+        f"  {result['cells_sent_per_event']:.2f} cells sent an event, {result['wal_bytes_per_event']:,.0f} B of"
+        f" write-ahead log an event; all published after {published:.1f} s\n"
     )
     return result
 
@@ -132,3 +158,16 @@ async def _fill(settings: Settings, records: list[tuple[bytes, bytes]]) -> None:
     futures = [await producer.send(RESPONSE_RECORDED, value, key=key) for key, value in records]
     await asyncio.gather(*futures)
     await producer.stop()
+
+
+async def _ends(settings: Settings) -> dict[TopicPartition, int]:
+    """Where the partitions of the published cells end: how many records they have been sent."""
+    consumer = make_consumer(settings, group=None, client="bench")
+    await consumer.start()
+    try:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(
+            await topic_partitions(settings, SATISFACTION_CELLS)
+        )
+    finally:
+        await consumer.stop()
+    return ends

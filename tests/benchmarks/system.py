@@ -45,14 +45,15 @@ async def prepare(settings: Settings) -> None:
 
 @asynccontextmanager
 async def running(
-    service: str, environment: dict[str, str], log: Path
+    service: str, environment: dict[str, str], log: Path, *, sampled: Path | None = None
 ) -> AsyncIterator[tuple[subprocess.Popen[bytes], int]]:
-    """The service, ready to work; yields its process and port."""
+    """The service, ready to work; yields its process and port. `sampled` is where its stages are told at its end."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     environment = {**os.environ, **environment, f"KVITTERA_{service.upper()}_PORT": str(port)}
-    process = spawn_child([sys.executable, "-m", "services", service], log=log, env=environment)
+    program = ["services"] if sampled is None else ["tests.benchmarks.stages", str(sampled)]
+    process = spawn_child([sys.executable, "-m", *program, service], log=log, env=environment)
     try:
         async with aiohttp.ClientSession() as session:
             for _ in range(300):

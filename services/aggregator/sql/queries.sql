@@ -52,7 +52,11 @@ SELECT DISTINCT unnest(cells) AS cell FROM touched
 DELETE FROM touched WHERE id = ANY($1::bigint[])
 
 -- name: cells_by_key
-SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = (c.cell >> 32)::int WHERE c.cell = ANY($1::bigint[])
+SELECT cell, version, s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested
+FROM cell WHERE cell = ANY($1::bigint[])
+
+-- name: names_of_units
+SELECT id, cut, value FROM unit WHERE id = ANY($1::int[])
 
 -- name: all_versions
 SELECT cell, version FROM cell

@@ -1,0 +1,68 @@
+"""Cells as records of `satisfaction.cells.v1`, many at a time: what cells share is encoded once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import asyncpg
+import orjson
+
+from schemas.cloudevents import Stamp
+from schemas.topics import SATISFACTION_CELLS
+from services.aggregator.counting import unpack, window_start
+from services.chassis.postgres import Database
+from services.chassis.record_batches import Record
+
+_UNIT_SHIFT, _IN_UNIT = 32, (1 << 32) - 1
+_MOST_KEPT = 1_000_000
+_VALUE = (
+    b'%b,%b,"version":%d,"scores":[%d,%d,%d,%d,%d],"answers":%d,"delivered":%d,"asked":%d,"suppressed":%d,'
+    b'"pending":%d,"failed":%d,"commented":%d,"contested":%d,"as_of":"%b"}'
+)
+
+
+@dataclass(slots=True)
+class CellRecords:
+    """Makes records of rows of `cells_by_key`; keeps the encoded names of units and windows."""
+
+    sql: Mapping[str, str]
+    _stamp: Stamp = field(default_factory=lambda: Stamp(source="/kvittera/aggregator", type=SATISFACTION_CELLS))
+    _units: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    _windows: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+
+    async def learn(self, connection: Database, rows: Sequence[asyncpg.Record]) -> None:
+        """Look up the names of the rows' units that are not known yet."""
+        for kept in (self._units, self._windows):
+            if len(kept) > _MOST_KEPT:
+                kept.clear()
+        missing = {r["cell"] >> _UNIT_SHIFT for r in rows} - self._units.keys()
+        if missing:
+            for unit in await connection.fetch(self.sql["names_of_units"], list(missing)):
+                text = orjson.dumps({"cut": unit["cut"], "value": unit["value"]})[:-1]
+                self._units[unit["id"]] = f"{unit['cut']}|{unit['value']}|".encode(), text
+
+    def key(self, cell: int) -> bytes:
+        """The record key of a cell whose unit is known: the same cell, the same key, for ever."""
+        return self._units[cell >> _UNIT_SHIFT][0] + self._window(cell)[0]
+
+    def records(self, rows: Iterable[asyncpg.Record], now: datetime) -> list[Record]:
+        """The records of rows whose units are known, in their order. The same version has the same event id."""
+        as_of = now.astimezone(UTC).isoformat().encode()
+        records = []
+        for cell, version, *counters in rows:
+            key, about = self._units[cell >> _UNIT_SHIFT]
+            window, when = self._window(cell)
+            scores = counters[:5]
+            value = _VALUE % (about, when, version, *scores, sum(scores), *counters[5:], as_of)
+            headers = self._stamp(f"{cell:x}.{version}", now, None, tombstone=False)
+            records.append(Record(SATISFACTION_CELLS, key + window, value, headers))
+        return records
+
+    def _window(self, cell: int) -> tuple[bytes, bytes]:
+        found = self._windows.get(cell & _IN_UNIT)
+        if found is None:
+            _, window, index = unpack(cell)
+            start = window_start(window, index)
+            text = orjson.dumps({"window": window.value, "start": start})[1:-1]
+            found = self._windows[cell & _IN_UNIT] = f"{window.value}|{start or ''}".encode(), text
+        return found
