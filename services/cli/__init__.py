@@ -10,6 +10,7 @@ from services.cli import (
     containers,
     demo,
     dlq,
+    doctor,
     erase,
     keys,
     republish,
@@ -39,6 +40,7 @@ run.add_to(app)
 topics.add_to(app)
 cells.add_to(app)
 audit.add_to(app)
+doctor.add_to(app)
 views.add_to(app)
 dlq.add_to(app)
 clients.add_to(app)

@@ -1,0 +1,42 @@
+"""`kvittera doctor`: is this installation well?"""
+
+import asyncio
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+_MARK = {"well": "[green]well[/green]", "look": "[yellow]look[/yellow]", "ill": "[red]ill[/red]"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel="Operation")(doctor)
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
+    """Look at settings, Kafka, topics, PostgreSQL, clocks and addresses, and say what to do about each fault.
+
+    `well` needs nothing, `look` is worth a thought before production, `ill` must be mended. Exits 1 when anything
+    is ill. Changes nothing.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from services.doctor import examine
+    from services.embedded.local import reachable
+
+    with reachable(kafka=True, postgres=True) as settings:
+        findings = asyncio.run(examine(settings))
+    if as_json:
+        print(json.dumps([asdict(f) for f in findings], ensure_ascii=False))
+    else:
+        table = Table(box=None, pad_edge=False)
+        for name in ("", "what", "found", "do"):
+            table.add_column(name, overflow="fold")
+        for f in findings:
+            table.add_row(_MARK[f.verdict], f.what, f.found, f.do)
+        Console().print(table)
+    if any(f.verdict == "ill" for f in findings):
+        raise typer.Exit(1)

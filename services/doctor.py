@@ -1,0 +1,223 @@
+"""The doctor: looks at settings, Kafka, PostgreSQL, clocks and addresses, and says what to do about each fault."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+import asyncpg
+from aiokafka.errors import KafkaError
+
+from schemas.topics import CARDS
+from services.chassis.failures import MustStop
+from services.chassis.kafka import make_admin
+from services.chassis.postgres import OwnConnection, check_durability, check_migrated, connect
+from services.chassis.sealing import Seal
+from services.chassis.settings import Settings
+from services.chassis.topic_admin import compare_topics
+
+Verdict = Literal["well", "look", "ill"]
+SERVICES: Final = ("notifier", "survey", "aggregator")
+_SECONDS: Final = 10.0
+_OLDEST_POSTGRES: Final = 18
+_SKEW_SECONDS: Final = 2.0
+_DEAD_SHARE: Final = 0.3
+_DEAD_ROWS: Final = 100_000
+_REPLICAS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: `look` is worth a thought, `ill` must be mended before production."""
+
+    what: str
+    verdict: Verdict
+    found: str
+    do: str = ""
+
+
+Look = Callable[[Settings], Awaitable[list[Finding]]]
+
+
+async def examine(settings: Settings, looks: Sequence[Look] | None = None) -> list[Finding]:
+    """Look at everything, each for ten seconds at most; what cannot be looked at is a finding too."""
+    found: list[Finding] = []
+    for look in looks or (keys, kafka, topics, postgres, tables, addresses, mail):
+        name = look.__name__.replace("_", " ")
+        try:
+            async with asyncio.timeout(_SECONDS):
+                found += await look(settings)
+        except MustStop as stop:
+            found.append(Finding(name, "ill", str(stop), "do as it says"))
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            found.append(Finding(name, "ill", f"cannot be looked at ({type(error).__name__})", _AWAY[name]))
+    return found
+
+
+_AWAY: Final = {
+    "kafka": "check KVITTERA_KAFKA_BOOTSTRAP and that the brokers run",
+    "topics": "bring Kafka up first",
+    "postgres": "check KVITTERA_POSTGRES_DSN and that the server runs",
+    "tables": "bring PostgreSQL up first",
+}
+
+
+async def keys(settings: Settings) -> list[Finding]:
+    """The sealing key opens what is kept of persons."""
+    Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
+    return [Finding("sealing key", "well", "well-formed", "")]
+
+
+async def kafka(settings: Settings) -> list[Finding]:
+    """The brokers answer, and there are enough of them."""
+    admin = make_admin(settings)
+    try:
+        await admin.start()
+        brokers = len((await admin.describe_cluster())["brokers"])
+    except KafkaError as error:
+        raise OSError(type(error).__name__) from None
+    finally:
+        await admin.close()
+    answer = [Finding("Kafka", "well", f"{brokers} broker{'s' * (brokers != 1)} answer")]
+    if settings.kafka_security == "plaintext":
+        answer.append(
+            Finding("Kafka access", "look", "neither encrypted nor with log-in", "set KVITTERA_KAFKA_SECURITY=sasl_ssl")
+        )
+    if brokers < _REPLICAS or settings.kafka_replication < _REPLICAS:
+        answer.append(
+            Finding(
+                "Kafka copies",
+                "look",
+                f"{brokers} brokers, KVITTERA_KAFKA_REPLICATION={settings.kafka_replication}",
+                "in production run 3 brokers with replication 3 and min.insync.replicas=2: one may then be lost",
+            )
+        )
+    return answer
+
+
+async def topics(settings: Settings) -> list[Finding]:
+    """Every topic is as its card says."""
+    wrong = await compare_topics(settings, tuple(CARDS.values()))
+    if not wrong:
+        return [Finding("topics", "well", f"all {len(CARDS)} are as their cards say")]
+    return [
+        Finding(
+            f"topic {d.topic}",
+            "ill",
+            f"{d.what} should be {d.expected}, is {d.found}",
+            "run `kvittera topics apply`" if d.found == "missing" else "change it with your Kafka tools",
+        )
+        for d in wrong
+    ]
+
+
+async def postgres(settings: Settings) -> list[Finding]:
+    """PostgreSQL is new enough, keeps what it says it keeps, and its clock agrees with ours."""
+    connection = await connect(settings, "public")
+    try:
+        before = time.time()
+        theirs = float(await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())"))
+        skew = abs(theirs - (before + time.time()) / 2)
+        major = int(await connection.fetchval("SHOW server_version_num")) // 10_000
+        most = int(await connection.fetchval("SHOW max_connections"))
+        try:
+            await check_durability(connection)
+        except MustStop as stop:
+            durable = Finding("PostgreSQL durability", "ill", str(stop).partition(";")[0], "set it to on")
+        else:
+            durable = Finding("PostgreSQL durability", "well", "acknowledged rows survive a crash")
+    finally:
+        await connection.close()
+    needed = 3 * (settings.postgres_connections + 4)
+    return [
+        Finding(
+            "PostgreSQL",
+            "well" if major >= _OLDEST_POSTGRES else "ill",
+            f"version {major}",
+            "" if major >= _OLDEST_POSTGRES else "upgrade to PostgreSQL 18: our statements need it",
+        ),
+        durable,
+        Finding(
+            "PostgreSQL connections",
+            "well" if most >= needed else "look",
+            f"{most} allowed; one process of each service takes up to {needed}",
+            "" if most >= needed else "raise max_connections or lower KVITTERA_POSTGRES_CONNECTIONS",
+        ),
+        Finding(
+            "clocks",
+            "well" if skew < _SKEW_SECONDS else "ill",
+            f"{skew:.1f} s between this machine and PostgreSQL",
+            "" if skew < _SKEW_SECONDS else "let both follow a time server: ages and deadlines are wrong otherwise",
+        ),
+    ]
+
+
+async def tables(settings: Settings) -> list[Finding]:
+    """Every schema is migrated, and no table is full of dead rows."""
+    found = []
+    for service in SERVICES:
+        connection = await connect(settings, service)
+        try:
+            await check_migrated(connection, service, f"services.{service}")
+            swollen = await _swollen(connection, service)
+        except MustStop as stop:
+            found.append(
+                Finding(f"tables of the {service}", "ill", str(stop).partition(":")[0], "run `kvittera migrate`")
+            )
+        else:
+            found.append(
+                Finding(
+                    f"tables of the {service}", "look", f"many dead rows in {swollen}", "let autovacuum run more often"
+                )
+                if swollen
+                else Finding(f"tables of the {service}", "well", "migrated")
+            )
+        finally:
+            await connection.close()
+    return found
+
+
+async def _swollen(connection: OwnConnection, schema: str) -> str:
+    rows = await connection.fetch(
+        "SELECT relname FROM pg_stat_user_tables WHERE schemaname = $1 AND n_dead_tup > $2"
+        " AND n_dead_tup > $3 * (n_live_tup + n_dead_tup) ORDER BY n_dead_tup DESC",
+        schema,
+        _DEAD_ROWS,
+        _DEAD_SHARE,
+    )
+    return ", ".join(r["relname"] for r in rows)
+
+
+async def addresses(settings: Settings) -> list[Finding]:
+    """Recipients can find the host in our links, and may trust it."""
+    link = urlsplit(settings.public_url)
+    host = link.hostname or ""
+    try:
+        await asyncio.get_running_loop().getaddrinfo(host, None)
+    except socket.gaierror:
+        return [Finding("link host", "ill", f"{host} has no address", "set KVITTERA_PUBLIC_URL to a name in your DNS")]
+    if link.scheme == "http":
+        return [
+            Finding(
+                "link host", "look", f"{host}, without encryption", "serve https in front and set KVITTERA_PUBLIC_URL"
+            )
+        ]
+    return [Finding("link host", "well", host)]
+
+
+async def mail(settings: Settings) -> list[Finding]:
+    """The mail server answers, where mail is sent."""
+    if settings.channel != "smtp":
+        return [Finding("sending", "well", "to the local outbox viewer; nobody outside is reached")]
+    at = f"{settings.smtp_host}:{settings.smtp_port}"
+    try:
+        _, writer = await asyncio.open_connection(settings.smtp_host, settings.smtp_port)
+    except OSError as error:
+        return [
+            Finding("mail server", "ill", f"{at} does not answer ({type(error).__name__})", "check KVITTERA_SMTP_HOST")
+        ]
+    writer.close()
+    return [Finding("mail server", "well", f"{at} answers")]

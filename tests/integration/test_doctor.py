@@ -1,0 +1,74 @@
+"""The doctor finds what is wrong with an installation, and says what to do."""
+
+import pytest
+from pydantic import SecretStr
+
+from schemas.topics import CARDS
+from services.chassis.postgres import connect
+from services.chassis.settings import Settings
+from services.chassis.topic_admin import apply_topics
+from services.doctor import Finding, addresses, examine, kafka, keys, mail, postgres, tables, topics
+
+
+async def test_an_installation_with_everything_in_place_has_no_ill(settings: Settings) -> None:
+    await apply_topics(settings, tuple(CARDS.values()))
+    found = await examine(settings, [keys, kafka, topics, tables, addresses, mail])
+    assert [f for f in found if f.verdict == "ill"] == []
+    assert Finding("topics", "well", f"all {len(CARDS)} are as their cards say") in found
+    assert [f.what for f in found if f.verdict == "look"] == ["Kafka access", "Kafka copies", "link host"]
+
+
+async def test_a_postgresql_that_may_forget_is_ill_and_clocks_are_compared(settings: Settings) -> None:
+    found = {f.what: f for f in await postgres(settings)}  # the tests' server runs with fsync off
+    assert found["PostgreSQL durability"] == Finding(
+        "PostgreSQL durability",
+        "ill",
+        "PostgreSQL would lose acknowledged answers in a crash: fsync=off",
+        "set it to on",
+    )
+    assert found["PostgreSQL"].verdict == "well"
+    assert found["clocks"].verdict == "well"
+
+
+async def test_a_missing_migration_is_named(settings: Settings) -> None:
+    connection = await connect(settings, "survey")
+    await connection.execute("DELETE FROM migration WHERE name = '001_survey.sql'")
+    await connection.close()
+    found = {f.what: f for f in await tables(settings)}
+    assert found["tables of the survey"] == Finding(
+        "tables of the survey", "ill", "PostgreSQL schema survey lacks 001_survey.sql", "run `kvittera migrate`"
+    )
+    assert found["tables of the notifier"].verdict == "well"
+
+
+async def test_servers_that_are_away_are_findings_and_not_the_end(settings: Settings) -> None:
+    away = settings.model_copy(
+        update={
+            "kafka_bootstrap": "127.0.0.1:9",
+            "postgres_dsn": SecretStr("postgresql://nobody@127.0.0.1:9/none"),
+            "boot_patience_seconds": 0.0,
+        }
+    )
+    found = {f.what: f for f in await examine(away, [kafka, topics, postgres, tables])}
+    assert {f.verdict for f in found.values()} == {"ill"}
+    assert found["kafka"].do == "check KVITTERA_KAFKA_BOOTSTRAP and that the brokers run"
+    assert found["postgres"].do == "check KVITTERA_POSTGRES_DSN and that the server runs"
+
+
+async def test_a_link_host_without_an_address_is_ill(settings: Settings) -> None:
+    nowhere = settings.model_copy(update={"public_url": "https://nobody-knows.invalid"})
+    assert [f.verdict for f in await addresses(nowhere)] == ["ill"]
+    https = settings.model_copy(update={"public_url": "https://localhost"})
+    assert await addresses(https) == [Finding("link host", "well", "localhost")]
+
+
+async def test_a_mail_server_that_is_away_is_ill(settings: Settings) -> None:
+    [found] = await mail(settings.model_copy(update={"channel": "smtp", "smtp_port": 9}))
+    assert (found.what, found.verdict) == ("mail server", "ill")
+
+
+@pytest.mark.parametrize("key", ["", "abc"])
+async def test_a_broken_sealing_key_is_ill(settings: Settings, key: str) -> None:
+    [found] = await examine(settings.model_copy(update={"sealing_key": SecretStr(key)}), [keys])
+    assert found.verdict == "ill"
+    assert "KVITTERA_SEALING_KEY" in found.found
