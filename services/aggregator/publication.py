@@ -1,0 +1,171 @@
+"""What a partner may see of the answers (guarantee 8). Pure.
+
+Live counters are never shown. What is shown is a sum of releases, and a release holds the changes of at least
+`k` respondents. A respondent belongs to one cell for ever, and totals are sums of shown cells, so whatever is
+subtracted from whatever (a later number from an earlier one, all siblings from their parent) is a sum of whole
+releases. Cells of one view nest: by levels of cuts, each finer than the one before, in windows that do not overlap.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+Scores = tuple[int, int, int, int, int]
+"""How many answers gave each score, from 1 to 5."""
+NOTHING: Final[Scores] = (0, 0, 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """A cell that respondents belong to: a unit in a window, or what is grouped under a unit of a coarser level."""
+
+    window: str
+    path: tuple[str, ...]
+    """Units from coarse to fine; empty for everything together."""
+    grouped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A respondent whose answer counts otherwise than was last released."""
+
+    respondent: str
+    unit: Atom
+    """The unit of the finest level."""
+    day: int
+    merchant: str | None
+    old: int | None
+    """The score as it was released last; none when it did not count."""
+    new: int | None
+    home: Atom | None = None
+    """Where the respondent was released before; none for a first time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How many must have changed, on how many delivery days, from how many merchants (D9)."""
+
+    k: int
+    days: int = 2
+    merchants: int = 0
+    withhold_telling: bool = True
+
+    def enough(self, changed: Sequence[Changed]) -> bool:
+        """Whether these may be released together. Looks at who changed, never at how they scored."""
+        return (
+            len({c.respondent for c in changed}) >= self.k
+            and len({c.day for c in changed}) >= self.days
+            and len({c.merchant for c in changed if c.merchant is not None}) >= self.merchants
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Changes that become visible together, in one cell."""
+
+    atom: Atom
+    changed: tuple[Changed, ...]
+
+    @property
+    def moved(self) -> Scores:
+        """What the release adds to the scores of its cell."""
+        return _moved(self.changed)
+
+
+def releases(
+    changed: Iterable[Changed],
+    shown: Mapping[Atom, Scores],
+    rules: Rules,
+    *,
+    is_over: Callable[[str], bool],
+    hold: Callable[[Atom], bool],
+) -> list[Release]:
+    """What may be released now.
+
+    Units first. Once a window is over, what a unit cannot release is rolled up into "grouped" of the nearest unit
+    above it where that makes enough. `hold` keeps a cell back by lot: so nobody can tell that a cell was held
+    because of its scores (see `_tells`).
+    """
+    pools: dict[Atom, list[Changed]] = defaultdict(list)
+    for c in changed:
+        pools[c.home or c.unit].append(c)
+    found: list[Release] = []
+    for depth in range(max((len(a.path) for a in pools), default=0), -1, -1):
+        for atom in sorted((a for a in pools if len(a.path) == depth), key=_order):
+            pool = pools[atom]
+            held = hold(atom) or (rules.withhold_telling and _tells(pool))
+            if not held and _may_stand(pool, shown.get(atom, NOTHING), rules):
+                found.append(Release(atom, tuple(pool)))
+            elif is_over(atom.window) and atom.path:
+                pools[Atom(atom.window, atom.path[:-1], grouped=True)] += [c for c in pool if c.home is None]
+    return found
+
+
+def _may_stand(pool: Sequence[Changed], shown: Scores, rules: Rules) -> bool:
+    answers_after = sum(shown) + sum(_moved(pool))
+    return rules.enough(pool) and answers_after >= rules.k
+
+
+def _tells(pool: Sequence[Changed]) -> bool:
+    """Whether what moves would say more than a sum: all new scores are the same, or some score became rarer.
+
+    Who became fewer had given that score before, and few had; together with earlier releases that can name one.
+    So a fall waits until new answers outweigh it.
+    """
+    new = sum(c.new is not None for c in pool)
+    return any(by < 0 or by == new for by in _moved(pool))
+
+
+def _moved(pool: Iterable[Changed]) -> Scores:
+    by: Counter[int | None] = Counter()
+    for c in pool:
+        by[c.new] += 1
+        by[c.old] -= 1
+    return by[1], by[2], by[3], by[4], by[5]
+
+
+def added(scores: Scores, moved: Scores) -> Scores:
+    """The sum of two rows of scores."""
+    a, b, c, d, e = (x + y for x, y in zip(scores, moved, strict=True))
+    return a, b, c, d, e
+
+
+def standing(shown: Mapping[Atom, Scores], waiting: Iterable[Changed], k: int) -> dict[Atom, Scores]:
+    """The cells that may stay visible: of the answers they show, at least `k` still stand.
+
+    `waiting` are changes that are not released. A cell that is left out gets a tombstone.
+    """
+    answers = {atom: sum(scores) for atom, scores in shown.items()}
+    for c in waiting:
+        if c.home in answers:
+            answers[c.home] += (c.new is not None) - (c.old is not None)
+    return {atom: scores for atom, scores in shown.items() if answers[atom] >= k}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A visible cell. `level` counts from 0, everything together; a grouped cell has its level one below its unit."""
+
+    window: str
+    level: int
+    unit: str
+    grouped: bool = False
+
+
+def cells(visible: Mapping[Atom, Scores]) -> dict[Cell, Scores]:
+    """The visible cells: each unit, each group, and for every unit above them the sum of what is visible below."""
+    found: dict[Cell, Scores] = {}
+    for atom, scores in visible.items():
+        for level in range(len(atom.path) + 1):
+            cell = Cell(atom.window, level, atom.path[level - 1] if level else "")
+            found[cell] = added(found.get(cell, NOTHING), scores)
+        if atom.grouped:
+            unit = atom.path[-1] if atom.path else ""
+            group = Cell(atom.window, len(atom.path) + 1, unit, grouped=True)
+            found[group] = added(found.get(group, NOTHING), scores)
+    return found
+
+
+def _order(atom: Atom) -> tuple[str, tuple[str, ...], bool]:
+    return atom.window, atom.path, atom.grouped

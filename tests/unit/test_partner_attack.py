@@ -1,0 +1,62 @@
+"""A partner who polls every second of a month and knows who answered recovers no answer (security row 22)."""
+
+import os
+import random
+
+import pytest
+
+from services.aggregator.publication import Rules
+from tests.attacker import DAY, Attacker, CountingAll, World, month, watched
+
+DAYS = 30
+HOUR = 3600
+MONTHS = int(os.environ.get("ATTACKED_MONTHS", "2"))
+"""`ATTACKED_MONTHS=200` makes the long version."""
+
+
+def attack(world: World, seed: int, *, every: int = DAY, days: int = DAYS) -> tuple[int, int]:
+    """How many scores were recovered of how many published. `world` lives through the month of `seed`."""
+    attacker = Attacker()
+    answers = month(seed, days)
+    told = 0
+    for visible in watched(world, answers, set(range(0, days * DAY + 1, every)), last=days * DAY):
+        for made in world.history[told:]:
+            attacker.told(made)
+        told = len(world.history)
+        attacker.sees(visible)
+    given = {(a.respondent, a.score) for a in answers}
+    recovered = attacker.recovered()
+    assert {(who, score) for (who, _), score in recovered.items()} <= given, "the attack must not guess"
+    print(f"recovered {len(recovered)} of {len(world.released)} published, {len(answers)} changes in {days} days")
+    return len(recovered), len(world.released)
+
+
+def a_world(rules: Rules, seed: int = 0, held: float = 0.25) -> World:
+    return World(rules, random.Random(seed), held=held)
+
+
+@pytest.mark.parametrize("seed", range(MONTHS))
+@pytest.mark.parametrize("k", [5, 10])
+def test_a_month_of_polling_recovers_no_answer_and_most_answers_are_published(seed: int, k: int) -> None:
+    world = a_world(Rules(k), seed)
+    recovered, published = attack(world, seed)
+    assert recovered == 0
+    assert published > 0.9 * len(world.present)
+
+
+def test_the_same_attack_recovers_answers_where_k_is_off() -> None:
+    off = a_world(Rules(1, days=1, withhold_telling=False), held=0)
+    recovered, _ = attack(off, 0)
+    assert recovered > 20
+
+
+def test_the_same_attack_recovers_nearly_all_where_k_is_off_and_cells_are_live() -> None:
+    off = a_world(Rules(1, days=1, withhold_telling=False), held=0)
+    recovered, published = attack(off, 0, every=HOUR, days=5)
+    assert recovered > 0.5 * published
+
+
+def test_the_same_attack_recovers_answers_where_all_are_counted_and_not_the_changed() -> None:
+    live = CountingAll(Rules(10), random.Random(0), held=0)
+    recovered, _ = attack(live, 0, every=HOUR, days=5)
+    assert recovered > 0

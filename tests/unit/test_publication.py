@@ -1,0 +1,124 @@
+"""What partners may see: enough changed respondents in every release, and a tombstone where too few are left."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from services.aggregator.publication import Atom, Cell, Changed, Release, Rules, Scores, cells, releases, standing
+
+OPEN = "2026-10"
+HOME, SHOP, LOCKER = (Atom(OPEN, ("Fjällbod", way)) for way in ("home", "shop", "locker"))
+SCORES = (5, 4, 5, 2, 5, 3, 5, 4, 1, 5)
+
+
+def answers(number: int, unit: Atom = HOME, *, start: int = 0, days: int = 2) -> list[Changed]:
+    """First answers of so many respondents, on so many delivery days, of a merchant each."""
+    return [
+        Changed(f"{unit.path}-{n}", unit, n % days, f"shop-{n}", None, SCORES[n % 10])
+        for n in range(start, start + number)
+    ]
+
+
+def withdrawn(number: int, unit: Atom = HOME) -> list[Changed]:
+    """The first so many of them do not count any more."""
+    return [Changed(c.respondent, unit, c.day, c.merchant, c.new, None, unit) for c in answers(number, unit)]
+
+
+def released(
+    changed: Sequence[Changed],
+    rules: Rules,
+    shown: dict[Atom, Scores] | None = None,
+    *,
+    over: bool = False,
+    held: Sequence[Atom] = (),
+) -> list[Release]:
+    return releases(changed, shown or {}, rules, is_over=lambda _: over, hold=lambda atom: atom in held)
+
+
+@pytest.mark.parametrize(("number", "k", "seen"), [(4, 5, 0), (5, 5, 1), (9, 10, 0), (10, 10, 1), (49, 50, 0)])
+def test_a_cell_is_released_from_k_changed_respondents_on(number: int, k: int, seen: int) -> None:
+    assert len(released(answers(number), Rules(k))) == seen
+
+
+def test_answers_that_are_already_out_do_not_make_up_for_few_changes() -> None:
+    assert released(answers(9, start=100), Rules(10), {HOME: (100, 100, 100, 100, 100)}) == []
+
+
+def test_all_of_one_delivery_day_are_withheld() -> None:
+    assert released(answers(30, days=1), Rules(10)) == []
+
+
+@pytest.mark.parametrize(("merchants", "seen"), [(2, 0), (3, 1)])
+def test_a_cell_of_many_merchants_needs_three(merchants: int, seen: int) -> None:
+    some = [Changed(str(n), HOME, n % 2, f"shop-{n % merchants}", None, SCORES[n]) for n in range(10)]
+    assert len(released(some, Rules(10, merchants=3))) == seen
+
+
+def test_a_cell_with_no_merchants_known_is_no_cell_of_three() -> None:
+    some = [Changed(str(n), HOME, n % 2, None, None, SCORES[n]) for n in range(10)]
+    assert released(some, Rules(10, merchants=3)) == []
+
+
+def test_small_units_wait_while_their_window_lasts_and_are_grouped_when_it_is_over() -> None:
+    few = [*answers(6, SHOP), *answers(5, LOCKER), *answers(12, HOME)]
+    assert [r.atom for r in released(few, Rules(10))] == [HOME]
+    grouped = Atom(OPEN, ("Fjällbod",), grouped=True)
+    found = {r.atom: len(r.changed) for r in released(few, Rules(10), over=True)}
+    assert found == {HOME: 12, grouped: 11}
+
+
+def test_what_is_too_few_together_goes_on_to_the_next_unit_above() -> None:
+    other = Atom(OPEN, ("Vinterhamn", "home"))
+    few = [*answers(6, SHOP), *answers(5, other)]
+    assert [(r.atom, len(r.changed)) for r in released(few, Rules(10), over=True)] == [
+        (Atom(OPEN, (), grouped=True), 11)
+    ]
+
+
+def test_nothing_is_told_where_all_together_are_too_few() -> None:
+    assert released([*answers(4, SHOP), *answers(5, LOCKER)], Rules(10), over=True) == []
+
+
+def test_a_respondent_stays_in_the_cell_of_the_first_release() -> None:
+    grouped = Atom(OPEN, ("Fjällbod",), grouped=True)
+    moved = [Changed(c.respondent, c.unit, c.day, c.merchant, None, c.new, grouped) for c in answers(10, SHOP)]
+    assert [r.atom for r in released(moved, Rules(10))] == [grouped]
+
+
+def test_a_cell_is_held_by_lot_so_that_a_hold_says_nothing() -> None:
+    assert released(answers(10), Rules(10), held=[HOME]) == []
+
+
+def test_scores_that_are_all_the_same_are_withheld() -> None:
+    same = [Changed(str(n), HOME, n % 2, "shop", None, 5) for n in range(10)]
+    assert released(same, Rules(10)) == []
+    assert len(released([*same, Changed("x", HOME, 0, "shop", None, 4)], Rules(10))) == 1
+
+
+def test_a_score_that_becomes_rarer_waits_until_new_answers_outweigh_it() -> None:
+    improved = Changed("old", HOME, 0, "shop", 2, 5, HOME)
+    shown: dict[Atom, Scores] = {HOME: (3, 3, 3, 3, 3)}
+    happy = [Changed(str(n), HOME, n % 2, "shop", None, 4 + n % 2) for n in range(12)]
+    assert released([improved, *happy], Rules(10), shown) == []
+    unhappy = Changed("new", HOME, 1, "shop", None, 2)
+    assert released([improved, unhappy, *happy], Rules(10), shown)[0].moved == (0, 0, 0, 6, 7)
+
+
+def test_a_cell_with_fewer_than_k_answers_left_gets_a_tombstone() -> None:
+    (first,) = released(answers(10), Rules(5))
+    shown = {HOME: first.moved}
+    assert standing(shown, withdrawn(5), 5) == shown
+    assert standing(shown, withdrawn(6), 5) == {}
+    # Newcomers that wait for their release are not shown, so they do not keep it.
+    assert standing(shown, [*withdrawn(6), *answers(3, start=50)], 5) == {}
+
+
+def test_totals_are_sums_of_what_is_visible_and_of_nothing_else() -> None:
+    grouped = Atom(OPEN, ("Fjällbod",), grouped=True)
+    found = cells({HOME: (1, 2, 3, 4, 5), grouped: (0, 1, 1, 4, 4)})
+    assert found == {
+        Cell(OPEN, 0, ""): (1, 3, 4, 8, 9),
+        Cell(OPEN, 1, "Fjällbod"): (1, 3, 4, 8, 9),
+        Cell(OPEN, 2, "home"): (1, 2, 3, 4, 5),
+        Cell(OPEN, 2, "Fjällbod", grouped=True): (0, 1, 1, 4, 4),
+    }
