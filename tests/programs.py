@@ -10,6 +10,7 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from services.chassis.http import make_app
+from services.chassis.keys import Key
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool, named_sql
@@ -18,7 +19,7 @@ from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.handlers import new_token
 from services.survey.api.clients import Clients, Place
-from services.survey.api.keys import Key, Scope
+from services.survey.api.keys import Scope
 from services.survey.api.wiring import api_mount
 from services.survey.handlers import Answers, LearnInvitations
 from services.survey.responses import token_hash

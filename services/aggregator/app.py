@@ -4,11 +4,12 @@ import asyncio
 from datetime import UTC, datetime
 
 from schemas.topics import CARDS, INVITATION_DECIDED, RESPONSE_RECORDED
-from services.aggregator import http
+from services.aggregator import http, partner_http
 from services.aggregator.cuts import load_cuts
 from services.aggregator.freshness import Freshness
 from services.aggregator.handlers import CountBatch, Units
 from services.aggregator.live import LiveFeed
+from services.aggregator.partner_publishing import PartnerPublisher
 from services.aggregator.publishing import Publisher
 from services.aggregator.reading import GROUP, Counted, reader
 from services.chassis.consumer import Reader, consume
@@ -50,6 +51,7 @@ async def run(settings: Settings) -> None:
         await check_migrated(connection, SERVICE, PACKAGE)
     traces = Traces.from_settings(settings, SERVICE)
     publisher = Publisher(settings, metrics, waiting=lambda: reading.lag)
+    partners = PartnerPublisher(settings, metrics, lambda: datetime.now(UTC))
     relay = Relay(settings, SERVICE, metrics)
     freshness = Freshness()
     fence: Fence[Counted] = Fence(
@@ -69,7 +71,7 @@ async def run(settings: Settings) -> None:
 
     feed = LiveFeed(pool, reading, freshness)
     ending = asyncio.Event()
-    open_app = make_app(list(http.routes(pool, feed, ending)), ready=ready, metrics=metrics)
+    open_app = make_app([*http.routes(pool, feed, ending), *partner_http.routes(pool)], ready=ready, metrics=metrics)
     app = behind_sign_in(open_app, settings, lambda: datetime.now(UTC), FOR_STAFF)
 
     async def keep_live(stop: asyncio.Event) -> None:
@@ -86,6 +88,7 @@ async def run(settings: Settings) -> None:
                 "watch": reading.watch,
                 "live": keep_live,
                 "publish": publisher.run,
+                "partners": partners.run,
                 "relay": relay.run,
             },
             drain_seconds=settings.drain_seconds,

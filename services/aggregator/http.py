@@ -99,11 +99,12 @@ def as_csv(rows: list[dict[str, Any]]) -> str:
     writer.writerow(_COLUMNS)
     for row in rows:
         flat = {**row, **{f"s{n}": s for n, s in enumerate(row["scores"], 1)}}
-        writer.writerow([_disarmed(flat[c]) for c in _COLUMNS])
+        writer.writerow([disarmed(flat[c]) for c in _COLUMNS])
     return out.getvalue()
 
 
-def _disarmed(value: Any) -> Any:
+def disarmed(value: Any) -> Any:
+    """A value that no spreadsheet runs."""
     return f"'{value}" if isinstance(value, str) and value.lstrip()[:1] in _RUN_BY_SPREADSHEETS else value
 
 

@@ -166,6 +166,10 @@ class Settings(BaseModel):
     """TOML file that names the cuts to count; unset: the built-in ones."""
     aggregator_batch: int = Field(default=50_000, ge=1, le=500_000)
     """Most events counted in one transaction."""
+    partner_k: int = Field(default=10, ge=10)
+    """Respondents that a change of a partner's number must hold (docs/partners.md)."""
+    public_k: int = Field(default=50, ge=50)
+    """The same for numbers that everybody may see."""
     publish_interval_seconds: float = Field(default=0.25, ge=0)
     """Changed cells are published at most this often."""
     publish_interval_behind_seconds: float = Field(default=5, ge=0)

@@ -13,6 +13,7 @@ from services.cli import (
     doctor,
     erase,
     keys,
+    partners,
     republish,
     retention,
     reviews,
@@ -44,6 +45,7 @@ doctor.add_to(app)
 views.add_to(app)
 dlq.add_to(app)
 clients.add_to(app)
+partners.add_to(app)
 republish.add_to(app)
 erase.add_to(app)
 keys.add_to(app)

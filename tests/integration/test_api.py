@@ -11,10 +11,11 @@ import pytest
 from starlette.types import ASGIApp
 
 from schemas.response import ResponseRecorded
+from services.chassis.keys import Key
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.settings import Settings
 from services.notifier.handlers import new_token
-from services.survey.api.keys import Key, Scope
+from services.survey.api.keys import Scope
 from tests.asgi import Reply
 from tests.programs import TORGET, Clock, application, invite, new_key, send
 from tests.tables import empty_pool, everything_stored, footprint

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from services.chassis.keys import Key
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.cli import app
 from services.survey.api.clients import Clients
-from services.survey.api.keys import Key, Scope
+from services.survey.api.keys import Scope
 from tests.builders import NOON
 from tests.tables import empty_pool, everything_stored
 

@@ -3,8 +3,9 @@
 import pytest
 
 from services.chassis.failures import MustStop
+from services.chassis.keys import Key, make_key, read_key
 from services.survey.api.clients import Place
-from services.survey.api.keys import Key, Scope, make_key, read_key
+from services.survey.api.keys import Scope
 from services.survey.api.registration import read_place, read_scopes
 
 KIOSK = frozenset({Scope.KIOSK})

@@ -1,10 +1,14 @@
 """What partners may see: enough changed respondents in every release, and a tombstone where too few are left."""
 
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
+from pydantic import ValidationError
 
 from services.aggregator.publication import Atom, Cell, Changed, Release, Rules, Scores, cells, releases, standing
+from services.aggregator.views import is_held, is_settled, last_moment, window_of
+from services.chassis.settings import Settings
 
 OPEN = "2026-10"
 HOME, SHOP, LOCKER = (Atom(OPEN, ("Fjällbod", way)) for way in ("home", "shop", "locker"))
@@ -122,3 +126,35 @@ def test_totals_are_sums_of_what_is_visible_and_of_nothing_else() -> None:
         Cell(OPEN, 2, "home"): (1, 2, 3, 4, 5),
         Cell(OPEN, 2, "Fjällbod", grouped=True): (0, 1, 1, 4, 4),
     }
+
+
+def test_moments_of_publication_are_fixed() -> None:
+    now = datetime(2026, 10, 14, 2, 59, tzinfo=UTC)
+    assert last_moment("day", now) == datetime(2026, 10, 13, 3, tzinfo=UTC)
+    assert last_moment("week", now) == datetime(2026, 10, 12, 3, tzinfo=UTC)
+    assert last_moment("month", now) == datetime(2026, 10, 1, 3, tzinfo=UTC)
+
+
+def test_windows_do_not_overlap_and_are_settled_two_weeks_after_their_end() -> None:
+    friday = (date(2026, 10, 9) - date(1970, 1, 1)).days
+    assert window_of("month", friday) == "2026-10"
+    assert window_of("week", friday) == "2026-10-05"
+    for start, last_day in (("2026-10", date(2026, 11, 14)), ("2026-10-05", date(2026, 10, 25))):
+        at = datetime.combine(last_day, time(3), UTC)
+        assert not is_settled(start, at)
+        assert is_settled(start, at + timedelta(days=1))
+
+
+def test_a_lot_holds_one_cell_in_four_and_is_drawn_once() -> None:
+    at = datetime(2026, 10, 14, 3, tzinfo=UTC)
+    atoms = [Atom(OPEN, (f"unit-{n}",)) for n in range(1000)]
+    drawn = [is_held(b"secret", at, atom) for atom in atoms]
+    assert 200 < sum(drawn) < 300
+    assert drawn == [is_held(b"secret", at, atom) for atom in atoms]
+    assert drawn != [is_held(b"other", at, atom) for atom in atoms]
+
+
+@pytest.mark.parametrize("low", [{"partner_k": 9}, {"public_k": 49}])
+def test_no_setting_lowers_k_below_its_least(low: dict[str, int]) -> None:
+    with pytest.raises(ValidationError):
+        Settings(**low)

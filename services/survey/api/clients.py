@@ -11,8 +11,9 @@ import asyncpg
 from pydantic import BaseModel, ConfigDict
 
 from schemas.contract import Country, Name, Zone
+from services.chassis.keys import Key, make_key, read_key
 from services.chassis.postgres import Database, named_sql
-from services.survey.api.keys import Key, Scope, make_key, read_key
+from services.survey.api.keys import Scope
 
 _NOBODY = bytes(32)
 """Compared with when no client has the prefix, so that this takes as long."""

@@ -1,0 +1,85 @@
+-- name: add_partner
+INSERT INTO partner (partner, audience, merchants, cuts, time_window, grid, lot, prefix, secret_sha256, created_at,
+                     published_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+
+-- name: lock_partners
+LOCK TABLE partner IN SHARE ROW EXCLUSIVE MODE
+
+-- name: all_partners
+SELECT * FROM partner ORDER BY partner
+
+-- name: revoke_partner
+UPDATE partner SET revoked_at = coalesce(revoked_at, $2) WHERE partner = $1 RETURNING partner
+
+-- name: partner_with_prefix
+SELECT * FROM partner WHERE prefix = $1
+
+-- name: lock_partner
+SELECT * FROM partner WHERE partner = $1 AND revoked_at IS NULL FOR UPDATE
+
+-- name: changed
+-- Respondents whose answer counts otherwise than it was last released to this partner. An answer that is gone
+-- counts as one that was taken back.
+WITH ours AS (
+    SELECT coalesce(array_agg(id), '{}') AS units FROM unit WHERE cut = 'merchant' AND value = ANY($2::text[])
+), changed AS (
+    SELECT coalesce(a.response_id, r.response_id) AS response_id, a.score AS new, r.score AS old, a.units,
+           coalesce(r.day, a.day) AS day, r.time_window, r.unit, r.depth, r.grouped, r.merchant
+    FROM (
+        SELECT response_id, CASE WHEN NOT apart AND NOT contested THEN score END AS score, local_hour / 24 AS day, units
+        FROM answer
+        WHERE $2::text[] IS NULL OR units && (SELECT units FROM ours)
+    ) AS a
+    FULL JOIN (SELECT * FROM partner_release WHERE partner = $1) AS r ON r.response_id = a.response_id
+    WHERE a.score IS DISTINCT FROM r.score
+)
+SELECT c.response_id, c.new, c.old, c.day, c.time_window, c.depth, c.grouped,
+       coalesce(c.unit, ARRAY(
+           SELECT coalesce((SELECT value FROM unit WHERE cut = w.cut AND id = ANY(c.units)), '')
+           FROM unnest($3::text[]) WITH ORDINALITY AS w (cut, place) ORDER BY w.place
+       )) AS unit,
+       coalesce(c.merchant, (SELECT value FROM unit WHERE cut = 'merchant' AND id = ANY(c.units))) AS merchant
+FROM changed AS c
+
+-- name: released
+SELECT time_window, unit[1:depth] AS path, grouped, count(DISTINCT unit) AS units,
+       count(*) FILTER (WHERE score = 1) AS s1, count(*) FILTER (WHERE score = 2) AS s2,
+       count(*) FILTER (WHERE score = 3) AS s3, count(*) FILTER (WHERE score = 4) AS s4,
+       count(*) FILTER (WHERE score = 5) AS s5
+FROM partner_release WHERE partner = $1
+GROUP BY 1, 2, 3
+
+-- name: release
+INSERT INTO partner_release (partner, response_id, time_window, unit, depth, grouped, day, merchant, score)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+ON CONFLICT (partner, response_id) DO UPDATE SET score = excluded.score
+
+-- name: partner_cells
+SELECT key, version, value, as_of, sent FROM partner_cell WHERE partner = $1 ORDER BY key
+
+-- name: keep_cell
+INSERT INTO partner_cell (partner, key, version, value, as_of) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (partner, key) DO UPDATE
+SET version = excluded.version, value = excluded.value, as_of = excluded.as_of
+WHERE partner_cell.version < excluded.version
+
+-- name: worked_on
+UPDATE partner SET published_at = $2 WHERE partner = $1
+
+-- name: unsent
+SELECT key, version, value, as_of FROM partner_cell WHERE partner = $1 AND sent < version ORDER BY key LIMIT 5000
+
+-- name: sent
+UPDATE partner_cell AS c SET sent = w.version FROM unnest($2::text[], $3::bigint[]) AS w (key, version)
+WHERE c.partner = $1 AND c.key = w.key AND c.version = w.version
+
+-- name: send_again
+UPDATE partner_cell SET sent = 0 WHERE partner = $1 AND key = ANY($2::text[])
+
+-- name: page
+SELECT key, version, value FROM partner_cell
+WHERE partner = $1 AND value IS NOT NULL AND key COLLATE "C" > $2 ORDER BY key LIMIT $3
+
+-- name: state
+SELECT count(*) AS cells, coalesce(sum(version), 0)::bigint AS versions FROM partner_cell WHERE partner = $1

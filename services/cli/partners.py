@@ -1,0 +1,138 @@
+"""`kvittera partners add | list | revoke`: who may read which published numbers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Annotated, Literal, TypeVar
+
+import typer
+
+from services.chassis.postgres import Database
+from services.chassis.settings import Settings
+
+T = TypeVar("T")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="Partners that read published numbers (docs/partners.md).")
+    group.command()(add)
+    group.command("list")(list_partners)
+    group.command()(revoke)
+    app.add_typer(group, name="partners", rich_help_panel="Access")
+
+
+def add(
+    partner: Annotated[str, typer.Argument(help="A short id in lower case; it is part of the topic's name.")],
+    merchant: Annotated[
+        list[str] | None, typer.Option(help="Only deliveries of this merchant. Give it again for more than one.")
+    ] = None,
+    cut: Annotated[
+        list[str] | None,
+        typer.Option(help="Cut by this; give finer cuts after coarser ones: terminal, terminal.method."),
+    ] = None,
+    window: Annotated[Literal["week", "month"], typer.Option(help="The time that a number covers.")] = "month",
+    grid: Annotated[Literal["day", "week", "month"], typer.Option(help="How often numbers are published.")] = "day",
+    audience: Annotated[
+        Literal["partner", "public"], typer.Option(help="Who reads it; decides how many is enough.")
+    ] = ("partner"),
+) -> None:
+    """Register a partner, create its topic, and print its key and the commands that let it read the topic.
+
+    Without --merchant the view is of all merchants. Example, a shop that sees its own deliveries by method:
+
+    kvittera partners add fjallbod --merchant Fjällbod --cut merchant.method
+    """
+    import re
+
+    from services.aggregator.partners import Partners, new_lot
+    from services.aggregator.views import View
+    from services.chassis.failures import MustStop
+    from services.embedded.local import reachable
+
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", partner):
+        raise MustStop("the id of a partner is 1 to 40 of a-z, 0-9 and -")
+    view = View(partner, audience, tuple(merchant) if merchant else None, tuple(cut or ()), window, grid, new_lot())
+
+    async def work(settings: Settings) -> str:
+        from schemas.partners import partner_card
+        from services.aggregator.cuts import load_cuts
+        from services.chassis.topic_admin import apply_topics
+
+        counted = load_cuts(settings.cuts_file)
+        key = await _connected(settings, lambda c: Partners().add(c, view, counted, datetime.now(UTC)))
+        await apply_topics(settings, [partner_card(partner)])
+        return key.text
+
+    with reachable(kafka=True, postgres=True) as settings:
+        print(asyncio.run(work(settings)))
+        typer.echo("keep the key now, it cannot be shown again; on a secured broker run:", err=True)
+        print("\n".join(access(partner, settings.kafka_bootstrap, "--add")))
+
+
+def access(partner: str, bootstrap: str, action: Literal["--add", "--remove"]) -> list[str]:
+    """The commands that let a partner read its topic, in groups of its own, and nothing else; or that end it."""
+    from schemas.partners import partner_topic
+
+    user, force = f"--allow-principal User:partner-{partner}", " --force" if action == "--remove" else ""
+    acls = f"kafka-acls.sh --bootstrap-server {bootstrap} {action}{force} {user}"
+    lines = [
+        f"{acls} --operation Read --operation Describe --topic {partner_topic(partner)}",
+        # The dot ends the prefix: "partner-a." is no group of partner-ab.
+        f"{acls} --operation Read --group partner-{partner}. --resource-pattern-type prefixed",
+    ]
+    quota = (
+        f"kafka-configs.sh --bootstrap-server {bootstrap} --alter --entity-type users --entity-name partner-{partner}"
+    )
+    return [*lines, f"{quota} --add-config consumer_byte_rate=1048576"] if action == "--add" else lines
+
+
+def list_partners() -> None:
+    """Show every partner: what it sees, since when, and when it was last published to."""
+    from services.aggregator.partners import Partners
+    from services.embedded.local import reachable
+
+    with reachable(postgres=True) as settings:
+        partners = asyncio.run(_connected(settings, Partners().all))
+    for p in partners:
+        of = ", ".join(p.view.merchants) if p.view.merchants else "all merchants"
+        state = "revoked" if p.revoked_at else f"published {p.published_at:%Y-%m-%d %H:%M}"
+        cuts = " > ".join(("total", *p.view.cuts))
+        print(
+            f"{p.view.partner:20} {state:26} each {p.view.grid:5} by {p.view.window:5} kv_{p.prefix}  {cuts}  of {of}"
+        )
+    if not partners:
+        print("no partners; register one with `kvittera partners add`")
+
+
+def revoke(
+    partner: Annotated[str, typer.Argument(help="The id that `kvittera partners list` shows.")],
+) -> None:
+    """Publish nothing more to a partner and refuse its key; prints the commands that take its rights away.
+
+    What it has read it has. It cannot come back under the same id, nor its merchants in another view: two views
+    could be subtracted.
+    """
+    from schemas.partners import partner_topic
+    from services.aggregator.partners import Partners
+    from services.chassis.failures import MustStop
+    from services.embedded.local import reachable
+
+    with reachable(postgres=True) as settings:
+        if not asyncio.run(_connected(settings, lambda c: Partners().revoke(c, partner, datetime.now(UTC)))):
+            raise MustStop("there is no such partner; `kvittera partners list` shows them all")
+        print("\n".join(access(partner, settings.kafka_bootstrap, "--remove")))
+        print(
+            f"kafka-topics.sh --bootstrap-server {settings.kafka_bootstrap} --delete --topic {partner_topic(partner)}"
+        )
+
+
+async def _connected(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
+    from services.chassis.postgres import check_migrated, connect
+
+    connection = await connect(settings, "aggregator")
+    try:
+        await check_migrated(connection, "aggregator", "services.aggregator")
+        return await work(connection)
+    finally:
+        await connection.close()

@@ -1,0 +1,254 @@
+"""Partners: what is published to them at each moment, kept in a table, sent to their topic, and served by key."""
+
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+import pytest
+from starlette.applications import Starlette
+
+from schemas.cloudevents import Event, decode
+from schemas.partners import PartnerCell, partner_card, partner_topic
+from services.aggregator.cuts import BUILT_IN
+from services.aggregator.handlers import CountBatch, Units
+from services.aggregator.partner_http import routes
+from services.aggregator.partner_publishing import PartnerPublisher
+from services.aggregator.partners import Partners, Publication
+from services.aggregator.reading import CountedAnswer, Facts
+from services.aggregator.views import View
+from services.chassis.failures import MustStop
+from services.chassis.http import make_app
+from services.chassis.kafka import make_producer
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Database, Pool, connect, named_sql
+from services.chassis.settings import Settings
+from services.chassis.topic_admin import apply_topics
+from tests.asgi import ask
+from tests.tables import empty_pool
+
+REGISTERED = datetime(2026, 9, 30, 12, tzinfo=UTC)
+FIRST = datetime(2026, 10, 5, 10, tzinfo=UTC)
+TWO_DAYS = (datetime(2026, 10, 2, 10, tzinfo=UTC), datetime(2026, 10, 3, 10, tzinfo=UTC))
+SCORES = (5, 4, 5, 2, 5, 3, 5, 4, 1, 5)
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+async def prepare(connection: Database) -> None:
+    await connection.execute(named_sql("services.aggregator")["make_incoming"])
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "aggregator", prepare=prepare) as empty:
+        yield empty
+
+
+@pytest.fixture(autouse=True)
+def no_lots(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.aggregator.partners.is_held", lambda *_: False)
+
+
+def view(partner: str = "fjallbod", merchants: Sequence[str] | None = ("Fjällbod",), **more: Any) -> View:
+    cuts = more.get("cuts", ("merchant.method",) if merchants else ("method",))
+    return View(partner, "partner", tuple(merchants) if merchants else None, cuts, "month", "day", b"secret")
+
+
+async def register(pool: Pool, wanted: View) -> str:
+    async with pool.acquire() as connection:
+        return (await Partners().add(connection, wanted, BUILT_IN, REGISTERED)).text
+
+
+async def count(
+    pool: Pool, numbers: range, *, merchant: str = "Fjällbod", method: str = "home_day", revision: int = 1, **more: Any
+) -> None:
+    answers = []
+    for number in numbers:
+        at = TWO_DAYS[number % 2]
+        facts = Facts("Nordposten Demo", "SE", method, at, "Europe/Stockholm", f"D-{number}", merchant_id=merchant)
+        score = SCORES[number % 10]
+        answers.append(CountedAnswer(uuid.UUID(int=number), revision, at, facts, score, **more))
+    batch = CountBatch(Units(pool, BUILT_IN), Metrics(), lambda: None)
+    async with pool.acquire() as connection, connection.transaction():
+        await batch(connection, list(answers))
+
+
+async def publish(pool: Pool, settings: Settings, day: int = 0, partner: str = "fjallbod") -> int | None:
+    async with pool.acquire() as connection:
+        return await Publication(settings).make(connection, partner, FIRST + timedelta(days=day))
+
+
+async def seen(pool: Pool, partner: str = "fjallbod") -> dict[str, Any]:
+    async with pool.acquire() as connection:
+        rows = await connection.fetch("SELECT key, value FROM partner_cell WHERE partner = $1", partner)
+    return {r["key"]: r["value"] and orjson.loads(r["value"])["answers"] for r in rows}
+
+
+TOTAL = "total||unit|month|2026-10"
+HOME = "merchant.method|Fjällbod × home_day|unit|month|2026-10"
+GROUP = "merchant.method||grouped|month|2026-10"
+
+
+async def test_a_cell_appears_with_ten_respondents_and_leaves_a_tombstone_when_fewer_are_left(
+    pool: Pool, settings: Settings
+) -> None:
+    await register(pool, view())
+    await count(pool, range(9))
+    assert await publish(pool, settings, 0) == 0
+    await count(pool, range(9, 10))
+    assert await publish(pool, settings, 1) == 2
+    assert await seen(pool) == {TOTAL: 10, HOME: 10}
+    await count(pool, range(6), revision=2, suspected_machine=True)
+    await publish(pool, settings, 2)
+    assert await seen(pool) == {TOTAL: None, HOME: None}
+
+
+async def test_an_answer_that_is_erased_counts_as_taken_back(pool: Pool, settings: Settings) -> None:
+    await register(pool, view())
+    await count(pool, range(10))
+    await publish(pool, settings, 0)
+    async with pool.acquire() as connection:
+        await connection.execute("DELETE FROM answer WHERE response_id = $1", uuid.UUID(int=3))
+    await publish(pool, settings, 1)
+    assert await seen(pool) == {TOTAL: None, HOME: None}
+
+
+async def test_few_new_answers_wait_although_the_cell_is_large(pool: Pool, settings: Settings) -> None:
+    await register(pool, view())
+    await count(pool, range(40))
+    await publish(pool, settings, 0)
+    await count(pool, range(40, 49))
+    assert await publish(pool, settings, 1) == 0
+    await count(pool, range(49, 50))
+    await publish(pool, settings, 2)
+    assert await seen(pool) == {TOTAL: 50, HOME: 50}
+
+
+async def test_nothing_is_published_between_the_moments_of_the_grid(pool: Pool, settings: Settings) -> None:
+    await register(pool, view())
+    await publish(pool, settings, 0)
+    await count(pool, range(20))
+    async with pool.acquire() as connection:
+        assert await Publication(settings).make(connection, "fjallbod", FIRST + timedelta(hours=16)) is None
+    assert await seen(pool) == {}
+
+
+async def test_a_merchant_sees_only_its_own_deliveries(pool: Pool, settings: Settings) -> None:
+    await register(pool, view())
+    await count(pool, range(12))
+    await count(pool, range(100, 150), merchant="Vinterhamn")
+    await publish(pool, settings)
+    assert await seen(pool) == {TOTAL: 12, HOME: 12}
+
+
+async def test_small_units_are_grouped_when_their_window_is_settled(pool: Pool, settings: Settings) -> None:
+    await register(pool, view())
+    await count(pool, range(12))
+    await count(pool, range(20, 26), method="locker")
+    await count(pool, range(30, 37), method="service_point")
+    await publish(pool, settings, 45)
+    assert await seen(pool) == {TOTAL: 25, HOME: 12, GROUP: 13}
+    async with pool.acquire() as connection:
+        value = await connection.fetchval("SELECT value FROM partner_cell WHERE key = $1", GROUP)
+    cell = decode(PartnerCell, Event(id="", source="", type="", data=value))
+    assert (cell.grouped_units, cell.k, cell.answers) == (2, 10, 13)
+
+
+@pytest.mark.parametrize(
+    ("merchants", "answers"), [(2, {}), (3, {TOTAL: 12, "method|home_day|unit|month|2026-10": 12})]
+)
+async def test_a_view_of_all_merchants_needs_three_of_them(
+    pool: Pool, settings: Settings, merchants: int, answers: dict[str, int]
+) -> None:
+    await register(pool, view("town", None))
+    for number in range(12):
+        await count(pool, range(number, number + 1), merchant=f"shop-{number % merchants}")
+    await publish(pool, settings, partner="town")
+    assert await seen(pool, "town") == answers
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        (view("again"), "fjallbod has a view of it"),
+        (view("town", None, cuts=("merchant",)), "may not be cut by merchant"),
+        (view("b", ["B"], cuts=("terminal", "method")), "cells that cross"),
+        (view("b", ["B"], cuts=("attempt",)), "not counted by attempt"),
+    ],
+)
+async def test_a_view_that_could_be_subtracted_is_refused(pool: Pool, wanted: View, why: str) -> None:
+    await register(pool, view())
+    with pytest.raises(MustStop, match=why):
+        await register(pool, wanted)
+
+
+def bearer(key: str) -> list[tuple[str, str]]:
+    return [("authorization", f"Bearer {key}")]
+
+
+def app_of(pool: Pool) -> Starlette:
+    async def ready() -> str | None:
+        return None
+
+    return make_app(list(routes(pool)), ready=ready, metrics=Metrics())
+
+
+async def test_a_key_opens_the_snapshot_of_its_own_partner_only(pool: Pool, settings: Settings) -> None:
+    ours, theirs = await register(pool, view()), await register(pool, view("vinterhamn", ["Vinterhamn"]))
+    await count(pool, range(12))
+    await publish(pool, settings)
+    app = app_of(pool)
+    path = "/api/partner/cells"
+    mine = await ask(app, "GET", path, headers=bearer(ours))
+    assert {c["partner"] for c in mine.json["cells"]} == {"fjallbod"}
+    other = await ask(app, "GET", f"{path}?partner=fjallbod", headers=bearer(theirs))
+    assert other.json == {"cells": []}
+    for wrong in ("", "Bearer ", f"Bearer {ours[:-1]}x", f"Basic {ours}"):
+        assert (await ask(app, "GET", path, headers=[("authorization", wrong)])).status == 401
+    async with pool.acquire() as connection:
+        assert await Partners().revoke(connection, "fjallbod", FIRST)
+    assert (await ask(app, "GET", path, headers=bearer(ours))).status == 401
+
+
+async def test_pages_join_to_the_whole_and_an_unchanged_page_is_not_sent_again(pool: Pool, settings: Settings) -> None:
+    key = bearer(await register(pool, view()))
+    await count(pool, range(12))
+    await publish(pool, settings)
+    app = app_of(pool)
+    first = await ask(app, "GET", "/api/partner/cells?limit=1", headers=key)
+    onward = first.headers["link"].removeprefix("<").partition(">")[0]
+    second = await ask(app, "GET", onward, headers=key)
+    assert [c["cut"] for c in first.json["cells"] + second.json["cells"]] == ["merchant.method", "total"]
+    again = await ask(
+        app, "GET", "/api/partner/cells?limit=1", headers=[*key, ("if-none-match", first.headers["etag"])]
+    )
+    assert again.status == 304
+    lines = (await ask(app, "GET", "/api/partner/cells?format=csv", headers=key)).text.splitlines()
+    assert lines[1].startswith("merchant.method,Fjällbod × home_day,,month,2026-10,12,")
+
+
+async def test_the_topic_ends_with_what_the_table_holds_also_after_a_zombie(pool: Pool, settings: Settings) -> None:
+    partner = f"p-{uuid.uuid4().hex[:8]}"
+    await apply_topics(settings, [partner_card(partner)])
+    await register(pool, view(partner))
+    await count(pool, range(12))
+    connection = await connect(settings, "aggregator")
+    producer = make_producer(settings, client="test")
+    await producer.start()
+    try:
+        publisher = PartnerPublisher(settings, Metrics(), lambda: FIRST)
+        assert await publisher.publish(connection, producer, partner, compare=False) == 2
+        assert await publisher.publish(connection, producer, partner, compare=True) == 0
+        truth = {r["key"]: r["value"] for r in await connection.fetch("SELECT key, value FROM partner_cell")}
+        assert await publisher._last_values(partner) == truth
+        await producer.send_and_wait(partner_topic(partner), b"{}", key=HOME.encode())
+        assert await publisher.publish(connection, producer, partner, compare=True) == 1
+        assert await publisher._last_values(partner) == truth
+    finally:
+        await producer.stop()
+        await connection.close()
