@@ -15,6 +15,12 @@ CounterName = Literal[
     "kvittera_decisions_total",
     # Send attempts, by channel and result (accepted, refused, refused_for_now, in_doubt).
     "kvittera_sends_total",
+    # Requests and reminders stopped just before they left, by reason.
+    "kvittera_withheld_total",
+    # Times that the volume breaker paused sending, by channel.
+    "kvittera_volume_pauses_total",
+    # Sends that were begun again although the first may have arrived, because an operator chose so.
+    "kvittera_possible_duplicates_total",
     # Answers acknowledged with 2xx, by kind (first, revision).
     "kvittera_answers_total",
     # Survey requests that were turned away, by reason.
@@ -47,6 +53,10 @@ GaugeName = Literal[
     "kvittera_ledger_gap",
     # Sends whose fate is not known.
     "kvittera_in_doubt",
+    # 1 while the switch allows sending, 0 while it does not or cannot be read.
+    "kvittera_sending_on",
+    # 1 while a provider is left alone after failures in a row, by channel.
+    "kvittera_provider_breaker",
     # Erasures that the other services have not been told of yet.
     "kvittera_erasures_pending",
     # Cases not yet resolved, by state.
@@ -77,6 +87,9 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
     "kvittera_outbox_published_total": ("Outbox rows handed to Kafka.", ("topic",)),
     "kvittera_decisions_total": ("Decisions about deliveries.", ("outcome", "reason")),
     "kvittera_sends_total": ("Send attempts.", ("channel", "result")),
+    "kvittera_withheld_total": ("Requests and reminders stopped just before they left.", ("reason",)),
+    "kvittera_volume_pauses_total": ("Times that the volume breaker paused sending.", ("channel",)),
+    "kvittera_possible_duplicates_total": ("Sends begun again although the first may have arrived.", ("channel",)),
     "kvittera_answers_total": ("Answers acknowledged with 2xx.", ("kind",)),
     "kvittera_answers_refused_total": ("Survey requests turned away.", ("reason",)),
     "kvittera_answers_suspected_total": ("Answers kept that look like a machine's.", ("sign",)),
@@ -94,6 +107,8 @@ GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
     "kvittera_ledger": ("Deliveries by state in the ledger identity.", ("state",)),
     "kvittera_ledger_gap": ("What the ledger identity is off by; must be 0.", ()),
     "kvittera_in_doubt": ("Sends whose fate is not known.", ()),
+    "kvittera_sending_on": ("Whether the switch allows sending.", ()),
+    "kvittera_provider_breaker": ("Whether a provider is left alone after failures in a row.", ("channel",)),
     "kvittera_erasures_pending": ("Erasures that the other services have not been told of yet.", ()),
     "kvittera_cases": ("Cases not yet resolved.", ("state",)),
     "kvittera_cases_overdue": ("Cases whose first contact is overdue.", ()),

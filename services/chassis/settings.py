@@ -125,6 +125,10 @@ class Settings(BaseModel):
     """After this long an unresolved send is given up as `unknown`; it is never sent again."""
     send_concurrency: int = Field(default=64, ge=1, le=1000)
     """Messages that one notifier process hands over at the same time."""
+    sends_per_minute: int = Field(default=600, ge=1)
+    """Most messages that begin to leave in any minute by one kind of channel, over all processes; not for `outbox`."""
+    usual_sends_per_hour: int = Field(default=5000, ge=1)
+    """More than this in an hour, and than thrice the busiest hour of 28 days, pauses sending; not for `outbox`."""
 
     lock_after_days: float = Field(default=14, gt=0)
     """How long an answer can be changed, and a link be used, after it was made."""

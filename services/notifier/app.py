@@ -24,11 +24,13 @@ from services.notifier import http, state
 from services.notifier.channels import Channel
 from services.notifier.channels.smtp import Smtp
 from services.notifier.channels.viewer import OutboxViewer
-from services.notifier.dispatch import Dispatcher, Limits, measure_ledger, utc_now
+from services.notifier.dispatch import Dispatcher, Limits, utc_now
 from services.notifier.handlers import DecideDeliveries
+from services.notifier.ledger import measure_ledger
 from services.notifier.policy import Rules
 from services.notifier.render import Renderer, Sender
 from services.notifier.retention import measure_erasures, retention
+from services.notifier.volume import watch_volume
 
 SERVICE = "notifier"
 _GROUP = "kvittera-notifier"
@@ -100,7 +102,9 @@ async def run(settings: Settings) -> None:
             settings.send_lease_seconds,
             settings.max_delivery_age_hours * 3600,
             settings.in_doubt_deadline_seconds,
+            None if settings.channel == "outbox" else settings.sends_per_minute,
         ),
+        policies=lambda: decide.rules.policies,
     )
 
     async def ready() -> str | None:
@@ -119,6 +123,7 @@ async def run(settings: Settings) -> None:
                 "relay": relay.run,
                 "dispatch": dispatcher.run,
                 "sweep": dispatcher.sweep,
+                "volume": lambda stop: watch_volume(pool, metrics, settings.usual_sends_per_hour, stop),
                 "ledger": lambda stop: measure_ledger(pool, metrics, stop),
                 "retention": lambda stop: retention(settings).daily(pool, metrics, stop),
                 "erasures": lambda stop: measure_erasures(pool, metrics, stop),

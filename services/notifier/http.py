@@ -11,6 +11,7 @@ from services.chassis.http import json_response, problem
 from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.sealing import Seal
+from services.notifier.ledger import read_ledger
 
 _MOST = 1000
 
@@ -54,14 +55,12 @@ def routes(pool: Pool, seal: Seal) -> list[Route]:
         )
 
     async def ledger(_: Request) -> Response:
-        async with (
-            pool.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            row = await connection.fetchrow(sql["ledger"])
-            reasons = await connection.fetch(sql["suppressed_by_reason"])
-        assert row is not None
-        return json_response({**dict(row), "suppressed_by_reason": {r["reason"]: r["n"] for r in reasons}})
+        async with pool.acquire() as connection:
+            counted = await read_ledger(connection)
+        sides = ("delivered", "asked", "suppressed", "pending", "failed", "in_doubt")
+        return json_response(
+            {**{side: getattr(counted, side) for side in sides}, "suppressed_by_reason": counted.reasons}
+        )
 
     return [
         Route("/outbox/messages", messages),

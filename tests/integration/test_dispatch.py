@@ -2,60 +2,35 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
 
-from schemas.delivery import ChannelKind
-from schemas.invitation import InvitationDecided
-from services.chassis.metrics import Metrics
-from services.chassis.outbox import Relay
-from services.chassis.postgres import Pool, named_sql
+from services.chassis.postgres import Pool
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
-from services.notifier.channels import Channel, Fate, Message, Result
+from services.notifier.channels import Fate, Message, Result
 from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.dispatch import Dispatcher, Limits
-from services.notifier.handlers import DecideDeliveries
-from services.notifier.policy import Rules
-from services.notifier.render import Renderer, Sender
-from tests.builders import arrived, delivery
 from tests.conftest import SEALING_KEY
+from tests.sending import (
+    ACCEPTED,
+    HASTY,
+    IN_DOUBT,
+    REFUSED,
+    REFUSED_FOR_NOW,
+    ScriptedChannel,
+    dispatcher,
+    ledger,
+    plan,
+    relay_everything,
+    state_of,
+    told,
+    work,
+)
 from tests.tables import empty_pool
-
-ACCEPTED = Result(Fate.ACCEPTED)
-REFUSED = Result(Fate.REFUSED, "smtp_550")
-REFUSED_FOR_NOW = Result(Fate.REFUSED_FOR_NOW, "smtp_451")
-IN_DOUBT = Result(Fate.IN_DOUBT, "smtp_timeout")
-LIMITS = Limits(concurrency=8, lease_seconds=60, max_age_seconds=72 * 3600, in_doubt_deadline_seconds=3600)
-HASTY = Limits(concurrency=8, lease_seconds=0.2, max_age_seconds=72 * 3600, in_doubt_deadline_seconds=3600)
-
-
-@dataclass
-class ScriptedChannel:
-    """Gives the results of its script in turn, the last one for ever; knows of no look-up unless told."""
-
-    script: Sequence[Result] = (ACCEPTED,)
-    known: Callable[[str], Result | None] = lambda _: None
-    before_answer: Callable[[Message], Awaitable[None]] | None = None
-    kinds: frozenset[ChannelKind] = frozenset(ChannelKind)
-    calls: list[Message] = field(default_factory=list)
-
-    async def send(self, message: Message) -> Result:
-        self.calls.append(message)
-        if self.before_answer is not None:
-            await self.before_answer(message)
-        return self.script[min(len(self.calls), len(self.script)) - 1]
-
-    async def look_up(self, reference: str) -> Result | None:
-        return self.known(reference)
-
-    async def close(self) -> None:
-        """Nothing is held."""
 
 
 @pytest.fixture(scope="module")
@@ -67,78 +42,6 @@ def settings(shared_settings: Settings) -> Settings:
 async def notifier_pool(settings: Settings) -> AsyncIterator[Pool]:
     async with empty_pool(settings, "notifier") as empty:
         yield empty
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
-
-
-def dispatcher(pool: Pool, settings: Settings, channel: Channel, limits: Limits = LIMITS) -> Dispatcher:
-    metrics = Metrics()
-    return Dispatcher(
-        pool=pool,
-        channel=channel,
-        renderer=Renderer(Sender("Nordposten Demo", "08-465 004 10", "hjalp@nordposten.example", "http://127.0.0.1")),
-        seal=Seal(bytes.fromhex(SEALING_KEY)),
-        relay=Relay(settings, "notifier", metrics),
-        limits=limits,
-        metrics=metrics,
-        now=now,
-    )
-
-
-async def plan(pool: Pool, count: int = 1, *, suppressed: int = 0) -> None:
-    """Decide about so many new deliveries, of which some are not asked about."""
-    decide = DecideDeliveries.with_queries(
-        rules=Rules(timedelta(hours=72), timedelta(0), frozenset(ChannelKind)),
-        seal=Seal(bytes.fromhex(SEALING_KEY)),
-        brand="Nordposten Demo",
-        link_lifetime=timedelta(days=14),
-        metrics=Metrics(),
-        now=now,
-    )
-    deliveries = [
-        delivery(delivery_id=f"D-{n}", occurred_at=now(), exceptions=["damaged"] if n >= count else [])
-        for n in range(count + suppressed)
-    ]
-    async with pool.acquire() as connection, connection.transaction():
-        await decide(connection, [arrived(d, now()) for d in deliveries])
-    await relay_everything(pool)
-
-
-async def work(d: Dispatcher) -> int:
-    """Begin what is due and wait until it is settled; returns how many were claimed."""
-    await relay_everything(d.pool)
-    begun = await d._begin_some()
-    if d._sending:
-        await asyncio.wait(d._sending)
-    return begun
-
-
-async def relay_everything(pool: Pool) -> None:
-    """What the relay does, as far as the dispatcher can see."""
-    await pool.execute("UPDATE outbox SET published_at = clock_timestamp() WHERE published_at IS NULL")
-
-
-async def state_of(pool: Pool, delivery_id: str = "D-0") -> tuple[str, str | None, int]:
-    row = await pool.fetchrow("SELECT state, reason, attempts FROM invitation WHERE delivery_id = $1", delivery_id)
-    assert row is not None
-    return row["state"], row["reason"], row["attempts"]
-
-
-async def told(pool: Pool, delivery_id: str = "D-0") -> list[tuple[int, str, str | None]]:
-    """Revision, outcome and reason of everything told about a delivery, checked against the contract."""
-    rows = await pool.fetch("SELECT value FROM outbox WHERE key = $1 ORDER BY id", delivery_id.encode())
-    messages = [InvitationDecided.model_validate_json(r["value"]) for r in rows]
-    return [(m.revision, m.outcome.value, m.reason) for m in messages]
-
-
-async def ledger(pool: Pool) -> dict[str, int]:
-    row = await pool.fetchrow(named_sql("services.notifier")["ledger"])
-    assert row is not None
-    counted = dict(row)
-    assert counted["delivered"] == (counted["asked"] + counted["suppressed"] + counted["pending"] + counted["failed"])
-    return counted
 
 
 async def forget_leases(pool: Pool) -> None:
@@ -203,22 +106,22 @@ async def test_a_refusal_for_now_is_tried_again_with_the_same_reference(
     assert channel.calls[0].fence < channel.calls[1].fence
 
 
-async def test_a_provider_that_asks_for_time_gets_it_and_more_each_time(
+async def test_a_provider_that_asks_for_time_gets_it_and_drawn_pauses_that_double_on_top(
     notifier_pool: Pool, settings: Settings
 ) -> None:
     await plan(notifier_pool)
     channel = ScriptedChannel([Result(Fate.REFUSED_FOR_NOW, "smtp_451", again_after=300)])
-    d = dispatcher(notifier_pool, settings, channel)
+    d = dispatcher(notifier_pool, settings, channel, share=lambda _, high: high)
     waits = []
-    for _ in range(3):
+    for _ in range(4):
         await work(d)
         waits.append(
             await notifier_pool.fetchval(
                 "UPDATE invitation SET due_at = clock_timestamp()"
-                " RETURNING round(extract(epoch FROM old.due_at - clock_timestamp()) / 60)::int"
+                " RETURNING round(extract(epoch FROM old.due_at - clock_timestamp()))::int"
             )
         )
-    assert waits == [5, 10, 20]
+    assert waits == [301, 330, 360, 420]
 
 
 async def test_after_eight_refusals_it_has_failed(notifier_pool: Pool, settings: Settings) -> None:

@@ -24,32 +24,6 @@ INSERT INTO outbox (shard, topic, key, value, traceparent)
 SELECT hashtext(key) & 3, $1, convert_to(key, 'UTF8'), value, traceparent
 FROM unnest($2::text[], $3::bytea[], $4::text[]) AS e (key, value, traceparent)
 
--- name: claim
--- All that could have changed since the decision is read again here, under the row's lock (H56 to H58).
-UPDATE invitation AS i
-SET state = CASE WHEN d.too_old THEN 'withheld' ELSE 'claimed' END,
-    reason = CASE WHEN d.too_old THEN 'too_old' END,
-    settled_at = CASE WHEN d.too_old THEN clock_timestamp() END,
-    sealed = CASE WHEN d.too_old THEN NULL ELSE i.sealed END,
-    revision = CASE WHEN d.too_old THEN i.revision + 1 ELSE i.revision END,
-    lease_until = clock_timestamp() + make_interval(secs => $2),
-    fence = i.fence + 1
-FROM (
-    SELECT invitation_id, occurred_at < clock_timestamp() - make_interval(secs => $3) AS too_old
-    FROM invitation AS p
-    WHERE state = 'planned' AND due_at <= clock_timestamp()
-      AND (SELECT is_on FROM switch WHERE name = 'sending')
-      -- Kafka first: a link must not reach a person before the survey can learn of it.
-      AND NOT EXISTS (SELECT 1 FROM outbox
-                      WHERE published_at IS NULL AND key = convert_to(p.delivery_id, 'UTF8'))
-    ORDER BY due_at
-    LIMIT $1
-    FOR UPDATE OF p SKIP LOCKED
-) AS d
-WHERE i.invitation_id = d.invitation_id
-RETURNING i.invitation_id, i.delivery_id, i.state, i.fence, i.revision, i.channel, i.language, i.sealed, i.person,
-          i.message, i.occurred_at, i.attempts, i.traceparent
-
 -- name: begin_calls
 -- Committed before the first byte leaves (guarantee 4). The reference is the same at every attempt.
 UPDATE invitation AS i
@@ -64,6 +38,8 @@ UPDATE invitation AS i
 SET state = s.state,
     reason = s.reason,
     revision = s.revision,
+    -- A permit that ran out before the call began is no attempt.
+    attempts = i.attempts - (s.reason IS NOT DISTINCT FROM 'permit_expired')::int,
     due_at = CASE WHEN s.state = 'planned' THEN clock_timestamp() + make_interval(secs => s.again) ELSE i.due_at END,
     settled_at = CASE WHEN s.state IN ('accepted', 'refused', 'unknown') THEN clock_timestamp() END,
     sealed = CASE WHEN s.state IN ('accepted', 'refused', 'unknown') THEN NULL ELSE i.sealed END
@@ -77,12 +53,12 @@ UPDATE invitation SET state = 'planned', fence = fence + 1
 WHERE state = 'claimed' AND lease_until < clock_timestamp()
 
 -- name: doubt_expired_calls
-UPDATE invitation SET state = 'in_doubt', fence = fence + 1, revision = revision + 1
+UPDATE invitation SET state = 'in_doubt', fence = fence + 1, revision = revision + (kind = 'ask')::int
 WHERE state = 'calling' AND lease_until < clock_timestamp()
-RETURNING invitation_id, delivery_id, revision, message, traceparent
+RETURNING invitation_id, delivery_id, kind, revision, message, traceparent
 
 -- name: in_doubt
-SELECT invitation_id, delivery_id, state, fence, revision, attempts, channel, reference, message, traceparent,
+SELECT invitation_id, delivery_id, kind, state, fence, revision, attempts, channel, reference, message, traceparent,
        called_at < clock_timestamp() - make_interval(secs => $1) AS past_deadline
 FROM invitation WHERE state = 'in_doubt' ORDER BY called_at LIMIT 500
 
@@ -96,12 +72,18 @@ SELECT (SELECT count(*) FROM decision WHERE kind = 'ask') AS delivered,
        count(*) FILTER (WHERE state = 'in_doubt') AS in_doubt
 FROM invitation WHERE kind = 'ask'
 
--- name: suppressed_by_reason
-SELECT reason, sum(n)::bigint AS n FROM (
-    SELECT reason, count(*) AS n FROM decision WHERE kind = 'ask' AND outcome = 'suppressed' GROUP BY reason
-    UNION ALL
-    SELECT reason, count(*) FROM invitation WHERE kind = 'ask' AND state = 'withheld' GROUP BY reason
-) AS r GROUP BY reason ORDER BY reason
+-- name: ledger_counted
+-- The same from the totals and what changed since: no scan of the large tables. `checked` is the whole identity.
+SELECT state, reason, sum(n)::bigint AS n FROM (
+    SELECT state, reason, n FROM ledger_total UNION ALL SELECT state, reason, n FROM ledger_change
+) AS l GROUP BY state, reason HAVING sum(n) <> 0
+
+-- name: fold_ledger
+WITH only AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtext('kvittera fold ledger')) AS mine),
+     gone AS (DELETE FROM ledger_change WHERE (SELECT mine FROM only) RETURNING state, reason, n)
+INSERT INTO ledger_total AS t (state, reason, n)
+SELECT state, reason, sum(n) FROM gone GROUP BY state, reason
+ON CONFLICT (state, reason) DO UPDATE SET n = t.n + excluded.n
 
 -- name: decision_of
 SELECT d.delivery_id, d.decided_at, d.outcome, d.reason, d.matched, d.evidence, i.state, i.channel, i.settled_at

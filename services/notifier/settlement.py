@@ -1,0 +1,166 @@
+"""What came of a hand-over, written down: state, event, and the one reminder (guarantee 4)."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from random import SystemRandom
+from uuid import UUID, uuid4
+
+import asyncpg
+import orjson
+
+from schemas.invitation import Outcome
+from schemas.topics import INVITATION_DECIDED
+from services.chassis.outbox import Relay
+from services.chassis.persons import PersonKeys, Sealed
+from services.chassis.postgres import Database, Pool, named_sql
+from services.notifier.channels import Fate, Result
+from services.notifier.claim import Departs, at_once
+
+MOST_ATTEMPTS = 8
+_LONGEST_PAUSE = 3600.0
+Share = Callable[[float, float], float]
+"""A number between two, evenly drawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What came of one send, to be written."""
+
+    invitation_id: UUID
+    delivery_id: str
+    fence: int
+    state: str
+    reason: str | None
+    revision: int
+    again_seconds: float
+    event: bytes | None
+    traceparent: str | None
+
+
+def pause_before_retry(attempts: int, again_after: float, share: Share) -> float:
+    """Seconds until the next attempt: what the provider asked for, and full jitter that doubles (D17, H59).
+
+    The first retry comes at once, so that a moment's weakness costs nobody anything.
+    """
+    ceiling = 1.0 if attempts <= 1 else min(_LONGEST_PAUSE, 30.0 * 2 ** (attempts - 2))
+    return max(0.0, again_after) + share(0.0, ceiling)
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """Turns results into settlements, and writes them in one transaction for many.
+
+    Attributes:
+        reminder_days: so long after the request the reminder is due; None: nobody is reminded.
+    """
+
+    pool: Pool
+    persons: PersonKeys
+    relay: Relay
+    now: Callable[[], datetime]
+    reminder_days: Callable[[], float | None] = lambda: None
+    departs: Departs = at_once
+    share: Share = field(default_factory=lambda: SystemRandom().uniform)
+    sql: Mapping[str, str] = field(
+        default_factory=lambda: {**named_sql("services.notifier"), **named_sql("services.notifier", "reminders.sql")}
+    )
+
+    def of(self, row: asyncpg.Record, result: Result, attempts: int) -> Settlement:
+        """What a result of the `attempts`-th attempt makes of an invitation."""
+        match result.fate:
+            case Fate.ACCEPTED:
+                return self.settled(row, "accepted", Outcome.ASKED, result.reason)
+            case Fate.IN_DOUBT:
+                return self.settled(row, "in_doubt", Outcome.IN_DOUBT, result.reason)
+            case Fate.REFUSED_FOR_NOW if attempts < MOST_ATTEMPTS:
+                wait = pause_before_retry(attempts, result.again_after, self.share)
+                return self.settled(row, "planned", Outcome.SCHEDULED, result.reason, wait)
+            case _:
+                return self.settled(row, "refused", Outcome.FAILED, result.reason)
+
+    def settled(
+        self, row: asyncpg.Record, state: str, outcome: Outcome, reason: str | None, again_seconds: float = 0.0
+    ) -> Settlement:
+        """The settlement that moves an invitation to a state."""
+        # Who was told "scheduled" need not be told again, and a reminder changes no decision.
+        silent = row["kind"] != "ask" or (outcome is Outcome.SCHEDULED and row["state"] != "in_doubt")
+        revision = row["revision"] + (not silent)
+        return Settlement(
+            invitation_id=row["invitation_id"],
+            delivery_id=row["delivery_id"],
+            fence=row["fence"],
+            state=state,
+            reason=reason,
+            revision=revision,
+            again_seconds=again_seconds,
+            event=None if silent else self.event(row, revision, outcome, reason),
+            traceparent=row["traceparent"],
+        )
+
+    def event(self, row: asyncpg.Record, revision: int, outcome: Outcome, reason: str | None) -> bytes:
+        """The decided event after a change."""
+        message = orjson.loads(row["message"])
+        message |= {"revision": revision, "outcome": outcome.value, "decided_at": self.now().isoformat()}
+        if reason is not None:
+            message["reason"] = reason
+        return orjson.dumps(message)
+
+    async def write(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+        """Write settlements; tells of each whether it was still ours to settle."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            if self.reminder_days() is not None:
+                await self._plan_reminders(connection, [s.invitation_id for s in settlements if s.state == "accepted"])
+            rows = await connection.fetch(
+                self.sql["settle"],
+                [s.invitation_id for s in settlements],
+                [s.fence for s in settlements],
+                [s.state for s in settlements],
+                [s.reason for s in settlements],
+                [s.revision for s in settlements],
+                [s.again_seconds for s in settlements],
+            )
+            moved = {r["invitation_id"] for r in rows}
+            await self.tell(
+                connection,
+                [(s.delivery_id, s.event, s.traceparent) for s in settlements if s.event and s.invitation_id in moved],
+            )
+        self.relay.wake()
+        return [s.invitation_id in moved for s in settlements]
+
+    async def _plan_reminders(self, connection: Database, accepted: Sequence[UUID]) -> None:
+        """Plan the reminder of each request in the transaction that settles it; a second one changes nothing.
+
+        The link is the same, so the address and the token are sealed again, bound to the reminder's row.
+        """
+        rows = await connection.fetch(self.sql["asks_to_remind_of"], accepted, self.reminder_days())
+        if not rows:
+            return
+        opened = await self.persons.open_all(
+            connection, [Sealed(r["person"], r["sealed"], str(r["invitation_id"])) for r in rows]
+        )
+        known = await self.persons.look_up(connection, {r["person"] for r in rows})
+        boxes = await self.persons.for_closing(connection, [k for k in known.values() if k.wrapped is not None])
+        planned = []
+        for row, secret in zip(rows, opened, strict=True):
+            if secret is not None and (box := boxes.get(row["person"])) is not None:
+                reminder = uuid4()
+                planned.append((row["invitation_id"], reminder, box.close(secret, str(reminder)), self._due(row)))
+        if planned:
+            await connection.execute(self.sql["plan_reminders"], *map(list, zip(*planned, strict=True)))
+
+    def _due(self, row: asyncpg.Record) -> datetime:
+        facts = json.loads(row["message"])["delivery"]
+        return self.departs(facts["zone"], facts["country"], row["remind_at"])
+
+    async def tell(self, connection: Database, events: Sequence[tuple[str, bytes, str | None]]) -> None:
+        """Tell invitation.decided.v1, in the caller's transaction."""
+        if events:
+            await connection.execute(
+                self.sql["tell"],
+                INVITATION_DECIDED,
+                [k for k, _, _ in events],
+                [v for _, v, _ in events],
+                [t for _, _, t in events],
+            )

@@ -1,0 +1,105 @@
+-- name: sending_is_on
+SELECT is_on FROM switch WHERE name = 'sending'
+
+-- name: lock_caps
+SELECT pg_advisory_xact_lock(hashtext('kvittera send caps'))
+
+-- name: calls_lately
+-- Seconds begin and end apart from minutes, and a call leaves up to two seconds after its permit: 63 buckets.
+SELECT channel, sum(n)::int AS n FROM send_second
+WHERE second > floor(extract(epoch FROM clock_timestamp()))::bigint - 63 GROUP BY channel
+
+-- name: count_calls
+WITH took AS (SELECT * FROM unnest($1::text[], $2::int[]) AS t (channel, n)),
+     hours AS (INSERT INTO send_hour AS h (channel, hour, n)
+               SELECT channel, floor(extract(epoch FROM clock_timestamp()) / 3600)::bigint, n FROM took
+               ON CONFLICT (channel, hour) DO UPDATE SET n = h.n + excluded.n)
+INSERT INTO send_second AS s (channel, second, n)
+SELECT channel, floor(extract(epoch FROM clock_timestamp()))::bigint, n FROM took
+ON CONFLICT (channel, second) DO UPDATE SET n = s.n + excluded.n
+
+-- name: lock_due
+-- The person's row is locked too: two requests to one person are never judged at once (H56). Whoever comes
+-- second skips them; what it reads next, in a statement of its own, knows what the first one did.
+SELECT p.invitation_id, p.channel, p.zone, p.country, clock_timestamp() AS now
+FROM unnest($1::text[], $2::int[]) AS c (channel, most)
+CROSS JOIN LATERAL (
+    SELECT i.invitation_id, i.channel, i.due_at,
+           i.message -> 'delivery' ->> 'zone' AS zone, i.message -> 'delivery' ->> 'country' AS country
+    FROM invitation AS i JOIN person_key AS k ON k.person = i.person
+    WHERE i.state = 'planned' AND i.channel = c.channel AND i.due_at <= statement_timestamp()
+      -- Kafka first: a link must not reach a person before the survey can learn of it.
+      AND NOT EXISTS (SELECT 1 FROM outbox
+                      WHERE published_at IS NULL AND key = convert_to(i.delivery_id, 'UTF8'))
+    ORDER BY i.due_at
+    LIMIT c.most
+    FOR UPDATE OF i, k SKIP LOCKED
+) AS p
+ORDER BY p.due_at
+
+-- name: claim
+-- All that could have changed since the decision is read again here, under the row's lock (H56 to H58, H61a).
+-- $1 the locked, $2 to $3 those held and until when, $4 lease, $5 most age, $6 age more for reminders,
+-- $7 and $8 the carrier's budget (most, days), $9 and $10 the merchant's.
+WITH due AS (
+    SELECT p.invitation_id, p.person, p.delivery_id, p.kind, p.channel, p.due_at, p.occurred_at,
+           p.message -> 'delivery' ->> 'merchant_id' AS merchant, h.until,
+           k.erased_at, w.never, w.most_per_year, w.only_channel
+    FROM invitation AS p
+    JOIN person_key AS k ON k.person = p.person
+    LEFT JOIN preference AS w ON w.person = p.person
+    LEFT JOIN unnest($2::uuid[], $3::timestamptz[]) AS h (invitation_id, until) ON h.invitation_id = p.invitation_id
+    WHERE p.invitation_id = ANY($1::uuid[])
+), stopped AS (
+    SELECT c.delivery_id, min(c.what) AS reason FROM correction AS c
+    WHERE c.delivery_id IN (SELECT delivery_id FROM due)
+      AND (c.what IN ('returned', 'cancelled', 'not_delivered')
+           OR c.what = 'claim_opened' AND NOT EXISTS (
+               SELECT 1 FROM correction AS x
+               WHERE x.delivery_id = c.delivery_id AND x.what = 'claim_closed' AND x.revision > c.revision))
+    GROUP BY c.delivery_id
+), judged AS (
+    SELECT d.*,
+           CASE
+               WHEN d.never THEN 'opted_out'
+               WHEN d.erased_at >= d.occurred_at THEN 'erased'
+               WHEN s.reason IS NOT NULL THEN s.reason
+               WHEN a.contested THEN 'contested'
+               WHEN d.kind = 'reminder' AND a.delivery_id IS NOT NULL THEN 'answered'
+               WHEN d.occurred_at < clock_timestamp()
+                    - make_interval(secs => $5 + CASE WHEN d.kind = 'reminder' THEN $6 ELSE 0 END) THEN 'too_old'
+               WHEN d.only_channel <> d.channel THEN 'channel_not_wanted'
+               WHEN used.year >= d.most_per_year THEN 'wished_less_often'
+               WHEN used.carrier >= $7 THEN 'carrier_budget_spent'
+               WHEN used.merchant >= $9 THEN 'merchant_budget_spent'
+           END AS reason,
+           row_number() OVER (PARTITION BY d.person ORDER BY d.due_at) AS turn,
+           coalesce(d.most_per_year, $7, $9) IS NOT NULL AS counted
+    FROM due AS d
+    LEFT JOIN stopped AS s ON s.delivery_id = d.delivery_id
+    LEFT JOIN answered AS a ON a.delivery_id = d.delivery_id
+    LEFT JOIN LATERAL (
+        SELECT count(*) AS year,
+               count(*) FILTER (WHERE o.called_at > clock_timestamp() - make_interval(days => $8)) AS carrier,
+               count(*) FILTER (WHERE o.called_at > clock_timestamp() - make_interval(days => $10)
+                                AND o.message -> 'delivery' ->> 'merchant_id' = d.merchant) AS merchant
+        FROM (SELECT coalesce(x.called_at, clock_timestamp()) AS called_at, x.message FROM invitation AS x
+              WHERE x.person = d.person AND x.state IN ('claimed', 'calling', 'accepted', 'in_doubt', 'unknown')) AS o
+        WHERE o.called_at > clock_timestamp() - interval '365 days'
+    ) AS used ON coalesce(d.most_per_year, $7, $9) IS NOT NULL
+)
+UPDATE invitation AS i
+SET state = CASE WHEN d.reason IS NOT NULL THEN 'withheld' WHEN d.until IS NOT NULL THEN 'planned' ELSE 'claimed' END,
+    reason = coalesce(d.reason, CASE WHEN d.until IS NOT NULL THEN i.reason END),
+    settled_at = CASE WHEN d.reason IS NOT NULL THEN clock_timestamp() END,
+    sealed = CASE WHEN d.reason IS NOT NULL THEN NULL ELSE i.sealed END,
+    revision = CASE WHEN d.reason IS NOT NULL THEN i.revision + 1 ELSE i.revision END,
+    due_at = CASE WHEN d.reason IS NULL AND d.until IS NOT NULL THEN d.until ELSE i.due_at END,
+    lease_until = clock_timestamp() + make_interval(secs => $4),
+    fence = i.fence + 1
+FROM judged AS d
+WHERE i.invitation_id = d.invitation_id
+  -- One request to a person at a time where requests are counted; the next is judged in the next round.
+  AND (d.turn = 1 OR NOT d.counted)
+RETURNING i.invitation_id, i.delivery_id, i.kind, i.state, i.reason, i.fence, i.revision, i.channel, i.language,
+          i.sealed, i.person, i.message, i.occurred_at, i.attempts, i.traceparent

@@ -1,0 +1,340 @@
+"""All that may have changed since the decision is read again under the row's lock, just before a request leaves."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Pool
+from services.chassis.settings import Settings
+from services.notifier.channels import Fate, Result
+from services.notifier.dispatch import Limits
+from services.notifier.policy import Policies
+from services.notifier.volume import pause_when_too_many
+from tests.sending import (
+    LIMITS,
+    REFUSED_FOR_NOW,
+    ScriptedChannel,
+    dispatcher,
+    ledger,
+    plan,
+    state_of,
+    told,
+    work,
+)
+from tests.tables import empty_pool
+
+BUDGET_OF_ONE = Policies.model_validate({"contact": {"carrier": {"most": 1, "days": 30}}})
+REMINDING = Policies.model_validate({"hours": {"reminder_days": 3}})
+CAPPED = Limits(
+    concurrency=50, lease_seconds=60, max_age_seconds=72 * 3600, in_doubt_deadline_seconds=3600, cap_per_minute=60
+)
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+@pytest.fixture
+async def notifier_pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "notifier") as empty:
+        yield empty
+
+
+async def waiting(pool: Pool) -> bool:
+    found: bool = await pool.fetchval("SELECT EXISTS (SELECT 1 FROM invitation WHERE state = 'planned')")
+    return found
+
+
+async def age_calls(pool: Pool, seconds: int) -> None:
+    """Let the clock of the caps run on: everything was so much earlier."""
+    await pool.execute("UPDATE send_second SET second = second - $1", seconds)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("INSERT INTO preference SELECT person, true, NULL, NULL, now() FROM invitation", "opted_out"),
+        ("UPDATE person_key SET erased_at = now()", "erased"),
+        ("INSERT INTO correction VALUES ('D-0', 'returned', 1)", "returned"),
+        ("INSERT INTO correction VALUES ('D-0', 'cancelled', 1)", "cancelled"),
+        ("INSERT INTO correction VALUES ('D-0', 'not_delivered', 1)", "not_delivered"),
+        ("INSERT INTO correction VALUES ('D-0', 'claim_opened', 1)", "claim_opened"),
+        ("INSERT INTO answered VALUES ('D-0', true)", "contested"),
+        ("INSERT INTO preference SELECT person, false, NULL, 'sms', now() FROM invitation", "channel_not_wanted"),
+        ("UPDATE invitation SET occurred_at = now() - interval '73 hours'", "too_old"),
+    ],
+)
+async def test_what_became_known_before_the_claim_withholds_the_request_and_is_told(
+    notifier_pool: Pool, settings: Settings, change: str, reason: str
+) -> None:
+    await plan(notifier_pool)
+    await notifier_pool.execute(change)
+    channel = ScriptedChannel()
+    await work(dispatcher(notifier_pool, settings, channel))
+    assert channel.calls == []
+    assert await state_of(notifier_pool) == ("withheld", reason, 0)
+    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "suppressed", reason)]
+    assert (await ledger(notifier_pool))["suppressed"] == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "INSERT INTO correction VALUES ('D-0', 'claim_opened', 1), ('D-0', 'claim_closed', 2)",
+        "INSERT INTO answered VALUES ('D-0', false)",
+        "INSERT INTO preference SELECT person, false, 4, 'email', now() FROM invitation",
+        "UPDATE person_key SET erased_at = now() - interval '1 day'",
+    ],
+)
+async def test_what_does_not_forbid_lets_the_request_leave(
+    notifier_pool: Pool, settings: Settings, change: str
+) -> None:
+    await plan(notifier_pool)
+    await notifier_pool.execute(change)
+    await work(dispatcher(notifier_pool, settings, ScriptedChannel()))
+    assert (await state_of(notifier_pool))[0] == "accepted"
+
+
+async def test_of_fifty_requests_to_one_person_with_a_budget_of_one_three_dispatchers_send_one(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 50)
+    channels = [ScriptedChannel() for _ in range(3)]
+    senders = [dispatcher(notifier_pool, settings, c, policies=BUDGET_OF_ONE) for c in channels]
+    while await waiting(notifier_pool):
+        await asyncio.gather(*(work(s) for s in senders))
+    assert sum(len(c.calls) for c in channels) == 1
+    reasons = await notifier_pool.fetch("SELECT reason, count(*) AS n FROM invitation GROUP BY reason")
+    assert {r["reason"]: r["n"] for r in reasons} == {None: 1, "carrier_budget_spent": 49}
+
+
+async def test_a_person_who_wishes_for_two_a_year_gets_two(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool, 4)
+    await notifier_pool.execute("INSERT INTO preference SELECT DISTINCT person, false, 2, NULL, now() FROM invitation")
+    channel = ScriptedChannel()
+    sender = dispatcher(notifier_pool, settings, channel)
+    while await waiting(notifier_pool):
+        await work(sender)
+    assert len(channel.calls) == 2
+    assert (await ledger(notifier_pool))["suppressed"] == 2
+
+
+async def test_a_budget_forgets_calls_that_are_older_than_its_days(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool, 2)
+    channel = ScriptedChannel()
+    sender = dispatcher(notifier_pool, settings, channel, policies=BUDGET_OF_ONE)
+    await notifier_pool.execute("UPDATE invitation SET due_at = due_at + interval '1 hour' WHERE delivery_id = 'D-1'")
+    await work(sender)
+    await notifier_pool.execute("UPDATE invitation SET called_at = called_at - interval '31 days', due_at = now()")
+    await work(sender)
+    assert len(channel.calls) == 2
+
+
+async def test_a_request_in_quiet_hours_is_due_again_when_they_end_and_is_not_dropped(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    sender = dispatcher(notifier_pool, settings, channel)
+    seen: list[tuple[str, str]] = []
+
+    def later(zone: str, country: str, moment: datetime) -> datetime:
+        seen.append((zone, country))
+        return moment + timedelta(hours=8)
+
+    sender.departs = later
+    sender.__post_init__()
+    await work(sender)
+    assert seen == [("Europe/Stockholm", "SE")]
+    assert await state_of(notifier_pool) == ("planned", None, 0)
+    assert await notifier_pool.fetchval("SELECT due_at > now() + interval '479 minutes' FROM invitation")
+    assert channel.calls == []
+    assert await told(notifier_pool) == [(1, "scheduled", None)]
+
+
+@pytest.mark.parametrize("answer_first", [True, False])
+async def test_an_answer_committed_just_before_the_claim_beats_the_reminder_and_one_just_after_does_not(
+    notifier_pool: Pool, settings: Settings, answer_first: bool
+) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    sender = dispatcher(notifier_pool, settings, channel, policies=REMINDING)
+    await work(sender)
+    await notifier_pool.execute("UPDATE invitation SET due_at = now() WHERE kind = 'reminder'")
+    answering = await notifier_pool.acquire()
+    transaction = answering.transaction()
+    await transaction.start()
+    await answering.execute("INSERT INTO answered VALUES ('D-0', false)")
+    if answer_first:
+        await transaction.commit()
+    await work(sender)
+    if not answer_first:
+        await transaction.commit()
+    await notifier_pool.release(answering)
+    assert len(channel.calls) == (1 if answer_first else 2)
+    reminder = await notifier_pool.fetchrow("SELECT state, reason FROM invitation WHERE kind = 'reminder'")
+    assert reminder is not None
+    assert tuple(reminder) == (("withheld", "answered") if answer_first else ("accepted", None))
+
+
+async def test_a_correction_that_commits_while_a_claim_waits_for_the_cap_is_seen_by_it(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    async with notifier_pool.acquire() as other:
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute("SELECT pg_advisory_xact_lock(hashtext('kvittera send caps'))")
+        claiming = asyncio.create_task(work(dispatcher(notifier_pool, settings, channel, CAPPED)))
+        while not await notifier_pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0)
+        await notifier_pool.execute("INSERT INTO correction VALUES ('D-0', 'returned', 1)")
+        await transaction.commit()
+    await claiming
+    assert channel.calls == []
+
+
+async def test_who_does_not_answer_is_reminded_once_with_the_same_link(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    sender = dispatcher(notifier_pool, settings, channel, policies=REMINDING)
+    await work(sender)
+    due = await notifier_pool.fetchval(
+        "SELECT round(extract(epoch FROM due_at - now()) / 3600)::int FROM invitation WHERE kind = 'reminder'"
+    )
+    assert due == 72
+    assert await notifier_pool.fetchval(
+        "SELECT count(DISTINCT sealed) = 1 AND count(*) = 2 FROM invitation"
+    )  # the request's own secret is gone
+    for _ in range(3):
+        await notifier_pool.execute("UPDATE invitation SET due_at = now() WHERE state = 'planned'")
+        await work(sender)
+    assert [(m.address, m.link) for m in channel.calls] == [(channel.calls[0].address, channel.calls[0].link)] * 2
+    assert len({m.reference for m in channel.calls}) == 2
+    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "asked", None)]
+    counted = await ledger(notifier_pool)
+    assert (counted["delivered"], counted["asked"], counted["pending"]) == (1, 1, 0)
+
+
+async def test_nobody_is_reminded_who_answered_before_the_request_was_settled(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool)
+    await notifier_pool.execute("INSERT INTO answered VALUES ('D-0', false)")
+    await work(dispatcher(notifier_pool, settings, ScriptedChannel(), policies=REMINDING))
+    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation WHERE kind = 'reminder'") == 0
+
+
+async def test_a_reminder_counts_against_the_budget(notifier_pool: Pool, settings: Settings) -> None:
+    policies = REMINDING.model_copy(update={"contact": BUDGET_OF_ONE.contact})
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    sender = dispatcher(notifier_pool, settings, channel, policies=policies)
+    await work(sender)
+    await notifier_pool.execute("UPDATE invitation SET due_at = now() WHERE kind = 'reminder'")
+    await work(sender)
+    assert len(channel.calls) == 1
+    assert (
+        await notifier_pool.fetchval("SELECT reason FROM invitation WHERE kind = 'reminder'") == "carrier_budget_spent"
+    )
+
+
+async def test_of_a_thousand_due_at_once_sixty_leave_in_any_minute_over_three_dispatchers(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 1000)
+    channels = [ScriptedChannel() for _ in range(3)]
+    senders = [dispatcher(notifier_pool, settings, c, CAPPED) for c in channels]
+
+    async def left() -> int:
+        before = sum(len(c.calls) for c in channels)
+        while any(await asyncio.gather(*(work(s) for s in senders))):
+            pass
+        return sum(len(c.calls) for c in channels) - before
+
+    assert await left() == 60
+    await age_calls(notifier_pool, 40)
+    assert await left() == 0
+    await age_calls(notifier_pool, 23)
+    assert await left() == 60
+
+
+async def test_a_process_that_was_paused_between_its_claim_and_its_call_gives_its_permit_up(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    sender = dispatcher(notifier_pool, settings, channel, CAPPED)
+    ticks = iter([0.0, 2.5])
+    sender.clock = lambda: next(ticks)
+    sender._breaker.clock = lambda: 0.0
+    await work(sender)
+    assert channel.calls == []
+    assert await state_of(notifier_pool) == ("planned", "permit_expired", 0)
+
+
+async def test_far_more_calls_than_usual_pause_sending_until_an_operator_has_looked(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 20)
+    sender = dispatcher(notifier_pool, settings, ScriptedChannel(), CAPPED)
+    metrics = Metrics()
+    await notifier_pool.execute("UPDATE switch SET changed_at = now() - interval '1 minute'")
+    await work(sender)
+    async with notifier_pool.acquire() as connection:
+        assert not await pause_when_too_many(connection, metrics, 20)
+        assert await pause_when_too_many(connection, metrics, 19)
+    assert metrics.registry.get_sample_value("kvittera_volume_pauses_total", {"channel": "email"}) == 1
+    assert metrics.registry.get_sample_value("kvittera_sending_on") == 0
+    assert await work(sender) == 0
+    await notifier_pool.execute("UPDATE switch SET is_on = true, changed_at = now() + interval '1 second'")
+    async with notifier_pool.acquire() as connection:
+        assert not await pause_when_too_many(connection, metrics, 19)  # counts anew since it was resumed
+
+
+async def test_thrice_the_busiest_hour_is_usual(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool, 20)
+    await notifier_pool.execute("UPDATE switch SET changed_at = now() - interval '1 minute'")
+    await work(dispatcher(notifier_pool, settings, ScriptedChannel(), CAPPED))
+    async with notifier_pool.acquire() as connection:
+        await connection.execute(
+            "INSERT INTO send_hour VALUES ('email', floor(extract(epoch FROM now()) / 3600)::bigint - 5, 7)"
+        )
+        assert not await pause_when_too_many(connection, Metrics(), 1)
+        await connection.execute("UPDATE send_hour SET n = 6 WHERE n = 7")
+        assert await pause_when_too_many(connection, Metrics(), 1)
+
+
+async def test_a_provider_that_fails_ten_times_in_a_row_is_left_alone_and_then_asked_once(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 30)
+    channel = ScriptedChannel([REFUSED_FOR_NOW] * 11 + [Result(Fate.ACCEPTED)])
+    sender = dispatcher(
+        notifier_pool,
+        settings,
+        channel,
+        Limits(
+            concurrency=10,
+            lease_seconds=LIMITS.lease_seconds,
+            max_age_seconds=LIMITS.max_age_seconds,
+            in_doubt_deadline_seconds=LIMITS.in_doubt_deadline_seconds,
+        ),
+    )
+    clock = [0.0]
+    sender._breaker.clock = lambda: clock[0]
+    await work(sender)
+    assert len(channel.calls) == 10
+    for _ in range(3):
+        assert await work(sender) == 0
+    clock[0] = 3.0
+    assert await work(sender) == 1
+    assert await work(sender) == 0  # that one failed too
+    clock[0] = 9.0
+    assert await work(sender) == 1
+    assert await work(sender) == 10
