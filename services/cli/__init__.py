@@ -11,14 +11,17 @@ from services.cli import (
     demo,
     dlq,
     doctor,
+    doubts,
     erase,
     keys,
     partners,
+    reconcile,
     republish,
     retention,
     reviews,
     run,
     schemas,
+    send,
     topics,
     views,
 )
@@ -41,6 +44,9 @@ run.add_to(app)
 topics.add_to(app)
 cells.add_to(app)
 audit.add_to(app)
+reconcile.add_to(app)
+send.add_to(app)
+doubts.add_to(app)
 doctor.add_to(app)
 views.add_to(app)
 dlq.add_to(app)

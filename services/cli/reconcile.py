@@ -1,0 +1,41 @@
+"""`kvittera reconcile`: prove that every delivery has exactly one outcome."""
+
+import asyncio
+
+import typer
+
+from services.chassis.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel="Results")(reconcile)
+
+
+def reconcile() -> None:
+    """Prove that every delivery has exactly one outcome; exit 1 and name the gap otherwise.
+
+    Compares, in one snapshot: delivered = asked + suppressed + pending + failed by the tables, the same as
+    counted while they changed, and the deliveries that Kafka still has and that were read.
+    """
+    from services.embedded.local import reachable
+
+    with reachable(postgres=True, kafka=True) as settings:
+        clean, lines = asyncio.run(_reconcile(settings))
+    for line in lines:
+        print(line)
+    if not clean:
+        raise typer.Exit(1)
+
+
+async def _reconcile(settings: Settings) -> tuple[bool, list[str]]:
+    from services.chassis.postgres import check_migrated, connect
+    from services.notifier.reconcile import reconcile as compare
+
+    connection = await connect(settings, "notifier", command_timeout=300)
+    try:
+        await check_migrated(connection, "notifier", "services.notifier")
+        found = await compare(connection, settings)
+    finally:
+        await connection.close()
+    return found.clean, found.lines()

@@ -1,0 +1,62 @@
+"""`kvittera send`: stop sending, let it go on, and say where it stands."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from services.chassis.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(rich_help_panel="Sending")(send)
+
+
+def send(
+    pause: Annotated[bool, typer.Option("--pause", help="Begin no more calls, in any process.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Let sending go on; the volume breaker counts anew.")
+    ] = False,
+    status: Annotated[bool, typer.Option("--status", help="Only say where sending stands.")] = False,
+) -> None:
+    """Pause or resume sending everywhere, or say where it stands.
+
+    A pause holds for every process at its next claim, within a second. What is being handed over is finished,
+    deliveries are still decided and wait. A switch that cannot be read counts as off.
+    """
+    from services.embedded.local import reachable
+
+    if pause + resume + status != 1:
+        raise typer.BadParameter("give one of --pause, --resume and --status")
+    with reachable(postgres=True) as settings:
+        for line in asyncio.run(_send(settings, None if status else resume)):
+            print(line)
+
+
+async def _send(settings: Settings, turn_to: bool | None) -> list[str]:
+    from services.chassis.postgres import check_migrated, connect, named_sql
+
+    sql = named_sql("services.notifier", "volume.sql")
+    connection = await connect(settings, "notifier", command_timeout=60)
+    try:
+        await check_migrated(connection, "notifier", "services.notifier")
+        if turn_to is not None:
+            await connection.execute(sql["turn_switch"], turn_to, "operator")
+        switch = await connection.fetchrow(sql["switch"])
+        waits = await connection.fetchrow(sql["what_waits"])
+        minute = await connection.fetchval(sql["calls_in_the_last_minute"])
+    finally:
+        await connection.close()
+    assert waits is not None
+    if switch is None:
+        stands = "off: the switch is missing; --resume makes it anew"
+    else:
+        by = f" ({switch['reason']})" if switch["reason"] else ""
+        stands = f"{'on' if switch['is_on'] else 'paused'} since {switch['changed_at']:%Y-%m-%d %H:%M:%S} UTC{by}"
+    due = f"{waits['due']} due, {waits['later']} later"
+    return [
+        f"sending: {stands}",
+        f"waiting: {due}, {waits['sending']} just being sent, {waits['in_doubt']} in doubt",
+        f"calls in the last minute, of channels with a cap: {minute}",
+    ]

@@ -1,0 +1,8 @@
+-- name: list_doubts
+SELECT invitation_id, delivery_id, kind, channel, reason, attempts, called_at,
+       message -> 'delivery' ->> 'merchant_id' AS merchant_id, sealed IS NOT NULL AS can_be_sent
+FROM invitation WHERE state = 'in_doubt' ORDER BY called_at LIMIT $1
+
+-- name: lock_doubt
+SELECT invitation_id, delivery_id, kind, state, fence, revision, attempts, channel, message, traceparent
+FROM invitation WHERE invitation_id = $1 AND state = 'in_doubt' FOR UPDATE
