@@ -30,6 +30,7 @@ from services.notifier.ledger import measure_ledger
 from services.notifier.policy import Rules
 from services.notifier.render import Renderer, Sender
 from services.notifier.retention import measure_erasures, retention
+from services.notifier.schedule import departure
 from services.notifier.volume import watch_volume
 
 SERVICE = "notifier"
@@ -105,6 +106,7 @@ async def run(settings: Settings) -> None:
             None if settings.channel == "outbox" else settings.sends_per_minute,
         ),
         policies=lambda: decide.rules.policies,
+        departs=lambda zone, country, at: departure(decide.rules.policies.hours.of(country), zone, country, at).at,
     )
 
     async def ready() -> str | None:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -19,6 +19,7 @@ from services.chassis.postgres import Database, named_sql
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.notifier import policy
+from services.notifier.history import LookBack, Past
 
 Deliveries = Sequence[Received[DeliveryCompleted]]
 
@@ -65,6 +66,7 @@ class DecideDeliveries:
     now: Callable[[], datetime]
     persons: PersonKeys
     sql: Mapping[str, str]
+    look_back: LookBack = field(default_factory=LookBack)
 
     @classmethod
     def with_queries(
@@ -83,9 +85,11 @@ class DecideDeliveries:
     async def __call__(self, connection: Database, deliveries: Deliveries) -> None:
         """Decide a batch. Deliveries that were decided before, ever, change nothing."""
         firsts = list({d.message.delivery.delivery_id: d for d in reversed(deliveries)}.values())[::-1]
-        drops_asked = await self._drops_asked(connection, firsts)
+        corrected = await self.look_back.corrected(connection, [d.message for d in firsts])
+        firsts = [replace(d, message=corrected.get(d.message.delivery.delivery_id, d.message)) for d in firsts]
         known = await self.persons.look_up(connection, {p for d in firsts for p in self._persons_of(d.message)})
-        decided = [self._decide(d, drops_asked, known) for d in firsts]
+        past = await self.look_back(connection, (d.message.delivery for d in firsts), known)
+        decided = [self._decide(d, past) for d in firsts]
         new = await self._keep_decisions(connection, decided)
         kept = [d for d in decided if d.delivery_id in new]
         await self._plan(connection, [d for d in kept if d.planned is not None], known)
@@ -101,25 +105,15 @@ class DecideDeliveries:
                 "kvittera_decisions_total", outcome=d.event.outcome.value, reason=d.event.reason or "none"
             )
 
-    async def _drops_asked(self, connection: Database, deliveries: Deliveries) -> set[str]:
-        drops = [d.message.delivery.drop_id for d in deliveries if d.message.delivery.drop_id]
-        return {r["drop_id"] for r in await connection.fetch(self.sql["drops_asked"], drops)} if drops else set()
-
-    def _decide(
-        self, received: Received[DeliveryCompleted], drops_asked: set[str], known: Mapping[Person, Known]
-    ) -> Decided:
+    def _decide(self, received: Received[DeliveryCompleted], past: Past) -> Decided:
         now = self.now()
-        drop = received.message.delivery.drop_id
-        erased = [at for p in self._persons_of(received.message) if (at := known[p].erased_at) is not None]
-        history = policy.History(
-            drop_asked=drop is not None and drop in drops_asked, erased_at=max(erased, default=None)
-        )
+        facts = received.message.delivery
+        history = past.of(facts, self._persons_of(received.message))
         decision = policy.decide(policy.Situation(received.message, received.appended_at, history, self.rules, now))
         planned = None
         if isinstance(decision, policy.Ask):
             planned = Planned(uuid4(), decision, new_token())
-            if drop is not None:
-                drops_asked.add(drop)
+            past.plan(facts, self._person(decision), decision)
         event = self._event(received.message, decision, planned, now)
         return Decided(received, decision, planned, event, received.traceparent)
 

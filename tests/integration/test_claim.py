@@ -9,7 +9,7 @@ import pytest
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
-from services.notifier.channels import Fate, Result
+from services.notifier.channels import Fate, Message, Result
 from services.notifier.dispatch import Limits
 from services.notifier.policy import Policies
 from services.notifier.volume import pause_when_too_many
@@ -338,3 +338,23 @@ async def test_a_provider_that_fails_ten_times_in_a_row_is_left_alone_and_then_a
     clock[0] = 9.0
     assert await work(sender) == 1
     assert await work(sender) == 10
+
+
+async def test_sixty_four_hand_overs_that_hang_hold_no_connection_to_the_database(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 64)
+    answer = asyncio.Event()
+
+    async def hang(_: Message) -> None:
+        await answer.wait()
+
+    channel = ScriptedChannel(before_answer=hang)
+    sender = dispatcher(notifier_pool, settings, channel, Limits(64, 60, 72 * 3600, 3600))
+    assert await sender._begin_some() == 64
+    while len(channel.calls) < 64:
+        await asyncio.sleep(0)
+    assert notifier_pool.get_idle_size() == notifier_pool.get_size()
+    answer.set()
+    await asyncio.wait(sender._sending)
+    assert (await ledger(notifier_pool))["asked"] == 64

@@ -163,7 +163,9 @@ async def test_two_transactions_with_a_parcel_each_ask_once_about_the_drop(notif
         await transaction.start()
         await decide_deliveries()(connection, [first])
         other = asyncio.create_task(take(notifier_pool, [second]))
-        await asyncio.sleep(0.1)  # the other has seen no asked drop and now waits for the index
+        # The other has seen no asked drop and now waits for the index.
+        while not await notifier_pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
         assert not other.done()
         await transaction.commit()
     with pytest.raises(asyncpg.UniqueViolationError):

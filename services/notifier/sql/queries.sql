@@ -1,6 +1,3 @@
--- name: drops_asked
-SELECT drop_id FROM invitation WHERE drop_id = ANY($1::text[]) AND kind = 'ask'
-
 -- name: keep_decisions
 INSERT INTO decision (delivery_id, kind, decided_at, outcome, reason, matched, evidence, next_eligible_at)
 SELECT delivery_id, 'ask', $2, outcome, reason, string_to_array(matched, ','), evidence, next_eligible_at

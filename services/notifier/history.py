@@ -1,0 +1,117 @@
+"""What is known already when deliveries are decided: one query for each kind of knowledge and batch."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+
+import asyncpg
+
+from schemas.delivery import ChannelKind, Correction, DeliveryCompleted, DeliveryFacts
+from schemas.disruption import DeliveryDisruption
+from services.chassis.persons import Known, Person
+from services.chassis.postgres import Database, named_sql
+from services.notifier import policy
+
+
+@dataclass(slots=True)
+class Past:
+    """The past of a batch; what the batch itself plans is added as it is decided."""
+
+    drops: set[str]
+    orders: set[str]
+    contacts: dict[Person, list[policy.Contacted]]
+    preferences: Mapping[Person, policy.Preference]
+    disruptions: tuple[DeliveryDisruption, ...]
+    stopped: Mapping[str, Correction]
+    known: Mapping[Person, Known]
+
+    def of(self, facts: DeliveryFacts, persons: Sequence[Person]) -> policy.History:
+        """The history of one delivery: all addresses of its recipient taken together."""
+        erased = [at for p in persons if (at := self.known[p].erased_at) is not None]
+        return policy.History(
+            drop_asked=facts.drop_id in self.drops,
+            erased_at=max(erased, default=None),
+            order_asked=facts.order_id in self.orders,
+            contacts=tuple(c for p in persons for c in self.contacts.get(p, ())),
+            preference=_strictest([self.preferences[p] for p in persons if p in self.preferences]),
+            disruptions=self.disruptions,
+            correction=self.stopped.get(facts.delivery_id),
+        )
+
+    def plan(self, facts: DeliveryFacts, person: Person, ask: policy.Ask) -> None:
+        """Remember what was just decided, for the rest of the batch."""
+        self.drops |= {facts.drop_id} if facts.drop_id is not None else set()
+        self.orders |= {facts.order_id} if facts.order_id is not None else set()
+        contact = policy.Contacted(ask.at, ask.channel.kind, facts.merchant_id)
+        self.contacts.setdefault(person, []).append(contact)
+
+
+@dataclass(frozen=True, slots=True)
+class LookBack:
+    """Reads the past of a batch from the notifier's tables."""
+
+    sql: Mapping[str, str] = field(
+        default_factory=lambda: {
+            **named_sql("services.notifier", "state.sql"),
+            **named_sql("services.notifier", "history.sql"),
+        }
+    )
+
+    async def __call__(
+        self, connection: Database, deliveries: Iterable[DeliveryFacts], known: Mapping[Person, Known]
+    ) -> Past:
+        """The past of these deliveries and persons."""
+        facts = list(deliveries)
+        drops = [f.drop_id for f in facts if f.drop_id is not None]
+        orders = [f.order_id for f in facts if f.order_id is not None]
+        ids = [f.delivery_id for f in facts]
+        asked = await connection.fetch(self.sql["drops_asked"], drops) if drops else []
+        ordered = await connection.fetch(self.sql["orders_asked"], orders) if orders else []
+        contacts: dict[Person, list[policy.Contacted]] = {}
+        for row in await connection.fetch(self.sql["contacts"], list(known)):
+            contact = policy.Contacted(row["at"], ChannelKind(row["channel"]), row["merchant_id"])
+            contacts.setdefault(row["person"], []).append(contact)
+        preferences = await connection.fetch(self.sql["preferences"], list(known))
+        disruptions = await connection.fetch(self.sql["open_disruptions"])
+        stopped = await connection.fetch(self.sql["stopped"], ids)
+        return Past(
+            {r["drop_id"] for r in asked},
+            {r["order_id"] for r in ordered},
+            contacts,
+            {r["person"]: _preference(r) for r in preferences},
+            tuple(_disruption(r["message"]) for r in disruptions),
+            {r["delivery_id"]: Correction(r["reason"]) for r in stopped},
+            known,
+        )
+
+    async def corrected(
+        self, connection: Database, deliveries: Sequence[DeliveryCompleted]
+    ) -> dict[str, DeliveryCompleted]:
+        """Deliveries whose facts were corrected before they came, as they should have been."""
+        ids = {d.delivery.delivery_id: d for d in deliveries}
+        rows = await connection.fetch(self.sql["corrected_facts"], list(ids))
+        facts = {r["delivery_id"]: DeliveryFacts.model_validate_json(r["facts"]) for r in rows}
+        return {i: ids[i].model_copy(update={"delivery": f}) for i, f in facts.items()}
+
+
+@lru_cache(maxsize=256)
+def _disruption(message: str) -> DeliveryDisruption:
+    return DeliveryDisruption.model_validate_json(message)
+
+
+def _preference(row: asyncpg.Record) -> policy.Preference:
+    only = row["only_channel"]
+    return policy.Preference(row["never"], row["most_per_year"], ChannelKind(only) if only is not None else None)
+
+
+def _strictest(said: Sequence[policy.Preference]) -> policy.Preference:
+    strictest = policy.Preference()
+    for one in said:
+        limits = [n for n in (strictest.most_per_year, one.most_per_year) if n is not None]
+        strictest = replace(
+            strictest,
+            never=strictest.never or one.never,
+            most_per_year=min(limits, default=None),
+            only_channel=strictest.only_channel or one.only_channel,
+        )
+    return strictest
