@@ -48,14 +48,17 @@ class CellRecords:
     def records(self, rows: Iterable[asyncpg.Record], now: datetime) -> list[Record]:
         """The records of rows whose units are known, in their order. The same version has the same event id."""
         as_of = now.astimezone(UTC).isoformat().encode()
+        headers = self._stamp("-", now, None, tombstone=False)
+        place = headers.index(("ce_id", b"-"))
+        before, after = headers[:place], headers[place + 1 :]
         records = []
         for cell, version, *counters in rows:
             key, about = self._units[cell >> _UNIT_SHIFT]
             window, when = self._window(cell)
             scores = counters[:5]
             value = _VALUE % (about, when, version, *scores, sum(scores), *counters[5:], as_of)
-            headers = self._stamp(f"{cell:x}.{version}", now, None, tombstone=False)
-            records.append(Record(SATISFACTION_CELLS, key + window, value, headers))
+            named = [*before, ("ce_id", b"%x.%d" % (cell, version)), *after]
+            records.append(Record(SATISFACTION_CELLS, key + window, value, named))
         return records
 
     def _window(self, cell: int) -> tuple[bytes, bytes]:

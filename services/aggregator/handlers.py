@@ -7,6 +7,7 @@ those of one moment (guarantee 2).
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TypeVar
 
 from schemas.contract import without_controls
@@ -21,6 +22,7 @@ from services.chassis.postgres import Database, Pool, named_sql
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V", CountedAnswer, CountedDecision)
 _MOST_KNOWN_UNITS = 2_000_000
+_NO_UNIT = 0
 _MOST_FRESHNESS_SAMPLES = 100
 
 
@@ -30,34 +32,46 @@ class Units:
 
     pool: Pool
     cuts: Sequence[Cut]
-    _known: dict[tuple[str, str], int] = field(default_factory=dict)
+    _known: dict[str, dict[object, int]] = field(default_factory=dict)
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
 
     async def of(self, facts: Sequence[Facts]) -> list[list[int]]:
         """The units that each delivery counts in; a cut by something that it lacks is left out."""
-        if len(self._known) > _MOST_KNOWN_UNITS:
+        if sum(map(len, self._known.values())) > _MOST_KNOWN_UNITS:
             self._known.clear()
-        named = [self._named(f) for f in facts]
-        missing = {pair for pairs in named for pair in pairs if pair not in self._known}
-        if missing:
-            await self._learn(missing)
-        return [[self._known[pair] for pair in pairs] for pairs in named]
+        # Cut by cut instead of delivery by delivery: one dictionary is asked for a whole column.
+        columns = [(cut, [*map(_property_of(cut), facts)]) for cut in self.cuts]
+        await self._learn([(cut, value) for cut, values in columns for value in self._unknown(cut, values)])
+        numbers = [map(self._known[cut.name].__getitem__, values) for cut, values in columns]
+        return [[n for n in of_one if n] for of_one in zip(*numbers, strict=True)]
 
-    def _named(self, facts: Facts) -> list[tuple[str, str]]:
-        pairs = []
-        for cut in self.cuts:
-            values = [getattr(facts, p) for p in cut.properties]
-            if None not in values:
-                pairs.append((cut.name, JOINT.join(_text(v) for v in values)))
-        return pairs
+    def _unknown(self, cut: Cut, values: Sequence[object]) -> set[object]:
+        known = self._known.setdefault(cut.name, {})
+        missing = set(values) - known.keys()
+        for value in missing:
+            if value is None or (isinstance(value, tuple) and None in value):
+                known[value] = _NO_UNIT
+        return missing - known.keys()
 
-    async def _learn(self, missing: Iterable[tuple[str, str]]) -> None:
-        cuts, values = zip(*sorted(missing), strict=True)
+    async def _learn(self, missing: Sequence[tuple[Cut, object]]) -> None:
+        if not missing:
+            return
+        named = {(cut.name, _name_of(value)): value for cut, value in missing}
+        cuts, values = zip(*sorted(named), strict=True)
         _refuse_unprintable(values)
         async with self.pool.acquire() as connection:
             await connection.execute(self._sql["learn_units"], cuts, values)
             for row in await connection.fetch(self._sql["find_units"], cuts, values):
-                self._known[row["cut"], row["value"]] = row["id"]
+                self._known[row["cut"]][named[row["cut"], row["value"]]] = row["id"]
+
+
+def _property_of(cut: Cut) -> Callable[[Facts], object]:
+    """What of a delivery a cut is by: one property, a tuple of several, or nothing for all deliveries."""
+    return attrgetter(*cut.properties) if cut.properties else lambda _: ()
+
+
+def _name_of(value: object) -> str:
+    return JOINT.join(map(_text, value)) if isinstance(value, tuple) else _text(value)
 
 
 def _refuse_unprintable(values: Iterable[str]) -> None:
