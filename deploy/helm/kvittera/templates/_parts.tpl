@@ -1,0 +1,44 @@
+{{- define "kvittera.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{- define "kvittera.labels" -}}
+app.kubernetes.io/name: kvittera
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{/* One container of the image: nobody in particular, on a read-only disk. */}}
+{{- define "kvittera.container" -}}
+image: {{ include "kvittera.image" . | quote }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+envFrom:
+  - configMapRef: {name: {{ .Release.Name }}-settings}
+env:
+  - name: KVITTERA_INSTANCE
+    valueFrom: {fieldRef: {fieldPath: metadata.name}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  runAsNonRoot: true
+  capabilities: {drop: [ALL]}
+volumeMounts:
+  - {name: secrets, mountPath: /run/kvittera, readOnly: true}
+  - {name: tmp, mountPath: /tmp}
+  {{- if .Values.kafka.caSecret }}
+  - {name: kafka-ca, mountPath: /run/kafka, readOnly: true}
+  {{- end }}
+{{- end }}
+
+{{- define "kvittera.pod" -}}
+automountServiceAccountToken: false
+securityContext: {runAsNonRoot: true, runAsUser: 10001, fsGroup: 10001, seccompProfile: {type: RuntimeDefault}}
+volumes:
+  - name: secrets
+    secret: {secretName: {{ .Values.existingSecret }}, defaultMode: 0440}
+  - {name: tmp, emptyDir: {}}
+  {{- if .Values.kafka.caSecret }}
+  - name: kafka-ca
+    secret: {secretName: {{ .Values.kafka.caSecret }}}
+  {{- end }}
+{{- end }}
