@@ -69,7 +69,11 @@ STATES: dict[str, State] = {
     "saved, details not saved": lambda p, code: p.render_save_failed(
         replace(SAVED, language=code, comment_draft="Kvar", contact=WISH)
     ),
+    "saved, nobody to reach": lambda p, code: p.render_save_failed(
+        replace(SAVED, language=code, contact=replace(WISH, address_draft="", unreachable=True))
+    ),
     "done": lambda p, code: p.render_done(replace(DONE, language=code)),
+    "done, preferences not kept": lambda p, code: p.render_save_failed(replace(DONE, language=code)),
     "done, preferences kept": lambda p, code: p.render_done(
         replace(DONE, language=code, case=None, preferences_saved=True)
     ),

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.chassis.http import problem
-from services.chassis.web import faces_sprite, mark, page_headers, shell_loader
+from services.chassis.web import faces_sprite, mark, page_headers, shell_loader, staff_nav
 from services.chassis.web.files import PageFile, page_files
 
 _PAGES: Final = Path(__file__).parent / "pages"
@@ -30,7 +30,7 @@ def render_live() -> bytes:
     )
     shell: dict[str, Any] = {
         "lang": "en",
-        "nav": [{"href": "/live", "label": "Live", "count": None, "current": True}],
+        "nav": staff_nav("/live"),
         "nav_label": "Pages",
         "skip_label": "Skip to the numbers",
         "scope_note": "",

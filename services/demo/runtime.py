@@ -121,7 +121,8 @@ def servers(options: Options, progress: Progress) -> Iterator[dict[str, str]]:
     with running_servers(FOLDER, fresh=options.fresh, progress=progress) as running:
         where = {PREFIX + "KAFKA_BOOTSTRAP": running.kafka.bootstrap, PREFIX + "POSTGRES_DSN": running.postgres.dsn()}
         note = FOLDER / NOTE
-        note.write_text(json.dumps({"pid": os.getpid(), **where}))
+        page = {} if options.headless else {PREFIX + "PUBLIC_URL": f"http://127.0.0.1:{options.port}"}
+        note.write_text(json.dumps({"pid": os.getpid(), **where, **page}))
         try:
             yield where
         finally:

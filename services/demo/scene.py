@@ -18,6 +18,7 @@ from services.chassis.pauses import pause_or_stop
 from services.chassis.topic_identity import topic_partitions
 from services.demo.people import now
 from services.demo.runtime import Demo
+from services.demo.staff import StaffLinks
 
 _TOPICS = (DELIVERY_COMPLETED, INVITATION_DECIDED, RESPONSE_RECORDED, SATISFACTION_CELLS)
 _PERIOD = 0.5
@@ -33,8 +34,12 @@ class Scene:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_TOPICS, 0))
     samples: list[dict[str, Any]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    staff: StaffLinks = field(init=False)
     _silent: dict[str, Any] | None = None
     _messages: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=40))
+
+    def __post_init__(self) -> None:
+        self.staff = StaffLinks(self.demo.settings)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until stopped."""
@@ -49,6 +54,7 @@ class Scene:
                 while not await pause_or_stop(_PERIOD, stop):
                     await self._look(consumer, parts, session)
         finally:
+            await self.staff.close()
             await consumer.stop()
 
     async def _look(
@@ -65,6 +71,7 @@ class Scene:
             self.counts[topic] = sum(end for p, end in ends.items() if p.topic == topic)
         self.samples = [s for topic in _TOPICS for s in self._sample(topic, records)]
         await self._read_messages(session)
+        await self.staff.look()
         self.changed.set()
         self.changed.clear()
 
@@ -109,6 +116,7 @@ class Scene:
             "audit": audit and {**audit.as_dict(), "age_seconds": round(time.monotonic() - demo.audited_at, 1)},
             "phones": self._phones(),
             "samples": self.samples,
+            "staff": self.staff.state(),
         }
 
     def _phones(self) -> list[dict[str, Any]]:

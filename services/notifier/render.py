@@ -16,7 +16,9 @@ from services.notifier.channels import Message
 from services.notifier.policy import LANGUAGES
 
 _LOCALES = Path(__file__).parent / "locales"
-_CLDR = {"sv": "sv_SE", "en": "en_GB"}
+_CLDR = {"sv": "sv_SE", "nb": "nb_NO", "nn": "nn_NO", "da": "da_DK", "fi": "fi_FI", "en": "en_GB", "de": "de_DE"}
+_HOURS = dict.fromkeys(("da", "fi"), "HH.mm")
+"""How a language writes the time of day, where it is not 17:42."""
 _GSM_SPELLING = str.maketrans(
     {"–": "-", "—": "-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "ł": "l", "Ł": "L", "đ": "d", "ð": "d"}
 )
@@ -73,7 +75,7 @@ class Renderer:
         link = f"{self._sender.public_url.rstrip('/')}/r/{invitation.token}"
         when = format_datetime(
             invitation.occurred_at.astimezone(ZoneInfo(invitation.zone)),
-            "EEEE HH:mm",
+            f"EEEE {_HOURS.get(invitation.language, 'HH:mm')}",
             locale=_CLDR[invitation.language],
         )
         shop = invitation.merchant_name

@@ -110,11 +110,14 @@ def _reasons(values: list[str]) -> tuple[str, ...]:
     return tuple(sorted(set(values)))
 
 
-def _follow_ups(fields: Fields) -> dict[str, int]:
-    answered = {}
+def _follow_ups(fields: Fields) -> dict[str, int | None]:
+    answered: dict[str, int | None] = {}
     for name, largest in _LARGEST.items():
         text = _single(fields, f"q.{name}")
+        if text is None:
+            continue
         if not text:
+            answered[name] = None
             continue
         if not _WHOLE.fullmatch(text) or int(text) > largest:
             raise Rejected(f"q.{name}", f"must be a whole number from 1 to {largest}")

@@ -3,8 +3,9 @@
 import hmac
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypedDict
 from urllib.parse import quote
 
 import asyncpg
@@ -89,7 +90,7 @@ class SurveyRoutes:
         accepted = _accepted_language(request)
         try:
             page = await self._find(token)
-            case = await self._case(page, request) if page is not None else None
+            case = await self._case(page, request.query_params) if page is not None else None
         except _AWAY as error:
             log.warning("page not read", action="refuse", error=type(error).__name__)
             self.metrics.count("kvittera_pages_total", state="unavailable")
@@ -104,8 +105,8 @@ class SurveyRoutes:
         self.metrics.count("kvittera_pages_total", state=state)
         return self._html(body)
 
-    async def _case(self, page: Page, request: Request) -> CaseNotice | None:
-        if self.case_of is None or not tells_what_happens_next(page, request.query_params):
+    async def _case(self, page: Page, query: Mapping[str, str]) -> CaseNotice | None:
+        if self.case_of is None or not tells_what_happens_next(page, query):
             return None
         return await self.case_of(page.invitation_id, page.brand or self.brand)
 
@@ -128,6 +129,12 @@ class SurveyRoutes:
         page = await self.answers.page(token)
         # An expired link without an answer looks like any unknown one (security row 3).
         return None if page is not None and not page.open and page.revision is None else page
+
+    async def _beside_preferences(self, page: Page | None, language: str, fields: Fields) -> "_Beside":
+        """What else stands on the page with the preferences, to show it again."""
+        if page is None or first(fields, "part") != "preferences":
+            return {}
+        return {"case": await self._case(page, {"done": "1"}), "review": await self._review(page, language)}
 
     def _unknown(self, language: str) -> Response:
         if not self.caught_up():
@@ -224,14 +231,21 @@ class SurveyRoutes:
         language = _language(first(fields, "lang"), _accepted_language(request))
         try:
             page = await self.answers.page(token) if refused.reason == "locked" else await self._find(token)
+            beside = await self._beside_preferences(page, language, fields)
         except _AWAY:
             return self._html(self.pages.render_unavailable(language), refused.status)
         if page is not None:
-            return self._html(self._views.not_saved(page, token, language, fields), refused.status)
+            body = self._views.not_saved(page, token, language, fields, reason=refused.reason, **beside)
+            return self._html(body, refused.status)
         # Whether the link is known must not show; only that we cannot say yet.
         waiting = refused.status == 503  # noqa: PLR2004
         body = self.pages.render_unavailable(language) if waiting else self.pages.render_unknown(language)
         return self._html(body, refused.status)
+
+
+class _Beside(TypedDict, total=False):
+    case: CaseNotice | None
+    review: ReviewLink | None
 
 
 def _language(*wanted: str | None) -> str:

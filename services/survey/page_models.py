@@ -63,12 +63,16 @@ class QuestionPage(RecipientPage):
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """The part that asks for a contact wish. Name and address are only filled when a save failed."""
+    """The part that asks for a contact wish. Name and address are only filled when a save failed.
+
+    `unreachable` says that it failed because the address is neither a phone number nor an e-mail address.
+    """
 
     wanted: bool = False
     saved: bool = False
     name_draft: str = ""
     address_draft: str = ""
+    unreachable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,20 +84,26 @@ class SurveyPages:
         """Return the page after the tap: the score in words, a row to change it, reasons and a comment."""
         return self._saved(page, failed=False)
 
-    def render_save_failed(self, page: QuestionPage | SavedPage) -> bytes:
+    def render_save_failed(self, page: QuestionPage | SavedPage | DonePage) -> bytes:
         """Return the same page with the choice kept and a plain word that it is not saved yet.
 
         Give the nonce that came with the failed POST, so that trying again is the same attempt.
         """
         if isinstance(page, SavedPage):
             return self._saved(page, failed=True)
+        if isinstance(page, DonePage):
+            return self._done(page, failed=True)
         return self._about_delivery("question", page, chosen=page.preselected, failed=True)
 
     def render_done(self, page: DonePage) -> bytes:
         """Return the page after "Skicka"."""
+        return self._done(page, failed=False)
+
+    def _done(self, page: DonePage, *, failed: bool) -> bytes:
         return self._about_delivery(
             "done",
             page,
+            failed=failed,
             chosen_reasons=self._reasons(page, page.reasons),
             frequencies=FREQUENCIES,
             channels=CHANNELS,

@@ -52,7 +52,7 @@ class Answer:
     Attributes:
         score: 1 to 5.
         reasons: ticked reason chips; an empty tuple unticks all.
-        follow_ups: further questions answered now, by name; the others stay.
+        follow_ups: further questions answered now, by name; None takes an answer back, the others stay.
         comment: cleaned text, never empty.
         contested: True: the parcel never came; False takes that back.
         wants_contact: True comes with `contact`; False takes the wish back and erases the contact data.
@@ -63,15 +63,15 @@ class Answer:
     comment: str | None = None
     contested: bool | None = None
     language: str | None = None
-    follow_ups: Mapping[str, int] = field(default_factory=dict)
+    follow_ups: Mapping[str, int | None] = field(default_factory=dict)
     wants_contact: bool | None = None
     contact: Contact | None = None
 
     @property
     def says_something(self) -> bool:
         """Whether there is anything to keep."""
-        said = (self.score, self.reasons, self.comment, self.contested, self.wants_contact)
-        return bool(self.follow_ups) or any(part is not None for part in said)
+        said = (self.score, self.reasons, self.comment, self.contested, self.wants_contact, *self.follow_ups.values())
+        return any(part is not None for part in said)
 
 
 def looks_like_token(text: str) -> bool:

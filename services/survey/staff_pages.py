@@ -7,7 +7,16 @@ from typing import Any, Final
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 
 from services.chassis.staff import EVERYWHERE, Member, Role
-from services.chassis.web import csp_hash, faces_sprite, mark, page_headers, shell_loader, squeezed_css, staff_css
+from services.chassis.web import (
+    csp_hash,
+    faces_sprite,
+    mark,
+    page_headers,
+    shell_loader,
+    squeezed_css,
+    staff_css,
+    staff_nav,
+)
 
 _PAGES: Final = Path(__file__).parent / "pages"
 ROLE_WORDS: Final = {
@@ -16,7 +25,6 @@ ROLE_WORDS: Final = {
     Role.LEAD: "assigns cases and approves what the whiteboard shows",
     Role.ADMIN: "sees who looked at whose contact details",
 }
-PLACES: Final = (("/live", "Live"), ("/cases", "Cases"), ("/praise", "Praise"), ("/whiteboard", "Whiteboard"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,7 @@ class StaffPages:
             role_words=ROLE_WORDS,
         )
         # A form is posted with its own origin, not with `null`, so that it can be told from another site's.
-        headers = {**page_headers(style_hashes=[csp_hash(style)]), "Referrer-Policy": "same-origin"}
+        headers = {**page_headers(style_hashes=[csp_hash(style)], same_origin=True), "Referrer-Policy": "same-origin"}
         return cls(environment, headers)
 
     def choose_account(self, onwards: str) -> bytes:
@@ -58,10 +66,9 @@ class StaffPages:
     def signed_in(self, member: Member, form_secret: str) -> bytes:
         """Who is signed in, what they may do where, the pages, and the way out."""
         roles = [("every terminal" if t == EVERYWHERE else t, role) for t, role in sorted(member.roles.items())]
-        nav = [{"href": path, "label": label, "count": None, "current": False} for path, label in PLACES]
         initials = "".join(word[0] for word in member.name.split()[:2]).upper()
         return self._render(
-            "signed_in", nav=nav, initials=initials, name=member.name, roles=roles, form_secret=form_secret
+            "signed_in", nav=staff_nav(), initials=initials, name=member.name, roles=roles, form_secret=form_secret
         )
 
     def notice(self, title: str, text: str) -> bytes:

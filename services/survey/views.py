@@ -1,7 +1,7 @@
 """From what is known about a link to the page that the recipient sees. No database, no clock."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 from services.chassis.sealing import Seal
 from services.survey.definitions import Definition, Definitions
 from services.survey.forms import REASONS, Fields, given_follow_ups
-from services.survey.page_models import CaseNotice, Contact, Preferences, ReviewLink
+from services.survey.page_models import CHANNELS, FREQUENCIES, CaseNotice, Contact, Preferences, ReviewLink
 from services.survey.recorded import Page
 from services.survey.rendering import ContestedPage, DonePage, LockedPage, QuestionPage, SavedPage, SurveyPages
 
@@ -65,19 +65,19 @@ class Views:
             preselected = marked_face(query.get("s"))
             return "question", self.pages.render_question(QuestionPage(**about, preselected=preselected))
         if wants_done(query):
-            kept = query.get("kept") == "preferences"
-            return "done", self.pages.render_done(
-                DonePage(
-                    **about,
-                    **_stored(page),
-                    editable_until=page.expires_at,
-                    case=case,
-                    preferences=_preferences(page),
-                    review=review,
-                    preferences_saved=kept,
-                )
-            )
+            done = self._done(page, about, case, review)
+            return "done", self.pages.render_done(replace(done, preferences_saved=query.get("kept") == "preferences"))
         return "saved", self.pages.render_saved(self._saved(page, about))
+
+    def _done(self, page: Page, about: dict[str, Any], case: CaseNotice | None, review: ReviewLink | None) -> DonePage:
+        return DonePage(
+            **about,
+            **_stored(page),
+            editable_until=page.expires_at,
+            case=case,
+            preferences=_preferences(page),
+            review=review,
+        )
 
     def _saved(self, page: Page, about: dict[str, Any]) -> SavedPage:
         definition: Definition = about["definition"]
@@ -89,15 +89,32 @@ class Views:
             contact=Contact(saved=page.wants_contact),
         )
 
-    def not_saved(self, page: Page, token: str, language: str, fields: Fields) -> bytes:
-        """The page that the answer was posted from, with what was chosen and written, or why it cannot change."""
+    def not_saved(
+        self,
+        page: Page,
+        token: str,
+        language: str,
+        fields: Fields,
+        *,
+        reason: str = "",
+        case: CaseNotice | None = None,
+        review: ReviewLink | None = None,
+    ) -> bytes:
+        """The page that the answer was posted from, with what was chosen and written, or why it cannot change.
+
+        `reason` is that of the refusal; `case` and `review` stand on the page with the preferences.
+        """
         about = self._about(page, token, language)
         if not page.open:
             return self.pages.render_locked(LockedPage(**about, score=page.score))
-        if page.contested or first(fields, "part") == "preferences":
+        part = first(fields, "part")
+        if page.contested or (part == "preferences" and not page.named):
             return self.pages.render_unavailable(language)
-        if first(fields, "part") == "details" and page.score is not None:
-            return self.pages.render_save_failed(_with_drafts(self._saved(page, about), fields))
+        if part == "preferences" and page.score is not None:
+            chosen = Preferences(_one_of(FREQUENCIES, fields, "frequency"), _one_of(CHANNELS, fields, "channel"))
+            return self.pages.render_save_failed(replace(self._done(page, about, case, review), preferences=chosen))
+        if part == "details" and page.score is not None:
+            return self.pages.render_save_failed(_with_drafts(self._saved(page, about), fields, reason))
         preselected = marked_face(first(fields, "score")) or page.score
         return self.pages.render_save_failed(QuestionPage(**about, preselected=preselected))
 
@@ -131,18 +148,24 @@ def _stored(page: Page) -> dict[str, Any]:
     }
 
 
-def _with_drafts(saved: SavedPage, fields: Fields) -> SavedPage:
+def _one_of(offered: Sequence[str], fields: Fields, name: str) -> str | None:
+    chosen = first(fields, name)
+    return chosen if chosen in offered else None
+
+
+def _with_drafts(saved: SavedPage, fields: Fields, reason: str) -> SavedPage:
     """What was ticked and written, on the page that could not be saved."""
     contact = Contact(
         wanted=first(fields, "wants_contact") == "1",
         saved=saved.contact is not None and saved.contact.saved,
         name_draft=first(fields, "contact_name"),
         address_draft=first(fields, "contact_address"),
+        unreachable=reason == "contact_address",
     )
     return replace(
         saved,
         reasons=tuple(r for r in fields.get("reasons", []) if r in REASONS),
-        followed={**saved.followed, **given_follow_ups(fields)},
+        followed={q: a for q, a in saved.followed.items() if f"q.{q}" not in fields} | given_follow_ups(fields),
         comment_draft=first(fields, "comment"),
         contact=contact,
     )

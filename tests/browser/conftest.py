@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from typing import Any
 
 import aiohttp
 import asyncpg
@@ -21,8 +22,11 @@ from tests.builders import delivery
 from tests.kvittera import RunningDemo, demo_with_page
 from tests.visitors import Stored, Visitor
 
+LANGUAGES = ("sv", "nb", "da", "fi", "en", "de")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-RECIPIENTS = 24
+TESTERS = {f"tester{n}@mottagare.example": "sv" for n in range(24)}
+TRAVELLERS = {f"+467017406900{n:03d}": language for n, language in enumerate(LANGUAGES * 2 + ("sv", "de"))}
+"""Phones by the language of their owners; the demo's own people have other numbers."""
 _PATIENCE = 60
 
 
@@ -57,33 +61,39 @@ async def database(demo: RunningDemo) -> AsyncIterator[asyncpg.Connection]:
 
 
 @pytest.fixture(scope="session")
-async def links(demo: RunningDemo) -> Iterator[str]:
-    """Links of unanswered questions in Swedish, each given out once."""
+async def messages(demo: RunningDemo) -> dict[str, dict[str, Any]]:
+    """What the outbox holds for people of the tests' own, by address; nobody has opened a link of theirs."""
     producer = AIOKafkaProducer(bootstrap_servers=demo.servers["KVITTERA_KAFKA_BOOTSTRAP"])
     await producer.start()
     try:
-        for number in range(RECIPIENTS):
-            address = f"tester{number}@mottagare.example"
-            channels = ({"kind": "email", "address": address},)
-            sent = delivery(channels, delivery_id=f"BROWSER-{number}", occurred_at=datetime.now(UTC))
+        for number, (address, language) in enumerate((TESTERS | TRAVELLERS).items()):
+            kind = "email" if "@" in address else "sms"
+            channels = ({"kind": kind, "address": address},)
+            sent = delivery(channels, language, delivery_id=f"BROWSER-{number}", occurred_at=datetime.now(UTC))
             case = Case(sent, address, Behaviour(answers=False))
             await producer.send_and_wait(DELIVERY_COMPLETED, **record_of(case))
     finally:
         await producer.stop()
-    return iter(await _links_of_testers(demo))
+    return await _messages_to({*TESTERS, *TRAVELLERS}, demo)
 
 
-async def _links_of_testers(demo: RunningDemo) -> list[str]:
+async def _messages_to(people: set[str], demo: RunningDemo) -> dict[str, dict[str, Any]]:
     until = time.monotonic() + _PATIENCE
     async with aiohttp.ClientSession() as session:
         while True:
             async with session.get(f"{demo.url}/outbox/messages?limit=1000") as reply:
-                messages = (await reply.json())["messages"]
-            found = [m["link"] for m in messages if m["recipient"].startswith("tester")]
-            if len(found) == RECIPIENTS:
+                sent = (await reply.json())["messages"]
+            found = {m["recipient"]: m for m in sent if m["recipient"] in people}
+            if len(found) == len(people):
                 return found
-            assert time.monotonic() < until, f"{len(found)} of {RECIPIENTS} messages"
+            assert time.monotonic() < until, f"{len(found)} of {len(people)} messages"
             await asyncio.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def links(messages: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Links of unanswered questions in Swedish, each given out once."""
+    return iter([messages[address]["link"] for address in TESTERS])
 
 
 @pytest.fixture

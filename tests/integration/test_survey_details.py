@@ -96,6 +96,22 @@ async def test_follow_up_answers_merge_one_by_one_and_the_smiley_stays(app: Surv
     assert 'name="q.courtesy" value="2" checked' in shown.text
 
 
+async def test_a_follow_up_answer_can_be_taken_back_and_only_once(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    await post(app, token, ("score", "4"), ("q.ideal", ""))
+    await post(app, token, ("part", "details"), ("q.courtesy", "5"), ("q.ideal", "10"))
+    await post(app, token, ("part", "details"), ("q.courtesy", ""))
+    again = await post(app, token, ("part", "details"), ("q.courtesy", ""), as_json=True)
+    assert again.json == {"revision": 3}
+    assert [(e.revision, e.follow_ups) for e in await told(pool)] == [
+        (1, {}),
+        (2, {"courtesy": 5, "ideal": 10}),
+        (3, {"ideal": 10}),
+    ]
+    shown = await ask(app, "GET", f"/r/{token}?edit=1&lang=sv")
+    assert 'name="q.courtesy" value="5" checked' not in shown.text
+
+
 @pytest.mark.parametrize(("name", "value"), [("courtesy", "6"), ("courtesy", "0"), ("ideal", "11"), ("ideal", "1.5")])
 async def test_a_follow_up_answer_outside_its_scale_is_refused(
     app: SurveyRoutes, pool: Pool, name: str, value: str
@@ -219,6 +235,7 @@ async def test_a_contact_wish_that_reaches_nobody_is_refused_and_what_was_writte
     shown = await post(app, token, *fields)
     assert shown.status == 422
     assert "Blöt låda" in shown.text
+    assert "Skriv ett telefonnummer eller en e-postadress, eller ta bort krysset." in shown.text
     assert await footprint(pool) == before
 
 
@@ -395,6 +412,17 @@ async def test_preferences_that_no_page_offers_are_refused(
 ) -> None:
     token = await invite(pool, person_id=PERSON)
     assert (await post(app, token, ("part", "preferences"), *pairs, as_json=True)).status == 422
+    assert await preferred(pool) == []
+
+
+async def test_preferences_that_were_not_kept_are_shown_again_as_chosen(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool, person_id=PERSON)
+    await post(app, token, ("score", "4"))
+    fields = (("part", "preferences"), ("frequency", "yearly"), ("channel", "fax"), ("lang", "sv"))
+    shown = await post(app, token, *fields)
+    assert shown.status == 422
+    assert "Svaret är inte sparat än." in shown.text
+    assert 'value="yearly" required checked' in shown.text
     assert await preferred(pool) == []
 
 

@@ -19,7 +19,13 @@ def test_each_follow_up_question_has_its_own_field() -> None:
     assert posted(("q.ease", "5"), ("q.ideal", "10"), ("q.joy", "3"), ("q.courtesy", "")).follow_ups == {
         "ease": 5,
         "ideal": 10,
+        "courtesy": None,
     }
+
+
+def test_taking_follow_up_answers_back_is_no_answer_by_itself() -> None:
+    with pytest.raises(Rejected, match="score: is missing"):
+        posted(("q.courtesy", ""))
 
 
 @pytest.mark.parametrize("value", ["0", "6", "10", "-1", "05", "5.0", "５", "five", "1e0", " 4", str(2**63)])

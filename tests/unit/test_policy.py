@@ -133,7 +133,8 @@ def test_a_hopeless_favourite_gives_way_to_the_next_address() -> None:
     [
         ("sv", "sv", {}),
         ("en", "en", {}),
-        ("fi", "en", {"language_fallback_from": "fi"}),
+        ("fi", "fi", {}),
+        ("pl", "en", {"language_fallback_from": "pl"}),
         (None, "en", {"language_fallback_from": "none"}),
     ],
 )

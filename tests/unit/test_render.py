@@ -59,6 +59,23 @@ def test_a_swedish_sms_says_who_what_when_where_to_answer_and_whom_to_call() -> 
     assert message.html is None
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("nb", "Pakke fra Fjällbod levert tirsdag 14:00. Hvordan gikk det? | Spørsmål: "),
+        ("nn", "Pakke frå Fjällbod levert tysdag 14:00. Korleis gjekk det? | Spørsmål: "),
+        ("da", "Pakke fra Fjällbod leveret tirsdag 14.00. Hvordan gik det? | Spørgsmål: "),
+        ("fi", "Paketti kaupasta Fjällbod toimitettu tiistaina 14.00. Miten se sujui? | Apua: "),
+        ("en", "Parcel from Fjällbod delivered Tuesday 14:00. How did it go? | Questions: "),
+        ("de", "Paket von Fjällbod, zugestellt Dienstag 14:00. Wie lief es? | Fragen: "),
+    ],
+)
+def test_an_sms_is_in_the_recipients_language_and_one_message_long(language: str, words: str) -> None:
+    text = RENDERER.render(invitation(language=language)).text
+    assert text == f"Nordposten: {words.replace('|', LINK)}08-465 004 10"
+    assert len(text) <= 160
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", list(ChannelKind))
 @pytest.mark.parametrize("shop", ["Fjällbod", None])

@@ -351,7 +351,7 @@ def test_a_pick_up_point_stands_on_top_by_name_and_may_be_the_party_that_is_rate
 
 
 def chips(html: bytes) -> list[str]:
-    return re.findall(r'for="reason-\w+">.*?</svg>(.*?)</label>', html.decode())
+    return re.findall(r'for="reason-\w+">(.*?)</label>', html.decode())
 
 
 def test_the_chips_follow_the_touchpoint_and_the_score(pages: SurveyPages) -> None:
@@ -367,17 +367,52 @@ def test_the_chips_follow_the_touchpoint_and_the_score(pages: SurveyPages) -> No
     assert offered("damaged", 5) == ["Hur skadan sköttes", "Tydlig information", "Bemötandet"]
 
 
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("sv", "Skriv ett telefonnummer eller en e-postadress, eller ta bort krysset."),
+        ("nb", "Skriv et telefonnummer eller en e-postadresse, eller fjern krysset."),
+        ("nn", "Skriv eit telefonnummer eller ei e-postadresse, eller fjern krysset."),
+        ("da", "Skriv et telefonnummer eller en e-mailadresse, eller fjern krydset."),
+        ("fi", "Kirjoita puhelinnumero tai sähköpostiosoite, tai poista valinta."),
+        ("en", "Write a phone number or an e-mail address, or untick the box."),
+        ("de", "Bitte eine Telefonnummer oder E-Mail-Adresse angeben oder das Häkchen entfernen."),
+    ],
+)
+def test_a_wish_without_an_address_is_told_beside_the_field(pages: SurveyPages, language: str, words: str) -> None:
+    page = Page(STATES["saved, nobody to reach"](pages, language))
+    field = page.all("input", id="contact-address")[0]
+    assert (field["aria-invalid"], field["aria-describedby"]) == ("true", "contact-missing")
+    assert words in page.text
+    assert page.all("input", id="contact-name", value="Elin Sandahl")
+    assert words not in Page(STATES["saved, details not saved"](pages, language)).text
+
+
+OFFER = re.compile(rb'<section class="ruled">\s*<p><a class="review".*?</section>', re.DOTALL)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_review_offer_is_the_same_to_the_byte_for_every_score(pages: SurveyPages, language: str) -> None:
+    shown = [
+        OFFER.findall(pages.render_done(replace(DONE, language=language, score=score, case=case, reasons=())))
+        for score in (1, 2, 3, 4, 5)
+        for case in (None, DONE.case)
+    ]
+    assert len(shown[0]) == 1
+    assert all(offer == shown[0] for offer in shown)
+
+
 def test_further_questions_are_optional_radios_with_words_at_both_ends(pages: SurveyPages) -> None:
     asked = (FollowUp("courtesy", 5), FollowUp("satisfaction", 10))
     page = Page(pages.render_saved(replace(SAVED, follow_ups=asked, followed={"satisfaction": 7})))
     courtesy = page.all("input", type="radio", name="q.courtesy")
     satisfaction = page.all("input", type="radio", name="q.satisfaction")
-    assert [radio["value"] for radio in courtesy] == ["1", "2", "3", "4", "5"]
-    assert [radio["value"] for radio in satisfaction] == ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]
+    assert [radio["value"] for radio in courtesy] == ["1", "2", "3", "4", "5", ""]
+    assert [radio["value"] for radio in satisfaction] == ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", ""]
     assert [radio["value"] for radio in (*courtesy, *satisfaction) if "checked" in radio] == ["7"]
     assert not any("required" in radio for radio in (*courtesy, *satisfaction))
     assert "Några frågor till (frivilligt)" in page.text
-    assert "Hur var bemötandet? 1 2 3 4 5 1 mycket dåligt 5 mycket bra" in page.text
+    assert "Hur var bemötandet? 12345 1 mycket dåligt 5 mycket bra Inget svar" in page.text
     assert "1 mycket missnöjd 10 mycket nöjd" in page.text
     assert page.all("fieldset", **{"aria-describedby": "ends-courtesy"})
 

@@ -2,6 +2,7 @@
 
 from services.chassis.web.faces import SCORES, face, faces_sprite, mark
 from services.chassis.web.shell import (
+    STAFF_PAGES,
     InlineAssets,
     csp_hash,
     faces_css,
@@ -11,12 +12,14 @@ from services.chassis.web.shell import (
     shell_loader,
     squeezed_css,
     staff_css,
+    staff_nav,
     tokens_css,
     vendor_folder,
 )
 
 __all__ = [
     "SCORES",
+    "STAFF_PAGES",
     "InlineAssets",
     "csp_hash",
     "face",
@@ -29,6 +32,7 @@ __all__ = [
     "shell_loader",
     "squeezed_css",
     "staff_css",
+    "staff_nav",
     "tokens_css",
     "vendor_folder",
 ]

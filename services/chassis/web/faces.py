@@ -62,15 +62,13 @@ def face(score: int, size: int) -> Markup:
     if score not in SCORES:
         raise ValueError(f"a face is 1 to 5, not {score}")
     return Markup(
-        '<svg class="face" width="{size}" height="{size}" aria-hidden="true" focusable="false">'
-        '<use href="#face{score}"/></svg>'
+        '<svg class="face" width="{size}" height="{size}" aria-hidden="true"><use href="#face{score}"/></svg>'
     ).format(size=int(size), score=int(score))
 
 
 def mark(size: int) -> Markup:
     """Return the product mark: a tick that is half a smile."""
     return Markup(
-        '<svg class="mark" viewBox="0 0 32 32" width="{size}" height="{size}" aria-hidden="true"'
-        ' focusable="false">'
+        '<svg class="mark" viewBox="0 0 32 32" width="{size}" height="{size}" aria-hidden="true">'
         '<path d="M5 14.5C7.5 22 11.2 25.5 15 25.5 20 25.5 23.5 17 27 6.5"/></svg>'
     ).format(size=int(size))

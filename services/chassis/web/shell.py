@@ -3,16 +3,26 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from jinja2 import BaseLoader, FileSystemLoader
 from markupsafe import Markup
 
+STAFF_PAGES: Final = (
+    ("/live", "Live"),
+    ("/cases", "Cases"),
+    ("/praise", "Praise"),
+    ("/comments", "Comments"),
+    ("/whiteboard", "Whiteboard"),
+)
+"""The pages of staff with their names, in the order in which every page links to them."""
 _HERE: Final = Path(__file__).parent
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
+_REFERENCE: Final = re.compile(r"var\((--[\w-]+)")
+_DECLARATION: Final = re.compile(r"(--[\w-]+)\s*:[^;}]*;?")
 _AROUND_PUNCTUATION: Final = re.compile(r"\s*([{};,>])\s*")
 
 
@@ -45,6 +55,15 @@ def staff_css() -> str:
     return tokens_css() + faces_css() + (_HERE / "staff.css").read_text("utf-8")
 
 
+def staff_nav(current: str = "", counts: Mapping[str, int] | None = None) -> list[dict[str, Any]]:
+    """Return the links of `staff.html`; `counts` by path stand beside the names."""
+    known = counts or {}
+    return [
+        {"href": path, "label": label, "count": known.get(path), "current": path == current}
+        for path, label in STAFF_PAGES
+    ]
+
+
 def shell_loader() -> BaseLoader:
     """Load `recipient.html` and `staff.html`, the two templates that pages extend."""
     return FileSystemLoader(_HERE / "templates")
@@ -58,6 +77,12 @@ def vendor_folder() -> Path:
 def squeezed_css(css: str) -> str:
     """Drop comments and needless white space; strings with such punctuation do not occur in our styles."""
     return _AROUND_PUNCTUATION.sub(r"\1", " ".join(_COMMENT.sub("", css).split())).replace(";}", "}")
+
+
+def without_unused_tokens(css: str) -> str:
+    """Drop the custom properties that nothing in this style refers to."""
+    used = set(_REFERENCE.findall(css))
+    return _DECLARATION.sub(lambda found: found[0] if found[1] in used else "", css)
 
 
 def squeezed_script(script: str) -> str:
@@ -94,7 +119,7 @@ def page_headers(
 
 def inline_assets(style: str, script: str) -> InlineAssets:
     """Make style and script ready to stand inside a page; call once, where the service is put together."""
-    style, script = squeezed_css(style), squeezed_script(script)
+    style, script = squeezed_css(without_unused_tokens(style)), squeezed_script(script)
     if "</" in style or "</" in script:
         raise ValueError("an inline style or script must not hold a closing tag")
     headers = page_headers(style_hashes=[csp_hash(style)], script_hashes=[csp_hash(script)])

@@ -34,7 +34,17 @@ const followCounter = ({ running, topics }) => {
   counted = running.aggregator;
 };
 
+const staff = ({ board, ...waiting }) => {
+  if (board) document.getElementById("board").href = board;
+  for (const [what, n] of Object.entries(waiting)) {
+    const place = document.getElementById(what);
+    text(place, number(n));
+    place.hidden = n === 0;
+  }
+};
+
 const show = (state) => {
+  staff(state.staff);
   stages(state);
   showFlow(state.samples);
   showPhones(state.phones);

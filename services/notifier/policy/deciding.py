@@ -12,7 +12,7 @@ from schemas.delivery import ChannelKind, ConsentBasis, ContactChannel, Delivery
 from services.notifier.policy.shapes import Ask, Match, Rules, Situation, Suppress
 
 SURVEY = "delivery.v1"
-LANGUAGES = ("sv", "en")
+LANGUAGES = ("sv", "nb", "nn", "da", "fi", "en", "de")
 FALLBACK_LANGUAGE = "en"
 """Used, and recorded as evidence, where the recipient's own language has no template yet."""
 _PHONE = re.compile(r"\+[1-9][0-9]{5,14}", re.ASCII)

@@ -65,11 +65,12 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Tabs:
-    """How many cases there are, over all that the member may see."""
+    """How many cases there are, and how much praise waits, over all that the member may see."""
 
     open: int
     mine: int
     contacted: int
+    praise: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ class CaseDesk:
     async def tabs(self, member: Member) -> Tabs:
         """Return how many cases stand on the first three tabs."""
         row = await self._fetchrow("tabs", _terminals(member, Role.READER), member.subject)
-        return Tabs(row["open"], row["mine"], row["contacted"])
+        return Tabs(row["open"], row["mine"], row["contacted"], row["praise"])
 
     async def desks(self, member: Member) -> list[str]:
         """Return the desks that have cases."""

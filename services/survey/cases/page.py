@@ -9,12 +9,11 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 
 from schemas.feedback import CaseTrigger
 from services.chassis.staff import Member, Role
-from services.chassis.web import face, faces_sprite, mark, page_headers, shell_loader
+from services.chassis.web import face, faces_sprite, mark, page_headers, shell_loader, staff_nav
 from services.survey.cases import words
 from services.survey.cases.desk import Tabs
 from services.survey.cases.filters import TABS
 from services.survey.cases.inbox import Detail, Looking, Row
-from services.survey.staff_pages import PLACES
 
 PAGES: Final = Path(__file__).parent / "pages"
 # A form is posted with its own origin, not with `null`, so that it can be told from another site's.
@@ -78,7 +77,8 @@ class InboxPage:
         return self._render(
             "cases.html",
             member,
-            tabs.open,
+            tabs,
+            praise=tabs.praise,
             rows=rows,
             detail=detail,
             tab_links=_tabs(looking, tabs),
@@ -99,17 +99,10 @@ class InboxPage:
         """One calm page that says what cannot be shown, and why."""
         return self._render("cases_refusal.html", member, None, refusal_title=title, text=text)
 
-    def _render(self, template: str, member: Member, open_cases: int | None, **values: Any) -> bytes:
-        nav = [
-            {
-                "href": path,
-                "label": label,
-                "count": open_cases if path == "/cases" else None,
-                "current": path == "/cases",
-            }
-            for path, label in PLACES
-        ]
+    def _render(self, template: str, member: Member, tabs: Tabs | None, **values: Any) -> bytes:
+        counts = {"/cases": tabs.open, "/praise": tabs.praise} if tabs else {}
         initials = "".join(word[0] for word in member.name.split()[:2]).upper()
+        nav = staff_nav("/cases", counts)
         return self.environment.get_template(template).render(nav=nav, initials=initials, **values).encode()
 
 

@@ -17,12 +17,12 @@ from services.chassis.web import (
     shell_loader,
     squeezed_css,
     staff_css,
+    staff_nav,
 )
 from services.survey.comments.search import Hit
 from services.survey.praise.queue_page import MASK_WORDS, REASONS
 
 _PAGES: Final = Path(__file__).parent / "pages"
-_NAV: Final = (("/live", "Live"), ("/cases", "Cases"), ("/praise", "Praise"), ("/comments", "Comments"))
 
 
 class CommentsPage:
@@ -48,7 +48,7 @@ class CommentsPage:
             faces={score: face(score, 24) for score in SCORES},
             mask_words=MASK_WORDS,
             reason_words=REASONS,
-            nav=[{"href": h, "label": label, "count": None, "current": h == "/comments"} for h, label in _NAV],
+            nav=staff_nav("/comments"),
         )
         self._page = environment.get_template("comments.html")
         self._latest = environment.get_template("latest.html")

@@ -48,6 +48,15 @@
     queue = queue.then(() => post(form, body, key, mine));
   };
 
+  // Without an address nobody can get in touch; the browser says so in the page's words and shows the field.
+  const askForAddress = () => {
+    const wish = document.getElementById("wants-contact"), address = document.getElementById("contact-address");
+    if (!wish) return;
+    const reachable = address.value.includes("@") || (address.value.match(/\p{Nd}/gu) ?? []).length >= 5;
+    address.setCustomValidity(wish.checked && !reachable ? address.dataset.missing : "");
+    address.required = wish.checked;
+  };
+  document.addEventListener("input", askForAddress);
   document.addEventListener("click", (event) => {
     const label = event.isTrusted && event.detail > 0 && event.target.closest(".faces label");
     if (!label) return; // keys and scripts end here: detail is 0 for them
@@ -62,6 +71,7 @@
     save(event.target, event.submitter);
   });
   document.addEventListener("DOMContentLoaded", () => {
+    askForAddress();
     const again = document.querySelector("[data-reload]");
     if (again) setTimeout(() => location.reload(), again.dataset.reload * 1000);
     const status = document.querySelector("[data-say]");

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from services.chassis.postgres import Pool
+from services.chassis.postgres import Database, Pool
 from services.survey.comments.texts import Comment, Texts
 from services.survey.praise.scrub import Piece, scrub
 from services.survey.praise.signs import Sign, sign_of
@@ -117,10 +117,10 @@ def key_hash(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-async def add_board(pool: Pool, board: Board) -> str:
+async def add_board(database: "Pool | Database", board: Board) -> str:
     """Keep a new board; returns its key, which is told only now."""
     key = new_key()
-    await pool.execute(SQL["add_board"], key_hash(key), board.terminal, board.title, board.language)
+    await database.execute(SQL["add_board"], key_hash(key), board.terminal, board.title, board.language)
     return key
 
 

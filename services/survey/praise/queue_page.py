@@ -20,6 +20,7 @@ from services.chassis.web import (
     shell_loader,
     squeezed_css,
     staff_css,
+    staff_nav,
 )
 from services.survey.comments.texts import Comment
 from services.survey.praise.desk import Moment, Shown
@@ -147,7 +148,7 @@ class QueuePage:
     ) -> bytes:
         """The page with the tab `show` open."""
         return self._template.render(
-            nav=_nav(waiting[0]),
+            nav=staff_nav("/praise", {"/praise": waiting[0]}),
             initials="".join(word[0] for word in member.name.split()[:2]).upper(),
             form_secret=form_secret,
             rows=[_row(row, now) for row in rows],
@@ -158,12 +159,6 @@ class QueuePage:
             late=waiting[1],
             notice=notice,
         ).encode()
-
-
-def _nav(waiting: int) -> list[dict[str, Any]]:
-    pages = (("/live", "Live", None), ("/cases", "Cases", None), ("/praise", "Praise", waiting))
-    items = [{"href": h, "label": label, "count": n, "current": h == "/praise"} for h, label, n in pages]
-    return [*items, {"href": "/comments", "label": "Comments", "count": None, "current": False}]
 
 
 def _row(shown: Shown, now: datetime) -> dict[str, Any]:

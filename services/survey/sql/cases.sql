@@ -53,7 +53,9 @@ LIMIT $8
 -- name: tabs
 SELECT count(*) FILTER (WHERE state IN ('open', 'reopened')) AS open,
        count(*) FILTER (WHERE owner = $2) AS mine,
-       count(*) FILTER (WHERE state IN ('contacted', 'waiting')) AS contacted
+       count(*) FILTER (WHERE state IN ('contacted', 'waiting')) AS contacted,
+       (SELECT count(*) FROM praise
+        WHERE state IN ('waiting', 'disputed') AND ($1::text[] IS NULL OR terminal = ANY($1))) AS praise
 FROM feedback_case
 WHERE state <> 'resolved' AND ($1::text[] IS NULL OR desk = ANY($1))
 

@@ -13,6 +13,7 @@ ON CONFLICT DO NOTHING
 -- One statement, one commit for many people: merge, count the revision, tell Kafka. The response row is
 -- locked before the outbox id is drawn, so a later revision always has the higher id. A repeated, equal
 -- answer makes no revision and tells nothing; one with an Idempotency-Key seen before changes nothing at all.
+-- A follow-up answer that is null takes the earlier one back.
 -- Reasons belong to low, middle or high scores: they go when the score moves between these.
 WITH given AS (
     SELECT * FROM unnest($1::bytea[], $2::smallint[], $3::text[], $4::bytea[], $5::boolean[], $6::timestamptz[],
@@ -41,7 +42,8 @@ WITH given AS (
                    OR (excluded.reasons IS NOT NULL AND excluded.reasons IS DISTINCT FROM coalesce(r.reasons, '{}'))
                    OR (excluded.comment_digest IS NOT NULL AND excluded.comment_digest IS DISTINCT FROM r.comment_digest)
                    OR (excluded.contested IS NOT NULL AND excluded.contested <> coalesce(r.contested, false))
-                   OR (excluded.follow_ups IS NOT NULL AND NOT coalesce(r.follow_ups, '{}') @> excluded.follow_ups)
+                   OR (excluded.follow_ups IS NOT NULL AND coalesce(r.follow_ups, '{}')
+                       IS DISTINCT FROM jsonb_strip_nulls(coalesce(r.follow_ups, '{}') || excluded.follow_ups))
                    OR (excluded.wants_contact IS NOT NULL AND excluded.wants_contact <> coalesce(r.wants_contact, false))
                    OR (r.suspected_machine AND NOT excluded.suspected_machine))::int AS revision) AS n
         ),
@@ -51,7 +53,7 @@ WITH given AS (
                                  AND excluded.score IS NOT NULL AND r.score IS NOT NULL
                                 THEN NULL ELSE r.reasons END),
         follow_ups = CASE WHEN excluded.follow_ups IS NULL THEN r.follow_ups
-                          ELSE coalesce(r.follow_ups, '{}') || excluded.follow_ups END,
+                          ELSE jsonb_strip_nulls(coalesce(r.follow_ups, '{}') || excluded.follow_ups) END,
         comment_sealed = CASE WHEN excluded.comment_digest IS NULL OR excluded.comment_digest = r.comment_digest
                               THEN r.comment_sealed ELSE excluded.comment_sealed END,
         comment_digest = coalesce(excluded.comment_digest, r.comment_digest),
@@ -76,7 +78,7 @@ WITH given AS (
            convert_to(json_build_object(
                'response_id', k.response_id, 'revision', k.revision, 'invitation_id', k.response_id,
                'invited', i.invited, 'score', k.score, 'reasons', coalesce(k.reasons, '{}'),
-               'follow_ups', coalesce(k.follow_ups, '{}'), 'commented', k.commented, 'contested', k.contested,
+               'follow_ups', jsonb_strip_nulls(coalesce(k.follow_ups, '{}')), 'commented', k.commented, 'contested', k.contested,
                'wants_contact', k.wants_contact, 'rated', k.rated, 'suspected_machine', k.suspected_machine,
                'channel', k.channel, 'language', k.language, 'survey', i.survey,
                'answered_at', k.changed_at, 'recorded_at', clock_timestamp(), 'delivery', i.delivery
@@ -141,7 +143,7 @@ SELECT hashtext(r.response_id::text) & 3, 'response.recorded.v1', convert_to(r.r
        convert_to(json_build_object(
            'response_id', r.response_id, 'revision', r.revision, 'invitation_id', r.response_id,
            'invited', i.invited, 'score', r.score, 'reasons', coalesce(r.reasons, '{}'),
-           'follow_ups', coalesce(r.follow_ups, '{}'), 'commented', r.comment_sealed IS NOT NULL,
+           'follow_ups', jsonb_strip_nulls(coalesce(r.follow_ups, '{}')), 'commented', r.comment_sealed IS NOT NULL,
            'contested', coalesce(r.contested, false), 'wants_contact', coalesce(r.wants_contact, false),
            'rated', r.rated, 'suspected_machine', r.suspected_machine, 'erased', r.erased,
            'channel', r.channel, 'language', r.language, 'survey', i.survey,
@@ -184,7 +186,7 @@ FROM person LEFT JOIN kept AS k USING (person_id) LEFT JOIN preference AS p USIN
 -- name: page_of
 SELECT i.invitation_id, i.expires_at, i.language, i.brand, i.survey, i.delivery, clock_timestamp() AS now,
        i.expires_at > clock_timestamp() AS open, i.person_id IS NOT NULL AS named,
-       r.revision, r.score, r.reasons, r.follow_ups, r.comment_sealed IS NOT NULL AS commented,
+       r.revision, r.score, r.reasons, jsonb_strip_nulls(r.follow_ups) AS follow_ups, r.comment_sealed IS NOT NULL AS commented,
        coalesce(r.contested, false) AS contested, coalesce(r.wants_contact, false) AS wants_contact,
        coalesce(r.rated, i.rated) AS rated, r.answered_at,
        p.revision IS NOT NULL AS preferred, p.never, p.most_per_year, p.only_channel

@@ -42,17 +42,15 @@ $("#rows .is-chosen")?.scrollIntoView({ block: "nearest" });
 // The list never moves under the hand: while pointer or focus is in it, changes wait for a press.
 const rows = $("#rows");
 let due = false;
-const busy = () => rows.matches(":hover") || rows.contains(document.activeElement);
+const busy = () => rows.matches(":hover") || document.activeElement?.closest("#rows, #tabs, .bar nav");
 const refresh = async () => {
   due = false;
   const reply = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
   if (!reply?.ok) return;
   const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
   const picked = new Set([...rows.querySelectorAll("input:checked")].map((box) => box.value));
-  for (const id of ["#rows", "#tabs"]) $(id).replaceChildren(...fresh.querySelector(id).childNodes);
+  for (const id of ["#rows", "#tabs", ".bar nav"]) $(id).replaceChildren(...fresh.querySelector(id).childNodes);
   for (const box of rows.querySelectorAll("input[name=case]")) box.checked = picked.has(box.value);
-  const count = fresh.querySelector(".bar [aria-current] .count"), shown = $(".bar [aria-current] .count");
-  if (count && shown) shown.textContent = count.textContent;
   $("#news").hidden = true;
 };
 const settle = () => {
