@@ -5,9 +5,26 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request
 
 from services.survey.responses import token_hash
+
+_BESIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
+  [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5)
+    .map((e) => `beside the screen: ${e.tagName} ${e.className}`).slice(0, 3)"""
+
+
+async def barriers(page: Page, *rules: str) -> list[str]:
+    """What axe-core finds on the page as it stands, by all rules or those named, and what lies beside the screen."""
+    if not await page.evaluate("typeof axe === 'object'"):
+        await page.evaluate(AXE_SCRIPT)
+    options: dict[str, Any] = {"resultTypes": ["violations"]}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": list(rules)}
+    found = await page.evaluate("(options) => axe.run(options)", options)
+    broken = [(v["id"], node["html"][:120]) for v in found["violations"] for node in v["nodes"]]
+    return [f"{rule}: {where}" for rule, where in broken] + await page.evaluate(_BESIDE)
 
 
 @dataclass(slots=True)

@@ -93,6 +93,7 @@ class InboxPage:
             leads=member.may(Role.LEAD) and any(row.may_assign for row in rows),
             clock=f"{looking.now:%H:%M:%S} UTC",
             back=looking.filters.address(),
+            here=looking.filters.address(detail.number if detail and explicit else ""),
         )
 
     def refusal(self, member: Member, title: str, text: str) -> bytes:

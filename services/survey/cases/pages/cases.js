@@ -45,7 +45,7 @@ let due = false;
 const busy = () => rows.matches(":hover") || document.activeElement?.closest("#rows, #tabs, .bar nav");
 const refresh = async () => {
   due = false;
-  const reply = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+  const reply = await fetch(rows.dataset.address, { headers: { accept: "text/html" } }).catch(() => null);
   if (!reply?.ok) return;
   const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
   const picked = new Set([...rows.querySelectorAll("input:checked")].map((box) => box.value));
