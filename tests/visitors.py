@@ -24,7 +24,8 @@ async def barriers(page: Page, *rules: str) -> list[str]:
         options["runOnly"] = {"type": "rule", "values": list(rules)}
     found = await page.evaluate("(options) => axe.run(options)", options)
     broken = [(v["id"], node["html"][:120]) for v in found["violations"] for node in v["nodes"]]
-    return [f"{rule}: {where}" for rule, where in broken] + await page.evaluate(_BESIDE)
+    beside: list[str] = await page.evaluate(_BESIDE)
+    return [f"{rule}: {where}" for rule, where in broken] + beside
 
 
 @dataclass(slots=True)
