@@ -100,7 +100,8 @@ class SurveyRoutes:
         language = _language(wanted, page.language, accepted)
         if request.method == "GET":
             self.looks.note(token_hash(token), marked_face(request.query_params.get("s")))
-        review = await self._review(page, language) if request.query_params.get("done") == "1" else None
+        last = page.contested or request.query_params.get("done") == "1"
+        review = await self._review(page, language) if last else None
         state, body = self._views.show(page, token, language, request.query_params, case, review=review)
         self.metrics.count("kvittera_pages_total", state=state)
         return self._html(body)

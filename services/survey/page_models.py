@@ -143,6 +143,7 @@ class ContestedPage(RecipientPage):
     comment_saved: bool = False
     can_withdraw: bool = False
     case: CaseNotice | None = None
+    review: ReviewLink | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,7 +59,7 @@ class Views:
         if not page.open:
             return "locked", self.pages.render_locked(LockedPage(**about, score=page.score))
         if page.contested:
-            shown = ContestedPage(**about, comment_saved=page.commented, can_withdraw=True, case=case)
+            shown = ContestedPage(**about, comment_saved=page.commented, can_withdraw=True, case=case, review=review)
             return "contested", self.pages.render_contested(shown)
         if page.score is None or page.revision is None:
             preselected = marked_face(query.get("s"))

@@ -1,5 +1,6 @@
 """Offers of a public review are stored before there is an answer, and the report sees whether scores matter."""
 
+import re
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -14,7 +15,9 @@ from services.chassis.settings import Settings
 from services.survey.review_offer import PlainLink, ReviewPolicies
 from services.survey.review_report import make_report
 from services.survey.reviews import Reviews
+from tests.asgi import ask
 from tests.builders import NOON, decided
+from tests.survey_app import invite, post, survey
 from tests.tables import empty_pool
 
 SEAL = Seal(b"k" * 32)
@@ -107,3 +110,20 @@ async def test_the_report_calls_our_own_offers_sound_and_finds_gating_and_meddli
 async def test_the_report_with_another_key_tells_that_offers_differ(pool: Pool) -> None:
     await learn(pool, *(invited(n) for n in range(50)))
     assert (await report(pool, Seal(b"o" * 32)))[2] is False
+
+
+async def test_the_offer_on_the_page_is_the_same_to_the_byte_whatever_was_answered(
+    pool: Pool, settings: Settings
+) -> None:
+    everybody = ReviewPolicies(default=HALF.model_copy(update={"rate": 1.0}))
+    app, token = survey(pool, settings), await invite(pool)
+    app.reviews = Reviews(everybody, SEAL)
+    invitation = str(await pool.fetchval("SELECT invitation_id FROM invitation"))
+    await learn(pool, Received(decided(invitation_id=invitation), None, NOON), policies=everybody)
+    offers = []
+    for said in (*(("score", str(n)) for n in range(1, 6)), ("contested", "1")):
+        await post(app, token, said)
+        page = await ask(app, "GET", f"/r/{token}?done=1&lang=sv")
+        offers.append(re.findall(rb'<section class="ruled">\s*<p><a class="review".*?</section>', page.body, re.DOTALL))
+    assert len(offers[0]) == 1
+    assert offers == [offers[0]] * 6

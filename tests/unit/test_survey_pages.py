@@ -392,12 +392,13 @@ OFFER = re.compile(rb'<section class="ruled">\s*<p><a class="review".*?</section
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_the_review_offer_is_the_same_to_the_byte_for_every_score(pages: SurveyPages, language: str) -> None:
+def test_the_review_offer_is_the_same_to_the_byte_whatever_was_answered(pages: SurveyPages, language: str) -> None:
     shown = [
         OFFER.findall(pages.render_done(replace(DONE, language=language, score=score, case=case, reasons=())))
         for score in (1, 2, 3, 4, 5)
         for case in (None, DONE.case)
     ]
+    shown.append(OFFER.findall(pages.render_contested(replace(CONTESTED, language=language, review=DONE.review))))
     assert len(shown[0]) == 1
     assert all(offer == shown[0] for offer in shown)
 
