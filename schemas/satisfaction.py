@@ -59,3 +59,59 @@ class SatisfactionCell(Contract):
     """How many recipients say that the parcel never came."""
     as_of: Instant
     """When the counters were read: everything that was stored before is in them."""
+
+
+Share = Annotated[float, Field(strict=True, ge=0, le=1)]
+"""A share, 0 to 1."""
+
+LocalDay = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+"""A day on the clock of the deliveries: `2026-11-20`."""
+
+
+class AlertChart(StrEnum):
+    """The chart that signalled: CUSUM finds large and small lasting changes, EWMA slow ones."""
+
+    CUSUM = "cusum"
+    EWMA = "ewma"
+
+
+class SatisfactionAlert(Contract):
+    """`satisfaction.alert.v1`: more people are dissatisfied than chance explains, key = alert id.
+
+    Names no person: responses are pseudonyms that only the survey service can open.
+    """
+
+    alert_id: Identifier
+    """The alarm; the same cell gives the same id, also after a replay."""
+    cut: Identifier
+    """What the cell is cut by, for example `terminal`; never a driver."""
+    value: CutValue
+    """Which one of them."""
+    window: Window
+    """The length of the cells that were watched: `day`."""
+    start: LocalDay
+    """The day whose answers raised the alarm."""
+    since: LocalDay
+    """Where the stretch that signals begins: the best guess of when the change came."""
+    chart: AlertChart
+    """Which chart signalled."""
+    dissatisfied: Count
+    """How many answers of the stretch give face 1 or 2."""
+    answers: Count
+    """How many answers the stretch holds."""
+    share: Share
+    """The dissatisfied share of the stretch."""
+    low: Share
+    """Where its 95 % interval begins."""
+    high: Share
+    """Where its 95 % interval ends."""
+    expected: Share
+    """The share that the two months before let expect."""
+    statistic: Annotated[float, Field(strict=True)]
+    """What the chart showed: the sum of the CUSUM, or the smoothed share."""
+    limit: Annotated[float, Field(strict=True)]
+    """What it must not pass."""
+    responses: Annotated[tuple[Identifier, ...], Field(max_length=100)] = ()
+    """The dissatisfied responses of the stretch, at most 100, the newest first."""
+    raised_at: Instant
+    """When the alarm was raised."""

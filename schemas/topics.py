@@ -17,7 +17,7 @@ from schemas.feedback import FeedbackCase, FeedbackPraise
 from schemas.invitation import InvitationDecided
 from schemas.recipient import DeliveryContested, PersonErased, PreferenceChanged
 from schemas.response import ResponseRecorded
-from schemas.satisfaction import SatisfactionCell
+from schemas.satisfaction import SatisfactionAlert, SatisfactionCell
 
 DELIVERY_COMPLETED: Final = "delivery.completed.v1"
 DELIVERY_CORRECTED: Final = "delivery.corrected.v1"
@@ -30,6 +30,7 @@ PERSON_ERASED: Final = "person.erased.v1"
 FEEDBACK_CASE: Final = "feedback.case.v1"
 FEEDBACK_PRAISE: Final = "feedback.praise.v1"
 SATISFACTION_CELLS: Final = "satisfaction.cells.v1"
+SATISFACTION_ALERT: Final = "satisfaction.alert.v1"
 DEAD_LETTER_SUFFIX: Final = ".dlq"
 
 Service = Literal["upstream", "notifier", "survey", "aggregator", "partners"]
@@ -266,6 +267,22 @@ _CARDS: Final = (
         retention=_WEEK,
         model=SatisfactionCell,
         cleanup="compact",
+    ),
+    TopicCard(
+        name=SATISFACTION_ALERT,
+        title="More people are dissatisfied than expected",
+        about=(
+            "One record for each alarm of the change detection: the cell, the stretch, what was expected, "
+            "and which responses drove it. An alarm is told once and never taken back. Internal: the "
+            "responses are pseudonyms of single answers, so give nobody outside access."
+        ),
+        key="alert id",
+        owner="aggregator",
+        producers=("aggregator",),
+        consumers=(),
+        retention=_REPLAYABLE,
+        model=SatisfactionAlert,
+        partitions=1,
     ),
 )
 

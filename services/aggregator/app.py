@@ -5,7 +5,8 @@ import gc
 from datetime import UTC, datetime
 
 from schemas.topics import CARDS, INVITATION_DECIDED, RESPONSE_RECORDED
-from services.aggregator import http, partner_http
+from services.aggregator import figure_routes, http, partner_http
+from services.aggregator.alerts import Alerts, watch, watched_cuts
 from services.aggregator.cuts import load_cuts
 from services.aggregator.freshness import Freshness
 from services.aggregator.handlers import CountBatch, Units
@@ -28,7 +29,7 @@ from services.chassis.traces import Traces
 
 SERVICE = "aggregator"
 PACKAGE = "services.aggregator"
-FOR_STAFF = ("/live", "/api/live", "/api/cells")
+FOR_STAFF = ("/live", "/api/live", "/api/cells", *figure_routes.FOR_STAFF)
 TOPICS = (INVITATION_DECIDED, RESPONSE_RECORDED)
 
 
@@ -43,6 +44,7 @@ async def run(settings: Settings) -> None:
     gc.set_threshold(100_000, 50, 100)
     metrics = Metrics()
     cuts = load_cuts(settings.cuts_file)
+    alerts = Alerts(watched_cuts(settings.alert_cuts))
     incoming = named_sql(PACKAGE)["make_incoming"]
 
     async def prepare(connection: Database) -> None:
@@ -74,7 +76,8 @@ async def run(settings: Settings) -> None:
 
     feed = LiveFeed(pool, reading, freshness)
     ending = asyncio.Event()
-    open_app = make_app([*http.routes(pool, feed, ending), *partner_http.routes(pool)], ready=ready, metrics=metrics)
+    routes = [*http.routes(pool, feed, ending), *partner_http.routes(pool), *figure_routes.routes(pool, settings)]
+    open_app = make_app(routes, ready=ready, metrics=metrics)
     app = behind_sign_in(open_app, settings, lambda: datetime.now(UTC), FOR_STAFF)
 
     async def keep_live(stop: asyncio.Event) -> None:
@@ -93,6 +96,7 @@ async def run(settings: Settings) -> None:
                 "publish": publisher.run,
                 "partners": partners.run,
                 "relay": relay.run,
+                "alerts": lambda stop: watch(pool, alerts, settings.alert_interval_seconds, stop),
             },
             drain_seconds=settings.drain_seconds,
             metrics=metrics,

@@ -180,6 +180,12 @@ class Settings(BaseModel):
     """The same while more than 10,000 records wait to be counted."""
     anti_entropy_seconds: float = Field(default=60, gt=0)
     """How often the published cells are compared with the counted ones."""
+    alert_cuts: str = "terminal,route,service_point,merchant"
+    """Cuts whose values are watched for more dissatisfied answers than expected; separated by commas, empty: none."""
+    alert_interval_seconds: float = Field(default=60, ge=0)
+    """How often the watch looks; 0: never."""
+    month_tolerance_days: float = Field(default=14, ge=0, le=366)
+    """A month may be closed so long after its end."""
 
     comment_keep_days: float = Field(default=400, gt=0)
     """Comments, and staff's notes on resolved cases, are kept this long."""

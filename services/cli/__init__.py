@@ -13,6 +13,7 @@ from services.cli import (
     doctor,
     doubts,
     erase,
+    figures,
     keys,
     partners,
     reconcile,
@@ -43,6 +44,7 @@ containers.add_to(app)
 run.add_to(app)
 topics.add_to(app)
 cells.add_to(app)
+figures.add_to(app)
 audit.add_to(app)
 reconcile.add_to(app)
 send.add_to(app)

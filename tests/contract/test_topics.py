@@ -62,6 +62,7 @@ CARDS_BY_HAND = {
     ),
     "feedback.praise.v1": ("praise id", "survey", "survey", "partners", 6, "delete", 28, False, False),
     "satisfaction.cells.v1": ("cell key", "aggregator", "aggregator", "", 6, "compact", 7, False, False),
+    "satisfaction.alert.v1": ("alert id", "aggregator", "aggregator", "", 1, "delete", 400, False, False),
     "delivery.completed.v1.dlq": ("delivery id", "notifier", "notifier", "", 1, "delete", 14, True, False),
     "delivery.corrected.v1.dlq": ("delivery id", "notifier", "notifier", "", 1, "delete", 14, False, False),
     "delivery.disruption.v1.dlq": (

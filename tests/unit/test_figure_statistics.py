@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.aggregator.statistics import means, response, scores, shares, units
+from services.aggregator.statistics import change, means, response, scores, shares, units
 from services.aggregator.statistics.response import Key, Stratum
 from services.aggregator.statistics.shares import share_of
 
@@ -256,6 +256,7 @@ def test_every_example_in_the_document_comes_out_as_it_says(repository: Path) ->
     table = examples(repository)
     assert len(table) > 10
     known = {
+        "change": change,
         "shares": shares,
         "means": means,
         "scores": scores,

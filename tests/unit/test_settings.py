@@ -11,6 +11,7 @@ from services.chassis.settings import PREFIX, Settings, live_sending, load_setti
 
 CANARY = "CANARY-5f2c-hemligt"
 TEXT_SETTINGS = {
+    "KVITTERA_ALERT_CUTS",
     "KVITTERA_KAFKA_BOOTSTRAP",
     "KVITTERA_POSTGRES_DSN",
     "KVITTERA_KAFKA_CA_FILE",

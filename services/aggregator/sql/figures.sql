@@ -1,0 +1,118 @@
+-- name: lock_watch
+SELECT pg_try_advisory_xact_lock(hashtextextended('aggregator alerts', 0))
+
+-- name: dissatisfied_by_unit
+-- Counters of every unit of a cut in the windows $2 from index $3 to $4.
+SELECT u.value, (c.cell & 1073741823)::int AS index, c.s1 + c.s2 AS dissatisfied, c.s1 + c.s2 + c.s3 + c.s4 + c.s5 AS answers
+FROM unit AS u
+JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) | ($2::bigint << 30) | $3::bigint
+                             AND (u.id::bigint << 32) | ($2::bigint << 30) | $4::bigint
+WHERE u.cut = $1
+ORDER BY u.value, c.cell
+
+-- name: told_alerts
+SELECT value, day, since FROM alert WHERE cut = $1 AND day >= $2 AND since <= $3
+
+-- name: dissatisfied_responses
+SELECT a.response_id::text FROM answer AS a
+WHERE a.units @> ARRAY[(SELECT id FROM unit WHERE cut = $1 AND value = $2)]
+  AND a.local_hour BETWEEN $3 AND $4 AND a.score <= 2 AND NOT a.contested AND NOT a.apart
+ORDER BY a.local_hour DESC, a.response_id
+LIMIT 100
+
+-- name: keep_alert
+WITH told AS (
+    INSERT INTO alert (alert_id, cut, value, day, since, message, raised_at)
+    VALUES ($1, $2, $3, $4, $5, $6::jsonb, $7)
+    ON CONFLICT DO NOTHING
+    RETURNING alert_id
+)
+INSERT INTO outbox (shard, topic, key, value)
+SELECT hashtext($8 || encode($9, 'hex')) & 3, $8, $9, $10::bytea FROM told
+
+-- name: list_alerts
+SELECT message::text FROM alert
+WHERE ($1::text IS NULL OR cut = $1) AND ($2::text IS NULL OR value = $2) AND day BETWEEN $3 AND $4
+ORDER BY raised_at DESC, alert_id
+LIMIT $5
+
+-- name: add_intervention
+INSERT INTO intervention (what, cut, value, starts_on, compare_to) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT DO NOTHING
+RETURNING id
+
+-- name: list_interventions
+SELECT id, what, cut, value, starts_on, compare_to FROM intervention
+WHERE ($1::text IS NULL OR cut = $1) AND ($2::text IS NULL OR value = $2)
+ORDER BY starts_on DESC, id
+
+-- name: satisfied_around
+-- Satisfied and all answers of the units of a cut between two days.
+SELECT u.value, sum(c.s4 + c.s5)::bigint AS satisfied, sum(c.s1 + c.s2 + c.s3 + c.s4 + c.s5)::bigint AS answers
+FROM unit AS u
+JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) | (1::bigint << 30) | $2::bigint
+                             AND (u.id::bigint << 32) | (1::bigint << 30) | $3::bigint
+WHERE u.cut = $1
+GROUP BY u.value
+
+-- name: lock_months
+SELECT pg_advisory_xact_lock(hashtextextended('aggregator months', 0))
+
+-- name: revisions_of_month
+SELECT revision FROM closed_month WHERE month = $1 ORDER BY revision DESC LIMIT 1
+
+-- name: close_month
+INSERT INTO closed_month (month, revision, reason, closed_at) VALUES ($1, $2, $3, $4)
+
+-- name: close_cells
+INSERT INTO closed_cell
+SELECT $1, $2, u.cut, u.value, c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed,
+       c.commented, c.contested
+FROM unit AS u JOIN cell AS c ON c.cell = (u.id::bigint << 32) | (2::bigint << 30) | $1::int::bigint
+
+-- name: months_counted
+SELECT DISTINCT (c.cell & 1073741823)::int AS month
+FROM unit AS u
+JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) | (2::bigint << 30)
+                             AND (u.id::bigint << 32) | (2::bigint << 30) | 1073741823
+WHERE u.cut = 'total'
+ORDER BY 1
+
+-- name: closed_revisions
+SELECT month, revision, reason, closed_at FROM closed_month ORDER BY month, revision
+
+-- name: closed_cells
+SELECT cut, value, s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested
+FROM closed_cell WHERE month = $1 AND revision = $2 AND cut = $3 ORDER BY value
+
+-- name: live_month_cells
+SELECT u.cut, u.value, c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed,
+       c.commented, c.contested
+FROM unit AS u JOIN cell AS c ON c.cell = (u.id::bigint << 32) | (2::bigint << 30) | $1::int::bigint
+WHERE u.cut = $2 ORDER BY u.value
+
+-- name: cells_that_moved_since_closing
+SELECT count(*) FROM (
+    SELECT u.cut, u.value, c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed,
+           c.commented, c.contested
+    FROM unit AS u JOIN cell AS c ON c.cell = (u.id::bigint << 32) | (2::bigint << 30) | $1::int::bigint
+    EXCEPT
+    SELECT cut, value, s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested
+    FROM closed_cell WHERE month = $1 AND revision = $2
+) AS moved
+
+-- name: take_care
+INSERT INTO digest_taken_care (cut, value, day, who, note, at) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT DO NOTHING
+
+-- name: taken_care
+SELECT who, note, at FROM digest_taken_care WHERE cut = $1 AND value = $2 AND day = $3
+
+-- name: day_counters
+-- The counters of one unit on the days from $3 to $4, by day.
+SELECT (c.cell & 1073741823)::int AS day, c.*
+FROM unit AS u
+JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) | (1::bigint << 30) | $3::bigint
+                             AND (u.id::bigint << 32) | (1::bigint << 30) | $4::bigint
+WHERE u.cut = $1 AND u.value = $2
+ORDER BY c.cell

@@ -1,0 +1,167 @@
+"""`kvittera alerts`, `interventions`, `months`: figures that are stored beside the cells."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from services.chassis.postgres import Database
+    from services.chassis.settings import Settings
+
+T = TypeVar("T")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    groups: tuple[tuple[str, str, dict[str, Callable[..., None]]], ...] = (
+        ("alerts", "Alarms of the change detection.", {"list": list_alerts, "backtest": backtest}),
+        ("interventions", "What was changed, with before and after.", {"add": add, "list": list_interventions}),
+        ("months", "Closed months and their revisions.", {"close": close, "list": list_months, "revise": revise}),
+    )
+    for name, said, commands in groups:
+        group = typer.Typer(no_args_is_help=True, help=said)
+        for word, command in commands.items():
+            group.command(word)(command)
+        app.add_typer(group, name=name, rich_help_panel="Results")
+
+
+def list_alerts(
+    cut: Annotated[str | None, typer.Option(help="Only alarms of this cut.")] = None,
+    value: Annotated[str | None, typer.Option(help="Only alarms of this value.")] = None,
+) -> None:
+    """List the alarms that were told, the newest first."""
+    from services.aggregator.alerts import Alerts
+
+    found = _asked(lambda connection, _: Alerts(()).listed(connection, cut=cut, value=value))
+    for a in found:
+        print(
+            f"{a.start}  {a.cut} {a.value}: {a.dissatisfied} of {a.answers} dissatisfied since {a.since}"
+            f" ({100 * a.low:.1f} to {100 * a.high:.1f} %), expected {100 * a.expected:.1f} % ({a.chart})"
+        )
+    if not found:
+        print("there are no alarms")
+
+
+def backtest(
+    seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.")] = 1,
+) -> None:
+    """Simulate answers with and without shifts, and compare delays and false alarms with the design."""
+    from services.aggregator.statistics import backtest as simulation
+
+    print(f"{'':52} {'design':>10} {'found':>10}")
+    for check in simulation.backtest(seed):
+        print(f"{check.name:52} {'<= ' if check.at_most else '':>3}{check.design:7.2f} {check.found:10.2f}")
+
+
+def add(
+    what: Annotated[str, typer.Argument(help="What was changed, in words: 'evening delivery'.")],
+    value: Annotated[str, typer.Option(help="Where: a value of the cut, exactly as deliveries name it.")],
+    since: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")],
+    cut: Annotated[str, typer.Option(help="By what the value is counted.")] = "terminal",
+    compare_to: Annotated[
+        list[str] | None, typer.Option(help="A value to compare with; several times; else all.")
+    ] = None,
+) -> None:
+    """Mark an intervention, so that before and after are compared beside other units.
+
+    Example: `kvittera interventions add "evening delivery" --value Luleå --from 2026-05-03`
+    """
+    from services.aggregator.interventions import Intervention, Ledger
+
+    marked = Intervention(what, cut, value, since.date(), tuple(compare_to or ()))
+    print(f"marked as {_asked(lambda connection, _: Ledger().add(connection, marked))}")
+
+
+def list_interventions() -> None:
+    """List interventions with the change of the satisfied share beyond that of the comparison group, in points."""
+    from services.aggregator.figures import FEWEST
+    from services.aggregator.interventions import Ledger
+
+    async def read(connection: "Database", _: "Settings") -> list[dict[str, Any]]:
+        ledger = Ledger()
+        return [await ledger.told(connection, i, FEWEST) for i in await ledger.listed(connection)]
+
+    found = _asked(read)
+    for i in found:
+        effect = "too few answers yet"
+        if i["effect"]:
+            points = [100 * x for x in i["effect"]]
+            effect = "{:+.1f} points ({:+.1f} to {:+.1f})".format(*points)
+        print(f"{i['id']:4}  {i['starts_on']}  {i['what']}, {i['cut']} {i['value']}: {effect}")
+    if not found:
+        print("no intervention is marked")
+
+
+def close(
+    month: Annotated[
+        str | None, typer.Argument(help="The month, like 2026-10; every one that is due unless given.")
+    ] = None,
+) -> None:
+    """Close a month: its figures are stored and never change again."""
+
+    async def act(connection: "Database", settings: "Settings") -> list[int]:
+        months, now = _months(settings), datetime.now(UTC)
+        due = [_number(month)] if month else list(await months.due(connection, now))
+        for number in due:
+            await months.close(connection, number, now)
+        return due
+
+    from services.aggregator.months import month_name
+
+    closed = _asked(act)
+    print("\n".join(f"closed {month_name(n)}" for n in closed) if closed else "no month is due")
+
+
+def list_months() -> None:
+    """List months with their state, revisions, and how many cells moved since."""
+    found = _asked(lambda connection, settings: _months(settings).listed(connection))
+    for m in found:
+        print(f"{m['month']}  {m['state']}" + (f"  {m['moved']} cells moved since" if m["moved"] else ""))
+        for r in m["revisions"]:
+            print(f"    revision {r['revision']}  {r['closed_at'][:10]}  {r['reason']}")
+    if not found:
+        print("nothing is counted yet")
+
+
+def revise(
+    month: Annotated[str, typer.Argument(help="A closed month, like 2026-10.")],
+    reason: Annotated[str, typer.Option(help="Why its figures change; shown beside them.")],
+) -> None:
+    """Store a closed month's figures anew, with the reason; what was closed before stays readable."""
+    revision = _asked(lambda c, s: _months(s).revise(c, _number(month), reason, datetime.now(UTC)))
+    print(f"{month} has revision {revision}")
+
+
+def _months(settings: "Settings") -> Any:
+    from services.aggregator.months import Months
+
+    return Months(settings.month_tolerance_days)
+
+
+def _number(month: str) -> int:
+    from services.aggregator.months import month_number
+    from services.chassis.failures import MustStop
+
+    try:
+        return month_number(month)
+    except ValueError as error:
+        raise MustStop(str(error)) from None
+
+
+def _asked(question: "Callable[[Database, Settings], Awaitable[T]]") -> T:
+    from services.chassis.postgres import check_migrated, connect
+    from services.embedded.local import reachable
+
+    async def ask() -> T:
+        connection = await connect(settings, "aggregator")
+        try:
+            await check_migrated(connection, "aggregator", "services.aggregator")
+            return await question(connection, settings)
+        finally:
+            await connection.close()
+
+    with reachable(postgres=True) as settings:
+        return asyncio.run(ask())

@@ -1,0 +1,223 @@
+"""Alarms, interventions and closed months against a real PostgreSQL: told once, compared rightly, never changed."""
+
+import json
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+
+import asyncpg
+import pytest
+from starlette.applications import Starlette
+
+from schemas.satisfaction import SatisfactionAlert
+from services.aggregator import figure_routes
+from services.aggregator.alerts import Alerts
+from services.aggregator.cuts import BUILT_IN
+from services.aggregator.handlers import CountBatch, Units
+from services.aggregator.interventions import Intervention, Ledger
+from services.aggregator.months import Months, month_number
+from services.aggregator.reading import CountedAnswer, Facts
+from services.chassis.failures import MustStop
+from services.chassis.http import make_app
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.settings import Settings
+from tests.asgi import ask
+from tests.tables import empty_pool
+
+NOW = datetime(2026, 10, 20, 15, tzinfo=UTC)
+OCTOBER = month_number("2026-10")
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+async def prepare(connection: Database) -> None:
+    await connection.execute(named_sql("services.aggregator")["make_incoming"])
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "aggregator", prepare=prepare) as empty:
+        yield empty
+
+
+@pytest.fixture
+def app(pool: Pool, settings: Settings) -> Starlette:
+    async def ready() -> str | None:
+        return None
+
+    return make_app(list(figure_routes.routes(pool, settings)), ready=ready, metrics=Metrics())
+
+
+async def count(pool: Pool, terminal: str, at: datetime, good: int, bad: int) -> list[uuid.UUID]:
+    """Count answers; returns the bad ones."""
+    batch = CountBatch(Units(pool, BUILT_IN), Metrics(), lambda: None)
+    facts = Facts("Nordposten Demo", "SE", "home_day", at, "Europe/Stockholm", "D-1", terminal=terminal)
+    answers = [CountedAnswer(uuid.uuid4(), 1, at, facts, 5 if i < good else 1) for i in range(good + bad)]
+    async with pool.acquire() as connection, connection.transaction():
+        await batch(connection, list(answers))
+    return [a.response_id for a in answers[good:]]
+
+
+async def usual_months(pool: Pool) -> None:
+    for terminal in ("Luleå", "Årsta"):
+        await count(pool, terminal, NOW - timedelta(days=45), 95, 5)
+
+
+async def look(pool: Pool, now: datetime = NOW) -> list[SatisfactionAlert]:
+    async with pool.acquire() as connection:
+        return await Alerts(("terminal",)).look(connection, now)
+
+
+async def test_a_terminal_that_turned_worse_is_told_of_once_with_the_responses_that_drove_it(
+    pool: Pool, app: Starlette
+) -> None:
+    await usual_months(pool)
+    await count(pool, "Årsta", NOW, 30, 1)
+    await count(pool, "Luleå", NOW - timedelta(days=1), 20, 0)
+    bad = await count(pool, "Luleå", NOW, 10, 12)
+    [told] = await look(pool)
+    assert (told.cut, told.value, told.start, told.since) == ("terminal", "Luleå", "2026-10-20", "2026-10-20")
+    assert (told.dissatisfied, told.answers, told.share) == (12, 22, 12 / 22)
+    # (10 + 0.5) / (200 + 1) of both terminals, which do not differ
+    assert told.expected == pytest.approx((5 + 200 * 10.5 / 201) / 300, abs=1e-6)
+    assert set(told.responses) == {str(r) for r in bad}
+    [row] = await pool.fetch("SELECT topic, key, value FROM outbox")
+    assert (row["topic"], row["key"].decode()) == ("satisfaction.alert.v1", told.alert_id)
+    assert SatisfactionAlert.model_validate_json(row["value"]) == told
+    assert await look(pool) == []
+    assert await pool.fetchval("SELECT count(*) FROM outbox") == 1
+    listed = (await ask(app, "GET", "/api/alerts?cut=terminal")).json["alerts"]
+    assert [a["alert_id"] for a in listed] == [told.alert_id]
+    assert (await ask(app, "GET", "/api/alerts?cut=route")).json == {"alerts": []}
+
+
+async def test_the_same_counts_give_the_same_alarm_after_everything_was_counted_anew(pool: Pool) -> None:
+    await usual_months(pool)
+    await count(pool, "Luleå", NOW, 10, 12)
+    [first] = await look(pool)
+    await pool.execute("TRUNCATE alert")
+    [again] = await look(pool, NOW + timedelta(days=3))
+    assert again.alert_id == first.alert_id
+    assert again.model_copy(update={"raised_at": first.raised_at}) == first
+
+
+async def test_late_answers_do_not_tell_of_the_same_stretch_a_second_time(pool: Pool) -> None:
+    await usual_months(pool)
+    await count(pool, "Luleå", NOW, 10, 12)
+    assert len(await look(pool)) == 1
+    # The day before is now an alarm of its own; the 20th has been told of.
+    await count(pool, "Luleå", NOW - timedelta(days=1), 0, 12)
+    await count(pool, "Luleå", NOW, 0, 3)
+    told = await look(pool)
+    assert [t.start for t in told] == ["2026-10-19"]
+    assert await look(pool) == []
+
+
+async def test_without_months_before_nothing_is_watched(pool: Pool) -> None:
+    await count(pool, "Luleå", NOW, 0, 50)
+    assert await look(pool) == []
+
+
+async def test_an_intervention_is_compared_with_other_terminals(pool: Pool, app: Starlette) -> None:
+    start = date(2026, 10, 1)
+    noon = datetime(2026, 10, 1, 12, tzinfo=UTC)
+    await count(pool, "Luleå", noon - timedelta(days=1), 48, 32)
+    await count(pool, "Luleå", noon, 56, 14)
+    await count(pool, "Årsta", noon - timedelta(days=28), 60, 40)
+    await count(pool, "Årsta", noon + timedelta(days=27), 70, 30)
+    for outside in (-29, 28):
+        await count(pool, "Årsta", noon + timedelta(days=outside), 0, 100)
+    marked = Intervention("evening delivery", "terminal", "Luleå", start)
+    async with pool.acquire() as connection:
+        assert await Ledger().add(connection, marked) == 1
+        with pytest.raises(MustStop, match="marked already"):
+            await Ledger().add(connection, marked)
+        with pytest.raises(MustStop, match="people are not compared"):
+            await Ledger().add(connection, Intervention("training", "driver", "F-17", start))
+    [told] = (await ask(app, "GET", "/api/interventions")).json["interventions"]
+    assert (told["value"], told["starts_on"], told["ends_on"]) == ("Luleå", "2026-10-01", "2026-10-28")
+    assert [told[side]["answers"] for side in ("before", "after", "others_before", "others_after")] == [
+        80,
+        70,
+        100,
+        100,
+    ]
+    assert told["change"] == pytest.approx([0.2, 0.0524, 0.3339], abs=5e-5)
+    assert told["effect"][0] == pytest.approx(0.1)
+    assert told["sure"] is False
+
+
+async def test_an_intervention_shows_nothing_of_too_few(pool: Pool, app: Starlette) -> None:
+    await count(pool, "Luleå", NOW, 4, 0)
+    async with pool.acquire() as connection:
+        await Ledger().add(connection, Intervention("lockers", "terminal", "Luleå", NOW.date()))
+    [told] = (await ask(app, "GET", "/api/interventions")).json["interventions"]
+    assert (told["too_few"], told["after"], told["effect"]) == (True, None, None)
+
+
+async def test_a_closed_month_stays_as_it_was_until_it_is_revised(pool: Pool, app: Starlette) -> None:
+    months = Months(14)
+    later = datetime(2026, 11, 15, 12, tzinfo=UTC)
+    await count(pool, "Luleå", NOW, 7, 1)
+    async with pool.acquire() as connection:
+        with pytest.raises(MustStop, match="answers still come"):
+            await months.close(connection, OCTOBER, later - timedelta(seconds=1))
+        assert (await ask(app, "GET", "/api/months/2026-10")).json["state"] == "provisional"
+        assert await months.due(connection, later) == [OCTOBER]
+        await months.close(connection, OCTOBER, later)
+        assert await months.due(connection, later) == []
+        with pytest.raises(MustStop, match="is closed"):
+            await months.close(connection, OCTOBER, later)
+        with pytest.raises(MustStop, match="nothing in 2026-10 changed"):
+            await months.revise(connection, OCTOBER, "late answers", later)
+    await count(pool, "Luleå", NOW, 0, 2)
+    closed = (await ask(app, "GET", "/api/months/2026-10?cut=terminal")).json
+    assert (closed["state"], closed["revision"]) == ("closed", 1)
+    assert [(c["value"], c["scores"], c["answers"]) for c in closed["cells"]] == [("Luleå", [1, 0, 0, 0, 7], 8)]
+    async with pool.acquire() as connection:
+        with pytest.raises(MustStop, match="reason"):
+            await months.revise(connection, OCTOBER, " ", later)
+        assert await months.revise(connection, OCTOBER, "late answers", later) == 2
+    revised = (await ask(app, "GET", "/api/months/2026-10?cut=terminal")).json
+    assert (revised["revision"], revised["cells"][0]["scores"]) == (2, [3, 0, 0, 0, 7])
+    [listed] = (await ask(app, "GET", "/api/months")).json["months"]
+    assert [(r["revision"], r["reason"]) for r in listed["revisions"]] == [(1, "closed"), (2, "late answers")]
+    assert (listed["state"], listed["moved"]) == ("closed", 0)
+    assert json.loads(
+        await pool.fetchval("SELECT json_agg(s1 ORDER BY revision) FROM closed_cell WHERE cut = 'total'")
+    ) == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE closed_cell SET s5 = s5 + 1",
+        "DELETE FROM closed_cell",
+        "UPDATE closed_month SET reason = 'x'",
+        "DELETE FROM closed_month",
+        "TRUNCATE closed_month CASCADE",
+    ],
+)
+async def test_nothing_can_change_a_closed_month(pool: Pool, change: str) -> None:
+    await count(pool, "Luleå", NOW, 7, 1)
+    async with pool.acquire() as connection:
+        await Months(0).close(connection, OCTOBER, datetime(2026, 11, 2, tzinfo=UTC))
+    with pytest.raises(asyncpg.RestrictViolationError, match="never changes"):
+        await pool.execute(change)
+
+
+async def test_a_month_in_which_nothing_was_counted_is_not_closed(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        with pytest.raises(MustStop, match="nothing was counted"):
+            await Months(0).close(connection, OCTOBER, datetime(2026, 11, 2, tzinfo=UTC))
+    assert await pool.fetchval("SELECT count(*) FROM closed_month") == 0
+
+
+async def test_a_wrong_question_is_answered_with_a_problem_document(app: Starlette) -> None:
+    assert (await ask(app, "GET", "/api/months/2026-13")).status == 404
+    assert (await ask(app, "GET", "/api/months/2026-10?cut=person")).status == 400
+    assert (await ask(app, "GET", "/api/alerts?value=%00")).status == 400
