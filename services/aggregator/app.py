@@ -5,7 +5,7 @@ import gc
 from datetime import UTC, datetime
 
 from schemas.topics import CARDS, INVITATION_DECIDED, RESPONSE_RECORDED
-from services.aggregator import figure_routes, http, partner_http
+from services.aggregator import digest_routes, figure_routes, http, partner_http
 from services.aggregator.alerts import Alerts, watch, watched_cuts
 from services.aggregator.cuts import load_cuts
 from services.aggregator.freshness import Freshness
@@ -25,11 +25,12 @@ from services.chassis.outbox import Relay
 from services.chassis.postgres import Database, check_migrated, named_sql, open_pool
 from services.chassis.settings import Settings
 from services.chassis.staff.door import behind_sign_in
+from services.chassis.staff.gate import gate_for
 from services.chassis.traces import Traces
 
 SERVICE = "aggregator"
 PACKAGE = "services.aggregator"
-FOR_STAFF = ("/live", "/api/live", "/api/cells", *figure_routes.FOR_STAFF)
+FOR_STAFF = ("/live", "/api/live", "/api/cells", *figure_routes.FOR_STAFF, *digest_routes.FOR_STAFF)
 TOPICS = (INVITATION_DECIDED, RESPONSE_RECORDED)
 
 
@@ -76,7 +77,13 @@ async def run(settings: Settings) -> None:
 
     feed = LiveFeed(pool, reading, freshness)
     ending = asyncio.Event()
-    routes = [*http.routes(pool, feed, ending), *partner_http.routes(pool), *figure_routes.routes(pool, settings)]
+    gate = gate_for(settings, lambda: datetime.now(UTC))
+    routes = [
+        *http.routes(pool, feed, ending),
+        *partner_http.routes(pool),
+        *figure_routes.routes(pool, settings),
+        *digest_routes.routes(pool, gate, lambda: datetime.now(UTC)),
+    ]
     open_app = make_app(routes, ready=ready, metrics=metrics)
     app = behind_sign_in(open_app, settings, lambda: datetime.now(UTC), FOR_STAFF)
 

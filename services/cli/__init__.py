@@ -9,6 +9,7 @@ from services.cli import (
     clients,
     containers,
     demo,
+    digest,
     dlq,
     doctor,
     doubts,
@@ -45,6 +46,7 @@ run.add_to(app)
 topics.add_to(app)
 cells.add_to(app)
 figures.add_to(app)
+digest.add_to(app)
 audit.add_to(app)
 reconcile.add_to(app)
 send.add_to(app)

@@ -35,7 +35,7 @@ def list_alerts(
     """List the alarms that were told, the newest first."""
     from services.aggregator.alerts import Alerts
 
-    found = _asked(lambda connection, _: Alerts(()).listed(connection, cut=cut, value=value))
+    found = asked(lambda connection, _: Alerts(()).listed(connection, cut=cut, value=value))
     for a in found:
         print(
             f"{a.start}  {a.cut} {a.value}: {a.dissatisfied} of {a.answers} dissatisfied since {a.since}"
@@ -72,7 +72,7 @@ def add(
     from services.aggregator.interventions import Intervention, Ledger
 
     marked = Intervention(what, cut, value, since.date(), tuple(compare_to or ()))
-    print(f"marked as {_asked(lambda connection, _: Ledger().add(connection, marked))}")
+    print(f"marked as {asked(lambda connection, _: Ledger().add(connection, marked))}")
 
 
 def list_interventions() -> None:
@@ -84,7 +84,7 @@ def list_interventions() -> None:
         ledger = Ledger()
         return [await ledger.told(connection, i, FEWEST) for i in await ledger.listed(connection)]
 
-    found = _asked(read)
+    found = asked(read)
     for i in found:
         effect = "too few answers yet"
         if i["effect"]:
@@ -111,13 +111,13 @@ def close(
 
     from services.aggregator.months import month_name
 
-    closed = _asked(act)
+    closed = asked(act)
     print("\n".join(f"closed {month_name(n)}" for n in closed) if closed else "no month is due")
 
 
 def list_months() -> None:
     """List months with their state, revisions, and how many cells moved since."""
-    found = _asked(lambda connection, settings: _months(settings).listed(connection))
+    found = asked(lambda connection, settings: _months(settings).listed(connection))
     for m in found:
         print(f"{m['month']}  {m['state']}" + (f"  {m['moved']} cells moved since" if m["moved"] else ""))
         for r in m["revisions"]:
@@ -131,7 +131,7 @@ def revise(
     reason: Annotated[str, typer.Option(help="Why its figures change; shown beside them.")],
 ) -> None:
     """Store a closed month's figures anew, with the reason; what was closed before stays readable."""
-    revision = _asked(lambda c, s: _months(s).revise(c, _number(month), reason, datetime.now(UTC)))
+    revision = asked(lambda c, s: _months(s).revise(c, _number(month), reason, datetime.now(UTC)))
     print(f"{month} has revision {revision}")
 
 
@@ -151,7 +151,8 @@ def _number(month: str) -> int:
         raise MustStop(str(error)) from None
 
 
-def _asked(question: "Callable[[Database, Settings], Awaitable[T]]") -> T:
+def asked(question: "Callable[[Database, Settings], Awaitable[T]]") -> T:
+    """The answer of a question to the aggregator's tables, with servers found as all commands find them."""
     from services.chassis.postgres import check_migrated, connect
     from services.embedded.local import reachable
 

@@ -4,13 +4,14 @@ import json
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
+from urllib.parse import urlencode
 
 import asyncpg
 import pytest
 from starlette.applications import Starlette
 
 from schemas.satisfaction import SatisfactionAlert
-from services.aggregator import figure_routes
+from services.aggregator import digest_routes, figure_routes
 from services.aggregator.alerts import Alerts
 from services.aggregator.cuts import BUILT_IN
 from services.aggregator.handlers import CountBatch, Units
@@ -22,7 +23,8 @@ from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.settings import Settings
-from tests.asgi import ask
+from tests.asgi import Reply, ask
+from tests.members import HeaderGate
 from tests.tables import empty_pool
 
 NOW = datetime(2026, 10, 20, 15, tzinfo=UTC)
@@ -221,3 +223,34 @@ async def test_a_wrong_question_is_answered_with_a_problem_document(app: Starlet
     assert (await ask(app, "GET", "/api/months/2026-13")).status == 404
     assert (await ask(app, "GET", "/api/months/2026-10?cut=person")).status == 400
     assert (await ask(app, "GET", "/api/alerts?value=%00")).status == 400
+
+
+async def take_care(app: Starlette, member: str, **fields: str) -> Reply:
+    form = {"form_secret": f"secret of {member}", "cut": "terminal", "value": "Årsta", "day": "2026-10-20"}
+    body = urlencode(form | fields).encode()
+    return await ask(app, "POST", "/digests", headers=[("x-member", member)], parts=[body])
+
+
+async def test_a_digest_is_taken_care_of_once_by_who_may_at_that_terminal(pool: Pool) -> None:
+    async def ready() -> str | None:
+        return None
+
+    app = make_app(digest_routes.routes(pool, HeaderGate(), lambda: NOW), ready=ready, metrics=Metrics())
+    await count(pool, "Årsta", NOW, 9, 1)
+    path = "/digests?value=%C3%85rsta&day=2026-10-20&format=text"
+    first = await ask(app, "GET", path)
+    assert "Satisfied: 90 % (60 % to 98 %)" in first.text
+    assert first.text.endswith("Not taken care of yet\n")
+    assert (await take_care(app, "nobody")).status == 401
+    assert (await take_care(app, "reader-1")).status == 403
+    assert (await take_care(app, "lead-2")).status == 403
+    assert (await take_care(app, "agent-1", form_secret="guessed")).status == 403
+    assert (await take_care(app, "agent-1", day="yesterday")).status == 422
+    assert await pool.fetchval("SELECT count(*) FROM digest_taken_care") == 0
+    assert (await take_care(app, "agent-1", note="rang the driver")).status == 303
+    assert (await take_care(app, "lead-1", note="too late")).status == 303
+    assert (await ask(app, "GET", path)).text.endswith(
+        "Taken care of by Anton Agent, 2026-10-20 15:00 UTC: rang the driver\n"
+    )
+    assert (await ask(app, "GET", "/digests?cut=driver&value=F-17&day=2026-10-20")).status == 400
+    assert (await ask(app, "GET", "/digests?value=A&day=today")).status == 400

@@ -1,0 +1,60 @@
+"""The daily digest says what happened, compares it honestly, and shows nothing of too few."""
+
+from datetime import UTC, date, datetime
+
+from services.aggregator.digest import as_html, as_text, digest
+from services.aggregator.interventions import Intervention
+
+DAY = date(2026, 11, 20)
+ROWS = {
+    0: {"s1": 3, "s2": 1, "s4": 4, "s5": 12, "delivered": 90, "asked": 60, "commented": 7, "contested": 1},
+    1: {"s1": 2, "s4": 8, "s5": 90, "delivered": 400},
+    29: {"s1": 500},
+}
+
+
+def test_a_digest_as_text_tells_shares_with_intervals_beside_the_days_before() -> None:
+    marked = [Intervention("evening delivery", "terminal", "Luleå", date(2026, 11, 1))]
+    text = as_text(digest("terminal", "Luleå", DAY, ROWS, fewest=5, interventions=marked))
+    # 16 of 20: Wilson 0.584 to 0.919; 98 of 100 before; the 500 of 29 days ago are too old
+    assert text == (
+        "Luleå, 2026-11-20\n"
+        "\n"
+        "20 answers: 3, 1, 0, 4, 12 from very dissatisfied to very satisfied\n"
+        "Satisfied: 80 % (58 % to 92 %); 98 % in the 28 days before: lower\n"
+        "Dissatisfied: 20 % (8 % to 42 %); 2 % in the 28 days before: higher\n"
+        "Lately, half weight after 7 days: 95 % satisfied (89 % to 98 %)\n"
+        "7 with a comment, 1 say the parcel never came\n"
+        "90 delivered, 60 asked\n"
+        "Since 2026-11-01: evening delivery\n"
+        "Not taken care of yet\n"
+    )
+
+
+def test_a_day_of_too_few_answers_shows_none_of_them() -> None:
+    told = digest("terminal", "Luleå", DAY, {0: {"s1": 4, "commented": 4, "contested": 3, "delivered": 9}}, fewest=5)
+    assert (told.answers, told.scores, told.satisfied, told.commented, told.contested) == (None, None, None, None, None)
+    assert "Too few answers to show" in as_text(told)
+    assert as_text(digest("terminal", "Luleå", DAY, {}, fewest=5)).startswith("Luleå, 2026-11-20\n\nNo answers\n")
+
+
+def test_overlapping_shares_are_no_difference() -> None:
+    told = digest("terminal", "Luleå", DAY, {0: {"s5": 9, "s1": 1}, 3: {"s5": 8, "s1": 2}}, fewest=5)
+    assert told.satisfied is not None
+    assert told.satisfied.verdict == "no difference"
+
+
+def test_a_digest_as_a_page_escapes_names_and_holds_its_form_only_for_whom_may_post_it() -> None:
+    told = digest("terminal", "<b>Luleå", DAY, ROWS, fewest=5)
+    page = as_html(told, form_secret="f-1")
+    assert "<b>" not in page
+    assert "&lt;b&gt;Luleå" in page
+    assert 'name="form_secret" value="f-1"' in page
+    assert "<form" not in as_html(told)
+
+
+def test_a_digest_that_was_taken_care_of_says_by_whom() -> None:
+    care = {"who": "Ada Demo", "note": "rang the driver", "at": datetime(2026, 11, 21, 8, 5, tzinfo=UTC)}
+    told = digest("terminal", "Luleå", DAY, ROWS, fewest=5, taken_care=care)
+    assert as_text(told).endswith("Taken care of by Ada Demo, 2026-11-21 08:05 UTC: rang the driver\n")
+    assert "<form" not in as_html(told, form_secret="f-1")
