@@ -56,9 +56,8 @@ def parcel_words(words: Wording, page: RecipientPage) -> Markup:
     return words(key, shop=page.merchant_name) if page.merchant_name else words(f"{key}.plain")
 
 
-def method_words(words: Wording, page: RecipientPage) -> Markup:
+def method_words(words: Wording, page: RecipientPage, when: str) -> Markup:
     """How and when the parcel came; methods that would tell too much are told without detail."""
-    when = words.moment(page.occurred_at, page.zone, page.now)
     if page.definition.occasion in _WITHOUT_DELIVERY:
         return words(f"method.{page.definition.occasion}", when=when)
     if page.method in _AT_A_PLACE and page.place:

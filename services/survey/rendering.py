@@ -1,7 +1,9 @@
 """The recipient's pages as pure functions: facts in, bytes out, no clock and no database."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import fields, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +11,7 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 
 from services.chassis.web import SCORES, face, faces_sprite, inline_assets, recipient_css, shell_loader
 from services.survey.languages import LANGUAGES, choose_language, offered_languages
+from services.survey.moulds import Moulds
 from services.survey.page_models import (
     CHANNELS,
     FREQUENCIES,
@@ -50,6 +53,13 @@ __all__ = [
 
 _PAGES: Final = Path(__file__).parent / "pages"
 _TEMPLATES: Final = ("question", "saved", "done", "contested", "locked", "notice")
+_TOLD_AS_WORDS: Final = ("occurred_at", "zone", "now", "editable_until")
+"""Facts that templates get as ready words and must not use themselves."""
+_TOLD_AS_THEY_ARE: Final = ("token", "nonce", "merchant_name", "place")
+_STATE_OF: Final[Mapping[type[RecipientPage], Callable[[Any], tuple[Any, ...]]]] = {
+    kind: attrgetter(*(f.name for f in fields(kind) if f.name not in {*_TOLD_AS_WORDS, *_TOLD_AS_THEY_ARE}))
+    for kind in (QuestionPage, SavedPage, DonePage, ContestedPage, LockedPage)
+}
 _NOT_DIALLED: Final = re.compile(r"[^\d+]")
 
 
@@ -59,6 +69,7 @@ class SurveyPages:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._wordings = load_wordings()
+        self._moulds = Moulds()
         assets = inline_assets(
             recipient_css() + (_PAGES / "survey.css").read_text("utf-8"),
             (_PAGES / "survey.js").read_text("utf-8"),
@@ -148,15 +159,30 @@ class SurveyPages:
 
     def _about_delivery(self, template: str, page: RecipientPage, **more: Any) -> bytes:
         words = self._words(page.language)
+        when = words.moment(page.occurred_at, page.zone, page.now)
+        until = words.day(page.editable_until, page.zone) if isinstance(page, DonePage) else ""
+        if more.get("failed") or _is_one_persons(page):
+            return self._delivery(template, page, when, until, **more).encode()
+        facts = {"when": when, "until": until}
+        facts |= {name: fact for name in _TOLD_AS_THEY_ARE if (fact := getattr(page, name))}
+        return self._moulds.fill(
+            (template, *facts, *_state(page)),
+            facts,
+            lambda marks: self._delivery(template, _with_marks(page, marks), marks["when"], marks["until"], **more),
+        )
+
+    def _delivery(self, template: str, page: RecipientPage, when: str, until: str, **more: Any) -> str:
+        words = self._words(page.language)
         return self._render(
             template,
             words,
             page=page,
             brand=page.carrier,
             parcel_words=parcel_words(words, page),
-            method_words=method_words(words, page),
+            method_words=method_words(words, page, when),
             rated_words=rated_words(words, page),
             question=words(f"question.{page.definition.occasion}"),
+            editable_until=until,
             **more,
         )
 
@@ -164,21 +190,39 @@ class SurveyPages:
         words = self._words(language)
         return self._render(
             "notice", words, kind=kind, brand=self._site.carrier, reload_seconds=reload_seconds, page=None
-        )
+        ).encode()
 
     def _words(self, language: str) -> Wording:
         return self._wordings[choose_language(language).language]
 
-    def _render(self, template: str, words: Wording, **values: Any) -> bytes:
+    def _render(self, template: str, words: Wording, **values: Any) -> str:
         brand_note = words("demo") if self._site.demo else None
-        html = self._templates[template].render(
+        return self._templates[template].render(
             t=words,
             lang=words.language,
             languages=offered_languages(words.language),
             brand_note=brand_note,
             **values,
         )
-        return html.encode()
+
+
+def _is_one_persons(page: RecipientPage) -> bool:
+    """Whether the page has what no second page has: a case, or a review link."""
+    return isinstance(page, DonePage | ContestedPage) and (
+        page.case is not None or (isinstance(page, DonePage) and page.review is not None)
+    )
+
+
+def _state(page: RecipientPage) -> tuple[Hashable, ...]:
+    """All that a page depends on, other than facts that are told as they are or as words."""
+    return tuple(tuple(value.items()) if isinstance(value, Mapping) else value for value in _STATE_OF[type(page)](page))
+
+
+def _with_marks(page: RecipientPage, marks: Mapping[str, str]) -> RecipientPage:
+    """The page with marks for facts; what templates must not use is gone, so that using it fails."""
+    unused = {f.name: None for f in fields(page) if f.name in _TOLD_AS_WORDS}
+    marked = {name: mark for name, mark in marks.items() if name in _TOLD_AS_THEY_ARE}
+    return replace(page, **{**unused, **marked})  # type: ignore[arg-type]
 
 
 def _environment() -> Environment:

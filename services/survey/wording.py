@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -73,18 +74,36 @@ class Wording:
         local = at.astimezone(tz)
         days = abs((now.astimezone(tz).date() - local.date()).days)
         locale = _CLDR_LOCALES[self.language]
-        weekday = format_date(local, "EEEE", locale=locale)
-        time = format_time(local.time(), "short", locale=locale)
+        weekday = _weekday(local.date(), locale)
+        clock = _clock(local.time().replace(second=0, microsecond=0), locale)
         if days < _WEEKDAY_IS_CLEAR_FOR_DAYS:
-            return f"{weekday} {time}"
-        return f"{weekday}{_AFTER_WEEKDAY.get(self.language, ' ')}{self._day(local)} {time}"
+            return f"{weekday} {clock}"
+        return f"{weekday}{_AFTER_WEEKDAY.get(self.language, ' ')}{self._day(local)} {clock}"
 
     def day(self, at: datetime, zone: str) -> str:
         """Return "27 oktober" in the delivery's zone."""
         return self._day(at.astimezone(ZoneInfo(zone)))
 
     def _day(self, local: datetime) -> str:
-        return str(format_skeleton("MMMMd", local, locale=_CLDR_LOCALES[self.language]))
+        return _date(local.date(), _CLDR_LOCALES[self.language])
+
+
+# Babel looks up patterns anew for each text, which takes longer than all the rest of a page.
+
+
+@lru_cache(maxsize=4096)
+def _weekday(day: date, locale: str) -> str:
+    return format_date(day, "EEEE", locale=locale)
+
+
+@lru_cache(maxsize=4096)
+def _date(day: date, locale: str) -> str:
+    return str(format_skeleton("MMMMd", day, locale=locale))
+
+
+@lru_cache(maxsize=4096)
+def _clock(at: time, locale: str) -> str:
+    return format_time(at, "short", locale=locale)
 
 
 def load_wordings() -> dict[str, Wording]:
