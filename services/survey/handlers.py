@@ -68,11 +68,14 @@ class Answers:
     queue: int = 4096
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey"))
     _batcher: MicroBatcher[Posted, Recorded] = field(init=False)
+    _looks: MicroBatcher[bytes, Page | None] = field(init=False)
     _answer_seal: AnswerSeal = field(init=False)
 
     def __post_init__(self) -> None:
         self._answer_seal = AnswerSeal(PersonKeys(self.seal))
         self._batcher = MicroBatcher(self._flush, key=lambda p: p.token_sha256, queue=self.queue)
+        # Looks at the same time share a statement; the same link twice in one is harmless.
+        self._looks = MicroBatcher(self._look_up, key=lambda _: object())
 
     async def record(self, token: str, answer: Answer, how: Circumstances = PLAIN) -> Recorded:
         """Keep an answer from the page; as `record_for`."""
@@ -167,10 +170,19 @@ class Answers:
         return await self.page_for(token_hash(token))
 
     async def page_for(self, token_sha256: bytes) -> Page | None:
-        """As `page`, for those who know the token by its hash."""
+        """As `page`, for those who know the token by its hash.
+
+        Raises:
+            Overloaded: too many look at once.
+            Database errors: it is not known what the link stands for.
+        """
+        return await self._looks.submit(token_sha256)
+
+    async def _look_up(self, tokens: Sequence[bytes]) -> Sequence[Page | None]:
         async with self.pool.acquire() as connection:
-            row = await connection.fetchrow(self._sql["page_of"], token_sha256)
-        return None if row is None else _page(row)
+            rows = await connection.fetch(self._sql["pages_of"], tokens)
+        found = {row["token_sha256"]: row for row in rows}
+        return [None if (row := found.get(token)) is None else _page(row) for token in tokens]
 
 
 def _page(row: asyncpg.Record) -> Page:

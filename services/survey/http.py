@@ -36,7 +36,7 @@ from services.survey.views import Views, first, marked_face, tells_what_happens_
 
 log = structlog.get_logger()
 _LANGUAGES = frozenset(LANGUAGES)
-_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Overloaded)
 """PostgreSQL cannot be asked now."""
 
 CaseOf = Callable[[uuid.UUID, str], Awaitable[CaseNotice | None]]

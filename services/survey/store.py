@@ -36,7 +36,7 @@ async def keep_alone(
             return earlier
         if only_if.holds(revision):
             return await keep(connection, sql, [posted])
-        page = await connection.fetchrow(sql["page_of"], posted.token_sha256)
+        page = await connection.fetchrow(sql["pages_of"], [posted.token_sha256])
     if page is None:
         return {}
     return {posted.token_sha256: Recorded(Outcome.STALE if page["open"] else Outcome.LOCKED, revision)}

@@ -167,7 +167,8 @@ async def open_loop(port: int, requests: Sequence[bytes], rate: float, connectio
         while sent < len(requests) and not run.failure.done():
             while sent < len(requests) and (due := start + sent / rate) <= time.perf_counter():
                 if free:
-                    free.pop().send(sent, requests[sent], due)
+                    # In turn: the server closes connections that have nothing to say for long.
+                    free.popleft().send(sent, requests[sent], due)
                 else:
                     late.append((sent, requests[sent], due))
                 sent += 1

@@ -99,11 +99,11 @@ async def test_a_star_finds_compounds_and_endings_by_the_beginning_of_the_word(
     assert await found(search, "all*") == []
 
 
-@pytest.mark.parametrize("window", [0, 5000])
+@pytest.mark.parametrize("window", [0, 1, 5000])
 async def test_facts_narrow_what_is_found_in_the_newest_and_in_the_index(
     pool: Pool, search: CommentSearch, monkeypatch: pytest.MonkeyPatch, window: int
 ) -> None:
-    monkeypatch.setattr(search_module, "_WINDOW", window)  # 0: only the index answers
+    monkeypatch.setattr(search_module, "_WINDOW", window)  # 0: only the index answers; 1: a second look is needed
     await commented(pool, SNOW, score=5, reasons=("courtesy",), at=NOON)
     await commented(pool, LATE, score=1, reasons=("on_time",), at=NOON - timedelta(days=3))
     await commented(pool, LATE, score=2, at=NOON - timedelta(days=9), delivery={"terminal": "Umeå"})

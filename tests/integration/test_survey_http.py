@@ -3,7 +3,7 @@
 import asyncio
 import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -21,6 +21,7 @@ from services.survey import bodies
 from services.survey.handlers import LearnInvitations
 from services.survey.http import SurveyRoutes
 from services.survey.page_models import CaseNotice
+from services.survey.recorded import Page
 from services.survey.responses import token_hash
 from tests.asgi import ask
 from tests.builders import NOON, decided
@@ -579,6 +580,39 @@ async def test_a_body_that_never_ends_is_given_up(
 
     await app(scope, drip, send)
     assert sent[0]["status"] == 408
+
+
+async def test_who_looks_at_the_same_time_sees_each_their_own_page_from_few_statements(
+    pool: Pool, app: SurveyRoutes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shops = [f"Butik {n}" for n in range(20)]
+    facts = [{"delivery_id": f"D-{n}", "merchant_name": shop} for n, shop in enumerate(shops)]
+    tokens = [await invite(pool, delivery=delivery) for delivery in facts]
+    asked: list[int] = []
+    look_up = app.answers._looks._flush
+
+    async def counted(batch: Sequence[bytes]) -> Sequence[Page | None]:
+        asked.append(len(batch))
+        return await look_up(batch)
+
+    monkeypatch.setattr(app.answers._looks, "_flush", counted)
+    looks = [*tokens, tokens[0], new_token()]
+    replies = await asyncio.gather(*(ask(app, "GET", f"/r/{token}") for token in looks))
+    for shop, reply in zip([*shops, shops[0]], replies, strict=False):
+        assert re.findall(r"Butik \d+", reply.text)[0] == shop
+        assert len(set(re.findall(r"Butik \d+", reply.text))) == 1
+    assert [r.status for r in replies] == [200] * 21 + [404]
+    assert sum(asked) == 22
+    assert len(asked) == 1
+
+
+async def test_too_many_looks_at_once_are_told_to_come_back(
+    pool: Pool, app: SurveyRoutes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = await invite(pool)
+    monkeypatch.setattr(app.answers._looks, "_queue", 0)
+    reply = await ask(app, "GET", f"/r/{token}")
+    assert (reply.status, reply.headers["retry-after"]) == (503, "2")
 
 
 async def test_who_comes_when_too_many_wait_is_told_so_and_nothing_is_kept(pool: Pool, settings: Settings) -> None:

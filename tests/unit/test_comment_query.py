@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from services.survey.comments.languages import LANGUAGES
 from services.survey.comments.query import CONFIGURATIONS, Search, can_have_hits, fact_query, facts_of
+from services.survey.comments.search import wider_window
 
 
 def test_every_language_that_can_be_told_has_a_configuration() -> None:
@@ -43,3 +44,10 @@ def test_words_are_one_short_line_without_quotes(text: str) -> None:
     words = Search(text=text).words
     assert len(words) <= 200
     assert not set(words) & {'"', "\n", "\x00"}
+
+
+def test_what_is_fairly_frequent_is_looked_for_in_more_of_the_newest_and_what_is_rare_in_the_index() -> None:
+    assert wider_window(37, 51) == 10_337  # one in 135: half as many again as 51 hits need
+    assert wider_window(10, 51) == 38_250
+    assert wider_window(9, 51) is None
+    assert wider_window(0, 51) is None

@@ -183,8 +183,8 @@ WITH person AS (
 SELECT person.person_id IS NOT NULL AS named, person.open, coalesce(k.revision, p.revision) AS revision
 FROM person LEFT JOIN kept AS k USING (person_id) LEFT JOIN preference AS p USING (person_id)
 
--- name: page_of
-SELECT i.invitation_id, i.expires_at, i.language, i.brand, i.survey, i.delivery, clock_timestamp() AS now,
+-- name: pages_of
+SELECT i.token_sha256, i.invitation_id, i.expires_at, i.language, i.brand, i.survey, i.delivery, clock_timestamp() AS now,
        i.expires_at > clock_timestamp() AS open, i.person_id IS NOT NULL AS named,
        r.revision, r.score, r.reasons, jsonb_strip_nulls(r.follow_ups) AS follow_ups, r.comment_sealed IS NOT NULL AS commented,
        coalesce(r.contested, false) AS contested, coalesce(r.wants_contact, false) AS wants_contact,
@@ -193,7 +193,7 @@ SELECT i.invitation_id, i.expires_at, i.language, i.brand, i.survey, i.delivery,
 FROM invitation AS i
 LEFT JOIN response AS r ON r.response_id = i.invitation_id
 LEFT JOIN preference AS p ON p.person_id = i.person_id
-WHERE i.token_sha256 = $1
+WHERE i.token_sha256 = ANY($1::bytea[])
 
 -- name: acknowledged
 -- For the audit: every answer we acknowledged, as it stands.
