@@ -117,6 +117,8 @@ class Settings(BaseModel):
     """After this long without an answer an e-mail is in doubt."""
     max_delivery_age_hours: float = Field(default=72, gt=0)
     """Older deliveries are not asked about, by event time and by time of arrival."""
+    policies_folder: Path | None = None
+    """Folder of TOML files with the carrier's own policies for asking; unset: those that come with the service."""
     ask_delay_seconds: float = Field(default=0, ge=0)
     """Pause between delivery and request."""
     send_lease_seconds: float = Field(default=60, gt=1)

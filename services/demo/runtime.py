@@ -34,6 +34,7 @@ from services.embedded.jars import Progress
 from services.embedded.local import FOLDER, KEY, NOTE
 from services.embedded.servers import running_servers
 
+POLICIES = Path(__file__).parent / "policies"
 _SETTLE_SECONDS = 60.0
 
 
@@ -141,6 +142,7 @@ def environment(where: dict[str, str], options: Options) -> dict[str, str]:
         **{f"{PREFIX}{service.upper()}_PORT": str(port) for service, port in ports.items()},
         PREFIX + "PUBLIC_URL": f"http://127.0.0.1:{ports['survey'] if options.headless else options.port}",
         PREFIX + "SEALING_KEY": os.environ.get(PREFIX + "SEALING_KEY") or sealing_key(),
+        PREFIX + "POLICIES_FOLDER": os.environ.get(PREFIX + "POLICIES_FOLDER") or str(POLICIES),
         PREFIX + "DEMO_MARK": "true",
         PREFIX + "STAFF_SIGN_IN": "demo",
         PREFIX + "SEND_LEASE_SECONDS": "10",  # a killed notifier's sends are looked up soon

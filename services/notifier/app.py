@@ -27,6 +27,7 @@ from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.dispatch import Dispatcher, Limits, utc_now
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.ledger import measure_ledger
+from services.notifier.policies import read_policies
 from services.notifier.policy import Rules
 from services.notifier.render import Renderer, Sender
 from services.notifier.retention import measure_erasures, retention
@@ -53,6 +54,7 @@ async def run(settings: Settings) -> None:
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
+    policies = read_policies(settings.policies_folder)
     channel = choose_channel(settings, pool, seal)
     relay = Relay(settings, SERVICE, metrics)
     decide = DecideDeliveries.with_queries(
@@ -60,7 +62,9 @@ async def run(settings: Settings) -> None:
             timedelta(hours=settings.max_delivery_age_hours),
             timedelta(seconds=settings.ask_delay_seconds),
             channel.kinds,
+            sampling_key=seal.pseudonym("sampling key"),
         ),
+        policies=policies,
         seal=seal,
         brand=settings.brand,
         link_lifetime=timedelta(days=settings.lock_after_days),

@@ -20,7 +20,9 @@ from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.notifier import policy
 from services.notifier.history import LookBack, Past
+from services.notifier.policies import PolicyBook
 
+_LONGEST_FACT = 200
 Deliveries = Sequence[Received[DeliveryCompleted]]
 
 
@@ -67,6 +69,7 @@ class DecideDeliveries:
     persons: PersonKeys
     sql: Mapping[str, str]
     look_back: LookBack = field(default_factory=LookBack)
+    policies: PolicyBook | None = None
 
     @classmethod
     def with_queries(
@@ -78,9 +81,11 @@ class DecideDeliveries:
         link_lifetime: timedelta,
         metrics: Metrics,
         now: Callable[[], datetime],
+        policies: PolicyBook | None = None,
     ) -> "DecideDeliveries":
-        """The handler with the service's named SQL."""
-        return cls(rules, seal, brand, link_lifetime, metrics, now, PersonKeys(seal), named_sql("services.notifier"))
+        """The handler with the service's named SQL. Without `policies` those of `rules` hold at all times."""
+        sql = named_sql("services.notifier")
+        return cls(rules, seal, brand, link_lifetime, metrics, now, PersonKeys(seal), sql, policies=policies)
 
     async def __call__(self, connection: Database, deliveries: Deliveries) -> None:
         """Decide a batch. Deliveries that were decided before, ever, change nothing."""
@@ -109,13 +114,18 @@ class DecideDeliveries:
         now = self.now()
         facts = received.message.delivery
         history = past.of(facts, self._persons_of(received.message))
-        decision = policy.decide(policy.Situation(received.message, received.appended_at, history, self.rules, now))
+        decision = policy.decide(
+            policy.Situation(received.message, received.appended_at, history, self._rules(now), now)
+        )
         planned = None
         if isinstance(decision, policy.Ask):
             planned = Planned(uuid4(), decision, new_token())
             past.plan(facts, self._person(decision), decision)
         event = self._event(received.message, decision, planned, now)
         return Decided(received, decision, planned, event, received.traceparent)
+
+    def _rules(self, now: datetime) -> policy.Rules:
+        return self.rules if self.policies is None else replace(self.rules, policies=self.policies.at(now))
 
     def _event(
         self,
@@ -203,7 +213,7 @@ class DecideDeliveries:
 
 
 def _as_facts(evidence: Mapping[str, str | int | bool]) -> dict[str, str]:
-    return {name: str(fact) for name, fact in evidence.items()}
+    return {name: str(fact)[:_LONGEST_FACT] for name, fact in evidence.items()}
 
 
 def new_token() -> str:

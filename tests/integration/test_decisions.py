@@ -92,7 +92,7 @@ async def test_a_suppressed_delivery_is_recorded_with_its_reasons_and_told(notif
     assert decision is not None
     assert decision["outcome"] == "suppressed"
     assert decision["matched"] == ["exception_open", "no_reachable_channel"]
-    assert json.loads(decision["evidence"]) == {"exceptions": "damaged,claim_open"}
+    assert json.loads(decision["evidence"]) == {"exceptions": "damaged,claim_open", "given": ""}
     [event] = await events(notifier_pool)
     assert (event.outcome, event.reason) == ("suppressed", "exception_open")
     assert await notifier_pool.fetchval("SELECT count(*) FROM invitation") == 0

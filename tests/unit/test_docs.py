@@ -154,9 +154,12 @@ def test_every_reason_for_a_dead_letter_stands_in_the_topics_page(repository: Pa
     assert told == {*get_args(Reason), *raised, "handler_failed"}
 
 
-def test_every_reason_for_not_asking_stands_in_the_operations_page(repository: Path) -> None:
-    text = (repository / "docs/operations.md").read_text(encoding="utf-8")
-    assert [rule.__name__ for rule in RULES if f"| `{rule.__name__}` |" not in text] == []
+def test_every_reason_for_not_asking_stands_once_in_the_page_about_deciding_in_the_order_of_the_rules(
+    repository: Path,
+) -> None:
+    text = (repository / "docs/deciding.md").read_text(encoding="utf-8")
+    rules = text.partition("## The rules")[2].partition("\n## ")[0]
+    assert first_cells(rules, "[a-z_]+") == [rule.__name__ for rule in RULES]
 
 
 def test_the_readme_says_how_to_start_and_how_to_test(repository: Path) -> None:

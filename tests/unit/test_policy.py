@@ -91,7 +91,6 @@ def test_the_age_is_told_in_hours() -> None:
     [
         ((), ""),
         (({"kind": "push", "address": "device-1"},), "push"),  # not a channel that is set up
-        (({"kind": "email", "address": "no at sign"}, {"kind": "sms", "address": "070-174"}), "email,sms"),
     ],
 )
 def test_without_a_usable_address_nobody_is_asked(given_channels: tuple[dict[str, str], ...], told: str) -> None:
@@ -169,13 +168,31 @@ def test_a_delivery_from_before_the_erasure_stays_unasked_and_a_later_one_is_a_n
 
 def test_the_order_of_the_rules_is_fixed() -> None:
     assert [rule.__name__ for rule in RULES] == [
+        "opted_out",
         "objected",
         "erased",
+        "consent_missing",
+        "returned",
+        "cancelled",
+        "not_delivered",
+        "claim_opened",
         "exception_open",
+        "merchant_denied",
+        "merchants_turn",
+        "held_out",
+        "order_already_asked",
         "drop_already_asked",
+        "wished_less_often",
+        "carrier_budget_spent",
+        "merchant_budget_spent",
+        "not_sampled",
+        "disruption_paused",
         "in_the_future",
         "too_old",
+        "channel_not_wanted",
         "no_reachable_channel",
+        "unusable_address",
+        "language_without_message",
     ]
 
 

@@ -31,6 +31,7 @@ TEXT_SETTINGS = {
     "KVITTERA_SMTP_SENDER",
     "KVITTERA_CUTS_FILE",
     "KVITTERA_REVIEW_POLICY_FILE",
+    "KVITTERA_POLICIES_FOLDER",
     "KVITTERA_INSTANCE",
     "KVITTERA_INBOUND_SECRETS",  # read where the API is put together: a wrong one stops the start there
 }

@@ -3,15 +3,9 @@
 One file for each group of rules; `deciding.py` holds their order.
 """
 
-from services.notifier.policy.deciding import (
-    FALLBACK_LANGUAGE,
-    LANGUAGES,
-    RULES,
-    SURVEY,
-    decide,
-    normalised,
-    reachable,
-)
+from services.notifier.policy.addresses import normalised
+from services.notifier.policy.deciding import RULES, SURVEY, decide
+from services.notifier.policy.languages import LANGUAGES
 from services.notifier.policy.sections import Policies
 from services.notifier.policy.shapes import (
     Ask,
@@ -25,7 +19,6 @@ from services.notifier.policy.shapes import (
 )
 
 __all__ = [
-    "FALLBACK_LANGUAGE",
     "LANGUAGES",
     "RULES",
     "SURVEY",
@@ -40,5 +33,4 @@ __all__ = [
     "Suppress",
     "decide",
     "normalised",
-    "reachable",
 ]

@@ -1,116 +1,112 @@
-"""Whether, when, how and in which language to ask. Pure: the same input gives the same decision, always.
+"""The rules in their order, and the decision.
 
-Rules are looked at in the order of `RULES`; the first that matches decides, all that match are recorded, so
-that a person can read later why nobody asked.
+The first rule that matches decides; all that match are recorded, so that a person can read later why nobody asked.
 """
 
-import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime
 
-from schemas.delivery import ChannelKind, ConsentBasis, ContactChannel, DeliveryCompleted
-from services.notifier.policy.shapes import Ask, Match, Rules, Situation, Suppress
+from schemas.disruption import SurveyPolicy
+from services.notifier import schedule
+from services.notifier.policy.addresses import (
+    channel_not_wanted,
+    no_reachable_channel,
+    reachable,
+    unusable_address,
+)
+from services.notifier.policy.age import in_the_future, too_old
+from services.notifier.policy.budgets import carrier_budget_spent, merchant_budget_spent, wished_less_often
+from services.notifier.policy.disruptions import disruption_paused, paused_until, touching
+from services.notifier.policy.languages import chosen_language, language_without_message
+from services.notifier.policy.merchants import (
+    co_brand,
+    drop_already_asked,
+    held_out,
+    merchant_denied,
+    merchants_turn,
+    order_already_asked,
+)
+from services.notifier.policy.permission import consent_missing, erased, objected, opted_out
+from services.notifier.policy.sampling import not_sampled, sample_rate
+from services.notifier.policy.shapes import Ask, Match, Situation, Suppress
+from services.notifier.policy.troubles import cancelled, claim_opened, exception_open, not_delivered, returned
 
 SURVEY = "delivery.v1"
-LANGUAGES = ("sv", "nb", "nn", "da", "fi", "en", "de")
-FALLBACK_LANGUAGE = "en"
-"""Used, and recorded as evidence, where the recipient's own language has no template yet."""
-_PHONE = re.compile(r"\+[1-9][0-9]{5,14}", re.ASCII)
-_PHONE_MARKS = str.maketrans("", "", " -./()\u00a0\u2011\u2013")
-
-
-def objected(s: Situation) -> Match | None:
-    """The person declined beforehand; no other evidence outweighs it (D13)."""
-    said = any(c.basis is ConsentBasis.OBJECTION for c in s.delivery.pii.consent)
-    return Match("objected") if said else None
-
-
-def erased(s: Situation) -> Match | None:
-    """A delivery from before the recipient's erasure stays unasked; one after it is a new relation (D21)."""
-    at = s.history.erased_at
-    return Match("erased") if at is not None and s.delivery.delivery.occurred_at <= at else None
-
-
-def exception_open(s: Situation) -> Match | None:
-    """Damage, a claim or a customs hold: "how was your delivery" would hurt (S0 18, S3 41)."""
-    exceptions = s.delivery.delivery.exceptions
-    return Match("exception_open", {"exceptions": ",".join(exceptions)}) if exceptions else None
-
-
-def drop_already_asked(s: Situation) -> Match | None:
-    """Several parcels at one stop are one experience (E10)."""
-    return Match("drop_already_asked") if s.history.drop_asked else None
-
-
-def too_old(s: Situation) -> Match | None:
-    """Replays and back-fills send nothing: the age counts from the event and from its arrival."""
-    oldest = min(s.delivery.delivery.occurred_at, s.appended_at)
-    age = s.now - oldest
-    return Match("too_old", {"age_hours": int(age.total_seconds() // 3600)}) if age > s.rules.max_age else None
-
-
-def in_the_future(s: Situation) -> Match | None:
-    """An event from the future has a wrong clock; its windows would be wrong too (H82)."""
-    ahead = s.delivery.delivery.occurred_at - s.now
-    return Match("in_the_future", {"seconds": int(ahead.total_seconds())}) if ahead > timedelta(minutes=5) else None
-
-
-def no_reachable_channel(s: Situation) -> Match | None:
-    """No address, or none that we can use."""
-    if reachable(s.delivery, s.rules) is not None:
-        return None
-    return Match("no_reachable_channel", {"given": ",".join(c.kind for c in s.delivery.pii.channels)})
-
 
 RULES: tuple[Callable[[Situation], Match | None], ...] = (
+    opted_out,
     objected,
     erased,
+    consent_missing,
+    returned,
+    cancelled,
+    not_delivered,
+    claim_opened,
     exception_open,
+    merchant_denied,
+    merchants_turn,
+    held_out,
+    order_already_asked,
     drop_already_asked,
+    wished_less_often,
+    carrier_budget_spent,
+    merchant_budget_spent,
+    not_sampled,
+    disruption_paused,
     in_the_future,
     too_old,
+    channel_not_wanted,
     no_reachable_channel,
+    unusable_address,
+    language_without_message,
 )
+"""Every rule; its name is its reason code. docs/deciding.md explains each."""
 
 
 def decide(situation: Situation) -> Ask | Suppress:
     """Decide about one delivery; nothing outside the argument is looked at."""
-    matches = [m for m in (rule(situation) for rule in RULES) if m is not None]
-    if matches:
-        first = matches[0]
-        return Suppress(first.reason, tuple(m.reason for m in matches), first.evidence, first.next_eligible_at)
-    channel = reachable(situation.delivery, situation.rules)
-    assert channel is not None, "no_reachable_channel did not match"
-    wanted = situation.delivery.pii.language
-    language = wanted if wanted in LANGUAGES else FALLBACK_LANGUAGE
-    evidence: dict[str, str | int | bool] = {} if wanted == language else {"language_fallback_from": wanted or "none"}
-    return Ask(channel, situation.now + situation.rules.delay, language, SURVEY, evidence)
+    matches = [m for rule in RULES if (m := rule(situation)) is not None]
+    if not matches:
+        return _ask(situation)
+    first = matches[0]
+    evidence = {name: fact for match in reversed(matches) for name, fact in match.evidence.items()}
+    return Suppress(
+        first.reason, tuple(m.reason for m in matches), _versions(situation) | evidence, first.next_eligible_at
+    )
 
 
-def reachable(delivery: DeliveryCompleted, rules: Rules) -> ContactChannel | None:
-    """The recipient's favourite among the addresses that can be used."""
-    return next((c for c in delivery.pii.channels if c.kind in rules.channels and _looks_usable(c)), None)
+def _ask(s: Situation) -> Ask:
+    channel, language = reachable(s), chosen_language(s)
+    assert channel is not None, "neither no_reachable_channel nor unusable_address matched"
+    assert language is not None, "language_without_message did not match"
+    evidence = _versions(s)
+    if language != s.delivery.pii.language:
+        evidence["language_fallback_from"] = s.delivery.pii.language or "none"
+    if (rate := sample_rate(s)) < 1:
+        evidence["sample_rate"] = f"{rate:g}"
+    if (shop := co_brand(s)) is not None:
+        evidence["co_brand"] = shop
+    notice = None
+    if s.history.disruptions:
+        touched = touching(s)
+        evidence |= {"disruption": touched[0][0].disruption_id, "disruption_policy": touched[0][1]} if touched else {}
+        reworded = (d for d, policy in touched if policy is SurveyPolicy.REWORD)
+        notice = next((d.text[language] for d in reworded if language in d.text), None)
+    return Ask(channel, _departure(s, evidence), language, SURVEY, evidence, shop, notice)
 
 
-def _looks_usable(channel: ContactChannel) -> bool:
-    # Only what is certainly hopeless is refused here; the provider knows better than a pattern.
-    match channel.kind:
-        case ChannelKind.EMAIL:
-            name, at, host = channel.address.rpartition("@")
-            return bool(name and at and "." in host) and not channel.address.isspace()
-        case ChannelKind.SMS:
-            return _PHONE.fullmatch(_without_phone_marks(channel.address)) is not None
-        case _:
-            return True
+def _departure(s: Situation, evidence: dict[str, str | int | bool]) -> datetime:
+    """When the message may leave first; what it waits for goes with the evidence."""
+    earliest = s.now + s.rules.delay
+    if s.history.disruptions and (until := paused_until(s)) is not None and until > earliest:
+        earliest, evidence["held_by"] = until, "disruption"
+    facts = s.delivery.delivery
+    found = schedule.departure(s.rules.policies.hours.of(facts.country), facts.zone, facts.country, earliest)
+    if found.held_by is not None:
+        evidence["held_by"] = found.held_by
+    return found.at
 
 
-def normalised(channel: ContactChannel) -> str:
-    """The address as the person's key: one spelling for one person (H56)."""
-    if channel.kind is ChannelKind.SMS:
-        return f"{channel.kind}:{_without_phone_marks(channel.address)}"
-    return f"{channel.kind}:{channel.address.strip().casefold()}"
-
-
-def _without_phone_marks(number: str) -> str:
-    # People write +46 (70) 174-06.34; a nought in brackets is not dialled from abroad.
-    return number.replace("(0)", "").translate(_PHONE_MARKS)
+def _versions(s: Situation) -> dict[str, str | int | bool]:
+    ids = s.rules.policies.ids
+    return {"policies": " ".join(ids)[:200]} if ids else {}

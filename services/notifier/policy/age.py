@@ -1,0 +1,20 @@
+"""Old news, and news from the future."""
+
+from datetime import timedelta
+
+from services.notifier.policy.shapes import Match, Situation
+
+_CLOCKS_MAY_DIFFER = timedelta(minutes=5)
+
+
+def too_old(s: Situation) -> Match | None:
+    """Replays and back-fills send nothing: the age counts from the event and from its arrival."""
+    oldest = min(s.delivery.delivery.occurred_at, s.appended_at)
+    age = s.now - oldest
+    return Match("too_old", {"age_hours": int(age.total_seconds() // 3600)}) if age > s.rules.max_age else None
+
+
+def in_the_future(s: Situation) -> Match | None:
+    """An event from the future has a wrong clock; its windows would be wrong too (H82)."""
+    ahead = s.delivery.delivery.occurred_at - s.now
+    return Match("in_the_future", {"seconds": int(ahead.total_seconds())}) if ahead > _CLOCKS_MAY_DIFFER else None
