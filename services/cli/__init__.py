@@ -17,6 +17,7 @@ from services.cli import (
     figures,
     keys,
     partners,
+    policy,
     reconcile,
     republish,
     retention,
@@ -53,6 +54,7 @@ send.add_to(app)
 doubts.add_to(app)
 doctor.add_to(app)
 views.add_to(app)
+policy.add_to(app)
 dlq.add_to(app)
 clients.add_to(app)
 partners.add_to(app)

@@ -29,6 +29,7 @@ from services.notifier.handlers import DecideDeliveries
 from services.notifier.ledger import measure_ledger
 from services.notifier.policies import read_policies
 from services.notifier.policy import Rules
+from services.notifier.policy.draws import KEY
 from services.notifier.render import Renderer, Sender
 from services.notifier.retention import measure_erasures, retention
 from services.notifier.schedule import departure
@@ -62,7 +63,7 @@ async def run(settings: Settings) -> None:
             timedelta(hours=settings.max_delivery_age_hours),
             timedelta(seconds=settings.ask_delay_seconds),
             channel.kinds,
-            sampling_key=seal.pseudonym("sampling key"),
+            sampling_key=seal.pseudonym(KEY),
         ),
         policies=policies,
         seal=seal,

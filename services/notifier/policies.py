@@ -74,6 +74,19 @@ def read_policies(folder: Path | None) -> PolicyBook:
     return PolicyBook(() if folder is None else _of_folder(folder), versions)
 
 
+def read_changed(file: Path) -> tuple[str, Section]:
+    """One policy to be tried: the name of its section, and the section.
+
+    Raises:
+        MustStop: names the file, the line and what is wrong there.
+    """
+    try:
+        version = _version(file.name, file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise MustStop(f"cannot read {file}: {type(error).__name__}") from None
+    return version.name, version.section
+
+
 def _of_folder(folder: Path) -> Sequence[Version]:
     try:
         texts = {f.name: f.read_text("utf-8") for f in sorted(folder.iterdir()) if f.name.endswith(".toml")}

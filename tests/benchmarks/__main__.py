@@ -12,6 +12,7 @@ import uvloop
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.counting import measure_counting
+from tests.benchmarks.deciding import measure_deciding
 from tests.benchmarks.machine import describe_machine, flush_microseconds
 from tests.benchmarks.posts import measure_posts
 from tests.benchmarks.stages import POSTGRES_SETTINGS
@@ -64,6 +65,7 @@ async def _measure(
     result: dict[str, object] = {"machine": describe_machine(), "flush_us": flush_microseconds(folder)}
     print(f"machine: {result['machine']}; a flush of 8 KiB takes {result['flush_us']:.0f} us")
     print("PostgreSQL: fsync, synchronous_commit and full_page_writes are on; every acknowledged answer is checked\n")
+    result["deciding"] = measure_deciding()
     if events:
         # Counting first: it wants the topic to hold nothing but its own records.
         result["counting"] = await measure_counting(postgres, kafka, folder, events)

@@ -18,8 +18,10 @@ from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
+from services.notifier.explaining import explain
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.policy import Rules
+from services.notifier.stored import stored_decision
 from tests.builders import EMAIL, NOON, SMS, arrived, delivery
 from tests.conftest import SEALING_KEY
 from tests.tables import empty_pool, everything_stored
@@ -96,6 +98,17 @@ async def test_a_suppressed_delivery_is_recorded_with_its_reasons_and_told(notif
     [event] = await events(notifier_pool)
     assert (event.outcome, event.reason) == ("suppressed", "exception_open")
     assert await notifier_pool.fetchval("SELECT count(*) FROM invitation") == 0
+
+
+async def test_a_stored_decision_is_explained_in_plain_words(notifier_pool: Pool) -> None:
+    await take(notifier_pool, [arrived(delivery(exceptions=["damaged"])), arrived(delivery(delivery_id="D-2"))])
+    async with notifier_pool.acquire() as connection:
+        suppressed, asked, unknown = [await stored_decision(connection, d) for d in ("D-1", "D-2", "D-3")]
+    assert suppressed is not None
+    assert asked is not None
+    assert unknown is None
+    assert "  NO  exception_open            Something went wrong with the parcel: damaged." in list(explain(suppressed))
+    assert list(explain(asked))[-2:] == ["Asked by email, in sv.", "The message is due 2026-10-13 12:01:00 UTC."]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Which address to use, and whether any can be used at all. A bad address is a reason, never an error."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
@@ -57,15 +57,20 @@ def _wanted(s: Situation) -> tuple[ContactChannel, ...]:
 
 def usable(channel: ContactChannel) -> bool:
     """Whether an address may work. Only what is certainly hopeless is refused; the provider knows better."""
-    if not channel.address.isprintable():  # line ends and other controls would become headers
+    return _may_work(channel.kind, channel.address)
+
+
+@lru_cache(maxsize=64)  # several rules look at the same addresses
+def _may_work(kind: ChannelKind, address: str) -> bool:
+    if not address.isprintable():  # line ends and other controls would become headers
         return False
-    match channel.kind:
+    match kind:
         case ChannelKind.EMAIL:
-            return _email_may_work(channel.address.strip())
+            return _email_may_work(address.strip())
         case ChannelKind.SMS:
-            return _phone_may_work(_without_phone_marks(channel.address))
+            return _phone_may_work(_without_phone_marks(address))
         case _:
-            return not channel.address.isspace()
+            return not address.isspace()
 
 
 def _email_may_work(address: str) -> bool:
@@ -106,5 +111,7 @@ def normalised(channel: ContactChannel) -> str:
 
 
 def _without_phone_marks(number: str) -> str:
+    if _PHONE.fullmatch(number):
+        return number
     # People write +46 (70) 174-06.34; a nought in brackets is not dialled from abroad.
     return number.replace("(0)", "").translate(_PHONE_MARKS)

@@ -1,6 +1,6 @@
 """How often a person is asked: their own wish, and two budgets of ours (C2, E21). Reminders count too."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from services.notifier.policy.sections import Budget
@@ -36,7 +36,9 @@ def _moments(s: Situation) -> list[datetime]:
     return [c.at for c in s.history.contacts]
 
 
-def _spent(reason: str, budget: Budget, moments: Iterable[datetime], now: datetime) -> Match | None:
+def _spent(reason: str, budget: Budget, moments: Sequence[datetime], now: datetime) -> Match | None:
+    if len(moments) < budget.most:
+        return None
     length = timedelta(days=budget.days)
     counted = sorted(at for at in moments if at > now - length)
     if len(counted) < budget.most:
