@@ -21,6 +21,10 @@ CounterName = Literal[
     "kvittera_volume_pauses_total",
     # Sends that were begun again although the first may have arrived, because an operator chose so.
     "kvittera_possible_duplicates_total",
+    # Calls to a provider, by its name in the providers' file and result.
+    "kvittera_provider_calls_total",
+    # Parts of text messages handed over, each of which is paid for, by provider.
+    "kvittera_sms_segments_total",
     # Answers acknowledged with 2xx, by kind (first, revision).
     "kvittera_answers_total",
     # Survey requests that were turned away, by reason.
@@ -90,6 +94,8 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
     "kvittera_withheld_total": ("Requests and reminders stopped just before they left.", ("reason",)),
     "kvittera_volume_pauses_total": ("Times that the volume breaker paused sending.", ("channel",)),
     "kvittera_possible_duplicates_total": ("Sends begun again although the first may have arrived.", ("channel",)),
+    "kvittera_provider_calls_total": ("Calls to a provider.", ("provider", "result")),
+    "kvittera_sms_segments_total": ("Parts of text messages handed over.", ("provider",)),
     "kvittera_answers_total": ("Answers acknowledged with 2xx.", ("kind",)),
     "kvittera_answers_refused_total": ("Survey requests turned away.", ("reason",)),
     "kvittera_answers_suspected_total": ("Answers kept that look like a machine's.", ("sign",)),

@@ -103,8 +103,12 @@ class Settings(BaseModel):
     """64 hex digits (32 random bytes) that seal contact data and comments at rest. Required by the services."""
     sealing_keys_before: SecretStr = SecretStr("")
     """Earlier sealing keys, the latest first, separated by commas: they open, and the oldest makes the pseudonyms."""
-    channel: Literal["outbox", "smtp"] = "outbox"
-    """How requests are sent: `outbox` keeps them in the local outbox viewer, `smtp` sends e-mail."""
+    channel: Literal["outbox", "smtp", "providers"] = "outbox"
+    """`outbox` keeps requests in the local outbox viewer, `smtp` sends e-mail, `providers` what its file says."""
+    providers_file: Path | None = None
+    """TOML file that describes the providers of `KVITTERA_CHANNEL=providers`."""
+    receipts_url: str = Field(default="", pattern=r"^(https?://[^/?#@]+)?$")
+    """Where providers reach the notifier's receipts inbox; empty: `public_url`."""
     live_sending_until: AwareDatetime | None = None
     """Sending to real people is on only until this moment (RFC 3339). Without it only `outbox` works."""
     smtp_host: str = "127.0.0.1"

@@ -22,7 +22,10 @@ from services.chassis.staff.door import behind_sign_in
 from services.chassis.traces import Traces
 from services.notifier import http, state
 from services.notifier.channels import Channel
-from services.notifier.channels.smtp import Smtp
+from services.notifier.channels.described import Surroundings
+from services.notifier.channels.providers import build_providers, read_providers
+from services.notifier.channels.receipt_links import ReceiptLinks
+from services.notifier.channels.smtp import SmtpTable
 from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.dispatch import Dispatcher, Limits, utc_now
 from services.notifier.handlers import DecideDeliveries
@@ -56,7 +59,7 @@ async def run(settings: Settings) -> None:
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
     policies = read_policies(settings.policies_folder)
-    channel = choose_channel(settings, pool, seal)
+    channel = choose_channel(settings, pool, seal, metrics)
     relay = Relay(settings, SERVICE, metrics)
     decide = DecideDeliveries.with_queries(
         rules=Rules(
@@ -143,21 +146,30 @@ async def run(settings: Settings) -> None:
         pool.terminate()
 
 
-def choose_channel(settings: Settings, pool: Pool, seal: Seal) -> Channel:
+def choose_channel(settings: Settings, pool: Pool, seal: Seal, metrics: Metrics) -> Channel:
     """The channel that the settings allow; reaching real people needs an explicit, unexpired permission.
 
     Raises:
-        MustStop: a live channel without KVITTERA_LIVE_SENDING_UNTIL in the future.
+        MustStop: a live channel without KVITTERA_LIVE_SENDING_UNTIL in the future, or a wrong providers' file.
     """
     if settings.channel == "outbox":
         return OutboxViewer(pool, seal)
     if not live_sending(settings, utc_now()):
         raise MustStop(
-            "KVITTERA_CHANNEL=smtp reaches real people: set KVITTERA_LIVE_SENDING_UNTIL to a moment in the future"
+            f"KVITTERA_CHANNEL={settings.channel} reaches real people: "
+            "set KVITTERA_LIVE_SENDING_UNTIL to a moment in the future"
         )
-    return Smtp(
+    surroundings = Surroundings(ReceiptLinks(seal, settings.receipts_url or settings.public_url), settings.brand)
+    if settings.channel == "providers":
+        if settings.providers_file is None:
+            raise MustStop("KVITTERA_CHANNEL=providers needs KVITTERA_PROVIDERS_FILE; docs/channels.md tells its form")
+        return build_providers(read_providers(settings.providers_file), surroundings, metrics)
+    smtp = SmtpTable(
+        name="smtp",
         host=settings.smtp_host,
         port=settings.smtp_port,
+        security="auto",
         sender=settings.smtp_sender,
         timeout_seconds=settings.smtp_timeout_seconds,
     )
+    return smtp.build(surroundings)

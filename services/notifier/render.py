@@ -1,6 +1,5 @@
 """From an invitation to the words that reach the recipient. Pure; catalogues are read once."""
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,19 +12,13 @@ from babel.dates import format_datetime
 from schemas.delivery import ChannelKind
 from services.chassis.catalogues import read_catalogue
 from services.notifier.channels import Message
+from services.notifier.channels.segments import in_gsm7
 from services.notifier.policy import LANGUAGES
 
 _LOCALES = Path(__file__).parent / "locales"
 _CLDR = {"sv": "sv_SE", "nb": "nb_NO", "nn": "nn_NO", "da": "da_DK", "fi": "fi_FI", "en": "en_GB", "de": "de_DE"}
 _HOURS = dict.fromkeys(("da", "fi"), "HH.mm")
 """How a language writes the time of day, where it is not 17:42."""
-_GSM_SPELLING = str.maketrans(
-    {"–": "-", "—": "-", "…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "ł": "l", "Ł": "L", "đ": "d", "ð": "d"}
-)
-_GSM = frozenset(
-    "@£$¥èéùìòÇ\nØøÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
-    "abcdefghijklmnopqrstuvwxyzäöñüà^{}\\[~]|€"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +44,6 @@ class Invitation:
     merchant_name: str | None
     occurred_at: datetime
     zone: str
-
-
-def in_gsm7(text: str) -> str:
-    """The text in the letters of GSM 03.38: one other letter more than doubles the price of a message (D12)."""
-    kept: list[str] = []
-    for letter in unicodedata.normalize("NFC", text).translate(_GSM_SPELLING):
-        plain = letter if letter in _GSM else unicodedata.normalize("NFKD", letter)
-        kept += [p for p in plain if p in _GSM]
-    return " ".join("".join(kept).split())
 
 
 class Renderer:

@@ -3,6 +3,7 @@
 import asyncio
 import email
 import email.policy
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,18 +15,22 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP as SmtpProtocol  # noqa: N811  a class that others call by its abbreviation
+from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from schemas.delivery import ChannelKind
 from services.chassis.failures import MustStop
+from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.app import choose_channel
 from services.notifier.channels import Fate, Message, Result
-from services.notifier.channels.smtp import Smtp
+from services.notifier.channels.mail import MailForm, reference_of_bounce
+from services.notifier.channels.smtp import Smtp, SmtpTable
 from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.render import Invitation, Renderer, Sender
 from tests.builders import NOON
+from tests.channel_kit import LINKS
 
 LINK = "http://127.0.0.1:8602/r/Qk7rW2pXz9Lm4Tn8Vb3Yc6"
 SEAL = Seal(b"s" * 32)
@@ -54,6 +59,7 @@ class MailRoom:
     to_data: str = "250 OK"
     mails: list[tuple[str, list[str], EmailMessage]] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
+    sessions: list[tuple[int, str]] = field(default_factory=list)
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]) -> str:  # noqa: N802
         if self.to_rcpt.startswith("250"):
@@ -64,17 +70,22 @@ class MailRoom:
         if self.to_data.startswith("250"):
             self.raw.append(envelope.content)
             mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
+            self.sessions.append((id(_session), envelope.mail_from))
             self.mails.append((envelope.mail_from, envelope.rcpt_tos, mail))
         return self.to_data
 
 
 @asynccontextmanager
-async def mail_server(room: MailRoom) -> AsyncIterator[int]:
+async def mail_server(room: MailRoom, password: str | None = None) -> AsyncIterator[int]:
     loop = asyncio.get_running_loop()
     protocols: list[SmtpProtocol] = []
 
+    def judge(_server: Any, _session: Any, _envelope: Any, _mechanism: str, said: LoginPassword) -> AuthResult:
+        return AuthResult(success=said.password == (password or "").encode())
+
     def begin() -> SmtpProtocol:
-        protocols.append(SmtpProtocol(room, hostname="127.0.0.1", loop=loop))
+        wanted: dict[str, Any] = {"authenticator": judge, "auth_require_tls": False} if password else {}
+        protocols.append(SmtpProtocol(room, hostname="127.0.0.1", loop=loop, **wanted))
         return protocols[-1]
 
     server = await loop.create_server(begin, "127.0.0.1", 0)
@@ -131,10 +142,12 @@ async def talk_until(
         writer.write(b"250 yes\r\n")
 
 
-def smtp(port: int, timeout: float = 5) -> Smtp:
-    return Smtp(
-        host="127.0.0.1", port=port, sender="Nordposten Demo <svar@nordposten.example>", timeout_seconds=timeout
+def smtp(port: int, timeout: float = 5, **more: Any) -> Smtp:
+    sender = "Nordposten Demo <svar@nordposten.example>"
+    table = SmtpTable(
+        name="smtp", host="127.0.0.1", port=port, security="auto", sender=sender, timeout_seconds=timeout, **more
     )
+    return Smtp(table, MailForm(sender, "Nordposten Demo", "smtp"))
 
 
 async def test_an_accepted_mail_is_complete(caplog: pytest.LogCaptureFixture) -> None:
@@ -292,14 +305,78 @@ async def test_smtp_cannot_be_asked_what_became_of_a_mail() -> None:
 def test_real_people_are_reached_only_with_an_unexpired_permission(settings: Settings, until: datetime | None) -> None:
     live = settings.model_copy(update={"channel": "smtp", "live_sending_until": until})
     with pytest.raises(MustStop, match="KVITTERA_LIVE_SENDING_UNTIL"):
-        choose_channel(live, None, SEAL)  # type: ignore[arg-type]  # no pool is needed to refuse
+        choose_channel(live, None, SEAL, Metrics())  # type: ignore[arg-type]  # no pool is needed to refuse
 
 
 def test_with_a_permission_mails_are_sent(settings: Settings) -> None:
     until = datetime.now(UTC) + timedelta(hours=1)
     live = settings.model_copy(update={"channel": "smtp", "live_sending_until": until})
-    assert isinstance(choose_channel(live, None, SEAL), Smtp)  # type: ignore[arg-type]  # mails need no pool
+    assert isinstance(choose_channel(live, None, SEAL, Metrics()), Smtp)  # type: ignore[arg-type]  # mails need no pool
 
 
 async def test_by_default_nobody_outside_is_reached(settings: Settings, notifier_pool: Pool) -> None:
-    assert isinstance(choose_channel(settings, notifier_pool, SEAL), OutboxViewer)
+    assert isinstance(choose_channel(settings, notifier_pool, SEAL, Metrics()), OutboxViewer)
+
+
+VERP = MailForm(
+    "Nordposten Demo <svar@nordposten.example>", "Nordposten Demo", "post", "studs@nordposten.example", LINKS
+)
+UNSUBSCRIBE = f"https://svar.nordposten.example/unsubscribe/{'Aa0_-' * 24}"
+
+
+async def test_a_mail_tells_how_to_unsubscribe_with_one_click_and_where_bounces_go() -> None:
+    room = MailRoom()
+    async with mail_server(room) as port:
+        channel = Smtp(SmtpTable(name="post", host="127.0.0.1", port=port, security="off", sender=VERP.sender), VERP)
+        await channel.send(replace(MESSAGE, unsubscribe=UNSUBSCRIBE))
+        await channel.close()
+    [(sender, _, mail)] = room.mails
+    assert f"List-Unsubscribe: <{UNSUBSCRIBE}>\r\n".encode() in room.raw[0]
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert mail["Feedback-ID"] == "delivery:sv:post:nordposten.example"
+    assert re.fullmatch(r"studs\+0198c0de000070008000000000000001\.[0-9a-f]{16}@nordposten\.example", sender)
+    assert len(sender.partition("@")[0]) <= 64
+    assert reference_of_bounce(sender, "post", LINKS) == MESSAGE.reference
+    assert reference_of_bounce(sender.upper(), "post", LINKS) == MESSAGE.reference
+
+
+@pytest.mark.parametrize(
+    "address", ["", "studs@nordposten.example", "studs+0198c0de000070008000000000000001.0000000000000000@x.example"]
+)
+def test_a_bounce_address_that_we_did_not_make_belongs_to_no_message(address: str) -> None:
+    assert reference_of_bounce(address, "post", LINKS) is None
+
+
+async def test_mails_share_a_connection_and_a_dead_one_is_replaced_without_a_doubt() -> None:
+    room = MailRoom()
+    async with mail_server(room) as port:
+        channel = smtp(port)
+        assert [(await channel.send(MESSAGE)).fate for _ in range(3)] == [Fate.ACCEPTED] * 3
+        assert len({session for session, *_ in room.sessions}) == 1
+        channel._idle[0].close()
+        assert await channel.send(MESSAGE) == Result(Fate.ACCEPTED)
+        await channel.close()
+    assert len(room.mails) == 4
+
+
+async def test_a_server_without_encryption_is_refused_for_now_where_encryption_is_asked_for() -> None:
+    room = MailRoom()
+    async with mail_server(room) as port:
+        channel = Smtp(SmtpTable(name="post", host="127.0.0.1", port=port, sender=VERP.sender), VERP)
+        assert (await channel.send(MESSAGE)).fate is Fate.REFUSED_FOR_NOW
+    assert room.mails == []
+
+
+@pytest.mark.parametrize(("password", "expected"), [("right", Fate.ACCEPTED), ("wrong", Fate.REFUSED_FOR_NOW)])
+async def test_a_log_in_that_fails_is_our_trouble_and_costs_no_recipient_the_question(
+    password: str, expected: Fate
+) -> None:
+    room = MailRoom()
+    async with mail_server(room, password="right") as port:
+        table = SmtpTable(
+            name="post", host="127.0.0.1", port=port, security="off", sender=VERP.sender, username="kvittera"
+        )
+        channel = Smtp(table, VERP, password)
+        assert (await channel.send(MESSAGE)).fate is expected
+        await channel.close()
+    assert len(room.mails) == (1 if expected is Fate.ACCEPTED else 0)

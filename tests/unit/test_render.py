@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from schemas.delivery import ChannelKind
 from services.chassis.catalogues import placeholders, read_catalogue
+from services.notifier.channels.segments import in_gsm7
 from services.notifier.policy import LANGUAGES
-from services.notifier.render import Invitation, Renderer, Sender, in_gsm7
+from services.notifier.render import Invitation, Renderer, Sender
 from tests.builders import NOON
 
 TOKEN = "Qk7rW2pXz9Lm4Tn8Vb3Yc6"

@@ -14,6 +14,8 @@ class Message:
     Attributes:
         reference: the same at every attempt; providers that know it can be asked about it.
         fence: the sender's lease number; a channel in our own database refuses an older one.
+        link: the one link of the message; empty in one that asks for a reply by text message instead.
+        unsubscribe: where a mail program unsubscribes with one click, for channels that can say so.
     """
 
     reference: str
@@ -25,6 +27,7 @@ class Message:
     text: str
     html: str | None
     link: str
+    unsubscribe: str | None = None
 
 
 class Fate(StrEnum):

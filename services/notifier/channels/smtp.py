@@ -1,55 +1,112 @@
-"""E-mail over SMTP. The end of the DATA command is the point of no return."""
+"""E-mail over SMTP on kept connections. The end of the DATA command is the point of no return."""
 
 import asyncio
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import formatdate, make_msgid, parseaddr
+from typing import Literal
 
 import aiosmtplib
 import structlog
+from pydantic import Field
 
 from schemas.delivery import ChannelKind
 from services.notifier.channels import Fate, Message, Result
+from services.notifier.channels.described import ProviderTable, Surroundings
+from services.notifier.channels.mail import MailForm, envelope_sender, written
 
 log = structlog.get_logger()
 _PERMANENT = range(500, 600)
-_WIRE = SMTP.clone(cte_type="7bit")  # every server takes it
+_START_TLS = {"auto": None, "starttls": True, "tls": False, "off": False}
+
+
+class SmtpTable(ProviderTable):
+    """`adapter = "smtp"`; with `username`, the password stands in `secret_file`."""
+
+    adapter: Literal["smtp"] = "smtp"
+    host: str
+    port: int = Field(default=587, ge=1, le=65535)
+    security: Literal["auto", "starttls", "tls", "off"] = "starttls"
+    """`starttls` and `tls` insist on encryption, `auto` takes what the server offers."""
+    username: str | None = None
+    sender: str
+    """From address of e-mails; replies to it must be read by a person."""
+    bounces: str | None = Field(default=None, pattern=r"^[^@\s+]{1,8}@[^@\s]+$")
+    """Address that bounces come back to; the message's reference is added before the @."""
+    connections: int = Field(default=8, ge=1, le=64)
+    """Connections kept at most."""
+
+    def build(self, surroundings: Surroundings) -> "Smtp":
+        """The channel."""
+        form = MailForm(self.sender, surroundings.brand, self.name, self.bounces, surroundings.links)
+        return Smtp(self, form, self.secret() if self.username else None)
 
 
 class Smtp:
-    """Hands e-mails to an SMTP server, one connection a message."""
+    """Hands e-mails to an SMTP server."""
 
     kinds = frozenset({ChannelKind.EMAIL})
 
-    def __init__(self, *, host: str, port: int, sender: str, timeout_seconds: float) -> None:
-        self._host = host
-        self._port = port
-        self._sender = sender
-        self._timeout = timeout_seconds
+    def __init__(self, table: SmtpTable, form: MailForm, password: str | None = None) -> None:
+        self._table = table
+        self._form = form
+        self._password = password
+        self._timeout = table.timeout_seconds
+        self._idle: list[aiosmtplib.SMTP] = []
 
     async def send(self, message: Message) -> Result:
         """Hand over. Before DATA is answered every failure is a refusal; after its first byte, a doubt."""
         try:
             recipient = message.address.strip()
             recipient.encode("ascii")
-            mail = self._mime(message, recipient).as_bytes()
+            mail = written(self._form, message, recipient)
+            sender = envelope_sender(self._form, message.reference)
         except Exception:
             log.exception("mail cannot be made", action="refuse", reference=message.reference)
             return Result(Fate.REFUSED, "smtp_unwritable")
-        client = aiosmtplib.SMTP(hostname=self._host, port=self._port, timeout=self._timeout)
+        opened: list[aiosmtplib.SMTP] = []
         try:
             async with asyncio.timeout(self._timeout):
-                await client.connect()
-                await client.mail(parseaddr(self._sender)[1])
-                await client.rcpt(recipient)
+                client = await self._addressed(sender, recipient, opened)
         except aiosmtplib.SMTPResponseException as error:
-            client.close()
-            permanent = error.code in _PERMANENT
-            return Result(Fate.REFUSED if permanent else Fate.REFUSED_FOR_NOW, f"smtp_{error.code}", 300)
+            _close(opened)
+            return _refusal(error)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            client.close()
+            _close(opened)
             return Result(Fate.REFUSED_FOR_NOW, f"smtp_{type(error).__name__}", 30)
         return await self._hand_over(client, mail)
+
+    async def _addressed(self, sender: str, recipient: str, opened: list[aiosmtplib.SMTP]) -> aiosmtplib.SMTP:
+        """A connection that has taken both addresses; a kept one that is dead by now is replaced."""
+        while self._idle:
+            client = self._idle.pop()
+            opened.append(client)
+            try:
+                await client.mail(sender)
+                await client.rcpt(recipient)
+            except (aiosmtplib.SMTPServerDisconnected, OSError):
+                client.close()
+            except aiosmtplib.SMTPResponseException as error:
+                if error.code != aiosmtplib.SMTPStatus.domain_unavailable:  # 421: it hangs up on an idle connection
+                    raise
+                client.close()
+            else:
+                return client
+        client = self._client()
+        opened.append(client)
+        await client.connect()
+        await client.mail(sender)
+        await client.rcpt(recipient)
+        return client
+
+    def _client(self) -> aiosmtplib.SMTP:
+        table = self._table
+        return aiosmtplib.SMTP(
+            hostname=table.host,
+            port=table.port,
+            timeout=self._timeout,
+            use_tls=table.security == "tls",
+            start_tls=_START_TLS[table.security],
+            username=table.username,
+            password=self._password,
+        )
 
     async def _hand_over(self, client: aiosmtplib.SMTP, mail: bytes) -> Result:
         try:
@@ -57,35 +114,36 @@ class Smtp:
                 await client.data(mail)
         except aiosmtplib.SMTPDataError as error:
             client.close()
-            permanent = error.code in _PERMANENT
-            return Result(Fate.REFUSED if permanent else Fate.REFUSED_FOR_NOW, f"smtp_{error.code}", 300)
+            return _refusal(error)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             client.close()
             return Result(Fate.IN_DOUBT, f"smtp_{type(error).__name__}")
-        try:
-            async with asyncio.timeout(2):
-                await client.quit()
-        except (aiosmtplib.SMTPException, OSError, TimeoutError):
+        if len(self._idle) < self._table.connections and client.is_connected:
+            self._idle.append(client)
+        else:
             client.close()
         return Result(Fate.ACCEPTED)
-
-    def _mime(self, message: Message, recipient: str) -> EmailMessage:
-        mail = EmailMessage(policy=_WIRE)
-        mail["From"] = self._sender
-        mail["To"] = recipient
-        mail["Subject"] = message.subject
-        mail["Date"] = formatdate(usegmt=True)
-        mail["Message-ID"] = make_msgid(message.reference, domain=parseaddr(self._sender)[1].rpartition("@")[2])
-        mail["Auto-Submitted"] = "auto-generated"
-        mail.set_content(message.text)
-        if message.html is not None:
-            mail.add_alternative(message.html, subtype="html")
-        mail["Content-Language"] = message.language  # setting the content drops what was said about it before
-        return mail
 
     async def look_up(self, reference: str) -> Result | None:  # noqa: ARG002  SMTP has no such question
         """SMTP cannot tell."""
         return None
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Say goodbye on the kept connections."""
+        while self._idle:
+            client = self._idle.pop()
+            try:
+                async with asyncio.timeout(2):
+                    await client.quit()
+            except (aiosmtplib.SMTPException, OSError, TimeoutError):
+                client.close()
+
+
+def _refusal(error: aiosmtplib.SMTPResponseException) -> Result:
+    permanent = error.code in _PERMANENT and not isinstance(error, aiosmtplib.SMTPAuthenticationError)
+    return Result(Fate.REFUSED if permanent else Fate.REFUSED_FOR_NOW, f"smtp_{error.code}", 300)
+
+
+def _close(clients: list[aiosmtplib.SMTP]) -> None:
+    for client in clients:
+        client.close()

@@ -1,0 +1,104 @@
+"""Text messages through any HTTP gateway that takes JSON, as its table describes it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from schemas.delivery import ChannelKind
+from services.notifier.channels import Fate, Message, Result
+from services.notifier.channels.described import ProviderTable, Surroundings
+from services.notifier.channels.http_call import Answer, Caller
+from services.notifier.channels.receipt_links import ReceiptLinks
+
+_AVAILABLE = ("to", "text", "reference", "receipt_url", "language")
+
+
+class GatewayTable(ProviderTable):
+    """`adapter = "gateway"`."""
+
+    adapter: Literal["gateway"]
+    url: str = Field(pattern=r"^https?://")
+    """Where messages are posted to."""
+    header: str = "Authorization"
+    """The header that holds the secret."""
+    scheme: str = "Bearer"
+    """What stands before the secret in it; empty: nothing."""
+    fields: dict[Literal["to", "text", "reference", "receipt_url", "language"], str]
+    """What the gateway calls our facts: `to = "recipient"`, `text = "body"`."""
+    constant: dict[str, str | int | bool] = Field(default_factory=dict)
+    """Fields that are always the same, such as the sender."""
+    reference_header: str | None = None
+    """Header that takes our reference as an idempotency key, where there is one."""
+    error_field: str | None = None
+    """The field of a refusal that holds its code."""
+    errors: dict[str, Literal["refused", "refused_for_now"]] = Field(default_factory=dict)
+    """What such codes mean, where the status alone would say something else."""
+    refused_for_now: frozenset[int] = frozenset()
+    """Further statuses by which this gateway promises that nothing was taken, such as 503."""
+
+    def build(self, surroundings: Surroundings) -> "Gateway":
+        """The channel."""
+        return Gateway(self, self.secret(), surroundings.links)
+
+
+class Gateway:
+    """Hands text messages to the described gateway."""
+
+    kinds = frozenset({ChannelKind.SMS})
+
+    def __init__(self, table: GatewayTable, secret: str, links: ReceiptLinks) -> None:
+        self._table = table
+        self._headers = {table.header: f"{table.scheme} {secret}".strip()}
+        self._links = links
+        self._caller = Caller(table.name, table.timeout_seconds)
+
+    async def send(self, message: Message) -> Result:
+        """Hand over."""
+        table = self._table
+        facts = dict(
+            zip(
+                _AVAILABLE,
+                (
+                    message.address,
+                    message.text,
+                    message.reference,
+                    self._links.url(table.name, message.reference),
+                    message.language,
+                ),
+                strict=True,
+            )
+        )
+        body: dict[str, Any] = {**table.constant, **{theirs: facts[ours] for ours, theirs in table.fields.items()}}
+        headers = dict(self._headers)
+        if table.reference_header is not None:
+            headers[table.reference_header] = message.reference
+        answer = await self._caller.post(table.url, json=body, headers=headers)
+        return answer if isinstance(answer, Result) else self._judge(answer)
+
+    def _judge(self, answer: Answer) -> Result:
+        fate = answer.fate(self._table.name, refused_for_now=self._table.refused_for_now)
+        code = self._code(answer.body)
+        # Only a refusal is told apart further: a code must never turn a doubt into one.
+        if fate.fate not in {Fate.REFUSED, Fate.REFUSED_FOR_NOW} or code not in self._table.errors:
+            return fate
+        meant = Fate(self._table.errors[code])
+        return Result(meant, f"{self._table.name}_{code}", fate.again_after or 60.0)
+
+    def _code(self, body: bytes) -> str | None:
+        if self._table.error_field is None:
+            return None
+        try:
+            told = json.loads(body)
+        except ValueError:
+            return None
+        return str(told.get(self._table.error_field)) if isinstance(told, Mapping) else None
+
+    async def look_up(self, reference: str) -> Result | None:  # noqa: ARG002  no two gateways are asked alike
+        """A described gateway is not asked; its receipt tells."""
+        return None
+
+    async def close(self) -> None:
+        """Let connections go."""
+        await self._caller.close()

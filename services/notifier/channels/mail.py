@@ -1,0 +1,79 @@
+"""An e-mail as it is handed over: text and HTML, and the headers that mail programs and operators look at."""
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate, make_msgid, parseaddr
+from uuid import UUID
+
+from services.notifier.channels import Message
+from services.notifier.channels.receipt_links import ReceiptLinks
+
+# 7 bits, which every server takes; lines long enough that no address in a header is broken or encoded.
+_WIRE = SMTP.clone(cte_type="7bit", max_line_length=900)
+
+
+@dataclass(frozen=True, slots=True)
+class MailForm:
+    """What all mails of one provider share.
+
+    Attributes:
+        bounces: where bounces come back to, or none: then to the sender.
+    """
+
+    sender: str
+    brand: str
+    provider: str
+    bounces: str | None = None
+    links: ReceiptLinks | None = None
+
+
+def written(form: MailForm, message: Message, recipient: str) -> bytes:
+    """The mail on the wire.
+
+    Raises:
+        ValueError: a header would hold a line break, or a text no letters.
+    """
+    mail = EmailMessage(policy=_WIRE)
+    domain = parseaddr(form.sender)[1].rpartition("@")[2]
+    mail["From"] = form.sender
+    mail["To"] = recipient
+    mail["Subject"] = message.subject
+    mail["Date"] = formatdate(usegmt=True)
+    mail["Message-ID"] = make_msgid(message.reference, domain=domain)
+    mail["Auto-Submitted"] = "auto-generated"
+    # Campaign, kind, provider, sender: what mail operators group complaints by.
+    mail["Feedback-ID"] = f"delivery:{message.language}:{form.provider}:{domain}"
+    if message.unsubscribe is not None:
+        mail["List-Unsubscribe"] = f"<{message.unsubscribe}>"
+        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    mail.set_content(message.text)
+    if message.html is not None:
+        mail.add_alternative(message.html, subtype="html")
+    mail["Content-Language"] = message.language  # setting the content drops what was said about it before
+    return mail.as_bytes()
+
+
+def envelope_sender(form: MailForm, reference: str) -> str:
+    """Where a bounce of this message comes back to: an address of its own, proved (VERP)."""
+    if form.bounces is None or form.links is None:
+        return parseaddr(form.sender)[1]
+    name, _, domain = form.bounces.partition("@")
+    short = UUID(reference).hex
+    return f"{name}+{short}.{_proof(form.links, form.provider, short)}@{domain}"
+
+
+def reference_of_bounce(address: str, provider: str, links: ReceiptLinks) -> str | None:
+    """The message that a bounce's recipient address belongs to; None for one that we did not make."""
+    tag = address.lower().partition("@")[0].rpartition("+")[2]
+    short, _, proof = tag.partition(".")
+    if not hmac.compare_digest(_proof(links, provider, short).encode(), proof.encode()):
+        return None
+    return str(UUID(short))
+
+
+def _proof(links: ReceiptLinks, provider: str, short: str) -> str:
+    # The proof of the receipt's address, so shortened that the name stays within 64 characters.
+    return hashlib.sha256(links.url(provider, short).rpartition("=")[2].encode()).hexdigest()[:16]

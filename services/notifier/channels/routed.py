@@ -1,0 +1,71 @@
+"""Which provider gets a message: by weight, and another one only after a definite refusal (D17)."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from schemas.delivery import ChannelKind
+from services.chassis.metrics import Metrics
+from services.notifier.channels import Channel, Fate, Message, Result
+from services.notifier.channels.segments import segments
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A channel under our name for it; weight 0 is tried only after the others refused."""
+
+    name: str
+    weight: int
+    channel: Channel
+
+
+@dataclass(slots=True)
+class Routed:
+    """All providers as one channel.
+
+    Attributes:
+        draw: gives a number in [0, 1).
+    """
+
+    providers: Sequence[Provider]
+    metrics: Metrics
+    draw: Callable[[], float] = field(default_factory=lambda: random.SystemRandom().random)
+    kinds: frozenset[ChannelKind] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.kinds = frozenset[ChannelKind]().union(*(p.channel.kinds for p in self.providers))
+
+    async def send(self, message: Message) -> Result:
+        """Hand over to one provider. The next is tried only when the one before said: not now, nothing was taken."""
+        result = Result(Fate.REFUSED, "no_provider")
+        for provider in self._in_turn(message.kind):
+            result = await provider.channel.send(message)
+            self.metrics.count("kvittera_provider_calls_total", provider=provider.name, result=result.fate.value)
+            if message.kind is ChannelKind.SMS and result.fate in {Fate.ACCEPTED, Fate.IN_DOUBT}:
+                self.metrics.count("kvittera_sms_segments_total", segments(message.text), provider=provider.name)
+            if result.fate is not Fate.REFUSED_FOR_NOW:
+                break
+        return result
+
+    def _in_turn(self, kind: ChannelKind) -> list[Provider]:
+        """The providers for this message: one drawn by weight first, then the rest by falling weight."""
+        able = sorted((p for p in self.providers if kind in p.channel.kinds), key=lambda p: -p.weight)
+        point = self.draw() * sum(p.weight for p in able)
+        for provider in able:
+            point -= provider.weight
+            if point < 0:
+                return [provider, *(p for p in able if p is not provider)]
+        return able
+
+    async def look_up(self, reference: str) -> Result | None:
+        """What became of a message: accepted if one took it; unknown as long as one cannot tell."""
+        found = [await p.channel.look_up(reference) for p in self.providers]
+        taken = next((r for r in found if r is not None and r.fate is Fate.ACCEPTED), None)
+        if taken is not None or any(r is None or r.fate is Fate.IN_DOUBT for r in found):
+            return taken
+        return found[0] if found else None
+
+    async def close(self) -> None:
+        """Let all connections go."""
+        for provider in self.providers:
+            await provider.channel.close()

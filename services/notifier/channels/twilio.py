@@ -1,0 +1,82 @@
+"""Text messages through Twilio's Messages resource: a form in, JSON out; receipts by `StatusCallback`.
+
+https://www.twilio.com/docs/messaging/api/message-resource and https://www.twilio.com/docs/api/errors
+"""
+
+import json
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.delivery import ChannelKind
+from services.notifier.channels import Fate, Message, Result
+from services.notifier.channels.described import ProviderTable, Surroundings
+from services.notifier.channels.http_call import Caller
+from services.notifier.channels.receipt_links import ReceiptLinks
+
+_BUSY = frozenset({20429, 14107, 30001, 63018})
+_OUR_SIDE = frozenset({20003, 20005, 21606, 21659, 30002, 30034})
+
+
+class TwilioTable(ProviderTable):
+    """`adapter = "twilio"`; the auth token stands in `secret_file` and also signs receipts."""
+
+    adapter: Literal["twilio"]
+    account_sid: str = Field(pattern=r"^AC[0-9a-f]{32}$")
+    sender: str
+    """A number, an alphanumeric sender, or a messaging service (`MG…`)."""
+    url: str = "https://api.twilio.com"
+
+    def build(self, surroundings: Surroundings) -> "Twilio":
+        """The channel."""
+        return Twilio(self, self.secret(), surroundings.links)
+
+
+class Twilio:
+    """Hands text messages to Twilio."""
+
+    kinds = frozenset({ChannelKind.SMS})
+
+    def __init__(self, table: TwilioTable, token: str, links: ReceiptLinks) -> None:
+        self._table = table
+        self._url = f"{table.url.rstrip('/')}/2010-04-01/Accounts/{table.account_sid}/Messages.json"
+        self._auth = (table.account_sid, token)
+        self._links = links
+        self._caller = Caller(table.name, table.timeout_seconds)
+
+    async def send(self, message: Message) -> Result:
+        """Hand over; a refusal's own code says more than its status."""
+        name, sender = self._table.name, self._table.sender
+        form = {
+            "MessagingServiceSid" if sender.startswith("MG") else "From": sender,
+            "To": message.address,
+            "Body": message.text,
+            "StatusCallback": self._links.url(name, message.reference),
+        }
+        answer = await self._caller.post(self._url, data=form, auth=self._auth)
+        if isinstance(answer, Result):
+            return answer
+        fate = answer.fate(name)
+        code = _code(answer.body)
+        if fate.fate is Fate.REFUSED and code is not None:
+            again = (_BUSY | _OUR_SIDE) & {code}
+            wait = 60.0 if code in _BUSY else 300.0
+            return Result(Fate.REFUSED_FOR_NOW if again else Fate.REFUSED, f"{name}_{code}", wait if again else 0.0)
+        return fate
+
+    async def look_up(self, reference: str) -> Result | None:  # noqa: ARG002  it can be asked only by its own id
+        """Twilio cannot be asked by our reference; its receipt tells."""
+        return None
+
+    async def close(self) -> None:
+        """Let connections go."""
+        await self._caller.close()
+
+
+def _code(body: bytes) -> int | None:
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return None
+    code = told.get("code") if isinstance(told, dict) else None
+    return code if isinstance(code, int) else None

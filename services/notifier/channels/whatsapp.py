@@ -1,0 +1,98 @@
+"""A utility template over WhatsApp's Graph API (D18). The words stand in the template that Meta has approved.
+
+https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages
+The address is a phone number, so it stands among the providers of text messages; the carrier needs an opt-in.
+"""
+
+import json
+from typing import Literal
+
+from schemas.delivery import ChannelKind
+from services.notifier.channels import Fate, Message, Result
+from services.notifier.channels.described import ProviderTable, Surroundings
+from services.notifier.channels.http_call import Caller
+
+_BUSY = frozenset({4, 80007, 130429, 131048, 131056})
+_OUR_SIDE = frozenset({0, 3, 10, 190, 131031, 131042, 132001, 132015, 132016, 133010})
+
+
+class WhatsappTable(ProviderTable):
+    """`adapter = "whatsapp"`; the access token stands in `secret_file`."""
+
+    adapter: Literal["whatsapp"]
+    phone_number_id: str
+    template: str
+    """An approved utility template: {{1}} our name, its URL button ends in {{1}}, the token of the link."""
+    languages: dict[str, str]
+    """The template's own code for each of our languages: `sv = "sv"`, `nb = "nb"`, `en = "en_GB"`."""
+    url: str = "https://graph.facebook.com/v23.0"
+
+    def build(self, surroundings: Surroundings) -> "Whatsapp":
+        """The channel."""
+        return Whatsapp(self, self.secret(), surroundings.brand)
+
+
+class Whatsapp:
+    """Hands template messages to the Graph API."""
+
+    kinds = frozenset({ChannelKind.SMS})
+
+    def __init__(self, table: WhatsappTable, token: str, brand: str) -> None:
+        self._table = table
+        self._url = f"{table.url.rstrip('/')}/{table.phone_number_id}/messages"
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._brand = brand
+        self._caller = Caller(table.name, table.timeout_seconds)
+
+    async def send(self, message: Message) -> Result:
+        """Hand over; a language without a template is refused here."""
+        name = self._table.name
+        language = self._table.languages.get(message.language)
+        if language is None or not message.link:
+            return Result(Fate.REFUSED, f"{name}_no_template")
+        answer = await self._caller.post(self._url, json=self._body(message, language), headers=self._headers)
+        if isinstance(answer, Result):
+            return answer
+        fate = answer.fate(name)
+        code = _code(answer.body)
+        if fate.fate in {Fate.REFUSED, Fate.REFUSED_FOR_NOW} and code is not None:
+            again = code in _BUSY | _OUR_SIDE
+            wait = (60.0 if code in _BUSY else 300.0) if again else 0.0
+            return Result(Fate.REFUSED_FOR_NOW if again else Fate.REFUSED, f"{name}_{code}", wait)
+        return fate
+
+    def _body(self, message: Message, language: str) -> dict[str, object]:
+        token = message.link.rpartition("/")[2]
+        brand = {"type": "text", "text": self._brand}
+        button = {"type": "text", "text": token}
+        return {
+            "messaging_product": "whatsapp",
+            "recipient_type": "individual",
+            "to": message.address.lstrip("+"),
+            "type": "template",
+            "biz_opaque_callback_data": message.reference,
+            "template": {
+                "name": self._table.template,
+                "language": {"code": language},
+                "components": [
+                    {"type": "body", "parameters": [brand]},
+                    {"type": "button", "sub_type": "url", "index": "0", "parameters": [button]},
+                ],
+            },
+        }
+
+    async def look_up(self, reference: str) -> Result | None:  # noqa: ARG002  there is no such question
+        """The Graph API cannot be asked; its status webhook tells."""
+        return None
+
+    async def close(self) -> None:
+        """Let connections go."""
+        await self._caller.close()
+
+
+def _code(body: bytes) -> int | None:
+    try:
+        error = json.loads(body).get("error")
+        return int(error["code"])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
