@@ -49,7 +49,7 @@ async def chromium() -> AsyncIterator[Browser]:
 def demo(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     """A demo whose own recipients fall silent after a while; every terminal has answers enough to be shown."""
     assert chromium.is_connected()
-    with demo_with_page(tmp_path_factory.mktemp("browser"), "--rate", "100", "--deliveries", "300") as running:
+    with demo_with_page(tmp_path_factory.mktemp("browser"), "--rate", "100", "--deliveries", "900") as running:
         yield running
 
 

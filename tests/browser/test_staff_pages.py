@@ -15,7 +15,7 @@ from services.chassis.settings import Settings
 from services.survey.cases.wiring import case_parts
 from services.survey.comments.texts import SealedTexts
 from tests.caseload import ANNA, LENA, NOBODY, NOW, RIKARD, SEAL, HeaderGate, app_of, fill
-from tests.kvittera import RunningDemo, free_port
+from tests.kvittera import free_port
 from tests.tables import empty_pool
 from tests.visitors import Visitor, barriers
 
@@ -165,18 +165,6 @@ async def test_the_inbox_has_no_barrier_in_any_state_on_any_screen(desk: Desk) -
     assert {state: wrong for state, wrong in found.items() if wrong} == {}
     assert [words for words in desk.visits.complaints if "403" not in words and "404" not in words] == []
     desk.visits.complaints.clear()
-
-
-async def test_the_demos_pages_for_staff_have_no_barrier_on_any_screen(demo: RunningDemo, visitor: Visitor) -> None:
-    page = await visitor.visit(f"{demo.url}/staff/login?next=/staff", viewport=DESK, reduced_motion="reduce")
-    found = {f"/staff/login, {look}": wrong for look, wrong in (await in_every_look(page)).items()}
-    await page.get_by_role("button", name="Sign in").click()
-    await page.wait_for_url("**/staff")
-    for path in ("/staff", "/cases", "/praise", "/comments", "/whiteboard", "/whiteboard/Årsta", "/kiosk", "/live"):
-        await page.goto(demo.url + path)
-        found |= {f"{path}, {look}": wrong for look, wrong in (await in_every_look(page)).items()}
-
-    assert {where: wrong for where, wrong in found.items() if wrong} == {}
 
 
 async def in_every_look(page: Page) -> dict[str, list[str]]:
