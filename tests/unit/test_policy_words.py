@@ -180,7 +180,7 @@ def test_the_command_prints_the_comparison_and_needs_no_server(tmp_path: Path) -
 
 def test_nothing_that_sends_can_be_reached_from_what_simulates() -> None:
     code = (
-        "import sys, services.cli.policy, services.notifier.past, services.notifier.explaining,"
+        "import sys, services.notifier.past, services.notifier.policies, services.notifier.explaining,"
         " services.notifier.simulating\n"
         "print([m for m in sys.modules if 'channels' in m and 'notifier' in m or m.endswith('notifier.dispatch')"
         " or m.startswith('aiosmtplib')])"
