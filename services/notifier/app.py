@@ -113,8 +113,8 @@ async def run(settings: Settings) -> None:
             settings.in_doubt_deadline_seconds,
             None if settings.channel == "outbox" else settings.sends_per_minute,
         ),
-        policies=lambda: decide.rules.policies,
-        departs=lambda zone, country, at: departure(decide.rules.policies.hours.of(country), zone, country, at).at,
+        policies=lambda: policies.at(utc_now()),
+        departs=lambda zone, country, at: departure(policies.at(at).hours.of(country), zone, country, at).at,
     )
 
     async def ready() -> str | None:
