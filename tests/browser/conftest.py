@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -19,11 +18,11 @@ from schemas.topics import DELIVERY_COMPLETED
 from services.demo.people import Behaviour, Case
 from services.demo.upstream import record_of
 from tests.builders import delivery
+from tests.chromium import CHROMIUM, launch
 from tests.kvittera import RunningDemo, demo_with_page
 from tests.visitors import Stored, Visitor
 
 LANGUAGES = ("sv", "nb", "da", "fi", "en", "de")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TESTERS = {f"tester{n}@mottagare.example": "sv" for n in range(24)}
 TRAVELLERS = {f"+467017406900{n:03d}": language for n, language in enumerate(LANGUAGES * 2 + ("sv", "de"))}
 """Phones by the language of their owners; the demo's own people have other numbers."""
@@ -39,8 +38,7 @@ async def chromium() -> AsyncIterator[Browser]:
             pytest.fail(missing)
         pytest.skip(missing)
     async with async_playwright() as playwright:
-        # Without Chromium's own sandbox, which many CI machines cannot give: all pages here are ours.
-        started = await playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
+        started = await launch(playwright)
         yield started
         await started.close()
 

@@ -14,7 +14,7 @@ from services.chassis.settings import Settings
 from services.survey.api.keys import Scope
 from services.survey.kiosk_page import KioskPage
 from tests.asgi import ask
-from tests.browser.conftest import CHROMIUM
+from tests.chromium import CHROMIUM, launch
 from tests.programs import TORGET, Clock, application, new_key
 from tests.tables import empty_pool
 
@@ -48,7 +48,7 @@ async def tablet(pool: Pool, shared_settings: Settings) -> AsyncIterator[tuple[P
         await route.fulfill(status=reply.status, headers=reply.headers, body=reply.body)
 
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
+        browser = await launch(playwright)
         page = await browser.new_page(viewport={"width": 1024, "height": 768})
         await page.route("**/*", answer)
         yield page, asked, failures

@@ -16,8 +16,8 @@ from services.survey.praise.desk import Moment, Shown
 from services.survey.praise.queue_page import Chosen, QueuePage
 from services.survey.praise.rules import State
 from tests.boards import BOARD, SHOWN, quote
-from tests.browser.conftest import CHROMIUM
 from tests.builders import NOON
+from tests.chromium import CHROMIUM, launch
 from tests.members import AGENT, LEAD, READER
 from tests.unit.test_praise_rules import praise
 
@@ -88,7 +88,7 @@ async def chromium() -> AsyncIterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("no Chromium: install chromium, chromium-browser or google-chrome")
     async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=CHROMIUM, chromium_sandbox=False)
+        started = await launch(playwright)
         yield started
         await started.close()
 
