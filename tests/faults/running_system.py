@@ -54,7 +54,7 @@ _LOOKS_A_SECOND = 5
 _ALL_CELLS = "SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = (c.cell >> 32)::int"
 _DECIDED_OTHERWISE_THAN_PLANNED = """
 SELECT count(*) FROM decision AS d FULL JOIN invitation AS i USING (delivery_id, kind)
-WHERE (d.outcome IS NOT DISTINCT FROM 'scheduled') IS DISTINCT FROM (i.invitation_id IS NOT NULL)
+WHERE kind = 'ask' AND (d.outcome IS NOT DISTINCT FROM 'scheduled') IS DISTINCT FROM (i.invitation_id IS NOT NULL)
 """
 _LEDGER = """
 SELECT (SELECT count(*) FROM decision) AS delivered,
@@ -62,11 +62,11 @@ SELECT (SELECT count(*) FROM decision) AS delivered,
        count(*) FILTER (WHERE state IN ('planned', 'claimed', 'calling', 'in_doubt')) AS pending,
        count(*) FILTER (WHERE state = 'accepted') AS asked,
        count(*) FILTER (WHERE state IN ('refused', 'unknown', 'withheld')) AS other
-FROM invitation
+FROM invitation WHERE kind = 'ask'
 """
 _ASKED_BUT_UNKNOWN = """
 SELECT i.delivery_id FROM invitation AS i LEFT JOIN survey.invitation AS s USING (invitation_id)
-WHERE s.invitation_id IS NULL LIMIT 5
+WHERE i.kind = 'ask' AND s.invitation_id IS NULL LIMIT 5
 """
 _DEAD_LINKS = """
 SELECT count(*) FROM viewer_message AS m JOIN invitation AS i ON i.invitation_id = m.reference::uuid
@@ -305,6 +305,7 @@ class RunningSystem:
 
     async def deploy(self, service: str, *, within: float = 20) -> int | None:
         """SIGTERM, as a deploy does; returns the exit code, None when it did not end in time. It is started again."""
+        await self.supervisor.wait_until_ready(self._stop)  # one that starts has nothing to drain and just ends
         process = self.supervisor._processes[service]
         self.supervisor.held.add(service)
         try:

@@ -66,10 +66,13 @@ class PraiseDesk:
     now: Callable[[], datetime]
     wake_relay: Callable[[], None] = lambda: None
 
-    async def queue(self, member: Member, states: Iterable[State]) -> Sequence[Shown]:
-        """Praise in these states at the member's terminals, the most urgent first."""
+    async def queue(self, member: Member, states: Iterable[State], terminal: str | None = None) -> Sequence[Shown]:
+        """Praise in these states at the member's terminals, or at one of them: the 200 most urgent first."""
+        terminals = _terminals(member)
+        if terminal is not None:
+            terminals = [terminal] if member.may(Role.READER, terminal) else []
         async with self.pool.acquire() as connection:
-            rows = await connection.fetch(SQL["queue"], [s.value for s in states], _terminals(member), _MOST)
+            rows = await connection.fetch(SQL["queue"], [s.value for s in states], terminals, _MOST)
             texts = await self.texts.of(connection, [r["praise_id"] for r in rows])
         return [_shown(row, texts.get(row["praise_id"])) for row in rows]
 

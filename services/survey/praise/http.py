@@ -54,7 +54,7 @@ class PraiseRoutes:
         query = request.query_params
         tab = query.get("show", "waiting")
         tab = tab if tab in TABS else "waiting"
-        rows = await self.desk.queue(member, TABS[tab][1])
+        rows = await self.desk.queue(member, TABS[tab][1], query.get("terminal") or None)
         wanted = _id_of(query.get("id", "")) or (uuid.UUID(rows[0].praise.praise_id) if rows else None)
         try:
             chosen = None if wanted is None else await self._choose(member, wanted)
