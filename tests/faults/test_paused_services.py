@@ -116,7 +116,8 @@ async def test_a_provider_gets_no_mail_twice_from_notifiers_that_are_paused_or_k
                     os.kill(stays.pid, signal.SIGCONT)
                     await asyncio.sleep(2)
                     doubted = await system.number("notifier", "SELECT count(*) FROM invitation WHERE fence > 1")
-            settled = "SELECT count(*) FROM invitation WHERE kind = 'ask' AND state IN ('planned', 'claimed', 'calling', 'in_doubt')"
+            open_states = "('planned', 'claimed', 'calling', 'in_doubt')"
+            settled = f"SELECT count(*) FROM invitation WHERE kind = 'ask' AND state IN {open_states}"
             unread = "SELECT count(*) FROM decision"
 
             async def nothing_pending() -> bool:
