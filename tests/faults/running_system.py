@@ -23,7 +23,7 @@ import asyncpg
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from schemas.topics import INVITATION_DECIDED, RESPONSE_RECORDED, SATISFACTION_CELLS
+from schemas.topics import DELIVERY_COMPLETED, INVITATION_DECIDED, PERSON_ERASED, RESPONSE_RECORDED, SATISFACTION_CELLS
 from services.aggregator.cells import Cells
 from services.aggregator.publishing import cell_key, cell_message
 from services.audit import run_audit
@@ -40,12 +40,13 @@ from services.demo.supervisor import SERVICES, Supervisor
 from services.demo.upstream import Upstream
 from services.embedded.child import end_child, spawn_child
 from services.embedded.servers import Servers
+from services.notifier.state import MODELS as HEARD_BY_NOTIFIER
 from tests.conftest import SEALING_KEY
 
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 READS = {
-    "notifier": ("delivery.completed.v1",),
-    "survey": (INVITATION_DECIDED,),
+    "notifier": (DELIVERY_COMPLETED, *HEARD_BY_NOTIFIER),
+    "survey": (INVITATION_DECIDED, RESPONSE_RECORDED, PERSON_ERASED),
     "aggregator": (INVITATION_DECIDED, RESPONSE_RECORDED),
 }
 POISON_KEY = b"poison"
