@@ -29,7 +29,7 @@ TRAVELLERS = {f"+467017406900{n:03d}": language for n, language in enumerate(LAN
 _PATIENCE = 60
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def chromium() -> AsyncIterator[Browser]:
     """A browser; skipped, in CI failed, where there is none."""
     if CHROMIUM is None:
@@ -43,7 +43,7 @@ async def chromium() -> AsyncIterator[Browser]:
         await started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def demo(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     """A demo whose own recipients fall silent after a while; every terminal has answers enough to be shown."""
     assert chromium.is_connected()
@@ -51,14 +51,14 @@ def demo(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def database(demo: RunningDemo) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(demo.servers["KVITTERA_POSTGRES_DSN"])
     yield connection
     await connection.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def messages(demo: RunningDemo) -> dict[str, dict[str, Any]]:
     """What the outbox holds for people of the tests' own, by address; nobody has opened a link of theirs."""
     producer = AIOKafkaProducer(bootstrap_servers=demo.servers["KVITTERA_KAFKA_BOOTSTRAP"])
@@ -88,7 +88,7 @@ async def _messages_to(people: set[str], demo: RunningDemo) -> dict[str, dict[st
             await asyncio.sleep(0.2)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def links(messages: dict[str, dict[str, Any]]) -> Iterator[str]:
     """Links of unanswered questions in Swedish, each given out once."""
     return iter([messages[address]["link"] for address in TESTERS])

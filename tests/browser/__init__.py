@@ -1,0 +1,1 @@
+"""Pages in a real browser. A package, so that its demo and its browser end before the next tests begin."""
