@@ -16,11 +16,11 @@ from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.chassis.staff import Member, Role
+from services.survey.answers.responses import Contact
 from services.survey.cases.number import number_of
 from services.survey.cases.wiring import CaseParts, case_parts
 from services.survey.comments.texts import SealedTexts
 from services.survey.followup import FollowUp
-from services.survey.responses import Contact
 from tests.builders import facts
 from tests.conftest import SEALING_KEY
 

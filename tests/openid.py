@@ -14,9 +14,9 @@ from starlette.applications import Starlette
 from services.chassis.metrics import Metrics
 from services.chassis.staff.gate import CookieGate
 from services.chassis.staff.provider import Provider
-from services.survey.provider_account import ProviderAccount
-from services.survey.signing_in import routes
-from services.survey.staff_pages import StaffPages
+from services.survey.staff.pages import StaffPages
+from services.survey.staff.provider_account import ProviderAccount
+from services.survey.staff.signing_in import routes
 from tests.staff import OURS, Clock, gate_at
 
 ISSUER = "https://id.nordposten.example"

@@ -18,11 +18,11 @@ from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.handlers import new_token
+from services.survey.answers.handlers import Answers, LearnInvitations
+from services.survey.answers.responses import token_hash
 from services.survey.api.clients import Clients, Place
 from services.survey.api.keys import Scope
 from services.survey.api.wiring import api_mount
-from services.survey.handlers import Answers, LearnInvitations
-from services.survey.responses import token_hash
 from tests.asgi import Reply, ask
 from tests.builders import NOON, decided
 from tests.conftest import SEALING_KEY

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from services.survey.definitions import load_definitions
-from services.survey.rendering import (
+from services.survey.recipient.rendering import (
     CaseNotice,
     Contact,
     ContestedPage,

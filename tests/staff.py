@@ -13,8 +13,8 @@ from services.chassis.settings import Settings
 from services.chassis.staff import EVERYWHERE, Role
 from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import CookieGate, cookie_gate
-from services.survey.signing_in import DemoAccount, routes
-from services.survey.staff_pages import StaffPages
+from services.survey.staff.pages import StaffPages
+from services.survey.staff.signing_in import DemoAccount, routes
 from tests.builders import NOON
 
 OURS = "https://staff.nordposten.example"

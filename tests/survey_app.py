@@ -15,11 +15,11 @@ from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.handlers import new_token
+from services.survey.answers.handlers import Answers, LearnInvitations
+from services.survey.answers.responses import token_hash
 from services.survey.definitions import load_definitions
-from services.survey.handlers import Answers, LearnInvitations
-from services.survey.http import SurveyRoutes
-from services.survey.rendering import HumanRoute, Site, SurveyPages
-from services.survey.responses import token_hash
+from services.survey.recipient.http import SurveyRoutes
+from services.survey.recipient.rendering import HumanRoute, Site, SurveyPages
 from tests.asgi import Reply, ask
 from tests.builders import NOON, decided
 from tests.conftest import SEALING_KEY

@@ -8,7 +8,7 @@ import asyncpg
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request
 
-from services.survey.responses import token_hash
+from services.survey.answers.responses import token_hash
 
 _BESIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
   [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5)

@@ -42,7 +42,7 @@ def run(
 async def _run(settings: Settings, service: str, *, dry_run: bool) -> dict[str, int] | None:
     from services.chassis.postgres import check_migrated, connect
     from services.notifier.retention import retention as of_notifier
-    from services.survey.retention import retention as of_survey
+    from services.survey.privacy.retention import retention as of_survey
 
     rules = (of_notifier if service == "notifier" else of_survey)(settings)
     connection = await connect(settings, service, command_timeout=600)

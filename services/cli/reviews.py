@@ -20,7 +20,7 @@ def check() -> None:
 
     Business Generated Links are made for a made-up recipient: open one to see whether Trustpilot takes the keys.
     """
-    from services.survey.review_offer import Recipient, read_policies, review_link
+    from services.survey.reviews.offer import Recipient, read_policies, review_link
 
     policies = read_policies(load_settings().review_policy_file)
     found = {"default": policies.default, **policies.merchants}
@@ -51,7 +51,7 @@ def report() -> None:
 async def _report(settings: Settings) -> tuple[list[str], bool]:
     from services.chassis.postgres import check_migrated, connect
     from services.chassis.sealing import Seal
-    from services.survey.review_report import make_report
+    from services.survey.reviews.report import make_report
 
     seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
     connection = await connect(settings, "survey", command_timeout=600)

@@ -36,7 +36,7 @@ async def _read(
     settings: Settings, since: datetime, subject: str | None, answer: UUID | None, limit: int
 ) -> list[dict[str, object]]:
     from services.chassis.postgres import check_migrated, connect
-    from services.survey import contact_views
+    from services.survey.privacy import contact_views
 
     connection = await connect(settings, "survey")
     try:

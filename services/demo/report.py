@@ -13,7 +13,7 @@ from services.chassis.postgres import connect
 from services.chassis.settings import Settings
 from services.demo.recipients import Acknowledged, Recipients
 from services.demo.upstream import Upstream
-from services.survey.responses import token_hash
+from services.survey.answers.responses import token_hash
 
 
 @dataclass(frozen=True, slots=True)

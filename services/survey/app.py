@@ -32,6 +32,7 @@ from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import CookieGate, gate_for
 from services.chassis.staff.provider import provider_for
 from services.chassis.traces import Traces
+from services.survey.answers.handlers import Answers, LearnInvitations
 from services.survey.api.wiring import api_mount
 from services.survey.cases.notice import CaseNotices
 from services.survey.cases.wiring import case_parts
@@ -39,21 +40,20 @@ from services.survey.comments.languages import Languages
 from services.survey.comments.texts import SealedTexts
 from services.survey.comments.wiring import comment_parts
 from services.survey.definitions import load_definitions
-from services.survey.erasure import ErasePersons
 from services.survey.followup import FollowUp, Reaction
-from services.survey.guesses import Guesses, GuessLimit
-from services.survey.handlers import Answers, LearnInvitations
-from services.survey.http import SurveyRoutes
-from services.survey.kiosk_page import KioskPage
 from services.survey.praise.wiring import praise_parts
-from services.survey.provider_account import ProviderAccount
-from services.survey.rendering import HumanRoute, Site, SurveyPages, choose_language
-from services.survey.retention import retention
-from services.survey.review_offer import read_policies
-from services.survey.reviews import Reviews
-from services.survey.signing_in import DemoAccount
-from services.survey.signing_in import routes as sign_in_routes
-from services.survey.staff_pages import StaffPages
+from services.survey.privacy.erasure import ErasePersons
+from services.survey.privacy.retention import retention
+from services.survey.recipient.guesses import Guesses, GuessLimit
+from services.survey.recipient.http import SurveyRoutes
+from services.survey.recipient.kiosk_page import KioskPage
+from services.survey.recipient.rendering import HumanRoute, Site, SurveyPages, choose_language
+from services.survey.reviews.offer import read_policies
+from services.survey.reviews.stored import Reviews
+from services.survey.staff.pages import StaffPages
+from services.survey.staff.provider_account import ProviderAccount
+from services.survey.staff.signing_in import DemoAccount
+from services.survey.staff.signing_in import routes as sign_in_routes
 
 SERVICE = "survey"
 _GROUP = "kvittera-survey"

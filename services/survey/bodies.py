@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from services.survey.responses import LONGEST_BODY, Rejected
+from services.survey.answers.responses import LONGEST_BODY, Rejected
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"

@@ -4,7 +4,7 @@ import re
 
 from starlette.requests import Request
 
-from services.survey.recorded import OnlyIf
+from services.survey.answers.recorded import OnlyIf
 from services.survey.refusals import Refused
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")

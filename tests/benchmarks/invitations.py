@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from services.chassis.sealing import Seal
-from services.survey.responses import token_hash
+from services.survey.answers.responses import token_hash
 from tests.benchmarks.load import Reply
 from tests.benchmarks.system import SEALING_KEY
 

@@ -9,7 +9,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, Page, Route, ViewportSize
 
-from services.survey.rendering import LANGUAGES, SurveyPages
+from services.survey.recipient.rendering import LANGUAGES, SurveyPages
 from tests.recipient_pages import SITE, STATES
 
 ORIGIN = "https://svar.nordposten.example"

@@ -12,7 +12,7 @@ from starlette.routing import Mount
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.survey.api.keys import Scope
-from services.survey.kiosk_page import KioskPage
+from services.survey.recipient.kiosk_page import KioskPage
 from tests.asgi import ask
 from tests.chromium import CHROMIUM, launch
 from tests.programs import TORGET, Clock, application, new_key

@@ -19,7 +19,7 @@ from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.survey.cases.changes import CaseChanges
 from services.survey.cases.notice import CaseNotices
-from services.survey.page_models import CaseNotice
+from services.survey.recipient.page_models import CaseNotice
 from tests.asgi import Reply, ask
 from tests.caseload import ANNA, CASELOAD, LENA, MALTE, NOBODY, NOW, RIKARD, SECRET, app_of, fill, parts_of
 from tests.tables import empty_pool, everything_stored, footprint

@@ -12,7 +12,7 @@ import pytest
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.chassis.staff import EVERYWHERE, Member, Role
-from services.survey.contact_views import record_view, views
+from services.survey.privacy.contact_views import record_view, views
 from tests.kvittera import kvittera
 from tests.tables import empty_pool
 

@@ -18,11 +18,11 @@ from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.handlers import new_token
+from services.survey.answers.handlers import Answers, LearnInvitations
+from services.survey.answers.recorded import PLAIN
+from services.survey.answers.responses import Answer, Contact, token_hash
 from services.survey.comments.texts import SealedTexts
-from services.survey.erasure import ErasePersons
-from services.survey.handlers import Answers, LearnInvitations
-from services.survey.recorded import PLAIN
-from services.survey.responses import Answer, Contact, token_hash
+from services.survey.privacy.erasure import ErasePersons
 from tests.builders import NOON, decided
 from tests.conftest import SEALING_KEY
 from tests.tables import empty_pool, everything_stored, footprint

@@ -10,7 +10,7 @@ from services.chassis.postgres import Pool
 from services.chassis.retention import Retention
 from services.chassis.settings import Settings
 from services.notifier.retention import retention as of_notifier
-from services.survey.retention import retention as of_survey
+from services.survey.privacy.retention import retention as of_survey
 from tests.tables import empty_pool
 
 PERSON = b"p" * 16

@@ -12,9 +12,9 @@ from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
-from services.survey.review_offer import PlainLink, ReviewPolicies
-from services.survey.review_report import make_report
-from services.survey.reviews import Reviews
+from services.survey.reviews.offer import PlainLink, ReviewPolicies
+from services.survey.reviews.report import make_report
+from services.survey.reviews.stored import Reviews
 from tests.asgi import ask
 from tests.builders import NOON, decided
 from tests.survey_app import invite, post, survey

@@ -15,9 +15,9 @@ from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
-from services.survey.http import SurveyRoutes
-from services.survey.relabelling import Relabelling
-from services.survey.responses import token_hash
+from services.survey.answers.relabelling import Relabelling
+from services.survey.answers.responses import token_hash
+from services.survey.recipient.http import SurveyRoutes
 from tests.asgi import ask
 from tests.survey_app import SEAL, invite, lock, post, survey, told
 from tests.tables import empty_pool, everything_stored, footprint

@@ -18,11 +18,11 @@ from services.chassis.records import Received
 from services.chassis.settings import Settings
 from services.notifier.handlers import new_token
 from services.survey import bodies
-from services.survey.handlers import LearnInvitations
-from services.survey.http import SurveyRoutes
-from services.survey.page_models import CaseNotice
-from services.survey.recorded import Page
-from services.survey.responses import token_hash
+from services.survey.answers.handlers import LearnInvitations
+from services.survey.answers.recorded import Page
+from services.survey.answers.responses import token_hash
+from services.survey.recipient.http import SurveyRoutes
+from services.survey.recipient.page_models import CaseNotice
 from tests.asgi import ask
 from tests.builders import NOON, decided
 from tests.survey_app import FORM, SEAL, invite, lock, post, survey, told

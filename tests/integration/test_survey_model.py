@@ -12,8 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from schemas.response import RatedParty
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
-from services.survey.http import SurveyRoutes
-from services.survey.relabelling import Relabelling
+from services.survey.answers.relabelling import Relabelling
+from services.survey.recipient.http import SurveyRoutes
 from tests.survey_app import invite, post, survey, told
 from tests.tables import empty_pool
 

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 from services.chassis.http import serve
 from services.chassis.http_protocol import Limits
 from services.survey import bodies
-from services.survey.responses import Rejected
+from services.survey.answers.responses import Rejected
 from tests.kvittera import free_port
 
 SOCKETS = 500

@@ -14,7 +14,7 @@ from services.chassis.peers import peer_of
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.notifier.handlers import new_token
-from services.survey.guesses import _MOST_PEERS, Guesses, GuessLimit
+from services.survey.recipient.guesses import _MOST_PEERS, Guesses, GuessLimit
 from tests.asgi import ask
 from tests.survey_app import invite, survey
 from tests.tables import empty_pool

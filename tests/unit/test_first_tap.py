@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.survey.first_tap import FirstTap, read_tap
-from services.survey.forms import parse_form, read_answer
-from services.survey.handlers import Answers
-from services.survey.recorded import Outcome, Recorded
-from services.survey.rendering import LANGUAGES
+from services.survey.answers.handlers import Answers
+from services.survey.answers.recorded import Outcome, Recorded
+from services.survey.recipient.first_tap import FirstTap, read_tap
+from services.survey.recipient.forms import parse_form, read_answer
+from services.survey.recipient.rendering import LANGUAGES
 
 TOKEN = "abcdefghijklmnopqrstuv"
 PATH = f"/r/{TOKEN}".encode()

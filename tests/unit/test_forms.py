@@ -4,9 +4,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from services.survey.forms import given_follow_ups, parse_form, read_answer, read_preference
-from services.survey.preferences import Preference
-from services.survey.responses import Answer, Contact, Rejected
+from services.survey.answers.preferences import Preference
+from services.survey.answers.responses import Answer, Contact, Rejected
+from services.survey.recipient.forms import given_follow_ups, parse_form, read_answer, read_preference
 
 LANGUAGES = frozenset({"sv", "en"})
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from starlette.applications import Starlette
 
-from services.survey.kiosk_page import KioskPage
 from services.survey.languages import LANGUAGES
+from services.survey.recipient.kiosk_page import KioskPage
 from tests.asgi import ask
 
 APP = Starlette(routes=[KioskPage("Nordposten <Demo>").route()])

@@ -9,8 +9,8 @@ import pytest
 from schemas.response import RatedParty
 from services.chassis.catalogues import Catalogue, placeholders, read_plural_catalogue
 from services.survey.definitions import REASONS
-from services.survey.rendering import LANGUAGES, SurveyPages
-from services.survey.wording import MissingWordsError, Wording, load_wordings
+from services.survey.recipient.rendering import LANGUAGES, SurveyPages
+from services.survey.recipient.wording import MissingWordsError, Wording, load_wordings
 from tests.plain_words import faults, too_long
 from tests.recipient_pages import CONTESTED, DEFINITIONS, QUESTION, SAVED, SITE, STATES, touchpoint_question
 

@@ -4,7 +4,7 @@ import pytest
 
 from schemas.delivery import ChannelKind, ContactChannel
 from services.notifier.policy import normalised
-from services.survey.replies import Reply, person_key, read_reply
+from services.survey.answers.replies import Reply, person_key, read_reply
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.survey.forms import parse_form, read_answer
-from services.survey.responses import Answer, Rejected, clean_comment, looks_like_token, token_hash
+from services.survey.answers.responses import Answer, Rejected, clean_comment, looks_like_token, token_hash
+from services.survey.recipient.forms import parse_form, read_answer
 
 LANGUAGES = frozenset({"sv", "en"})
 

@@ -10,8 +10,9 @@ import pytest
 
 from services.chassis.failures import MustStop
 from services.chassis.sealing import Seal
-from services.survey import http, review_offer
-from services.survey.review_offer import (
+from services.survey.recipient import http
+from services.survey.reviews import offer
+from services.survey.reviews.offer import (
     Draw,
     PlainLink,
     Recipient,
@@ -22,7 +23,7 @@ from services.survey.review_offer import (
     review_link,
     sampling_draw,
 )
-from services.survey.reviews import Reviews
+from services.survey.reviews.stored import Reviews
 
 SEAL = Seal(b"k" * 32)
 ENCRYPTION = "g9hH6MkVnlKlGa5IG+5R/uKgyrCJxOsh5fXlwK0mjH0="
@@ -53,7 +54,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def test_no_name_in_the_module_can_hold_what_was_answered() -> None:
-    tree = ast.parse(Path(review_offer.__file__).read_text(encoding="utf-8"))
+    tree = ast.parse(Path(offer.__file__).read_text(encoding="utf-8"))
     names = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
     names |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}
     names |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
@@ -62,12 +63,12 @@ def test_no_name_in_the_module_can_hold_what_was_answered() -> None:
 
 
 def test_the_module_imports_nothing_that_knows_answers() -> None:
-    tree = ast.parse(Path(review_offer.__file__).read_text(encoding="utf-8"))
+    tree = ast.parse(Path(offer.__file__).read_text(encoding="utf-8"))
     ours = {n.module: {a.name for a in n.names} for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) and n.module}
     assert {m: names for m, names in ours.items() if m.startswith(("services", "schemas"))} == {
         "services.chassis.failures": {"MustStop"},
         "services.chassis.sealing": {"Seal"},
-        "services.survey.page_models": {"ReviewLink"},
+        "services.survey.recipient.page_models": {"ReviewLink"},
     }
 
 

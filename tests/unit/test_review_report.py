@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from services.survey.review_report import Stratum, Table, chi_squared, chi_squared_tail, judge
+from services.survey.reviews.report import Stratum, Table, chi_squared, chi_squared_tail, judge
 
 ONE = Stratum("default", "delivery.v1", 0.5)
 OTHER = Stratum("bokladan", "delivery.v1", 0.1)

@@ -11,7 +11,7 @@ import pytest
 
 from schemas.response import RatedParty
 from services.survey.definitions import REASONS, FollowUp
-from services.survey.rendering import (
+from services.survey.recipient.rendering import (
     FREQUENCIES,
     LANGUAGES,
     Contact,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.survey.suspicion import Looks, RecentLooks, suspicion
+from services.survey.recipient.suspicion import Looks, RecentLooks, suspicion
 
 
 def looked(*faces: tuple[float, int | None]) -> Looks:

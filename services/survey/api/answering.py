@@ -8,6 +8,9 @@ from http import HTTPStatus
 from fastapi import Request, Response
 
 from services.chassis.postgres import Pool, named_sql
+from services.survey.answers.handlers import Answers
+from services.survey.answers.recorded import Circumstances, OnlyIf, Outcome, Page
+from services.survey.answers.responses import Answer, Rejected, clean_comment, token_hash
 from services.survey.api.clients import Client
 from services.survey.api.keys import Scope
 from services.survey.api.models import NewResponse, ResponseChange
@@ -16,9 +19,6 @@ from services.survey.api.once import Once, Reply
 from services.survey.api.problems import Problem, away
 from services.survey.api.reading import Door, read_json
 from services.survey.conditions import etag, idempotency_key, only_if
-from services.survey.handlers import Answers
-from services.survey.recorded import Circumstances, OnlyIf, Outcome, Page
-from services.survey.responses import Answer, Rejected, clean_comment, token_hash
 
 CHANNEL = "app"
 

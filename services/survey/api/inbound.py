@@ -11,15 +11,15 @@ from fastapi import Request, Response
 
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import named_sql
+from services.survey.answers.handlers import Answers
+from services.survey.answers.recorded import Outcome
+from services.survey.answers.replies import person_key, read_reply
+from services.survey.answers.responses import Answer
 from services.survey.api.models import Accepted, InboundMessage
 from services.survey.api.once import Once, Reply
 from services.survey.api.problems import Problem
 from services.survey.api.reading import checked, read_bytes
 from services.survey.api.signatures import Signatures
-from services.survey.handlers import Answers
-from services.survey.recorded import Outcome
-from services.survey.replies import person_key, read_reply
-from services.survey.responses import Answer
 
 CHANNEL = "sms"
 _OWNER = "inbound"

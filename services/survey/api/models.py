@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from schemas.contract import Instant, Language, Score
-from services.survey.responses import LONGEST_COMMENT
+from services.survey.answers.responses import LONGEST_COMMENT
 
 Reason = Literal["on_time", "right_place", "condition", "courtesy", "information", "other"]
 OneToTen = Annotated[int, Field(strict=True, ge=1, le=10)]

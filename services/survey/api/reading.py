@@ -11,11 +11,11 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from services.chassis.postgres import Pool
+from services.survey.answers.responses import Rejected
 from services.survey.api.clients import Client, Clients
 from services.survey.api.keys import Scope
 from services.survey.api.problems import Problem, broken_rules
 from services.survey.bodies import JSON, read_body
-from services.survey.responses import Rejected
 
 M = TypeVar("M", bound=BaseModel)
 _KEY_NAMES = frozenset({"key", "api_key", "apikey", "api-key", "access_token", "token", "authorization", "auth"})

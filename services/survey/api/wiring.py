@@ -7,6 +7,7 @@ from starlette.routing import Mount
 
 from schemas.delivery import Touchpoint
 from services.chassis.settings import Settings
+from services.survey.answers.handlers import Answers
 from services.survey.api.answering import AnswerRoutes
 from services.survey.api.application import PREFIX, Routes, make_api
 from services.survey.api.clients import Clients
@@ -16,7 +17,6 @@ from services.survey.api.once import Once
 from services.survey.api.reading import Door
 from services.survey.api.signatures import Signatures
 from services.survey.definitions import load_definitions
-from services.survey.handlers import Answers
 
 
 def api_mount(settings: Settings, answers: Answers, caught_up: Callable[[], bool]) -> Mount:

@@ -17,7 +17,7 @@ from services.survey.cases.case import Case, local_day
 from services.survey.cases.filters import Filters
 from services.survey.cases.opening import Deadlines
 from services.survey.cases.work import Action, Step, check_allowed, perform
-from services.survey.contact_views import record_view
+from services.survey.privacy.contact_views import record_view
 
 MOST = 200
 _SEARCHED = 2000

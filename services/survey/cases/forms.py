@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from schemas.feedback import Attribution, Cause
+from services.survey.answers.responses import Rejected, clean_comment
 from services.survey.cases.work import Action, Place, Step
-from services.survey.responses import Rejected, clean_comment
 
 _LONGEST_BODY = 64 * 1024
 _MOST_FIELDS = 500

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from services.chassis.http import problem
 from services.chassis.staff import Gate, Member, Role
 from services.chassis.web.files import PageFile
+from services.survey.answers.responses import Rejected
 from services.survey.cases import inbox
 from services.survey.cases.changes import CaseChanges
 from services.survey.cases.desk import CaseDesk, Contact, Listed, NotThere
@@ -22,7 +23,6 @@ from services.survey.cases.keeping import Stale
 from services.survey.cases.number import serial_of
 from services.survey.cases.page import HEADERS, InboxPage, Notice
 from services.survey.cases.work import ImpossibleMove, NotAllowed
-from services.survey.responses import Rejected
 
 _MOST_EXPORTED: Final = 10_000
 _NO_STORE: Final = {"cache-control": "no-store"}

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from services.chassis.postgres import Pool, named_sql
 from services.survey.cases.number import number_of
-from services.survey.page_models import CaseNotice
+from services.survey.recipient.page_models import CaseNotice
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from services.chassis.postgres import Database, named_sql
 from services.chassis.sealing import Seal
-from services.survey.review_offer import sampling_draw
+from services.survey.reviews.offer import sampling_draw
 
 _SCORES = (1, 2, 3, 4, 5)
 _SUSPICIOUS = 0.001

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from services.chassis.persons import Known, PersonKeys
 from services.chassis.postgres import Database, named_sql
 from services.chassis.sealing import Box
-from services.survey.recorded import Posted
+from services.survey.answers.recorded import Posted
 
 
 @dataclass(frozen=True, slots=True)

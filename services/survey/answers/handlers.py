@@ -18,12 +18,12 @@ from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
+from services.survey.answers.preferences import Preference
+from services.survey.answers.recorded import PLAIN, Circumstances, Outcome, Page, Posted, Recorded
+from services.survey.answers.responses import Answer, token_hash
+from services.survey.answers.sealing_answers import AnswerSeal
+from services.survey.answers.store import keep, keep_alone
 from services.survey.definitions import Definitions, load_definitions
-from services.survey.preferences import Preference
-from services.survey.recorded import PLAIN, Circumstances, Outcome, Page, Posted, Recorded
-from services.survey.responses import Answer, token_hash
-from services.survey.sealing_answers import AnswerSeal
-from services.survey.store import keep, keep_alone
 
 
 @dataclass(frozen=True, slots=True)

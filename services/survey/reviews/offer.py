@@ -24,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from services.chassis.failures import MustStop
 from services.chassis.sealing import Seal
-from services.survey.page_models import ReviewLink
+from services.survey.recipient.page_models import ReviewLink
 
 Draw = NewType("Draw", float)
 """A number from 0 up to 1 that stands for one invitation, always the same."""

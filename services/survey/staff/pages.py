@@ -18,7 +18,7 @@ from services.chassis.web import (
     staff_nav,
 )
 
-_PAGES: Final = Path(__file__).parent / "pages"
+_PAGES: Final = Path(__file__).parent / "templates"
 ROLE_WORDS: Final = {
     Role.READER: "reads results, cases and praise",
     Role.AGENT: "works on cases and passes praise on",
@@ -44,7 +44,7 @@ class StaffPages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        style = squeezed_css(staff_css() + (_PAGES / "staff" / "sign_in.css").read_text("utf-8"))
+        style = squeezed_css(staff_css() + (_PAGES / "sign_in.css").read_text("utf-8"))
         environment.globals.update(
             lang="en",
             style=style,
@@ -76,4 +76,4 @@ class StaffPages:
         return self._render("staff_notice", nav=[], initials="", notice_title=title, text=text)
 
     def _render(self, template: str, **values: Any) -> bytes:
-        return self.environment.get_template(f"staff/{template}.html").render(**values).encode()
+        return self.environment.get_template(f"{template}.html").render(**values).encode()

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from services.chassis.web import SCORES, face, faces_sprite, inline_assets, recipient_css
 from services.survey.languages import LANGUAGES, choose_language
-from services.survey.wording import load_wordings
+from services.survey.recipient.wording import load_wordings
 
 _PAGES: Final = Path(__file__).parent / "pages"
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
+from services.survey.answers.preferences import ANY_CHANNEL, CHANNELS, FREQUENCIES, Preference
+from services.survey.answers.responses import Answer, Contact, Rejected, clean_comment
 from services.survey.definitions import FIVE_STEPS, INDEX
 from services.survey.definitions import REASONS as _REASONS
-from services.survey.preferences import ANY_CHANNEL, CHANNELS, FREQUENCIES, Preference
-from services.survey.responses import Answer, Contact, Rejected, clean_comment
 
 REASONS: Final = frozenset(_REASONS)
 HONEYPOT: Final = "website"

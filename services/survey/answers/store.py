@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import asyncpg
 
 from services.chassis.postgres import Database
-from services.survey.recorded import OnlyIf, Outcome, Posted, Recorded
+from services.survey.answers.recorded import OnlyIf, Outcome, Posted, Recorded
 
 _FINGERPRINT, _REVISION = 16, 20
 """Where the parts of `response.tried` end: key and body hash, then the revision in four bytes."""

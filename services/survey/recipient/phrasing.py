@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 from schemas.response import RatedParty
 from services.survey.definitions import Definition, Occasion
-from services.survey.page_models import RecipientPage
-from services.survey.wording import Wording
+from services.survey.recipient.page_models import RecipientPage
+from services.survey.recipient.wording import Wording
 
 ENDS: Final = {
     "courtesy": "good",

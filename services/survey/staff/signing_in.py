@@ -13,7 +13,7 @@ from services.chassis.staff import EVERYWHERE, Role
 from services.chassis.staff.gate import SIGN_IN, CookieGate
 from services.chassis.staff.origins import comes_from_our_pages, path_of_ours
 from services.chassis.staff.sessions import Session
-from services.survey.staff_pages import StaffPages
+from services.survey.staff.pages import StaffPages
 
 HOME = "/staff"
 _LONGEST_FORM = 4096

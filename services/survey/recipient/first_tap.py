@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from services.chassis.failures import Overloaded
 from services.chassis.http_protocol import Headers, Lane, Reply
+from services.survey.answers.handlers import Answers
+from services.survey.answers.recorded import Circumstances, Recorded
+from services.survey.answers.responses import Answer, attempt, token_hash
 from services.survey.conditions import KEY, etag
-from services.survey.forms import HONEYPOT
-from services.survey.handlers import Answers
-from services.survey.recorded import Circumstances, Recorded
-from services.survey.rendering import LANGUAGES
-from services.survey.responses import Answer, attempt, token_hash
+from services.survey.recipient.forms import HONEYPOT
+from services.survey.recipient.rendering import LANGUAGES
 
 _PATH = re.compile(rb"/r/([A-Za-z0-9_-]{22})")
 _FORM = re.compile(r"[A-Za-z0-9=&_-]{1,200}")

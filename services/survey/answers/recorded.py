@@ -7,8 +7,8 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from services.survey.preferences import Preference
-from services.survey.responses import Answer
+from services.survey.answers.preferences import Preference
+from services.survey.answers.responses import Answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,20 +19,20 @@ from services.chassis.http import json_response, problem
 from services.chassis.http_protocol import Lane
 from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
+from services.survey.answers.handlers import Answers
+from services.survey.answers.recorded import Circumstances, Outcome, Page, Recorded
+from services.survey.answers.responses import Rejected, attempt, looks_like_token, token_hash
 from services.survey.bodies import FORM, read_body
 from services.survey.conditions import etag, idempotency_key, only_if
 from services.survey.definitions import Definitions
-from services.survey.first_tap import FirstTap
-from services.survey.forms import HONEYPOT, Fields, parse_form, read_answer, read_preference
-from services.survey.handlers import Answers
-from services.survey.page_models import CaseNotice, ReviewLink
-from services.survey.recorded import Circumstances, Outcome, Page, Recorded
+from services.survey.recipient.first_tap import FirstTap
+from services.survey.recipient.forms import HONEYPOT, Fields, parse_form, read_answer, read_preference
+from services.survey.recipient.page_models import CaseNotice, ReviewLink
+from services.survey.recipient.rendering import LANGUAGES, SurveyPages, choose_language
+from services.survey.recipient.suspicion import RecentLooks
+from services.survey.recipient.views import Views, first, marked_face, tells_what_happens_next
 from services.survey.refusals import Refused
-from services.survey.rendering import LANGUAGES, SurveyPages, choose_language
-from services.survey.responses import Rejected, attempt, looks_like_token, token_hash
-from services.survey.reviews import Reviews
-from services.survey.suspicion import RecentLooks
-from services.survey.views import Views, first, marked_face, tells_what_happens_next
+from services.survey.reviews.stored import Reviews
 
 log = structlog.get_logger()
 _LANGUAGES = frozenset(LANGUAGES)

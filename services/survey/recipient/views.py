@@ -7,11 +7,18 @@ from datetime import datetime
 from typing import Any
 
 from services.chassis.sealing import Seal
+from services.survey.answers.recorded import Page
 from services.survey.definitions import Definition, Definitions
-from services.survey.forms import REASONS, Fields, given_follow_ups
-from services.survey.page_models import CHANNELS, FREQUENCIES, CaseNotice, Contact, Preferences, ReviewLink
-from services.survey.recorded import Page
-from services.survey.rendering import ContestedPage, DonePage, LockedPage, QuestionPage, SavedPage, SurveyPages
+from services.survey.recipient.forms import REASONS, Fields, given_follow_ups
+from services.survey.recipient.page_models import CHANNELS, FREQUENCIES, CaseNotice, Contact, Preferences, ReviewLink
+from services.survey.recipient.rendering import (
+    ContestedPage,
+    DonePage,
+    LockedPage,
+    QuestionPage,
+    SavedPage,
+    SurveyPages,
+)
 
 _SCORES = frozenset({"1", "2", "3", "4", "5"})
 

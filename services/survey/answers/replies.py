@@ -7,7 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from services.survey.responses import LONGEST_COMMENT, clean_comment
+from services.survey.answers.responses import LONGEST_COMMENT, clean_comment
 
 _STOPS = re.compile(
     "stop|stopp|stoppa|stoppen|stopall|unsubscribe|optout"

@@ -11,8 +11,8 @@ from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
 
 from services.chassis.web import SCORES, face, faces_sprite, inline_assets, recipient_css, shell_loader
 from services.survey.languages import LANGUAGES, choose_language, offered_languages
-from services.survey.moulds import Moulds
-from services.survey.page_models import (
+from services.survey.recipient.moulds import Moulds
+from services.survey.recipient.page_models import (
     CHANNELS,
     FREQUENCIES,
     CaseNotice,
@@ -28,8 +28,8 @@ from services.survey.page_models import (
     SavedPage,
     Site,
 )
-from services.survey.phrasing import ENDS, method_words, parcel_words, rated_words, reason_words, tone
-from services.survey.wording import Wording, load_wordings
+from services.survey.recipient.phrasing import ENDS, method_words, parcel_words, rated_words, reason_words, tone
+from services.survey.recipient.wording import Wording, load_wordings
 
 __all__ = [
     "CHANNELS",

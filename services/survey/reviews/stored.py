@@ -8,8 +8,8 @@ from schemas.invitation import InvitationDecided
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
-from services.survey.page_models import ReviewLink
-from services.survey.review_offer import ReviewPolicies, is_offered, review_link, sampling_draw
+from services.survey.recipient.page_models import ReviewLink
+from services.survey.reviews.offer import ReviewPolicies, is_offered, review_link, sampling_draw
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from services.chassis.staff.id_tokens import NotSignedIn, name_of, roles_of
 from services.chassis.staff.origins import path_of_ours
 from services.chassis.staff.provider import Provider, ProviderAway
 from services.chassis.staff.sessions import LONGEST_COOKIE
-from services.survey.signing_in import HOME, welcome
-from services.survey.staff_pages import StaffPages
+from services.survey.staff.pages import StaffPages
+from services.survey.staff.signing_in import HOME, welcome
 
 log = structlog.get_logger()
 _ROW = "staff sign-in attempt"

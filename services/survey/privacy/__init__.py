@@ -1,0 +1,1 @@
+"""Contact views, erasure and retention."""

@@ -1,0 +1,1 @@
+"""Public reviews: offered by policy and draw, before there is an answer."""

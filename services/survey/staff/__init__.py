@@ -1,0 +1,1 @@
+"""The way in for staff: an OpenID provider, or the demo's accounts."""
