@@ -139,7 +139,7 @@ def test_every_option_of_the_demo_stands_in_the_operations_page(repository: Path
 def test_every_http_route_stands_in_the_operations_page(repository: Path) -> None:
     text = (repository / "docs/operations.md").read_text(encoding="utf-8")
     sources = [
-        p for s in ("chassis", "notifier", "survey", "aggregator") for p in (repository / "services" / s).glob("*.py")
+        p for s in ("chassis", "notifier", "survey", "aggregator") for p in (repository / "services" / s).rglob("*.py")
     ]
     routes = {r for p in sources for r in re.findall(r'Route\(\s*"([^"]+)"', p.read_text(encoding="utf-8"))}
     assert routes

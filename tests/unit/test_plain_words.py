@@ -14,7 +14,7 @@ from services.survey.recipient.wording import MissingWordsError, Wording, load_w
 from tests.plain_words import faults, too_long
 from tests.recipient_pages import CONTESTED, DEFINITIONS, QUESTION, SAVED, SITE, STATES, touchpoint_question
 
-PAGES, MESSAGES = ("survey", "survey"), ("notifier", "messages")
+PAGES, MESSAGES = ("survey/recipient", "survey"), ("notifier", "messages")
 
 
 def read(repository: Path, service: str, domain: str) -> dict[str, Catalogue]:
