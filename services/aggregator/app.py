@@ -13,6 +13,8 @@ from services.aggregator.handlers import CountBatch, Units
 from services.aggregator.live import LiveFeed
 from services.aggregator.partner_publishing import PartnerPublisher
 from services.aggregator.publishing import Publisher
+from services.aggregator.quality.page import publisher_of
+from services.aggregator.quality.routes import QualityPages
 from services.aggregator.reading import GROUP, Counted, reader
 from services.chassis.consumer import Reader, consume
 from services.chassis.fence import Fence
@@ -83,6 +85,7 @@ async def run(settings: Settings) -> None:
         *partner_http.routes(pool),
         *figure_routes.routes(pool, settings),
         *digest_routes.routes(pool, gate, lambda: datetime.now(UTC)),
+        *QualityPages(pool, publisher_of(settings)).routes(),
     ]
     open_app = make_app(routes, ready=ready, metrics=metrics)
     app = behind_sign_in(open_app, settings, lambda: datetime.now(UTC), FOR_STAFF)

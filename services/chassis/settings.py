@@ -192,6 +192,8 @@ class Settings(BaseModel):
     """How often the watch looks; 0: never."""
     month_tolerance_days: float = Field(default=14, ge=0, le=366)
     """A month may be closed so long after its end."""
+    quality_notes_file: Path | None = None
+    """TOML file with breaks of the series and comments on months, for the public quality page."""
 
     comment_keep_days: float = Field(default=400, gt=0)
     """Comments, and staff's notes on resolved cases, are kept this long."""

@@ -17,6 +17,7 @@ STAFF_PAGES: Final = (
     ("/praise", "Praise"),
     ("/comments", "Comments"),
     ("/whiteboard", "Whiteboard"),
+    ("/quality", "Quality"),
 )
 """The pages of staff with their names, in the order in which every page links to them."""
 _HERE: Final = Path(__file__).parent

@@ -1,0 +1,67 @@
+"""The figures of a month for programs, as JSON and CSV. Pure. What the page hides is in neither."""
+
+import csv
+import io
+from typing import Any
+
+from services.aggregator.months import month_name
+from services.aggregator.quality.complaints import Complaints
+from services.aggregator.quality.figures import FEWEST, Quality
+from services.aggregator.statistics import Share
+
+
+def document(quality: Quality, complaints: Complaints | None) -> dict[str, Any]:
+    """The figures of a month for programs. What the page hides is not in it."""
+    q = quality
+    return {
+        "month": month_name(q.month.number),
+        "revision": q.month.shown.number,
+        "closed_at": q.month.shown.closed_at.isoformat(),
+        "corrections": [
+            {"revision": r.number, "closed_at": r.closed_at.isoformat(), "reason": r.reason}
+            for r in q.month.corrections
+        ],
+        "fewest": FEWEST,
+        "too_few": q.too_few,
+        "satisfied": _plain(q.satisfied),
+        "dissatisfied": _plain(q.dissatisfied),
+        "index": q.index and {n: round(getattr(q.index, n), 2) for n in ("value", "low", "high")},
+        "in_time": _plain(q.in_time),
+        "response": _plain(q.response),
+        "bounds": q.bounds and [round(b, 5) for b in q.bounds],
+        "weighted": q.weighted
+        and {n: round(getattr(q.weighted, n), 5) for n in ("share", "low", "high", "design_effect")},
+        "read_with_care": [r for r in q.reasons if r != "too_few"],
+        "months": [{"month": month_name(m), "satisfied": _plain(s)} for m, s in q.series],
+        "methods": [{"method": m.value, "satisfied": _plain(m.share)} for m in q.methods],
+        "complaints": complaints.document() if complaints else None,
+    }
+
+
+def _plain(share: Share | None) -> dict[str, Any] | None:
+    if share is None:
+        return None
+    return {"n": share.n, **{name: round(getattr(share, name), 5) for name in ("share", "low", "high")}}
+
+
+def as_csv(quality: Quality, complaints: Complaints | None) -> str:
+    """The same figures as rows (RFC 4180)."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(("month", "group", "figure", "value", "low", "high", "n"))
+    month = month_name(quality.month.number)
+    for name in ("satisfied", "dissatisfied", "in_time", "response"):
+        writer.writerow(_row(month, "all", name, getattr(quality, name)))
+    for method in quality.methods:
+        writer.writerow(_row(month, method.value, "satisfied", method.share))
+    for number, share in quality.series[:-1]:
+        writer.writerow(_row(month_name(number), "all", "satisfied", share))
+    for told in complaints.rows() if complaints else ():
+        writer.writerow((month, told[0], f"complaints {told[1]}", told[2], "", "", ""))
+    return out.getvalue()
+
+
+def _row(month: str, group: str, figure: str, share: Share | None) -> tuple[object, ...]:
+    if share is None:
+        return month, group, figure, "", "", "", ""
+    return month, group, figure, *(round(x, 5) for x in (share.share, share.low, share.high)), share.n

@@ -1,0 +1,231 @@
+"""The figures of a month for everybody, from the counters of closed months. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from services.aggregator.cuts import JOINT, TOTAL
+from services.aggregator.statistics import Share, share_of, to_hide
+from services.aggregator.statistics.means import mean_interval, smiley_index
+from services.aggregator.statistics.response import (
+    Stratum,
+    Weighted,
+    post_stratified,
+    reasons_not_to_publish,
+    worst_case,
+)
+
+FEWEST: Final = 50
+"""Fewer answers than this are not shown to the public (D9)."""
+MONTHS: Final = 24
+SMALL_MONTHS: Final = 13
+"""Small pictures reach from the same month last year to this one."""
+_YEAR: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The counters of one unit in one month."""
+
+    scores: tuple[int, ...]
+    delivered: int
+    asked: int
+
+    @property
+    def answers(self) -> int:
+        """How many answers there are."""
+        return sum(self.scores)
+
+    @property
+    def satisfied(self) -> Share | None:
+        """The share of faces 4 and 5."""
+        return share_of(self.scores[3] + self.scores[4], self.answers)
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One revision of a closed month: the counters by cut and value."""
+
+    number: int
+    reason: str
+    closed_at: datetime
+    cells: Mapping[tuple[str, str], Counted]
+
+    @property
+    def total(self) -> Counted:
+        """The counters of everything."""
+        return self.cells.get((TOTAL, ""), Counted((0, 0, 0, 0, 0), 0, 0))
+
+    def of_cut(self, cut: str) -> dict[str, Counted]:
+        """The counters of a cut by value."""
+        return {value: counted for (name, value), counted in self.cells.items() if name == cut}
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """A closed month as the public sees it; `waiting` revisions would show single answers and are held back."""
+
+    number: int
+    first: Revision
+    shown: Revision
+    corrections: tuple[Revision, ...] = ()
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One way of delivery. Without a share it is hidden: too few answers, or a neighbour could be worked out."""
+
+    value: str
+    share: Share | None
+    hidden_with: tuple[str, ...]
+    series: tuple[Share | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The mean of the faces as 0 to 100, with its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Everything that the page of a month says. `too_few`: the month has fewer than fifty answers."""
+
+    month: Month
+    too_few: bool
+    satisfied: Share | None
+    dissatisfied: Share | None
+    index: Index | None
+    in_time: Share | None
+    response: Share | None
+    last_year: "Quality | None"
+    series: tuple[tuple[int, Share | None], ...]
+    methods: tuple[Method, ...]
+    bounds: tuple[float, float] | None
+    weighted: Weighted | None
+    reasons: Sequence[str]
+
+
+def month_of(number: int, revisions: Sequence[Revision]) -> Month:
+    """The month in the latest revision that can be shown beside what was shown before.
+
+    Two revisions that are both public can be subtracted. So a correction is shown only where each cell of it has
+    changed by nothing or by fifty answers and more; a smaller one waits until it is part of a greater one.
+    """
+    shown, corrections, waiting = revisions[0], [], 0
+    for later in revisions[1:]:
+        if _safe(shown, later):
+            corrections.append(later)
+            shown, waiting = later, 0
+        else:
+            waiting += 1
+    return Month(number, revisions[0], shown, tuple(corrections), waiting)
+
+
+def _safe(old: Revision, new: Revision) -> bool:
+    none = Counted((0, 0, 0, 0, 0), 0, 0)
+    for key in {k for k in old.cells.keys() | new.cells.keys() if k[0] in {TOTAL, "method"}}:
+        before, after = old.cells.get(key, none).scores, new.cells.get(key, none).scores
+        moved = sum(abs(a - b) for a, b in zip(after, before, strict=True))
+        if 0 < moved < FEWEST:
+            return False
+    return True
+
+
+def quality_of(number: int, months: Mapping[int, Month]) -> Quality:
+    """The figures of a closed month, with the two years that end in it.
+
+    Raises:
+        KeyError: the month is not closed.
+    """
+    here = _figures(number, months)
+    before = months.get(number - _YEAR)
+    return here if before is None else _with_last_year(here, _figures(number - _YEAR, months))
+
+
+def _with_last_year(here: Quality, before: Quality) -> Quality:
+    values = {name: getattr(here, name) for name in here.__dataclass_fields__}
+    return Quality(**(values | {"last_year": before}))
+
+
+def _figures(number: int, months: Mapping[int, Month]) -> Quality:
+    month = months[number]
+    cells = month.shown
+    total = cells.total
+    enough = total.answers >= FEWEST
+    weighted = post_stratified(_strata(cells)) if enough else None
+    return Quality(
+        month=month,
+        too_few=not enough,
+        satisfied=total.satisfied if enough else None,
+        dissatisfied=share_of(total.scores[0] + total.scores[1], total.answers) if enough else None,
+        index=_index(total.scores) if enough else None,
+        in_time=_in_time(cells),
+        response=share_of(total.answers, total.asked) if enough else None,
+        last_year=None,
+        series=tuple((n, _public_share(months.get(n))) for n in range(number - MONTHS + 1, number + 1)),
+        methods=_methods(number, months),
+        bounds=_bounds(total) if enough else None,
+        weighted=weighted,
+        reasons=reasons_not_to_publish(total.satisfied, total.asked, fewest=FEWEST, weighted=weighted),
+    )
+
+
+def _public_share(month: Month | None) -> Share | None:
+    return month.shown.total.satisfied if month and month.shown.total.answers >= FEWEST else None
+
+
+def _index(scores: tuple[int, ...]) -> Index:
+    mean, low, high = mean_interval(scores)
+    return Index(smiley_index(mean), max(0.0, smiley_index(low)), min(100.0, smiley_index(high)))
+
+
+def _in_time(cells: Revision) -> Share | None:
+    # Deliveries, not answers: whether the promise was kept is known of each, and none of them can be told from it.
+    late = cells.of_cut("late")
+    kept, broken = (late[v].delivered if v in late else 0 for v in ("false", "true"))
+    return share_of(kept, kept + broken) if kept + broken >= FEWEST else None
+
+
+def _bounds(total: Counted) -> tuple[float, float] | None:
+    if total.answers > total.asked:
+        return None
+    return worst_case(total.scores[3] + total.scores[4], total.answers, total.asked)
+
+
+def _strata(cells: Revision) -> dict[tuple[str, ...], Stratum]:
+    return {
+        tuple(reversed(value.split(JOINT))): Stratum(c.delivered, c.answers, c.scores[3] + c.scores[4])
+        for value, c in cells.of_cut("terminal.method").items()
+    }
+
+
+def _methods(number: int, months: Mapping[int, Month]) -> tuple[Method, ...]:
+    shares = {n: _method_shares(months.get(n)) for n in range(number - SMALL_MONTHS + 1, number + 1)}
+    now = shares[number]
+    here = months[number].shown.of_cut("method")
+    hidden = tuple(sorted(value for value, share in now.items() if share is None))
+    ordered = sorted(now, key=lambda value: (now[value] is None, -here[value].answers if now[value] else 0, value))
+    return tuple(
+        Method(value, now[value], _companions(value, hidden, here), tuple(s.get(value) for s in shares.values()))
+        for value in ordered
+    )
+
+
+def _companions(value: str, hidden: Iterable[str], here: Mapping[str, Counted]) -> tuple[str, ...]:
+    """With which others a way of delivery is hidden although it has answers enough itself."""
+    if value not in hidden or here[value].answers < FEWEST:
+        return ()
+    return tuple(other for other in hidden if other != value)
+
+
+def _method_shares(month: Month | None) -> dict[str, Share | None]:
+    cells = month.shown.of_cut("method") if month else {}
+    values = sorted(cells)
+    hidden = to_hide([cells[v].answers for v in values], FEWEST)
+    return {v: None if i in hidden else cells[v].satisfied for i, v in enumerate(values)}

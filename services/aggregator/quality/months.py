@@ -1,0 +1,53 @@
+"""Reading closed months for the public page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import groupby
+
+import asyncpg
+
+from services.aggregator.quality.figures import MONTHS, Counted, Month, Revision, month_of
+from services.chassis.postgres import Database, named_sql
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Something that was changed for a whole country, from a day on."""
+
+    what: str
+    starts_on: date
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedMonths:
+    """Queries over closed months."""
+
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "quality.sql"))
+
+    async def numbers(self, connection: Database) -> list[int]:
+        """The closed months, oldest first."""
+        return [r["month"] for r in await connection.fetch(self.sql["months_closed"])]
+
+    async def until(self, connection: Database, number: int) -> dict[int, Month]:
+        """The closed months of the two years that end in this one."""
+        rows = await connection.fetch(self.sql["closed_cells_of_months"], number - MONTHS + 1, number)
+        by_month = groupby(rows, key=lambda r: int(r["month"]))
+        return {month: month_of(month, _revisions(list(of))) for month, of in by_month}
+
+    async def changes(self, connection: Database) -> list[Change]:
+        """Interventions that were marked for everything or for a country, oldest first."""
+        return [Change(r["what"], r["starts_on"]) for r in await connection.fetch(self.sql["changes_of_a_country"])]
+
+
+def _revisions(rows: Sequence[asyncpg.Record]) -> list[Revision]:
+    found = []
+    for number, group in groupby(rows, key=lambda r: int(r["revision"])):
+        of = list(group)
+        cells = {(r["cut"], r["value"]): _counted(r) for r in of}
+        found.append(Revision(number, of[0]["reason"], of[0]["closed_at"], cells))
+    return found
+
+
+def _counted(row: asyncpg.Record) -> Counted:
+    return Counted(tuple(row[f"s{n}"] for n in range(1, 6)), row["delivered"], row["asked"])

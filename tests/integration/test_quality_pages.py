@@ -1,0 +1,138 @@
+"""The public page over real tables: closed months only, the same figures in every form."""
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from starlette.applications import Starlette
+
+from services.aggregator.cuts import BUILT_IN, cut_named
+from services.aggregator.handlers import CountBatch, Units
+from services.aggregator.interventions import Intervention, Ledger
+from services.aggregator.months import Months, month_number
+from services.aggregator.quality.routes import QualityPages
+from services.aggregator.reading import CountedAnswer, CountedDecision, Facts
+from services.chassis.http import make_app
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.settings import Settings
+from tests.asgi import ask
+from tests.months import PUBLISHER
+from tests.tables import empty_pool
+
+MIDDLE = datetime(2026, 9, 15, 10, tzinfo=UTC)
+LATER = datetime(2026, 10, 20, tzinfo=UTC)
+SEPTEMBER = month_number("2026-09")
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+async def prepare(connection: Database) -> None:
+    await connection.execute(named_sql("services.aggregator")["make_incoming"])
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "aggregator", prepare=prepare) as empty:
+        yield empty
+
+
+@pytest.fixture
+def moments() -> list[float]:
+    """The clock of the pages; its last entry is now."""
+    return [0.0]
+
+
+@pytest.fixture
+def app(pool: Pool, moments: list[float]) -> Starlette:
+    async def ready() -> str | None:
+        return None
+
+    pages = QualityPages(pool, PUBLISHER, clock=lambda: moments[-1])
+    return make_app(pages.routes(), ready=ready, metrics=Metrics())
+
+
+async def count(pool: Pool, method: str, good: int, bad: int, *, silent: int = 0, at: datetime = MIDDLE) -> None:
+    """So many satisfied, dissatisfied and silent recipients of deliveries that came in time."""
+    cuts = [*BUILT_IN, *(() if any(c.name == "late" for c in BUILT_IN) else (cut_named("late"),))]
+    batch = CountBatch(Units(pool, cuts), Metrics(), lambda: None)
+
+    def facts() -> Facts:
+        name = uuid.uuid4().hex
+        return Facts("Nordposten Demo", "SE", method, at, "Europe/Stockholm", name, terminal="Årsta", late=False)
+
+    asked = [CountedDecision("ask", 1, "asked", facts()) for _ in range(good + bad + silent)]
+    answers = [
+        CountedAnswer(uuid.uuid4(), 1, at, d.delivery, 5 if i < good else 1) for i, d in enumerate(asked[: good + bad])
+    ]
+    async with pool.acquire() as connection, connection.transaction():
+        await batch(connection, [*asked, *answers])
+
+
+async def close(pool: Pool, month: int = SEPTEMBER) -> None:
+    async with pool.acquire() as connection:
+        await Months(9).close(connection, month, LATER)
+
+
+async def test_months_are_public_once_they_are_closed_and_not_before(
+    pool: Pool, app: Starlette, moments: list[float]
+) -> None:
+    await count(pool, "home_day", 80, 20, silent=100)
+    assert "Ingen månad är stängd än" in (await ask(app, "GET", "/quality")).text
+    assert (await ask(app, "GET", "/quality/2026-09")).status == 404
+    await close(pool)
+    moments.append(61.0)
+    page = await ask(app, "GET", "/quality")
+    assert "<h1>september 2026</h1>" in page.text
+    assert "71,1–86,7" in page.text
+    assert (await ask(app, "GET", "/quality/2026-09?lang=en")).text.count("September 2026") > 0
+    assert (await ask(app, "GET", "/quality/2026-08")).status == 404
+    assert (await ask(app, "GET", "/quality/2026-09.xml")).status == 404
+    assert (await ask(app, "GET", "/quality/september")).status == 404
+
+
+async def test_json_and_csv_hold_what_was_counted(pool: Pool, app: Starlette) -> None:
+    await count(pool, "home_day", 80, 20, silent=100)
+    await count(pool, "home_box", 30, 0)
+    await count(pool, "workplace", 60, 0)
+    await count(pool, "home_day", 0, 60, at=MIDDLE - timedelta(days=365))
+    await close(pool)
+    await close(pool, SEPTEMBER - 12)
+    told = (await ask(app, "GET", "/quality/2026-09.json")).json
+    assert told["satisfied"]["n"] == 190
+    assert told["satisfied"]["share"] == round(170 / 190, 5)
+    assert told["in_time"]["share"] == 1.0
+    assert told["bounds"] == [round(170 / 290, 5), round(270 / 290, 5)]
+    assert {m["method"]: m["satisfied"] and m["satisfied"]["n"] for m in told["methods"]} == {
+        "home_day": 100,
+        "home_box": None,
+        "workplace": None,
+    }
+    assert {m["month"]: m["satisfied"]["share"] for m in told["months"] if m["satisfied"]} == {
+        "2025-09": 0.0,
+        "2026-09": round(170 / 190, 5),
+    }
+    rows = (await ask(app, "GET", "/quality/2026-09.csv")).text.splitlines()
+    assert rows[0] == "month,group,figure,value,low,high,n"
+    assert rows[1].startswith("2026-09,all,satisfied,0.89474,")
+
+
+async def test_a_reader_who_has_the_page_is_told_so_and_many_readers_cost_one_reading(
+    pool: Pool, app: Starlette, moments: list[float]
+) -> None:
+    await count(pool, "home_day", 80, 20)
+    async with pool.acquire() as connection:
+        await Ledger().add(connection, Intervention("kvällsleverans", "country", "SE", MIDDLE.date()))
+    await close(pool)
+    first = await ask(app, "GET", "/quality")
+    assert "kvällsleverans" in first.text
+    again = await ask(app, "GET", "/quality", headers=[("if-none-match", first.headers["etag"])])
+    assert (again.status, again.body) == (304, b"")
+    await pool.execute("DROP TABLE closed_cell")
+    assert (await ask(app, "GET", "/quality")).body == first.body
+    moments.append(61.0)
+    assert (await ask(app, "GET", "/quality")).status == 500

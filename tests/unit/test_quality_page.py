@@ -1,0 +1,224 @@
+"""The public quality page: what it tells, what it hides, and that it needs nothing but itself."""
+
+import csv
+import io
+import json
+import re
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from services.aggregator.drawings import Scale, axis_of, interval, runs, sparkline, svg, words
+from services.aggregator.quality.complaints import Complaints
+from services.aggregator.quality.documents import as_csv, document
+from services.aggregator.quality.figures import Counted, Quality, Revision, month_of, quality_of
+from services.aggregator.quality.months import Change
+from services.aggregator.quality.notes import LANGUAGES, load_notes
+from services.aggregator.quality.page import Shelf, headers, render, render_none, words_of
+from services.aggregator.statistics import share_of
+from services.chassis.catalogues import placeholders
+from services.chassis.failures import MustStop
+from services.chassis.web.shell import csp_hash
+from tests.months import COMPLAINTS, PUBLISHER, SEPTEMBER, revision, two_years
+
+CHANGES = (Change("Kvällsleverans i fler orter", date(2026, 5, 3)),)
+SHELF = Shelf((SEPTEMBER - 1, SEPTEMBER), CHANGES, COMPLAINTS)
+
+
+@pytest.fixture(scope="module")
+def quality() -> Quality:
+    return quality_of(SEPTEMBER, two_years())
+
+
+def cells_of(**answers: int) -> dict[tuple[str, str], Counted]:
+    """Methods with so many satisfied answers each, and their sum."""
+    cells = {("method", m): Counted((0, 0, 0, 0, n), n, n) for m, n in answers.items()}
+    total = sum(answers.values())
+    return cells | {("total", ""): Counted((0, 0, 0, 0, total), total, total)}
+
+
+def month_with(**answers: int) -> Quality:
+    closed = revision(1, SEPTEMBER, 0).closed_at
+    return quality_of(SEPTEMBER, {SEPTEMBER: month_of(SEPTEMBER, [Revision(1, "closed", closed, cells_of(**answers))])})
+
+
+def test_a_month_is_told_in_five_figures_with_interval_and_last_year(quality: Quality) -> None:
+    page = render(quality, PUBLISHER, SHELF, "sv")
+    leads = re.findall(r'class="lead">([^<]+)<', page)
+    notes = re.findall(r'class="note"><b>([^<]+)</b>, ([^<]+)<', page)
+    assert leads[0] == "86,8"
+    assert leads[3:] == ["94,1", "25,0"]
+    assert notes[0] == ("86,5–87,1", "sep. 2025: 85,9")
+    assert notes[3] == ("alla paket med löfte", "sep. 2025: 94,1")
+    assert notes[4][0] == "59\u00a0091"
+
+
+def test_a_way_of_delivery_with_too_few_answers_hides_itself_and_one_more() -> None:
+    quality = month_with(home_day=400, home_box=30, workplace=61)
+    told = {m.value: (m.share is not None, m.hidden_with) for m in quality.methods}
+    assert told == {"home_day": (True, ()), "home_box": (False, ()), "workplace": (False, ("home_box",))}
+
+
+def test_what_is_hidden_is_in_no_form_of_the_page() -> None:
+    quality = month_with(home_day=4000, home_box=43, workplace=57)
+    for text in (
+        render(quality, PUBLISHER, SHELF, "en"),
+        json.dumps(document(quality, None)),
+        as_csv(quality, None),
+    ):
+        read = re.sub(r"<style>.*?</style>|<[^>]+>", " ", text, flags=re.DOTALL)
+        assert not re.search(r"\b(43|57|4,?043|4,?057)\b", read)
+    assert 'class="hatched"' in render(quality, PUBLISHER, SHELF, "en")
+
+
+def test_a_month_of_fewer_than_fifty_answers_shows_no_figure() -> None:
+    quality = month_with(home_day=49)
+    page = render(quality, PUBLISHER, SHELF, "en")
+    assert re.findall(r'class="lead">', page) == []
+    assert page.count("Too few answers (fewer than 50)") >= 4
+    told = document(quality, None)
+    assert (told["too_few"], told["satisfied"], told["bounds"], told["methods"]) == (
+        True,
+        None,
+        None,
+        [{"method": "home_day", "satisfied": None}],
+    )
+
+
+@pytest.mark.parametrize(("changed", "shown"), [(0, 2), (1, 1), (49, 1), (50, 2)])
+def test_a_correction_is_public_only_if_no_cell_tells_fewer_than_fifty_answers(changed: int, shown: int) -> None:
+    closed = revision(1, SEPTEMBER, 0).closed_at
+    first = Revision(1, "closed", closed, cells_of(home_day=400, workplace=300))
+    second = Revision(2, "late", closed, cells_of(home_day=400 + 200, workplace=300 + changed))
+    month = month_of(SEPTEMBER, [first, second])
+    assert (month.shown.number, month.waiting) == (shown, 2 - shown)
+
+
+def test_small_corrections_wait_until_they_are_part_of_a_greater_one() -> None:
+    closed = revision(1, SEPTEMBER, 0).closed_at
+    steps = [Revision(i + 1, "late", closed, cells_of(home_day=400 + more)) for i, more in enumerate((0, 20, 40, 60))]
+    month = month_of(SEPTEMBER, steps)
+    assert (month.shown.number, [c.number for c in month.corrections], month.waiting) == (4, [4], 0)
+
+
+def test_bounds_weight_and_index_are_those_computed_by_hand() -> None:
+    closed = revision(1, SEPTEMBER, 0).closed_at
+    total = Counted((10, 10, 0, 30, 50), 800, 400)
+    parts = {
+        ("terminal.method", "Årsta × home_day"): Counted((10, 10, 0, 10, 20), 400, 200),
+        ("terminal.method", "Årsta × home_evening"): Counted((0, 0, 0, 20, 30), 400, 200),
+    }
+    found = quality_of(
+        SEPTEMBER, {SEPTEMBER: month_of(SEPTEMBER, [Revision(1, "closed", closed, {("total", ""): total, **parts})])}
+    )
+    assert found.bounds == (0.2, 0.95)
+    assert found.weighted is not None
+    assert found.weighted.share == pytest.approx(0.8)
+    assert found.index is not None
+    assert found.index.value == pytest.approx(75.0)
+
+
+def test_a_gap_in_the_months_is_a_gap_in_the_line() -> None:
+    shares = [share_of(80, 100), None, share_of(90, 100)]
+    assert [[i for i, _ in run] for run in runs(shares)] == [[0], [2]]
+
+
+def test_the_line_is_dotted_before_a_break_and_does_not_cross_it(quality: Quality) -> None:
+    page = render(quality, PUBLISHER, SHELF, "sv")
+    pieces = re.findall(r'<path class="(line[^"]*)" d="([^"]+)"', page)[:2]
+    assert [kind for kind, _ in pieces] == ["line older", "line"]
+    assert [d.count("L") + 1 for _, d in pieces] == [5, 19]
+    assert "Metodbyte mars 2025: en fråga per stopp, inte per paket" in page
+    assert "Kvällsleverans i fler orter" in page
+
+
+def test_a_correction_tells_when_why_and_from_what_to_what(quality: Quality) -> None:
+    page = render(quality, PUBLISHER, SHELF, "sv")
+    assert "Slutlig, revision 2" in page
+    assert re.search(r"Stängd 10 oktober\. Rättad 18 oktober: sena svar från Gotland\. 86,8 blev 86,8\.", page)
+
+
+def test_complaints_stand_per_thousand_by_cause_and_responsibility(quality: Quality) -> None:
+    page = render(quality, PUBLISHER, SHELF, "sv")
+    rows = re.findall(r'<tr><th scope="row">([^<]+)</th>((?:<td class="num">[\d,]+</td>){3})', page)
+    told = {name: re.findall(r"[\d,]+(?=<)", cells) for name, cells in rows}
+    assert told["För sent"] == ["1,94", "0,31", "0,22"]
+    assert told["Alla klagomål, 4,11"] == ["3,30", "0,31", "0,50"]
+    assert "2\u00a0055 ärenden är bedömda av personal, 212 är det inte än." in page
+
+
+def test_few_complaints_are_not_shown(quality: Quality) -> None:
+    few = Complaints(1000, {("late", "own"): 49}, waiting=3)
+    page = render(quality, PUBLISHER, replace(SHELF, complaints=few), "en")
+    assert "Too few complaints to be shown (fewer than 50)." in page
+    assert few.document() is None
+    assert "49" not in as_csv(quality, few).replace("0.49", "")[-200:]
+
+
+def test_json_and_csv_hold_the_figures_of_the_page(quality: Quality) -> None:
+    told = document(quality, COMPLAINTS)
+    assert (told["month"], told["revision"], len(told["months"])) == ("2026-09", 2, 24)
+    rows = list(csv.reader(io.StringIO(as_csv(quality, COMPLAINTS))))
+    [satisfied] = [r for r in rows if r[1:3] == ["all", "satisfied"] and r[0] == "2026-09"]
+    assert [float(x) for x in satisfied[3:]] == [told["satisfied"][k] for k in ("share", "low", "high", "n")]
+    assert ["2026-09", "late", "complaints own", "1.94", "", "", ""] in rows
+    assert {m["method"]: m["satisfied"] is None for m in told["methods"]}["in_home_code"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_page_needs_no_script_and_loads_nothing(quality: Quality, language: str) -> None:
+    page = render(quality, PUBLISHER, SHELF, language)
+    assert f'<html lang="{language}">' in page
+    assert not re.search(r"<script|\sstyle=|\son\w+=|src=", page)
+    [style] = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert csp_hash(style) in headers()["Content-Security-Policy"]
+    assert "script-src 'none'" in headers()["Content-Security-Policy"]
+    assert len(page.encode()) < 60_000
+
+
+def test_before_a_month_is_closed_the_page_says_so() -> None:
+    assert "Ingen månad är stängd än" in render_none(PUBLISHER, "sv")
+
+
+def test_every_language_has_the_same_words_with_the_same_places() -> None:
+    first, second = (words_of(language) for language in LANGUAGES)
+    assert {k: placeholders(v) for k, v in first.items()} == {k: placeholders(v) for k, v in second.items()}
+    assert all(first.values())
+    assert all(second.values())
+
+
+def test_notes_are_read_from_a_file_and_wrong_ones_stop_the_start(tmp_path: Path) -> None:
+    file = tmp_path / "notes.toml"
+    file.write_text('[[break]]\nmonth = "2025-03"\nsv = "en"\nen = "one"\n', encoding="utf-8")
+    assert load_notes(file).breaks == {12 * 55 + 2: {"sv": "en", "en": "one"}}
+    for wrong in ('[[break]]\nmonth = "2025-13"\nsv = "a"\nen = "b"', '[[break]]\nmonth = "2025-03"', "[[brake]]", "["):
+        file.write_text(wrong, encoding="utf-8")
+        with pytest.raises(MustStop, match="KVITTERA_QUALITY_NOTES_FILE"):
+            load_notes(file)
+
+
+def test_a_scale_maps_values_to_places_and_keeps_what_lies_outside_at_its_end() -> None:
+    scale = Scale(0.8, 0.9, 100, 0)
+    assert [scale.at(v) for v in (0.8, 0.85, 0.9, 0.95, 0.1)] == [100, 50, 0, 0, 100]
+
+
+def test_an_axis_reaches_over_all_intervals_in_whole_steps() -> None:
+    low, high = axis_of([share_of(8790, 10000), share_of(8400, 10000), None])
+    assert (low, high) == (0.82, 0.92)
+    assert axis_of([]) == (0.0, 1.0)
+    assert axis_of([share_of(100, 100)]) == (0.9, 1.0)
+
+
+def test_drawings_say_their_words_safely() -> None:
+    drawn = svg(10, 10, [words("here", 1, 2, "<b>")], label='a "b"')
+    assert "&lt;b&gt;" in drawn
+    assert 'role="img" aria-label="a &#34;b&#34;"' in drawn
+    assert 'aria-hidden="true"' in interval(share_of(8, 10), (0, 1))
+
+
+def test_a_sparkline_joins_neighbouring_days_only_and_marks_the_last() -> None:
+    drawn = sparkline([0.8, 0.9, None, 0.7, None], (0.5, 1.0))
+    assert drawn.count("<path") == 1
+    assert drawn.count("<circle") == 1
