@@ -108,7 +108,7 @@ async def test_a_provider_gets_no_mail_twice_from_notifiers_that_are_paused_or_k
         doubted = 0
         with system.second("notifier", INSTANCE="third", **mail) as stays:
             with system.second("notifier", INSTANCE="fourth", **mail) as dies:
-                async with system.load(rate=120):
+                async with system.load(rate=60):
                     await until(_true_when(lambda: provider.accepted.total() > 30), "mail", seconds=30)
                     os.kill(stays.pid, signal.SIGSTOP)
                     await asyncio.sleep(1.5 * _LEASE)
