@@ -8,6 +8,7 @@ from schemas.topics import CARDS, INVITATION_DECIDED, RESPONSE_RECORDED
 from services.aggregator import digest_routes, figure_routes, http, partner_http
 from services.aggregator.alerts import Alerts, watch, watched_cuts
 from services.aggregator.cuts import load_cuts
+from services.aggregator.driver_page import DriverPages
 from services.aggregator.freshness import Freshness
 from services.aggregator.handlers import CountBatch, Units
 from services.aggregator.live import LiveFeed
@@ -16,6 +17,7 @@ from services.aggregator.publishing import Publisher
 from services.aggregator.quality.page import publisher_of
 from services.aggregator.quality.routes import QualityPages
 from services.aggregator.reading import GROUP, Counted, reader
+from services.aggregator.terminal_page import TerminalPages
 from services.chassis.consumer import Reader, consume
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
@@ -32,7 +34,7 @@ from services.chassis.traces import Traces
 
 SERVICE = "aggregator"
 PACKAGE = "services.aggregator"
-FOR_STAFF = ("/live", "/api/live", "/api/cells", *figure_routes.FOR_STAFF, *digest_routes.FOR_STAFF)
+FOR_STAFF = ("/live", "/terminals/", "/api/live", "/api/cells", *figure_routes.FOR_STAFF, *digest_routes.FOR_STAFF)
 TOPICS = (INVITATION_DECIDED, RESPONSE_RECORDED)
 
 
@@ -85,6 +87,8 @@ async def run(settings: Settings) -> None:
         *partner_http.routes(pool),
         *figure_routes.routes(pool, settings),
         *digest_routes.routes(pool, gate, lambda: datetime.now(UTC)),
+        *TerminalPages(pool, lambda: datetime.now(UTC)).routes(),
+        *DriverPages(pool, gate, lambda: datetime.now(UTC)).routes(),
         *QualityPages(pool, publisher_of(settings)).routes(),
     ]
     open_app = make_app(routes, ready=ready, metrics=metrics)

@@ -10,3 +10,9 @@ SELECT DISTINCT month FROM closed_month ORDER BY month
 
 -- name: changes_of_a_country
 SELECT what, starts_on FROM intervention WHERE cut IN ('total', 'country') ORDER BY starts_on, id
+
+-- name: closed_months_of_a_driver
+-- As first closed: two revisions of a few answers each could be subtracted.
+SELECT month, s1, s2, s3, s4, s5 FROM closed_cell
+WHERE cut = 'driver' AND value = $1 AND revision = 1 AND month > $2
+ORDER BY month DESC

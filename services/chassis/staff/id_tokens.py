@@ -111,5 +111,5 @@ def roles_of(claims: Mapping[str, Any], claim: str, prefix: str) -> dict[str, Ro
         role, _, terminal = rest.partition(":")
         if first == prefix and role.upper() in Role.__members__:
             place = terminal or EVERYWHERE
-            roles[place] = max(roles.get(place, Role.READER), Role[role.upper()])
+            roles[place] = max(roles.get(place, Role.DRIVER), Role[role.upper()])
     return roles

@@ -13,8 +13,12 @@ EVERYWHERE = "*"
 
 
 class Role(IntEnum):
-    """What a member may do; each role may do all that the ones before it may."""
+    """What a member may do; each role may do all that the ones before it may.
 
+    A driver may see only what was said of their own deliveries; the place of this role is the driver's pseudonym.
+    """
+
+    DRIVER = 0
     READER = 1
     AGENT = 2
     LEAD = 3
@@ -28,7 +32,7 @@ class Member:
     Attributes:
         subject: the provider's stable id for this person.
         name: as colleagues know them.
-        roles: the role at each terminal, or at `EVERYWHERE`.
+        roles: the role at each terminal, or at `EVERYWHERE`; a driver's stands at the pseudonym.
         session: which sign-in this is; forms are bound to it.
     """
 
@@ -42,6 +46,12 @@ class Member:
         if terminal is None:
             return any(has >= role for has in self.roles.values())
         return max(self.roles.get(EVERYWHERE, 0), self.roles.get(terminal, 0)) >= role
+
+    @property
+    def driver(self) -> str | None:
+        """The driver's pseudonym that this member is known by, None for members who are no driver."""
+        own = (name for name, has in self.roles.items() if has == Role.DRIVER and name != EVERYWHERE)
+        return next(own, None)
 
     def terminals(self, role: Role) -> frozenset[str] | None:
         """The terminals where this member has at least `role`; None means all of them."""

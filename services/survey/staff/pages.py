@@ -20,6 +20,7 @@ from services.chassis.web import (
 
 _PAGES: Final = Path(__file__).parent / "templates"
 ROLE_WORDS: Final = {
+    Role.DRIVER: "reads what is said of their own deliveries; the terminal is a pseudonym such as driver-05",
     Role.READER: "reads results, cases and praise",
     Role.AGENT: "works on cases and passes praise on",
     Role.LEAD: "assigns cases and approves what the whiteboard shows",
