@@ -20,7 +20,7 @@ from services.aggregator.figure_words import interval, month_in_words, percent
 from services.aggregator.months import month_number
 from services.aggregator.staff_page import HEADERS, render
 from services.aggregator.statistics import Share, share_of
-from services.aggregator.units import day_number, last_day
+from services.aggregator.unit_figures import day_number, last_day
 from services.chassis.http import problem
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.staff import Gate

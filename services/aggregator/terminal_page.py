@@ -22,7 +22,7 @@ from services.aggregator.figures import FEWEST
 from services.aggregator.interventions import Intervention, Ledger
 from services.aggregator.staff_page import HEADERS, render
 from services.aggregator.statistics import Share, share_of
-from services.aggregator.units import DAYS, Part, Unit, day_number, unit_of
+from services.aggregator.unit_figures import DAYS, Part, Unit, day_number, unit_of
 from services.chassis.http import problem
 from services.chassis.postgres import Pool
 from services.chassis.web import face

@@ -12,7 +12,7 @@ from services.aggregator.interventions import Intervention
 from services.aggregator.months import month_number
 from services.aggregator.staff_page import render
 from services.aggregator.statistics import share_of
-from services.aggregator.units import Unit, unit_of
+from services.aggregator.unit_figures import Unit, unit_of
 from services.chassis.staff import EVERYWHERE, Member, Role
 from services.chassis.staff.id_tokens import roles_of
 
