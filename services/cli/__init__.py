@@ -16,6 +16,7 @@ from services.cli import (
     erase,
     figures,
     keys,
+    load,
     partners,
     policy,
     reconcile,
@@ -25,6 +26,7 @@ from services.cli import (
     run,
     schemas,
     send,
+    status,
     topics,
     views,
 )
@@ -53,6 +55,8 @@ reconcile.add_to(app)
 send.add_to(app)
 doubts.add_to(app)
 doctor.add_to(app)
+status.add_to(app)
+load.add_to(app)
 views.add_to(app)
 policy.add_to(app)
 dlq.add_to(app)

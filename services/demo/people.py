@@ -73,12 +73,12 @@ class Case:
 
 
 class Town:
-    """Makes up deliveries and people; the same seed makes the same ones."""
+    """Makes up deliveries and people; the same seed makes the same ones, `before` of whom live here already."""
 
-    def __init__(self, seed: int, brand: str) -> None:
+    def __init__(self, seed: int, brand: str, before: int = 0) -> None:
         self._dice = random.Random(seed)
         self._brand = brand
-        self._made = 0
+        self._made = before
         # A delivery id is never used again, so a second run must not repeat those of the first.
         self._run = uuid4().hex[:10]
         self.raining = False

@@ -5,8 +5,9 @@ import random
 import re
 import time
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 
@@ -29,6 +30,25 @@ class Acknowledged:
     revision: int
 
 
+class Watch(Protocol):
+    """Who is told what recipients see and do, at the moment."""
+
+    def seen(self, message: Mapping[str, Any]) -> None:
+        """A recipient has the message."""
+
+    def saved(self, message: Mapping[str, Any], revision: int) -> None:
+        """A recipient was told that this revision of the answer is saved."""
+
+    def left(self, message: Mapping[str, Any]) -> None:
+        """A recipient is done with the message, answered or not."""
+
+
+class _Nobody:
+    def seen(self, message: Mapping[str, Any]) -> None: ...
+    def saved(self, message: Mapping[str, Any], revision: int) -> None: ...
+    def left(self, message: Mapping[str, Any]) -> None: ...
+
+
 @dataclass(slots=True)
 class Recipients:
     """Everybody who gets a message; each acts once.
@@ -45,6 +65,7 @@ class Recipients:
     behaviours: dict[str, Behaviour]
     concurrency: int = 32
     thinking_seconds: float = 0.0
+    watch: Watch = field(default_factory=_Nobody)
     acknowledged: dict[str, Acknowledged] = field(default_factory=dict)
     handled: int = 0
     asked_before: int = 0
@@ -117,12 +138,16 @@ class Recipients:
 
     async def _act(self, session: aiohttp.ClientSession, message: dict[str, Any], stop: asyncio.Event) -> None:
         behaviour = self.behaviours.pop(message["recipient"], None)
+        if behaviour is not None:
+            self.watch.seen(message)
         if behaviour is not None and behaviour.answers:
             token = message["link"].rpartition("/r/")[2]
             url = f"{self.survey_url}/r/{token}"
             if self.thinking_seconds:
                 await pause_or_stop(self._dice.expovariate(1 / self.thinking_seconds), stop)
             await self._answer(session, url, token, behaviour, message, stop)
+        if behaviour is not None:
+            self.watch.left(message)
         self.handled += 1
 
     async def _answer(
@@ -150,6 +175,7 @@ class Recipients:
                 return
             score = int(fields["score"]) if "score" in fields else score
             self.acknowledged[token] = Acknowledged(token, score, behaviour.contested, revision)
+            self.watch.saved(message, revision)
         self.recent.append({**message, "score": score, "comment": behaviour.comment})
 
     async def _open(self, session: aiohttp.ClientSession, url: str, stop: asyncio.Event) -> str | None:

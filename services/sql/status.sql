@@ -1,0 +1,18 @@
+-- name: positions
+SELECT topic, part, next FROM progress ORDER BY topic, part
+
+-- name: connections
+-- What its processes hold; a service that is down holds none.
+SELECT count(*) AS connections
+FROM pg_stat_activity
+WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backend_pid()
+
+-- name: unpublished_cells
+SELECT count(*) FROM touched
+
+-- name: oldest_doubt
+SELECT coalesce(extract(epoch FROM clock_timestamp() - min(called_at)), 0)::float8 FROM invitation WHERE state = 'in_doubt'
+
+-- name: oldest_unpublished
+SELECT coalesce(extract(epoch FROM clock_timestamp() - min(happened_at)), 0)::float8
+FROM outbox WHERE published_at IS NULL AND topic = $1
