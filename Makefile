@@ -6,7 +6,7 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-api test-properties test-containers test-compose lint bench schemas dashboards kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-api test-properties test-containers test-compose lint bench schemas mail dashboards kafka-lock lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench: $(VENV)/.dev-ready ## measure answers/s against pgbench and counted event
 
 schemas: $(VENV)/.run-ready ## write the generated contract files again (schemas/json, asyncapi.yaml)
 	@$(BIN)/python -m services schemas write
+
+mail: $(VENV)/.dev-ready ## compile the HTML of the mail again from services/notifier/mail/invitation.mjml
+	@$(BIN)/python -m services.notifier.mail
 
 dashboards: $(VENV)/.run-ready ## write the Grafana dashboards again (deploy/grafana/dashboards)
 	@$(BIN)/python deploy/grafana/generate.py

@@ -35,6 +35,8 @@ SMS = Message(
     "Nordposten: Hur gick det? https://svar.nordposten.example/r/Qk7rW2pXz9Lm4Tn8Vb3Yc6",
     None,
     "https://svar.nordposten.example/r/Qk7rW2pXz9Lm4Tn8Vb3Yc6",
+    asker="Nordposten och Fjällbod",
+    told="Ditt paket levererat tisdag 14:00. Hur gick det?",
 )
 BROWSER = ec.generate_private_key(ec.SECP256R1())
 BROWSER_AUTH = b"0123456789abcdef"
@@ -110,7 +112,7 @@ def _whatsapp(port: int, timeout: float) -> Channel:
         url=f"http://127.0.0.1:{port}/v23.0",
         timeout_seconds=timeout,
     )
-    return Whatsapp(table, "made-up", "Nordposten")
+    return Whatsapp(table, "made-up")
 
 
 def _webhook(port: int, timeout: float) -> Channel:

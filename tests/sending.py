@@ -84,10 +84,12 @@ def dispatcher(
     )
 
 
-async def plan(pool: Pool, count: int = 1, *, suppressed: int = 0, **facts: Any) -> None:
+async def plan(
+    pool: Pool, count: int = 1, *, suppressed: int = 0, policies: Policies | None = None, **facts: Any
+) -> None:
     """Decide about so many new deliveries, of which some are not asked about."""
     decide = DecideDeliveries.with_queries(
-        rules=Rules(timedelta(hours=72), timedelta(0), frozenset(ChannelKind)),
+        rules=Rules(timedelta(hours=72), timedelta(0), frozenset(ChannelKind), policies or Policies()),
         seal=Seal(bytes.fromhex(SEALING_KEY)),
         brand="Nordposten Demo",
         link_lifetime=timedelta(days=14),

@@ -17,6 +17,7 @@ from services.cli import (
     figures,
     keys,
     load,
+    messages,
     partners,
     policy,
     reconcile,
@@ -59,6 +60,7 @@ status.add_to(app)
 load.add_to(app)
 views.add_to(app)
 policy.add_to(app)
+messages.add_to(app)
 dlq.add_to(app)
 clients.add_to(app)
 partners.add_to(app)

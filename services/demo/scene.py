@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections import deque
 from dataclasses import dataclass, field
@@ -152,7 +153,7 @@ def _phone(message: dict[str, Any], state: str) -> dict[str, Any]:
     return {
         "kind": message["channel"],
         "state": state,
-        "brand": message["body"].partition(":")[0][:40],
+        "brand": re.split(r"[:\n]", message["body"], maxsplit=1)[0][:40],
         "text": message["body"],
         "subject": message["subject"],
         "link": link,

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from services.chassis.failures import MustStop, TryAgain
 from services.chassis.http import json_response, make_app, problem, serve
 from services.chassis.metrics import Metrics
+from services.demo.messages import gallery_routes
 from services.demo.page import asset, render_page
 from services.demo.proxy import Proxy
 from services.demo.runtime import Demo, port_taken
@@ -80,6 +81,7 @@ def _routes(demo: Demo, scene: Scene, proxy: Proxy, stop: asyncio.Event) -> list
         Route("/demo/assets/{name:path}", file, methods=_READ),
         Route("/demo/events", events, methods=_READ),
         *_buttons(demo),
+        *gallery_routes(demo.settings),
         Route("/{path:path}", proxy.pass_on, methods=["GET", "HEAD", "POST"]),
     ]
 

@@ -29,6 +29,7 @@ from services.chassis.sealing import Seal
 from services.notifier.breaker import ProviderBreaker
 from services.notifier.channels import Channel, Fate, Result
 from services.notifier.claim import PERMIT_SECONDS, Claims, Departs, at_once
+from services.notifier.phrasing import occasion_of
 from services.notifier.policy import Policies
 from services.notifier.render import Invitation, Renderer
 from services.notifier.settlement import Settlement, Settling, Share
@@ -230,6 +231,10 @@ class Dispatcher:
             merchant_name=delivery.get("merchant_name"),
             occurred_at=row["occurred_at"],
             zone=delivery["zone"],
+            occasion=occasion_of(delivery.get("touchpoint", ""), delivery.get("exceptions", ())),
+            co_brand=secret.get("co_brand"),
+            notice=secret.get("notice"),
+            reminder=row["kind"] == "reminder",
         )
 
     async def sweep(self, stop: asyncio.Event) -> None:

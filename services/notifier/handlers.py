@@ -35,6 +35,13 @@ class Planned:
     token: str
 
     @property
+    def secret(self) -> str:
+        """What the message needs and nobody else may see, as the dispatcher reads it."""
+        said = {"co_brand": self.ask.co_brand, "notice": self.ask.notice}
+        told = {name: text for name, text in said.items() if text is not None}
+        return json.dumps({"address": self.ask.channel.address, "token": self.token, **told})
+
+    @property
     def token_hash(self) -> bytes:
         """What is stored and told instead of the token."""
         return hashlib.sha256(self.token.encode()).digest()
@@ -200,12 +207,7 @@ class DecideDeliveries:
             [p.ask.at for _, p in rows],
             [d.received.message.delivery.occurred_at for d, _ in rows],
             [p.token_hash for _, p in rows],
-            [
-                boxes[self._person(p.ask)].close(
-                    json.dumps({"address": p.ask.channel.address, "token": p.token}), str(p.invitation_id)
-                )
-                for _, p in rows
-            ],
+            [boxes[self._person(p.ask)].close(p.secret, str(p.invitation_id)) for _, p in rows],
             [d.received.message.delivery.drop_id for d, _ in rows],
             [d.event.model_dump_json(exclude_none=True) for d, _ in rows],
             [d.traceparent for d, _ in rows],

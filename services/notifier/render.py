@@ -1,49 +1,23 @@
-"""From an invitation to the words that reach the recipient. Pure; catalogues are read once."""
+"""From an invitation to the words that reach the recipient. Pure; catalogues and the mail's frame are read once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from html import escape
+from dataclasses import replace
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
-from babel.dates import format_datetime
+from jinja2 import Environment, StrictUndefined
 
 from schemas.delivery import ChannelKind
 from services.chassis.catalogues import read_catalogue
 from services.notifier.channels import Message
-from services.notifier.channels.segments import in_gsm7
+from services.notifier.channels.segments import in_gsm7, segments
+from services.notifier.phrasing import Invitation, Phrases, Sender, phrases, without_links
 from services.notifier.policy import LANGUAGES
 
-_LOCALES = Path(__file__).parent / "locales"
-_CLDR = {"sv": "sv_SE", "nb": "nb_NO", "nn": "nn_NO", "da": "da_DK", "fi": "fi_FI", "en": "en_GB", "de": "de_DE"}
-_HOURS = dict.fromkeys(("da", "fi"), "HH.mm")
-"""How a language writes the time of day, where it is not 17:42."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """Who asks, and how a person reaches a person (S3 42)."""
-
-    brand: str
-    phone: str
-    email: str
-    public_url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Invitation:
-    """What a message is about."""
-
-    reference: str
-    fence: int
-    kind: ChannelKind
-    address: str
-    token: str
-    language: str
-    merchant_name: str | None
-    occurred_at: datetime
-    zone: str
+__all__ = ["FRAME", "LOCALES", "Invitation", "Renderer", "Sender"]
+LOCALES = Path(__file__).parent / "locales"
+FRAME = Path(__file__).parent / "mail" / "invitation.html"
+"""The mail's HTML, compiled from `invitation.mjml` by `make mail`."""
+_SCORES = (1, 2, 3, 4, 5)
 
 
 class Renderer:
@@ -51,74 +25,77 @@ class Renderer:
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
-        self._words = {language: read_catalogue(_LOCALES, language, "messages") for language in LANGUAGES}
+        self._words = {language: read_catalogue(LOCALES, language, "messages") for language in LANGUAGES}
+        environment = Environment(autoescape=True, undefined=StrictUndefined)
+        self._frame = environment.from_string(FRAME.read_text(encoding="utf-8"))
 
     def render(self, invitation: Invitation) -> Message:
-        """The message: exactly one link, who and what is rated, and a human route."""
+        """The message: one link and no other, who and what is rated, and a human route.
+
+        Text messages and mails hold the link; a push and a message in the app lead to it when they are tapped.
+        """
         words = self._words[invitation.language]
         link = f"{self._sender.public_url.rstrip('/')}/r/{invitation.token}"
-        when = format_datetime(
-            invitation.occurred_at.astimezone(ZoneInfo(invitation.zone)),
-            f"EEEE {_HOURS.get(invitation.language, 'HH:mm')}",
-            locale=_CLDR[invitation.language],
-        )
-        shop = invitation.merchant_name
-        what = words["what.shop"].format(shop=shop) if shop else words["what.plain"]
-        subject = words["email.subject"]
-        if invitation.kind is ChannelKind.EMAIL:
-            text, html = self._email(words, what, when, shop, link)
-        else:
-            text, html = self._short(words, shop, when, link), None
+        said = phrases(words, self._sender.brand, invitation, without_links(invitation.merchant_name or "") or None)
+        html = None
+        match invitation.kind:
+            case ChannelKind.EMAIL:
+                lines = self._lines(words)
+                text = _mail_text(words, said, lines, link)
+                html = self._frame.render(
+                    language=invitation.language,
+                    said=said,
+                    lines=lines,
+                    words=words,
+                    link=link,
+                    faces=[(score, words[f"face.{score}"]) for score in _SCORES],
+                )
+            case ChannelKind.SMS:
+                text = self._short(words, invitation, said, link)
+            case _:
+                help_line = words["help"].format(phone=self._sender.phone)
+                text = f"{said.asker}: {said.told} {said.rated} {help_line}"
         return Message(
             invitation.reference,
             invitation.fence,
             invitation.kind,
             invitation.address,
             invitation.language,
-            subject,
+            said.subject,
             text,
             html,
             link,
+            asker=said.asker,
+            told=f"{said.told} {said.ask}",
         )
 
-    def _short(self, words: Mapping[str, str], shop: str | None, when: str, link: str) -> str:
-        spelled = in_gsm7(shop or "")
-        # A shop in another script would be gaps only: then the plain words say more.
-        what = words["what.shop"].format(shop=spelled) if spelled and shop and len(spelled) * 2 > len(shop) else None
-        return in_gsm7(
-            words["sms"].format(
-                brand=self._sender.brand,
-                what=what or words["what.plain"],
-                when=when,
-                link=link,
-                phone=self._sender.phone,
-            )
-        )
+    def template(self, invitation: Invitation) -> Message:
+        """The message as WhatsApp shows it: the words that Meta approves once, filled, above a button with the link."""
+        words, message = self._words[invitation.language], self.render(invitation)
+        text = words["template"].format(sender=message.asker, told=message.told, phone=self._sender.phone)
+        return replace(message, subject=words["answer.button"], text=text)
 
-    def _email(self, words: Mapping[str, str], what: str, when: str, shop: str | None, link: str) -> tuple[str, str]:
-        s = self._sender
-        delivered = words["email.delivered"].format(what=what, when=when)
-        rated = words["email.rated.shop" if shop else "email.rated"].format(brand=s.brand, shop=shop)
-        human = words["email.human"].format(phone=s.phone, email=s.email)
-        text = "\n\n".join(
-            [
-                words["email.subject"],
-                delivered,
-                rated,
-                f"{words['email.answer']}: {link}",
-                human,
-                words["email.safety"],
-            ]
-        )
-        faces = "".join(
-            f'<a href="{escape(link)}?s={n}" style="display:inline-block;min-width:44px;padding:12px 8px;'
-            f'color:#0E5F87">{escape(words[f"face.{n}"])}</a> '
-            for n in range(1, 6)
-        )
-        html = (
-            f'<!doctype html><html><body style="font:16px/24px system-ui,sans-serif;color:#13212B">'
-            f'<h1 style="font-size:24px">{escape(words["email.subject"])}</h1>'
-            f"<p>{escape(delivered)}</p><p>{escape(rated)}</p><p>{faces}</p>"
-            f"<p>{escape(human)}</p><p>{escape(words['email.safety'])}</p></body></html>"
-        )
-        return text, html
+    def _short(self, words: Mapping[str, str], invitation: Invitation, said: Phrases, link: str) -> str:
+        """One part if that can be had by leaving the shop's name out; a shop that asks too keeps its own."""
+        plain = phrases(words, self._sender.brand, invitation, None)
+        shop = _spelled(without_links(invitation.merchant_name or ""))
+        named = phrases(words, self._sender.brand, invitation, shop) if shop and not invitation.co_brand else plain
+        asker = said.asker if _spelled(invitation.co_brand or "") else self._sender.brand
+        help_line = words["help"].format(phone=self._sender.phone)
+        texts = [in_gsm7(f"{asker}: {p.told} {p.ask} {link} {help_line}") for p in (named, plain)]
+        return next((text for text in texts if segments(text) == 1), texts[0])
+
+    def _lines(self, words: Mapping[str, str]) -> list[str]:
+        """What a mail says after the answer."""
+        return [words["human"].format(phone=self._sender.phone, email=self._sender.email), words["safety"]]
+
+
+def _mail_text(words: Mapping[str, str], said: Phrases, lines: list[str], link: str) -> str:
+    told = [said.asker, said.subject, f"{said.fact} {said.notice}".rstrip(), said.rated]
+    return "\n\n".join([*told, f"{words['answer']}: {link}", *lines])
+
+
+def _spelled(name: str) -> str | None:
+    """A name in the letters of GSM 03.38; None where it would be gaps only, as in another script."""
+    spelled = in_gsm7(name)
+    return spelled if spelled and len(spelled) * 2 > len(name) else None

@@ -76,14 +76,17 @@ async def test_a_described_gateway_gets_the_fields_that_its_table_names() -> Non
     assert body == {"from": "Nordposten", "recipient": "+46701740634", "body": TEXT, "client_ref": REFERENCE}
 
 
-async def test_whatsapp_gets_an_approved_template_with_our_name_and_the_token_of_the_link() -> None:
+async def test_whatsapp_gets_an_approved_template_with_who_asks_about_what_and_the_token_of_the_link() -> None:
     call = await told("whatsapp")
     body = json.loads(call.body)
     assert (call.path, call.headers["authorization"]) == ("/v23.0/106540352242922/messages", "Bearer made-up")
     assert (body["to"], body["type"], body["biz_opaque_callback_data"]) == ("46701740634", "template", REFERENCE)
     assert (body["template"]["name"], body["template"]["language"]) == ("delivery_question", {"code": "sv"})
     shown, button = body["template"]["components"]
-    assert shown["parameters"] == [{"type": "text", "text": "Nordposten"}]
+    assert shown["parameters"] == [
+        {"type": "text", "text": "Nordposten och Fjällbod"},
+        {"type": "text", "text": "Ditt paket levererat tisdag 14:00. Hur gick det?"},
+    ]
     assert button["parameters"] == [{"type": "text", "text": "Qk7rW2pXz9Lm4Tn8Vb3Yc6"}]
 
 

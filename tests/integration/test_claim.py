@@ -6,12 +6,15 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from schemas.disruption import DeliveryDisruption
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
+from services.chassis.records import Received
 from services.chassis.settings import Settings
 from services.notifier.channels import Fate, Message, Result
 from services.notifier.dispatch import Limits
 from services.notifier.policy import Policies
+from services.notifier.state import KeepState
 from services.notifier.volume import pause_when_too_many
 from tests.sending import (
     LIMITS,
@@ -19,6 +22,7 @@ from tests.sending import (
     ScriptedChannel,
     dispatcher,
     ledger,
+    now,
     plan,
     state_of,
     told,
@@ -219,6 +223,39 @@ async def test_who_does_not_answer_is_reminded_once_with_the_same_link(notifier_
     assert await told(notifier_pool) == [(1, "scheduled", None), (2, "asked", None)]
     counted = await ledger(notifier_pool)
     assert (counted["delivered"], counted["asked"], counted["pending"]) == (1, 1, 0)
+
+
+async def test_the_message_and_its_reminder_say_what_the_policies_ask_for_and_what_happened(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    storm = DeliveryDisruption.model_validate(
+        {
+            "disruption_id": "storm-1",
+            "revision": 1,
+            "state": "active",
+            "kind": "weather",
+            "policy": "reword",
+            "areas": [{"country": "SE"}],
+            "starts_at": "2026-01-01T00:00:00Z",
+            "text": {"sv": "Kraftigt regn"},
+            "published_at": "2026-01-01T00:00:00Z",
+        }
+    )
+    async with notifier_pool.acquire() as connection, connection.transaction():
+        await KeepState(now)(connection, [Received(storm, None, now())])
+    both = Policies.model_validate({"merchants": {"merchant": {"fjallbod": {"ask": "co_brand"}}}})
+    await plan(notifier_pool, policies=both, touchpoint="locker")
+    channel = ScriptedChannel()
+    sender = dispatcher(notifier_pool, settings, channel, policies=REMINDING)
+    await work(sender)
+    await notifier_pool.execute("UPDATE invitation SET due_at = now() WHERE state = 'planned'")
+    await work(sender)
+    asked, reminder = (m.text.split("\n\n")[:3] for m in channel.calls)
+    assert asked[:2] == ["Nordposten Demo och Fjällbod", "Hur gick det vid paketskåpet?"]
+    assert asked[2].startswith("Paket från Fjällbod hämtat i skåp ")
+    assert asked[2].endswith(". Kraftigt regn.")
+    assert reminder[1] == "Påminnelse: Hur gick det vid paketskåpet?"
+    assert reminder[2].endswith(". Kraftigt regn.")
 
 
 async def test_nobody_is_reminded_who_answered_before_the_request_was_settled(

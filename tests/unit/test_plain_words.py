@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from schemas.response import RatedParty
-from services.chassis.catalogues import Catalogue, placeholders, read_plural_catalogue
+from services.chassis.catalogues import Catalogue, placeholders, read_catalogue, read_plural_catalogue
+from services.notifier import render
 from services.survey.definitions import REASONS
 from services.survey.recipient.rendering import LANGUAGES, SurveyPages
 from services.survey.recipient.wording import MissingWordsError, Wording, load_wordings
+from tests.messages import written
 from tests.plain_words import faults, too_long
 from tests.recipient_pages import CONTESTED, DEFINITIONS, QUESTION, SAVED, SITE, STATES, touchpoint_question
 
@@ -176,3 +178,25 @@ def test_values_are_escaped_and_missing_words_are_named() -> None:
         words("parcell")
     with pytest.raises(MissingWordsError, match="sv has no words for 3 of 'parcell'"):
         words.in_days("parcell", 3)
+
+
+def test_a_message_asks_and_says_who_is_rated_in_the_words_of_the_page_it_leads_to(repository: Path) -> None:
+    pages, messages = read(repository, *PAGES), read(repository, *MESSAGES)
+    for language, catalogue in messages.items():
+        shared = {k: t for k, t in catalogue.texts.items() if k.startswith(("question.", "rated.", "face."))}
+        assert len(shared) == 6 + 5 + 5
+        for key, text in shared.items():
+            assert text.replace("{brand}", "{carrier}") == pages[language].texts[key], (language, key)
+
+
+def test_every_word_of_the_messages_stands_in_some_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: set[str] = set()
+
+    class Noting(dict[str, str]):
+        def __getitem__(self, key: str) -> str:
+            used.add(key)
+            return super().__getitem__(key)
+
+    monkeypatch.setattr(render, "read_catalogue", lambda *which: Noting(read_catalogue(*which)))
+    written("sv")
+    assert used == read_catalogue(render.LOCALES, "sv", "messages").keys()

@@ -259,6 +259,9 @@ def test_a_pause_with_a_near_end_is_waited_for_and_one_that_ends_too_late_is_not
 def test_other_words_during_a_disruption_come_in_the_language_of_the_message() -> None:
     assert asked(situation(disruptions=(disruption(policy="reword"),))).notice == "Kraftigt regn"
     assert asked(situation(delivery(language="en"), disruptions=(disruption(policy="reword"),))).notice == "Heavy rain"
+    in_danish = asked(situation(delivery(language="da"), disruptions=(disruption(policy="reword"),)))
+    assert in_danish.notice == ""  # the message then says it in words of its own
+    assert asked(situation(disruptions=(disruption(policy="tag"),))).notice is None
     assert asked(situation(disruptions=(disruption(),))).notice is None
 
 

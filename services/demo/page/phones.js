@@ -46,7 +46,7 @@ const choice = (phone, chosen) => make("div", { class: "choice" }, ...[1, 2, 3, 
 const heading = (words, left) => make("p", { class: left ? "top left" : "top" }, words);
 // What the message itself says of the parcel: its first sentence, without who says it.
 const about = (phone) => {
-  const lines = (phone.text ?? "").split("\n").map((line) => line.trim()).filter((line) => line && line !== phone.subject);
+  const lines = (phone.text ?? "").split("\n").map((line) => line.trim()).filter((line) => line && line !== phone.subject && line !== phone.brand);
   const sentence = (lines[0] ?? "").replace(/^[^:]{1,40}:\s/, "").split(/\.\s/)[0];
   return make("p", { class: "about" }, sentence.replace(ADDRESS, ""));
 };
@@ -59,7 +59,7 @@ const sms = (phone) => [heading(phone.brand), make("p", { class: "at" }, phone.t
 const mail = (phone) => {
   // The faces stand where the text version has the link.
   const [before] = (phone.text ?? "").split(/\n[^\n]*https?:\/\/[^\n]*/);
-  const lines = before.split("\n").map((line) => line.trim()).filter((line) => line && line !== phone.subject);
+  const lines = before.split("\n").map((line) => line.trim()).filter((line) => line && line !== phone.subject && line !== phone.brand);
   return [heading(wordsOf(phone).inbox, true), make("p", { class: "subject" }, phone.brand),
     make("p", { class: "subject" }, phone.subject ?? ""), make("p", { class: "mail" }, lines.slice(0, FEW_LINES).join("\n")),
     choice(phone, null), ...ghosts()];

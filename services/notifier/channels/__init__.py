@@ -16,6 +16,8 @@ class Message:
         fence: the sender's lease number; a channel in our own database refuses an older one.
         link: the one link of the message; empty in one that asks for a reply by text message instead.
         unsubscribe: where a mail program unsubscribes with one click, for channels that can say so.
+        asker: who asks, as the text names them, for channels whose words stand in a template.
+        told: what happened and what is asked, for the same.
     """
 
     reference: str
@@ -28,6 +30,8 @@ class Message:
     html: str | None
     link: str
     unsubscribe: str | None = None
+    asker: str = ""
+    told: str = ""
 
 
 class Fate(StrEnum):

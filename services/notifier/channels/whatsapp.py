@@ -22,14 +22,14 @@ class WhatsappTable(ProviderTable):
     adapter: Literal["whatsapp"]
     phone_number_id: str
     template: str
-    """An approved utility template: {{1}} our name, its URL button ends in {{1}}, the token of the link."""
+    """An approved utility template: {{1}} who asks, {{2}} what happened and the question; its button ends in {{1}}."""
     languages: dict[str, str]
     """The template's own code for each of our languages: `sv = "sv"`, `nb = "nb"`, `en = "en_GB"`."""
     url: str = "https://graph.facebook.com/v23.0"
 
-    def build(self, surroundings: Surroundings) -> "Whatsapp":
+    def build(self, surroundings: Surroundings) -> "Whatsapp":  # noqa: ARG002  it needs none
         """The channel."""
-        return Whatsapp(self, self.secret(), surroundings.brand)
+        return Whatsapp(self, self.secret())
 
 
 class Whatsapp:
@@ -37,11 +37,10 @@ class Whatsapp:
 
     kinds = frozenset({ChannelKind.SMS})
 
-    def __init__(self, table: WhatsappTable, token: str, brand: str) -> None:
+    def __init__(self, table: WhatsappTable, token: str) -> None:
         self._table = table
         self._url = f"{table.url.rstrip('/')}/{table.phone_number_id}/messages"
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._brand = brand
         self._caller = Caller(table.name, table.timeout_seconds)
 
     async def send(self, message: Message) -> Result:
@@ -63,7 +62,7 @@ class Whatsapp:
 
     def _body(self, message: Message, language: str) -> dict[str, object]:
         token = message.link.rpartition("/")[2]
-        brand = {"type": "text", "text": self._brand}
+        words = [{"type": "text", "text": text} for text in (message.asker, message.told)]
         button = {"type": "text", "text": token}
         return {
             "messaging_product": "whatsapp",
@@ -75,7 +74,7 @@ class Whatsapp:
                 "name": self._table.template,
                 "language": {"code": language},
                 "components": [
-                    {"type": "body", "parameters": [brand]},
+                    {"type": "body", "parameters": words},
                     {"type": "button", "sub_type": "url", "index": "0", "parameters": [button]},
                 ],
             },

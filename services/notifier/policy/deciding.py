@@ -90,8 +90,8 @@ def _ask(s: Situation) -> Ask:
     if s.history.disruptions:
         touched = touching(s)
         evidence |= {"disruption": touched[0][0].disruption_id, "disruption_policy": touched[0][1]} if touched else {}
-        reworded = (d for d, policy in touched if policy is SurveyPolicy.REWORD)
-        notice = next((d.text[language] for d in reworded if language in d.text), None)
+        reworded = [d for d, policy in touched if policy is SurveyPolicy.REWORD]
+        notice = next((d.text[language] for d in reworded if language in d.text), "" if reworded else None)
     return Ask(channel, _departure(s, evidence), language, SURVEY, evidence, shop, notice)
 
 

@@ -93,7 +93,8 @@ class Ask:
     Attributes:
         at: the first moment at which the message may leave.
         co_brand: the merchant's name, where the message names it beside the carrier's.
-        notice: a sentence about a disruption, in the message's language, where the message must say it.
+        notice: a sentence about a disruption, in the message's language, where the message must say it; empty: the
+            message says it in words of its own.
     """
 
     channel: ContactChannel
