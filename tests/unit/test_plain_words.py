@@ -8,7 +8,7 @@ import pytest
 
 from schemas.response import RatedParty
 from services.chassis.catalogues import Catalogue, placeholders, read_catalogue, read_plural_catalogue
-from services.notifier import render
+from services.notifier import render as messages
 from services.survey.definitions import REASONS
 from services.survey.recipient.rendering import LANGUAGES, SurveyPages
 from services.survey.recipient.wording import MissingWordsError, Wording, load_wordings
@@ -197,6 +197,6 @@ def test_every_word_of_the_messages_stands_in_some_message(monkeypatch: pytest.M
             used.add(key)
             return super().__getitem__(key)
 
-    monkeypatch.setattr(render, "read_catalogue", lambda *which: Noting(read_catalogue(*which)))
+    monkeypatch.setattr(messages, "read_catalogue", lambda *which: Noting(read_catalogue(*which)))
     written("sv")
-    assert used == read_catalogue(render.LOCALES, "sv", "messages").keys()
+    assert used == read_catalogue(messages.LOCALES, "sv", "messages").keys()
