@@ -97,7 +97,7 @@ def _elks(port: int, timeout: float) -> Channel:
 def _twilio(port: int, timeout: float) -> Channel:
     url = f"http://127.0.0.1:{port}"
     table = TwilioTable(
-        name="twilio", adapter="twilio", account_sid=SID, sender="+46700000001", url=url, timeout_seconds=timeout
+        name="twilio", adapter="twilio", account_sid=SID, sender="+46701740690", url=url, timeout_seconds=timeout
     )
     return Twilio(table, "made-up", LINKS)
 

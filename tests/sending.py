@@ -68,6 +68,7 @@ def dispatcher(
     limits: Limits = LIMITS,
     share: Callable[[float, float], float] = lowest,
     policies: Policies | None = None,
+    only_to: frozenset[bytes] | None = None,
 ) -> Dispatcher:
     metrics = Metrics()
     return Dispatcher(
@@ -81,6 +82,7 @@ def dispatcher(
         now=now,
         share=share,
         policies=lambda: policies or Policies(),
+        only_to=only_to,
     )
 
 

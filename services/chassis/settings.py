@@ -111,6 +111,8 @@ class Settings(BaseModel):
     """Where providers reach the notifier's receipts inbox; empty: `public_url`."""
     live_sending_until: AwareDatetime | None = None
     """Sending to real people is on only until this moment (RFC 3339). Without it only `outbox` works."""
+    send_only_to: SecretStr = SecretStr("*")
+    """Staging: only these addresses are reached, separated by commas or lines; the rest is withheld. `*`: everybody."""
     smtp_host: str = "127.0.0.1"
     """SMTP server."""
     smtp_port: int = Field(default=25, ge=1, le=65535)

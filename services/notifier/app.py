@@ -36,6 +36,7 @@ from services.notifier.policy.draws import KEY
 from services.notifier.render import Renderer, Sender
 from services.notifier.retention import measure_erasures, retention
 from services.notifier.schedule import departure
+from services.notifier.send_guard import check_permission, persons_allowed
 from services.notifier.volume import watch_volume
 
 SERVICE = "notifier"
@@ -114,6 +115,7 @@ async def run(settings: Settings) -> None:
             None if settings.channel == "outbox" else settings.sends_per_minute,
         ),
         policies=lambda: policies.at(utc_now()),
+        only_to=persons_allowed(settings.send_only_to.get_secret_value(), seal),
         departs=lambda zone, country, at: departure(policies.at(at).hours.of(country), zone, country, at).at,
     )
 
@@ -150,15 +152,11 @@ def choose_channel(settings: Settings, pool: Pool, seal: Seal, metrics: Metrics)
     """The channel that the settings allow; reaching real people needs an explicit, unexpired permission.
 
     Raises:
-        MustStop: a live channel without KVITTERA_LIVE_SENDING_UNTIL in the future, or a wrong providers' file.
+        MustStop: a live channel without a permission that holds, or a wrong providers' file.
     """
     if settings.channel == "outbox":
         return OutboxViewer(pool, seal)
-    if not live_sending(settings, utc_now()):
-        raise MustStop(
-            f"KVITTERA_CHANNEL={settings.channel} reaches real people: "
-            "set KVITTERA_LIVE_SENDING_UNTIL to a moment in the future"
-        )
+    check_permission(settings, utc_now())
     surroundings = Surroundings(ReceiptLinks(seal, settings.receipts_url or settings.public_url), settings.brand)
     if settings.channel == "providers":
         if settings.providers_file is None:

@@ -36,6 +36,7 @@ class Claims:
         max_age_seconds: older deliveries are not asked about.
         cap: most calls in any minute, for each kind of channel and over all processes; None: no cap.
         policies: as they hold now; budgets and the reminder's delay are taken from them.
+        only_to: the persons that may be reached; None: everybody.
     """
 
     lease_seconds: float
@@ -43,6 +44,7 @@ class Claims:
     cap: int | None = None
     policies: Callable[[], Policies] = Policies
     departs: Departs = at_once
+    only_to: frozenset[bytes] | None = None
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier", "claim.sql"))
 
     async def take(
@@ -88,6 +90,7 @@ class Claims:
             carrier.days if carrier else 1,
             merchant.most if merchant else None,
             merchant.days if merchant else 1,
+            None if self.only_to is None else list(self.only_to),
         )
 
     async def _count(self, connection: Database, rows: Sequence[asyncpg.Record]) -> None:

@@ -62,6 +62,7 @@ class Dispatcher:
         permitted: asked before every claim; what is due waits while it says no.
         policies: as they hold now; the claim reads budgets and the reminder's delay from them.
         departs: when a message may leave; what may not leave now is held.
+        only_to: the persons that may be reached, as on a staging system; None: everybody.
         share: a number between two, evenly drawn.
         clock: seconds, never going back.
     """
@@ -77,6 +78,7 @@ class Dispatcher:
     permitted: Callable[[], bool] = lambda: True
     policies: Callable[[], Policies] = Policies
     departs: Departs = at_once
+    only_to: frozenset[bytes] | None = None
     share: Share = field(default_factory=lambda: SystemRandom().uniform)
     clock: Callable[[], float] = time.monotonic
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier"))
@@ -91,7 +93,12 @@ class Dispatcher:
         limits = self.limits
         self._persons = PersonKeys(self.seal)
         self._claims = Claims(
-            limits.lease_seconds, limits.max_age_seconds, limits.cap_per_minute, self.policies, self.departs
+            limits.lease_seconds,
+            limits.max_age_seconds,
+            limits.cap_per_minute,
+            self.policies,
+            self.departs,
+            self.only_to,
         )
         self._settling = Settling(
             self.pool,

@@ -65,7 +65,7 @@ async def test_twilio_gets_a_form_and_an_address_for_the_receipt() -> None:
     assert call.path == f"/2010-04-01/Accounts/{SID}/Messages.json"
     assert call.headers["authorization"] == basic(SID)
     assert proved(form.pop("StatusCallback"), "twilio")
-    assert form == {"From": "+46700000001", "To": "+46701740634", "Body": TEXT}
+    assert form == {"From": "+46701740690", "To": "+46701740634", "Body": TEXT}
 
 
 async def test_a_described_gateway_gets_the_fields_that_its_table_names() -> None:

@@ -10,12 +10,16 @@ from schemas.disruption import DeliveryDisruption
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
+from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.channels import Fate, Message, Result
 from services.notifier.dispatch import Limits
+from services.notifier.ledger import read_ledger
 from services.notifier.policy import Policies
+from services.notifier.send_guard import persons_allowed
 from services.notifier.state import KeepState
 from services.notifier.volume import pause_when_too_many
+from tests.conftest import SEALING_KEY
 from tests.sending import (
     LIMITS,
     REFUSED_FOR_NOW,
@@ -101,6 +105,24 @@ async def test_what_does_not_forbid_lets_the_request_leave(
     await notifier_pool.execute(change)
     await work(dispatcher(notifier_pool, settings, ScriptedChannel()))
     assert (await state_of(notifier_pool))[0] == "accepted"
+
+
+async def test_on_staging_only_the_listed_are_reached_and_the_rest_is_told_with_a_reason_of_its_own(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 2)
+    channel = ScriptedChannel()
+    seal = Seal(bytes.fromhex(SEALING_KEY))
+    await work(dispatcher(notifier_pool, settings, channel, only_to=persons_allowed("bo@mottagare.example", seal)))
+    assert channel.calls == []
+    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "suppressed", "not_on_allow_list")]
+    async with notifier_pool.acquire() as connection:
+        assert (await read_ledger(connection)).reasons == {"not_on_allow_list": 2}
+
+    await plan(notifier_pool, 3)
+    listed = persons_allowed("astrid.canary@mottagare.example", seal)
+    await work(dispatcher(notifier_pool, settings, channel, only_to=listed))
+    assert [m.address for m in channel.calls] == ["astrid.canary@mottagare.example"]
 
 
 async def test_of_fifty_requests_to_one_person_with_a_budget_of_one_three_dispatchers_send_one(

@@ -41,7 +41,7 @@ def app(pool: Pool, shared_settings: Settings) -> ASGIApp:
 
 
 def message(text: str, **changed: Any) -> bytes:
-    plain = {"from": NUMBER, "to": "+46700000001", "text": text, "received_at": "2026-10-13T12:00:00Z"}
+    plain = {"from": NUMBER, "to": "+46701740690", "text": text, "received_at": "2026-10-13T12:00:00Z"}
     return json.dumps(plain | changed).encode()
 
 

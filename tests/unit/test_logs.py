@@ -13,7 +13,7 @@ from services.chassis.logs import redact, scrub
 
 MAIL = "canary.maja@post.example"
 TOKEN = "Q2FuYXJ5X2NhbmFyeV9jYW"
-PHONES = ["+46701234567", "+46 70 123 45 67", "+46 (0)70-123 45 67", "+358-40-123-4567", "0046701234567"]
+PHONES = ["+46701740605", "+46 70 174 06 05", "+46 (0)70-174 06 05", "+358-40-123-4567", "0046701740605"]
 DSNS = [
     "postgresql://kvittera:canary-password@db.internal:5432/kvittera",
     "postgresql://kvittera:canary-password@localhost/kvittera",

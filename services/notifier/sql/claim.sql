@@ -40,7 +40,7 @@ ORDER BY p.due_at
 -- name: claim
 -- All that could have changed since the decision is read again here, under the row's lock (H56 to H58, H61a).
 -- $1 the locked, $2 to $3 those held and until when, $4 lease, $5 most age, $6 age more for reminders,
--- $7 and $8 the carrier's budget (most, days), $9 and $10 the merchant's.
+-- $7 and $8 the carrier's budget (most, days), $9 and $10 the merchant's, $11 who may be reached (NULL: everybody).
 WITH due AS (
     SELECT p.invitation_id, p.person, p.delivery_id, p.kind, p.channel, p.due_at, p.occurred_at,
            p.message -> 'delivery' ->> 'merchant_id' AS merchant, h.until,
@@ -61,6 +61,7 @@ WITH due AS (
 ), judged AS (
     SELECT d.*,
            CASE
+               WHEN d.person <> ALL($11::bytea[]) THEN 'not_on_allow_list'
                WHEN d.never THEN 'opted_out'
                WHEN d.erased_at >= d.occurred_at THEN 'erased'
                WHEN s.reason IS NOT NULL THEN s.reason

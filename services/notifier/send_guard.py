@@ -1,0 +1,49 @@
+"""Who may be reached at all: nobody outside by default, with an expiring permission everybody or a list (H54)."""
+
+from datetime import datetime, timedelta
+
+from schemas.delivery import ChannelKind, ContactChannel
+from services.chassis.failures import MustStop
+from services.chassis.sealing import Seal
+from services.chassis.settings import Settings, live_sending
+from services.notifier.policy import normalised
+
+EVERYBODY = "*"
+LONGEST_PERMISSION = timedelta(days=366)
+"""A permission without a near end would be none that expires."""
+
+
+def check_permission(settings: Settings, now: datetime) -> None:
+    """Make sure that a channel that reaches real people is meant.
+
+    Raises:
+        MustStop: KVITTERA_LIVE_SENDING_UNTIL is unset, over, or too far away.
+    """
+    if not live_sending(settings, now):
+        raise MustStop(
+            f"KVITTERA_CHANNEL={settings.channel} reaches real people: "
+            "set KVITTERA_LIVE_SENDING_UNTIL to a moment in the future"
+        )
+    assert settings.live_sending_until is not None
+    if settings.live_sending_until - now > LONGEST_PERMISSION:
+        raise MustStop(
+            f"KVITTERA_LIVE_SENDING_UNTIL is more than {LONGEST_PERMISSION.days} days ahead: a permission must expire"
+        )
+
+
+def persons_allowed(only_to: str, seal: Seal) -> frozenset[bytes] | None:
+    """The persons behind a list of addresses, by commas and lines; None: everybody may be reached.
+
+    An address counts for every kind of channel. A line that begins with a brace is one address, as push has them.
+    An empty list is nobody: a file that was not filled must not open the door.
+    """
+    if only_to.strip() == EVERYBODY:
+        return None
+    lines = [line.strip() for line in only_to.splitlines()]
+    given = [part.strip() for line in lines for part in ([line] if line.startswith("{") else line.split(","))]
+    return frozenset(
+        seal.pseudonym(normalised(ContactChannel.model_construct(kind=kind, address=address)))
+        for address in given
+        if address
+        for kind in ChannelKind
+    )
