@@ -14,8 +14,10 @@ from services.notifier.channels.described import ProviderTable, Surroundings
 from services.notifier.channels.http_call import Caller
 from services.notifier.channels.receipt_links import ReceiptLinks
 
-_BUSY = frozenset({20429, 14107, 30001, 63018})
-_OUR_SIDE = frozenset({20003, 20005, 21606, 21659, 30002, 30034})
+_BUSY = frozenset({20429, 14107, 21611, 60728, 63038})
+"""Too many requests, a loop between two numbers, a full queue, the hourly and the daily limit of the account."""
+_OUR_SIDE = frozenset({20003, 20005, 21601, 21606, 21659, 21660})
+"""Wrong credentials, an account that is not active, and a sender that is not the account's."""
 
 
 class TwilioTable(ProviderTable):

@@ -13,7 +13,9 @@ from services.notifier.channels.described import ProviderTable, Surroundings
 from services.notifier.channels.http_call import Caller
 
 _BUSY = frozenset({4, 80007, 130429, 131048, 131056})
-_OUR_SIDE = frozenset({0, 3, 10, 190, 131031, 131042, 132001, 132015, 132016, 133010})
+"""Limits of the app, the account, the throughput, the number's reputation, and of one pair of numbers."""
+_OUR_SIDE = frozenset({0, 3, 10, 33, 190, 131031, 131042, 132000, 132001, 132012, 132015, 132016, 133010})
+"""Token, permission, number, payment, and a template that is missing, paused, disabled or has other places."""
 
 
 class WhatsappTable(ProviderTable):
@@ -54,11 +56,12 @@ class Whatsapp:
             return answer
         fate = answer.fate(name)
         code = _code(answer.body)
-        if fate.fate in {Fate.REFUSED, Fate.REFUSED_FOR_NOW} and code is not None:
-            again = code in _BUSY | _OUR_SIDE
-            wait = (60.0 if code in _BUSY else 300.0) if again else 0.0
-            return Result(Fate.REFUSED_FOR_NOW if again else Fate.REFUSED, f"{name}_{code}", wait)
-        return fate
+        if fate.fate not in {Fate.REFUSED, Fate.REFUSED_FOR_NOW} or code is None:
+            return fate
+        # A code makes a refusal milder, never harder: 403 is about our account whatever its code.
+        wait = 60.0 if code in _BUSY else 300.0 if code in _OUR_SIDE else 0.0
+        waits = wait > 0 or fate.fate is Fate.REFUSED_FOR_NOW
+        return Result(Fate.REFUSED_FOR_NOW if waits else Fate.REFUSED, f"{name}_{code}", wait or fate.again_after)
 
     def _body(self, message: Message, language: str) -> dict[str, object]:
         token = message.link.rpartition("/")[2]
