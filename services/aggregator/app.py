@@ -4,9 +4,10 @@ import asyncio
 import gc
 from datetime import UTC, datetime
 
-from schemas.topics import CARDS, INVITATION_DECIDED, RESPONSE_RECORDED
+from schemas.topics import CARDS, FEEDBACK_CASE, INVITATION_DECIDED, RESPONSE_RECORDED
 from services.aggregator import digest_routes, figure_routes, http, partner_http
 from services.aggregator.alerts import Alerts, watch, watched_cuts
+from services.aggregator.complaints import complaints_fence
 from services.aggregator.cuts import load_cuts
 from services.aggregator.driver_page import DriverPages
 from services.aggregator.freshness import Freshness
@@ -36,6 +37,7 @@ SERVICE = "aggregator"
 PACKAGE = "services.aggregator"
 FOR_STAFF = ("/live", "/terminals/", "/api/live", "/api/cells", *figure_routes.FOR_STAFF, *digest_routes.FOR_STAFF)
 TOPICS = (INVITATION_DECIDED, RESPONSE_RECORDED)
+_CASES = 1000
 
 
 async def run(settings: Settings) -> None:
@@ -76,6 +78,13 @@ async def run(settings: Settings) -> None:
     )
     reading = Reader(settings, fence, TOPICS, membership(settings, SERVICE, settings.aggregator_port))
 
+    complained = Reader(
+        settings,
+        complaints_fence(pool, SERVICE, metrics),
+        [FEEDBACK_CASE],
+        membership(settings, SERVICE, settings.aggregator_port),
+    )
+
     async def ready() -> str | None:
         return None if reading.consumer is not None else "answers are not read yet"
 
@@ -106,6 +115,8 @@ async def run(settings: Settings) -> None:
                 "http": lambda stop: serve(app, settings.http_host, settings.aggregator_port, stop),
                 "count": lambda stop: consume(reading, stop, max_records=settings.aggregator_batch),
                 "watch": reading.watch,
+                "complaints": lambda stop: consume(complained, stop, max_records=_CASES),
+                "watch complaints": complained.watch,
                 "live": keep_live,
                 "publish": publisher.run,
                 "partners": partners.run,

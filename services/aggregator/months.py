@@ -44,6 +44,7 @@ class Months:
 
     tolerance_days: float
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "figures.sql"))
+    complaints: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "complaints.sql"))
 
     async def close(self, connection: Database, month: int, now: datetime) -> None:
         """Store a month's figures as they are now, for good.
@@ -84,6 +85,7 @@ class Months:
         status = await connection.execute(self.sql["close_cells"], month, revision)
         if status == "INSERT 0 0":
             raise MustStop(f"nothing was counted in {month_name(month)}")
+        await connection.execute(self.complaints["close_complaints"], month, revision)
 
     async def due(self, connection: Database, now: datetime) -> Sequence[int]:
         """Months that were counted, are not closed, and may be."""

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
 from starlette.applications import Starlette
 
@@ -135,4 +136,5 @@ async def test_a_reader_who_has_the_page_is_told_so_and_many_readers_cost_one_re
     await pool.execute("DROP TABLE closed_cell")
     assert (await ask(app, "GET", "/quality")).body == first.body
     moments.append(61.0)
-    assert (await ask(app, "GET", "/quality")).status == 500
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await ask(app, "GET", "/quality")

@@ -7,6 +7,7 @@ from itertools import groupby
 
 import asyncpg
 
+from services.aggregator.quality.complaints import Complaints
 from services.aggregator.quality.figures import MONTHS, Counted, Month, Revision, month_of
 from services.chassis.postgres import Database, named_sql
 
@@ -24,6 +25,7 @@ class ClosedMonths:
     """Queries over closed months."""
 
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "quality.sql"))
+    told: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "complaints.sql"))
 
     async def numbers(self, connection: Database) -> list[int]:
         """The closed months, oldest first."""
@@ -34,6 +36,13 @@ class ClosedMonths:
         rows = await connection.fetch(self.sql["closed_cells_of_months"], number - MONTHS + 1, number)
         by_month = groupby(rows, key=lambda r: int(r["month"]))
         return {month: month_of(month, _revisions(list(of))) for month, of in by_month}
+
+    async def complaints(self, connection: Database, month: Month) -> Complaints:
+        """What the shown revision of a month says of complaints."""
+        rows = await connection.fetch(self.told["closed_complaints"], month.number, month.shown.number)
+        judged = {(r["cause"], r["attribution"]): r["complaints"] for r in rows if r["cause"]}
+        waiting = sum(r["complaints"] for r in rows if not r["cause"])
+        return Complaints(month.shown.total.delivered, judged, waiting)
 
     async def changes(self, connection: Database) -> list[Change]:
         """Interventions that were marked for everything or for a country, oldest first."""

@@ -81,7 +81,9 @@ class QualityPages:
             async with self.pool.acquire() as connection:
                 quality = quality_of(number, await self.months.until(connection, number))
                 changes = await self.months.changes(connection)
-            kept = self._kept[number] = self.clock(), quality, Shelf(await self._closed_months(), changes)
+                complaints = await self.months.complaints(connection, quality.month)
+            shelf = Shelf(await self._closed_months(), changes, complaints)
+            kept = self._kept[number] = self.clock(), quality, shelf
         return kept[1], kept[2]
 
 

@@ -1,0 +1,19 @@
+-- name: keep_complaints
+INSERT INTO complaint AS c (case_id, revision, month, cause, attribution, viewpoint)
+SELECT * FROM unnest($1::text[], $2::int[], $3::int[], $4::text[], $5::text[], $6::boolean[])
+ON CONFLICT (case_id) DO UPDATE
+SET revision = excluded.revision, cause = excluded.cause, attribution = excluded.attribution,
+    viewpoint = excluded.viewpoint
+WHERE c.revision < excluded.revision
+
+-- name: close_complaints
+-- A case without cause or responsibility is not judged yet.
+INSERT INTO closed_complaint (month, revision, cause, attribution, complaints)
+SELECT $1, $2,
+       CASE WHEN cause IS NULL OR attribution IS NULL THEN '' ELSE cause END,
+       CASE WHEN cause IS NULL OR attribution IS NULL THEN '' ELSE attribution END, count(*)
+FROM complaint WHERE month = $1 AND NOT viewpoint
+GROUP BY 3, 4
+
+-- name: closed_complaints
+SELECT cause, attribution, complaints FROM closed_complaint WHERE month = $1 AND revision = $2
