@@ -7,30 +7,25 @@ from datetime import UTC, datetime
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
-from starlette.routing import Route
 
 from schemas.invitation import InvitationDecided
 from schemas.recipient import PersonErased
 from schemas.response import ResponseRecorded
-from schemas.topics import CARDS, INVITATION_DECIDED, PERSON_ERASED, RESPONSE_RECORDED
-from services.chassis.consumer import Reader
+from schemas.topics import INVITATION_DECIDED, PERSON_ERASED, RESPONSE_RECORDED
 from services.chassis.faststream_feed import carry
-from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
-from services.chassis.kafka import membership
 from services.chassis.lifecycle import run_until_stopped
 from services.chassis.logs import configure_logs
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Database, check_migrated, named_sql, open_pool
-from services.chassis.records import Received, reading
+from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
-from services.chassis.staff import Gate
 from services.chassis.staff.door import SessionCare
-from services.chassis.staff.gate import CookieGate, gate_for
-from services.chassis.staff.provider import provider_for
+from services.chassis.staff.gate import gate_for
+from services.chassis.subscriptions import Subscriptions
 from services.chassis.traces import Traces
 from services.survey.answers.handlers import Answers, LearnInvitations
 from services.survey.api.wiring import api_mount
@@ -50,10 +45,7 @@ from services.survey.recipient.kiosk_page import KioskPage
 from services.survey.recipient.rendering import HumanRoute, Site, SurveyPages, choose_language
 from services.survey.reviews.offer import read_policies
 from services.survey.reviews.stored import Reviews
-from services.survey.staff.pages import StaffPages
-from services.survey.staff.provider_account import ProviderAccount
-from services.survey.staff.signing_in import DemoAccount
-from services.survey.staff.signing_in import routes as sign_in_routes
+from services.survey.staff.wiring import sign_in_routes
 
 SERVICE = "survey"
 _GROUP = "kvittera-survey"
@@ -85,19 +77,10 @@ async def run(settings: Settings) -> None:
         await learn(connection, decided)
         await reviews.decide(connection, decided)
 
-    fence = Fence(
-        pool=pool,
-        service=SERVICE,
-        group=_GROUP,
-        decode=reading(InvitationDecided, _GROUP),
-        apply=learn_and_offer,
-        dead_letter_topics={INVITATION_DECIDED: str(CARDS[INVITATION_DECIDED].dead_letter)},
-        metrics=metrics,
-        traces=traces,
-    )
     # Kafka may be away for as long as it likes: answers to known invitations are kept meanwhile (guarantee 1).
     patient = settings.model_copy(update={"boot_patience_seconds": math.inf})
-    reader = Reader(patient, fence, [INVITATION_DECIDED], membership(settings, SERVICE, settings.survey_port))
+    subscriptions = Subscriptions(patient, SERVICE, settings.survey_port, pool, metrics, traces)
+    reader = subscriptions.reader(INVITATION_DECIDED, _GROUP, InvitationDecided, learn_and_offer)
     texts, languages = SealedTexts(seal), Languages()
     comments = comment_parts(pool=pool, texts=texts, languages=languages, gate=gate)
     praise = praise_parts(
@@ -122,27 +105,8 @@ async def run(settings: Settings) -> None:
         wake_relay=relay.wake,
     )
     reactions: list[Reaction] = [cases.reaction, praise.reaction, comments.reaction]
-    following = Fence(
-        pool=pool,
-        service=SERVICE,
-        group=_FOLLOW_UP_GROUP,
-        decode=reading(ResponseRecorded, _FOLLOW_UP_GROUP),
-        apply=FollowUp(reactions),
-        dead_letter_topics={RESPONSE_RECORDED: str(CARDS[RESPONSE_RECORDED].dead_letter)},
-        metrics=metrics,
-        traces=traces,
-    )
-    followed = Reader(patient, following, [RESPONSE_RECORDED], membership(settings, SERVICE, settings.survey_port))
-    erasing = Fence(
-        pool=pool,
-        service=SERVICE,
-        group=_ERASURES_GROUP,
-        decode=reading(PersonErased, _ERASURES_GROUP),
-        apply=ErasePersons(PersonKeys(seal)),
-        dead_letter_topics={PERSON_ERASED: str(CARDS[PERSON_ERASED].dead_letter)},
-        metrics=metrics,
-    )
-    erasures = Reader(patient, erasing, [PERSON_ERASED], membership(settings, SERVICE, settings.survey_port))
+    followed = subscriptions.reader(RESPONSE_RECORDED, _FOLLOW_UP_GROUP, ResponseRecorded, FollowUp(reactions))
+    erasures = subscriptions.reader(PERSON_ERASED, _ERASURES_GROUP, PersonErased, ErasePersons(PersonKeys(seal)))
     answers = Answers(
         pool=pool,
         seal=seal,
@@ -158,7 +122,7 @@ async def run(settings: Settings) -> None:
         edit_days=round(settings.lock_after_days),
     )
 
-    staff = [*_sign_in(settings, gate, metrics), *cases.routes, *praise.routes, *comments.routes]
+    staff = [*sign_in_routes(settings, gate, metrics), *cases.routes, *praise.routes, *comments.routes]
     kiosk_page = KioskPage(settings.brand, demo=settings.demo_mark).route()
     others = [*staff, api_mount(settings, answers, reader.caught_up), kiosk_page]
 
@@ -215,21 +179,3 @@ async def run(settings: Settings) -> None:
     finally:
         traces.close()
         pool.terminate()
-
-
-def _sign_in(settings: Settings, gate: Gate, metrics: Metrics) -> list[Route]:
-    if not isinstance(gate, CookieGate):
-        return []
-    pages = StaffPages.load(demo=settings.demo_mark)
-    if settings.staff_sign_in == "demo":
-        return sign_in_routes(gate, DemoAccount(gate, pages), pages)
-    account = ProviderAccount(
-        gate,
-        pages,
-        provider_for(settings, gate.origin),
-        gate.sessions.seal,
-        settings.oidc_role_claim,
-        settings.oidc_role_prefix,
-        metrics,
-    )
-    return sign_in_routes(gate, account, pages)

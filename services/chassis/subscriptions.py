@@ -1,0 +1,46 @@
+"""A topic that a service reads through the fence: one reader for each, made alike."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from schemas.contract import Contract
+from schemas.topics import CARDS
+from services.chassis.consumer import Reader
+from services.chassis.fence import Fence
+from services.chassis.kafka import membership
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Database, Pool
+from services.chassis.records import Received, reading
+from services.chassis.settings import Settings
+from services.chassis.traces import Traces
+
+M = TypeVar("M", bound=Contract)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriptions:
+    """What all readers of one service process share; `port` tells its processes on one machine apart."""
+
+    settings: Settings
+    service: str
+    port: int
+    pool: Pool
+    metrics: Metrics
+    traces: Traces
+
+    def reader(
+        self, topic: str, group: str, model: type[M], apply: Callable[[Database, list[Received[M]]], Awaitable[None]]
+    ) -> Reader[Received[M]]:
+        """A reader of one topic; what breaks its contract goes to the topic's dead letters."""
+        fence = Fence(
+            pool=self.pool,
+            service=self.service,
+            group=group,
+            decode=reading(model, group),
+            apply=apply,
+            dead_letter_topics={topic: str(CARDS[topic].dead_letter)},
+            metrics=self.metrics,
+            traces=self.traces,
+        )
+        return Reader(self.settings, fence, [topic], membership(self.settings, self.service, self.port))
