@@ -35,6 +35,8 @@ CounterName = Literal[
     "kvittera_inbound_total",
     # Survey pages rendered, by state.
     "kvittera_pages_total",
+    # Words to the person about a case, by result (accepted, refused, withheld, in_doubt).
+    "kvittera_outcomes_total",
     # What staff did with praise, by act (pass_on, approve, take_down, decline, dispute, restore, uphold, reconsider).
     "kvittera_praise_total",
     # Ends of sign-ins of staff at the provider, by result (signed_in, refused, no_role, provider_away).
@@ -101,6 +103,7 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
     "kvittera_answers_suspected_total": ("Answers kept that look like a machine's.", ("sign",)),
     "kvittera_inbound_total": ("Replies by text message.", ("result",)),
     "kvittera_pages_total": ("Survey pages rendered.", ("state",)),
+    "kvittera_outcomes_total": ("Words to the person about a case that left, or did not.", ("result",)),
     "kvittera_praise_total": ("What staff did with praise.", ("act",)),
     "kvittera_staff_sign_ins_total": ("Ends of sign-ins of staff.", ("result",)),
     "kvittera_retention_deleted_total": ("Rows of personal data older than their time that went.", ("what",)),

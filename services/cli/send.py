@@ -48,6 +48,8 @@ async def _send(settings: Settings, turn_to: bool | None) -> list[str]:
         minute = await connection.fetchval(sql["calls_in_the_last_minute"])
     finally:
         await connection.close()
+    if turn_to is not None:
+        await _turn_outcomes(settings, turn_to)
     assert waits is not None
     if switch is None:
         stands = "off: the switch is missing; --resume makes it anew"
@@ -60,3 +62,15 @@ async def _send(settings: Settings, turn_to: bool | None) -> list[str]:
         f"waiting: {due}, {waits['sending']} just being sent, {waits['in_doubt']} in doubt",
         f"calls in the last minute, of channels with a cap: {minute}",
     ]
+
+
+async def _turn_outcomes(settings: Settings, turn_to: bool) -> None:
+    """Hold what staff write to persons about their cases too: the survey sends it, under a switch of its own."""
+    from services.chassis.postgres import check_migrated, connect, named_sql
+
+    connection = await connect(settings, "survey", command_timeout=60)
+    try:
+        await check_migrated(connection, "survey", "services.survey")
+        await connection.execute(named_sql("services.survey", "outcomes.sql")["turn_sending"], turn_to)
+    finally:
+        await connection.close()

@@ -36,6 +36,7 @@ from services.survey.comments.texts import SealedTexts
 from services.survey.comments.wiring import comment_parts
 from services.survey.definitions import load_definitions
 from services.survey.followup import FollowUp, Reaction
+from services.survey.outcomes.wiring import outcomes_of
 from services.survey.praise.wiring import praise_parts
 from services.survey.privacy.erasure import ErasePersons
 from services.survey.privacy.retention import retention
@@ -100,6 +101,14 @@ async def run(settings: Settings) -> None:
         seal=seal,
         texts=texts,
         gate=gate,
+        metrics=metrics,
+        now=lambda: datetime.now(UTC),
+        wake_relay=relay.wake,
+    )
+    outcomes = outcomes_of(
+        settings,
+        pool=pool,
+        seal=seal,
         metrics=metrics,
         now=lambda: datetime.now(UTC),
         wake_relay=relay.wake,
@@ -169,6 +178,7 @@ async def run(settings: Settings) -> None:
                 **({"followup": carry(followed, patient, max_records=_BATCH)} if settings.survey_follow_up else {}),
                 **({"watch followup": followed.watch} if settings.survey_follow_up else {}),
                 "case changes": cases.watch,
+                **({"outcomes": outcomes.run} if outcomes else {}),
                 "relay": relay.run,
                 "answers": finish_answers,
                 "retention": lambda stop: retention(settings).daily(pool, metrics, stop),

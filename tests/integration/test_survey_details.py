@@ -438,9 +438,12 @@ async def test_preferences_end_with_the_link(app: SurveyRoutes, pool: Pool) -> N
 # -- re-labelling --
 
 
+STAFF = ("staff-7", "Lena L.")
+
+
 @pytest.fixture
 def relabelling(pool: Pool, settings: Settings) -> Relabelling:
-    return Relabelling(pool, Relay(settings, "survey", Metrics()), lambda: datetime.now(UTC))
+    return Relabelling(pool, Relay(settings, "survey", Metrics()).wake, lambda: datetime.now(UTC))
 
 
 async def test_staff_say_whom_an_answer_is_about_in_a_new_revision(
@@ -451,8 +454,8 @@ async def test_staff_say_whom_an_answer_is_about_in_a_new_revision(
     await post(app, token, *fields, *WISH)
     [first] = await told(pool)
     response_id = uuid.UUID(first.response_id)
-    assert await relabelling.relabel(response_id, RatedParty.SHOP, "staff-7", "the shop sent a wrong size") == 2
-    assert await relabelling.relabel(response_id, RatedParty.SHOP, "staff-7", "again") == 2
+    assert await relabelling.relabel(response_id, RatedParty.SHOP, STAFF, "goods") == 2
+    assert await relabelling.relabel(response_id, RatedParty.SHOP, STAFF, "put_back") == 2
     [_, second] = await told(pool)
     assert second.model_dump() == first.model_dump() | {
         "revision": 2,
@@ -461,15 +464,11 @@ async def test_staff_say_whom_an_answer_is_about_in_a_new_revision(
     }
     assert second.recorded_at > first.recorded_at
     [row] = await pool.fetch("SELECT * FROM relabelling")
-    assert (row["revision"], row["rated"], row["member"], row["reason"]) == (
-        2,
-        "shop",
-        "staff-7",
-        "the shop sent a wrong size",
-    )
+    assert (row["revision"], row["rated"], row["reason"]) == (2, "shop", "goods")
+    assert (row["member"], row["member_name"]) == STAFF
     await post(app, token, ("score", "2"))
     assert [(e.revision, e.rated) for e in await told(pool)][2:] == [(3, RatedParty.SHOP)]
-    assert await relabelling.relabel(uuid.uuid4(), RatedParty.SHOP, "staff-7", "who?") is None
+    assert await relabelling.relabel(uuid.uuid4(), RatedParty.SHOP, STAFF, "goods") is None
 
 
 # -- machines --

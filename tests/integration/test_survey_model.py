@@ -108,7 +108,7 @@ class Answering(RuleBasedStateMachine):
     def label(self, rated: RatedParty) -> None:
         if self.model.revision:
             response_id = self.wait(self.pool.fetchval("SELECT response_id FROM response"))
-            revision = self.wait(self.relabelling.relabel(response_id, rated, "staff-7", "reason"))
+            revision = self.wait(self.relabelling.relabel(response_id, rated, ("staff-7", "Lena L."), "goods"))
             assert revision == self.model.apply({"rated": rated.value})[1]
 
     @invariant()
@@ -136,6 +136,6 @@ async def test_every_run_of_changes_gives_what_twenty_lines_say(pool: Pool, shar
     Answering.pool = pool
     Answering.servers = [survey(pool, shared_settings) for _ in range(2)]
     answers = Answering.servers[0].answers
-    Answering.relabelling = Relabelling(pool, answers.relay, answers.now)
+    Answering.relabelling = Relabelling(pool, answers.relay.wake, answers.now)
     how = hypothesis_settings(max_examples=40, stateful_step_count=15, deadline=None)
     await asyncio.to_thread(run_state_machine_as_test, Answering, settings=how)

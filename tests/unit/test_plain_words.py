@@ -16,7 +16,7 @@ from tests.messages import written
 from tests.plain_words import faults, too_long
 from tests.recipient_pages import CONTESTED, DEFINITIONS, QUESTION, SAVED, SITE, STATES, touchpoint_question
 
-PAGES, MESSAGES = ("survey/recipient", "survey"), ("notifier", "messages")
+PAGES, MESSAGES, OUTCOMES = ("survey/recipient", "survey"), ("notifier", "messages"), ("survey/outcomes", "outcome")
 
 
 def read(repository: Path, service: str, domain: str) -> dict[str, Catalogue]:
@@ -32,7 +32,7 @@ def test_the_pages_have_a_catalogue_for_each_language_offered(repository: Path) 
     assert set(read(repository, *PAGES)) == {"sv", "nb", "nn", "da", "fi", "en", "de"} == set(LANGUAGES)
 
 
-@pytest.mark.parametrize(("service", "domain"), [PAGES, MESSAGES])
+@pytest.mark.parametrize(("service", "domain"), [PAGES, MESSAGES, OUTCOMES])
 def test_all_catalogues_have_the_same_keys_and_fill_the_same_places(
     repository: Path, service: str, domain: str
 ) -> None:
@@ -48,7 +48,7 @@ def test_all_catalogues_have_the_same_keys_and_fill_the_same_places(
             assert {placeholders(form) for form in forms} == {placeholders(english.plurals[key][0])}, (language, key)
 
 
-@pytest.mark.parametrize(("service", "domain"), [PAGES, MESSAGES])
+@pytest.mark.parametrize(("service", "domain"), [PAGES, MESSAGES, OUTCOMES])
 def test_no_text_flatters_sells_shouts_or_apologises(repository: Path, service: str, domain: str) -> None:
     found = {
         (language, key): wrong

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from schemas.response import RatedParty
-from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool, named_sql
 
 
@@ -15,11 +14,11 @@ class Relabelling:
     """Changes whom an answer is about; who did it and why stays in a table of its own."""
 
     pool: Pool
-    relay: Relay
+    wake: Callable[[], None]
     now: Callable[[], datetime]
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey"))
 
-    async def relabel(self, response_id: uuid.UUID, rated: RatedParty, by: str, reason: str) -> int | None:
+    async def relabel(self, response_id: uuid.UUID, rated: RatedParty, by: tuple[str, str], reason: str) -> int | None:
         """Say whom an answer is about; returns the revision that stands, None where there is no such answer.
 
         A changed label is a new revision with its event. The same label again changes nothing.
@@ -27,14 +26,16 @@ class Relabelling:
         Args:
             response_id: the answer.
             rated: whom it is about.
-            by: the member of staff, by the stable id of the sign-in.
-            reason: in the member's own words; no personal data.
+            by: the member of staff: the stable id of the sign-in, and the name.
+            reason: a word of those that staff choose from; no personal data.
         """
         async with self.pool.acquire() as connection, connection.transaction():
-            row = await connection.fetchrow(self._sql["relabel"], response_id, rated.value, by, reason, self.now())
+            row = await connection.fetchrow(
+                self._sql["relabel"], response_id, rated.value, by[0], reason, self.now(), by[1]
+            )
             if row is None:
                 return None
             if row["changed"]:
                 await connection.execute(self._sql["tell_responses"], [response_id])
-        self.relay.wake()
+        self.wake()
         return int(row["revision"])

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from schemas.delivery import DeliveryFacts
-from schemas.feedback import Attribution, CaseState, CaseTrigger, Cause, FeedbackCase
+from schemas.feedback import Attribution, CaseState, CaseTrigger, Cause, FeedbackCase, Nature
 from schemas.response import ResponseRecorded
 from services.survey.cases.number import number_of
 
@@ -45,6 +45,7 @@ class Case:
     language: str | None
     owner: str | None = None
     owner_name: str | None = None
+    nature: Nature | None = None
     cause: Cause | None = None
     attribution: Attribution | None = None
     place: str | None = None
@@ -72,6 +73,7 @@ class Case:
         given["state"] = CaseState(row["state"])
         given["opened_because"] = tuple(map(CaseTrigger, row["opened_because"]))
         given["reasons"] = tuple(row["reasons"])
+        given["nature"] = Nature(row["nature"]) if row["nature"] else None
         given["cause"] = Cause(row["cause"]) if row["cause"] else None
         given["attribution"] = Attribution(row["attribution"]) if row["attribution"] else None
         given["delivery"] = DeliveryFacts.model_validate(json.loads(row["delivery"]))
@@ -118,6 +120,7 @@ def event_of(case: Case) -> FeedbackCase:
         opened_because=case.opened_because,
         response_id=case.response_id,
         score=case.score,
+        nature=case.nature,
         cause=case.cause,
         attribution=case.attribution,
         controllable=case.controllable,

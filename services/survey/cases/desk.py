@@ -8,15 +8,17 @@ from typing import Any
 
 import asyncpg
 
+from schemas.response import RatedParty
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.sealing import Box
 from services.chassis.staff import Member, Role
+from services.survey.answers.relabelling import Relabelling
 from services.survey.cases import keeping
 from services.survey.cases.case import Case, local_day
 from services.survey.cases.filters import Filters
 from services.survey.cases.opening import Deadlines
-from services.survey.cases.work import Action, Step, check_allowed, perform
+from services.survey.cases.work import Action, ImpossibleMove, NotAllowed, Step, check_allowed, perform
 from services.survey.privacy.contact_views import record_view
 
 MOST = 200
@@ -64,6 +66,23 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands beside a case.
+
+    Attributes:
+        rated: whom the answer is about; none where the answer is unknown.
+        sent: where the latest words to the person stand; none where nothing was sent.
+        reason: why they were not sent, or are in doubt.
+        kept: the message in the local outbox, for those who may work on the case.
+    """
+
+    rated: RatedParty | None = None
+    sent: str | None = None
+    reason: str | None = None
+    kept: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Tabs:
     """How many cases there are, and how much praise waits, over all that the member may see."""
 
@@ -85,7 +104,14 @@ class CaseDesk:
     metrics: Metrics
     now: Callable[[], datetime]
     wake: Callable[[], None]
-    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "cases.sql"))
+    relabelling: Relabelling
+    sends: bool
+    sql: Mapping[str, str] = field(
+        default_factory=lambda: {
+            **named_sql("services.survey", "cases.sql"),
+            **named_sql("services.survey", "outcomes.sql"),
+        }
+    )
 
     async def listed(self, member: Member, filters: Filters, most: int = MOST) -> list[Listed]:
         """Return the cases of this view, the most urgent first. Text is looked for in the 2,000 most urgent."""
@@ -142,6 +168,33 @@ class CaseDesk:
             )
             for r in rows
         ]
+
+    async def standing(self, member: Member, case: Case) -> Standing:
+        """Return whom the answer is about, and where the words to the person stand."""
+        async with self.pool.acquire() as connection:
+            rated = await connection.fetchval(self.sql["rated_of"], _uuid(case))
+            row = await connection.fetchrow(self.sql["latest_outcome"], case.case_id)
+        party = RatedParty(rated) if rated else None
+        if row is None:
+            return Standing(party)
+        readable = row["kept_sealed"] is not None and member.may(Role.AGENT, case.desk)
+        kept = self.notes.open(row["kept_sealed"], f"kept {row['message_id']}") if readable else None
+        return Standing(party, row["state"], row["reason"], kept)
+
+    async def relabel(self, member: Member, serial: int, rated: RatedParty, reason: str) -> None:
+        """Say whom the answer of a case is about; leads only, since it moves the counters.
+
+        Raises:
+            NotThere: see `one`.
+            NotAllowed: the member is no lead of this terminal.
+        """
+        case = (await self.one(member, serial)).case
+        if not member.may(Role.LEAD, case.desk):
+            raise NotAllowed("A lead of this terminal can say whom an answer is about: it changes what is counted.")
+        response_id = _uuid(case)
+        by = (member.subject, member.name)
+        if response_id is None or await self.relabelling.relabel(response_id, rated, by, reason) is None:
+            raise NotThere
 
     async def tabs(self, member: Member) -> Tabs:
         """Return how many cases stand on the first three tabs."""
@@ -220,10 +273,22 @@ class CaseDesk:
                     lambda p=place: self.deadlines.due(now, p.zone, p.country),  # type: ignore[misc]
                 )
                 await keeping.update(connection, self.sql, after, [entry], self.notes)
+                if step.send:
+                    await self._plan(connection, after, step, member)
                 changed.append((case, after))
         self.wake()
         self._account(changed)
         return [after for _, after in changed]
+
+    async def _plan(self, connection: Database, case: Case, step: Step, member: Member) -> None:
+        """Let the words to the person leave, in the transaction that keeps the step."""
+        if not self.sends:
+            raise ImpossibleMove("No words can be sent from here. Tell the person yourself, then say so.")
+        given = (case.case_id, step.outcome_sealed, member.subject, member.name, case.changed_at)
+        try:
+            await connection.execute(self.sql["plan_outcome"], *given)
+        except asyncpg.UniqueViolationError:
+            raise ImpossibleMove("Words to the person are on their way already. Wait until they are sent.") from None
 
     def _account(self, changed: Iterable[tuple[Case, Case]]) -> None:
         for before, after in changed:

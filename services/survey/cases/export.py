@@ -24,6 +24,7 @@ COLUMNS: Final = (
     "first_due_at",
     "contacted_at",
     "resolved_at",
+    "nature",
     "cause",
     "responsibility",
     "where",
@@ -62,6 +63,7 @@ def _cells(listed: Listed) -> tuple[str, ...]:
         *map(
             _moment, (case.delivery.occurred_at, case.opened_at, case.first_due_at, case.contacted_at, case.resolved_at)
         ),
+        words.NATURES[case.nature] if case.nature else "",
         words.CAUSES[case.cause] if case.cause else "",
         words.ATTRIBUTIONS[case.attribution] if case.attribution else "",
         case.place or "",

@@ -2,16 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
-from schemas.feedback import Attribution, Cause
+from schemas.feedback import Attribution, Cause, Nature
+from schemas.response import RatedParty
 from services.survey.answers.responses import Rejected, clean_comment
 from services.survey.cases.work import Action, Place, Step
 
 _LONGEST_BODY = 64 * 1024
 _MOST_FIELDS = 500
+RELABELLED_BECAUSE: Final = {
+    "goods": "It is about the goods",
+    "service_elsewhere": "It is about how others served the person",
+    "other_delivery": "It is about another carrier's delivery",
+    "put_back": "It was labelled wrongly before",
+}
+"""Why an answer is about another party, by code: no free text, so nothing personal can stand there."""
 Close = Callable[[str], bytes]
 """Seals staff's words to the person."""
 
@@ -70,9 +79,23 @@ def read_step(form: Form, owners: dict[str, str], close: Close) -> Step:
             place=Place(form.one("place")) if form.one("place") else None,
             outcome_sealed=close(outcome) if outcome else None,
             told=form.one("told") == "1",
+            send=form.one("send") == "1",
+            nature=Nature(form.one("nature")) if form.one("nature") else None,
         )
     except ValueError:
         raise Rejected("action", "and the codes must be among the ones offered") from None
+
+
+def read_rated(form: Form) -> tuple[RatedParty, str]:
+    """Return whom an answer is about, and why staff say so.
+
+    Raises:
+        Rejected: either is none of those offered.
+    """
+    party, why = form.one("rated"), form.one("why")
+    if party not in set(RatedParty) or why not in RELABELLED_BECAUSE:
+        raise Rejected("rated", "and the reason must be among those offered")
+    return RatedParty(party), why
 
 
 def read_revision(form: Form) -> int:

@@ -17,10 +17,10 @@ from services.survey.cases.changes import CaseChanges
 from services.survey.cases.desk import CaseDesk, Contact, Listed, NotThere
 from services.survey.cases.export import as_csv
 from services.survey.cases.filters import Filters
-from services.survey.cases.forms import Form, read_form, read_revision, read_step
+from services.survey.cases.forms import Form, read_form, read_rated, read_revision, read_step
 from services.survey.cases.inbox import Looking
 from services.survey.cases.keeping import Stale
-from services.survey.cases.number import serial_of
+from services.survey.cases.number import number_of, serial_of
 from services.survey.cases.page import HEADERS, InboxPage, Notice
 from services.survey.cases.work import ImpossibleMove, NotAllowed
 
@@ -31,7 +31,7 @@ _STALE = (
     "Somebody else changed this case while you worked on it, so nothing was saved."
     " Below is the case as it stands now, with your words kept. Look again, then save."
 )
-_TYPED: Final = ("judgement", "place", "note", "outcome")
+_TYPED: Final = ("judgement", "place", "nature", "note", "outcome")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -56,6 +56,7 @@ class CaseRoutes:
             Route("/cases/assign", self._for_member(self._assign), methods=["POST"]),
             Route("/cases/{number:str}", self._for_member(self._act), methods=["POST"]),
             Route("/cases/{number:str}/contact", self._for_member(self._contact), methods=["POST"]),
+            Route("/cases/{number:str}/rated", self._for_member(self._relabel), methods=["POST"]),
         ]
 
     def _for_member(self, handle: Callable[[Request, Member], Awaitable[Response]]) -> Handler:
@@ -103,6 +104,8 @@ class CaseRoutes:
                 shown,
                 await self.desk.history(member, shown.case),
                 looking,
+                standing=await self.desk.standing(member, shown.case),
+                sends=self.desk.sends,
                 same_day=await self._same_day(shown),
                 contact=contact,
                 contact_asked=contact_asked,
@@ -182,6 +185,18 @@ class CaseRoutes:
         except NotAllowed as refused:
             return await self._again(looking, serial, form, str(refused), 403)
         return self._html(await self._inbox(looking, listed, contact=contact, contact_asked=True))
+
+    async def _relabel(self, request: Request, member: Member) -> Response:
+        form = await self._our_form(request, member)
+        if form is None:
+            return _foreign()
+        serial = _serial(request.path_params["number"])
+        looking = self._looking(member, _filters_in(form))
+        try:
+            await self.desk.relabel(member, serial, *read_rated(form))
+        except NotAllowed as refused:
+            return await self._again(looking, serial, form, str(refused), 403)
+        return RedirectResponse(looking.filters.address(number_of(serial)), 303, headers=_NO_STORE)
 
     async def _assign(self, request: Request, member: Member) -> Response:
         form = await self._our_form(request, member)

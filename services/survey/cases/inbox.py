@@ -6,17 +6,20 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from schemas.feedback import CaseTrigger
+from schemas.response import RatedParty
 from services.chassis.staff import Member, Role
 from services.survey.cases import words
 from services.survey.cases.case import Case, local_day
 from services.survey.cases.clock import TimeLeft, time_left
-from services.survey.cases.desk import Contact, Line, Listed
+from services.survey.cases.desk import Contact, Line, Listed, Standing
 from services.survey.cases.filters import Filters
+from services.survey.cases.forms import RELABELLED_BECAUSE
 from services.survey.cases.opening import Deadlines
 from services.survey.cases.work import MOVES, Action
 
 _HURRY: Final = 0.2
 _BY_RECIPIENT: Final = frozenset({"answered", "answer_changed"})
+_NOTHING: Final = Standing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,11 @@ class Detail:
     contact_asked: bool
     judgement: str
     place: str
+    nature: str
+    rated: str | None
     outcome: str
+    kept: str | None
+    may_send: bool
     owner: str | None
     desk: str
 
@@ -145,7 +152,8 @@ def detail_of(
     looking: Looking,
     *,
     same_day: SameDay | None,
-    outcome: str = "",
+    standing: Standing = _NOTHING,
+    sends: bool = False,
     contact: Contact | None = None,
     contact_asked: bool = False,
 ) -> Detail:
@@ -175,7 +183,11 @@ def detail_of(
         contact_asked=contact_asked,
         judgement=f"{case.cause}.{case.attribution}" if case.cause and case.attribution else "",
         place=case.place or "",
-        outcome=_outcome(case) or outcome,
+        nature=case.nature or "",
+        rated=standing.rated,
+        outcome=_outcome(case, standing),
+        kept=standing.kept,
+        may_send=sends and case.wants_contact,
         owner=case.owner,
         desk=case.desk or "no terminal",
     )
@@ -196,10 +208,12 @@ def _owner(case: Case, member: Member) -> str:
     return "yours" if case.owner == member.subject else str(case.owner_name)
 
 
-def _outcome(case: Case) -> str:
+def _outcome(case: Case, standing: Standing) -> str:
+    if standing.sent is not None and standing.sent != "accepted":
+        return words.SENT[standing.sent].format(why=words.NOT_SENT.get(standing.reason or "", "the mail server"))
     if case.outcome_told:
         return "The person was told what came of the case."
-    return "Words to the person are kept. Kvittera does not send them yet." if case.outcome_sealed else ""
+    return "Words to the person are kept and were not sent." if case.outcome_sealed else ""
 
 
 def _remarks(case: Case) -> str:
@@ -257,6 +271,9 @@ def _moment(line: Line, case: Case, now: datetime) -> Moment:
         detail = words.SCORES.get(int(detail), "") if detail.isdigit() else "No face chosen"
     elif line.what in {"opened", "reopened"}:
         detail = ", ".join(t.replace("_", " ").capitalize() for t in detail.split(", "))
+    elif line.what == "relabelled":
+        party, _, why = detail.partition(", ")
+        detail = f"{words.PARTIES[RatedParty(party)]}. {RELABELLED_BECAUSE.get(why, why)}"
     elif line.what == "contact_viewed":
         detail = "The view is logged"
     told = ". ".join(filter(None, (line.by, detail)))

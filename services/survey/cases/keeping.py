@@ -78,6 +78,7 @@ def _changed(case: Case) -> tuple[object, ...]:
         case.contacted_at,
         case.resolved_at,
         case.changed_at,
+        case.nature,
     )
 
 

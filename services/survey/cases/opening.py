@@ -39,7 +39,12 @@ class OpenCases:
     rules: CaseRules
     deadlines: Deadlines
     now: Callable[[], datetime]
-    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "cases.sql"))
+    sql: Mapping[str, str] = field(
+        default_factory=lambda: {
+            **named_sql("services.survey", "cases.sql"),
+            **named_sql("services.survey", "outcomes.sql"),
+        }
+    )
 
     async def __call__(self, connection: Database, batch: Responses, /) -> None:
         """Open and change cases, inside the fence's transaction."""
@@ -101,8 +106,7 @@ class OpenCases:
             changed_at=self.now(),
         )
         added = ", ".join(t for t in later.opened_because if t not in case.opened_because)
-        what = "erased" if answer.erased else "answer_changed"
-        entries = [Entry(what, at=answer.answered_at, detail=None if answer.score is None else str(answer.score))]
+        entries = await self._told(connection, answer)
         if later.reopens:
             delivery = answer.delivery
             due_at = self.deadlines.due(answer.recorded_at, delivery.zone, delivery.country)
@@ -111,7 +115,15 @@ class OpenCases:
         if answer.erased:
             after = replace(after, outcome_sealed=None)
             await connection.execute(self.sql["forget_words"], case.case_id)
+            await connection.execute(self.sql["forget_outcomes"], case.case_id)
         await keeping.update(connection, self.sql, after, entries)
+
+    async def _told(self, connection: Database, answer: ResponseRecorded) -> list[Entry]:
+        """What the person did; a revision that staff made by saying whom the answer is about has its own line."""
+        if await connection.fetchval(self.sql["relabelled"], _uuid(answer.response_id), answer.revision):
+            return []
+        what = "erased" if answer.erased else "answer_changed"
+        return [Entry(what, at=answer.answered_at, detail=None if answer.score is None else str(answer.score))]
 
 
 def _uuid(text: str) -> uuid.UUID | None:

@@ -13,6 +13,7 @@ from services.chassis.web import face, faces_sprite, mark, page_headers, shell_l
 from services.survey.cases import words
 from services.survey.cases.desk import Tabs
 from services.survey.cases.filters import TABS
+from services.survey.cases.forms import RELABELLED_BECAUSE
 from services.survey.cases.inbox import Detail, Looking, Row
 
 PAGES: Final = Path(__file__).parent / "pages"
@@ -55,6 +56,9 @@ class InboxPage:
             causes=words.CAUSES,
             attributions=words.ATTRIBUTIONS,
             places=words.PLACES,
+            natures=words.NATURES,
+            parties=words.PARTIES,
+            relabelled_because=RELABELLED_BECAUSE,
             triggers={t: w for t, w in words.TRIGGERS.items() if t is not CaseTrigger.STAFF},
         )
         return cls(environment)

@@ -15,6 +15,7 @@ from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.chassis.staff import Gate
 from services.chassis.web.files import page_files
+from services.survey.answers.relabelling import Relabelling
 from services.survey.cases.changes import CaseChanges
 from services.survey.cases.clock import WorkingHours
 from services.survey.cases.contacts import SealedContacts
@@ -25,12 +26,14 @@ from services.survey.cases.page import PAGES, InboxPage
 from services.survey.cases.rules import CaseRules
 from services.survey.comments.texts import Texts
 from services.survey.followup import Reaction
+from services.survey.outcomes.message import SENDING_CHANNELS
 
 
 @dataclass(frozen=True, slots=True)
 class CaseParts:
     """What the survey service runs for cases."""
 
+    desk: CaseDesk
     reaction: Reaction
     routes: list[Route]
     watch: Task
@@ -67,6 +70,8 @@ def case_parts(
         metrics=metrics,
         now=now,
         wake=wake_relay,
+        relabelling=Relabelling(pool, wake_relay, now),
+        sends=settings.channel in SENDING_CHANNELS,
     )
     changes = CaseChanges(pool, metrics, now)
     scope_note = f"{settings.brand}, demo data" if settings.demo_mark else settings.brand
@@ -78,7 +83,7 @@ def case_parts(
         files=page_files(PAGES),
         close=lambda text, case: notes.close(text, f"outcome {case}"),
     )
-    return CaseParts(OpenCases(rules_of(settings), deadlines, now), routes.routes(), changes.run)
+    return CaseParts(desk, OpenCases(rules_of(settings), deadlines, now), routes.routes(), changes.run)
 
 
 def rules_of(settings: Settings) -> CaseRules:

@@ -5,7 +5,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from schemas.delivery import DeliveryFacts, Method
-from schemas.feedback import Attribution, CaseState, CaseTrigger, Cause
+from schemas.feedback import Attribution, CaseState, CaseTrigger, Cause, Nature
+from schemas.response import RatedParty
 from services.survey.cases.case import Case
 from services.survey.cases.work import Place
 
@@ -32,6 +33,15 @@ REASONS: Final = {
     "information": "Information",
     "other": "Other",
 }
+NATURES: Final = {
+    Nature.ITEM_COMPLAINT: "Complaint about this item",
+    Nature.VIEWPOINT: "General viewpoint",
+}
+PARTIES: Final = {
+    RatedParty.CARRIER: "The carrier",
+    RatedParty.SHOP: "The shop",
+    RatedParty.SERVICE_POINT: "The service point",
+}
 CAUSES: Final = {
     Cause.MISDELIVERED: "Misdelivered",
     Cause.LATE: "Late",
@@ -51,6 +61,21 @@ PLACES: Final = {
     Place.RECIPIENT: "Recipient: access, address",
     Place.OUTSIDE: "Outside: weather, road, customs",
 }
+SENT: Final = {
+    "planned": "Words to the person are on their way.",
+    "calling": "Words to the person are just being sent.",
+    "refused": "Words to the person were not sent: {why} refused them. Tell the person in another way.",
+    "withheld": "Words to the person were not sent: {why}. Tell the person in another way.",
+    "in_doubt": "It is not known whether the words reached the person. They are not sent again by themselves.",
+}
+"""Where words to the person stand, as `outcome_message` keeps it."""
+NOT_SENT: Final = {
+    "no_contact": "no contact details are kept any more",
+    "no_email": "the person left a phone number, and words go by e-mail only",
+    "erased": "the person's data were erased",
+    "expired": "they waited too long",
+    "unsealable": "the words cannot be opened any more, which",
+}
 ENTRIES: Final = {
     "answered": "Answered",
     "answer_changed": "Answer changed",
@@ -63,6 +88,10 @@ ENTRIES: Final = {
     "noted": "Note",
     "erased": "Personal data erased",
     "contact_viewed": "Contact details shown",
+    "relabelled": "About another party",
+    "outcome_sent": "Outcome sent",
+    "outcome_not_sent": "Outcome not sent",
+    "outcome_in_doubt": "Outcome perhaps sent",
 }
 METHODS: Final = {
     Method.SERVICE_POINT: "service point",

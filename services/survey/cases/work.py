@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
-from schemas.feedback import Attribution, CaseState, Cause
+from schemas.feedback import Attribution, CaseState, Cause, Nature
 from services.chassis.staff import Member, Role
 from services.survey.cases.case import Case, Entry
 
@@ -75,6 +75,8 @@ class Step:
         owner: subject and name of the new owner, for `assign`.
         outcome_sealed: own words to the person, already sealed.
         told: the member has told the person what came of the case.
+        send: the words to the person are to be sent.
+        nature: complaint or viewpoint, with any step; none leaves it as it is.
     """
 
     action: Action
@@ -85,6 +87,8 @@ class Step:
     place: Place | None = None
     outcome_sealed: bytes | None = None
     told: bool = False
+    send: bool = False
+    nature: Nature | None = None
 
 
 def check_allowed(case: Case, step: Step, by: Member) -> None:
@@ -114,11 +118,13 @@ def perform(case: Case, step: Step, by: Member, now: datetime, due: Callable[[],
     state = case.state if step.action in _KEEP_STATE else MOVES.get((case.state, step.action))
     if state is None:
         raise ImpossibleMove(f"A case that is {case.state} cannot become {_MADE[step.action]}.")
+    _check_words(case, step)
     after = replace(
         case,
         revision=case.revision + 1,
         state=state,
         changed_at=now,
+        nature=step.nature or case.nature,
         outcome_told=case.outcome_told or step.told,
         outcome_sealed=step.outcome_sealed or case.outcome_sealed,
     )
@@ -137,6 +143,13 @@ def perform(case: Case, step: Step, by: Member, now: datetime, due: Callable[[],
         case Action.NOTE if step.note is None:
             raise ImpossibleMove("A note needs words.")
     return after, entry
+
+
+def _check_words(case: Case, step: Step) -> None:
+    if step.send and not case.wants_contact:
+        raise ImpossibleMove("The person did not ask to be contacted, so nothing can be sent.")
+    if step.send and step.outcome_sealed is None:
+        raise ImpossibleMove("Write the words to the person, then send them.")
 
 
 def _owned(after: Case, entry: Entry, owner: tuple[str, str] | None) -> tuple[Case, Entry]:

@@ -16,5 +16,6 @@ def retention(settings: Settings) -> Retention:
             Rule("contact_wishes", contacts),
             Rule("case_words", comments),
             Rule("outcomes", contacts),
+            Rule("outcome_messages", timedelta(days=settings.message_keep_days)),
         ),
     )

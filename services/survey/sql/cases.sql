@@ -20,7 +20,7 @@ UPDATE feedback_case SET
     revision = $2 + 1, response_revision = $3, state = $4, opened_because = $5, score = $6, reasons = $7,
     commented = $8, wants_contact = $9, contested = $10, language = $11, owner = $12, owner_name = $13, cause = $14,
     attribution = $15, place = $16, controllable = $17, outcome_sealed = $18, outcome_told = $19, due_at = $20,
-    contacted_at = $21, resolved_at = $22, changed_at = $23
+    contacted_at = $21, resolved_at = $22, changed_at = $23, nature = $24
 WHERE case_id = $1 AND revision = $2
 
 -- name: add_entry
@@ -70,7 +70,16 @@ WHERE owner IS NOT NULL AND ($1::text[] IS NULL OR desk = ANY($1)) ORDER BY owne
 SELECT what, by_name, happened_at, detail, note_sealed FROM case_entry WHERE case_id = $1
 UNION ALL
 SELECT 'contact_viewed', member, viewed_at, NULL, NULL FROM contact_view WHERE response_id = $2
+UNION ALL
+SELECT 'relabelled', coalesce(member_name, member), done_at, rated || ', ' || reason, NULL FROM relabelling
+WHERE response_id = $2
 ORDER BY happened_at
+
+-- name: relabelled
+SELECT EXISTS (SELECT FROM relabelling WHERE response_id = $1 AND revision = $2)
+
+-- name: rated_of
+SELECT rated FROM response WHERE response_id = $1
 
 -- name: same_day
 SELECT count(*) AS cases, count(*) FILTER (WHERE state IN ('open', 'reopened')) AS open

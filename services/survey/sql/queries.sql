@@ -129,8 +129,8 @@ WITH changed AS (
     WHERE response_id = $1 AND rated <> $2
     RETURNING response_id, revision
 ), noted AS (
-    INSERT INTO relabelling (response_id, revision, rated, member, reason, done_at)
-    SELECT response_id, revision, $2, $3, $4, $5 FROM changed
+    INSERT INTO relabelling (response_id, revision, rated, member, reason, done_at, member_name)
+    SELECT response_id, revision, $2, $3, $4, $5, $6 FROM changed
 )
 SELECT coalesce(c.revision, r.revision) AS revision, c.revision IS NOT NULL AS changed
 FROM response AS r LEFT JOIN changed AS c USING (response_id)

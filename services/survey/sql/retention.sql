@@ -54,3 +54,22 @@ UPDATE feedback_case SET outcome_sealed = NULL WHERE case_id IN (
       AND resolved_at < clock_timestamp() - make_interval(secs => $1)
     LIMIT $2
 )
+
+-- name: outcome_messages_due
+SELECT count(*) FROM outcome_message
+WHERE (kept_sealed IS NOT NULL OR words_sealed IS NOT NULL) AND state <> 'calling'
+  AND written_at < clock_timestamp() - make_interval(secs => $1)
+
+-- name: outcome_messages
+-- What the local outbox holds, and words that never left.
+UPDATE outcome_message SET
+    kept_sealed = NULL, words_sealed = NULL,
+    reason = CASE WHEN state = 'planned' THEN 'expired' ELSE reason END,
+    state = CASE WHEN state = 'planned' THEN 'withheld' ELSE state END
+WHERE message_id IN (
+    SELECT message_id FROM outcome_message
+    WHERE (kept_sealed IS NOT NULL OR words_sealed IS NOT NULL) AND state <> 'calling'
+      AND written_at < clock_timestamp() - make_interval(secs => $1)
+    LIMIT $2
+    FOR UPDATE SKIP LOCKED
+)

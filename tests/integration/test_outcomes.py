@@ -1,0 +1,302 @@
+"""Staff's words to the person who asked to be contacted: sent once, or in doubt for all to see."""
+
+import asyncio
+import email
+import email.policy
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import SMTP as SmtpProtocol  # noqa: N811  a class that others call by its abbreviation
+
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Pool
+from services.chassis.settings import Settings
+from services.cli import send
+from services.survey.answers.responses import Contact
+from services.survey.cases.desk import CaseDesk
+from services.survey.cases.number import number_of
+from services.survey.cases.work import Action, ImpossibleMove, Step
+from services.survey.outcomes.message import Fate, OutcomeMessage, Result, Writer
+from services.survey.outcomes.sending import SendOutcomes
+from services.survey.outcomes.smtp import OutcomeMail
+from services.survey.outcomes.wiring import outcomes_of
+from services.survey.privacy.retention import retention
+from tests.caseload import ANNA, CASELOAD, NOW, SEAL, Told, fill, parts_of
+from tests.tables import empty_pool, everything_stored
+
+WORDS = "Vi har lagt om lastningen på rutt 14."
+BY_MAIL = replace(CASELOAD[1], contact=Contact("Elin Sandahl", "elin@mottagare.example"))
+BY_PHONE = CASELOAD[1]
+DID_NOT_ASK = CASELOAD[0]
+
+
+@pytest.fixture(scope="module")
+async def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "survey") as empty:
+        yield empty
+
+
+@dataclass
+class Scripted:
+    """A way out that says what it is told to say."""
+
+    result: Result = field(default_factory=lambda: Result(Fate.ACCEPTED))
+    sent: list[OutcomeMessage] = field(default_factory=list)
+
+    async def send(self, message: OutcomeMessage) -> Result:
+        self.sent.append(message)
+        return self.result
+
+
+def sending(pool: Pool, settings: Settings, sender: Any = None, *, minutes: float = 0) -> SendOutcomes:
+    found = outcomes_of(
+        settings,
+        pool=pool,
+        seal=SEAL,
+        metrics=Metrics(),
+        now=lambda: NOW + timedelta(minutes=minutes),
+        wake_relay=lambda: None,
+    )
+    assert found is not None
+    return found if sender is None else replace(found, sender=sender)
+
+
+def desk_of(pool: Pool, settings: Settings) -> CaseDesk:
+    return parts_of(pool, settings, Metrics()).desk
+
+
+async def write(pool: Pool, settings: Settings, told: Told = BY_MAIL, revision: int = 1) -> CaseDesk:
+    """A case whose person is written to."""
+    if revision == 1:
+        await fill(pool, settings, [told])
+    desk = desk_of(pool, settings)
+    case_id = await pool.fetchval("SELECT case_id FROM feedback_case")
+    sealed = SEAL.for_purpose("case notes").close(WORDS, f"outcome {case_id}")
+    await desk.perform(ANNA, 1, revision, Step(action=Action.CONTACT, outcome_sealed=sealed, send=True))
+    return desk
+
+
+async def stands(desk: CaseDesk) -> tuple[str | None, str | None]:
+    case = (await desk.one(ANNA, 1)).case
+    standing = await desk.standing(ANNA, case)
+    return standing.sent, standing.reason
+
+
+async def history(pool: Pool) -> list[str]:
+    return [r["what"] for r in await pool.fetch("SELECT what FROM case_entry ORDER BY entry_id")]
+
+
+async def test_words_are_sent_once_to_the_address_that_the_person_gave(pool: Pool, settings: Settings) -> None:
+    desk, sender = await write(pool, settings), Scripted()
+    assert await stands(desk) == ("planned", None)
+    both = [sending(pool, settings, sender) for _ in range(2)]
+    assert sorted(await asyncio.gather(*(s.send_next() for s in both))) == [False, True]
+    assert [(m.address, m.language) for m in sender.sent] == [("elin@mottagare.example", "sv")]
+    assert sender.sent[0].text.startswith(WORDS)
+    assert number_of(1) in sender.sent[0].subject
+    case = (await desk.one(ANNA, 1)).case
+    assert (case.outcome_told, case.revision) == (True, 3)
+    assert await history(pool) == ["answered", "opened", "contacted", "outcome_sent"]
+    assert (await stands(desk))[0] == "accepted"
+    assert await pool.fetchval("SELECT words_sealed FROM outcome_message") is None
+
+
+async def test_a_process_that_dies_while_it_sends_leaves_a_doubt_that_is_never_sent_again(
+    pool: Pool, settings: Settings
+) -> None:
+    class Died(BaseException):
+        pass
+
+    class Dies(Scripted):
+        async def send(self, message: OutcomeMessage) -> Result:
+            self.sent.append(message)
+            raise Died
+
+    desk, dying, next_one = await write(pool, settings), Dies(), Scripted()
+    with pytest.raises(Died):
+        await sending(pool, settings, dying).send_next()
+    assert len(dying.sent) == 1
+    later = sending(pool, settings, next_one, minutes=10)
+    assert await later.send_next() is False
+    await later.doubt_interrupted()
+    await later.doubt_interrupted()
+    assert await later.send_next() is False
+    assert next_one.sent == []
+    assert await stands(desk) == ("in_doubt", "interrupted")
+    assert (await history(pool))[-2:] == ["contacted", "outcome_in_doubt"]
+    assert (await desk.one(ANNA, 1)).case.outcome_told is False
+
+
+async def test_what_is_refused_for_now_is_tried_again_and_in_the_end_given_up(pool: Pool, settings: Settings) -> None:
+    desk, away = await write(pool, settings), Scripted(Result(Fate.REFUSED_FOR_NOW, "smtp_451"))
+    assert await sending(pool, settings, away).send_next()
+    assert await stands(desk) == ("planned", "smtp_451")
+    assert await sending(pool, settings, away, minutes=1).send_next() is False
+    assert await sending(pool, settings, away, minutes=3).send_next()
+    assert len(away.sent) == 2
+    assert await sending(pool, settings, away, minutes=60 * 49).send_next()
+    assert await stands(desk) == ("refused", "smtp_451")
+    assert (await history(pool))[-1] == "outcome_not_sent"
+
+
+async def test_who_left_a_phone_number_or_nothing_any_more_is_sent_nothing(pool: Pool, settings: Settings) -> None:
+    desk, sender = await write(pool, settings, BY_PHONE), Scripted()
+    assert await sending(pool, settings, sender).send_next()
+    assert await stands(desk) == ("withheld", "no_email")
+    await write(pool, settings, revision=3)
+    await pool.execute("DELETE FROM contact_wish")
+    assert await sending(pool, settings, sender).send_next()
+    assert await pool.fetchval("SELECT count(*) FROM outcome_message WHERE reason = 'no_contact'") == 1
+    assert sender.sent == []
+
+
+async def test_nobody_is_written_to_who_did_not_ask_and_nothing_leaves_without_words(
+    pool: Pool, settings: Settings
+) -> None:
+    with pytest.raises(ImpossibleMove, match="did not ask"):
+        await write(pool, settings, DID_NOT_ASK)
+    desk = desk_of(pool, settings)
+    await pool.execute("UPDATE feedback_case SET wants_contact = true")
+    with pytest.raises(ImpossibleMove, match="Write the words"):
+        await desk.perform(ANNA, 1, 1, Step(action=Action.NOTE, note="x", send=True))
+    elsewhere = desk_of(pool, settings.model_copy(update={"channel": "providers"}))
+    with pytest.raises(ImpossibleMove, match="No words can be sent from here"):
+        await elsewhere.perform(ANNA, 1, 1, Step(action=Action.NOTE, note="x", outcome_sealed=b"x", send=True))
+
+
+async def test_a_second_message_waits_for_the_first(pool: Pool, settings: Settings) -> None:
+    desk = await write(pool, settings)
+    with pytest.raises(ImpossibleMove, match="on their way already"):
+        await write(pool, settings, revision=2)
+    assert (await desk.one(ANNA, 1)).case.revision == 2
+    assert await pool.fetchval("SELECT count(*) FROM outcome_message") == 1
+
+
+async def test_a_pause_holds_words_to_persons_too(pool: Pool, settings: Settings) -> None:
+    await write(pool, settings)
+    sender = Scripted()
+    await send._send(settings, turn_to=False)
+    assert await sending(pool, settings, sender).send_next() is False
+    await send._send(settings, turn_to=True)
+    assert await sending(pool, settings, sender).send_next()
+    assert len(sender.sent) == 1
+
+
+async def test_the_local_outbox_keeps_the_message_sealed_for_agents_to_read(pool: Pool, settings: Settings) -> None:
+    desk = await write(pool, settings)
+    assert await sending(pool, settings).send_next()
+    case = (await desk.one(ANNA, 1)).case
+    kept = (await desk.standing(ANNA, case)).kept
+    assert kept is not None
+    assert WORDS in kept
+    stored = await everything_stored(pool)
+    assert WORDS not in stored
+    assert "elin@" not in stored
+    await pool.execute("UPDATE outcome_message SET written_at = now() - interval '31 days'")
+    async with pool.acquire() as connection:
+        done = await retention(settings).run(connection)
+    assert done is not None
+    assert done["outcome_messages"] == 1
+    assert (await desk.standing(ANNA, case)).kept is None
+
+
+# -- a real mail server --
+
+
+@dataclass
+class MailRoom:
+    to_rcpt: str = "250 OK"
+    to_data: str = "250 OK"
+    mails: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
+
+    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]) -> str:  # noqa: N802
+        envelope.rcpt_tos.append(address)
+        return self.to_rcpt
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
+        if self.to_data.startswith("250"):
+            mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
+            self.mails.append((envelope.rcpt_tos, mail))
+        return self.to_data
+
+
+@asynccontextmanager
+async def mail_server(room: MailRoom) -> AsyncIterator[OutcomeMail]:
+    loop = asyncio.get_running_loop()
+    protocols: list[SmtpProtocol] = []
+
+    def begin() -> SmtpProtocol:
+        protocols.append(SmtpProtocol(room, hostname="127.0.0.1", loop=loop))
+        return protocols[-1]
+
+    server = await loop.create_server(begin, "127.0.0.1", 0)
+    try:
+        port = server.sockets[0].getsockname()[1]
+        yield OutcomeMail("127.0.0.1", port, "Nordposten Demo <svar@nordposten.example>", 5)
+    finally:
+        server.close()
+        for protocol in protocols:
+            if protocol.transport is not None:
+                protocol.transport.close()
+        await asyncio.sleep(0.01)
+
+
+MESSAGE = Writer.load("Nordposten Demo", "08-465 004 10").write(
+    str(uuid.UUID(int=7)), "elin@mottagare.example", "fi", "K-7F3Q-2", "Muutimme kuormausta."
+)
+
+
+async def test_a_mail_server_gets_a_mail_in_the_persons_language_with_the_words_as_they_were_written() -> None:
+    room = MailRoom()
+    async with mail_server(room) as sender:
+        assert await sender.send(MESSAGE) == Result(Fate.ACCEPTED)
+    [(recipients, mail)] = room.mails
+    assert recipients == ["elin@mottagare.example"]
+    assert (mail["Subject"], mail["Content-Language"]) == ("Asia K-7F3Q-2: toimituksestasi", "fi")
+    assert mail["Message-ID"] == "<00000000-0000-0000-0000-000000000007@nordposten.example>"
+    assert mail.get_content().replace("\r\n", "\n") == (
+        "Muutimme kuormausta.\n\nNordposten Demo\nPyysit yritystä Nordposten Demo ottamaan yhteyttä toimituksesta."
+        " Vastaa tähän viestiin tai soita 08-465 004 10.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("rcpt", "data", "fate", "reason"),
+    [
+        ("550 unknown", "250 OK", Fate.REFUSED, "smtp_550"),
+        ("450 later", "250 OK", Fate.REFUSED_FOR_NOW, "smtp_450"),
+        ("250 OK", "554 no", Fate.REFUSED, "smtp_554"),
+        ("250 OK", "451 later", Fate.REFUSED_FOR_NOW, "smtp_451"),
+    ],
+)
+async def test_what_a_mail_server_says_is_a_refusal(rcpt: str, data: str, fate: Fate, reason: str) -> None:
+    async with mail_server(MailRoom(rcpt, data)) as sender:
+        assert await sender.send(MESSAGE) == Result(fate, reason)
+
+
+async def test_a_mail_server_that_hangs_up_on_the_data_leaves_a_doubt_and_one_that_is_away_none() -> None:
+    class HangsUp(MailRoom):
+        async def handle_DATA(self, server: Any, _session: Any, _envelope: Any) -> str:  # noqa: N802
+            server.transport.abort()
+            return "250 OK"
+
+    async with mail_server(HangsUp()) as sender:
+        assert (await sender.send(MESSAGE)).fate is Fate.IN_DOUBT
+    assert (await sender.send(MESSAGE)).fate is Fate.REFUSED_FOR_NOW
+
+
+async def test_a_line_break_in_an_address_is_refused_before_anything_leaves() -> None:
+    for address in ("elin@mottagare.example\r\nBcc: all@x.example", "elin@mottagåre.example"):
+        bad = replace(MESSAGE, address=address)
+        assert await OutcomeMail("127.0.0.1", 1, "a@b.example", 1).send(bad) == Result(Fate.REFUSED, "unwritable")
