@@ -14,11 +14,14 @@ from urllib.parse import urlencode
 import pytest
 
 from schemas.feedback import FeedbackCase
+from schemas.response import RatedParty, ResponseRecorded
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
+from services.chassis.records import Received
 from services.chassis.settings import Settings
 from services.survey.cases.changes import CaseChanges
 from services.survey.cases.notice import CaseNotices
+from services.survey.followup import FollowUp
 from services.survey.recipient.page_models import CaseNotice
 from tests.asgi import Reply, ask
 from tests.caseload import ANNA, CASELOAD, LENA, MALTE, NOBODY, NOW, RIKARD, SECRET, app_of, fill, parts_of
@@ -42,7 +45,7 @@ class Inbox:
     """The inbox as a browser without script uses it."""
 
     def __init__(self, pool: Pool, settings: Settings, numbers: list[str], now: Any = NOW) -> None:
-        self.pool, self.numbers, self.metrics = pool, numbers, Metrics()
+        self.pool, self.settings, self.numbers, self.metrics = pool, settings, numbers, Metrics()
         self.app = app_of(parts_of(pool, settings, self.metrics, now), self.metrics)
 
     async def get(self, path: str, who: Any = ANNA) -> Reply:
@@ -247,7 +250,7 @@ async def test_an_impossible_move_is_explained_and_keeps_nothing(
 async def test_a_form_of_another_site_or_with_broken_fields_changes_nothing(inbox: Inbox) -> None:
     number = inbox.numbers[LATE]
     before = await footprint(inbox.pool)
-    for path in (f"/cases/{number}", f"/cases/{number}/contact", "/cases/assign"):
+    for path in (f"/cases/{number}", f"/cases/{number}/contact", f"/cases/{number}/rated", "/cases/assign"):
         for secret in ("", "guess", f"{SECRET} s-lena"):
             reply = await inbox.post(path, ANNA, ("action", "take"), ("revision", "1"), secret=secret)
             assert reply.status == 403
@@ -304,6 +307,50 @@ async def test_the_export_holds_the_view_and_runs_in_no_spreadsheet(inbox: Inbox
     assert row[6] == "<img src=x onerror=alert(1)> =1+1 ' or 1=1--"
     everything = await inbox.get("/cases/export.csv?tab=all", LENA)
     assert len(list(csv.reader(io.StringIO(everything.body.decode(), newline="")))) == 11
+
+
+async def test_a_lead_says_that_an_answer_is_about_the_shop_and_the_answer_is_told_anew(inbox: Inbox) -> None:
+    path = f"/cases/{inbox.numbers[DAMAGED]}/rated"
+    shop = (("rated", "shop"), ("why", "goods"))
+    assert (await inbox.post(path, ANNA, *shop)).status == 403
+    assert (await inbox.post(path, LENA, ("rated", "moon"), ("why", "goods"))).status == 422
+    assert (await inbox.post(path, LENA, ("rated", "shop"), ("why", "Elin Sandahl"))).status == 422
+    assert await inbox.pool.fetchval("SELECT count(*) FROM relabelling") == 0
+    assert 'name="rated"' not in (await inbox.get(f"/cases?case={inbox.numbers[DAMAGED]}")).text
+    assert 'value="carrier" selected' in (await inbox.get(f"/cases?case={inbox.numbers[DAMAGED]}", LENA)).text
+    assert (await inbox.post(path, LENA, *shop)).status == 303
+    assert (await inbox.post(path, LENA, *shop)).status == 303
+    events = await inbox.pool.fetch("SELECT value FROM outbox WHERE topic = 'response.recorded.v1'")
+    [event] = [ResponseRecorded.model_validate_json(r["value"]) for r in events]
+    assert (event.revision, event.rated, event.score) == (2, RatedParty.SHOP, 1)
+    reaction = parts_of(inbox.pool, inbox.settings, Metrics()).reaction
+    async with inbox.pool.acquire() as connection, connection.transaction():
+        await FollowUp([reaction])(connection, [Received(event, None, NOW)])
+    page = (await inbox.get(f"/cases?case={inbox.numbers[DAMAGED]}", LENA)).text
+    assert 'value="shop" selected' in page
+    assert "Lena L.. The shop. It is about the goods" in page
+    assert "Answer changed" not in page
+
+
+async def test_staff_tell_a_complaint_from_a_viewpoint_with_any_step(inbox: Inbox) -> None:
+    await inbox.act(LATE, "contact", nature="viewpoint")
+    await inbox.act(LATE, "resolve", 2, **RESOLVED)
+    assert [e.nature for e in await inbox.told(LATE)] == [None, "viewpoint", "viewpoint"]
+    assert 'value="viewpoint" selected' in (await inbox.get(f"/cases?tab=resolved&case={inbox.numbers[LATE]}")).text
+    assert "General viewpoint" in (await inbox.get("/cases/export.csv?tab=all")).text
+    assert (await inbox.act(LATE, "note", 3, note="x", nature="moon")).status == 422
+
+
+async def test_words_to_the_person_leave_only_when_the_box_is_ticked(inbox: Inbox) -> None:
+    await inbox.act(LATE, "contact", outcome="Vi har lagt om rutten.")
+    assert await inbox.pool.fetchval("SELECT count(*) FROM outcome_message") == 0
+    assert (await inbox.act(LATE, "note", 2, note="x", send="1")).status == 409
+    assert (await inbox.act(LATE, "note", 2, note="x", outcome="Vi har lagt om rutten.", send="1")).status == 303
+    assert await inbox.pool.fetchval("SELECT state FROM outcome_message") == "planned"
+    assert (
+        "Words to the person are on their way."
+        in (await inbox.get(f"/cases?tab=contacted&case={inbox.numbers[LATE]}")).text
+    )
 
 
 # -- the recipient's side --
