@@ -29,7 +29,7 @@ CounterName = Literal[
     "kvittera_answers_total",
     # Survey requests that were turned away, by reason.
     "kvittera_answers_refused_total",
-    # Answers kept that look like a machine's, by sign (honeypot, all_faces, too_fast).
+    # Answers kept that look like a machine's, by sign (honeypot, hidden_link, all_faces, too_fast).
     "kvittera_answers_suspected_total",
     # Replies by text message, by result (answer, stop, unknown, empty).
     "kvittera_inbound_total",

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, Page, Route, ViewportSize
 
 from services.survey.recipient.rendering import LANGUAGES, SurveyPages
-from tests.recipient_pages import SITE, STATES
+from tests.recipient_pages import DEFINITIONS, SAVED, SITE, STATES, State, touchpoint_question
 
 ORIGIN = "https://svar.nordposten.example"
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -19,6 +19,24 @@ ALL_RULES = {"resultTypes": ["violations"]}
 CONTRAST = ALL_RULES | {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
 WITHOUT_SCRIPT = ("question", "question not saved", "saved low", "done", "contested", "not ready")
 
+TOUCHPOINTS = sorted(set(DEFINITIONS) - {"home"})
+
+
+def _question_of(occasion: str) -> State:
+    return lambda pages, code: pages.render_question(touchpoint_question(occasion, code))
+
+
+def _saved_of(occasion: str) -> State:
+    definition = DEFINITIONS[occasion]
+    saved = replace(SAVED, definition=definition, follow_ups=definition.follow_ups, followed={})
+    return lambda pages, code: pages.render_saved(replace(saved, language=code))
+
+
+SHOWN: dict[str, State] = {
+    **STATES,
+    **{f"question {occasion}": _question_of(occasion) for occasion in TOUCHPOINTS},
+    **{f"saved {occasion}": _saved_of(occasion) for occasion in TOUCHPOINTS},
+}
 _SCRIPTS = re.compile("script-src [^;]+")
 TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
   [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5)
@@ -73,7 +91,7 @@ class Gallery:
         if not self.scripts:
             headers["Content-Security-Policy"] = _SCRIPTS.sub("script-src 'none'", headers["Content-Security-Policy"])
         await route.fulfill(
-            body=STATES[state](self.pages, language), headers=headers | {"Content-Type": "text/html; charset=utf-8"}
+            body=SHOWN[state](self.pages, language), headers=headers | {"Content-Type": "text/html; charset=utf-8"}
         )
 
     async def show(self, state: str, language: str) -> Page:
@@ -129,6 +147,20 @@ async def test_axe_finds_nothing_and_nothing_moves_or_is_fetched_on_any_page(gal
     assert {state: wrong for state, wrong in found.items() if wrong} == {}
     assert len(gallery.asked) == len(STATES), gallery.asked
     assert gallery.complaints == []
+
+
+@pytest.mark.parametrize("language", ["fi"])
+async def test_axe_finds_nothing_on_the_pages_of_any_touchpoint(gallery: Gallery, language: str) -> None:
+    found: dict[str, list[str]] = {}
+    for occasion in TOUCHPOINTS:
+        for state in (f"question {occasion}", f"saved {occasion}"):
+            page = await gallery.show(state, language)
+            found[state] = await gallery.violations()
+            await page.emulate_media(color_scheme="dark")
+            found[state] += [f"dark: {wrong}" for wrong in await gallery.violations(CONTRAST)]
+            await page.emulate_media(color_scheme="light")
+
+    assert {state: wrong for state, wrong in found.items() if wrong} == {}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -5,16 +5,22 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from uuid import UUID
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
+from markupsafe import Markup
 from playwright.async_api import Browser, Page, Route, ViewportSize, async_playwright
 
+from services.survey.comments.page import CommentsPage
+from services.survey.comments.search import Hit
 from services.survey.comments.texts import Comment
 from services.survey.praise.board_page import LANGUAGES, BoardPage
 from services.survey.praise.desk import Moment, Shown
 from services.survey.praise.queue_page import Chosen, QueuePage
 from services.survey.praise.rules import State
+from services.survey.praise.scrub import scrub
+from services.survey.staff.pages import StaffPages
 from tests.boards import BOARD, SHOWN, quote
 from tests.builders import NOON
 from tests.chromium import CHROMIUM, launch
@@ -60,9 +66,28 @@ def queues() -> dict[str, tuple[bytes, Mapping[str, str]]]:
     }
 
 
+def others() -> dict[str, tuple[bytes, Mapping[str, str]]]:
+    """The pages of staff that need no server to be shown: comments, the list of whiteboards, and the sign-in."""
+    comments, board, sign_in = CommentsPage(), BoardPage(7), StaffPages.load(demo=True)
+    hit = Hit(UUID(int=1), NOON, 2, ("on_time",), "Årsta", None, "sv", scrub("Ring 070-174 06 05, kom i morgon", "SE"))
+    gone = replace(hit, language=None, pieces=(), score=None)
+    asked = dict.fromkeys(("q", "terminal", "place", "since", "until"), "") | {"scores": [2], "reasons": []}
+    links = Markup('<li><a href="/whiteboard/%C3%85rsta">Årsta</a></li>')
+    page = comments.headers
+    return {
+        "/comments": (comments.render(AGENT, "secret", [hit, gone], more=True, asked=asked), page),
+        "/no-comments": (comments.render(LEAD, "secret", [], more=False, asked=asked), page),
+        "/boards": (board.render_list(links), board.headers),
+        "/no-boards": (board.render_list(Markup()), board.headers),
+        "/choose-account": (sign_in.choose_account("/cases"), sign_in.headers),
+        "/signed-in": (sign_in.signed_in(LEAD, "secret"), sign_in.headers),
+        "/notice": (sign_in.notice("Not signed in", "The sign-in took too long."), sign_in.headers),
+    }
+
+
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    pages = boards() | queues()
+    pages = boards() | queues() | others()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -178,6 +203,16 @@ async def test_axe_finds_nothing_on_the_praise_queue(page: Page, site: str, path
 
     assert [v["id"] for v in (await Axe().run(page)).response["violations"]] == []
     assert "174 06 05" not in await page.content()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_axe_finds_nothing_on_comments_boards_and_sign_in(page: Page, site: str, scheme: str) -> None:
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    found = {}
+    for path in others():
+        await page.goto(site + path)
+        found[path] = [v["id"] for v in (await Axe().run(page)).response["violations"]]
+    assert {path: wrong for path, wrong in found.items() if wrong} == {}
 
 
 @pytest.mark.parametrize("path", ["/lead", "/board"])

@@ -489,6 +489,19 @@ async def test_all_five_links_opened_at_once_and_then_a_post_look_like_a_machine
     ]
 
 
+async def test_who_follows_the_link_that_nobody_sees_and_posts_looks_like_a_machine(
+    app: SurveyRoutes, pool: Pool
+) -> None:
+    token = await invite(pool)
+    before = await footprint(pool)
+    assert '<a href="?s=6"></a></div>' in (await ask(app, "GET", f"/r/{token}")).text
+    assert "checked" not in (await ask(app, "GET", f"/r/{token}?s=6")).text
+    assert await footprint(pool) == before
+    await post(app, token, ("score", "3"))
+    assert suspected(app, "hidden_link") == 1
+    assert [e.suspected_machine for e in await told(pool)] == [True]
+
+
 async def test_a_post_at_once_or_with_the_invisible_field_looks_like_a_machine(app: SurveyRoutes, pool: Pool) -> None:
     hasty, greedy, calm = [await invite(pool, delivery={"delivery_id": f"D-{n}"}) for n in range(3)]
     await ask(app, "GET", f"/r/{hasty}")

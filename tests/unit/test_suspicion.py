@@ -29,6 +29,9 @@ FIVE_SLOWLY = looked(*((n * 1.5, n) for n in range(1, 6)))
         (FIVE_AT_ONCE, 65.0, False, "", "all_faces"),
         (FIVE_AT_ONCE, 65.1, False, "", None),
         (FIVE_AT_ONCE, 6.0, True, "", None),
+        (looked((0.0, None), (0.1, 6)), 60.1, False, "", "hidden_link"),
+        (looked((0.0, None), (0.1, 6)), 60.2, False, "", None),
+        (looked((0.0, None), (0.1, 6)), 3.0, True, "", None),
         (FIVE_SLOWLY, 8.6, False, "", None),
     ],
 )

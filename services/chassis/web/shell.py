@@ -22,6 +22,7 @@ STAFF_PAGES: Final = (
 """The pages of staff with their names, in the order in which every page links to them."""
 _HERE: Final = Path(__file__).parent
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
+_FORCED_THEME: Final = re.compile(r"^\[data-theme=\w+\] \{[^}]*\}\n", re.MULTILINE)
 _REFERENCE: Final = re.compile(r"var\((--[\w-]+)")
 _DECLARATION: Final = re.compile(r"(--[\w-]+)\s*:[^;}]*;?")
 _AROUND_PUNCTUATION: Final = re.compile(r"\s*([{};,>])\s*")
@@ -47,8 +48,8 @@ def faces_css() -> str:
 
 
 def recipient_css() -> str:
-    """Return tokens, faces and the shell of a recipient's page, in that order."""
-    return tokens_css() + faces_css() + (_HERE / "recipient.css").read_text("utf-8")
+    """Return tokens, faces and the shell of a recipient's page, in that order; no theme is forced there."""
+    return _FORCED_THEME.sub("", tokens_css()) + faces_css() + (_HERE / "recipient.css").read_text("utf-8")
 
 
 def staff_css() -> str:

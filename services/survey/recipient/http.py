@@ -30,7 +30,7 @@ from services.survey.recipient.forms import HONEYPOT, Fields, parse_form, read_a
 from services.survey.recipient.page_models import CaseNotice, ReviewLink
 from services.survey.recipient.rendering import LANGUAGES, SurveyPages, choose_language
 from services.survey.recipient.suspicion import RecentLooks
-from services.survey.recipient.views import Views, first, marked_face, tells_what_happens_next
+from services.survey.recipient.views import Views, face_of_link, first, tells_what_happens_next
 from services.survey.refusals import Refused
 from services.survey.reviews.stored import Reviews
 
@@ -99,7 +99,7 @@ class SurveyRoutes:
             return self._unknown(_language(wanted, accepted))
         language = _language(wanted, page.language, accepted)
         if request.method == "GET":
-            self.looks.note(token_hash(token), marked_face(request.query_params.get("s")))
+            self.looks.note(token_hash(token), face_of_link(request.query_params.get("s")))
         last = page.contested or request.query_params.get("done") == "1"
         review = await self._review(page, language) if last else None
         state, body = self._views.show(page, token, language, request.query_params, case, review=review)

@@ -15,6 +15,8 @@ SCAN_SECONDS: Final = 5.0
 """All five links of a message opened within this time: a program tries them all."""
 SCAN_LASTS: Final = 60.0
 """A tap so soon after such a scan belongs to it; later ones are a person's."""
+TRAP: Final = 6
+"""A face that no message links to: a hidden link of the page marks it, which only a program follows."""
 _FACES: Final = 5
 
 
@@ -25,10 +27,14 @@ class Looks:
     first: float
     faces: dict[int, float] = field(default_factory=dict)
     scanned: float | None = None
+    trapped: float | None = None
 
     def note(self, now: float, face: int | None) -> None:
         """Remember a look; `face` is the one that the link marks."""
         if face is None:
+            return
+        if face == TRAP:
+            self.trapped = now
             return
         self.faces[face] = now
         if len(self.faces) == _FACES and now - min(self.faces.values()) <= SCAN_SECONDS:
@@ -50,6 +56,8 @@ def suspicion(looks: Looks | None, now: float, *, by_script: bool, honeypot: str
         return None
     if looks.scanned is not None and now - looks.scanned <= SCAN_LASTS:
         return "all_faces"
+    if looks.trapped is not None and now - looks.trapped <= SCAN_LASTS:
+        return "hidden_link"
     return "too_fast" if now - looks.first < QUICKEST_HUMAN else None
 
 

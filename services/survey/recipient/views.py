@@ -19,6 +19,7 @@ from services.survey.recipient.rendering import (
     SavedPage,
     SurveyPages,
 )
+from services.survey.recipient.suspicion import TRAP
 
 _SCORES = frozenset({"1", "2", "3", "4", "5"})
 
@@ -26,6 +27,11 @@ _SCORES = frozenset({"1", "2", "3", "4", "5"})
 def marked_face(text: str | None) -> int | None:
     """The face that a link such as `?s=4` marks."""
     return int(text) if text in _SCORES else None
+
+
+def face_of_link(text: str | None) -> int | None:
+    """The face that a link marks, the hidden link's own one included."""
+    return TRAP if text == str(TRAP) else marked_face(text)
 
 
 def first(fields: Fields, name: str) -> str:
