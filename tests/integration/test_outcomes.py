@@ -83,7 +83,7 @@ async def write(pool: Pool, settings: Settings, told: Told = BY_MAIL, revision: 
     desk = desk_of(pool, settings)
     case_id = await pool.fetchval("SELECT case_id FROM feedback_case")
     sealed = SEAL.for_purpose("case notes").close(WORDS, f"outcome {case_id}")
-    await desk.perform(ANNA, 1, revision, Step(action=Action.CONTACT, outcome_sealed=sealed, send=True))
+    await desk.perform(ANNA, 1, revision, Step(action=Action.NOTE, note="Skrev.", outcome_sealed=sealed, send=True))
     return desk
 
 
@@ -107,7 +107,7 @@ async def test_words_are_sent_once_to_the_address_that_the_person_gave(pool: Poo
     assert number_of(1) in sender.sent[0].subject
     case = (await desk.one(ANNA, 1)).case
     assert (case.outcome_told, case.revision) == (True, 3)
-    assert await history(pool) == ["answered", "opened", "contacted", "outcome_sent"]
+    assert await history(pool) == ["answered", "opened", "noted", "outcome_sent"]
     assert (await stands(desk))[0] == "accepted"
     assert await pool.fetchval("SELECT words_sealed FROM outcome_message") is None
 
@@ -134,7 +134,7 @@ async def test_a_process_that_dies_while_it_sends_leaves_a_doubt_that_is_never_s
     assert await later.send_next() is False
     assert next_one.sent == []
     assert await stands(desk) == ("in_doubt", "interrupted")
-    assert (await history(pool))[-2:] == ["contacted", "outcome_in_doubt"]
+    assert (await history(pool))[-2:] == ["noted", "outcome_in_doubt"]
     assert (await desk.one(ANNA, 1)).case.outcome_told is False
 
 

@@ -495,7 +495,7 @@ async def test_who_follows_the_link_that_nobody_sees_and_posts_looks_like_a_mach
     token = await invite(pool)
     before = await footprint(pool)
     assert '<a href="?s=6"></a></div>' in (await ask(app, "GET", f"/r/{token}")).text
-    assert "checked" not in (await ask(app, "GET", f"/r/{token}?s=6")).text
+    assert " checked>" not in (await ask(app, "GET", f"/r/{token}?s=6")).text
     assert await footprint(pool) == before
     await post(app, token, ("score", "3"))
     assert suspected(app, "hidden_link") == 1

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -123,7 +123,7 @@ class SendOutcomes:
             log.exception("outcome message failed", action="in_doubt", message_id=message.reference)
             return Result(Fate.IN_DOUBT, type(error).__name__)
 
-    async def _settle(self, row: Mapping[str, Any], result: Result) -> None:
+    async def _settle(self, row: asyncpg.Record, result: Result) -> None:
         """Keep what came of a message, with its line in the case; the case's row is locked before the message's."""
         now = self.now()
         again = result.fate is Fate.REFUSED_FOR_NOW and now - row["written_at"] < _GIVE_UP_AFTER

@@ -25,7 +25,7 @@ CREATE INDEX outcome_message_of_case ON outcome_message (case_id, written_at);
 
 -- `kvittera send --pause` holds these messages too.
 CREATE TABLE sending (
-    only  boolean PRIMARY KEY DEFAULT true CHECK (only),
-    is_on boolean NOT NULL
+    one_row boolean PRIMARY KEY DEFAULT true CHECK (one_row),
+    is_on   boolean NOT NULL
 );
 INSERT INTO sending (is_on) VALUES (true);
