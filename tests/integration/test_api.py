@@ -13,10 +13,13 @@ from starlette.types import ASGIApp
 from schemas.response import ResponseRecorded
 from services.chassis.keys import Key
 from services.chassis.postgres import Pool, named_sql
+from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.handlers import new_token
+from services.survey.answers.responses import token_hash
 from services.survey.api.keys import Scope
 from tests.asgi import Reply
+from tests.conftest import SEALING_KEY
 from tests.programs import TORGET, Clock, application, invite, new_key, send
 from tests.tables import empty_pool, everything_stored, footprint
 
@@ -86,6 +89,50 @@ async def test_an_answer_through_the_api_is_an_answer_like_any_other(app: ASGIAp
     }
     assert (event.score, event.reasons, event.commented, event.channel) == (2, ("on_time",), True, "app")
     assert (event.invited, event.language) == (True, "sv")
+
+
+async def test_a_wish_to_be_contacted_is_kept_sealed_with_the_consent_that_was_given(
+    app: ASGIApp, pool: Pool, key: Key
+) -> None:
+    token = await invite(pool)
+    wish = {"consent": "contact.v1", "address": " elin@mottagare.example ", "name": "Elin\u0000 Sandahl"}
+    said = {"token": token, "score": 1, "wants_contact": True, "contact": wish}
+    made = await send(app, "POST", RESPONSES, said, key=key)
+    assert (made.status, made.json["wants_contact"]) == (201, True)
+    assert "elin@" not in made.text + await everything_stored(pool)
+    row = await pool.fetchrow("SELECT consent_version, sealed FROM contact_wish")
+    assert row is not None
+    assert row["consent_version"] == "contact.v1"
+    opened = json.loads(Seal(bytes.fromhex(SEALING_KEY)).open(row["sealed"], f"contact {token_hash(token).hex()}"))
+    assert opened == {"name": "Elin Sandahl", "address": "elin@mottagare.example"}
+    assert [e.wants_contact for e in await told(pool)] == [True]
+    gone = await send(app, "POST", RESPONSES, {"token": token, "wants_contact": False}, key=key)
+    assert (gone.status, gone.json["wants_contact"]) == (200, False)
+    assert await pool.fetchval("SELECT count(*) FROM contact_wish") == 0
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"wants_contact": True},
+        {"contact": {"consent": "contact.v1", "address": "elin@mottagare.example"}},
+        {"wants_contact": False, "contact": {"consent": "contact.v1", "address": "elin@mottagare.example"}},
+        {"wants_contact": True, "contact": {"address": "elin@mottagare.example"}},
+        {"wants_contact": True, "contact": {"consent": "contact.v2", "address": "elin@mottagare.example"}},
+        {"wants_contact": True, "contact": {"consent": "contact.v1", "address": "elin"}},
+        {"wants_contact": True, "contact": {"consent": "contact.v1", "address": "070" + "1" * 300}},
+    ],
+)
+async def test_without_address_or_consent_there_is_no_wish(
+    app: ASGIApp, pool: Pool, key: Key, said: dict[str, Any]
+) -> None:
+    token, before = await invite(pool), await footprint(pool)
+    reply = await send(app, "POST", RESPONSES, {"token": token, "score": 1, **said}, key=key)
+    assert is_problem(reply, 422)
+    assert "elin" not in reply.text
+    after = await footprint(pool)
+    for table in ("response", "contact_wish", "outbox"):
+        assert after[table] == before[table]
 
 
 async def test_a_program_sees_its_own_answers_without_the_comment(app: ASGIApp, pool: Pool, key: Key) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import SMTP as SmtpProtocol  # noqa: N811  a class that others call by its abbreviation
+from pydantic import SecretStr
 
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
@@ -159,6 +160,17 @@ async def test_who_left_a_phone_number_or_nothing_any_more_is_sent_nothing(pool:
     assert await sending(pool, settings, sender).send_next()
     assert await pool.fetchval("SELECT count(*) FROM outcome_message WHERE reason = 'no_contact'") == 1
     assert sender.sent == []
+
+
+@pytest.mark.parametrize(("listed", "fate"), [("", "withheld"), ("x@y.example, ELIN@mottagare.example", "accepted")])
+async def test_a_staging_system_reaches_listed_addresses_only(
+    pool: Pool, settings: Settings, listed: str, fate: str
+) -> None:
+    desk, sender = await write(pool, settings), Scripted()
+    staging = settings.model_copy(update={"send_only_to": SecretStr(listed)})
+    assert await sending(pool, staging, sender).send_next()
+    assert (await stands(desk))[0] == fate
+    assert len(sender.sent) == (fate == "accepted")
 
 
 async def test_nobody_is_written_to_who_did_not_ask_and_nothing_leaves_without_words(

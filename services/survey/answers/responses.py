@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 
 LONGEST_BODY = 16 * 1024
 LONGEST_COMMENT = 2000
+LONGEST_NAME = 120
+LONGEST_ADDRESS = 254
 CONSENT_VERSION = "contact.v1"
 """The words beside the contact box ("Contact me about this", kept apart, for this case only, erased in time)."""
+_FEWEST_DIGITS = 5
 _MOST_MARKS = 4
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{22}", re.ASCII)
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")  # they make one emoji of several
@@ -87,6 +90,27 @@ def token_hash(token: str) -> bytes:
 def attempt(key: str, body: bytes) -> bytes:
     """The fingerprint of an attempt: 8 bytes for the Idempotency-Key, 8 for the body that came with it."""
     return hashlib.sha256(key.encode()).digest()[:8] + hashlib.sha256(body).digest()[:8]
+
+
+def contact_of(name: str, address: str) -> Contact:
+    """How to reach a person, cleaned.
+
+    Raises:
+        Rejected: `contact_name` or `contact_address`: too long, or nothing that anybody can be reached by.
+    """
+    name, address = (
+        _one_line("contact_name", name, LONGEST_NAME),
+        _one_line("contact_address", address, LONGEST_ADDRESS),
+    )
+    if "@" not in address and sum(c.isdigit() for c in address) < _FEWEST_DIGITS:
+        raise Rejected("contact_address", "must be a phone number or an e-mail address")
+    return Contact(name, address)
+
+
+def _one_line(field: str, text: str, longest: int) -> str:
+    if len(text) > longest:
+        raise Rejected(field, f"must have at most {longest} characters")
+    return " ".join((clean_comment(text) or "").split())
 
 
 def clean_comment(text: str) -> str | None:

@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from services.chassis.postgres import Pool, named_sql
 from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Circumstances, OnlyIf, Outcome, Page
-from services.survey.answers.responses import Answer, Rejected, clean_comment, token_hash
+from services.survey.answers.responses import Answer, Rejected, clean_comment, contact_of, token_hash
 from services.survey.api.clients import Client
 from services.survey.api.keys import Scope
 from services.survey.api.models import NewResponse, ResponseChange
@@ -101,11 +101,14 @@ class AnswerRoutes:
 
 
 def _answer(change: ResponseChange) -> Answer:
+    if bool(change.wants_contact) != (change.contact is not None):
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "`wants_contact` true and `contact` go together")
     try:
         comment = clean_comment(change.comment) if change.comment is not None else None
+        contact = contact_of(change.contact.name or "", change.contact.address) if change.contact else None
     except Rejected as error:
-        wrong = [{"at": error.field, "rule": error.rule}]
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "The comment is too long", errors=wrong) from None
+        wrong = [{"at": error.field.replace("contact_", "contact."), "rule": error.rule}]
+        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "What was written cannot be kept", errors=wrong) from None
     answer = Answer(
         score=change.score,
         reasons=None if change.reasons is None else tuple(sorted(set(change.reasons))),
@@ -113,9 +116,13 @@ def _answer(change: ResponseChange) -> Answer:
         contested=change.contested,
         language=change.language,
         follow_ups=change.follow_ups.model_dump(exclude_none=True) if change.follow_ups else {},
+        wants_contact=change.wants_contact,
+        contact=contact,
     )
     if not answer.says_something:
-        raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "Give a score, reasons, follow_ups, a comment or contested")
+        raise Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "Give a score, reasons, follow_ups, a comment, contested or wants_contact"
+        )
     return answer
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from schemas.contract import Instant, Language, Score
-from services.survey.answers.responses import LONGEST_COMMENT
+from services.survey.answers.responses import LONGEST_ADDRESS, LONGEST_COMMENT, LONGEST_NAME
 
 Reason = Literal["on_time", "right_place", "condition", "courtesy", "information", "other"]
 OneToTen = Annotated[int, Field(strict=True, ge=1, le=10)]
@@ -39,6 +39,17 @@ class FollowUps(Sent):
     ideal: OneToTen | None = None
 
 
+class ContactWish(Sent):
+    """How to reach a recipient who asks for it. Kept sealed and apart from the answer; nobody gets it back."""
+
+    consent: Literal["contact.v1"]
+    """The words that the recipient agreed to beside the fields; docs/api.md has them."""
+    address: Annotated[str, StringConstraints(min_length=3, max_length=LONGEST_ADDRESS)]
+    """A phone number or an e-mail address, as the recipient wrote it."""
+    name: Annotated[str, StringConstraints(max_length=LONGEST_NAME)] | None = None
+    """The recipient's name, where it was given."""
+
+
 class ResponseChange(Sent):
     """What the recipient says now. What is missing or null stays as it was."""
 
@@ -52,6 +63,10 @@ class ResponseChange(Sent):
     """Further questions that were answered now; the others stay."""
     contested: bool | None = None
     """True when the recipient says that the parcel never came; false takes it back."""
+    wants_contact: bool | None = None
+    """True, with `contact`, when the recipient asks to be contacted; false takes it back and erases `contact`."""
+    contact: ContactWish | None = None
+    """Only with `wants_contact` true."""
     language: Language | None = None
     """The language that the recipient was asked in."""
 
@@ -107,7 +122,7 @@ class Response(BaseModel):
     contested: bool
     """Whether the recipient said that the parcel never came."""
     wants_contact: bool
-    """Whether the recipient asked on the page to be contacted."""
+    """Whether the recipient asked to be contacted."""
     open: bool
     """Whether the answer can still change."""
     editable_until: datetime

@@ -72,6 +72,7 @@ SENT: Final = {
 NOT_SENT: Final = {
     "no_contact": "no contact details are kept any more",
     "no_email": "the person left a phone number, and words go by e-mail only",
+    "not_listed": "this system reaches listed addresses only",
     "erased": "the person's data were erased",
     "expired": "they waited too long",
     "unsealable": "the words cannot be opened any more, which",

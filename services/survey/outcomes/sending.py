@@ -39,6 +39,7 @@ class SendOutcomes:
 
     Attributes:
         permitted: asked before every message; what is due waits while it says no.
+        only_to: on a staging system, the only addresses that may be reached; none: all.
         words: opens what staff wrote.
         lease: a hand-over that is not settled after this long was interrupted.
     """
@@ -52,6 +53,7 @@ class SendOutcomes:
     metrics: Metrics
     now: Callable[[], datetime]
     wake: Callable[[], None]
+    only_to: frozenset[str] | None = None
     lease: timedelta = timedelta(minutes=2)
     period: float = 1.0
     sql: Mapping[str, str] = field(
@@ -106,8 +108,8 @@ class SendOutcomes:
                 contact = await self.contacts(connection, UUID(row["response_id"]))
             if contact is None:
                 return Result(Fate.WITHHELD, "no_contact")
-            if "@" not in contact.address:
-                return Result(Fate.WITHHELD, "no_email")
+            if (reason := self._not_to(contact.address)) is not None:
+                return Result(Fate.WITHHELD, reason)
             words = self.words.open(row["words_sealed"], f"outcome {row['case_id']}")
         except Poison as error:
             return Result(Fate.REFUSED, error.reason)
@@ -122,6 +124,12 @@ class SendOutcomes:
         except Exception as error:
             log.exception("outcome message failed", action="in_doubt", message_id=message.reference)
             return Result(Fate.IN_DOUBT, type(error).__name__)
+
+    def _not_to(self, address: str) -> str | None:
+        """Why nothing may be sent to an address; None: it may."""
+        if "@" not in address:
+            return "no_email"
+        return "not_listed" if self.only_to is not None and address.casefold() not in self.only_to else None
 
     async def _settle(self, row: asyncpg.Record, result: Result) -> None:
         """Keep what came of a message, with its line in the case; the case's row is locked before the message's."""

@@ -45,5 +45,13 @@ def outcomes_of(
         metrics=metrics,
         now=now,
         wake=wake_relay,
+        only_to=_only_to(settings.send_only_to.get_secret_value()),
         lease=timedelta(seconds=max(60, 3 * settings.smtp_timeout_seconds)),
     )
+
+
+def _only_to(text: str) -> frozenset[str] | None:
+    """The addresses of KVITTERA_SEND_ONLY_TO; None: everybody. An empty list is nobody."""
+    if text.strip() == "*":
+        return None
+    return frozenset(address.strip().casefold() for line in text.splitlines() for address in line.split(","))

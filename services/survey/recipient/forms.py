@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from services.survey.answers.preferences import ANY_CHANNEL, CHANNELS, FREQUENCIES, Preference
-from services.survey.answers.responses import Answer, Contact, Rejected, clean_comment
+from services.survey.answers.responses import Answer, Contact, Rejected, clean_comment, contact_of
 from services.survey.definitions import FIVE_STEPS, INDEX
 from services.survey.definitions import REASONS as _REASONS
 
@@ -15,9 +15,6 @@ HONEYPOT: Final = "website"
 """A field that people do not see; whoever fills it is a program (D10)."""
 _LARGEST: Final = dict.fromkeys(FIVE_STEPS, 5) | dict.fromkeys(INDEX, 10)
 _MOST_FIELDS = 40
-_LONGEST_NAME = 120
-_LONGEST_ADDRESS = 254
-_FEWEST_DIGITS = 5
 _WHOLE = re.compile(r"[1-9][0-9]?", re.ASCII)
 _YES_OR_NO = {"1": True, "0": False}
 Fields = Mapping[str, list[str]]
@@ -137,15 +134,4 @@ def given_follow_ups(fields: Fields) -> dict[str, int]:
 
 def _contact(fields: Fields) -> Contact:
     """What the person left beside the ticked box; without the tick nothing of it is read."""
-    name = _one_line(fields, "contact_name", _LONGEST_NAME)
-    address = _one_line(fields, "contact_address", _LONGEST_ADDRESS)
-    if "@" not in address and sum(c.isdigit() for c in address) < _FEWEST_DIGITS:
-        raise Rejected("contact_address", "must be a phone number or an e-mail address")
-    return Contact(name, address)
-
-
-def _one_line(fields: Fields, name: str, longest: int) -> str:
-    text = _single(fields, name) or ""
-    if len(text) > longest:
-        raise Rejected(name, f"must have at most {longest} characters")
-    return " ".join((clean_comment(text) or "").split())
+    return contact_of(_single(fields, "contact_name") or "", _single(fields, "contact_address") or "")
