@@ -23,6 +23,9 @@ CounterName = Literal[
     "kvittera_possible_duplicates_total",
     # Calls to a provider, by its name in the providers' file and result.
     "kvittera_provider_calls_total",
+    # Reports of providers about messages, by provider and result (accepted to delivered, duplicate, unknown, forged,
+    # unreadable).
+    "kvittera_receipts_total",
     # Parts of text messages handed over, each of which is paid for, by provider.
     "kvittera_sms_segments_total",
     # Answers acknowledged with 2xx, by kind (first, revision).
@@ -97,6 +100,7 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
     "kvittera_volume_pauses_total": ("Times that the volume breaker paused sending.", ("channel",)),
     "kvittera_possible_duplicates_total": ("Sends begun again although the first may have arrived.", ("channel",)),
     "kvittera_provider_calls_total": ("Calls to a provider.", ("provider", "result")),
+    "kvittera_receipts_total": ("Reports of providers about messages.", ("provider", "result")),
     "kvittera_sms_segments_total": ("Parts of text messages handed over.", ("provider",)),
     "kvittera_answers_total": ("Answers acknowledged with 2xx.", ("kind",)),
     "kvittera_answers_refused_total": ("Survey requests turned away.", ("reason",)),

@@ -119,6 +119,10 @@ class Settings(BaseModel):
     """Port of the SMTP server."""
     smtp_sender: str = "Nordposten Demo <svar@nordposten.example>"
     """From address of e-mails; replies to it must be read by a person."""
+    smtp_bounces: str = Field(default="", pattern=r"^([^@\s+]{1,8}@[^@\s]+)?$")
+    """Address that bounces come back to; each message's reference is added before the @. Empty: to the sender."""
+    unreachable_days: float = Field(default=180, gt=0)
+    """An address that was reported as hopeless is not written to for so long."""
     smtp_timeout_seconds: float = Field(default=20, gt=0)
     """After this long without an answer an e-mail is in doubt."""
     max_delivery_age_hours: float = Field(default=72, gt=0)

@@ -5,6 +5,7 @@ import typer
 from services.cli import (
     audit,
     boards,
+    bounces,
     cells,
     clients,
     containers,
@@ -55,6 +56,7 @@ audit.add_to(app)
 reconcile.add_to(app)
 send.add_to(app)
 doubts.add_to(app)
+bounces.add_to(app)
 doctor.add_to(app)
 status.add_to(app)
 load.add_to(app)

@@ -14,17 +14,19 @@ from services.chassis.lifecycle import run_until_stopped
 from services.chassis.logs import configure_logs
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
+from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Pool, check_migrated, open_pool
 from services.chassis.records import reading
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings, live_sending
 from services.chassis.staff.door import behind_sign_in
 from services.chassis.traces import Traces
-from services.notifier import http, state
+from services.notifier import http, receipt_routes, state
 from services.notifier.channels import Channel
 from services.notifier.channels.described import Surroundings
 from services.notifier.channels.providers import build_providers, read_providers
 from services.notifier.channels.receipt_links import ReceiptLinks
+from services.notifier.channels.routed import reporting
 from services.notifier.channels.smtp import SmtpTable
 from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.dispatch import Dispatcher, Limits, utc_now
@@ -33,6 +35,7 @@ from services.notifier.ledger import measure_ledger
 from services.notifier.policies import read_policies
 from services.notifier.policy import Rules
 from services.notifier.policy.draws import KEY
+from services.notifier.receipts import ReceiptsInbox
 from services.notifier.render import Renderer, Sender
 from services.notifier.retention import measure_erasures, retention
 from services.notifier.schedule import departure
@@ -43,6 +46,8 @@ SERVICE = "notifier"
 _GROUP = "kvittera-notifier"
 FOR_STAFF = ("/outbox/", "/decisions/", "/ledger")
 PACKAGE = "services.notifier"
+SMTP = "smtp"
+"""The provider of KVITTERA_CHANNEL=smtp, in metrics and return paths."""
 _BATCH = 500
 
 
@@ -122,7 +127,9 @@ async def run(settings: Settings) -> None:
     async def ready() -> str | None:
         return None if reader.consumer is not None else "deliveries are not read yet"
 
-    open_app = make_app(list(http.routes(pool, seal)), ready=ready, metrics=metrics)
+    inbox = ReceiptsInbox(pool, PersonKeys(seal), timedelta(days=settings.unreachable_days))
+    receipts = receipt_routes.routes(inbox, reporting(channel, SMTP), metrics)
+    open_app = make_app([*http.routes(pool, seal), *receipts], ready=ready, metrics=metrics)
     app = behind_sign_in(open_app, settings, utc_now, FOR_STAFF)
     try:
         await run_until_stopped(
@@ -163,11 +170,12 @@ def choose_channel(settings: Settings, pool: Pool, seal: Seal, metrics: Metrics)
             raise MustStop("KVITTERA_CHANNEL=providers needs KVITTERA_PROVIDERS_FILE; docs/channels.md tells its form")
         return build_providers(read_providers(settings.providers_file), surroundings, metrics)
     smtp = SmtpTable(
-        name="smtp",
+        name=SMTP,
         host=settings.smtp_host,
         port=settings.smtp_port,
         security="auto",
         sender=settings.smtp_sender,
+        bounces=settings.smtp_bounces or None,
         timeout_seconds=settings.smtp_timeout_seconds,
     )
     return smtp.build(surroundings)

@@ -28,6 +28,7 @@ from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.sealing import Seal
 from services.notifier.breaker import ProviderBreaker
 from services.notifier.channels import Channel, Fate, Result
+from services.notifier.channels.reports import Progress
 from services.notifier.claim import PERMIT_SECONDS, Claims, Departs, at_once
 from services.notifier.phrasing import occasion_of
 from services.notifier.policy import Policies
@@ -276,11 +277,20 @@ class Dispatcher:
             await self._resolve(row)
 
     async def _resolve(self, row: asyncpg.Record) -> None:
-        found = await self.channel.look_up(row["reference"])
+        found = reported(row["progress"]) or await self.channel.look_up(row["reference"])
         if found is not None and found.fate is not Fate.IN_DOUBT:
             await self._settler.submit(self._settling.of(row, found, row["attempts"]))
         elif row["past_deadline"]:
             await self._settler.submit(self._settling.settled(row, "unknown", Outcome.FAILED, "fate_unknown"))
+
+
+def reported(progress: str | None) -> Result | None:
+    """What a provider's receipts say about a hand-over in doubt; None where none came."""
+    if progress is None:
+        return None
+    if progress == Progress.UNDELIVERED:
+        return Result(Fate.REFUSED, "undelivered")
+    return Result(Fate.ACCEPTED, "reported")
 
 
 def utc_now() -> datetime:

@@ -56,6 +56,7 @@ class Eraser:
             return Erasure(person, before=known.erased_at)
         withdrawn = await connection.fetch(self.sql["withdraw_invitations"], person)
         await connection.execute(self.sql["forget_secrets"], person)
+        await connection.execute(self.sql["forget_unreachable"], person)
         forgotten = await connection.execute(self.sql["forget_messages"], person)
         await self._tell(
             connection,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from schemas.delivery import DeliveryCompleted
+from schemas.delivery import ContactChannel, DeliveryCompleted
 from schemas.invitation import InvitationDecided, Outcome
 from schemas.topics import INVITATION_DECIDED
 from services.chassis.failures import TryAgain
@@ -99,7 +99,9 @@ class DecideDeliveries:
         firsts = list({d.message.delivery.delivery_id: d for d in reversed(deliveries)}.values())[::-1]
         corrected = await self.look_back.corrected(connection, [d.message for d in firsts])
         firsts = [replace(d, message=corrected.get(d.message.delivery.delivery_id, d.message)) for d in firsts]
-        known = await self.persons.look_up(connection, {p for d in firsts for p in self._persons_of(d.message)})
+        known = await self.persons.look_up(
+            connection, {p for d in firsts for p in self._persons_of(d.message).values()}
+        )
         past = await self.look_back(connection, (d.message.delivery for d in firsts), known)
         decided = [self._decide(d, past) for d in firsts]
         new = await self._keep_decisions(connection, decided)
@@ -174,8 +176,8 @@ class DecideDeliveries:
     def _person(self, ask: policy.Ask) -> Person:
         return self.seal.pseudonym(policy.normalised(ask.channel))
 
-    def _persons_of(self, delivery: DeliveryCompleted) -> list[Person]:
-        return [self.seal.pseudonym(policy.normalised(c)) for c in delivery.pii.channels]
+    def _persons_of(self, delivery: DeliveryCompleted) -> dict[ContactChannel, Person]:
+        return {c: self.seal.pseudonym(policy.normalised(c)) for c in delivery.pii.channels}
 
     async def _keep_decisions(self, connection: Database, decided: Sequence[Decided]) -> set[str]:
         rows = await connection.fetch(

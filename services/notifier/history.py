@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import lru_cache
 
 import asyncpg
 
-from schemas.delivery import ChannelKind, Correction, DeliveryCompleted, DeliveryFacts
+from schemas.delivery import ChannelKind, ContactChannel, Correction, DeliveryCompleted, DeliveryFacts
 from schemas.disruption import DeliveryDisruption
 from services.chassis.persons import Known, Person
 from services.chassis.postgres import Database, named_sql
@@ -24,9 +25,11 @@ class Past:
     disruptions: tuple[DeliveryDisruption, ...]
     stopped: Mapping[str, Correction]
     known: Mapping[Person, Known]
+    unreachable: Mapping[Person, datetime] = field(default_factory=dict)
 
-    def of(self, facts: DeliveryFacts, persons: Sequence[Person]) -> policy.History:
+    def of(self, facts: DeliveryFacts, addresses: Mapping[ContactChannel, Person]) -> policy.History:
         """The history of one delivery: all addresses of its recipient taken together."""
+        persons = list(addresses.values())
         erased = [at for p in persons if (at := self.known[p].erased_at) is not None]
         return policy.History(
             drop_asked=facts.drop_id in self.drops,
@@ -36,6 +39,7 @@ class Past:
             preference=_strictest([self.preferences[p] for p in persons if p in self.preferences]),
             disruptions=self.disruptions,
             correction=self.stopped.get(facts.delivery_id),
+            unreachable={c: self.unreachable[p] for c, p in addresses.items() if p in self.unreachable},
         )
 
     def plan(self, facts: DeliveryFacts, person: Person, ask: policy.Ask) -> None:
@@ -54,6 +58,7 @@ class LookBack:
         default_factory=lambda: {
             **named_sql("services.notifier", "state.sql"),
             **named_sql("services.notifier", "history.sql"),
+            **named_sql("services.notifier", "receipts.sql"),
         }
     )
 
@@ -74,6 +79,7 @@ class LookBack:
         preferences = await connection.fetch(self.sql["preferences"], list(known))
         disruptions = await connection.fetch(self.sql["open_disruptions"])
         stopped = await connection.fetch(self.sql["stopped"], ids)
+        unreachable = await connection.fetch(self.sql["unreachable"], list(known))
         return Past(
             {r["drop_id"] for r in asked},
             {r["order_id"] for r in ordered},
@@ -82,6 +88,7 @@ class LookBack:
             tuple(_disruption(r["message"]) for r in disruptions),
             {r["delivery_id"]: Correction(r["reason"]) for r in stopped},
             known,
+            {r["person"]: r["until"] for r in unreachable},
         )
 
     async def corrected(

@@ -19,6 +19,8 @@ def retention(settings: Settings) -> Retention:
         (
             Rule("viewer_messages", timedelta(days=settings.message_keep_days)),
             Rule("secrets", timedelta(days=settings.message_keep_days)),
+            Rule("receipts", timedelta(days=settings.message_keep_days)),
+            Rule("unreachable", timedelta(0)),
         ),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from schemas.delivery import ChannelKind, Correction
+from schemas.delivery import ChannelKind, ContactChannel, Correction
 from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Pool
 from services.chassis.sealing import Seal
@@ -17,6 +17,17 @@ from tests.sending import ScriptedChannel, dispatcher, plan, work
 from tests.tables import empty_pool
 
 PERSONS = [Seal(bytes.fromhex(SEALING_KEY)).pseudonym(a) for a in ("email:astrid.canary@mottagare.example", "sms:+467")]
+
+BY_ADDRESS = dict(
+    zip(
+        (
+            ContactChannel(kind=ChannelKind.EMAIL, address="astrid.canary@mottagare.example"),
+            ContactChannel(kind=ChannelKind.SMS, address="+467"),
+        ),
+        PERSONS,
+        strict=True,
+    )
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +45,7 @@ async def history(pool: Pool, **changed: object) -> History:
     async with pool.acquire() as connection:
         known = await PersonKeys(Seal(bytes.fromhex(SEALING_KEY))).look_up(connection, PERSONS)
         past = await LookBack()(connection, [facts(**changed)], known)
-    return past.of(facts(**changed), PERSONS)
+    return past.of(facts(**changed), BY_ADDRESS)
 
 
 async def test_nothing_is_known_of_a_stranger(notifier_pool: Pool) -> None:
@@ -83,6 +94,6 @@ async def test_a_batch_knows_what_it_has_just_planned_for_the_same_order(notifie
     async with notifier_pool.acquire() as connection:
         known = await PersonKeys(Seal(bytes.fromhex(SEALING_KEY))).look_up(connection, PERSONS)
         past = await LookBack()(connection, [], known)
-    assert not past.of(facts(order_id="order-9"), PERSONS).order_asked
+    assert not past.of(facts(order_id="order-9"), BY_ADDRESS).order_asked
     past.orders.add("order-9")
-    assert past.of(facts(order_id="order-9"), PERSONS).order_asked
+    assert past.of(facts(order_id="order-9"), BY_ADDRESS).order_asked

@@ -192,6 +192,7 @@ def test_the_order_of_the_rules_is_fixed() -> None:
         "channel_not_wanted",
         "no_reachable_channel",
         "unusable_address",
+        "unreachable",
         "language_without_message",
     ]
 

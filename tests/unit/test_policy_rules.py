@@ -306,6 +306,27 @@ def test_an_address_that_cannot_work_is_a_reason_and_never_an_error(kind: str, a
 
 
 EMAIL_CHANNEL = delivery().pii.channels[0]
+SMS_CHANNEL = delivery((SMS,)).pii.channels[0]
+LATER = NOW + timedelta(days=90)
+
+
+def test_an_address_that_was_reported_as_hopeless_gives_way_to_the_next_one() -> None:
+    both = delivery((EMAIL, SMS))
+    assert asked(situation(both, unreachable={EMAIL_CHANNEL: LATER})).channel == SMS_CHANNEL
+    assert asked(situation(both, unreachable={SMS_CHANNEL: LATER})).channel == EMAIL_CHANNEL
+
+
+def test_when_all_addresses_are_hopeless_nobody_is_asked_until_the_first_is_tried_again() -> None:
+    soon = NOW + timedelta(days=3)
+    both = situation(delivery((EMAIL, SMS)), unreachable={EMAIL_CHANNEL: LATER, SMS_CHANNEL: soon})
+    decision = decide(both)
+    assert isinstance(decision, Suppress)
+    assert (decision.reason, decision.matched, decision.next_eligible_at) == ("unreachable", ("unreachable",), soon)
+    assert decision.evidence["given"] == "email,sms"
+    only_sms = situation(
+        delivery((EMAIL, SMS)), preference=Preference(only_channel=ChannelKind.SMS), unreachable={SMS_CHANNEL: soon}
+    )
+    assert outcome(only_sms)[0] == "unreachable"
 
 
 @given(st.from_regex(_PLAIN_EMAIL, fullmatch=True))

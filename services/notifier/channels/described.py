@@ -45,7 +45,16 @@ class ProviderTable(BaseModel, ABC):
         """
         if self.secret_file is None:
             raise MustStop(f"provider {self.name} needs secret_file")
-        try:
-            return self.secret_file.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
-            raise MustStop(f"provider {self.name}: secret_file cannot be read ({type(error).__name__})") from None
+        return read_secret(self.name, self.secret_file)
+
+
+def read_secret(provider: str, path: Path) -> str:
+    """A secret of a provider.
+
+    Raises:
+        MustStop: there is no such file.
+    """
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise MustStop(f"provider {provider}: a secret's file cannot be read ({type(error).__name__})") from None

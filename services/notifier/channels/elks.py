@@ -4,13 +4,18 @@ https://46elks.com/docs/send-sms and https://46elks.com/docs/sms-delivery-report
 """
 
 import json
+from collections.abc import Mapping
 from typing import Literal
 
 from schemas.delivery import ChannelKind
+from services.chassis.failures import Poison
 from services.notifier.channels import Fate, Message, Result
 from services.notifier.channels.described import ProviderTable, Surroundings
 from services.notifier.channels.http_call import Caller
 from services.notifier.channels.receipt_links import ReceiptLinks
+from services.notifier.channels.reports import Posted, Progress, Report, word
+
+_PROGRESS = {"created": Progress.ACCEPTED, "sent": Progress.SENT, "delivered": Progress.DELIVERED}
 
 
 class ElksTable(ProviderTable):
@@ -60,9 +65,28 @@ class Elks:
         """46elks cannot be asked by our reference; its receipt tells."""
         return None
 
+    def reports(self, posted: Posted) -> list[Report]:
+        """A delivery report; the address is the proof, for 46elks signs nothing."""
+        reference = posted.proved_reference(self._table.name, self._links)
+        return [read_report(posted.form(), reference, posted.body)]
+
     async def close(self) -> None:
         """Let connections go."""
         await self._caller.close()
+
+
+def read_report(form: Mapping[str, str], reference: str, raw: bytes) -> Report:
+    """`id`, `status` and, when it arrived, `delivered`; why a message failed is not told.
+
+    Raises:
+        Poison: it is no such report.
+    """
+    message_id, status = word(form.get("id")), word(form.get("status"))
+    if status == "failed":
+        return Report(reference, message_id, status, Progress.UNDELIVERED, raw, "failed")
+    if status not in _PROGRESS:
+        raise Poison("unreadable", "an unknown status")
+    return Report(reference, message_id, status, _PROGRESS[status], raw)
 
 
 def _status(body: bytes) -> str | None:

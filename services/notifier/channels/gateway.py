@@ -4,15 +4,34 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.delivery import ChannelKind
+from services.chassis.failures import Poison
 from services.notifier.channels import Fate, Message, Result
 from services.notifier.channels.described import ProviderTable, Surroundings
 from services.notifier.channels.http_call import Answer, Caller
 from services.notifier.channels.receipt_links import ReceiptLinks
+from services.notifier.channels.reports import Posted, Progress, Report, word
 
 _AVAILABLE = ("to", "text", "reference", "receipt_url", "language")
+
+
+class ReceiptFields(BaseModel):
+    """What a gateway's receipts look like: a form or a JSON object."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    id: str = "id"
+    """The field with the gateway's id of the message."""
+    status: str = "status"
+    """The field with the status."""
+    reason: str | None = None
+    """The field with the code of why it did not arrive."""
+    statuses: dict[str, Progress]
+    """What its statuses mean: `DELIVRD = "delivered"`."""
+    hopeless: frozenset[str] = frozenset()
+    """Codes of numbers that take no message, now or later."""
 
 
 class GatewayTable(ProviderTable):
@@ -35,6 +54,8 @@ class GatewayTable(ProviderTable):
     """The field of a refusal that holds its code."""
     errors: dict[str, Literal["refused", "refused_for_now"]] = Field(default_factory=dict)
     """What such codes mean, where the status alone would say something else."""
+    receipts: ReceiptFields | None = None
+    """How it reports back, where `fields` tells it the address."""
     refused_for_now: frozenset[int] = frozenset()
     """Further statuses by which this gateway promises that nothing was taken, such as 503."""
 
@@ -99,6 +120,34 @@ class Gateway:
         """A described gateway is not asked; its receipt tells."""
         return None
 
+    def reports(self, posted: Posted) -> list[Report]:
+        """A receipt in the described form; the address is the proof."""
+        reference = posted.proved_reference(self._table.name, self._links)
+        if self._table.receipts is None:
+            raise Poison("unreadable", "the providers' file describes no receipts")
+        is_json = posted.headers.get("content-type", "").partition(";")[0].strip() == "application/json"
+        told = posted.json() if is_json else posted.form()
+        return [read_report(self._table.receipts, told, reference, posted.body)]
+
     async def close(self) -> None:
         """Let connections go."""
         await self._caller.close()
+
+
+def read_report(fields: ReceiptFields, told: Any, reference: str, raw: bytes) -> Report:
+    """A receipt by the names that the table gives.
+
+    Raises:
+        Poison: it is none.
+    """
+    if not isinstance(told, Mapping):
+        raise Poison("unreadable", "no object")
+    message_id, status = word(told.get(fields.id)), word(told.get(fields.status))
+    if status not in fields.statuses:
+        raise Poison("unreadable", "a status that the table does not name")
+    progress = fields.statuses[status]
+    if progress is not Progress.UNDELIVERED:
+        return Report(reference, message_id, status, progress, raw)
+    code = told.get(fields.reason) if fields.reason is not None else None
+    reason = status if code is None else word(code)
+    return Report(reference, message_id, status, progress, raw, reason, hopeless=reason in fields.hopeless)

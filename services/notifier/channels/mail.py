@@ -8,8 +8,11 @@ from email.policy import SMTP
 from email.utils import formatdate, make_msgid, parseaddr
 from uuid import UUID
 
+from services.chassis.failures import Poison
 from services.notifier.channels import Message
+from services.notifier.channels.bounces import read_bounce
 from services.notifier.channels.receipt_links import ReceiptLinks
+from services.notifier.channels.reports import FORGED, Progress, Report
 
 # 7 bits, which every server takes; lines long enough that no address in a header is broken or encoded.
 _WIRE = SMTP.clone(cte_type="7bit", max_line_length=900)
@@ -63,6 +66,25 @@ def envelope_sender(form: MailForm, reference: str) -> str:
     name, _, domain = form.bounces.partition("@")
     short = UUID(reference).hex
     return f"{name}+{short}.{_proof(form.links, form.provider, short)}@{domain}"
+
+
+def report_of_bounce(mail: bytes, provider: str, links: ReceiptLinks) -> Report | None:
+    """What a returned mail says about a message of ours; None for a mail that is no notification.
+
+    Raises:
+        Poison: `forged` for a notification that no return path of ours proves.
+    """
+    bounce = read_bounce(mail)
+    if bounce is None:
+        return None
+    found = (reference_of_bounce(address, provider, links) for address in bounce.addresses)
+    reference = next((r for r in found if r is not None), None)
+    if reference is None:
+        raise Poison(FORGED, "sent to no return path of ours")
+    reason = bounce.status if bounce.progress is Progress.UNDELIVERED else None
+    return Report(
+        reference, bounce.message_id, bounce.status, bounce.progress, bounce.part, reason, hopeless=bounce.hopeless
+    )
 
 
 def reference_of_bounce(address: str, provider: str, links: ReceiptLinks) -> str | None:

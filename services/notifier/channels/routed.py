@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from schemas.delivery import ChannelKind
 from services.chassis.metrics import Metrics
 from services.notifier.channels import Channel, Fate, Message, Result
+from services.notifier.channels.reports import Reporting
 from services.notifier.channels.segments import segments
 
 
@@ -69,3 +70,9 @@ class Routed:
         """Let all connections go."""
         for provider in self.providers:
             await provider.channel.close()
+
+
+def reporting(channel: Channel, name: str) -> dict[str, Reporting]:
+    """The providers that report back, by name; `name` is that of a channel that is its own only provider."""
+    each = [(p.name, p.channel) for p in channel.providers] if isinstance(channel, Routed) else [(name, channel)]
+    return {name: channel for name, channel in each if isinstance(channel, Reporting)}

@@ -8,9 +8,11 @@ import structlog
 from pydantic import Field
 
 from schemas.delivery import ChannelKind
+from services.chassis.failures import Poison
 from services.notifier.channels import Fate, Message, Result
 from services.notifier.channels.described import ProviderTable, Surroundings
-from services.notifier.channels.mail import MailForm, envelope_sender, written
+from services.notifier.channels.mail import MailForm, envelope_sender, report_of_bounce, written
+from services.notifier.channels.reports import FORGED, Posted, Report
 
 log = structlog.get_logger()
 _PERMANENT = range(500, 600)
@@ -127,6 +129,13 @@ class Smtp:
     async def look_up(self, reference: str) -> Result | None:  # noqa: ARG002  SMTP has no such question
         """SMTP cannot tell."""
         return None
+
+    def reports(self, posted: Posted) -> list[Report]:
+        """A returned mail, as a mail server pipes it; its return path is the proof."""
+        if self._form.links is None:
+            raise Poison(FORGED, "no return path is ours")
+        report = report_of_bounce(posted.body, self._form.provider, self._form.links)
+        return [] if report is None else [report]
 
     async def close(self) -> None:
         """Say goodbye on the kept connections."""

@@ -3,21 +3,42 @@
 https://www.twilio.com/docs/messaging/api/message-resource and https://www.twilio.com/docs/api/errors
 """
 
+import base64
+import hashlib
+import hmac
 import json
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
 from schemas.delivery import ChannelKind
+from services.chassis.failures import Poison
 from services.notifier.channels import Fate, Message, Result
 from services.notifier.channels.described import ProviderTable, Surroundings
 from services.notifier.channels.http_call import Caller
 from services.notifier.channels.receipt_links import ReceiptLinks
+from services.notifier.channels.reports import FORGED, Posted, Progress, Report, same, word
 
 _BUSY = frozenset({20429, 14107, 21611, 60728, 63038})
 """Too many requests, a loop between two numbers, a full queue, the hourly and the daily limit of the account."""
 _OUR_SIDE = frozenset({20003, 20005, 21601, 21606, 21659, 21660})
 """Wrong credentials, an account that is not active, and a sender that is not the account's."""
+
+_PROGRESS = {
+    "accepted": Progress.ACCEPTED,
+    "scheduled": Progress.ACCEPTED,
+    "queued": Progress.ACCEPTED,
+    "sending": Progress.ACCEPTED,
+    "sent": Progress.SENT,
+    "delivered": Progress.DELIVERED,
+    "read": Progress.DELIVERED,
+    "undelivered": Progress.UNDELIVERED,
+    "failed": Progress.UNDELIVERED,
+    "canceled": Progress.UNDELIVERED,
+}
+_HOPELESS = frozenset({"21211", "21214", "21614", "30005", "30006"})
+"""No such number, or one that takes no text messages. That a phone is off (30003) is no such thing."""
 
 
 class TwilioTable(ProviderTable):
@@ -43,6 +64,7 @@ class Twilio:
         self._table = table
         self._url = f"{table.url.rstrip('/')}/2010-04-01/Accounts/{table.account_sid}/Messages.json"
         self._auth = (table.account_sid, token)
+        self._token = token
         self._links = links
         self._caller = Caller(table.name, table.timeout_seconds)
 
@@ -70,9 +92,43 @@ class Twilio:
         """Twilio cannot be asked by our reference; its receipt tells."""
         return None
 
+    def reports(self, posted: Posted) -> list[Report]:
+        """A status callback: the address holds our proof, and Twilio signs address and form."""
+        reference = posted.proved_reference(self._table.name, self._links)
+        form = posted.form()
+        expected = signature(self._token, self._links.url(self._table.name, reference), form)
+        if not same(expected, posted.headers.get("x-twilio-signature", "")):
+            raise Poison(FORGED, "signed with another key, or for another address")
+        return [read_report(form, reference, posted.body)]
+
     async def close(self) -> None:
         """Let connections go."""
         await self._caller.close()
+
+
+def signature(token: str, url: str, form: Mapping[str, str]) -> str:
+    """What Twilio signs with: base64 of HMAC-SHA1 over the address and every field, by name.
+
+    https://www.twilio.com/docs/usage/security#validating-requests
+    """
+    text = url + "".join(name + form[name] for name in sorted(form))
+    return base64.b64encode(hmac.digest(token.encode(), text.encode(), hashlib.sha1)).decode()
+
+
+def read_report(form: Mapping[str, str], reference: str, raw: bytes) -> Report:
+    """`MessageSid`, `MessageStatus` and, where it failed, `ErrorCode`.
+
+    Raises:
+        Poison: it is no such report.
+    """
+    message_id, status = word(form.get("MessageSid")), word(form.get("MessageStatus"))
+    if status not in _PROGRESS:
+        raise Poison("unreadable", "an unknown status")
+    progress = _PROGRESS[status]
+    if progress is not Progress.UNDELIVERED:
+        return Report(reference, message_id, status, progress, raw)
+    code = word(form.get("ErrorCode") or status)
+    return Report(reference, message_id, status, progress, raw, code, hopeless=code in _HOPELESS)
 
 
 def _code(body: bytes) -> int | None:

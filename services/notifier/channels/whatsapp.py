@@ -4,18 +4,33 @@ https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages
 The address is a phone number, so it stands among the providers of text messages; the carrier needs an opt-in.
 """
 
+import hashlib
+import hmac
 import json
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
 
 from schemas.delivery import ChannelKind
+from services.chassis.failures import Poison
 from services.notifier.channels import Fate, Message, Result
-from services.notifier.channels.described import ProviderTable, Surroundings
+from services.notifier.channels.described import ProviderTable, Surroundings, read_secret
 from services.notifier.channels.http_call import Caller
+from services.notifier.channels.reports import FORGED, Posted, Progress, Report, own_reference, same, word
 
 _BUSY = frozenset({4, 80007, 130429, 131048, 131056})
 """Limits of the app, the account, the throughput, the number's reputation, and of one pair of numbers."""
 _OUR_SIDE = frozenset({0, 3, 10, 33, 190, 131031, 131042, 132000, 132001, 132012, 132015, 132016, 133010})
 """Token, permission, number, payment, and a template that is missing, paused, disabled or has other places."""
+
+_PROGRESS = {
+    "sent": Progress.SENT,
+    "delivered": Progress.DELIVERED,
+    "read": Progress.DELIVERED,
+    "failed": Progress.UNDELIVERED,
+}
 
 
 class WhatsappTable(ProviderTable):
@@ -28,10 +43,15 @@ class WhatsappTable(ProviderTable):
     languages: dict[str, str]
     """The template's own code for each of our languages: `sv = "sv"`, `nb = "nb"`, `en = "en_GB"`."""
     url: str = "https://graph.facebook.com/v23.0"
+    app_secret_file: Path | None = None
+    """File with the app's secret, by which Meta signs what it reports; without it nothing is taken."""
+    verify_token: str | None = Field(default=None, min_length=16)
+    """What Meta asks for when the address for reports is entered there; made up by you."""
 
     def build(self, surroundings: Surroundings) -> "Whatsapp":  # noqa: ARG002  it needs none
         """The channel."""
-        return Whatsapp(self, self.secret())
+        app_secret = None if self.app_secret_file is None else read_secret(self.name, self.app_secret_file)
+        return Whatsapp(self, self.secret(), app_secret)
 
 
 class Whatsapp:
@@ -39,10 +59,11 @@ class Whatsapp:
 
     kinds = frozenset({ChannelKind.SMS})
 
-    def __init__(self, table: WhatsappTable, token: str) -> None:
+    def __init__(self, table: WhatsappTable, token: str, app_secret: str | None = None) -> None:
         self._table = table
         self._url = f"{table.url.rstrip('/')}/{table.phone_number_id}/messages"
         self._headers = {"Authorization": f"Bearer {token}"}
+        self._app_secret = app_secret
         self._caller = Caller(table.name, table.timeout_seconds)
 
     async def send(self, message: Message) -> Result:
@@ -87,9 +108,48 @@ class Whatsapp:
         """The Graph API cannot be asked; its status webhook tells."""
         return None
 
+    def reports(self, posted: Posted) -> list[Report]:
+        """Status notifications, signed with the app's secret."""
+        if self._app_secret is None:
+            raise Poison(FORGED, "there is no secret to check a signature by")
+        digest = hmac.digest(self._app_secret.encode(), posted.body, hashlib.sha256).hex()
+        if not same(f"sha256={digest}", posted.headers.get("x-hub-signature-256", "")):
+            raise Poison(FORGED, "signed with another key")
+        return list(read_reports(posted.json()))
+
+    def challenge(self, query: Mapping[str, str]) -> str | None:
+        """Answer whether the address is ours, as Meta asks once."""
+        expected = self._table.verify_token
+        if expected is None or not same(expected, query.get("hub.verify_token", "")):
+            return None
+        return query.get("hub.challenge", "")
+
     async def close(self) -> None:
         """Let connections go."""
         await self._caller.close()
+
+
+def read_reports(told: Any) -> Iterator[Report]:
+    """Every status that carries our reference; messages of people come the same way, and are not for us.
+
+    That a number has no WhatsApp does not make it hopeless: it may take text messages.
+
+    Raises:
+        Poison: it is no such notification.
+    """
+    try:
+        statuses = [s for e in told["entry"] for c in e["changes"] for s in c["value"].get("statuses", [])]
+        for status in statuses:
+            reference = own_reference(status.get("biz_opaque_callback_data"))
+            progress = _PROGRESS.get(status["status"])
+            if reference is None or progress is None:
+                continue
+            errors = status.get("errors") or [{}]
+            reason = word(errors[0].get("code", "failed")) if progress is Progress.UNDELIVERED else None
+            raw = json.dumps(status, ensure_ascii=False).encode()
+            yield Report(reference, word(status["id"]), word(status["status"]), progress, raw, reason)
+    except (KeyError, TypeError, AttributeError, IndexError):
+        raise Poison("unreadable", "no notification of this API") from None
 
 
 def _code(body: bytes) -> int | None:

@@ -39,9 +39,19 @@ def unusable_address(s: Situation) -> Match | None:
     return Match("unusable_address", {"given": given(s)})
 
 
+def unreachable(s: Situation) -> Match | None:
+    """All addresses that look usable were reported as hopeless by the provider or mail server."""
+    looking_well = [c for c in _wanted(s) if c.kind in s.rules.channels and usable(c)]
+    believed = [s.history.unreachable[c] for c in looking_well if c in s.history.unreachable]
+    if not looking_well or len(believed) < len(looking_well):
+        return None
+    return Match("unreachable", {"given": given(s)}, min(believed))
+
+
 def reachable(s: Situation) -> ContactChannel | None:
     """The recipient's favourite among the addresses that can be used and are wanted."""
-    return next((c for c in _wanted(s) if c.kind in s.rules.channels and usable(c)), None)
+    known = s.history.unreachable
+    return next((c for c in _wanted(s) if c.kind in s.rules.channels and usable(c) and c not in known), None)
 
 
 def given(s: Situation) -> str:

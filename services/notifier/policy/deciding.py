@@ -12,6 +12,7 @@ from services.notifier.policy.addresses import (
     channel_not_wanted,
     no_reachable_channel,
     reachable,
+    unreachable,
     unusable_address,
 )
 from services.notifier.policy.age import in_the_future, too_old
@@ -58,6 +59,7 @@ RULES: tuple[Callable[[Situation], Match | None], ...] = (
     channel_not_wanted,
     no_reachable_channel,
     unusable_address,
+    unreachable,
     language_without_message,
 )
 """Every rule; its name is its reason code. docs/deciding.md explains each."""
@@ -77,7 +79,7 @@ def decide(situation: Situation) -> Ask | Suppress:
 
 def _ask(s: Situation) -> Ask:
     channel, language = reachable(s), chosen_language(s)
-    assert channel is not None, "neither no_reachable_channel nor unusable_address matched"
+    assert channel is not None, "no_reachable_channel, unusable_address and unreachable did not match"
     assert language is not None, "language_without_message did not match"
     evidence = _versions(s)
     if language != s.delivery.pii.language:

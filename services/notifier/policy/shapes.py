@@ -66,6 +66,7 @@ class History:
         preference: the strictest of what was said for any of the addresses.
         disruptions: the latest revision of each; which ones touch the delivery is for the rules to say.
         correction: what upstream has taken back already, when the correction came first.
+        unreachable: addresses that were reported as hopeless, each with the moment until which that is believed.
     """
 
     drop_asked: bool = False
@@ -75,6 +76,7 @@ class History:
     preference: Preference = field(default_factory=Preference)
     disruptions: tuple[DeliveryDisruption, ...] = ()
     correction: Correction | None = None
+    unreachable: Mapping[ContactChannel, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

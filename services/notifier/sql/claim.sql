@@ -44,10 +44,11 @@ ORDER BY p.due_at
 WITH due AS (
     SELECT p.invitation_id, p.person, p.delivery_id, p.kind, p.channel, p.due_at, p.occurred_at,
            p.message -> 'delivery' ->> 'merchant_id' AS merchant, h.until,
-           k.erased_at, w.never, w.most_per_year, w.only_channel
+           k.erased_at, w.never, w.most_per_year, w.only_channel, u.until AS unreachable_until
     FROM invitation AS p
     JOIN person_key AS k ON k.person = p.person
     LEFT JOIN preference AS w ON w.person = p.person
+    LEFT JOIN unreachable AS u ON u.person = p.person AND u.until > clock_timestamp()
     LEFT JOIN unnest($2::uuid[], $3::timestamptz[]) AS h (invitation_id, until) ON h.invitation_id = p.invitation_id
     WHERE p.invitation_id = ANY($1::uuid[])
 ), stopped AS (
@@ -70,6 +71,7 @@ WITH due AS (
                WHEN d.occurred_at < clock_timestamp()
                     - make_interval(secs => $5 + CASE WHEN d.kind = 'reminder' THEN $6 ELSE 0 END) THEN 'too_old'
                WHEN d.only_channel <> d.channel THEN 'channel_not_wanted'
+               WHEN d.unreachable_until IS NOT NULL THEN 'unreachable'
                WHEN used.year >= d.most_per_year THEN 'wished_less_often'
                WHEN used.carrier >= $7 THEN 'carrier_budget_spent'
                WHEN used.merchant >= $9 THEN 'merchant_budget_spent'

@@ -8,5 +8,8 @@ RETURNING delivery_id, revision, message, traceparent
 -- What is just being sent stays in its state, so that the ledger and guarantee 4 hold; nothing in it can be opened.
 UPDATE invitation SET sealed = NULL WHERE person = $1 AND sealed IS NOT NULL
 
+-- name: forget_unreachable
+DELETE FROM unreachable WHERE person = $1
+
 -- name: forget_messages
 UPDATE viewer_message SET sealed = NULL WHERE person = $1 AND sealed IS NOT NULL

@@ -56,8 +56,8 @@ RETURNING invitation_id, delivery_id, kind, revision, message, traceparent
 
 -- name: in_doubt
 SELECT invitation_id, delivery_id, kind, state, fence, revision, attempts, channel, reference, message, traceparent,
-       called_at < clock_timestamp() - make_interval(secs => $1) AS past_deadline
-FROM invitation WHERE state = 'in_doubt' ORDER BY called_at LIMIT 500
+       progress, called_at < clock_timestamp() - make_interval(secs => $1) AS past_deadline
+FROM invitation WHERE state = 'in_doubt' ORDER BY progress IS NULL, called_at LIMIT 500
 
 -- name: ledger
 SELECT (SELECT count(*) FROM decision WHERE kind = 'ask') AS delivered,
@@ -83,7 +83,7 @@ SELECT state, reason, sum(n) FROM gone GROUP BY state, reason
 ON CONFLICT (state, reason) DO UPDATE SET n = t.n + excluded.n
 
 -- name: decision_of
-SELECT d.delivery_id, d.decided_at, d.outcome, d.reason, d.matched, d.evidence, i.state, i.channel, i.settled_at
+SELECT d.delivery_id, d.decided_at, d.outcome, d.reason, d.matched, d.evidence, i.state, i.channel, i.settled_at, i.progress
 FROM decision AS d LEFT JOIN invitation AS i USING (delivery_id, kind)
 WHERE d.delivery_id = $1 AND d.kind = 'ask'
 

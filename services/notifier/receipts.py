@@ -1,0 +1,74 @@
+"""The receipts inbox: each report is kept once and moves its message forward, never back (C13)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from services.chassis.persons import PersonKeys
+from services.chassis.postgres import Database, Pool, named_sql
+from services.notifier.channels.reports import Progress, Report, further
+
+UNKNOWN = "unknown"
+DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptsInbox:
+    """Takes reports in.
+
+    Attributes:
+        unreachable_for: so long a hopeless address is not written to.
+    """
+
+    pool: Pool
+    persons: PersonKeys
+    unreachable_for: timedelta
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier", "receipts.sql"))
+
+    async def take(self, provider: str, report: Report) -> str:
+        """Keep a report; returns how far it says the message got, UNKNOWN or DUPLICATE.
+
+        The reference was committed before the first byte left, so no report can come before it.
+
+        Raises:
+            Database errors: it is not known whether it was kept. Taking it again is safe.
+        """
+        async with self.pool.acquire() as connection, connection.transaction():
+            row = await connection.fetchrow(self.sql["lock_reported"], UUID(report.reference))
+            if row is None:
+                return UNKNOWN
+            if not await self._keep(connection, provider, report, row):
+                return DUPLICATE
+            known = None if row["progress"] is None else Progress(row["progress"])
+            await connection.execute(
+                self.sql["move_progress"], row["invitation_id"], further(known, report.progress).value
+            )
+            if report.hopeless:
+                await connection.execute(
+                    self.sql["mark_unreachable"],
+                    row["person"],
+                    report.reason or report.status,
+                    self.unreachable_for.total_seconds(),
+                )
+        return report.progress.value
+
+    async def _keep(self, connection: Database, provider: str, report: Report, row: asyncpg.Record) -> bool:
+        person = row["person"]
+        known = (await self.persons.look_up(connection, [person])).get(person)
+        sealed = None
+        if known is not None and known.wrapped is not None:  # who was erased gets no new key
+            box = (await self.persons.for_closing(connection, [known]))[person]
+            sealed = box.close_bytes(report.raw, f"receipt {provider} {report.message_id} {report.status}")
+        kept = await connection.fetchval(
+            self.sql["keep_receipt"],
+            provider,
+            report.message_id,
+            report.status,
+            row["invitation_id"],
+            report.reason,
+            sealed,
+        )
+        return kept is not None

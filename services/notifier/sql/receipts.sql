@@ -1,0 +1,19 @@
+-- name: lock_reported
+SELECT invitation_id, person, channel, progress FROM invitation WHERE invitation_id = $1 FOR UPDATE
+
+-- name: keep_receipt
+INSERT INTO receipt (provider, message_id, status, invitation_id, reason, sealed) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT DO NOTHING
+RETURNING true
+
+-- name: move_progress
+UPDATE invitation SET progress = $2 WHERE invitation_id = $1
+
+-- name: mark_unreachable
+INSERT INTO unreachable AS u (person, reason, until)
+VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
+ON CONFLICT (person) DO UPDATE SET reason = excluded.reason, reported_at = excluded.reported_at,
+    until = greatest(u.until, excluded.until)
+
+-- name: unreachable
+SELECT person, until FROM unreachable WHERE person = ANY($1::bytea[]) AND until > clock_timestamp()
