@@ -148,6 +148,14 @@ class Settings(BaseModel):
     """Answers that may wait for the next commit; beyond that the service says 503."""
     inbound_secrets: SecretStr = SecretStr("")
     """Secrets (`whsec_…`) that gateways sign replies by text message with, separated by commas."""
+    inbound_url_secret: SecretStr = SecretStr("")
+    """Secret in the address for replies through 46elks, and WhatsApp's verify token; empty: 46elks is not let in."""
+    inbound_twilio_token: SecretStr = SecretStr("")
+    """Auth token of the Twilio account whose numbers take replies; empty: Twilio is not let in."""
+    inbound_whatsapp_secret: SecretStr = SecretStr("")
+    """Secret of the WhatsApp app that takes replies; empty: WhatsApp is not let in."""
+    inbound_country: str = Field(default="", pattern=r"^([A-Z]{2})?$")
+    """Country of our numbers: a reply from `070…` is from there; empty: such senders are nobody's."""
     kiosk_debounce_seconds: float = Field(default=3, ge=0, le=60)
     """A tap at a kiosk so soon after the one before is the same person, and corrects it."""
     survey_follow_up: bool = True

@@ -142,3 +142,29 @@ def test_what_gateways_leave_out_is_added(written: str) -> None:
 )
 def test_a_sender_that_cannot_be_told_is_nobody(sender: str) -> None:
     assert person_key(sender) is None
+
+
+@pytest.mark.parametrize(
+    ("sender", "country", "expected"),
+    [
+        ("0701740634", "SE", "sms:+46701740634"),
+        ("070-174 06 34", "SE", "sms:+46701740634"),
+        ("46701740634", "SE", "sms:+46701740634"),
+        ("0046701740634", "SE", "sms:+46701740634"),
+        ("+4790012345", "SE", "sms:+4790012345"),
+        ("4790012345", "SE", "sms:+4790012345"),
+        ("90012345", "NO", "sms:+4790012345"),
+        ("4790012345", "NO", "sms:+4790012345"),
+        ("46701740634", "NO", "sms:+46701740634"),
+        ("20123456", "DK", "sms:+4520123456"),
+        ("0401234567", "FI", "sms:+358401234567"),
+        ("0151 23456789", "DE", "sms:+4915123456789"),
+        ("0701", "SE", None),
+        ("Nordposten", "SE", None),
+        ("0701740634", "XX", None),
+    ],
+)
+def test_a_number_as_it_is_dialled_at_home_is_one_of_the_gateways_country(
+    sender: str, country: str, expected: str | None
+) -> None:
+    assert person_key(sender, country) == expected

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.chassis import provider_signatures
 from services.chassis.failures import Poison
 from services.chassis.sealing import Seal
 from services.notifier.channels.bounces import read_bounce
@@ -20,7 +21,6 @@ from services.notifier.channels.gateway import Gateway, GatewayTable, ReceiptFie
 from services.notifier.channels.mail import envelope_sender, report_of_bounce
 from services.notifier.channels.receipt_links import ReceiptLinks
 from services.notifier.channels.reports import Posted, Progress, Report, Reporting, Subscribed, further
-from services.notifier.channels.twilio import signature
 from services.notifier.channels.whatsapp import Whatsapp, WhatsappTable
 from tests.channel_kit import KITS, LINKS, REFERENCE
 from tests.returned_mails import VERP, returned
@@ -96,7 +96,7 @@ def callback(status: str, **more: str) -> dict[str, str]:
 
 
 def by_twilio(form: dict[str, str], token: str = "made-up") -> Posted:
-    return posted("twilio", form, signed=signature(token, LINKS.url("twilio", REFERENCE), form))
+    return posted("twilio", form, signed=provider_signatures.twilio(token, LINKS.url("twilio", REFERENCE), form))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_twilios_signature_is_that_of_its_documents() -> None:
         "To": "+18005551212",
     }
     url = "https://mycompany.com/myapp.php?foo=1&bar=2"
-    assert signature("12345", url, form) == "RSOYDt4T1cUTdK1PDd93/VVr8B8="
+    assert provider_signatures.twilio("12345", url, form) == "RSOYDt4T1cUTdK1PDd93/VVr8B8="
 
 
 def test_a_callback_that_twilio_did_not_sign_is_forged() -> None:

@@ -1,6 +1,5 @@
 """What providers report back about messages that they took: checked, read, and put in one order (C13)."""
 
-import hmac
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -143,8 +142,3 @@ def own_reference(text: object) -> str | None:
         return str(UUID(text)) if isinstance(text, str) else None
     except ValueError:
         return None
-
-
-def same(one: str, other: str) -> bool:
-    """Whether two secrets are equal, in a time that tells nothing."""
-    return hmac.compare_digest(one.encode(), other.encode())

@@ -3,9 +3,6 @@
 https://www.twilio.com/docs/messaging/api/message-resource and https://www.twilio.com/docs/api/errors
 """
 
-import base64
-import hashlib
-import hmac
 import json
 from collections.abc import Mapping
 from typing import Literal
@@ -13,12 +10,14 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.delivery import ChannelKind
+from services.chassis import provider_signatures
 from services.chassis.failures import Poison
+from services.chassis.provider_signatures import same
 from services.notifier.channels import Fate, Message, Result
 from services.notifier.channels.described import ProviderTable, Surroundings
 from services.notifier.channels.http_call import Caller
 from services.notifier.channels.receipt_links import ReceiptLinks
-from services.notifier.channels.reports import FORGED, Posted, Progress, Report, same, word
+from services.notifier.channels.reports import FORGED, Posted, Progress, Report, word
 
 _BUSY = frozenset({20429, 14107, 21611, 60728, 63038})
 """Too many requests, a loop between two numbers, a full queue, the hourly and the daily limit of the account."""
@@ -96,7 +95,7 @@ class Twilio:
         """A status callback: the address holds our proof, and Twilio signs address and form."""
         reference = posted.proved_reference(self._table.name, self._links)
         form = posted.form()
-        expected = signature(self._token, self._links.url(self._table.name, reference), form)
+        expected = provider_signatures.twilio(self._token, self._links.url(self._table.name, reference), form)
         if not same(expected, posted.headers.get("x-twilio-signature", "")):
             raise Poison(FORGED, "signed with another key, or for another address")
         return [read_report(form, reference, posted.body)]
@@ -104,15 +103,6 @@ class Twilio:
     async def close(self) -> None:
         """Let connections go."""
         await self._caller.close()
-
-
-def signature(token: str, url: str, form: Mapping[str, str]) -> str:
-    """What Twilio signs with: base64 of HMAC-SHA1 over the address and every field, by name.
-
-    https://www.twilio.com/docs/usage/security#validating-requests
-    """
-    text = url + "".join(name + form[name] for name in sorted(form))
-    return base64.b64encode(hmac.digest(token.encode(), text.encode(), hashlib.sha1)).decode()
 
 
 def read_report(form: Mapping[str, str], reference: str, raw: bytes) -> Report:

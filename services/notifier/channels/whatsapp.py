@@ -4,8 +4,6 @@ https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages
 The address is a phone number, so it stands among the providers of text messages; the carrier needs an opt-in.
 """
 
-import hashlib
-import hmac
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,11 +12,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from schemas.delivery import ChannelKind
+from services.chassis import provider_signatures
 from services.chassis.failures import Poison
+from services.chassis.provider_signatures import same
 from services.notifier.channels import Fate, Message, Result
 from services.notifier.channels.described import ProviderTable, Surroundings, read_secret
 from services.notifier.channels.http_call import Caller
-from services.notifier.channels.reports import FORGED, Posted, Progress, Report, own_reference, same, word
+from services.notifier.channels.reports import FORGED, Posted, Progress, Report, own_reference, word
 
 _BUSY = frozenset({4, 80007, 130429, 131048, 131056})
 """Limits of the app, the account, the throughput, the number's reputation, and of one pair of numbers."""
@@ -112,8 +112,8 @@ class Whatsapp:
         """Status notifications, signed with the app's secret."""
         if self._app_secret is None:
             raise Poison(FORGED, "there is no secret to check a signature by")
-        digest = hmac.digest(self._app_secret.encode(), posted.body, hashlib.sha256).hex()
-        if not same(f"sha256={digest}", posted.headers.get("x-hub-signature-256", "")):
+        expected = provider_signatures.meta(self._app_secret, posted.body)
+        if not same(expected, posted.headers.get("x-hub-signature-256", "")):
             raise Poison(FORGED, "signed with another key")
         return list(read_reports(posted.json()))
 

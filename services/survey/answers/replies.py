@@ -7,6 +7,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+import phonenumbers
+
 from services.survey.answers.responses import LONGEST_COMMENT, clean_comment
 
 _STOPS = re.compile(
@@ -77,14 +79,31 @@ def _comment(text: str) -> str | None:
     return cleaned if cleaned and any(c.isalnum() or unicodedata.category(c) == "So" for c in cleaned) else None
 
 
-def person_key(sender: str) -> str | None:
+def person_key(sender: str, country: str = "") -> str | None:
     """The sender's number as the notifier spells it for the person's pseudonym; None for what is no such number.
 
-    Gateways write +46…, 0046… or 46…; a number without its country, or a name, cannot be told whose it is.
+    Gateways write +46…, 0046… or 46…; a number without its country's code is one of `country`, where that is
+    known. A name cannot be told whose it is.
     """
     number = sender.strip().replace("(0)", "").translate(_PHONE_MARKS)
+    if country and (national := _national(number, country)) is not None:
+        return f"sms:{national}"
     if number.startswith("00"):
         number = f"+{number[2:]}"
     elif not number.startswith("+"):
         number = f"+{number}"
     return f"sms:{number}" if _PHONE.fullmatch(number) else None
+
+
+def _national(number: str, country: str) -> str | None:
+    """A number that is dialled so within its country, in international form."""
+    trunk = phonenumbers.ndd_prefix_for_region(country, strip_non_digits=True)
+    if number.startswith(("+", "00")) or (trunk and not number.startswith(trunk)):
+        return None
+    try:
+        parsed = phonenumbers.parse(number, country)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(parsed):
+        return None
+    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)

@@ -23,6 +23,7 @@ from services.survey.api.inbound import InboundRoutes
 from services.survey.api.kiosk import KioskRoutes
 from services.survey.api.models import Accepted, InboundMessage, NewResponse, Response, ResponseChange, Tap, TapRecorded
 from services.survey.api.problems import tell_problems
+from services.survey.api.provider_inbound import ProviderInbound
 
 PREFIX = "/api"
 Told = dict[int | str, dict[str, Any]]
@@ -41,6 +42,7 @@ class Routes:
     answers: AnswerRoutes
     kiosk: KioskRoutes
     inbound: InboundRoutes
+    providers: ProviderInbound
 
 
 def make_api(routes: Routes) -> FastAPI:
@@ -59,6 +61,7 @@ def make_api(routes: Routes) -> FastAPI:
     _add_answers(app, routes.answers)
     _add_kiosk(app, routes.kiosk)
     _add_inbound(app, routes.inbound)
+    _add_providers(app, routes.providers)
     return app
 
 
@@ -140,6 +143,17 @@ def _add_inbound(app: FastAPI, routes: InboundRoutes) -> None:
         responses=_taken() | refusals(401, 408, 409, 413, 415, 422, 503),
         openapi_extra=body_of(InboundMessage) | {"parameters": WEBHOOK_HEADERS, "security": []},
     )
+
+
+def _add_providers(app: FastAPI, routes: ProviderInbound) -> None:
+    # Providers say what these take; the document is about what we say.
+    for path, answer, method in (
+        ("46elks", routes.elks, "POST"),
+        ("twilio", routes.twilio, "POST"),
+        ("whatsapp", routes.whatsapp, "POST"),
+        ("whatsapp", routes.whatsapp_challenge, "GET"),
+    ):
+        app.add_api_route(f"/inbound/{path}", answer, methods=[method], include_in_schema=False)
 
 
 def _created(headers: Mapping[str, Any] | None = None) -> Told:

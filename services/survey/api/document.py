@@ -30,7 +30,7 @@ class _Nothing:
 def document() -> dict[str, Any]:
     """The OpenAPI 3.1 document of the API."""
     nothing = cast("Any", _Nothing())
-    told = make_api(Routes(answers=nothing, kiosk=nothing, inbound=nothing)).openapi()
+    told = make_api(Routes(answers=nothing, kiosk=nothing, inbound=nothing, providers=nothing)).openapi()
     _, schemas = models_json_schema([(m, "validation") for m in _BODIES], ref_template=_REFERENCE)
     components = told["components"]
     return {

@@ -77,14 +77,14 @@ async def read_json(request: Request, model: type[M]) -> Body[M]:
     return Body(checked(sent, model), hashlib.sha256(sent).digest())
 
 
-async def read_bytes(request: Request) -> bytes:
+async def read_bytes(request: Request, media_type: str = JSON) -> bytes:
     """The body as it came.
 
     Raises:
         Problem: 408, 413 or 415.
     """
     try:
-        return await read_body(request.headers, request.receive, JSON)
+        return await read_body(request.headers, request.receive, media_type)
     except Rejected as error:
         status = _STATUS_OF.get(error.field, HTTPStatus.UNPROCESSABLE_ENTITY)
         raise Problem(status, f"The {error.field.replace('size', 'body')} {error.rule}") from None

@@ -11,9 +11,11 @@ from services.survey.answers.handlers import Answers
 from services.survey.api.answering import AnswerRoutes
 from services.survey.api.application import PREFIX, Routes, make_api
 from services.survey.api.clients import Clients
+from services.survey.api.effects import Effects
 from services.survey.api.inbound import InboundRoutes
 from services.survey.api.kiosk import KioskRoutes
 from services.survey.api.once import Once
+from services.survey.api.provider_inbound import ProviderInbound, Secrets
 from services.survey.api.reading import Door
 from services.survey.api.signatures import Signatures
 from services.survey.definitions import load_definitions
@@ -35,11 +37,12 @@ def api_mount(settings: Settings, answers: Answers, caught_up: Callable[[], bool
         survey=load_definitions().choose(None, Touchpoint.SHOP_PICKUP).id,
     )
     responses = AnswerRoutes(answers=answers, pool=pool, door=door, once=once, caught_up=caught_up)
-    inbound = InboundRoutes(
-        answers=answers,
-        signatures=Signatures.from_setting(settings.inbound_secrets),
-        once=once,
-        metrics=answers.metrics,
-        now=now,
+    effects = Effects(answers, answers.metrics, now, settings.inbound_country)
+    inbound = InboundRoutes(effects, Signatures.from_setting(settings.inbound_secrets), once)
+    secrets = Secrets(
+        settings.inbound_url_secret.get_secret_value(),
+        settings.inbound_twilio_token.get_secret_value(),
+        settings.inbound_whatsapp_secret.get_secret_value(),
     )
-    return Mount(PREFIX, make_api(Routes(answers=responses, kiosk=kiosk, inbound=inbound)))
+    providers = ProviderInbound(effects, secrets, once, settings.public_url)
+    return Mount(PREFIX, make_api(Routes(answers=responses, kiosk=kiosk, inbound=inbound, providers=providers)))

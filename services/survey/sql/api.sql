@@ -81,6 +81,6 @@ INSERT INTO outbox (shard, topic, key, value)
 SELECT hashtext(k.person_id) & 3, 'preference.changed.v1', convert_to(k.person_id, 'UTF8'),
        convert_to(json_build_object(
            'person_id', k.person_id, 'revision', k.revision, 'never', k.never, 'most_per_year', k.most_per_year,
-           'only_channel', k.only_channel, 'source', 'reply', 'changed_at', k.changed_at
+           'only_channel', k.only_channel, 'source', $3::text, 'changed_at', k.changed_at
        )::text, 'UTF8')
 FROM kept AS k

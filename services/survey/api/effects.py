@@ -1,0 +1,60 @@
+"""What a reply by text message does: an answer, a comment, or never being asked again (D12)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import named_sql
+from services.survey.answers.handlers import Answers
+from services.survey.answers.recorded import Outcome
+from services.survey.answers.replies import person_key, read_reply
+from services.survey.answers.responses import Answer
+
+CHANNEL = "sms"
+
+
+def _sql() -> Mapping[str, str]:
+    return named_sql("services.survey", "api.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """Acts on replies.
+
+    Attributes:
+        country: of our numbers; a sender without a country's code is from there. Empty: nobody knows whose it is.
+    """
+
+    answers: Answers
+    metrics: Metrics
+    now: Callable[[], datetime]
+    country: str = ""
+    sql: Mapping[str, str] = field(default_factory=_sql)
+
+    async def of(self, sender: str, text: str) -> None:
+        """Have the effect that the person meant; returns after the commit.
+
+        Raises:
+            Overloaded, database errors: it is not known whether it was kept. Trying again is safe.
+        """
+        self.metrics.count("kvittera_inbound_total", result=await self._act(sender, text))
+
+    async def _act(self, sender: str, text: str) -> str:
+        key = person_key(sender, self.country)
+        if key is None:
+            return "unknown"
+        person_id = self.answers.seal.pseudonym(key).hex()
+        reply = read_reply(text)
+        if reply.stop:
+            await self.answers.pool.execute(self.sql["stop_person"], person_id, self.now(), "reply")
+            self.answers.relay.wake()
+            return "stop"
+        answer = Answer(score=reply.score, comment=reply.comment)
+        if not answer.says_something:
+            return "empty"
+        token_sha256 = await self.answers.pool.fetchval(self.sql["latest_open_invitation"], person_id)
+        if token_sha256 is None:
+            return "unknown"
+        recorded = await self.answers.record_for(bytes(token_sha256), answer, channel=CHANNEL)
+        return "answer" if recorded.outcome is Outcome.KEPT else "unknown"

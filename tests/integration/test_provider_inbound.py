@@ -1,0 +1,167 @@
+"""Replies straight from 46elks, Twilio and WhatsApp: proved, once, with the same effects as from any gateway."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from pydantic import SecretStr
+from starlette.types import ASGIApp
+
+from schemas.recipient import PreferenceChanged
+from schemas.response import ResponseRecorded
+from services.chassis import provider_signatures
+from services.chassis.postgres import Pool
+from services.chassis.settings import Settings
+from tests.asgi import Reply, ask
+from tests.programs import SEAL, Clock, application, invite
+from tests.tables import empty_pool, footprint
+
+NUMBER = "+46701740634"
+PERSON = SEAL.pseudonym(f"sms:{NUMBER}").hex()
+ELKS = "/api/inbound/46elks?secret=secret-in-the-address"
+TWILIO = "/api/inbound/twilio"
+WHATSAPP = "/api/inbound/whatsapp"
+
+
+@pytest.fixture
+async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(shared_settings, "survey") as empty:
+        yield empty
+
+
+@pytest.fixture
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings.model_copy(
+        update={
+            "inbound_url_secret": SecretStr("secret-in-the-address"),
+            "inbound_twilio_token": SecretStr("token"),
+            "inbound_whatsapp_secret": SecretStr("app-secret"),
+            "inbound_country": "SE",
+            "public_url": "https://svar.nordposten.example/",
+        }
+    )
+
+
+@pytest.fixture
+def app(pool: Pool, settings: Settings) -> ASGIApp:
+    return application(pool, settings, Clock())
+
+
+async def form(app: ASGIApp, path: str, fields: dict[str, str], **headers: str) -> Reply:
+    told = [
+        ("content-type", "application/x-www-form-urlencoded"),
+        *((n.replace("_", "-"), v) for n, v in headers.items()),
+    ]
+    return await ask(app, "POST", path, headers=told, parts=[urlencode(fields).encode()])
+
+
+async def from_46elks(
+    app: ASGIApp, text: str, message_id: str = "sf1", path: str = ELKS, sender: str = NUMBER
+) -> Reply:
+    told = {"direction": "incoming", "id": message_id, "from": sender, "to": "+46700000001", "message": text}
+    return await form(app, path, told | {"created": "2026-10-13T12:00:00.741000"})
+
+
+async def from_twilio(app: ASGIApp, text: str, token: str = "token") -> Reply:
+    fields = {"MessageSid": "SM1", "From": NUMBER, "To": "+46700000001", "Body": text, "AccountSid": "AC0"}
+    url = "https://svar.nordposten.example/api/inbound/twilio"
+    return await form(app, TWILIO, fields, x_twilio_signature=provider_signatures.twilio(token, url, fields))
+
+
+async def from_whatsapp(app: ASGIApp, value: Any, secret: str = "app-secret") -> Reply:
+    told = {
+        "object": "whatsapp_business_account",
+        "entry": [{"id": "0", "changes": [{"field": "messages", "value": value}]}],
+    }
+    body = json.dumps(told).encode()
+    headers = [("content-type", "application/json"), ("x-hub-signature-256", provider_signatures.meta(secret, body))]
+    return await ask(app, "POST", WHATSAPP, headers=headers, parts=[body])
+
+
+def text(body: str, message_id: str = "wamid.1") -> dict[str, Any]:
+    return {"from": NUMBER[1:], "id": message_id, "timestamp": "1791892800", "type": "text", "text": {"body": body}}
+
+
+async def scores(pool: Pool) -> list[tuple[int | None, bool, str | None]]:
+    rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'response.recorded.v1' ORDER BY id")
+    told = [ResponseRecorded.model_validate_json(r["value"]) for r in rows]
+    return [(m.score, m.commented, m.channel) for m in told]
+
+
+async def stopped(pool: Pool) -> list[str]:
+    rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'preference.changed.v1' ORDER BY id")
+    return [m.person_id for r in rows if (m := PreferenceChanged.model_validate_json(r["value"])).never]
+
+
+async def test_46elks_hands_over_answers_and_stops_once_and_nothing_is_sent_back(app: ASGIApp, pool: Pool) -> None:
+    await invite(pool, person_id=PERSON)
+    for _ in range(2):
+        reply = await from_46elks(app, "4 bra service")
+        assert (reply.status, reply.body) == (204, b"")
+    await from_46elks(app, "STOPP", "sf2", sender="070-174 06 34")
+    assert await scores(pool) == [(4, True, "sms")]
+    assert await stopped(pool) == [PERSON]
+
+
+async def test_twilio_hands_over_answers_by_signature(app: ASGIApp, pool: Pool) -> None:
+    await invite(pool, person_id=PERSON)
+    assert [(await from_twilio(app, "5")).status for _ in range(2)] == [204, 204]
+    assert await scores(pool) == [(5, False, "sms")]
+
+
+async def test_whatsapp_hands_over_several_messages_and_reports_of_our_own_are_left_out(
+    app: ASGIApp, pool: Pool
+) -> None:
+    await invite(pool, person_id=PERSON)
+    button = {**text("", "wamid.3"), "type": "button", "button": {"text": "Sluta", "payload": "stop"}}
+    image = {**text("", "wamid.4"), "type": "image", "image": {"id": "1"}}
+    statuses = [{"id": "wamid.9", "status": "delivered", "recipient_id": NUMBER[1:]}]
+    messages = [text("2"), text("Betyg: 3", "wamid.2"), image, button, text("\ud800", "wamid.5")]
+    for _ in range(2):
+        assert (await from_whatsapp(app, {"messages": messages})).status == 200
+    assert (await from_whatsapp(app, {"statuses": statuses})).status == 200
+    assert await scores(pool) == [(2, False, "sms"), (3, False, "sms")]
+    assert await stopped(pool) == [PERSON]
+
+
+async def test_who_proves_nothing_has_no_effect(pool: Pool, app: ASGIApp, shared_settings: Settings) -> None:
+    await invite(pool, person_id=PERSON)
+    before = await footprint(pool)
+    closed = application(pool, shared_settings, Clock())
+    replies = [
+        await from_46elks(app, "STOP", path="/api/inbound/46elks"),
+        await from_46elks(app, "STOP", path="/api/inbound/46elks?secret=another"),
+        await from_twilio(app, "STOP", "another"),
+        await form(app, TWILIO, {"MessageSid": "SM1", "From": NUMBER, "Body": "STOP"}),
+        await from_whatsapp(app, {"messages": [text("STOP")]}, "another"),
+        await from_46elks(closed, "STOP", path="/api/inbound/46elks?secret="),
+        await from_twilio(closed, "STOP", ""),
+        await from_whatsapp(closed, {"messages": [text("STOP")]}, ""),
+        await ask(app, "GET", f"{WHATSAPP}?hub.mode=subscribe&hub.verify_token=another&hub.challenge=7"),
+        await ask(closed, "GET", f"{WHATSAPP}?hub.mode=subscribe&hub.verify_token=&hub.challenge=7"),
+    ]
+    assert [r.status for r in replies] == [401] * 10
+    assert await footprint(pool) == before
+
+
+async def test_meta_is_told_that_the_address_is_ours(app: ASGIApp) -> None:
+    asked = f"{WHATSAPP}?hub.mode=subscribe&hub.verify_token=secret-in-the-address&hub.challenge=1158201444"
+    reply = await ask(app, "GET", asked)
+    assert (reply.status, reply.body) == (200, b"1158201444")
+    assert reply.headers["content-type"].startswith("text/plain")
+
+
+async def test_what_is_proved_and_is_no_message_is_refused(app: ASGIApp, pool: Pool) -> None:
+    before = await footprint(pool)
+    replies = [
+        await form(app, ELKS, {"from": NUMBER, "message": "4"}),
+        await from_46elks(app, "4", "sf 1"),
+        await from_46elks(app, "4", sender=""),
+        await from_46elks(app, "4", sender="4" * 41),
+        await from_whatsapp(app, {"messages": [{"id": "wamid.1"}]}),
+        await from_whatsapp(app, []),
+    ]
+    assert [r.status for r in replies] == [422] * 6
+    assert await footprint(pool) == before
