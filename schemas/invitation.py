@@ -52,6 +52,9 @@ class InvitationDecided(Contract):
     installation's key, so that nobody can find it by trying numbers. Preferences and erasure go by it."""
     token_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """SHA-256 of the link's token, 64 hex digits. The token itself goes to the recipient only."""
+    check_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    """Keyed digest of the delivery id and the last six characters of the link, 32 hex digits: by it a person who has
+    both learns whether a message is ours, and nobody else learns anything."""
     channel: ChannelKind | None = None
     """The channel chosen."""
     language: Language | None = None

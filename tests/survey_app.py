@@ -19,6 +19,7 @@ from services.survey.answers.handlers import Answers, LearnInvitations
 from services.survey.answers.responses import token_hash
 from services.survey.definitions import load_definitions
 from services.survey.recipient.http import SurveyRoutes
+from services.survey.recipient.public_wiring import public_routes
 from services.survey.recipient.rendering import HumanRoute, Site, SurveyPages
 from tests.asgi import Reply, ask
 from tests.builders import NOON, decided
@@ -26,7 +27,8 @@ from tests.conftest import SEALING_KEY
 
 SEAL = Seal(bytes.fromhex(SEALING_KEY))
 DEFINITIONS = load_definitions()
-PAGES = SurveyPages(Site("Nordposten Demo", HumanRoute("08-465 004 10", "8–18", "hjalp@nordposten.example")))
+SITE = Site("Nordposten Demo", HumanRoute("08-465 004 10", "8–18", "hjalp@nordposten.example"))
+PAGES = SurveyPages(SITE)
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -51,15 +53,16 @@ def survey(pool: Pool, settings: Settings, *, queue: int = 4096, caught_up: bool
     async def ready() -> str | None:
         return None
 
+    answers = Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, lambda: datetime.now(UTC), queue)
     return SurveyRoutes(
-        answers=Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, lambda: datetime.now(UTC), queue),
+        answers=answers,
         definitions=DEFINITIONS,
         pages=PAGES,
         seal=SEAL,
         metrics=metrics,
         caught_up=lambda: caught_up,
         brand="Nordposten Demo",
-        others=make_app([], ready=ready, metrics=metrics),
+        others=make_app(public_routes(settings, answers, SITE, PAGES, lambda: caught_up), ready=ready, metrics=metrics),
     )
 
 

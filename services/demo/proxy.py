@@ -24,6 +24,7 @@ _HOP_BY_HOP = frozenset(
 _LARGEST_BODY = 64 * 1024
 _OWNER = (
     ("/r/", "survey"),
+    ("/sent", "survey"),
     ("/staff", "survey"),
     ("/cases", "survey"),
     ("/praise", "survey"),

@@ -13,6 +13,7 @@ from schemas.delivery import ContactChannel, DeliveryCompleted
 from schemas.invitation import InvitationDecided, Outcome
 from schemas.topics import INVITATION_DECIDED
 from services.chassis.failures import TryAgain
+from services.chassis.message_checks import check_digest, code_of
 from services.chassis.metrics import Metrics
 from services.chassis.persons import Known, Person, PersonKeys
 from services.chassis.postgres import Database, named_sql
@@ -164,6 +165,7 @@ class DecideDeliveries:
             invitation_id=str(planned.invitation_id),
             person_id=self._person(decision).hex(),
             token_sha256=planned.token_hash.hex(),
+            check_digest=check_digest(self.seal, facts.delivery_id, code_of(planned.token)).hex(),
             channel=decision.channel.kind,
             language=decision.language,
             survey=decision.survey,

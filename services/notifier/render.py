@@ -65,6 +65,7 @@ class Renderer:
             text,
             html,
             link,
+            unsubscribe=f"{link}/unsubscribe" if invitation.kind is ChannelKind.EMAIL else None,
             asker=said.asker,
             told=f"{said.told} {said.ask}",
         )

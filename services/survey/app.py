@@ -43,6 +43,7 @@ from services.survey.privacy.retention import retention
 from services.survey.recipient.guesses import Guesses, GuessLimit
 from services.survey.recipient.http import SurveyRoutes
 from services.survey.recipient.kiosk_page import KioskPage
+from services.survey.recipient.public_wiring import public_routes
 from services.survey.recipient.rendering import HumanRoute, Site, SurveyPages, choose_language
 from services.survey.reviews.offer import read_policies
 from services.survey.reviews.stored import Reviews
@@ -130,10 +131,12 @@ async def run(settings: Settings) -> None:
         demo=settings.demo_mark,
         edit_days=round(settings.lock_after_days),
     )
+    pages = SurveyPages(site)
 
     staff = [*sign_in_routes(settings, gate, metrics), *cases.routes, *praise.routes, *comments.routes]
     kiosk_page = KioskPage(settings.brand, demo=settings.demo_mark).route()
-    others = [*staff, api_mount(settings, answers, reader.caught_up), kiosk_page]
+    public = public_routes(settings, answers, site, pages, reader.caught_up)
+    others = [*staff, *public, api_mount(settings, answers, reader.caught_up), kiosk_page]
 
     async def ready() -> str | None:
         # Answers need PostgreSQL only; a link newer than what was read so far is told to come back.
@@ -142,7 +145,7 @@ async def run(settings: Settings) -> None:
     app = SurveyRoutes(
         answers=answers,
         definitions=load_definitions(),
-        pages=SurveyPages(site),
+        pages=pages,
         seal=seal,
         metrics=metrics,
         caught_up=reader.caught_up,

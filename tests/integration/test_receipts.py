@@ -1,6 +1,7 @@
 """The receipts inbox: kept once, moved forward only, doubts settled, hopeless addresses left alone."""
 
 import itertools
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -65,10 +66,14 @@ class Place:
         headers = [("content-type", "application/x-www-form-urlencoded")]
         return await ask(self.app, "POST", path, headers=headers, parts=[body])
 
-    def counted(self) -> Mapping[str, float]:
+    def counted(self) -> Counter[str]:
         found = self.metrics.registry.collect()
         samples = [s for m in found if m.name == "kvittera_receipts" for s in m.samples]
-        return {s.labels["result"]: s.value for s in samples if s.name.endswith("_total")}
+        counted: Counter[str] = Counter()
+        for sample in samples:
+            if sample.name.endswith("_total"):
+                counted[sample.labels["result"]] += int(sample.value)
+        return counted
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from schemas.response import RatedParty
 from services.chassis.catalogues import Catalogue, placeholders, read_catalogue, read_plural_catalogue
 from services.notifier import render as messages
 from services.survey.definitions import REASONS
+from services.survey.recipient.public_pages import PublicPages, SentState
 from services.survey.recipient.rendering import LANGUAGES, SurveyPages
 from services.survey.recipient.wording import MissingWordsError, Wording, load_wordings
 from tests.messages import written
@@ -161,6 +162,12 @@ def test_every_word_of_the_catalogue_stands_on_some_page(monkeypatch: pytest.Mon
             pages.render_question(replace(QUESTION, method=method, place=place))
     assert CONTESTED.case is not None
     pages.render_contested(replace(CONTESTED, case=replace(CONTESTED.case, contact_promised=False)))
+
+    public = PublicPages(SITE)
+    for done in (False, True):
+        public.render_unsubscribe("sv", brand="Nordposten Demo", done=done)
+    for state in SentState:
+        public.render_sent("sv", state, host="svar.nordposten.example")
 
     assert used == {*words.words, *words.plurals}
 

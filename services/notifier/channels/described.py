@@ -48,7 +48,7 @@ class ProviderTable(BaseModel, ABC):
         return read_secret(self.name, self.secret_file)
 
 
-def read_secret(provider: str, path: Path) -> str:
+def read_secret(provider: str, path: Path, setting: str = "secret_file") -> str:
     """A secret of a provider.
 
     Raises:
@@ -57,4 +57,4 @@ def read_secret(provider: str, path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
-        raise MustStop(f"provider {provider}: a secret's file cannot be read ({type(error).__name__})") from None
+        raise MustStop(f"provider {provider}: {setting} cannot be read ({type(error).__name__})") from None

@@ -50,7 +50,9 @@ class WhatsappTable(ProviderTable):
 
     def build(self, surroundings: Surroundings) -> "Whatsapp":  # noqa: ARG002  it needs none
         """The channel."""
-        app_secret = None if self.app_secret_file is None else read_secret(self.name, self.app_secret_file)
+        app_secret = (
+            None if self.app_secret_file is None else read_secret(self.name, self.app_secret_file, "app_secret_file")
+        )
         return Whatsapp(self, self.secret(), app_secret)
 
 

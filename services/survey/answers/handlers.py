@@ -53,6 +53,7 @@ class LearnInvitations:
             [r.traceparent for r in asked],
             [m.person_id for m in messages],
             [s.rated.value for s in surveys],
+            [None if m.check_digest is None else bytes.fromhex(m.check_digest) for m in messages],
         )
 
 

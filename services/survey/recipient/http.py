@@ -36,6 +36,8 @@ from services.survey.reviews.stored import Reviews
 
 log = structlog.get_logger()
 _LANGUAGES = frozenset(LANGUAGES)
+UNSUBSCRIBE = "/unsubscribe"
+"""How the address ends that is behind the hot path."""
 _AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Overloaded)
 """PostgreSQL cannot be asked now."""
 
@@ -69,7 +71,7 @@ class SurveyRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve `/r/{token}` here and everything else behind."""
-        if scope["type"] != "http" or not scope["path"].startswith("/r/"):
+        if scope["type"] != "http" or not scope["path"].startswith("/r/") or scope["path"].endswith(UNSUBSCRIBE):
             await self.others(scope, receive, send)
             return
         token = scope["path"][3:]

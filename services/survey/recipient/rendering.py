@@ -75,7 +75,7 @@ class SurveyPages:
             (_PAGES / "survey.js").read_text("utf-8"),
         )
         self.headers = assets.headers
-        environment = _environment()
+        environment = page_environment()
         environment.globals.update(
             assets=assets,
             site=site,
@@ -225,7 +225,8 @@ def _with_marks(page: RecipientPage, marks: Mapping[str, str]) -> RecipientPage:
     return replace(page, **{**unused, **marked})  # type: ignore[arg-type]
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """The templates of the recipient's pages; what they share is for the caller to add."""
     return Environment(
         loader=ChoiceLoader([FileSystemLoader(_PAGES), shell_loader()]),
         autoescape=True,

@@ -14,4 +14,4 @@ RETURNING r.response_id
 
 -- name: break_links
 -- The row stays, so that an invitation told again is known; its link leads nowhere any more.
-UPDATE invitation SET token_sha256 = sha256(uuid_send(gen_random_uuid())) WHERE person_id = $1
+UPDATE invitation SET token_sha256 = sha256(uuid_send(gen_random_uuid())), check_digest = NULL WHERE person_id = $1

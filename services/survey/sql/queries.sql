@@ -1,9 +1,10 @@
 -- name: keep_invitations
 INSERT INTO invitation (token_sha256, invitation_id, expires_at, channel, language, survey, brand, delivery, traceparent,
-                        person_id, rated)
+                        person_id, rated, check_digest)
 SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::json[],
-                     $9::text[], $10::text[], $11::text[])
-    AS i (token_sha256, invitation_id, expires_at, channel, language, survey, brand, delivery, traceparent, person_id, rated)
+                     $9::text[], $10::text[], $11::text[], $12::bytea[])
+    AS i (token_sha256, invitation_id, expires_at, channel, language, survey, brand, delivery, traceparent, person_id, rated,
+          check_digest)
 -- What is from before the person's erasure does not come back, however late it is told.
 WHERE NOT EXISTS (SELECT FROM person_key AS k WHERE k.person = decode(i.person_id, 'hex')
                   AND k.erased_at >= (i.delivery ->> 'occurred_at')::timestamptz)

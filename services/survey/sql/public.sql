@@ -1,0 +1,6 @@
+-- name: person_of_link
+-- Also of a link that takes no answers any more: who unsubscribes late means it too.
+SELECT person_id FROM invitation WHERE token_sha256 = $1 AND person_id IS NOT NULL
+
+-- name: message_is_ours
+SELECT EXISTS (SELECT FROM invitation WHERE check_digest = $1)
