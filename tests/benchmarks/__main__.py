@@ -11,10 +11,12 @@ import uvloop
 
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
+from tests.benchmarks.capped import measure_capped
 from tests.benchmarks.counting import measure_counting
 from tests.benchmarks.deciding import measure_deciding
 from tests.benchmarks.machine import describe_machine, flush_microseconds
 from tests.benchmarks.posts import measure_posts
+from tests.benchmarks.sending import measure_replay, measure_sending, open_bench
 from tests.benchmarks.stages import POSTGRES_SETTINGS
 from tests.benchmarks.steady import measure_steady
 
@@ -26,6 +28,11 @@ def main(
     minutes: Annotated[float, typer.Option(help="How long memory is watched at 200 answers a second.")] = 0.5,
     events: Annotated[int, typer.Option(help="Events to count; 0 leaves counting out.")] = 200_000,
     counting_only: Annotated[bool, typer.Option(help="Leave out the posting of answers.")] = False,
+    sending: Annotated[int, typer.Option(help="Deliveries to send to each gateway; 0 leaves sending out.")] = 10_000,
+    replayed: Annotated[int, typer.Option(help="Deliveries of last month to replay.")] = 20_000,
+    planned: Annotated[int, typer.Option(help="Requests due in the same minute, under a cap.")] = 20_000,
+    capped_seconds: Annotated[float, typer.Option(help="How long they are watched.")] = 75,
+    sending_only: Annotated[bool, typer.Option(help="Leave out everything but sending.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
 ) -> None:
     """Measure durable answers per second against pgbench, and counted events per second with CPU per event."""
@@ -39,12 +46,16 @@ def main(
         kafka = EmbeddedKafka(Path(folder) / "kafka", heap="1g", tuned_for_start=False)
         postgres.start()
         kafka.start()
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        result: dict[str, object] = {}
         try:
-            result = asyncio.Runner(loop_factory=uvloop.new_event_loop).run(
-                _measure(
-                    postgres, kafka, Path(folder), seconds, rounds, [] if counting_only else numbers, minutes, events
+            if not sending_only:
+                kept = [] if counting_only else numbers
+                result = runner.run(_measure(postgres, kafka, Path(folder), seconds, rounds, kept, minutes, events))
+            if sending and not counting_only:
+                result["sending"] = runner.run(
+                    _measure_sending(postgres, kafka, Path(folder), sending, replayed, planned, capped_seconds)
                 )
-            )
         finally:
             kafka.stop()
             postgres.stop()
@@ -75,6 +86,24 @@ async def _measure(
     result["posts"] = posts
     half = posts[str(clients[len(clients) // 2])]["median"]["ours"] / 2
     result["steady"] = await measure_steady(postgres, kafka, folder, half, max(seconds, 3), minutes)
+    return result
+
+
+async def _measure_sending(
+    postgres: EmbeddedPostgres,
+    kafka: EmbeddedKafka,
+    folder: Path,
+    deliveries: int,
+    replayed: int,
+    planned: int,
+    capped_seconds: float,
+) -> dict[str, object]:
+    print(f"machine: {describe_machine()}")
+    bench = await open_bench(postgres, kafka, folder)
+    result: dict[str, object] = {"gateways": await measure_sending(bench, deliveries, (0.0, 0.02, 0.1))}
+    result["replay"] = await measure_replay(bench, replayed)
+    result["capped"] = await measure_capped(bench, planned, capped_seconds)
+    await bench.connection.close()
     return result
 
 

@@ -9,7 +9,7 @@ import json
 import signal
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,7 +17,8 @@ from typing import Any
 from services.chassis.postgres import Database
 
 PYTHON = ("fetch", "decode", "dedupe", "fold", "upsert", "publish", "fence", "other")
-_PLACES = (
+Places = Sequence[tuple[str, str, str]]
+_PLACES: Places = (
     ("services/aggregator/publishing.py", "", "publish"),
     ("aiokafka/producer/", "", "publish"),
     ("services/aggregator/handlers.py", "_apply", "upsert"),
@@ -28,6 +29,29 @@ _PLACES = (
     ("services/chassis/consumer.py", "", "fetch"),
     ("aiokafka/", "", "fetch"),
 )
+NOTIFIER: Places = (
+    ("services/notifier/channels/", "", "channel"),
+    ("httpx2/", "", "channel"),
+    ("httpcore2/", "", "channel"),
+    ("h11/", "", "channel"),
+    ("aiosmtplib/", "", "channel"),
+    ("services/notifier/render.py", "", "render"),
+    ("services/notifier/claim.py", "", "claim"),
+    ("services/notifier/settlement.py", "", "settle"),
+    ("services/chassis/persons.py", "", "seal"),
+    ("services/chassis/outbox.py", "", "relay"),
+    ("aiokafka/producer/", "", "relay"),
+    ("services/notifier/policy/", "", "decide"),
+    ("services/notifier/history.py", "", "look back"),
+    ("services/notifier/handlers.py", "_event", "tell"),
+    ("services/notifier/handlers.py", "", "plan"),
+    ("services/notifier/dispatch.py", "", "dispatch"),
+    ("services/chassis/records.py", "", "decode"),
+    ("services/chassis/fence.py", "", "fence"),
+    ("services/chassis/consumer.py", "", "fetch"),
+    ("aiokafka/", "", "fetch"),
+)
+"""The same for the notifier: what is called from one of these places belongs to it."""
 _STATEMENTS = (
     ("answer", ("incoming_answer",)),
     ("decision", ("incoming_decision",)),
@@ -38,30 +62,30 @@ _STATEMENTS = (
 _LEAST_EVERY_S = 0.001
 
 
-def stage_of(frame: FrameType | None) -> str:
+def stage_of(frame: FrameType | None, places: Places = _PLACES) -> str:
     """The stage that a stack belongs to: the first of the known places that it holds."""
     stack = []
     while frame is not None:
         stack.append((frame.f_code.co_filename, frame.f_code.co_name))
         frame = frame.f_back
-    for place, name, stage in _PLACES:
+    for place, name, stage in places:
         if any(place in file and name in function for file, function in stack):
             return stage
     return "other"
 
 
-def _sample(into: Path) -> None:
+def _sample(into: Path, places: Places) -> None:
     found: Counter[str] = Counter()
-    signal.signal(signal.SIGPROF, lambda _, frame: found.update((stage_of(frame),)))
+    signal.signal(signal.SIGPROF, lambda _, frame: found.update((stage_of(frame, places),)))
     signal.setitimer(signal.ITIMER_PROF, _LEAST_EVERY_S, _LEAST_EVERY_S)
     atexit.register(lambda: into.write_text(json.dumps(found)))
 
 
-def shares(samples: Path) -> dict[str, float]:
+def shares(samples: Path, stages: Sequence[str] = PYTHON) -> dict[str, float]:
     """The share of each stage in the sampled processor time, from 0 to 1."""
     found: dict[str, int] = json.loads(samples.read_text())
     total = sum(found.values()) or 1
-    return {stage: found.get(stage, 0) / total for stage in PYTHON}
+    return {stage: found.get(stage, 0) / total for stage in stages}
 
 
 POSTGRES_SETTINGS: Mapping[str, str] = {"shared_preload_libraries": "pg_stat_statements"}
@@ -93,7 +117,7 @@ def main() -> None:
     """Become the service that the arguments name, and write the samples when it ends."""
     from services.__main__ import main as kvittera
 
-    _sample(Path(sys.argv.pop(1)))
+    _sample(Path(sys.argv.pop(1)), NOTIFIER if sys.argv[1] == "notifier" else _PLACES)
     kvittera()
 
 

@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -34,10 +34,10 @@ def variables(postgres: EmbeddedPostgres, kafka: EmbeddedKafka, **more: str) -> 
     }
 
 
-async def prepare(settings: Settings) -> None:
+async def prepare(settings: Settings, services: Sequence[str] = ("survey", "aggregator")) -> None:
     """Topics and tables."""
     await apply_topics(settings, tuple(CARDS.values()))
-    for service in ("survey", "aggregator"):
+    for service in services:
         connection = await connect(settings, service)
         await migrate(connection, service, f"services.{service}")
         await connection.close()
@@ -45,14 +45,22 @@ async def prepare(settings: Settings) -> None:
 
 @asynccontextmanager
 async def running(
-    service: str, environment: dict[str, str], log: Path, *, sampled: Path | None = None
+    service: str,
+    environment: dict[str, str],
+    log: Path,
+    *,
+    sampled: Path | None = None,
+    program: Sequence[str] = ("services",),
 ) -> AsyncIterator[tuple[subprocess.Popen[bytes], int]]:
-    """The service, ready to work; yields its process and port. `sampled` is where its stages are told at its end."""
+    """The service, ready to work; yields its process and port. `sampled` is where its stages are told at its end.
+
+    `program` is the module that runs it, with what stands before the service's name.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     environment = {**os.environ, **environment, f"KVITTERA_{service.upper()}_PORT": str(port)}
-    program = ["services"] if sampled is None else ["tests.benchmarks.stages", str(sampled)]
+    program = program if sampled is None else ("tests.benchmarks.stages", str(sampled))
     process = spawn_child([sys.executable, "-m", *program, service], log=log, env=environment)
     try:
         async with aiohttp.ClientSession() as session:

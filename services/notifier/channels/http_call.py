@@ -25,6 +25,8 @@ _NO_BYTE_LEFT = (
     httpx2.UnsupportedProtocol,
     httpx2.InvalidURL,
 )
+MOST_AT_ONCE = 1000
+"""As many as `KVITTERA_SEND_CONCURRENCY` may be: that setting limits calls, never a pool that is too small for it."""
 _MOST_BODY = 64 * 1024
 _LONGEST_WAIT = 3600.0
 _WAIT_WHEN_BUSY = 60.0
@@ -59,7 +61,9 @@ class Answer:
 class Caller:
     """Calls one provider over pooled connections; every call ends within `timeout_seconds`."""
 
-    def __init__(self, provider: str, timeout_seconds: float, *, connections: int = 64, keep: bool = True) -> None:
+    def __init__(
+        self, provider: str, timeout_seconds: float, *, connections: int = MOST_AT_ONCE, keep: bool = True
+    ) -> None:
         self.provider = provider
         self._timeout = timeout_seconds
         self._client = httpx2.AsyncClient(

@@ -1,0 +1,142 @@
+"""Many requests due in the same minute under a cap, on three notifiers: does the cap hold, and what does a claim take.
+
+Run as a program it is the notifier itself with a clock on its claims: `python -m tests.benchmarks.capped OUT notifier`.
+"""
+
+import asyncio
+import atexit
+import json
+import sys
+import time
+from array import array
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from schemas.delivery import ChannelKind
+from services.chassis.metrics import Metrics
+from services.chassis.sealing import Seal
+from services.notifier.claim import Claims
+from services.notifier.handlers import DecideDeliveries
+from services.notifier.policy import Rules
+from tests.benchmarks.gateways import gateway, read_book
+from tests.benchmarks.load import quantile
+from tests.benchmarks.machine import resident_mib
+from tests.benchmarks.sending import Bench
+from tests.benchmarks.system import SEALING_KEY, running
+from tests.builders import arrived, delivery
+
+_CAP = 600
+_INSTANCES = 3
+_AT_ONCE = 2_000
+
+
+async def measure_capped(bench: Bench, planned: int, seconds: float) -> dict[str, object]:
+    """Plan so many requests for now, watch three notifiers for so long, and read the gateway's book."""
+    await _plan(bench, planned)
+    book = bench.folder / "capped-book"
+    claims = [bench.folder / f"capped-claims-{n}" for n in range(_INSTANCES)]
+    most = 0.0
+    with gateway("http", 0.02, book) as port:
+        environment = bench.environment("http", port, KVITTERA_SENDS_PER_MINUTE=str(_CAP))
+        async with AsyncExitStack() as stack:
+            processes = [
+                (
+                    await stack.enter_async_context(
+                        running(
+                            "notifier",
+                            environment,
+                            bench.folder / f"capped-{n}.log",
+                            program=("tests.benchmarks.capped", str(claims[n])),
+                        )
+                    )
+                )[0]
+                for n in range(_INSTANCES)
+            ]
+            until = time.monotonic() + seconds
+            while time.monotonic() < until:
+                most = max(most, *(resident_mib(p.pid) for p in processes))
+                await asyncio.sleep(0.5)
+    moments = [at for at, _ in read_book(book)]
+    references = {reference for _, reference in read_book(book)}
+    fullest = _fullest_minute(moments)
+    assert len(references) == len(moments), "a request was accepted twice"
+    assert fullest <= _CAP, f"{fullest} calls in a minute under a cap of {_CAP}"
+    assert moments, "nothing was sent"
+    took = [s for file in claims for s in json.loads(file.read_text())]
+    p50, p99 = (quantile(took, q) * 1000 for q in (0.5, 0.99))
+    print(
+        f"capped: {planned:,} requests due at once, cap {_CAP} a minute, {_INSTANCES} notifiers, {seconds:.0f} s:"
+        f" {len(moments)} sent, at most {fullest} in any minute; {len(took):,} claims, p50 {p50:.1f} ms,"
+        f" p99 {p99:.1f} ms; at most {most:.0f} MiB each"
+    )
+    return {"planned": planned, "sent": len(moments), "fullest_minute": fullest, "claim_p99_ms": p99, "most_mib": most}
+
+
+async def _plan(bench: Bench, planned: int) -> None:
+    decide = DecideDeliveries.with_queries(
+        rules=Rules(timedelta(hours=72), timedelta(0), frozenset(ChannelKind)),
+        seal=Seal(bytes.fromhex(SEALING_KEY)),
+        brand="Nordposten Demo",
+        link_lifetime=timedelta(days=14),
+        metrics=Metrics(),
+        now=lambda: datetime.now(UTC),
+    )
+    template = delivery(({"kind": "sms", "address": "+46701740605"},), occurred_at=datetime.now(UTC))
+    for begin in range(0, planned, _AT_ONCE):
+        batch = [
+            arrived(
+                template.model_copy(
+                    update={
+                        "delivery": template.delivery.model_copy(update={"delivery_id": f"capped-{n}"}),
+                        "pii": template.pii.model_copy(
+                            update={
+                                "channels": (
+                                    template.pii.channels[0].model_copy(update={"address": f"+46701740{n:07d}"}),
+                                )
+                            }
+                        ),
+                    }
+                ),
+                datetime.now(UTC),
+            )
+            for n in range(begin, min(begin + _AT_ONCE, planned))
+        ]
+        async with bench.connection.transaction():
+            await decide(bench.connection, batch)
+    # The relay is not what is measured.
+    await bench.connection.execute("UPDATE outbox SET published_at = clock_timestamp() WHERE published_at IS NULL")
+    await bench.connection.execute("VACUUM ANALYZE invitation")
+
+
+def _fullest_minute(moments: list[float]) -> int:
+    moments.sort()
+    begin, most = 0, 0
+    for end, at in enumerate(moments):
+        while moments[begin] <= at - 60:
+            begin += 1
+        most = max(most, end - begin + 1)
+    return most
+
+
+def main() -> None:
+    """Become the notifier, with a clock on its claims, and write what they took when it ends."""
+    from services.__main__ import main as kvittera
+
+    into, took, take = Path(sys.argv.pop(1)), array("d"), Claims.take
+
+    async def clocked(*given: Any, **named: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return await take(*given, **named)
+        finally:
+            took.append(time.perf_counter() - began)
+
+    Claims.take = clocked  # type: ignore[method-assign]
+    atexit.register(lambda: into.write_text(json.dumps(list(took))))
+    kvittera()
+
+
+if __name__ == "__main__":
+    main()
