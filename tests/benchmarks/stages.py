@@ -31,9 +31,7 @@ _PLACES: Places = (
 )
 NOTIFIER: Places = (
     ("services/notifier/channels/", "", "channel"),
-    ("httpx2/", "", "channel"),
-    ("httpcore2/", "", "channel"),
-    ("h11/", "", "channel"),
+    ("aiohttp/client", "", "channel"),
     ("aiosmtplib/", "", "channel"),
     ("services/notifier/render.py", "", "render"),
     ("services/notifier/claim.py", "", "claim"),

@@ -201,7 +201,7 @@ async def test_the_number_that_was_judged_is_the_one_that_is_called() -> None:
 
     url, pinned = await Doorman(flips).pinned("https://app.example/hook?x=1")
     assert url == "https://93.184.216.34/hook?x=1"
-    assert pinned == {"headers": {"Host": "app.example"}, "extensions": {"sni_hostname": "app.example"}}
+    assert pinned == {"headers": {"Host": "app.example"}, "server_hostname": "app.example"}
 
 
 async def test_a_public_number_does_not_vouch_for_a_private_one_beside_it() -> None:

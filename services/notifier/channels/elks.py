@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
+import aiohttp
+
 from schemas.delivery import ChannelKind
 from services.chassis.failures import Poison
 from services.notifier.channels import Fate, Message, Result
@@ -40,7 +42,7 @@ class Elks:
 
     def __init__(self, table: ElksTable, password: str, links: ReceiptLinks) -> None:
         self._table = table
-        self._auth = (table.user, password)
+        self._headers = {"Authorization": aiohttp.encode_basic_auth(table.user, password)}
         self._links = links
         self._caller = Caller(table.name, table.timeout_seconds)
 
@@ -53,7 +55,7 @@ class Elks:
             "message": message.text,
             "whendelivered": self._links.url(name, message.reference),
         }
-        answer = await self._caller.post(self._table.url, data=form, auth=self._auth)
+        answer = await self._caller.post(self._table.url, data=form, headers=self._headers)
         if isinstance(answer, Result):
             return answer
         fate = answer.fate(name)

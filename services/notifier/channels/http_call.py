@@ -14,19 +14,13 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-import httpx2
+import aiohttp
+import orjson
+from yarl import URL
 
 from services.notifier.channels import Fate, Result
 
-_NO_BYTE_LEFT = (
-    httpx2.ConnectError,
-    httpx2.ConnectTimeout,
-    httpx2.PoolTimeout,
-    httpx2.UnsupportedProtocol,
-    httpx2.InvalidURL,
-)
-MOST_AT_ONCE = 1000
-"""As many as `KVITTERA_SEND_CONCURRENCY` may be: that setting limits calls, never a pool that is too small for it."""
+_NO_BYTE_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 _MOST_BODY = 64 * 1024
 _LONGEST_WAIT = 3600.0
 _WAIT_WHEN_BUSY = 60.0
@@ -61,34 +55,47 @@ class Answer:
 class Caller:
     """Calls one provider over pooled connections; every call ends within `timeout_seconds`."""
 
-    def __init__(
-        self, provider: str, timeout_seconds: float, *, connections: int = MOST_AT_ONCE, keep: bool = True
-    ) -> None:
+    def __init__(self, provider: str, timeout_seconds: float, *, keep: bool = True) -> None:
         self.provider = provider
         self._timeout = timeout_seconds
-        self._client = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(timeout_seconds, connect=timeout_seconds / 2, pool=timeout_seconds / 2),
-            limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections if keep else 0),
-            follow_redirects=False,
-            trust_env=False,
-            verify=_trust(),
-        )
+        self._keep = keep
+        self._session: aiohttp.ClientSession | None = None
 
     async def post(self, url: str, **request: Any) -> Answer | Result:
-        """The answer, or the fate of a call that got none. `request` is what httpx2 takes."""
+        """The answer, or the fate of a call that got none. `request` is what aiohttp takes."""
         answer: Answer | None = None
         try:
-            async with asyncio.timeout(self._timeout), self._client.stream("POST", url, **request) as reply:
-                answer = Answer(reply.status_code, b"", retry_after(reply.headers.get("retry-after"), _now()))
+            target = URL(url, encoded=True)
+        except ValueError:
+            return Result(Fate.REFUSED_FOR_NOW, f"{self.provider}_unreachable", 30)
+        try:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._open().post(target, allow_redirects=False, **request) as reply,
+            ):
+                answer = Answer(reply.status, b"", retry_after(reply.headers.get("retry-after"), _now()))
                 return Answer(answer.status, await _beginning(reply), answer.again_after)
         except _NO_BYTE_LEFT:
             return Result(Fate.REFUSED_FOR_NOW, f"{self.provider}_unreachable", 30)
-        except (httpx2.HTTPError, OSError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return answer or Result(Fate.IN_DOUBT, f"{self.provider}_{type(error).__name__}")
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connect = self._timeout / 2
+            self._session = aiohttp.ClientSession(
+                # As many connections as calls: how many those may be is for the dispatcher to say.
+                connector=aiohttp.TCPConnector(limit=0, force_close=not self._keep, ssl=_trust()),
+                timeout=aiohttp.ClientTimeout(total=self._timeout, connect=connect, sock_connect=connect),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                json_serialize=lambda value: orjson.dumps(value).decode(),
+            )
+        return self._session
 
     async def close(self) -> None:
         """Let connections go."""
-        await self._client.aclose()
+        if self._session is not None:
+            await self._session.close()
 
 
 @cache
@@ -112,13 +119,11 @@ def retry_after(header: str | None, now: datetime) -> float:
     return min(max(seconds, 0.0), _LONGEST_WAIT) if math.isfinite(seconds) else 0.0
 
 
-async def _beginning(reply: httpx2.Response) -> bytes:
+async def _beginning(reply: aiohttp.ClientResponse) -> bytes:
     body = b""
-    async for chunk in reply.aiter_bytes():
+    while len(body) < _MOST_BODY and (chunk := await reply.content.read(_MOST_BODY - len(body))):
         body += chunk
-        if len(body) > _MOST_BODY:
-            break
-    return body[:_MOST_BODY]
+    return body
 
 
 def _now() -> datetime:

@@ -39,7 +39,7 @@ class Doorman:
     schemes: frozenset[str] = frozenset({"https"})
 
     async def pinned(self, url: str) -> tuple[str, dict[str, Any]]:
-        """The address with the number in place of the name, and what httpx2 needs besides.
+        """The address with the number in place of the name, and what aiohttp needs besides.
 
         Raises:
             UnsafeAddressError: it must not be called.
@@ -63,7 +63,7 @@ class Doorman:
         host = parts.netloc.decode("ascii").rpartition("@")[2]
         return str(parts.copy_with(host=numbers[0])), {
             "headers": {"Host": host},
-            "extensions": {"sni_hostname": parts.raw_host.decode("ascii").strip("[]")},
+            "server_hostname": parts.raw_host.decode("ascii").strip("[]"),
         }
 
     def _may_call(self, number: str) -> bool:

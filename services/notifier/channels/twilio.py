@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Literal
 
+import aiohttp
 from pydantic import Field
 
 from schemas.delivery import ChannelKind
@@ -62,8 +63,8 @@ class Twilio:
     def __init__(self, table: TwilioTable, token: str, links: ReceiptLinks) -> None:
         self._table = table
         self._url = f"{table.url.rstrip('/')}/2010-04-01/Accounts/{table.account_sid}/Messages.json"
-        self._auth = (table.account_sid, token)
         self._token = token
+        self._headers = {"Authorization": aiohttp.encode_basic_auth(table.account_sid, token)}
         self._links = links
         self._caller = Caller(table.name, table.timeout_seconds)
 
@@ -76,7 +77,7 @@ class Twilio:
             "Body": message.text,
             "StatusCallback": self._links.url(name, message.reference),
         }
-        answer = await self._caller.post(self._url, data=form, auth=self._auth)
+        answer = await self._caller.post(self._url, data=form, headers=self._headers)
         if isinstance(answer, Result):
             return answer
         fate = answer.fate(name)
