@@ -78,13 +78,19 @@ class Renderer:
 
     def _short(self, words: Mapping[str, str], invitation: Invitation, said: Phrases, link: str) -> str:
         """One part if that can be had by leaving the shop's name out; a shop that asks too keeps its own."""
-        plain = phrases(words, self._sender.brand, invitation, None)
-        shop = _spelled(without_links(invitation.merchant_name or ""))
-        named = phrases(words, self._sender.brand, invitation, shop) if shop and not invitation.co_brand else plain
-        asker = said.asker if _spelled(invitation.co_brand or "") else self._sender.brand
-        help_line = words["help"].format(phone=self._sender.phone)
-        texts = [in_gsm7(f"{asker}: {p.told} {p.ask} {link} {help_line}") for p in (named, plain)]
-        return next((text for text in texts if segments(text) == 1), texts[0])
+        brand, shop = self._sender.brand, without_links(invitation.merchant_name or "")
+        spelled = None if invitation.co_brand else _spelled(shop)
+        asker = said.asker if not invitation.co_brand or _spelled(invitation.co_brand) else brand
+        rest = f"{link} {words['help'].format(phone=self._sender.phone)}"
+
+        def text(phrased: Phrases) -> str:
+            return in_gsm7(f"{asker}: {phrased.told} {phrased.ask} {rest}")
+
+        named = text(said if spelled == (shop or None) else phrases(words, brand, invitation, spelled))
+        if segments(named) == 1 or spelled is None:
+            return named
+        plain = text(phrases(words, brand, invitation, None))
+        return plain if segments(plain) == 1 else named
 
     def _lines(self, words: Mapping[str, str]) -> list[str]:
         """What a mail says after the answer."""
