@@ -1,16 +1,30 @@
 """The demo with its page: what is shown moves, the counter can be killed and catches up, Ctrl-C ends everything."""
 
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.kvittera import RunningDemo, demo_with_page, kvittera, still_running
+from schemas.topics import CARDS
+from tests.kvittera import RunningDemo, demo_with_page, free_port, kvittera, still_running
 
 ANSWERS = "response.recorded.v1"
+# A reader waits a moment before the next command; a script asks again until there is something to see.
+_PATIENT = """
+set -e
+again() { for _ in $(seq 100); do "$@" && return; sleep 0.1; done; echo "gave up: $*" >&2; return 1; }
+curl() { again command curl --silent --fail "$@"; echo; }
+letters() { command kvittera dlq list "$1" | tee .letters | grep -v "0  in all" > /dev/null && cat .letters; }
+kvittera() { if [ "$1 $2" = "dlq list" ]; then again letters "$3"; else command kvittera "$@"; fi; }
+"""
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +115,57 @@ def test_answers_keep_coming_while_the_aggregator_is_killed_and_it_catches_up(de
     assert behind["acknowledged"] > counted
     assert now["counted"] >= behind["acknowledged"]
     assert (now["lost"], now["double"], now["differing_cells"]) == (0, 0, 0)
+
+
+def test_status_and_load_find_the_running_demo_by_its_folder(demo: RunningDemo) -> None:
+    driven = kvittera(
+        demo.folder, "load", "--rate", "20", "--seconds", "2", "--settle", "40", "--report", "load.json", timeout=90
+    )
+    status = kvittera(demo.folder, "status", "--json")
+
+    assert driven.returncode == 0, driven.stdout + driven.stderr
+    told = json.loads((demo.folder / "load.json").read_text())
+    assert told["published"] == told["decided"] == 40
+    assert told["messages"] == told["asked"] == told["delivery_to_message_ms"]["n"] > 20
+    assert told["answer_to_counter_ms"]["n"] >= told["answered"] > 0
+    assert 0 < told["answer_to_counter_ms"]["p50"] <= told["answer_to_counter_ms"]["p99"]
+    assert status.returncode == 0, status.stdout + status.stderr
+    seen = json.loads(status.stdout)
+    assert seen["away"] == []
+    assert seen["services"]["notifier"]["deliveries"]["delivered"] >= 40
+    assert all(service["connections"] > 0 for service in seen["services"].values())
+
+
+def test_the_commands_of_the_tutorial_do_what_it_says(demo: RunningDemo, repository: Path) -> None:
+    text = (repository / "docs/tutorial.md").read_text(encoding="utf-8")
+    [program] = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (demo.folder / "send_delivery.py").write_text(program, encoding="utf-8")
+    (demo.folder / ".venv").symlink_to(sys.prefix)
+    port = free_port()
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert blocks[0].startswith("make demo "), "the demo of these tests"
+    lines = "".join(blocks[1:]).replace("127.0.0.1:8601", f"127.0.0.1:{port}").replace("audit\n", "audit --wait 20\n")
+
+    done = subprocess.run(
+        ["bash", "-c", _PATIENT + lines],
+        cwd=demo.folder,
+        env={**os.environ, "PYTHONPATH": str(repository), "KVITTERA_NOTIFIER_PORT": str(port)},
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+
+    said = done.stdout
+    assert done.returncode == 0, said + done.stderr
+    assert f"all {len(CARDS)} topics are as their cards say" in said
+    assert said.count("clean: 0 lost, 0 double, 0 differing cells") == 2
+    assert '"delivery_id":"MY-1"' in said
+    assert '"outcome":"scheduled"' in said
+    assert '"outcome":"suppressed","reason":"exception_open"' in said
+    assert re.search(r"1\s+schema\s+delivery.method", said), said
+    assert "1 would be sent to delivery.completed.v1" in said
+    assert "1 were sent to delivery.completed.v1" in said
 
 
 def test_ctrl_c_ends_everything_and_leaves_no_process(demo: RunningDemo) -> None:
