@@ -1,4 +1,4 @@
-"""`kvittera ready` and `kvittera secrets`: what containers need beside the services."""
+"""`kvittera ready`, `secrets` and `certificates`: what containers need beside the services."""
 
 import asyncio
 import os
@@ -10,11 +10,13 @@ from urllib.parse import quote
 import typer
 
 _MODE = 0o400
+_READABLE = 0o444
 
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(rich_help_panel="Preparation")(secrets)
+    app.command(rich_help_panel="Preparation")(certificates)
     app.command(rich_help_panel="Operation")(ready)
 
 
@@ -63,10 +65,44 @@ def secrets(
     comments and contact data cannot be read again.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    readable = 0o444 if password_folder else _MODE
+    readable = _READABLE if password_folder else _MODE
     password = _kept((password_folder or folder) / "postgres-password", dice.token_urlsafe(24), readable)
     _kept(folder / "postgres-dsn", f"postgresql://{database}:{quote(password, safe='')}@{host}:5432/{database}")
     _kept(folder / "sealing-key", dice.token_hex(32))
+
+
+def certificates(
+    folder: Annotated[Path, typer.Argument(help="What clients need goes here; existing files are kept.")],
+    servers_folder: Annotated[Path, typer.Argument(help="What only the servers may read goes here.")],
+    kafka: Annotated[list[str] | None, typer.Option(help="A name that Kafka is reached by. [default: kafka]")] = None,
+    postgres: Annotated[
+        list[str] | None, typer.Option(help="A name that PostgreSQL is reached by. [default: postgres]")
+    ] = None,
+) -> None:
+    """Make certificates for encrypted connections to Kafka and PostgreSQL, once, and a password for Kafka.
+
+    Clients get ca.pem and kafka-password; servers kafka.pem (key and certificate), kafka-users.properties,
+    postgres.crt and postgres.key. They are valid for 825 days: before that, empty both folders and make them anew.
+    Servers with certificates of your own authority need none of this.
+    """
+    from datetime import UTC, datetime
+
+    from services.certificates import Authority
+
+    if (folder / "ca.pem").exists():
+        print(f"{folder / 'ca.pem'} is there and kept, and so is all that it signed")
+        return
+    for place in (folder, servers_folder):
+        place.mkdir(parents=True, exist_ok=True)
+    authority = Authority.new(datetime.now(UTC))
+    broker, database = authority.server(kafka or ["kafka"]), authority.server(postgres or ["postgres"])
+    # Each side reads them under an account of its own; a folder goes to its side and to nobody else.
+    password = _kept(folder / "kafka-password", dice.token_urlsafe(24), _READABLE)
+    _kept(servers_folder / "kafka-users.properties", f"kvittera={password}\n", _READABLE)
+    _kept(servers_folder / "kafka.pem", broker.key + broker.certificate, _READABLE)
+    _kept(servers_folder / "postgres.key", database.key, _READABLE)
+    _kept(servers_folder / "postgres.crt", database.certificate, _READABLE)
+    _kept(folder / "ca.pem", authority.pem, _READABLE)  # last: without it all is made anew
 
 
 def _kept(file: Path, text: str, mode: int = _MODE) -> str:

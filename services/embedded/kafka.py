@@ -7,7 +7,9 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from services.embedded.child import end_child, run_child, spawn_child
 from services.embedded.errors import EmbeddedError, from_log, from_os_error
@@ -23,7 +25,7 @@ _QUICK_START = ("-XX:TieredStopAtLevel=1",)
 
 
 class EmbeddedKafka:
-    """One Kafka broker in a folder, on 127.0.0.1 without passwords.
+    """One Kafka broker in a folder, on 127.0.0.1, without passwords unless `settings` of the broker say otherwise.
 
     For benchmarks: `heap="1g", tuned_for_start=False`.
     """
@@ -35,8 +37,10 @@ class EmbeddedKafka:
         heap: str = "384m",
         tuned_for_start: bool = True,
         progress: Progress = in_silence,
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.folder = folder
+        self._settings = settings
         self._heap = heap
         self._tuned_for_start = tuned_for_start
         self._progress = progress
@@ -146,7 +150,7 @@ class EmbeddedKafka:
         return self.folder.resolve() / "kafka.properties"
 
     def _write_properties(self, port: int, controller_port: int) -> None:
-        self._properties.write_text(broker_properties(self._data, port, controller_port))
+        self._properties.write_text(broker_properties(self._data, port, controller_port, self._settings))
 
     def _format(self) -> None:
         """Give the data folder its cluster id and feature levels, as Kafka's own tool does."""

@@ -1,7 +1,10 @@
 """The files that the embedded Kafka broker reads at its start."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 STARTED = "Kafka Server started"
 """What the broker logs when it takes requests."""
 
@@ -48,6 +51,10 @@ logger.started.level=info
 """
 
 
-def broker_properties(data: Path, port: int, controller_port: int) -> str:
-    """Return the broker's configuration, with its data and its two ports on 127.0.0.1."""
-    return _BROKER.format(data=data, port=port, controller_port=controller_port)
+def broker_properties(data: Path, port: int, controller_port: int, settings: Mapping[str, str] = _NONE) -> str:
+    """Return the broker's configuration, with its data and its two ports on 127.0.0.1.
+
+    `settings` override it; `{port}` and `{controller_port}` in them are filled in.
+    """
+    more = "".join(f"{name}={text}\n" for name, text in settings.items())
+    return (_BROKER + more).format(data=data, port=port, controller_port=controller_port)

@@ -17,6 +17,9 @@ import yaml
 import services
 from services.chassis.metrics import COUNTERS, GAUGES, HISTOGRAMS
 
+KVITTERA = {"migrate", "topics", "notifier", "survey", "aggregator", "demo"}
+"""Containers that speak with Kafka or PostgreSQL."""
+
 
 def compose() -> dict[str, object]:
     found = yaml.safe_load((Path(services.__file__).parents[1] / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -36,6 +39,32 @@ def test_the_compose_file_holds_no_secret_and_opens_no_port_to_the_world() -> No
     assert "PASSWORD:" not in text.replace("PASSWORD_FILE", "")
     for service in compose()["services"].values():  # type: ignore[attr-defined]  # a mapping, as the specification says
         assert all(str(port).startswith("127.0.0.1:") for port in service.get("ports", ()))
+
+
+def test_the_secured_compose_file_holds_no_secret_and_leaves_no_connection_unencrypted(repository: Path) -> None:
+    text = (repository / "docker-compose.secured.yml").read_text(encoding="utf-8")
+    check = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*check, repository / "docker-compose.secured.yml"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PASSWORD:" not in text
+    services = yaml.safe_load(text)["services"]
+    plain = {service for service in compose()["services"] if service in KVITTERA}  # type: ignore[attr-defined]  # a mapping
+    assert plain
+    for service in plain:
+        told = services[service]["environment"]
+        assert (told["KVITTERA_KAFKA_SECURITY"], told["PGSSLMODE"]) == ("sasl_ssl", "verify-full"), service
+        assert services[service]["volumes"] == ["tls:/run/tls:ro"], "the servers' keys are not for clients"
+    assert services["kafka"]["environment"]["KAFKA_LISTENERS"].startswith("LOCAL://127.0.0.1:")
+
+
+def test_the_collector_takes_what_the_services_send_and_lets_no_path_through(repository: Path) -> None:
+    collector = yaml.safe_load((repository / "deploy/otel/collector.yml").read_text(encoding="utf-8"))
+    traces = collector["service"]["pipelines"]["traces"]
+    assert set(traces["processors"]) == set(collector["processors"])
+    assert set(traces["exporters"]) == set(collector["exporters"])
+    assert collector["receivers"]["otlp"]["protocols"]["http"]["endpoint"].endswith(":4318")
+    dropped = {rule["key"] for rule in collector["processors"]["attributes/no-personal-data"]["actions"]}
+    assert {"url.path", "url.full", "http.target", "client.address"} <= dropped
 
 
 def test_services_get_longer_to_stop_than_they_take_to_drain() -> None:

@@ -1,0 +1,148 @@
+"""A log-in and encryption to Kafka, encryption to PostgreSQL: what is not asked for so is let in nowhere."""
+
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import asyncpg
+import pytest
+from aiokafka.errors import KafkaError
+from pydantic import SecretStr
+
+from schemas.topics import CARDS, RESPONSE_RECORDED
+from services.certificates import Authority
+from services.chassis.kafka import make_consumer, make_producer
+from services.chassis.postgres import connect
+from services.chassis.settings import Settings
+from services.chassis.topic_admin import apply_topics
+from services.embedded.kafka import EmbeddedKafka
+from tests.tls import encrypting
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What `kvittera certificates` made."""
+
+    clients: Path
+    servers: Path
+
+    @property
+    def password(self) -> str:
+        return (self.clients / "kafka-password").read_text().strip()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    folder = tmp_path_factory.mktemp("tls")
+    found = Files(folder / "clients", folder / "servers")
+    command = [sys.executable, "-m", "services", "certificates", str(found.clients), str(found.servers)]
+    subprocess.run([*command, "--kafka", "127.0.0.1", "--postgres", "127.0.0.1"], check=True, timeout=60)
+    return found
+
+
+@pytest.fixture(scope="module")
+def broker(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedKafka]:
+    """A real broker with the listener of docker-compose.secured.yml."""
+    login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+    users = files.servers / "kafka-users.properties"
+    listener = "listener.name.secured"
+    secret = f"${{{{file:{users}:kvittera}}}}"  # for the broker itself too, which has no other listener here
+    kafka = EmbeddedKafka(
+        tmp_path_factory.mktemp("kafka"),
+        settings={
+            "listeners": "SECURED://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+            "advertised.listeners": "SECURED://127.0.0.1:{port}",
+            "listener.security.protocol.map": "SECURED:SASL_SSL,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "SECURED",
+            "sasl.mechanism.inter.broker.protocol": "PLAIN",
+            f"{listener}.sasl.enabled.mechanisms": "PLAIN",
+            f"{listener}.plain.sasl.jaas.config": (
+                f'{login} username="kvittera" password="{secret}" user_kvittera="{secret}";'
+            ),
+            "config.providers": "file",
+            "config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider",
+            f"{listener}.ssl.keystore.type": "PEM",
+            f"{listener}.ssl.keystore.location": str(files.servers / "kafka.pem"),
+        },
+    )
+    try:
+        kafka.start()
+        yield kafka
+    finally:
+        kafka.stop()
+
+
+@pytest.fixture
+async def secured(settings: Settings, files: Files, broker: EmbeddedKafka) -> AsyncIterator[Settings]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.servers / "postgres.crt", files.servers / "postgres.key")
+    dsn = settings.postgres_dsn.get_secret_value()
+    port = int(dsn.rpartition(":")[2].partition("/")[0])
+    async with encrypting(port, context) as encrypted:
+        yield settings.model_copy(
+            update={
+                "kafka_bootstrap": broker.bootstrap,
+                "kafka_security": "sasl_ssl",
+                "kafka_sasl_mechanism": "PLAIN",
+                "kafka_username": "kvittera",
+                "kafka_password": SecretStr(files.password),
+                "kafka_ca_file": files.clients / "ca.pem",
+                "postgres_dsn": SecretStr(
+                    dsn.replace(f":{port}/", f":{encrypted}/")
+                    + f"?sslmode=verify-full&sslrootcert={files.clients / 'ca.pem'}"
+                ),
+                "boot_patience_seconds": 0.0,
+            }
+        )
+
+
+async def test_topics_records_and_rows_go_through_a_log_in_and_encryption(secured: Settings) -> None:
+    assert RESPONSE_RECORDED in await apply_topics(secured, tuple(CARDS.values()))
+    producer = make_producer(secured, client="secured")
+    await producer.start()
+    await producer.send_and_wait(RESPONSE_RECORDED, b"{}", key=b"k")
+    await producer.stop()
+    consumer = make_consumer(secured, group="kvittera-secured", client="secured")
+    consumer.subscribe([RESPONSE_RECORDED])
+    await consumer.start()
+    record = await consumer.getone()
+    await consumer.stop()
+    connection = await connect(secured, "survey")
+    rows = await connection.fetchval("SELECT count(*) FROM response")
+    await connection.close()
+
+    assert (record.value, rows) == (b"{}", 0)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"kafka_password": SecretStr("guessed")},
+        {"kafka_username": "somebody"},
+        {"kafka_ca_file": None},
+        {"kafka_security": "plaintext"},
+        {"kafka_security": "ssl"},
+    ],
+    ids=["wrong password", "wrong name", "unknown authority", "unencrypted", "without log-in"],
+)
+async def test_kafka_lets_nobody_in_otherwise(secured: Settings, changed: dict[str, object]) -> None:
+    producer = make_producer(secured.model_copy(update=changed), client="stranger", request_timeout_ms=2000)
+    with pytest.raises((KafkaError, OSError)):
+        await producer.start()
+    await producer.stop()
+
+
+@pytest.mark.parametrize("mode", ["disable", "verify-full"])
+async def test_postgresql_is_spoken_to_encrypted_and_checked_or_not_at_all(
+    secured: Settings, mode: str, tmp_path: Path
+) -> None:
+    other = tmp_path / "other-ca.pem"
+    other.write_text(Authority.new(datetime.now(UTC)).pem)
+    dsn = secured.postgres_dsn.get_secret_value().partition("?")[0]
+    strange = secured.model_copy(update={"postgres_dsn": SecretStr(f"{dsn}?sslmode={mode}&sslrootcert={other}")})
+    with pytest.raises((OSError, asyncpg.PostgresError)):
+        await connect(strange, "survey")
