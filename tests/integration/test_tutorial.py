@@ -1,10 +1,12 @@
-"""The tutorial's program does what the tutorial says."""
+"""The programs in the tutorial and the guides do what these say."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,16 +17,21 @@ from services.chassis.kafka import make_consumer
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.chassis.topic_identity import topic_partitions
+from tests.harness import make_topic, producing
+
+
+def copied(document: Path, folder: Path) -> Path:
+    """The one program of a document, as a reader would copy it."""
+    [code] = re.findall(r"^```python\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    file = folder / "program.py"
+    file.write_text(code, encoding="utf-8")
+    return file
 
 
 @pytest.fixture
 def program(repository: Path, tmp_path: Path) -> Path:
-    """`send_delivery.py`, as a reader would copy it."""
-    text = (repository / "docs/tutorial.md").read_text(encoding="utf-8")
-    [code] = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    file = tmp_path / "send_delivery.py"
-    file.write_text(code, encoding="utf-8")
-    return file
+    """`send_delivery.py` of the tutorial."""
+    return copied(repository / "docs/tutorial.md", tmp_path)
 
 
 def send(program: Path, settings: Settings, delivery_id: str, method: str) -> None:
@@ -71,3 +78,32 @@ async def test_the_tutorials_bad_record_breaks_the_contract_where_the_tutorial_s
 
     assert error.value.reason == "schema"
     assert error.value.detail.startswith("delivery.method")
+
+
+def cell(version: int, scores: list[int]) -> bytes:
+    told: dict[str, Any] = {"cut": "merchant.method", "value": "home_day", "start": "2026-10", "as_of": "2026-11-01"}
+    return json.dumps({**told, "version": version, "scores": scores, "answers": sum(scores)}).encode()
+
+
+async def test_the_guides_partner_program_keeps_the_highest_version_and_forgets_at_a_tombstone(
+    repository: Path, settings: Settings, tmp_path: Path
+) -> None:
+    program = copied(repository / "docs/how-to/read-partner-numbers.md", tmp_path)
+    topic = await make_topic(settings)
+    async with producing(settings) as producer:
+        for value in (cell(2, [0, 0, 2, 3, 5]), cell(1, [9, 0, 0, 0, 1]), cell(3, [0, 0, 0, 5, 15]), None):
+            await producer.send_and_wait(topic, value, key=b"cell")
+    variables = {**os.environ, "KAFKA_BOOTSTRAP": settings.kafka_bootstrap}
+    with subprocess.Popen(
+        [sys.executable, program, topic, "partner-test.report"], env=variables, stdout=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdout is not None
+        try:
+            told = [running.stdout.readline().strip() for _ in range(3)]
+        finally:
+            running.kill()
+    assert told == [
+        "merchant.method home_day 2026-10: 80% of 10 satisfied, as of 2026-11-01",
+        "merchant.method home_day 2026-10: 100% of 20 satisfied, as of 2026-11-01",
+        "cell: gone",
+    ]
