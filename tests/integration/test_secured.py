@@ -20,6 +20,7 @@ from services.chassis.postgres import connect
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.embedded.kafka import EmbeddedKafka
+from services.embedded.ports import free_port
 from tests.tls import encrypting
 
 
@@ -50,19 +51,17 @@ def broker(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[E
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required"
     users = files.servers / "kafka-users.properties"
     listener = "listener.name.secured"
-    secret = f"${{{{file:{users}:kvittera}}}}"  # for the broker itself too, which has no other listener here
+    local = free_port()
     kafka = EmbeddedKafka(
         tmp_path_factory.mktemp("kafka"),
         settings={
-            "listeners": "SECURED://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-            "advertised.listeners": "SECURED://127.0.0.1:{port}",
-            "listener.security.protocol.map": "SECURED:SASL_SSL,CONTROLLER:PLAINTEXT",
-            "inter.broker.listener.name": "SECURED",
-            "sasl.mechanism.inter.broker.protocol": "PLAIN",
+            "listeners": f"LOCAL://127.0.0.1:{local},SECURED://127.0.0.1:{{port}},"
+            "CONTROLLER://127.0.0.1:{controller_port}",
+            "advertised.listeners": f"LOCAL://127.0.0.1:{local},SECURED://127.0.0.1:{{port}}",
+            "listener.security.protocol.map": "LOCAL:PLAINTEXT,SECURED:SASL_SSL,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "LOCAL",
             f"{listener}.sasl.enabled.mechanisms": "PLAIN",
-            f"{listener}.plain.sasl.jaas.config": (
-                f'{login} username="kvittera" password="{secret}" user_kvittera="{secret}";'
-            ),
+            f"{listener}.plain.sasl.jaas.config": f'{login} user_kvittera="${{{{file:{users}:kvittera}}}}";',
             "config.providers": "file",
             "config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider",
             f"{listener}.ssl.keystore.type": "PEM",
