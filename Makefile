@@ -6,7 +6,7 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-api test-properties test-containers test-compose lint bench schemas mail dashboards kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-api test-properties test-containers test-compose lint bench bench-scaling docs schemas mail dashboards kafka-lock lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,12 @@ lint: $(VENV)/.dev-ready ## ruff, mypy --strict, import rules
 
 bench: $(VENV)/.dev-ready ## measure answers/s against pgbench and counted events/s
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-scaling: $(VENV)/.dev-ready ## measure 1, 2 and 4 aggregators and notifiers with as many partitions
+	@$(BIN)/python -m tests.benchmarks.scaling $(ARGS)
+
+docs: $(VENV)/.dev-ready ## build the documentation site into site/, without a network
+	@$(BIN)/zensical build --clean --strict
 
 schemas: $(VENV)/.run-ready ## write the generated contract files again (schemas/json, asyncapi.yaml)
 	@$(BIN)/python -m services schemas write

@@ -6,6 +6,7 @@ from services.cli import (
     audit,
     boards,
     bounces,
+    capacity,
     cells,
     clients,
     containers,
@@ -60,6 +61,7 @@ bounces.add_to(app)
 doctor.add_to(app)
 status.add_to(app)
 load.add_to(app)
+capacity.add_to(app)
 views.add_to(app)
 policy.add_to(app)
 messages.add_to(app)

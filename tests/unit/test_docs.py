@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -47,6 +48,16 @@ def written(value: object) -> str:
         return "unset"
     text = value.get_secret_value() if hasattr(value, "get_secret_value") else value
     return f"`{str(text).lower() if isinstance(text, bool) else text}`" if text != "" else "empty"
+
+
+def pages(entries: Any) -> Iterator[str]:
+    """Every page that the site's navigation names."""
+    for entry in entries:
+        if isinstance(entry, str):
+            yield entry
+        else:
+            for inner in entry.values():
+                yield from pages(inner)
 
 
 def commands(command: Any = None, name: str = "") -> Iterator[tuple[str, Any]]:
@@ -193,6 +204,12 @@ def test_every_link_between_documents_leads_somewhere(repository: Path) -> None:
             place = ((repository / path).parent / target).resolve()
             inside = place.relative_to(repository.resolve())
             assert place.exists() or str(inside) in PICTURES_MADE_LATER, f"{path} links to {target}"
+
+
+def test_every_document_stands_once_in_the_navigation_of_the_site(repository: Path) -> None:
+    nav = tomllib.loads((repository / "zensical.toml").read_text(encoding="utf-8"))["project"]["nav"]
+    documents = sorted(str(path.relative_to(repository / "docs")) for path in (repository / "docs").rglob("*.md"))
+    assert sorted(pages(nav)) == documents, "add the page to nav in zensical.toml"
 
 
 def test_every_decision_is_listed_and_tells_what_was_rejected_and_when_to_look_again(repository: Path) -> None:

@@ -1,0 +1,128 @@
+"""The drill of docs/backup.md: the whole database is lost and restored, then the counters are made anew from Kafka."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from schemas.topics import CARDS, SATISFACTION_CELLS
+from services.chassis.kafka import make_admin
+from services.chassis.postgres import connect, migrate
+from services.chassis.topic_admin import apply_topics
+from services.embedded.kafka import EmbeddedKafka
+from services.embedded.postgres import EmbeddedPostgres
+from services.embedded.servers import Servers
+from tests.faults.running_system import RunningSystem, until
+
+_COUNTERS = "SELECT sum(delivered + asked + s1 + 2 * s2 + 3 * s3 + 4 * s4 + 5 * s5 + contested + commented) FROM cell"
+
+
+@pytest.fixture(scope="module")
+async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningSystem]:
+    """As for the other faults, with an archive of the write-ahead log."""
+    folder = tmp_path_factory.mktemp("system")
+    postgres = EmbeddedPostgres(folder / "servers" / "postgres")
+    kafka = EmbeddedKafka(folder / "servers" / "kafka")
+    postgres.prepare()
+    archive = archive_of(postgres)
+    archive.mkdir()
+    give_to_server(postgres, archive)
+    postgres._settings |= {"archive_mode": "on", "archive_command": f"test ! -f {archive}/%f && cp %p {archive}/%f"}
+    try:
+        kafka.start()
+        postgres.start()
+        running = await RunningSystem.start(folder, Servers(postgres, kafka))
+        try:
+            yield running
+        finally:
+            await running.end()
+    finally:
+        kafka.stop()
+        postgres.stop()
+
+
+def archive_of(postgres: EmbeddedPostgres) -> Path:
+    return postgres.data.parent / "wal-archive"
+
+
+def give_to_server(postgres: EmbeddedPostgres, folder: Path) -> None:
+    """PostgreSQL may run as another account than we do."""
+    if postgres._account is not None:
+        subprocess.run(["chown", "-R", postgres._account.name, folder], check=True)
+
+
+async def run_script(repository: Path, postgres: EmbeddedPostgres, name: str, *words: str | Path) -> None:
+    """A script of deploy/backup/, with PostgreSQL's programs on the path."""
+    path = f"{postgres.binary('')}{os.pathsep}{os.environ['PATH']}"
+    script = repository / "deploy/backup" / name
+    done = await asyncio.to_thread(
+        subprocess.run, [script, *words], env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def archive_everything(system: RunningSystem) -> None:
+    connection = await connect(system.settings, "public")
+    file = await connection.fetchval("SELECT pg_walfile_name(pg_switch_wal())")
+
+    async def archived() -> bool:
+        last: str | None = await connection.fetchval("SELECT last_archived_wal FROM pg_stat_archiver")
+        return last is not None and last >= file
+
+    await until(archived, "the log to be archived", seconds=20)
+    await connection.close()
+
+
+async def test_a_lost_database_is_restored_to_its_last_moment_and_counters_are_made_anew_from_kafka(
+    system: RunningSystem, repository: Path, tmp_path: Path
+) -> None:
+    postgres, base = system.servers.postgres, tmp_path / "base"
+    async with system.load(rate=60):
+        await asyncio.sleep(2)
+        await run_script(repository, postgres, "base.sh", base, postgres.dsn())
+        saved = len(system.recipients.acknowledged)
+        await asyncio.sleep(2)
+    await until(system._everybody_is_done, "nothing to be on its way", seconds=60)
+    assert len(system.recipients.acknowledged) > saved, "there are answers that the base backup does not hold"
+    counted = await system.number("aggregator", _COUNTERS)
+    await archive_everything(system)
+
+    postgres.kill()
+    shutil.rmtree(postgres.data)
+    await run_script(repository, postgres, "restore.sh", base, archive_of(postgres), postgres.data)
+    give_to_server(postgres, postgres.data)
+    await system.restart_postgres()
+
+    await system.check()
+    assert await system.number("aggregator", _COUNTERS) == counted
+
+    system.supervisor.hold("aggregator")
+    connection = await connect(system.settings, "aggregator")
+    await connection.execute("DROP SCHEMA aggregator CASCADE")
+    await migrate(connection, "aggregator", "services.aggregator")
+    await connection.close()
+    await make_cells_topic_anew(system)
+    system.supervisor.release("aggregator")
+
+    await system.check()
+    assert await system.number("aggregator", _COUNTERS) == counted
+
+
+async def make_cells_topic_anew(system: RunningSystem) -> None:
+    """Versions of cells begin anew, so their topic has to as well."""
+    admin = make_admin(system.settings)
+    await admin.start()
+    await admin.delete_topics([SATISFACTION_CELLS])
+
+    async def gone() -> bool:
+        return SATISFACTION_CELLS not in await admin.list_topics()
+
+    await until(gone, "the topic to be gone", seconds=20)
+    await admin.close()
+    assert await apply_topics(system.settings, tuple(CARDS.values())) == [SATISFACTION_CELLS]
+    system._logs.pop(SATISFACTION_CELLS)
+    system._cells.clear()
