@@ -114,6 +114,7 @@ async def test_whatever_is_sent_gets_a_documented_answer(app: ASGIApp, pool: Poo
 def draw(operation: str, carrier: IntoApplication, known: dict[str, Any], mode: schemathesis.GenerationMode) -> None:
     """Draw cases for one operation and judge every answer."""
     session = requests.Session()
+    session.trust_env = False  # no look for proxies at each case
     session.mount("http://", carrier)
     found = schemathesis.openapi.from_dict(document()).find_operation_by_id(operation)
     # Not drawn: what Hypothesis draws depends on the modules that other tests loaded, and may miss every open door.

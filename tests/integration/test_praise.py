@@ -1,10 +1,12 @@
 """Praise from the answer to the board: kept, told and shown by a real PostgreSQL."""
 
+import re
 import uuid
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from html import unescape
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 from starlette.applications import Starlette
@@ -160,8 +162,8 @@ async def test_roles_hold_per_terminal(pool: Pool, desk: PraiseDesk) -> None:
     await desk.act(AGENT, praise_id, Act.PASS_ON, revision=1)
     with pytest.raises(NotAllowed):
         await desk.act(AGENT, praise_id, Act.APPROVE, revision=2)
-    assert await desk.queue(ELSEWHERE, State) == []
-    assert [s.praise.state for s in await desk.queue(READER, State)] == [State.PASSED_ON]
+    assert await desk.queue(ELSEWHERE, State) == ([], None)
+    assert [s.praise.state for s in (await desk.queue(READER, State))[0]] == [State.PASSED_ON]
 
 
 async def test_two_people_at_once_do_it_once(pool: Pool, desk: PraiseDesk) -> None:
@@ -293,6 +295,25 @@ async def test_the_queue_shows_masked_words_deadline_and_what_this_member_may_do
     assert "Swedish" in page.text
     reader = await ask(app, "GET", "/praise", headers=[("x-member", "reader-1")])
     assert "Passed on to the one who did it" not in reader.text
+
+
+async def test_the_queue_goes_on_page_by_page_without_losing_or_repeating_any(
+    pool: Pool, app: Starlette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.survey.praise.desk.PAGE", 2)
+    given = {str(await praised(pool)) for _ in range(5)}
+    seen: list[str] = []
+    path = "/praise?show=waiting"
+    for _ in range(3):
+        page = (await ask(app, "GET", path, headers=[("x-member", LEAD.subject)])).text
+        seen += re.findall(r'<li(?: class="chosen")?><a href="/praise\?show=waiting&amp;id=([0-9a-f-]{36})"', page)
+        found = re.search(r'class="further"><a href="([^"]+)"', page)
+        path = unescape(found[1]) if found else ""
+    assert (len(seen), set(seen), path) == (5, given, "")
+    for wrong in ("x", "0001-01-01T00:00:00+14:00 " + seen[0], "2026-10-13T12:00:00 " + seen[0], "%00"):
+        assert (
+            await ask(app, "GET", f"/praise?after={quote(wrong)}", headers=[("x-member", LEAD.subject)])
+        ).status == 200
 
 
 async def test_strangers_are_turned_away(pool: Pool, app: Starlette) -> None:

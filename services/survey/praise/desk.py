@@ -16,7 +16,9 @@ from services.survey.praise import store
 from services.survey.praise.rules import Act, Impossible, Praise, State, act, role_for
 from services.survey.praise.store import SQL
 
-_MOST = 200
+PAGE = 50
+After = tuple[datetime, uuid.UUID]
+"""The deadline and the id of the last praise on a page."""
 
 
 class NotAllowed(Exception):
@@ -66,15 +68,23 @@ class PraiseDesk:
     now: Callable[[], datetime]
     wake_relay: Callable[[], None] = lambda: None
 
-    async def queue(self, member: Member, states: Iterable[State], terminal: str | None = None) -> Sequence[Shown]:
-        """Praise in these states at the member's terminals, or at one of them: the 200 most urgent first."""
+    async def queue(
+        self, member: Member, states: Iterable[State], terminal: str | None = None, after: After | None = None
+    ) -> tuple[Sequence[Shown], After | None]:
+        """A page of praise in these states at the member's terminals, or at one of them, and where the next begins.
+
+        The most urgent come first; `after` is where the page before ended.
+        """
         terminals = _terminals(member)
         if terminal is not None:
             terminals = [terminal] if member.may(Role.READER, terminal) else []
         async with self.pool.acquire() as connection:
-            rows = await connection.fetch(SQL["queue"], [s.value for s in states], terminals, _MOST)
+            names = [s.value for s in states]
+            rows = await connection.fetch(SQL["queue"], names, terminals, PAGE + 1, *(after or (None, None)))
+            more, rows = len(rows) > PAGE, rows[:PAGE]
             texts = await self.texts.of(connection, [r["praise_id"] for r in rows])
-        return [_shown(row, texts.get(row["praise_id"])) for row in rows]
+        shown = [_shown(row, texts.get(row["praise_id"])) for row in rows]
+        return shown, (rows[-1]["pass_on_by"], rows[-1]["praise_id"]) if more else None
 
     async def waiting(self, member: Member) -> tuple[int, int]:
         """How much praise waits or is disputed at the member's terminals, and how much of it is late."""

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -13,12 +14,13 @@ from starlette.routing import Route
 from services.chassis.http import problem
 from services.chassis.staff import Gate, Member, Role
 from services.survey.comments.languages import Languages
-from services.survey.praise.desk import NotAllowed, Outdated, PraiseDesk, Unknown
+from services.survey.praise.desk import After, NotAllowed, Outdated, PraiseDesk, Unknown
 from services.survey.praise.forms import Form, Refused, posted
 from services.survey.praise.queue_page import TABS, Chosen, QueuePage
 from services.survey.praise.rules import Act, Impossible
 
 _LONGEST_EVIDENCE: Final = 2000
+_FIRST_YEAR, _LAST_YEAR = 1970, 2261
 _NOTICES: Final = {
     "outdated": "Somebody else changed this praise. Look again.",
     "impossible": "That is not possible for this praise now.",
@@ -54,7 +56,8 @@ class PraiseRoutes:
         query = request.query_params
         tab = query.get("show", "waiting")
         tab = tab if tab in TABS else "waiting"
-        rows = await self.desk.queue(member, TABS[tab][1], query.get("terminal") or None)
+        terminal = query.get("terminal", "").replace("\x00", "") or None
+        rows, after = await self.desk.queue(member, TABS[tab][1], terminal, _after_of(query.get("after", "")))
         wanted = _id_of(query.get("id", "")) or (uuid.UUID(rows[0].praise.praise_id) if rows else None)
         try:
             chosen = None if wanted is None else await self._choose(member, wanted)
@@ -69,6 +72,7 @@ class PraiseRoutes:
             waiting=await self.desk.waiting(member),
             now=self.now(),
             notice=_NOTICES.get(query.get("notice", ""), ""),
+            further=_further(tab, terminal, after),
         )
         return Response(body, headers=self.page.headers, media_type="text/html")
 
@@ -127,6 +131,26 @@ def _back(form: Form, praise_id: uuid.UUID, notice: str = "") -> Response:
     tab = form.word("show")
     place = f"/praise?show={tab if tab in TABS else 'waiting'}&id={praise_id}{notice}"
     return RedirectResponse(place, 303, headers={"cache-control": "no-store"})
+
+
+def _further(tab: str, terminal: str | None, after: After | None) -> str:
+    """The address of the next page; empty where there is none."""
+    if after is None:
+        return ""
+    place = {"terminal": terminal} if terminal else {}
+    return f"/praise?{urlencode({'show': tab, **place, 'after': f'{after[0].isoformat()} {after[1]}'})}"
+
+
+def _after_of(text: str) -> After | None:
+    """Where the page before ended; none where the address does not say it well."""
+    moment, _, praise_id = text.partition(" ")
+    found = _id_of(praise_id)
+    try:
+        at = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    holds = at.tzinfo is not None and _FIRST_YEAR < at.year < _LAST_YEAR  # what a database and a calendar can hold
+    return (at, found) if found is not None and holds else None
 
 
 def _id_of(text: str) -> uuid.UUID | None:

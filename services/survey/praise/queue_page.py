@@ -145,8 +145,9 @@ class QueuePage:
         waiting: tuple[int, int],
         now: datetime,
         notice: str = "",
+        further: str = "",
     ) -> bytes:
-        """The page with the tab `show` open."""
+        """The page with the tab `show` open; `further` is the address of the next page of the list."""
         return self._template.render(
             nav=staff_nav("/praise", {"/praise": waiting[0]}),
             initials="".join(word[0] for word in member.name.split()[:2]).upper(),
@@ -158,6 +159,7 @@ class QueuePage:
             waiting=waiting[0],
             late=waiting[1],
             notice=notice,
+            further=further,
         ).encode()
 
 

@@ -49,6 +49,7 @@ FROM praise AS p
 LEFT JOIN driver_sign AS s ON s.terminal = p.terminal AND s.driver = p.driver
 LEFT JOIN driver_opt_out AS o ON o.driver = p.driver
 WHERE p.state = ANY($1::text[]) AND ($2::text[] IS NULL OR p.terminal = ANY($2))
+  AND ($4::timestamptz IS NULL OR (p.pass_on_by, p.praise_id) > ($4, $5::uuid))
 ORDER BY p.pass_on_by, p.praise_id
 LIMIT $3
 
