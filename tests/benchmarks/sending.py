@@ -108,10 +108,19 @@ async def measure_sending(bench: Bench, deliveries: int, latencies: Sequence[flo
     """HTTP gateways with each of these latencies in seconds, and mails with none."""
     print(f"sending, {deliveries:,} deliveries each from the record consumed to the outcome committed")
     cases = [("http", latency) for latency in latencies] + [("smtp", 0.0)]
-    return [await _case(bench, kind, latency, deliveries) for kind, latency in cases]
+    startup = await _startup(bench)
+    return [await _case(bench, kind, latency, deliveries, startup) for kind, latency in cases]
 
 
-async def _case(bench: Bench, kind: str, latency: float, deliveries: int) -> dict[str, object]:
+async def _startup(bench: Bench) -> float:
+    """Processor seconds that a notifier takes to start, which no delivery is to blame for."""
+    log = bench.folder / "startup-log"
+    environment = bench.environment("http", 9)
+    async with running("notifier", environment, log, sampled=bench.folder / "startup-stages") as (process, _):
+        return cpu_seconds(process.pid)
+
+
+async def _case(bench: Bench, kind: str, latency: float, deliveries: int, startup: float) -> dict[str, object]:
     name = f"{kind}-{latency * 1000:.0f}-"
     await fill(settings_of(variables(bench.postgres, bench.kafka)), kind, name, deliveries)
     book, samples = bench.folder / f"{name}book", bench.folder / f"{name}stages"
@@ -119,13 +128,13 @@ async def _case(bench: Bench, kind: str, latency: float, deliveries: int) -> dic
     database = family_cpu_seconds(bench.postgres.pid)
     with bench.sending_to(kind, latency, book) as environment:
         async with running("notifier", environment, bench.folder / f"{name}log", sampled=samples) as (process, _):
-            base, most = 0.0, 0.0
+            most = 0.0
             while await bench.connection.fetchval(_DECIDED, name) < deliveries or await bench.connection.fetchval(
                 _OPEN
             ):
                 most = max(most, resident_mib(process.pid))
                 await asyncio.sleep(0.2)
-            python = cpu_seconds(process.pid) - base
+            python = cpu_seconds(process.pid) - startup
     database = family_cpu_seconds(bench.postgres.pid) - database
     seconds = await bench.connection.fetchval(_SPAN, name)
     await _check_book(bench.connection, name, read_book(book), deliveries)
