@@ -29,7 +29,10 @@ from tests.benchmarks.system import prepare, running, settings_of, variables
 from tests.builders import delivery
 
 STAGES = (*dict.fromkeys(stage for _, _, stage in NOTIFIER), "other")
-_OPEN = "SELECT count(*) FROM invitation WHERE kind = 'ask' AND state IN ('planned', 'claimed', 'calling', 'in_doubt')"
+_OPEN = """
+SELECT EXISTS (SELECT FROM invitation WHERE state = 'planned') OR EXISTS (SELECT FROM invitation WHERE state = 'in_doubt')
+    OR EXISTS (SELECT FROM invitation WHERE state IN ('claimed', 'calling'))
+"""
 _SPAN = """
 SELECT extract(epoch FROM max(i.settled_at) - min(d.decided_at))::float8 AS seconds
 FROM decision AS d JOIN invitation AS i USING (delivery_id, kind) WHERE starts_with(d.delivery_id, $1)

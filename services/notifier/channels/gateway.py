@@ -14,8 +14,6 @@ from services.notifier.channels.http_call import Answer, Caller
 from services.notifier.channels.receipt_links import ReceiptLinks
 from services.notifier.channels.reports import Posted, Progress, Report, word
 
-_AVAILABLE = ("to", "text", "reference", "receipt_url", "language")
-
 
 class ReceiptFields(BaseModel):
     """What a gateway's receipts look like: a form or a JSON object."""
@@ -78,19 +76,14 @@ class Gateway:
     async def send(self, message: Message) -> Result:
         """Hand over."""
         table = self._table
-        facts = dict(
-            zip(
-                _AVAILABLE,
-                (
-                    message.address,
-                    message.text,
-                    message.reference,
-                    self._links.url(table.name, message.reference),
-                    message.language,
-                ),
-                strict=True,
-            )
-        )
+        facts = {
+            "to": message.address,
+            "text": message.text,
+            "reference": message.reference,
+            "language": message.language,
+        }
+        if "receipt_url" in table.fields:
+            facts["receipt_url"] = self._links.url(table.name, message.reference)
         body: dict[str, Any] = {**table.constant, **{theirs: facts[ours] for ours, theirs in table.fields.items()}}
         headers = dict(self._headers)
         if table.reference_header is not None:
