@@ -30,7 +30,8 @@ from tests.builders import delivery
 
 STAGES = (*dict.fromkeys(stage for _, _, stage in NOTIFIER), "other")
 _OPEN = """
-SELECT EXISTS (SELECT FROM invitation WHERE state = 'planned') OR EXISTS (SELECT FROM invitation WHERE state = 'in_doubt')
+SELECT EXISTS (SELECT FROM invitation WHERE state = 'planned')
+    OR EXISTS (SELECT FROM invitation WHERE state = 'in_doubt')
     OR EXISTS (SELECT FROM invitation WHERE state IN ('claimed', 'calling'))
 """
 _SPAN = """
