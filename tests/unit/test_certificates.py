@@ -1,0 +1,50 @@
+"""Certificates of the installation's own authority: for the servers they name, and for nobody else."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
+from typer.testing import CliRunner
+
+from services.certificates import Authority
+from services.cli import app
+from tests.builders import NOON
+
+AUTHORITY = Authority.new(NOON)
+
+
+def verify(certificate: str, host: str, authority: Authority = AUTHORITY, after: timedelta = timedelta()) -> None:
+    """What a client does that follows the rules of the web."""
+    store = Store(x509.load_pem_x509_certificates(authority.pem.encode()))
+    verifier = PolicyBuilder().store(store).time(NOON + after).build_server_verifier(x509.DNSName(host))
+    verifier.verify(x509.load_pem_x509_certificate(certificate.encode()), [])
+
+
+def test_a_server_is_trusted_by_its_names_while_its_certificate_is_valid() -> None:
+    broker = AUTHORITY.server(["kafka", "kafka-1.example"]).certificate
+    verify(broker, "kafka")
+    verify(broker, "kafka-1.example", after=timedelta(days=824))
+    with pytest.raises(VerificationError):
+        verify(broker, "postgres")
+    with pytest.raises(VerificationError):
+        verify(broker, "kafka", after=timedelta(days=826))
+    with pytest.raises(VerificationError):
+        verify(broker, "kafka", Authority.new(NOON))
+
+
+def test_clients_get_no_key_and_what_was_made_is_kept(tmp_path: Path) -> None:
+    clients, servers = tmp_path / "clients", tmp_path / "servers"
+    command = ["certificates", str(clients), str(servers), "--kafka", "broker.example"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    made = {path: path.read_text() for folder in (clients, servers) for path in folder.iterdir()}
+    again = CliRunner().invoke(app, command)
+
+    assert again.exit_code == 0
+    assert "is there and kept" in again.output
+    assert {path: path.read_text() for path in made} == made
+    assert sorted(path.name for path in clients.iterdir()) == ["ca.pem", "kafka-password"]
+    assert not any("PRIVATE KEY" in path.read_text() for path in clients.iterdir())
+    password = (clients / "kafka-password").read_text()
+    assert (servers / "kafka-users.properties").read_text() == f"kvittera={password}\n"
