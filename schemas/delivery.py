@@ -96,6 +96,8 @@ class DeliveryFacts(Contract):
     """The end of the time window that was promised."""
     late: Flag | None = None
     """True when the promise was broken, by the carrier's own rule; none when nothing was promised."""
+    disruption: Identifier | None = None
+    """The disruption that the delivery fell in, where one was known; the notifier fills it in when it decides."""
     called_ahead: Flag | None = None
     """True when the driver called before the delivery."""
     rescheduled: Flag | None = None

@@ -11,14 +11,17 @@ CutValue = Annotated[str, StringConstraints(max_length=400), *Clean]
 """One value of a cut, in words or codes; several are joined by the aggregator. Empty for the whole."""
 
 WindowStart = Annotated[str, StringConstraints(max_length=40), Field(pattern=r"^[0-9]{4}[0-9T:+\-Z]*$")]
-"""A local date or time, cut off at the window: `2026-11-22T10:00`, `2026-11-22` or `2026-11`."""
+"""A local date or time, cut off at the window: `2026-11-22T10:05`, `2026-11-22T10:00`, `2026-11-22` or `2026-11`; a
+week begins on its Monday, `2026-11-16`."""
 
 
 class Window(StrEnum):
     """Tumbling windows, in the local time of the delivery's zone."""
 
+    MINUTE = "minute"
     HOUR = "hour"
     DAY = "day"
+    WEEK = "week"
     MONTH = "month"
     ALL = "all"
 

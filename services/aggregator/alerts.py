@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from schemas.satisfaction import AlertChart, SatisfactionAlert, Window
 from schemas.topics import SATISFACTION_ALERT
-from services.aggregator.counting import window_number, window_start
 from services.aggregator.figures import FEWEST
 from services.aggregator.statistics.change import Alarm, alarms
 from services.aggregator.statistics.shares import wilson
 from services.aggregator.statistics.units import NEVER_RANKED, fitted
+from services.aggregator.windows import base_of, window_start
 from services.chassis.failures import MustStop, is_transient
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Database, Pool, named_sql
@@ -138,8 +138,8 @@ class Alerts:
         """Tell of every alarm of a month whose stretch was not told of before."""
         first, last = days_of_month(month)
         read = self.sql["dissatisfied_by_unit"]
-        reference = await connection.fetch(read, cut, window_number(Window.MONTH), month - REFERENCE_MONTHS, month - 1)
-        rows = await connection.fetch(read, cut, window_number(Window.DAY), first, last)
+        reference = await connection.fetch(read, cut, base_of(Window.MONTH), month - REFERENCE_MONTHS, month - 1)
+        rows = await connection.fetch(read, cut, base_of(Window.DAY), first, last)
         days = arranged([dict(r) for r in reference], [dict(r) for r in rows], month)
         if days is None or not rows:
             return []

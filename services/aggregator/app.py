@@ -11,14 +11,17 @@ from services.aggregator.complaints import complaints_fence
 from services.aggregator.cuts import load_cuts
 from services.aggregator.driver_page import DriverPages
 from services.aggregator.freshness import Freshness
-from services.aggregator.handlers import CountBatch, Units
+from services.aggregator.handlers import CountBatch
 from services.aggregator.live import LiveFeed
+from services.aggregator.minute_cells import MinuteCells
 from services.aggregator.partner_publishing import PartnerPublisher
 from services.aggregator.publishing import Publisher
 from services.aggregator.quality.page import publisher_of
 from services.aggregator.quality.routes import QualityPages
 from services.aggregator.reading import GROUP, Counted, reader
+from services.aggregator.stored_cuts import StoredCuts
 from services.aggregator.terminal_page import TerminalPages
+from services.aggregator.units import Units
 from services.chassis.consumer import Reader, consume
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
@@ -61,10 +64,12 @@ async def run(settings: Settings) -> None:
     pool = await open_pool(settings, SERVICE, prepare=prepare)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
+        await StoredCuts().agree(connection, cuts)
     traces = Traces.from_settings(settings, SERVICE)
     publisher = Publisher(settings, metrics, waiting=lambda: reading.lag)
     partners = PartnerPublisher(settings, metrics, lambda: datetime.now(UTC))
     relay = Relay(settings, SERVICE, metrics)
+    minutes = MinuteCells(pool, settings.minute_keep_hours, lambda: datetime.now(UTC))
     freshness = Freshness()
     fence: Fence[Counted] = Fence(
         pool=pool,
@@ -120,6 +125,7 @@ async def run(settings: Settings) -> None:
                 "live": keep_live,
                 "publish": publisher.run,
                 "partners": partners.run,
+                "minutes": minutes.run,
                 "relay": relay.run,
                 "alerts": lambda stop: watch(pool, alerts, settings.alert_interval_seconds, stop),
             },

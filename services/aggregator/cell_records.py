@@ -1,6 +1,6 @@
 """Cells as records of `satisfaction.cells.v1`, many at a time: what cells share is encoded once."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ import orjson
 
 from schemas.cloudevents import Stamp
 from schemas.topics import SATISFACTION_CELLS
-from services.aggregator.counting import unpack, window_start
+from services.aggregator.windows import unpack, window_start
 from services.chassis.postgres import Database
 from services.chassis.record_batches import Record
 
@@ -30,36 +30,48 @@ class CellRecords:
     _units: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     _windows: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
 
-    async def learn(self, connection: Database, rows: Sequence[asyncpg.Record]) -> None:
-        """Look up the names of the rows' units that are not known yet."""
+    async def learn(self, connection: Database, cells: Iterable[int]) -> None:
+        """Look up the names of the cells' units that are not known yet; those of a cut under construction have none."""
         for kept in (self._units, self._windows):
             if len(kept) > _MOST_KEPT:
                 kept.clear()
-        missing = {r["cell"] >> _UNIT_SHIFT for r in rows} - self._units.keys()
+        missing = {cell >> _UNIT_SHIFT for cell in cells} - self._units.keys()
         if missing:
             for unit in await connection.fetch(self.sql["names_of_units"], list(missing)):
                 text = orjson.dumps({"cut": unit["cut"], "value": unit["value"]})[:-1]
                 self._units[unit["id"]] = f"{unit['cut']}|{unit['value']}|".encode(), text
 
-    def key(self, cell: int) -> bytes:
-        """The record key of a cell whose unit is known: the same cell, the same key, for ever."""
-        return self._units[cell >> _UNIT_SHIFT][0] + self._window(cell)[0]
+    def key(self, cell: int) -> bytes | None:
+        """The record key of a cell: the same cell, the same key, for ever. None where its cut is not shown yet."""
+        unit = self._units.get(cell >> _UNIT_SHIFT)
+        return unit and unit[0] + self._window(cell)[0]
 
     def records(self, rows: Iterable[asyncpg.Record], now: datetime) -> list[Record]:
-        """The records of rows whose units are known, in their order. The same version has the same event id."""
+        """The records of the rows that are shown, in their order. The same version has the same event id."""
         as_of = now.astimezone(UTC).isoformat().encode()
         headers = self._stamp("-", now, None, tombstone=False)
         place = headers.index(("ce_id", b"-"))
         before, after = headers[:place], headers[place + 1 :]
         records = []
         for cell, version, *counters in rows:
-            key, about = self._units[cell >> _UNIT_SHIFT]
+            unit = self._units.get(cell >> _UNIT_SHIFT)
+            if unit is None:
+                continue
+            key, about = unit
             window, when = self._window(cell)
             scores = counters[:5]
             value = _VALUE % (about, when, version, *scores, sum(scores), *counters[5:], as_of)
             named = [*before, ("ce_id", b"%x.%d" % (cell, version)), *after]
             records.append(Record(SATISFACTION_CELLS, key + window, value, named))
         return records
+
+    def tombstones(self, cells: Iterable[int], now: datetime) -> list[Record]:
+        """The records that tell that cells are gone."""
+        keys = [(cell, key) for cell in cells if (key := self.key(cell)) is not None]
+        return [
+            Record(SATISFACTION_CELLS, key, None, self._stamp(f"{cell:x}.gone", now, None, tombstone=True))
+            for cell, key in keys
+        ]
 
     def _window(self, cell: int) -> tuple[bytes, bytes]:
         found = self._windows.get(cell & _IN_UNIT)

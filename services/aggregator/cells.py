@@ -8,11 +8,9 @@ from typing import Any
 import asyncpg
 
 from schemas.satisfaction import Window
-from services.aggregator.counting import window_number
 from services.aggregator.publishing import cell_message
+from services.aggregator.windows import base_of, last_of
 from services.chassis.postgres import Database, named_sql
-
-_LAST_INDEX = (1 << 30) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +37,14 @@ class Cells:
         window: Window,
         *,
         first: int = 0,
-        last: int = _LAST_INDEX,
+        last: int | None = None,
         value: str | None = None,
         limit: int = 10_000,
     ) -> list[dict[str, Any]]:
         """Cells of a cut in a window, by value and time, as `satisfaction.cells.v1` says them."""
-        rows = await connection.fetch(self.sql["cells_of_cut"], cut, window_number(window), first, last, value, limit)
+        base = base_of(window)
+        lowest, highest = base + first, base + (last_of(window) if last is None else last)
+        rows = await connection.fetch(self.sql["cells_of_cut"], cut, lowest, highest, value, None, None, limit)
         now = datetime.now(UTC)
         return [cell_message(r, now) for r in rows]
 

@@ -6,13 +6,13 @@ at the time of delivery, so that a day is the recipient's day (hazard 81).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.satisfaction import Window
+from services.aggregator.windows import BASES, WINDOWS, Int64, codes, pack
 
 COLUMNS = (
     "s1",
@@ -31,10 +31,11 @@ COLUMNS = (
 """The counters of a cell, in the order of the table."""
 _DELIVERED, _COMMENTED, _CONTESTED = 5, 10, 11
 _OUTCOME = {"asked": 6, "suppressed": 7, "pending": 8, "failed": 9}
-WINDOWS = (Window.HOUR, Window.DAY, Window.MONTH, Window.ALL)
-_UNIT_SHIFT, _WINDOW_SHIFT, _INDEX_MASK = 32, 30, (1 << 30) - 1
-_EPOCH_DAY = np.datetime64("1970-01-01", "D")
-Int64 = NDArray[np.int64]
+_MINUTE_PLACE = len(WINDOWS) - 1
+STANDARD_MASK = (1 << _MINUTE_PLACE) - 1
+"""All windows but the minute: those of a unit that nothing else is known of."""
+Masks = NDArray[np.int64]
+"""The windows of each unit as bits, by the unit's number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Change:
     units: Sequence[int]
     local_hour: int
     deltas: Sequence[tuple[int, int]]
+    minute: int | None = None
+    """Of the hour; None where it was not kept, and then no minute is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,46 +86,59 @@ def decision_deltas(old: str | None, new: str) -> list[tuple[int, int]]:
     return [(_OUTCOME[old], -1), (_OUTCOME[new], 1)] if old else [(_DELIVERED, 1), (_OUTCOME[new], 1)]
 
 
-def fold(changes: Sequence[Change]) -> Deltas:
-    """Sum all changes per cell. Cells whose changes cancel out are left out."""
+def fold(changes: Sequence[Change], masks: Masks | None = None, minutes_from: int = 0) -> Deltas:
+    """Sum all changes per cell. Cells whose changes cancel out are left out.
+
+    `masks` says which windows the units have (without it: the standard ones); minutes of the wall clock before
+    `minutes_from` are counted no more.
+    """
     entries = [(i, column, amount) for i, c in enumerate(changes) for column, amount in c.deltas]
     if not entries:
         return Deltas(np.empty(0, np.int64), np.empty((0, len(COLUMNS)), np.int64))
     event, column, amount = np.array(entries, np.int64).T
     counts = np.array([len(c.units) for c in changes], np.int64)
     units = np.fromiter((u for c in changes for u in c.units), np.int64, int(counts.sum()))
-    windows = _window_codes(np.array([c.local_hour for c in changes], np.int64))
-    # Each entry meets every unit of its event, and each of those every window.
+    # Each entry meets every unit of its event.
     starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
     repeats = counts[event]
     entry = np.repeat(np.arange(len(event)), repeats)
     within = np.arange(int(repeats.sum())) - np.repeat(np.cumsum(repeats) - repeats, repeats)
     unit = units[starts[event[entry]] + within]
-    keys = ((unit << _UNIT_SHIFT)[:, None] | windows[event[entry]]).ravel()
+    keys, chosen = _keys(unit, event[entry], changes, masks, minutes_from)
     cells, place = np.unique(keys, return_inverse=True)
-    slot = place * len(COLUMNS) + np.repeat(column[entry], len(WINDOWS))
-    sums = np.bincount(slot, weights=np.repeat(amount[entry], len(WINDOWS)), minlength=len(cells) * len(COLUMNS))
+    slot = place * len(COLUMNS) + column[entry[chosen]]
+    sums = np.bincount(slot, weights=amount[entry[chosen]], minlength=len(cells) * len(COLUMNS))
     amounts = sums.astype(np.int64).reshape(len(cells), len(COLUMNS))
     moved = amounts.any(axis=1)
     return Deltas(cells[moved], amounts[moved])
 
 
-def _window_codes(local_hours: Int64) -> Int64:
-    days = local_hours // 24
-    months = (_EPOCH_DAY + days).astype("datetime64[M]").astype(np.int64)
-    codes = np.stack([local_hours, days, months, np.zeros_like(days)], axis=1)
-    packed: Int64 = codes | (np.arange(len(WINDOWS), dtype=np.int64) << _WINDOW_SHIFT)
-    return packed
+def _keys(
+    unit: Int64, event: Int64, changes: Sequence[Change], masks: Masks | None, minutes_from: int
+) -> tuple[Int64, Int64]:
+    """The cells of each unit in the windows that it has, and which of the units each cell is of."""
+    minutes = np.array([c.local_hour * 60 + (c.minute or 0) for c in changes], np.int64)
+    has_minute = np.array([c.minute is not None for c in changes]) & (minutes >= minutes_from)
+    mask = np.full(len(unit), STANDARD_MASK, np.int64) if masks is None else masks[unit]
+    keys, chosen = [], []
+    for place in range(len(BASES)):
+        counted = (mask >> place & 1).astype(bool)
+        if place == _MINUTE_PLACE:
+            counted &= has_minute[event]
+        of = np.flatnonzero(counted)
+        keys.append(pack(unit[of], codes(minutes, place)[event[of]]))
+        chosen.append(of)
+    return np.concatenate(keys), np.concatenate(chosen)
 
 
 class LocalClock:
-    """Instants as hours since 1970 on a zone's wall clock; zone rules are asked once per quarter of an hour."""
+    """Instants as minutes since 1970 on a zone's wall clock; zone rules are asked once per quarter of an hour."""
 
     def __init__(self) -> None:
         self._offsets: dict[tuple[str, int], int] = {}
 
-    def hour(self, at: datetime, zone: str) -> int:
-        """The wall-clock hour. Raises KeyError-like ZoneInfoNotFoundError for a zone that does not exist."""
+    def minute(self, at: datetime, zone: str) -> int:
+        """The wall-clock minute. Raises KeyError-like ZoneInfoNotFoundError for a zone that does not exist."""
         seconds = int(at.timestamp())
         key = (zone, seconds // 900)
         offset = self._offsets.get(key)
@@ -132,28 +148,4 @@ class LocalClock:
             if len(self._offsets) > 100_000:  # noqa: PLR2004  about three years of quarters
                 self._offsets.clear()
         # West of Greenwich the first hours of 1970 lie before it; they count in the first hour there is.
-        return max(0, seconds + offset) // 3600
-
-
-def unpack(cell: int) -> tuple[int, Window, int]:
-    """Unit, window and index of a packed cell."""
-    return cell >> _UNIT_SHIFT, WINDOWS[(cell >> _WINDOW_SHIFT) & 3], cell & _INDEX_MASK
-
-
-def window_number(window: Window) -> int:
-    """The window's number inside a packed cell."""
-    return WINDOWS.index(window)
-
-
-def window_start(window: Window, index: int) -> str | None:
-    """The window's first moment on the local clock, as text: `2026-10-13T14:00`, `2026-10-13`, `2026-10`."""
-    epoch = datetime(1970, 1, 1, tzinfo=UTC)
-    match window:
-        case Window.HOUR:
-            return (epoch + timedelta(hours=index)).strftime("%Y-%m-%dT%H:00")
-        case Window.DAY:
-            return (epoch + timedelta(days=index)).strftime("%Y-%m-%d")
-        case Window.MONTH:
-            return f"{1970 + index // 12:04d}-{index % 12 + 1:02d}"
-        case _:
-            return None
+        return max(0, seconds + offset) // 60

@@ -7,83 +7,19 @@ those of one moment (guarantee 2).
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import TypeVar
 
-from schemas.contract import without_controls
 from services.aggregator.counting import COLUMNS, Change, Deltas, LocalClock, answer_deltas, decision_deltas, fold
-from services.aggregator.cuts import JOINT, Cut
 from services.aggregator.freshness import Freshness
 from services.aggregator.reading import Counted, CountedAnswer, CountedDecision, Facts
+from services.aggregator.units import Units
 from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
-from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.postgres import Database, named_sql
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V", CountedAnswer, CountedDecision)
-_MOST_KNOWN_UNITS = 2_000_000
-_NO_UNIT = 0
 _MOST_FRESHNESS_SAMPLES = 100
-
-
-@dataclass(slots=True)
-class Units:
-    """The short numbers of all units. New ones are committed at once and apart: a number is never taken back."""
-
-    pool: Pool
-    cuts: Sequence[Cut]
-    _known: dict[str, dict[object, int]] = field(default_factory=dict)
-    _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
-
-    async def of(self, facts: Sequence[Facts]) -> list[list[int]]:
-        """The units that each delivery counts in; a cut by something that it lacks is left out."""
-        if sum(map(len, self._known.values())) > _MOST_KNOWN_UNITS:
-            self._known.clear()
-        # Cut by cut instead of delivery by delivery: one dictionary is asked for a whole column.
-        columns = [(cut, [*map(_property_of(cut), facts)]) for cut in self.cuts]
-        await self._learn([(cut, value) for cut, values in columns for value in self._unknown(cut, values)])
-        numbers = [map(self._known[cut.name].__getitem__, values) for cut, values in columns]
-        return [[n for n in of_one if n] for of_one in zip(*numbers, strict=True)]
-
-    def _unknown(self, cut: Cut, values: Sequence[object]) -> set[object]:
-        known = self._known.setdefault(cut.name, {})
-        missing = set(values) - known.keys()
-        for value in missing:
-            if value is None or (isinstance(value, tuple) and None in value):
-                known[value] = _NO_UNIT
-        return missing - known.keys()
-
-    async def _learn(self, missing: Sequence[tuple[Cut, object]]) -> None:
-        if not missing:
-            return
-        named = {(cut.name, _name_of(value)): value for cut, value in missing}
-        cuts, values = zip(*sorted(named), strict=True)
-        _refuse_unprintable(values)
-        async with self.pool.acquire() as connection:
-            await connection.execute(self._sql["learn_units"], cuts, values)
-            for row in await connection.fetch(self._sql["find_units"], cuts, values):
-                self._known[row["cut"]][named[row["cut"], row["value"]]] = row["id"]
-
-
-def _property_of(cut: Cut) -> Callable[[Facts], object]:
-    """What of a delivery a cut is by: one property, a tuple of several, or nothing for all deliveries."""
-    return attrgetter(*cut.properties) if cut.properties else lambda _: ()
-
-
-def _name_of(value: object) -> str:
-    return JOINT.join(map(_text, value)) if isinstance(value, tuple) else _text(value)
-
-
-def _refuse_unprintable(values: Iterable[str]) -> None:
-    try:
-        for value in values:
-            without_controls(value)
-    except ValueError:
-        raise Poison("schema", "a value that is counted by holds a control character") from None
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @dataclass(slots=True)
@@ -100,13 +36,15 @@ class CountBatch:
 
     async def __call__(self, connection: Database, counted: list[Counted]) -> None:
         """Count what is new in the batch; what was counted before, in this or a higher revision, is not."""
+        minutes_from = await self.units.follow(connection)
         answers = _latest((a.response_id, a) for a in counted if isinstance(a, CountedAnswer))
         decisions = _latest(((d.delivery.delivery_id, d.kind), d) for d in counted if isinstance(d, CountedDecision))
         changes = [
             *await self._keep_answers(connection, answers),
             *await self._keep_decisions(connection, decisions),
         ]
-        deltas = fold(changes)
+        masks = await self.units.masks(connection, (u for c in changes for u in c.units))
+        deltas = fold(changes, masks, minutes_from)
         if len(deltas.cells):
             await self._apply(connection, deltas)
         self._watch_freshness(answers)
@@ -115,12 +53,12 @@ class CountBatch:
     async def _keep_answers(self, connection: Database, answers: Sequence[CountedAnswer]) -> list[Change]:
         if not answers:
             return []
-        units = await self.units.of([a.delivery for a in answers])
+        units = await self.units.of(answers)
         await connection.copy_records_to_table(
             "incoming_answer",
             records=[
-                (a.response_id, a.revision, a.score, a.commented, a.contested, a.apart, self._hour(a.delivery), u)
-                for a, u in zip(answers, units, strict=True)
+                (a.response_id, a.revision, a.score, a.commented, a.contested, a.apart, at // 60, u, at % 60)
+                for a, at, u in zip(answers, self._minutes(answers), units, strict=True)
             ],
         )
         rows = await connection.fetch(self._sql["keep_answers"])
@@ -132,6 +70,7 @@ class CountBatch:
                     None if r["first"] else (r["old_score"], r["old_commented"], r["old_contested"], r["old_apart"]),
                     (r["score"], r["commented"], r["contested"], r["apart"]),
                 ),
+                r["minute"],
             )
             for r in rows
         ]
@@ -139,16 +78,19 @@ class CountBatch:
     async def _keep_decisions(self, connection: Database, decisions: Sequence[CountedDecision]) -> list[Change]:
         if not decisions:
             return []
-        units = await self.units.of([d.delivery for d in decisions])
+        units = await self.units.of(decisions)
         await connection.copy_records_to_table(
             "incoming_decision",
             records=[
-                (d.delivery.delivery_id, d.kind, d.revision, d.outcome, self._hour(d.delivery), u)
-                for d, u in zip(decisions, units, strict=True)
+                (d.delivery.delivery_id, d.kind, d.revision, d.outcome, at // 60, u, at % 60)
+                for d, at, u in zip(decisions, self._minutes(decisions), units, strict=True)
             ],
         )
         rows = await connection.fetch(self._sql["keep_decisions"])
-        return [Change(r["units"], r["local_hour"], decision_deltas(r["old_outcome"], r["outcome"])) for r in rows]
+        return [
+            Change(r["units"], r["local_hour"], decision_deltas(r["old_outcome"], r["outcome"]), r["minute"])
+            for r in rows
+        ]
 
     async def _apply(self, connection: Database, deltas: Deltas) -> None:
         rows = zip(deltas.cells.tolist(), deltas.amounts.tolist(), strict=True)
@@ -160,9 +102,12 @@ class CountBatch:
         await connection.execute(self._sql["apply_deltas"])
         await connection.execute(self._sql["touch"], deltas.cells.tolist())
 
-    def _hour(self, facts: Facts) -> int:
+    def _minutes(self, counted: Sequence[Counted]) -> list[int]:
+        return [self._minute(c.delivery) for c in counted]
+
+    def _minute(self, facts: Facts) -> int:
         try:
-            return self._clock.hour(facts.occurred_at, facts.zone)
+            return self._clock.minute(facts.occurred_at, facts.zone)
         except (KeyError, ValueError, OSError):
             # OSError: a folder of the zone database, such as "Europe"; it is no passing trouble.
             raise Poison("schema", "the zone is not known") from None
@@ -176,9 +121,13 @@ class CountBatch:
 
 
 def _latest(keyed: Iterable[tuple[K, V]]) -> list[V]:
-    """Of each thing the highest revision in the batch; one statement may touch a row only once."""
+    """Of each thing the highest revision in the batch, at the place of the first one.
+
+    One statement may touch a row only once; and where batches begin must not decide where something counts.
+    """
     best: dict[K, V] = {}
+    first: dict[K, V] = {}
     for key, value in keyed:
-        if key not in best or best[key].revision < value.revision:
+        if first.setdefault(key, value) is value or best[key].revision < value.revision:
             best[key] = value
-    return list(best.values())
+    return [value if value is first[key] else value.counted_as(first[key]) for key, value in best.items()]

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from schemas.satisfaction import Window
-from services.aggregator.counting import window_start
+from services.aggregator.windows import window_start
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Database, named_sql
 

@@ -18,7 +18,8 @@ from aiokafka.errors import KafkaError
 
 from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.cell_records import CellRecords
-from services.aggregator.counting import COLUMNS, unpack, window_start
+from services.aggregator.counting import COLUMNS
+from services.aggregator.windows import unpack, window_start
 from services.chassis.failures import is_transient
 from services.chassis.kafka import make_consumer, make_producer, stop_in_time
 from services.chassis.metrics import Metrics
@@ -162,9 +163,11 @@ class Publisher:
 
     async def _publish(self, connection: Database, producer: AIOKafkaProducer, cells: list[int]) -> None:
         for first in range(0, len(cells), _CHUNK):
-            rows = await connection.fetch(self._sql["cells_by_key"], cells[first : first + _CHUNK])
-            await self._records.learn(connection, rows)
-            await self._send(producer, self._records.records(rows, datetime.now(UTC)))
+            chunk, now = cells[first : first + _CHUNK], datetime.now(UTC)
+            rows = await connection.fetch(self._sql["cells_by_key"], chunk)
+            await self._records.learn(connection, chunk)
+            gone = self._records.tombstones({*chunk} - {r["cell"] for r in rows}, now)
+            await self._send(producer, [*self._records.records(rows, now), *gone])
 
     async def _send(self, producer: AIOKafkaProducer, records: list[Record]) -> None:
         async with asyncio.timeout(_SEND_TIMEOUT):
@@ -195,8 +198,12 @@ class Publisher:
         behind = []
         for first in range(0, len(counted), _CHUNK):
             chunk = counted[first : first + _CHUNK]
-            await self._records.learn(connection, chunk)
-            behind += [r["cell"] for r in chunk if self._seen.get(self._records.key(r["cell"]), 0) < r["version"]]
+            await self._records.learn(connection, [r["cell"] for r in chunk])
+            behind += [
+                r["cell"]
+                for r in chunk
+                if (key := self._records.key(r["cell"])) is not None and self._seen.get(key, 0) < r["version"]
+            ]
             await asyncio.sleep(0)  # counting goes on meanwhile
         return behind
 

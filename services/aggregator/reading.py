@@ -1,13 +1,15 @@
 """From a record to what is counted. The quick way for our own records, the full contract for all others."""
 
+import dataclasses
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 from aiokafka import ConsumerRecord
+from msgspec.structs import replace
 
 from schemas.invitation import InvitationDecided
 from schemas.response import RatedParty, ResponseRecorded
@@ -49,6 +51,12 @@ class Facts(msgspec.Struct, frozen=True):
     touchpoint: str = "home"
     attempt: int = 1
     late: bool | None = None
+    disruption: str | None = None
+
+    @property
+    def disrupted(self) -> bool:
+        """Whether the delivery fell in a disruption that was known when it was decided about."""
+        return self.disruption is not None
 
 
 class CountedAnswer(msgspec.Struct, frozen=True):
@@ -64,6 +72,12 @@ class CountedAnswer(msgspec.Struct, frozen=True):
     rated: str = CARRIER
     invited: bool = True
     suspected_machine: bool = False
+    channel: str | None = None
+    language: str | None = None
+
+    def counted_as(self, first: Self) -> Self:
+        """This revision at the place of the first one: its delivery, channel and language."""
+        return replace(self, delivery=first.delivery, channel=first.channel, language=first.language)
 
     @property
     def apart(self) -> bool:
@@ -76,6 +90,8 @@ class _Decision(msgspec.Struct, frozen=True):
     outcome: str
     delivery: Facts
     kind: str = "ask"
+    channel: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +102,12 @@ class CountedDecision:
     revision: int
     outcome: str
     delivery: Facts
+    channel: str | None = None
+    language: str | None = None
+
+    def counted_as(self, first: Self) -> Self:
+        """This revision at the place of the first one: its delivery, channel and language."""
+        return dataclasses.replace(self, delivery=first.delivery, channel=first.channel, language=first.language)
 
 
 Counted = CountedAnswer | CountedDecision
@@ -128,4 +150,5 @@ def reader() -> Callable[[ConsumerRecord], Counted | None]:
 
 
 def _outcome_named(decision: _Decision) -> CountedDecision:
-    return CountedDecision(decision.kind, decision.revision, _OUTCOME[decision.outcome], decision.delivery)
+    d = decision
+    return CountedDecision(d.kind, d.revision, _OUTCOME[d.outcome], d.delivery, d.channel, d.language)

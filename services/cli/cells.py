@@ -16,7 +16,9 @@ def add_to(app: typer.Typer) -> None:
 
 def cells(
     cut: Annotated[str, typer.Option(help="By what: total, country, terminal, method, terminal.method, ...")] = "total",
-    window: Annotated[Literal["hour", "day", "month", "all"], typer.Option(help="Over which time.")] = "all",
+    window: Annotated[
+        Literal["minute", "hour", "day", "week", "month", "all"], typer.Option(help="Over which time.")
+    ] = "all",
     value: Annotated[str | None, typer.Option(help="Only this value of the cut.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many rows.", min=1)] = 10_000,
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print.")] = "table",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from schemas.delivery import ContactChannel, DeliveryCompleted
+from schemas.delivery import ContactChannel, DeliveryCompleted, DeliveryFacts
 from schemas.invitation import InvitationDecided, Outcome
 from schemas.topics import INVITATION_DECIDED
 from services.chassis.failures import TryAgain
@@ -124,14 +124,13 @@ class DecideDeliveries:
         now = self.now()
         facts = received.message.delivery
         history = past.of(facts, self._persons_of(received.message))
-        decision = policy.decide(
-            policy.Situation(received.message, received.appended_at, history, self._rules(now), now)
-        )
+        situation = policy.Situation(received.message, received.appended_at, history, self._rules(now), now)
+        decision = policy.decide(situation)
         planned = None
         if isinstance(decision, policy.Ask):
             planned = Planned(uuid4(), decision, new_token())
             past.plan(facts, self._person(decision), decision)
-        event = self._event(received.message, decision, planned, now)
+        event = self._event(policy.marked(situation), decision, planned, now)
         return Decided(received, decision, planned, event, received.traceparent)
 
     def _rules(self, now: datetime) -> policy.Rules:
@@ -139,12 +138,11 @@ class DecideDeliveries:
 
     def _event(
         self,
-        delivery: DeliveryCompleted,
+        facts: DeliveryFacts,
         decision: policy.Ask | policy.Suppress,
         planned: Planned | None,
         now: datetime,
     ) -> InvitationDecided:
-        facts = delivery.delivery
         if isinstance(decision, policy.Suppress) or planned is None:
             assert isinstance(decision, policy.Suppress)
             return InvitationDecided(

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.aggregator import handlers
+from services.aggregator import units as units_module
 from services.aggregator.cells import Cells, Difference
-from services.aggregator.counting import COLUMNS, unpack, window_start
-from services.aggregator.cuts import BUILT_IN
-from services.aggregator.handlers import CountBatch, Units
+from services.aggregator.counting import COLUMNS
+from services.aggregator.cuts import load_cuts
+from services.aggregator.handlers import CountBatch
 from services.aggregator.reading import Counted, CountedAnswer, CountedDecision, Facts
+from services.aggregator.units import Units
+from services.aggregator.windows import unpack, window_start
 from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
@@ -68,7 +70,7 @@ def decision(number: int, revision: int, outcome: str, **changed: object) -> Cou
 
 
 async def count(pool: Pool, *counted: Counted, units: Units | None = None) -> None:
-    batch = CountBatch(units or Units(pool, BUILT_IN), Metrics(), lambda: None)
+    batch = CountBatch(units or Units(pool, load_cuts(None)), Metrics(), lambda: None)
     async with pool.acquire() as connection, connection.transaction():
         await batch(connection, list(counted))
 
@@ -100,7 +102,13 @@ async def test_one_answer_counts_in_every_cut_and_window_it_belongs_to(pool: Poo
     await count(pool, answer(1, 1, 5), decision(1, 2, "asked"))
     found = await table(pool)
     expected = {"s5": 1, "delivered": 1, "asked": 1}
-    windows = [("hour", "2026-10-13T14:00"), ("day", "2026-10-13"), ("month", "2026-10"), ("all", None)]
+    windows = [
+        ("hour", "2026-10-13T14:00"),
+        ("day", "2026-10-13"),
+        ("week", "2026-10-12"),
+        ("month", "2026-10"),
+        ("all", None),
+    ]
     cuts = [
         ("total", ""),
         ("country", "SE"),
@@ -108,7 +116,8 @@ async def test_one_answer_counts_in_every_cut_and_window_it_belongs_to(pool: Poo
         ("method", "home_day"),
         ("terminal.method", "Årsta × home_day"),
     ]
-    assert found == {(cut, value, *window): expected for cut, value in cuts for window in windows}
+    minute = {("total", "", "minute", "2026-10-13T14:00"): expected}
+    assert found == {(cut, value, *window): expected for cut, value in cuts for window in windows} | minute
 
 
 async def test_a_higher_revision_moves_the_answer_and_an_older_or_equal_one_does_nothing(pool: Pool) -> None:
@@ -179,7 +188,7 @@ async def test_order_repetition_and_batching_do_not_change_a_single_cell(pool: P
     expected = await table(pool)
     assert len(expected) > 20
     dice = random.Random(seed + 100)
-    units = Units(pool, BUILT_IN)
+    units = Units(pool, load_cuts(None))
     for _ in range(3):
         await clear(pool)
         rest = counted * 3
@@ -207,7 +216,7 @@ async def test_counters_are_what_a_plain_sum_of_the_last_revisions_says(pool: Po
 
 
 async def test_a_batch_that_is_rolled_back_counts_nothing(pool: Pool) -> None:
-    batch = CountBatch(Units(pool, BUILT_IN), Metrics(), lambda: None)
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
     async with pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
@@ -264,19 +273,21 @@ async def test_the_audit_finds_an_answer_that_vanished(pool: Pool) -> None:
 async def test_units_keep_their_numbers_when_the_memory_of_them_is_full(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handlers, "_MOST_KNOWN_UNITS", 3)
-    units = Units(pool, BUILT_IN)
-    first = await units.of([facts(terminal="A")])
-    await units.of([facts(terminal="B")])
-    assert await units.of([facts(terminal="A"), facts(terminal="C")]) == [
+    monkeypatch.setattr(units_module, "_MOST_KNOWN_UNITS", 3)
+    units = Units(pool, load_cuts(None))
+    first = await units.of([answer(1, 1, 5, terminal="A")])
+    await units.of([answer(1, 1, 5, terminal="B")])
+    assert await units.of([answer(1, 1, 5, terminal="A"), answer(1, 1, 5, terminal="C")]) == [
         first[0],
-        (await units.of([facts(terminal="C")]))[0],
+        (await units.of([answer(1, 1, 5, terminal="C")]))[0],
     ]
 
 
 async def test_two_counters_learn_the_same_units_at_once(pool: Pool) -> None:
-    everywhere = [facts(terminal=f"T-{n}") for n in range(50)]
-    one, other = await asyncio.gather(Units(pool, BUILT_IN).of(everywhere), Units(pool, BUILT_IN).of(everywhere[::-1]))
+    everywhere = [answer(1, 1, 5, terminal=f"T-{n}") for n in range(50)]
+    one, other = await asyncio.gather(
+        Units(pool, load_cuts(None)).of(everywhere), Units(pool, load_cuts(None)).of(everywhere[::-1])
+    )
     assert one == other[::-1]
 
 

@@ -11,12 +11,13 @@ from starlette.applications import Starlette
 
 from schemas.cloudevents import Event, decode
 from schemas.partners import PartnerCell, partner_card, partner_topic
-from services.aggregator.cuts import BUILT_IN
-from services.aggregator.handlers import CountBatch, Units
+from services.aggregator.cuts import load_cuts
+from services.aggregator.handlers import CountBatch
 from services.aggregator.partner_http import routes
 from services.aggregator.partner_publishing import PartnerPublisher
 from services.aggregator.partners import Partners, Publication
 from services.aggregator.reading import CountedAnswer, Facts
+from services.aggregator.units import Units
 from services.aggregator.views import View
 from services.chassis.failures import MustStop
 from services.chassis.http import make_app
@@ -61,7 +62,7 @@ def view(partner: str = "fjallbod", merchants: Sequence[str] | None = ("Fjällbo
 
 async def register(pool: Pool, wanted: View) -> str:
     async with pool.acquire() as connection:
-        return (await Partners().add(connection, wanted, BUILT_IN, REGISTERED)).text
+        return (await Partners().add(connection, wanted, load_cuts(None), REGISTERED)).text
 
 
 async def count(
@@ -73,7 +74,7 @@ async def count(
         facts = Facts("Nordposten Demo", "SE", method, at, "Europe/Stockholm", f"D-{number}", merchant_id=merchant)
         score = SCORES[number % 10]
         answers.append(CountedAnswer(uuid.UUID(int=number), revision, at, facts, score, **more))
-    batch = CountBatch(Units(pool, BUILT_IN), Metrics(), lambda: None)
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
     async with pool.acquire() as connection, connection.transaction():
         await batch(connection, list(answers))
 

@@ -13,11 +13,12 @@ from starlette.applications import Starlette
 from schemas.satisfaction import SatisfactionAlert
 from services.aggregator import digest_routes, figure_routes
 from services.aggregator.alerts import Alerts
-from services.aggregator.cuts import BUILT_IN
-from services.aggregator.handlers import CountBatch, Units
+from services.aggregator.cuts import load_cuts
+from services.aggregator.handlers import CountBatch
 from services.aggregator.interventions import Intervention, Ledger
 from services.aggregator.months import Months, month_number
 from services.aggregator.reading import CountedAnswer, Facts
+from services.aggregator.units import Units
 from services.chassis.failures import MustStop
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
@@ -56,7 +57,7 @@ def app(pool: Pool, settings: Settings) -> Starlette:
 
 async def count(pool: Pool, terminal: str, at: datetime, good: int, bad: int) -> list[uuid.UUID]:
     """Count answers; returns the bad ones."""
-    batch = CountBatch(Units(pool, BUILT_IN), Metrics(), lambda: None)
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
     facts = Facts("Nordposten Demo", "SE", "home_day", at, "Europe/Stockholm", "D-1", terminal=terminal)
     answers = [CountedAnswer(uuid.uuid4(), 1, at, facts, 5 if i < good else 1) for i in range(good + bad)]
     async with pool.acquire() as connection, connection.transaction():

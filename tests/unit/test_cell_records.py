@@ -41,11 +41,14 @@ def row(unit: int, window: int, index: int, first: int = 1) -> Row:
 
 
 @pytest.mark.parametrize("unit", UNITS)
-@pytest.mark.parametrize(("window", "index"), [(0, 497_654), (1, 20_739), (2, 681), (3, 0)])
+@pytest.mark.parametrize(
+    ("window", "index"),
+    [(0, 497_654), (1, 20_739), (2, 681), (3, 0), (3, (1 << 28) | 2963), (3, (2 << 28) | 29_859_245)],
+)
 def test_a_record_says_what_the_cell_says(unit: int, window: int, index: int) -> None:
     made = CellRecords({"names_of_units": ""})
     rows = [row(unit, window, index)]
-    asyncio.run(made.learn(Names(), rows))  # type: ignore[arg-type]
+    asyncio.run(made.learn(Names(), [r["cell"] for r in rows]))  # type: ignore[arg-type]
     [record] = made.records(rows, NOW)  # type: ignore[arg-type]
     cut, value = UNITS[unit]
     expected = cell_message(Row({**rows[0], "cut": cut, "value": value}), NOW)  # type: ignore[arg-type]
@@ -61,8 +64,8 @@ def test_the_same_version_of_a_cell_is_the_same_event_and_the_next_one_is_anothe
     made = CellRecords({"names_of_units": ""})
     rows = [row(7, 3, 0), row(7, 3, 0), row(7, 3, 0, first=2), row(8, 3, 0)]
     names = Names()
-    asyncio.run(made.learn(names, rows))  # type: ignore[arg-type]
-    asyncio.run(made.learn(names, rows))  # type: ignore[arg-type]
+    asyncio.run(made.learn(names, [r["cell"] for r in rows]))  # type: ignore[arg-type]
+    asyncio.run(made.learn(names, [r["cell"] for r in rows]))  # type: ignore[arg-type]
     assert [sorted(units) for units in names.asked] == [[7, 8]]
     ids = [read_record(r.value, r.headers).id for r in made.records(rows, NOW)]  # type: ignore[arg-type]
     assert ids[0] == ids[1]

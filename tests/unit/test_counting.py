@@ -1,9 +1,10 @@
 """From changed answers and decisions to deltas of cells."""
 
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -11,16 +12,22 @@ from hypothesis import strategies as st
 from schemas.satisfaction import Window
 from services.aggregator.counting import (
     COLUMNS,
-    WINDOWS,
     Change,
     Counting,
     LocalClock,
     answer_deltas,
     decision_deltas,
     fold,
+)
+from services.aggregator.windows import (
+    WINDOWS,
+    base_of,
+    last_of,
+    mask_of,
     unpack,
-    window_number,
+    window_index,
     window_start,
+    windows_in,
 )
 
 CLOCK = LocalClock()
@@ -28,7 +35,7 @@ CLOCK = LocalClock()
 
 def windows_of(at: str, zone: str) -> tuple[str | None, str | None, str | None]:
     """The hour, day and month that a moment counts in."""
-    [change] = [Change([1], CLOCK.hour(datetime.fromisoformat(at), zone), [(0, 1)])]
+    change = Change([1], CLOCK.minute(datetime.fromisoformat(at), zone) // 60, [(0, 1)])
     found = {window: window_start(window, index) for _, window, index in map(unpack, fold([change]).cells.tolist())}
     assert found[Window.ALL] is None
     return found[Window.HOUR], found[Window.DAY], found[Window.MONTH]
@@ -76,13 +83,15 @@ def test_windows_are_those_of_the_recipients_wall_clock(at: str, zone: str, hour
 )
 def test_the_hour_is_what_a_clock_on_the_wall_says(moment: datetime, zone: str) -> None:
     at = moment.replace(tzinfo=UTC)
-    hour = window_start(Window.HOUR, CLOCK.hour(at, zone))
-    assert hour == at.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%dT%H:00")
+    minute = CLOCK.minute(at, zone)
+    on_the_wall = at.astimezone(ZoneInfo(zone))
+    assert window_start(Window.MINUTE, minute) == on_the_wall.strftime("%Y-%m-%dT%H:%M")
+    assert window_start(Window.HOUR, minute // 60) == on_the_wall.strftime("%Y-%m-%dT%H:00")
 
 
 def test_a_zone_that_does_not_exist_is_told() -> None:
     with pytest.raises(ZoneInfoNotFoundError):
-        LocalClock().hour(datetime(2026, 1, 1, tzinfo=UTC), "Europe/Stokholm")
+        LocalClock().minute(datetime(2026, 1, 1, tzinfo=UTC), "Europe/Stokholm")
 
 
 @pytest.mark.parametrize(
@@ -126,16 +135,27 @@ def test_a_delivery_is_counted_once_and_then_moves(old: str | None, new: str, mo
     assert [(COLUMNS[column], amount) for column, amount in decision_deltas(old, new)] == moved
 
 
-def reference(changes: list[Change]) -> dict[tuple[int, Window, int], list[int]]:
+MASKS = np.array([0, 31, 63, 32, 1, 24])
+"""The windows of the units 0 to 5; bits are hour, day, month, all, week, minute."""
+ORDER = (Window.HOUR, Window.DAY, Window.MONTH, Window.ALL, Window.WEEK, Window.MINUTE)
+
+
+def reference(
+    changes: list[Change], masks: list[int] | None = None, minutes_from: int = 0
+) -> dict[tuple[int, Window, int], list[int]]:
     """The same sum, written with a dictionary and a calendar."""
     cells: defaultdict[tuple[int, Window, int], list[int]] = defaultdict(lambda: [0] * 12)
     for change in changes:
         at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=change.local_hour)
         month = (at.year - 1970) * 12 + at.month - 1
-        indexes = [change.local_hour, change.local_hour // 24, month, 0]
+        monday = (at - timedelta(days=at.weekday())).date() - date(1969, 12, 29)
+        indexes = [change.local_hour, change.local_hour // 24, month, 0, monday.days // 7]
+        if change.minute is not None and change.local_hour * 60 + change.minute >= minutes_from:
+            indexes.append(change.local_hour * 60 + change.minute)
         for unit in change.units:
-            for window, index in zip(Window, indexes, strict=True):
-                for column, amount in change.deltas:
+            has = [w for bit, w in enumerate(ORDER) if (masks[unit] if masks else 31) & 1 << bit]
+            for window, index in zip(ORDER, indexes, strict=False):
+                for column, amount in change.deltas if window in has else []:
                     cells[unit, window, index][column] += amount
     return {cell: amounts for cell, amounts in cells.items() if any(amounts)}
 
@@ -145,6 +165,7 @@ changes = st.builds(
     st.lists(st.integers(1, 5) | st.integers(1, 2**31 - 1), max_size=4, unique=True),
     st.integers(0, 50) | st.integers(0, 2_559_000),
     st.lists(st.tuples(st.integers(0, 11), st.sampled_from([-1, 1])), max_size=4),
+    st.none() | st.integers(0, 59),
 )
 
 
@@ -163,8 +184,76 @@ def test_folding_is_the_plain_sum_per_cell(changed: list[Change]) -> None:
     assert deltas.cells.tolist() == sorted(set(deltas.cells.tolist()))
 
 
-def test_windows_are_numbered_as_the_table_has_them() -> None:
-    assert [window_number(w) for w in WINDOWS] == [0, 1, 2, 3]
-    assert [w.value for w in WINDOWS] == ["hour", "day", "month", "all"]
+@given(
+    st.lists(
+        st.builds(
+            Change,
+            st.lists(st.integers(0, 5), max_size=4, unique=True),
+            st.integers(0, 3),
+            st.lists(st.tuples(st.integers(0, 11), st.sampled_from([-1, 1])), max_size=4),
+            st.none() | st.integers(0, 59),
+        ),
+        max_size=30,
+    )
+)
+def test_each_unit_is_counted_in_its_own_windows_and_minutes_only_from_where_they_are_kept(
+    changed: list[Change],
+) -> None:
+    deltas = fold(changed, MASKS, 90)
+    folded = {
+        unpack(cell): amounts for cell, amounts in zip(deltas.cells.tolist(), deltas.amounts.tolist(), strict=True)
+    }
+    assert folded == reference(changed, MASKS.tolist(), 90)
+
+
+def test_cells_are_packed_as_the_tables_have_them() -> None:
+    assert WINDOWS == ORDER
+    assert [base_of(w) for w in ORDER] == [0, 1073741824, 2147483648, 3221225472, 3489660928, 3758096384]
     assert unpack((7 << 32) | (2 << 30) | 682) == (7, Window.MONTH, 682)
     assert window_start(Window.MONTH, 682) == "2026-11"
+    for window in ORDER:
+        assert unpack((7 << 32) + base_of(window)) == (7, window, 0)
+        assert unpack((7 << 32) + base_of(window) + last_of(window)) == (7, window, last_of(window))
+    assert last_of(Window.MINUTE) > 292 * 366 * 1440
+
+
+@pytest.mark.parametrize(
+    ("day", "monday"),
+    [
+        ("2026-11-16", "2026-11-16"),
+        ("2026-11-22", "2026-11-16"),
+        ("2026-01-01", "2025-12-29"),
+        ("1970-01-05", "1970-01-05"),
+    ],
+)
+def test_a_week_begins_on_its_monday(day: str, monday: str) -> None:
+    assert window_start(Window.WEEK, window_index(Window.WEEK, day)) == monday
+    assert window_index(Window.WEEK, "1970-01-01") == 0
+
+
+@pytest.mark.parametrize(
+    ("window", "start"),
+    [
+        (Window.MINUTE, "2026-10-13T14:05"),
+        (Window.HOUR, "2026-10-13T14:00"),
+        (Window.DAY, "2026-10-13"),
+        (Window.WEEK, "2026-10-12"),
+        (Window.MONTH, "2026-10"),
+    ],
+)
+def test_the_start_of_a_window_names_it(window: Window, start: str) -> None:
+    assert window_start(window, window_index(window, start)) == start
+
+
+@pytest.mark.parametrize(
+    "start", ["", "2026", "yesterday", "2026-13", "2026-10-13T14:05Z", "1969-12-31", "2026-10-13 14:05:00+01:00"]
+)
+def test_what_is_no_local_time_names_no_window(start: str) -> None:
+    with pytest.raises(ValueError, match=r"local time|isoformat|month"):
+        window_index(Window.DAY, start)
+
+
+def test_a_set_of_windows_is_a_mask_and_back() -> None:
+    assert mask_of((Window.HOUR, Window.MINUTE)) == 33
+    assert windows_in(33) == (Window.MINUTE, Window.HOUR)
+    assert windows_in(63) == tuple(Window)

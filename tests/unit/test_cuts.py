@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.aggregator.cuts import BUILT_IN, Cut, cut_named, load_cuts
+from schemas.satisfaction import Window
+from services.aggregator.cuts import STANDARD, Cut, cut_named, load_cuts
 from services.chassis.failures import MustStop
 
 
@@ -15,8 +16,7 @@ def cuts_file(folder: Path, text: str) -> Path:
 
 
 def test_without_a_file_the_built_in_cuts_are_counted() -> None:
-    assert load_cuts(None) == BUILT_IN
-    assert [c.name for c in BUILT_IN] == [
+    assert [c.name for c in load_cuts(None)] == [
         "total",
         "country",
         "terminal",
@@ -28,6 +28,24 @@ def test_without_a_file_the_built_in_cuts_are_counted() -> None:
         "terminal.method",
         "merchant.method",
     ]
+
+
+def test_only_the_whole_is_counted_by_minute_unless_a_file_says_otherwise() -> None:
+    windows = {c.name: c.windows for c in load_cuts(None)}
+    assert windows.pop("total") == (Window.MINUTE, *STANDARD)
+    assert set(windows.values()) == {(Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH, Window.ALL)}
+
+
+def test_a_file_names_windows_for_all_cuts_and_for_single_ones(tmp_path: Path) -> None:
+    file = cuts_file(
+        tmp_path,
+        'windows = ["all", "day"]\ncuts = ["terminal", "route"]\n[windows_of]\nroute = ["month"]\ntotal = ["minute"]\n',
+    )
+    assert load_cuts(file) == (
+        Cut("total", (), (Window.MINUTE,)),
+        Cut("terminal", ("terminal",), (Window.DAY, Window.ALL)),
+        Cut("route", ("route",), (Window.MONTH,)),
+    )
 
 
 @pytest.mark.parametrize(
@@ -61,7 +79,15 @@ def test_a_file_replaces_the_built_in_cuts_but_the_total_is_always_counted(tmp_p
     ("text", "wrong"),
     [
         ("cuts = [", "KVITTERA_CUTS_FILE"),
-        ("other = []", "KVITTERA_CUTS_FILE"),
+        ("other = []", "line 1: other means nothing"),
+        ('cuts = ["terminal",\n "person"]', "line 2: cut 'person'"),
+        ('cuts = []\nwindows = ["day", "year"]', "line 2: windows: windows are a list of minute, hour, day, week"),
+        ("cuts = []\nwindows = []", "line 2"),
+        ('cuts = ["terminal"]\n[windows_of]\nroute = ["day"]', "line 3: windows_of route: it is not among the cuts"),
+        ('cuts = ["terminal"]\n[windows_of]\nterminal = "day"', "windows are a list"),
+        ('cuts = ["terminal"]\n[windows_of]\nterminal = [1]', "windows are a list|no window"),
+        ("windows_of = 1\ncuts = []", "line 1: windows_of must be a table"),
+        ('windows = ["day"]', "cuts must be a list of names"),
         ('cuts = "terminal"', "list of names"),
         ("cuts = [1]", "list of names"),
         ('cuts = ["terminal", "terminal"]', "different names"),

@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 
 from schemas.delivery import ChannelKind, Correction, DeliveryCompleted, PersonalData
 from schemas.disruption import DeliveryDisruption
-from services.notifier.policy import Ask, Contacted, History, Policies, Preference, Rules, Situation, Suppress, decide
+from services.notifier.policy import (
+    Ask,
+    Contacted,
+    History,
+    Policies,
+    Preference,
+    Rules,
+    Situation,
+    Suppress,
+    decide,
+    marked,
+)
 from services.notifier.policy.addresses import _PLAIN_EMAIL
 from services.notifier.policy.draws import draw
 from tests.builders import EMAIL, NOON, SMS, delivery
@@ -254,6 +265,13 @@ def test_a_pause_with_a_near_end_is_waited_for_and_one_that_ends_too_late_is_not
     decision = decide(situation(disruptions=(disruption(policy="pause", ends_at=late),)))
     assert isinstance(decision, Suppress)
     assert (decision.reason, decision.next_eligible_at) == ("disruption_paused", late)
+
+
+def test_a_delivery_is_marked_with_the_disruption_that_it_fell_in_so_that_answers_can_be_reported_apart() -> None:
+    assert marked(situation(disruptions=(disruption(),))).disruption == "rain-1"
+    assert marked(situation(disruptions=(disruption(policy="pause"),))).disruption == "rain-1"
+    assert marked(situation(disruptions=(disruption(state="over"),))).disruption is None
+    assert marked(situation()).disruption is None
 
 
 def test_other_words_during_a_disruption_come_in_the_language_of_the_message() -> None:

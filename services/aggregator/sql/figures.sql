@@ -2,11 +2,11 @@
 SELECT pg_try_advisory_xact_lock(hashtextextended('aggregator alerts', 0))
 
 -- name: dissatisfied_by_unit
--- Counters of every unit of a cut in the windows $2 from index $3 to $4.
+-- Counters of every unit of a cut in the windows with base $2 from index $3 to $4.
 SELECT u.value, (c.cell & 1073741823)::int AS index, c.s1 + c.s2 AS dissatisfied, c.s1 + c.s2 + c.s3 + c.s4 + c.s5 AS answers
 FROM unit AS u
-JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) | ($2::bigint << 30) | $3::bigint
-                             AND (u.id::bigint << 32) | ($2::bigint << 30) | $4::bigint
+JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) + $2::bigint + $3::bigint
+                             AND (u.id::bigint << 32) + $2::bigint + $4::bigint
 WHERE u.cut = $1
 ORDER BY u.value, c.cell
 

@@ -20,14 +20,14 @@ SET revision = excluded.revision, score = excluded.score, commented = excluded.c
 WHERE a.revision < excluded.revision
 RETURNING new.response_id, old.revision IS NULL AS first, old.score AS old_score, old.commented AS old_commented,
           old.contested AS old_contested, old.apart AS old_apart, new.score, new.commented, new.contested, new.apart,
-          new.local_hour, new.units
+          new.local_hour, new.minute, new.units
 
 -- name: keep_decisions
 INSERT INTO decision AS d SELECT * FROM incoming_decision
 ON CONFLICT (delivery_id, kind) DO UPDATE
 SET revision = excluded.revision, outcome = excluded.outcome
 WHERE d.revision < excluded.revision
-RETURNING new.delivery_id, old.outcome AS old_outcome, new.outcome, new.local_hour, new.units
+RETURNING new.delivery_id, old.outcome AS old_outcome, new.outcome, new.local_hour, new.minute, new.units
 
 -- name: apply_deltas
 INSERT INTO cell AS c SELECT * FROM incoming_cell ORDER BY cell
@@ -56,22 +56,28 @@ SELECT cell, version, s1, s2, s3, s4, s5, delivered, asked, suppressed, pending,
 FROM cell WHERE cell = ANY($1::bigint[])
 
 -- name: names_of_units
-SELECT id, cut, value FROM unit WHERE id = ANY($1::int[])
+-- A dropped cut is told by the name that it had; one under construction is not told yet.
+SELECT id, regexp_replace(cut, '^-[0-9]+-', '') AS cut, value FROM unit AS u
+WHERE id = ANY($1::int[]) AND NOT EXISTS (SELECT FROM counted_cut AS k WHERE k.cut = u.cut AND k.state = 'building')
 
 -- name: all_versions
 SELECT cell, version FROM cell
 
 -- name: cells_of_cut
-SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = (c.cell >> 32)::int
-WHERE u.cut = $1 AND (c.cell >> 30) & 3 = $2 AND (c.cell & 1073741823) BETWEEN $3 AND $4
-  AND ($5::text IS NULL OR u.value = $5)
+-- By value and time, after the value $5 at the cell $6. A cut that is still being built is not shown.
+SELECT u.cut, u.value, c.*
+FROM unit AS u
+JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) + $2::bigint AND (u.id::bigint << 32) + $3::bigint
+WHERE u.cut = $1 AND ($4::text IS NULL OR u.value = $4)
+  AND ($5::text IS NULL OR (u.value, c.cell) > ($5, $6::bigint))
+  AND NOT EXISTS (SELECT FROM counted_cut WHERE cut = $1 AND state = 'building')
 ORDER BY u.value, c.cell
-LIMIT $6
+LIMIT $7
 
 -- name: audit_cells
 -- Counters against a fold of everything counted, in one snapshot. Written apart from the counting code.
 WITH counted AS (
-    SELECT units, local_hour,
+    SELECT units, local_hour, minute,
            (score = 1 AND NOT contested)::int AS s1, (score = 2 AND NOT contested)::int AS s2,
            (score = 3 AND NOT contested)::int AS s3, (score = 4 AND NOT contested)::int AS s4,
            (score = 5 AND NOT contested)::int AS s5,
@@ -79,20 +85,27 @@ WITH counted AS (
            commented::int AS commented, contested::int AS contested
     FROM answer WHERE NOT apart
     UNION ALL
-    SELECT units, local_hour, 0, 0, 0, 0, 0, 1, (outcome = 'asked')::int, (outcome = 'suppressed')::int,
+    SELECT units, local_hour, minute, 0, 0, 0, 0, 0, 1, (outcome = 'asked')::int, (outcome = 'suppressed')::int,
            (outcome = 'pending')::int, (outcome = 'failed')::int, 0, 0
     FROM decision
 ), spread AS (
-    SELECT (u.unit::bigint << 32) | (w.kind::bigint << 30) | w.index AS cell, c.*
+    SELECT (u.unit::bigint << 32) + w.base + w.index AS cell, c.*
     FROM counted AS c
     CROSS JOIN LATERAL unnest(c.units) AS u (unit)
+    JOIN unit AS n ON n.id = u.unit
+    LEFT JOIN counted_cut AS k ON k.cut = n.cut
     CROSS JOIN LATERAL (VALUES
-        (0, c.local_hour),
-        (1, c.local_hour / 24),
-        (2, ((extract(year FROM date '1970-01-01' + c.local_hour / 24) - 1970) * 12
-             + extract(month FROM date '1970-01-01' + c.local_hour / 24) - 1)::int),
-        (3, 0)
-    ) AS w (kind, index)
+        (1, 0, c.local_hour),
+        (2, 1073741824, c.local_hour / 24),
+        (4, 2147483648, ((extract(year FROM date '1970-01-01' + c.local_hour / 24) - 1970) * 12
+                         + extract(month FROM date '1970-01-01' + c.local_hour / 24) - 1)::int),
+        (8, 3221225472, 0),
+        (16, 3489660928, (c.local_hour / 24 + 3) / 7),
+        (32, 3758096384, c.local_hour * 60 + c.minute)
+    ) AS w (bit, base, index)
+    -- Where no cuts are stored, the standard windows; cuts that were dropped have names that begin with a minus.
+    WHERE coalesce(k.windows, CASE WHEN n.cut LIKE '-%' THEN 0 ELSE 31 END) & w.bit <> 0
+      AND (w.bit <> 32 OR w.index >= coalesce((SELECT minutes_from FROM counting), 0))
 ), expected AS (
     SELECT cell, coalesce(sum(s1), 0) AS s1, coalesce(sum(s2), 0) AS s2, coalesce(sum(s3), 0) AS s3,
            coalesce(sum(s4), 0) AS s4, coalesce(sum(s5), 0) AS s5, sum(delivered) AS delivered, sum(asked) AS asked,

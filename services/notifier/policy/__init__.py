@@ -5,6 +5,7 @@ One file for each group of rules; `deciding.py` holds their order.
 
 from services.notifier.policy.addresses import normalised
 from services.notifier.policy.deciding import RULES, SURVEY, decide
+from services.notifier.policy.disruptions import marked
 from services.notifier.policy.languages import LANGUAGES
 from services.notifier.policy.sections import Policies
 from services.notifier.policy.shapes import (
@@ -32,5 +33,6 @@ __all__ = [
     "Situation",
     "Suppress",
     "decide",
+    "marked",
     "normalised",
 ]

@@ -36,6 +36,13 @@ def touching(s: Situation) -> list[tuple[DeliveryDisruption, SurveyPolicy]]:
     return sorted(found, key=lambda pair: (_STRICTER.index(pair[1]), pair[0].disruption_id))
 
 
+def marked(s: Situation) -> DeliveryFacts:
+    """The delivery's facts with the disruption that it fell in, so that its answer can be reported apart (E9)."""
+    facts = s.delivery.delivery
+    touched = touching(s) if s.history.disruptions else []
+    return facts.model_copy(update={"disruption": touched[0][0].disruption_id}) if touched else facts
+
+
 def touches(disruption: DeliveryDisruption, facts: DeliveryFacts) -> bool:
     """Whether a delivery happened in the area and time of a disruption."""
     if disruption.state not in _LIVE or facts.occurred_at < disruption.starts_at:

@@ -1,0 +1,54 @@
+"""Minute cells are kept for some hours: they are many, and older ones tell nothing that the hours do not."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import asyncpg
+import structlog
+
+from services.chassis.failures import is_transient
+from services.chassis.pauses import pause_or_stop
+from services.chassis.postgres import Pool, named_sql
+
+log = structlog.get_logger()
+_PERIOD = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class MinuteCells:
+    """Drops minute cells that are older than `keep_hours` and tells the publisher."""
+
+    pool: Pool
+    keep_hours: float
+    now: Callable[[], datetime]
+    sql: Mapping[str, str] = field(
+        default_factory=lambda: {
+            **named_sql("services.aggregator"),
+            **named_sql("services.aggregator", "cuts.sql"),
+        }
+    )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Drop old ones every few minutes until stopped."""
+        while not stop.is_set():
+            try:
+                await self.drop()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                if not is_transient(error):
+                    raise
+                log.warning("will try again", action="retry", what="minute cells", error=type(error).__name__)
+            await pause_or_stop(_PERIOD, stop)
+
+    async def drop(self) -> int:
+        """Drop what is too old now, counted on the wall clock of UTC. Returns how many cells went."""
+        first = int(self.now().timestamp() - self.keep_hours * 3600) // 60
+        async with self.pool.acquire() as connection, connection.transaction():
+            if await connection.fetchval(self.sql["move_minutes"], first) is None:
+                return 0
+            gone = [r["cell"] for r in await connection.fetch(self.sql["drop_minutes"], first)]
+            if gone:
+                # A touched cell that is not there any more gets a tombstone.
+                await connection.execute(self.sql["touch"], gone)
+            return len(gone)

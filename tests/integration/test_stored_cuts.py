@@ -1,0 +1,109 @@
+"""The cuts that were counted stand in the database; a start with others is refused, and batches follow a change."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from schemas.satisfaction import Window
+from services.aggregator.cuts import STANDARD, cut_named, load_cuts
+from services.aggregator.minute_cells import MinuteCells
+from services.aggregator.stored_cuts import StoredCuts
+from services.aggregator.units import Units
+from services.chassis.failures import MustStop
+from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.settings import Settings
+from tests.builders import NOON
+from tests.integration.test_counting_store import answer, audit, count, decision, table
+from tests.tables import empty_pool
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+async def prepare(connection: Database) -> None:
+    await connection.execute(named_sql("services.aggregator")["make_incoming"])
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "aggregator", prepare=prepare) as empty:
+        yield empty
+
+
+async def agree(pool: Pool, *names: str) -> None:
+    async with pool.acquire() as connection:
+        await StoredCuts().agree(connection, [cut_named(n) for n in names])
+
+
+async def test_the_first_start_stores_the_cuts_and_a_later_one_with_others_is_refused_with_what_to_do(
+    pool: Pool,
+) -> None:
+    await agree(pool, "total", "terminal", "route")
+    await agree(pool, "route", "terminal", "total")
+    with pytest.raises(MustStop, match=r"version 1.*new: method; gone: route.*kvittera cuts build"):
+        await agree(pool, "total", "terminal", "method")
+    async with pool.acquire() as connection:
+        with pytest.raises(MustStop, match="in other windows: total"):
+            minutely = cut_named("total", (Window.MINUTE, *STANDARD))
+            await StoredCuts().agree(connection, [minutely, cut_named("terminal"), cut_named("route")])
+
+
+async def test_a_batch_counts_by_the_cuts_that_are_stored_not_by_those_it_began_with(pool: Pool) -> None:
+    await agree(pool, "total", "terminal")
+    units = Units(pool, [cut_named("total")])
+    await count(pool, answer(1, 1, 5), units=units)
+    assert {cut for cut, *_ in await table(pool)} == {"total", "terminal"}
+    await pool.execute("INSERT INTO counted_cut VALUES ('method', 31, 'counted')")
+    await pool.execute("UPDATE counting SET version = version + 1")
+    await count(pool, answer(2, 1, 5), units=units)
+    found = await table(pool)
+    assert found["method", "home_day", "all", None] == {"s5": 1}
+    assert found["terminal", "Årsta", "all", None] == {"s5": 2}
+    assert await audit(pool) == []
+
+
+async def test_minute_cells_older_than_their_time_go_for_good_and_the_audit_stays_clean(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await StoredCuts().agree(connection, load_cuts(None))
+    await count(pool, answer(1, 1, 5), answer(2, 1, 4, occurred_at=NOON + timedelta(hours=3)), decision(1, 1, "asked"))
+    keeper = MinuteCells(pool, 1, lambda: datetime(2026, 10, 13, 16, 0, tzinfo=UTC))
+    assert await keeper.drop() == 1  # 14:00 on the wall is before 15:00; 17:00 is not
+    assert await keeper.drop() == 0
+    minutes = {start: counters for (_, _, window, start), counters in (await table(pool)).items() if window == "minute"}
+    assert minutes == {"2026-10-13T17:00": {"s4": 1}}
+    await count(pool, answer(1, 2, 1))
+    minutes = {start for (_, _, window, start) in await table(pool) if window == "minute"}
+    assert minutes == {"2026-10-13T17:00"}
+    assert await audit(pool) == []
+
+
+async def test_what_was_counted_before_minutes_were_kept_is_in_no_minute(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await StoredCuts().agree(connection, load_cuts(None))
+    await count(pool, answer(1, 1, 5))
+    await pool.execute("UPDATE answer SET minute = NULL")
+    await pool.execute("DELETE FROM cell WHERE cell & 4294967295 >= 3758096384")
+    await count(pool, answer(1, 2, 1))
+    assert "minute" not in {window for _, _, window, _ in await table(pool)}
+    assert await audit(pool) == []
+
+
+@pytest.mark.parametrize("name", ["channel", "language", "disruption", "disrupted"])
+async def test_cuts_by_what_stands_beside_the_delivery_are_counted(pool: Pool, name: str) -> None:
+    units = Units(pool, [cut_named(name), cut_named(f"terminal.{name}")])
+    told = {"channel": "web", "language": "fi", "disruption": "snow-1", "disrupted": "true"}[name]
+    await count(pool, replace(answer(1, 1, 5, disruption="snow-1"), channel="web", language="fi"), units=units)
+    found = {(cut, value) for cut, value, *_ in await table(pool)}
+    assert found == {(name, told), (f"terminal.{name}", f"Årsta × {told}")}
+
+
+async def test_revisions_in_one_batch_count_where_the_first_of_them_counts(pool: Pool) -> None:
+    await count(pool, answer(1, 1, 5, terminal="Årsta"), answer(1, 2, 4, terminal="Umeå"))
+    assert {value for cut, value, *_ in await table(pool) if cut == "terminal"} == {"Årsta"}
+    await count(pool, decision(1, 1, "pending", terminal="Årsta"), decision(1, 2, "asked", terminal="Umeå"))
+    found = await table(pool)
+    assert found["terminal", "Årsta", "all", None] == {"s4": 1, "commented": 1, "delivered": 1, "asked": 1}
