@@ -24,6 +24,19 @@ class Difference:
     expected: Sequence[int | None]
 
 
+Place = tuple[str, int]
+"""Where a cell stands among those of a cut: its value and its packed number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A cell as it is told, with its place for the next page and its version."""
+
+    message: dict[str, Any]
+    place: Place
+    version: tuple[int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Cells:
     """Queries over the counters."""
@@ -42,11 +55,28 @@ class Cells:
         limit: int = 10_000,
     ) -> list[dict[str, Any]]:
         """Cells of a cut in a window, by value and time, as `satisfaction.cells.v1` says them."""
+        rows = await self.page(connection, cut, window, first=first, last=last, value=value, limit=limit)
+        return [r.message for r in rows]
+
+    async def page(
+        self,
+        connection: Database,
+        cut: str,
+        window: Window,
+        *,
+        first: int = 0,
+        last: int | None = None,
+        value: str | None = None,
+        after: Place | None = None,
+        limit: int,
+    ) -> list[Row]:
+        """As `of_cut`, from the cell after a place on."""
         base = base_of(window)
         lowest, highest = base + first, base + (last_of(window) if last is None else last)
-        rows = await connection.fetch(self.sql["cells_of_cut"], cut, lowest, highest, value, None, None, limit)
+        behind = after or (None, None)
+        rows = await connection.fetch(self.sql["cells_of_cut"], cut, lowest, highest, value, *behind, limit)
         now = datetime.now(UTC)
-        return [cell_message(r, now) for r in rows]
+        return [Row(cell_message(r, now), (r["value"], r["cell"]), (r["cell"], r["version"])) for r in rows]
 
     async def audit(self, connection: Database) -> list[Difference]:
         """Every cell that is not the fold of all answers and decisions; call inside one snapshot."""

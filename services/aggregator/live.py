@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections import deque
 from collections.abc import AsyncIterator
@@ -26,6 +27,16 @@ _POINTS = 960  # four minutes, as long as the demo's plot reaches
 _TICK = 1.0
 _NEW_LINE_POINTS = 5
 _MOST_TERMINALS = 200
+_MOST_MISSED = 20
+"""Changes that a reader may miss and still get one by one: about five seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change of the picture, numbered from 1, with its point for the plot."""
+
+    number: int
+    point: list[float] | None
 
 
 @dataclass(slots=True)
@@ -40,6 +51,9 @@ class LiveFeed:
     _history: deque[list[float]] = field(default_factory=lambda: deque(maxlen=_POINTS))
     _latest: dict[str, Any] = field(default_factory=dict)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _run: str = field(default_factory=lambda: secrets.token_hex(4))
+    _state: Any = None
+    _changes: deque[Change] = field(default_factory=lambda: deque(maxlen=_MOST_MISSED))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Keep the reading fresh until stopped."""
@@ -48,11 +62,19 @@ class LiveFeed:
             # When PostgreSQL is away the page shows by `as_of` that nothing new comes.
             with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 self._latest = await self._read()
+                self._note_change()
             async with self._changed:
                 self._changed.notify_all()
             await asyncio.sleep(max(0.0, PERIOD - (time.monotonic() - started)))
         async with self._changed:
             self._changed.notify_all()
+
+    def _note_change(self) -> None:
+        state = (_version(self._latest.get("total")), self._latest.get("behind"))
+        if state != self._state:
+            self._state = state
+            number = self._changes[-1].number + 1 if self._changes else 1
+            self._changes.append(Change(number, self._history[-1] if self._history else None))
 
     async def _read(self) -> dict[str, Any]:
         async with self.pool.acquire() as connection:
@@ -77,25 +99,42 @@ class LiveFeed:
         """The latest reading, with the history of (time, satisfied, answers) and the line for the plot."""
         return {**self._latest, **_now(), "history": list(self._history), "line": self._line.points()}
 
-    async def events(self, stop: asyncio.Event) -> AsyncIterator[bytes]:
-        """Server-sent events: the whole picture first, then every change; once a second a tick where nothing did."""
-        yield _event("snapshot", self.snapshot())
-        seen: Any = None
+    async def events(self, stop: asyncio.Event, last: str | None = None) -> AsyncIterator[bytes]:
+        """Server-sent events: the whole picture first, then every change; once a second a tick where nothing did.
+
+        `last` is the id of the last event that a reader had: it gets only what it missed, where that is little.
+        """
+        seen = self._changes[-1].number if self._changes else 0
+        for event in self._missed(last) or [_event("snapshot", self.snapshot(), self._id(seen))]:
+            yield event
         quiet = time.monotonic()
         while not stop.is_set():
             async with self._changed:
                 await self._changed.wait()
-            state = (_version(self._latest.get("total")), self._latest.get("behind"))
-            if state != seen:
-                seen, quiet = state, time.monotonic()
-                new = {
-                    "point": self._history[-1] if self._history else None,
-                    "line": self._line.points(_NEW_LINE_POINTS),
-                }
-                yield _event("update", {**self._latest, **_now(), **new})
+            newest = self._changes[-1] if self._changes else None
+            if newest and newest.number != seen:
+                seen, quiet = newest.number, time.monotonic()
+                yield self._update(newest)
             elif time.monotonic() - quiet >= _TICK:
                 quiet = time.monotonic()
-                yield _event("tick", {k: self._latest.get(k) for k in ("as_of", "behind")} | _now())
+                yield _event("tick", {k: self._latest.get(k) for k in ("as_of", "behind")} | _now(), self._id(seen))
+
+    def _missed(self, last: str | None) -> list[bytes]:
+        """Updates since an event of this process; nothing where they are not kept, or none was told."""
+        run, _, number = (last or "").partition("-")
+        if run != self._run or not number.isascii() or not number.isdigit() or not self._changes:
+            return []
+        seen, kept = int(number[:18]), [c for c in self._changes if c.number > int(number[:18])]
+        if not kept and seen == self._changes[-1].number:
+            return [self._update(self._changes[-1])]
+        return [*map(self._update, kept)] if kept and kept[0].number == seen + 1 else []
+
+    def _update(self, change: Change) -> bytes:
+        new = {"point": change.point, "line": self._line.points(_NEW_LINE_POINTS)}
+        return _event("update", {**self._latest, **_now(), **new}, self._id(change.number))
+
+    def _id(self, number: int) -> str:
+        return f"{self._run}-{number}"
 
 
 def _now() -> dict[str, str]:
@@ -107,5 +146,5 @@ def _version(total: dict[str, Any] | None) -> int:
     return total["version"] if total else 0
 
 
-def _event(name: str, data: dict[str, Any]) -> bytes:
-    return b"event: " + name.encode() + b"\ndata: " + orjson.dumps(data) + b"\n\n"
+def _event(name: str, data: dict[str, Any], event_id: str) -> bytes:
+    return b"event: %b\nid: %b\ndata: %b\n\n" % (name.encode(), event_id.encode(), orjson.dumps(data))

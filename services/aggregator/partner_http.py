@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.aggregator.http import disarmed
+from services.aggregator.cell_routes import disarmed
 from services.aggregator.partners import Partners
 from services.chassis.http import problem
 from services.chassis.postgres import Pool, named_sql

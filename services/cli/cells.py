@@ -31,8 +31,8 @@ def cells(
 
     kvittera cells --cut terminal.method --window day --format csv
     """
+    from services.aggregator.cell_routes import as_csv
     from services.aggregator.cuts import cut_named
-    from services.aggregator.http import as_csv
     from services.embedded.local import reachable
 
     with reachable(postgres=True) as settings:

@@ -5,6 +5,7 @@ import csv
 import io
 import uuid
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 import pytest
@@ -49,9 +50,9 @@ def app(pool: Pool) -> Starlette:
     return make_app(list(http.routes(pool, feed, asyncio.Event())), ready=ready, metrics=Metrics())
 
 
-async def count(pool: Pool, terminal: str, *scores: int) -> None:
+async def count(pool: Pool, terminal: str, *scores: int, delivered: datetime = NOON) -> None:
     batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
-    facts = Facts("Nordposten Demo", "SE", "home_day", NOON, "Europe/Stockholm", "D-1", terminal=terminal)
+    facts = Facts("Nordposten Demo", "SE", "home_day", delivered, "Europe/Stockholm", "D-1", terminal=terminal)
     answers = [CountedAnswer(uuid.uuid4(), 1, NOON, facts, score) for score in scores]
     async with pool.acquire() as connection, connection.transaction():
         await batch(connection, list(answers))
@@ -70,9 +71,67 @@ async def test_cells_are_found_by_cut_window_and_value(app: Starlette, pool: Poo
     assert (await ask(app, "GET", "/api/cells?cut=terminal&limit=0")).json == {"cells": []}
 
 
+async def test_cells_come_between_two_moments_both_included(app: Starlette, pool: Pool) -> None:
+    for day in range(4):
+        await count(pool, "Årsta", 5, delivered=NOON + timedelta(days=day))
+    asked = "/api/cells?cut=terminal&window=day&from=2026-10-14&to=2026-10-15T23:59"
+    assert [c["start"] for c in (await ask(app, "GET", asked)).json["cells"]] == ["2026-10-14", "2026-10-15"]
+    assert len((await ask(app, "GET", "/api/cells?window=month&from=2026-10&to=2026-10")).json["cells"]) == 1
+    assert (await ask(app, "GET", "/api/cells?window=month&to=2026-09")).json == {"cells": []}
+    weeks = (await ask(app, "GET", "/api/cells?window=week&from=2026-10-18")).json["cells"]
+    assert [(c["start"], c["answers"]) for c in weeks] == [("2026-10-12", 4)]
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+async def test_pages_lead_from_one_to_the_next_and_hold_every_cell_once_even_while_others_are_counted(
+    app: Starlette, pool: Pool, form: str
+) -> None:
+    for name in "BDFH":
+        for day in range(3):
+            await count(pool, f'{name} "1" å', 5, delivered=NOON + timedelta(days=day))
+    path, found = f"/api/cells?cut=terminal&window=day&limit=5&format={form}", []
+    while path:
+        reply = await ask(app, "GET", path)
+        rows = reply.json["cells"] if form == "json" else list(csv.DictReader(io.StringIO(reply.body.decode())))
+        found += [(row["value"][0], row["start"]) for row in rows]
+        link = reply.headers.get("link", "")
+        path = link.partition(">")[0].lstrip("<")
+        if form == "json":
+            assert reply.json.get("next", "") == path
+        await count(pool, "A", 1)  # comes before what was read, and moves nothing
+    assert found == [(name, f"2026-10-{13 + day}") for name in "BDFH" for day in range(3)]
+
+
+async def test_a_reader_who_has_the_cells_already_is_told_so_until_one_changes(app: Starlette, pool: Pool) -> None:
+    await count(pool, "Årsta", 5)
+    path = "/api/cells?cut=terminal"
+    tag = (await ask(app, "GET", path)).headers["etag"]
+    again = await ask(app, "GET", path, headers=[("if-none-match", f'"other", {tag}')])
+    assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
+    assert (await ask(app, "GET", f"{path}&format=csv", headers=[("if-none-match", tag)])).status == 200
+    await count(pool, "Årsta", 5)
+    changed = await ask(app, "GET", path, headers=[("if-none-match", tag)])
+    assert (changed.status, changed.json["cells"][0]["answers"]) == (200, 2)
+    assert changed.headers["etag"] != tag
+
+
+async def test_a_cut_that_is_still_being_built_is_not_shown(app: Starlette, pool: Pool) -> None:
+    await count(pool, "Årsta", 5)
+    await pool.execute("INSERT INTO counted_cut VALUES ('terminal', 31, 'building')")
+    assert (await ask(app, "GET", "/api/cells?cut=terminal")).json == {"cells": []}
+    assert len((await ask(app, "GET", "/api/cells?cut=country")).json["cells"]) == 1
+
+
 @pytest.mark.parametrize(
     ("query", "title"),
     [
+        ("colour=red", "Wrong query"),
+        ("from=yesterday", "Wrong query"),
+        ("window=day&to=2026-10-13T12:00Z", "Wrong query"),
+        ("after=x", "Wrong query"),
+        ("after=WyJcdTAwMDAiLDFd", "Wrong query"),
+        ("after=WyJhIiwtMV0=", "Wrong query"),
+        ("after=bnVsbA", "Wrong query"),
         ("cut=person", "Unknown cut"),
         ("cut=", "Unknown cut"),
         ("cut=terminal'%20or%201=1--", "Unknown cut"),

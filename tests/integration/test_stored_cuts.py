@@ -46,10 +46,10 @@ async def test_the_first_start_stores_the_cuts_and_a_later_one_with_others_is_re
     await agree(pool, "route", "terminal", "total")
     with pytest.raises(MustStop, match=r"version 1.*new: method; gone: route.*kvittera cuts build"):
         await agree(pool, "total", "terminal", "method")
+    by_minute = [cut_named("total", (Window.MINUTE, *STANDARD)), cut_named("terminal"), cut_named("route")]
     async with pool.acquire() as connection:
         with pytest.raises(MustStop, match="in other windows: total"):
-            minutely = cut_named("total", (Window.MINUTE, *STANDARD))
-            await StoredCuts().agree(connection, [minutely, cut_named("terminal"), cut_named("route")])
+            await StoredCuts().agree(connection, by_minute)
 
 
 async def test_a_batch_counts_by_the_cuts_that_are_stored_not_by_those_it_began_with(pool: Pool) -> None:

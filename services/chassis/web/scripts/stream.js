@@ -2,7 +2,7 @@
 const FIRST = 1000, LONGEST = 8000, SILENT = 15000;
 
 export const stream = (url, handlers, onState = () => {}) => {
-  let source = null, wait = FIRST, timer = 0, retryAt = 0, heard = Date.now(), since = null;
+  let source = null, wait = FIRST, timer = 0, retryAt = 0, heard = Date.now(), since = null, last = "";
 
   const close = () => { source?.close(); source = null; };
   const retry = () => {
@@ -16,11 +16,13 @@ export const stream = (url, handlers, onState = () => {}) => {
     close();
     clearTimeout(timer);
     retryAt = 0;
-    source = new EventSource(url);
+    // A new EventSource forgets what it had heard, so we tell where to go on.
+    source = new EventSource(last ? `${url}?last=${encodeURIComponent(last)}` : url);
     source.onerror = retry;
     for (const [name, handle] of Object.entries(handlers)) {
       source.addEventListener(name, (event) => {
         heard = Date.now();
+        last = event.lastEventId;
         wait = FIRST;
         since = null;
         handle(JSON.parse(event.data));
