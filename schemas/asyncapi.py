@@ -32,7 +32,7 @@ _DEAD_LETTER_MEANINGS = {
 
 
 def document(cards: Mapping[str, TopicCard]) -> dict[str, Any]:
-    """Return the AsyncAPI document of `cards` as plain mappings and lists.
+    """Return the AsyncAPI document of `cards` as plain data; a template is a channel with a parameter.
 
     Payloads point at the JSON Schema files by paths relative to the folder `schemas`.
     """
@@ -66,14 +66,14 @@ def _channel(card: TopicCard) -> dict[str, Any]:
         topic_configuration["delete.retention.ms"] = int(config["delete.retention.ms"])
     name = _message_name(card)
     return {
-        "address": card.name,
+        **_address(card),
         "title": card.title,
         "description": card.about,
         "messages": {name: {"$ref": f"#/components/messages/{name}"}},
         "tags": [{"name": f"owner:{card.owner}"}, *([{"name": "pii"}] if card.pii else [])],
         "bindings": {
             "kafka": {
-                "topic": card.name,
+                **({} if card.parameter else {"topic": card.name}),
                 "partitions": card.partitions,
                 "topicConfiguration": topic_configuration,
                 "bindingVersion": "0.5.0",
@@ -81,6 +81,14 @@ def _channel(card: TopicCard) -> dict[str, Any]:
         },
         **({"x-dead-letter": card.dead_letter} if card.dead_letter else {}),
     }
+
+
+def _address(card: TopicCard) -> dict[str, Any]:
+    if card.parameter is None:
+        return {"address": card.name}
+    name, about = card.parameter
+    family, _, version = card.name.rpartition(".")
+    return {"address": f"{family}.{{{name}}}.{version}", "parameters": {name: {"description": about}}}
 
 
 def _operations(cards: Mapping[str, TopicCard]) -> Iterator[tuple[str, dict[str, Any]]]:

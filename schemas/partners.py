@@ -78,6 +78,7 @@ PARTNER_CARD: Final = TopicCard(
     model=PartnerCell,
     partitions=1,
     cleanup="compact",
+    parameter=("partner", "The id of the partner, as `kvittera partners list` shows it."),
 )
 """The template of every partner's topic."""
 
@@ -89,4 +90,4 @@ def partner_topic(partner: str) -> str:
 
 def partner_card(partner: str) -> TopicCard:
     """The card of a partner's topic."""
-    return replace(PARTNER_CARD, name=partner_topic(partner))
+    return replace(PARTNER_CARD, name=partner_topic(partner), parameter=None)

@@ -66,6 +66,8 @@ class TopicCard:
     max_message_bytes: int = 262_144
     timestamp_type: Literal["LogAppendTime"] = "LogAppendTime"
     pii: bool = False
+    parameter: tuple[str, str] | None = None
+    """Where the card is a template: the part of every topic's name that differs, and what it says."""
 
     def config(self) -> dict[str, str]:
         """Return the Kafka topic configuration, by the names that brokers use.
@@ -258,7 +260,8 @@ _CARDS: Final = (
         about=(
             "Absolute counters of one cell (a cut, a value, a window); a higher version replaces a lower "
             "one. Internal: cells may be so small that they tell what one person answered, so give nobody "
-            "outside access. A tombstone means that the cell is gone; version 0.1 writes none."
+            "outside access. A tombstone means that the cell is gone: a minute that is too old, or a cut that "
+            "is counted no more."
         ),
         key="cell key",
         owner="aggregator",

@@ -129,7 +129,7 @@ class CellsApi:
 
 _HELP = (
     f"known are {', '.join(_KNOWN)}; window is one of {', '.join(Window)}; from and to are local times such as 2026-10,"
-    " 2026-10-13 or 2026-10-13T14:05; limit is a whole number from 0; format is json or csv; after is from a page before"
+    " 2026-10-13 or 2026-10-13T14:05; limit is a whole number from 0; format is json or csv; after: from a page before"
 )
 
 

@@ -46,7 +46,8 @@ class CountBatch:
         masks = await self.units.masks(connection, (u for c in changes for u in c.units))
         deltas = fold(changes, masks, minutes_from)
         if len(deltas.cells):
-            await self._apply(connection, deltas)
+            await add_to_cells(connection, self._sql, deltas)
+            await connection.execute(self._sql["touch"], deltas.cells.tolist())
         self._watch_freshness(answers)
         self.touched()
 
@@ -92,16 +93,6 @@ class CountBatch:
             for r in rows
         ]
 
-    async def _apply(self, connection: Database, deltas: Deltas) -> None:
-        rows = zip(deltas.cells.tolist(), deltas.amounts.tolist(), strict=True)
-        await connection.copy_records_to_table(
-            "incoming_cell",
-            records=[(cell, 1, *amounts) for cell, amounts in rows],
-            columns=["cell", "version", *COLUMNS],
-        )
-        await connection.execute(self._sql["apply_deltas"])
-        await connection.execute(self._sql["touch"], deltas.cells.tolist())
-
     def _minutes(self, counted: Sequence[Counted]) -> list[int]:
         return [self._minute(c.delivery) for c in counted]
 
@@ -120,6 +111,17 @@ class CountBatch:
         self.freshness.add(now, ages)
 
 
+async def add_to_cells(connection: Database, sql: Mapping[str, str], deltas: Deltas) -> None:
+    """Add to the counters, in key order; call inside a transaction on a connection with the incoming tables."""
+    rows = zip(deltas.cells.tolist(), deltas.amounts.tolist(), strict=True)
+    await connection.copy_records_to_table(
+        "incoming_cell",
+        records=[(cell, 1, *amounts) for cell, amounts in rows],
+        columns=["cell", "version", *COLUMNS],
+    )
+    await connection.execute(sql["apply_deltas"])
+
+
 def _latest(keyed: Iterable[tuple[K, V]]) -> list[V]:
     """Of each thing the highest revision in the batch, at the place of the first one.
 
@@ -128,6 +130,7 @@ def _latest(keyed: Iterable[tuple[K, V]]) -> list[V]:
     best: dict[K, V] = {}
     first: dict[K, V] = {}
     for key, value in keyed:
-        if first.setdefault(key, value) is value or best[key].revision < value.revision:
+        first.setdefault(key, value)
+        if key not in best or best[key].revision < value.revision:
             best[key] = value
     return [value if value is first[key] else value.counted_as(first[key]) for key, value in best.items()]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import asyncpg
 
@@ -10,15 +11,18 @@ from services.aggregator.windows import mask_of, windows_in
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Database, named_sql
 
-COUNTED, BUILDING, LEAVING = "counted", "building", "leaving"
+COUNTED, BUILDING, BUILT, LEAVING = "counted", "building", "built", "leaving"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCut:
-    """A cut with its state: counted, building (not shown yet) or leaving (gone after the next switch)."""
+    """A cut with its state: counted, building or built (not shown yet), or leaving (gone after the next switch)."""
 
     cut: Cut
     state: str
+    since: datetime
+    after: Cut
+    """As it is counted after the next switch, where that changes its windows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,15 @@ class StoredCuts:
     async def all(self, connection: Database) -> list[StoredCut]:
         """Every stored cut, in the order in which they came."""
         rows: list[asyncpg.Record] = await connection.fetch(self.sql["stored_cuts"])
-        return [StoredCut(cut_named(r["cut"], windows_in(r["windows"])), r["state"]) for r in rows]
+        return [
+            StoredCut(
+                cut_named(r["cut"], windows_in(r["windows"])),
+                r["state"],
+                r["since"],
+                cut_named(r["cut"], windows_in(r["next"] or r["windows"])),
+            )
+            for r in rows
+        ]
 
     async def version(self, connection: Database) -> int:
         """How often the stored cuts were changed; 0 before the first start."""
@@ -54,8 +66,8 @@ class StoredCuts:
                 await connection.execute(self.sql["first_version"])
                 return
             version = await self.version(connection)
-        before = {s.cut for s in stored if s.state != BUILDING}
-        after = {s.cut for s in stored if s.state != LEAVING}
+        before = {s.cut for s in stored if s.state in {COUNTED, LEAVING}}
+        after = {s.after for s in stored if s.state != LEAVING}
         if set(wanted) not in (before, after):
             raise MustStop(
                 f"the configured cuts are not those that are counted (version {version}):"

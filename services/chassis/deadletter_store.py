@@ -1,14 +1,16 @@
-"""Reading dead-letter topics to their end, and sending letters back to where they came from."""
+"""Reading dead-letter topics to their end, sending letters back to where they came from, and dropping them."""
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from schemas.topics import CARDS
 from services.chassis.deadletter import MARK
 from services.chassis.failures import MustStop
-from services.chassis.kafka import make_consumer, make_producer, start_with_patience
+from services.chassis.kafka import make_admin, make_consumer, make_producer, start_with_patience
 from services.chassis.settings import Settings
 from services.chassis.topic_identity import topic_partitions
 
@@ -58,6 +60,26 @@ async def replay_letters(settings: Settings, topic: str, *, reason: str | None, 
     finally:
         await producer.stop()
     return len(records)
+
+
+async def drop_letters(settings: Settings, topic: str, *, before: datetime, dry_run: bool) -> int:
+    """Drop the letters that were put aside before a moment, for good. Returns how many.
+
+    Raises:
+        MustStop: as `read_letters`.
+    """
+    # Kafka drops from the oldest on, and letters are appended in the order of their moments.
+    old = [x.record for x in await read_letters(settings, topic) if x.record.timestamp < before.timestamp() * 1000]
+    if dry_run or not old:
+        return len(old)
+    ends = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in sorted(old, key=lambda r: r.offset)}
+    admin = make_admin(settings)
+    await start_with_patience(admin.start, settings, "the dropping of dead letters", close=admin.close)
+    try:
+        await admin.delete_records({p: RecordsToDelete(before_offset=end) for p, end in ends.items()})
+    finally:
+        await admin.close()
+    return len(old)
 
 
 def _own_headers(record: ConsumerRecord) -> tuple[tuple[str, bytes | None], ...]:

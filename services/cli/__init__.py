@@ -10,6 +10,7 @@ from services.cli import (
     cells,
     clients,
     containers,
+    cuts,
     demo,
     digest,
     dlq,
@@ -23,6 +24,7 @@ from services.cli import (
     partners,
     policy,
     reconcile,
+    replay,
     republish,
     retention,
     reviews,
@@ -51,9 +53,11 @@ containers.add_to(app)
 run.add_to(app)
 topics.add_to(app)
 cells.add_to(app)
+cuts.add_to(app)
 figures.add_to(app)
 digest.add_to(app)
 audit.add_to(app)
+replay.add_to(app)
 reconcile.add_to(app)
 send.add_to(app)
 doubts.add_to(app)

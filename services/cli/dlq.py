@@ -1,6 +1,7 @@
-"""`kvittera dlq list | show | replay`: look at dead letters and send them again."""
+"""`kvittera dlq list | show | replay | drop`: look at dead letters, send them again, or give them up."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("list")(list_letters)
     group.command()(show)
     group.command()(replay)
+    group.command()(drop)
     app.add_typer(group, name="dlq", rich_help_panel="Repair")
 
 
@@ -64,3 +66,22 @@ def replay(
     with reachable(kafka=True) as settings:
         sent = asyncio.run(replay_letters(settings, topic, reason=reason, dry_run=dry_run))
     print(f"{sent} {'would be' if dry_run else 'were'} sent to {topic}")
+
+
+def drop(
+    topic: Topic,
+    before: Annotated[datetime, typer.Option(help="Those put aside before this moment (UTC unless it says).")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many would be dropped.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Give up dead letters for good, from the oldest to a moment. What they would have counted is not counted."""
+    from services.chassis.deadletter_store import drop_letters
+    from services.embedded.local import reachable
+
+    moment = before if before.tzinfo else before.replace(tzinfo=UTC)
+    with reachable(kafka=True) as settings:
+        if not dry_run and not yes:
+            count = asyncio.run(drop_letters(settings, topic, before=moment, dry_run=True))
+            typer.confirm(f"drop {count} dead letters of {topic} for good?", abort=True)
+        dropped = asyncio.run(drop_letters(settings, topic, before=moment, dry_run=dry_run))
+    print(f"{dropped} {'would be' if dry_run else 'were'} dropped")

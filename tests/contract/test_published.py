@@ -12,7 +12,7 @@ from jsonschema import Draft7Validator, Draft202012Validator
 
 from schemas.asyncapi import document
 from schemas.generate import FOLDER, json_schema, stale, to_yaml, write
-from schemas.partners import PARTNER_CARD
+from schemas.partners import PARTNER_CARD, partner_topic
 from schemas.topics import CARDS
 
 PUBLISHED = sorted((FOLDER / "json").glob("*.schema.json"))
@@ -113,15 +113,26 @@ def test_a_dead_letter_topic_has_no_schema() -> None:
 
 
 def test_the_asyncapi_file_says_what_the_cards_say() -> None:
-    assert asyncapi() == document(CARDS)
+    assert asyncapi() == document({**CARDS, PARTNER_CARD.name: PARTNER_CARD})
 
 
 def test_the_asyncapi_document_is_understood_by_another_implementation() -> None:
     understood = ApplicationSchema.model_validate(asyncapi())
 
     assert understood.asyncapi == "3.0.0"
-    assert {channel.address for channel in understood.channels.values()} == set(CARDS)
+    partners = "satisfaction.partner.{partner}.v1"
+    assert {channel.address for channel in understood.channels.values()} == {*CARDS, partners}
     assert {operation.action.value for operation in understood.operations.values()} == {"send", "receive"}
+
+
+def test_the_topics_of_partners_are_one_channel_with_the_partner_as_its_parameter() -> None:
+    channel = asyncapi()["channels"]["satisfaction.partner.v1"]
+    assert channel["address"].format(partner="fjallbod") == partner_topic("fjallbod")
+    assert list(channel["parameters"]) == ["partner"]
+    assert "topic" not in channel["bindings"]["kafka"]
+    assert asyncapi()["components"]["messages"]["SatisfactionPartnerV1"]["payload"] == {
+        "$ref": "./json/satisfaction.partner.v1.schema.json"
+    }
 
 
 def test_every_reference_in_the_asyncapi_document_leads_somewhere() -> None:
@@ -142,6 +153,7 @@ def test_every_service_finds_its_operations_in_the_asyncapi_document() -> None:
         "aggregator.receive.feedback.case.v1",
         "aggregator.send.satisfaction.alert.v1",
         "aggregator.send.satisfaction.cells.v1",
+        "aggregator.send.satisfaction.partner.v1",
         "aggregator.send.invitation.decided.v1.dlq",
         "aggregator.send.response.recorded.v1.dlq",
         "aggregator.send.feedback.case.v1.dlq",

@@ -117,7 +117,7 @@ async def test_a_reader_who_has_the_cells_already_is_told_so_until_one_changes(a
 
 async def test_a_cut_that_is_still_being_built_is_not_shown(app: Starlette, pool: Pool) -> None:
     await count(pool, "Årsta", 5)
-    await pool.execute("INSERT INTO counted_cut VALUES ('terminal', 31, 'building')")
+    await pool.execute("INSERT INTO counted_cut (cut, windows, state) VALUES ('terminal', 31, 'building')")
     assert (await ask(app, "GET", "/api/cells?cut=terminal")).json == {"cells": []}
     assert len((await ask(app, "GET", "/api/cells?cut=country")).json["cells"]) == 1
 

@@ -17,6 +17,7 @@ from services.aggregator.counting import COLUMNS
 from services.aggregator.cuts import load_cuts
 from services.aggregator.handlers import CountBatch
 from services.aggregator.reading import Counted, CountedAnswer, CountedDecision, Facts
+from services.aggregator.stored_cuts import StoredCuts
 from services.aggregator.units import Units
 from services.aggregator.windows import unpack, window_start
 from services.chassis.failures import Poison
@@ -41,6 +42,8 @@ async def prepare(connection: Database) -> None:
 @pytest.fixture
 async def pool(settings: Settings) -> AsyncIterator[Pool]:
     async with empty_pool(settings, "aggregator", prepare=prepare) as empty:
+        async with empty.acquire() as connection:
+            await StoredCuts().agree(connection, load_cuts(None))
         yield empty
 
 

@@ -129,3 +129,9 @@ async def test_the_command_lists_shows_and_replays_and_hides_values_unless_asked
     assert "bad 2" not in shown
     assert "b'bad 2'" in await run("show", TOPIC, "--values")
     assert f"1 would be sent to {TOPIC}" in await run("replay", TOPIC, "--reason", "schema", "--dry-run")
+    assert "0 were dropped" in await run("drop", TOPIC, "--before", "2026-01-01", "--yes")
+    assert listed == await run("list", TOPIC)
+    total = listed.split()[-3]
+    assert f"{total} would be dropped" in await run("drop", TOPIC, "--before", "2100-01-01", "--dry-run")
+    assert f"{total} were dropped" in await run("drop", TOPIC, "--before", "2100-01-01", "--yes")
+    assert (await run("list", TOPIC)).split() == ["0", "in", "all"]

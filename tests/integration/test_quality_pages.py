@@ -8,12 +8,13 @@ import asyncpg
 import pytest
 from starlette.applications import Starlette
 
-from services.aggregator.cuts import BUILT_IN, cut_named
-from services.aggregator.handlers import CountBatch, Units
+from services.aggregator.cuts import cut_named, load_cuts
+from services.aggregator.handlers import CountBatch
 from services.aggregator.interventions import Intervention, Ledger
 from services.aggregator.months import Months, month_number
 from services.aggregator.quality.routes import QualityPages
 from services.aggregator.reading import CountedAnswer, CountedDecision, Facts
+from services.aggregator.units import Units
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
@@ -59,7 +60,7 @@ def app(pool: Pool, moments: list[float]) -> Starlette:
 
 async def count(pool: Pool, method: str, good: int, bad: int, *, silent: int = 0, at: datetime = MIDDLE) -> None:
     """So many satisfied, dissatisfied and silent recipients of deliveries that came in time."""
-    cuts = [*BUILT_IN, *(() if any(c.name == "late" for c in BUILT_IN) else (cut_named("late"),))]
+    cuts = [*load_cuts(None), *(() if any(c.name == "late" for c in load_cuts(None)) else (cut_named("late"),))]
     batch = CountBatch(Units(pool, cuts), Metrics(), lambda: None)
 
     def facts() -> Facts:

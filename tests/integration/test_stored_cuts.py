@@ -57,7 +57,7 @@ async def test_a_batch_counts_by_the_cuts_that_are_stored_not_by_those_it_began_
     units = Units(pool, [cut_named("total")])
     await count(pool, answer(1, 1, 5), units=units)
     assert {cut for cut, *_ in await table(pool)} == {"total", "terminal"}
-    await pool.execute("INSERT INTO counted_cut VALUES ('method', 31, 'counted')")
+    await pool.execute("INSERT INTO counted_cut (cut, windows, state) VALUES ('method', 31, 'counted')")
     await pool.execute("UPDATE counting SET version = version + 1")
     await count(pool, answer(2, 1, 5), units=units)
     found = await table(pool)
@@ -76,8 +76,7 @@ async def test_minute_cells_older_than_their_time_go_for_good_and_the_audit_stay
     minutes = {start: counters for (_, _, window, start), counters in (await table(pool)).items() if window == "minute"}
     assert minutes == {"2026-10-13T17:00": {"s4": 1}}
     await count(pool, answer(1, 2, 1))
-    minutes = {start for (_, _, window, start) in await table(pool) if window == "minute"}
-    assert minutes == {"2026-10-13T17:00"}
+    assert {start for (_, _, window, start) in await table(pool) if window == "minute"} == {"2026-10-13T17:00"}
     assert await audit(pool) == []
 
 

@@ -3,7 +3,7 @@
 SELECT version, minutes_from FROM counting FOR SHARE
 
 -- name: stored_cuts
-SELECT cut, windows, state, since FROM counted_cut ORDER BY since, cut
+SELECT cut, windows, next, state, since FROM counted_cut ORDER BY since, cut
 
 -- name: lock_cuts
 SELECT pg_advisory_xact_lock(hashtextextended('aggregator cuts', 0))
@@ -27,3 +27,100 @@ DELETE FROM cell USING unit AS u JOIN counted_cut AS k ON k.cut = u.cut
 WHERE k.windows & 32 <> 0
   AND cell BETWEEN (u.id::bigint << 32) + 3758096384 AND (u.id::bigint << 32) + 3758096384 + $1::bigint - 1
 RETURNING cell
+
+-- name: hold_counting
+-- Waits for every batch under way; later ones wait for us, and then see what we changed.
+SELECT version, minutes_from FROM counting FOR UPDATE
+
+-- name: raise_version
+UPDATE counting SET version = version + 1
+
+-- name: plan_cut
+INSERT INTO counted_cut (cut, windows, state) VALUES ($1, $2, 'building')
+
+-- name: plan_windows
+UPDATE counted_cut SET next = nullif($2, windows) WHERE cut = $1
+
+-- name: set_state
+UPDATE counted_cut SET state = $2 WHERE cut = $1
+
+-- name: partners_of_cuts
+SELECT partner FROM partner WHERE revoked_at IS NULL AND cuts && $1::text[] ORDER BY partner
+
+-- name: make_visited
+CREATE UNLOGGED TABLE IF NOT EXISTS visited (key text PRIMARY KEY);
+TRUNCATE visited
+
+-- name: make_placed
+CREATE TEMP TABLE IF NOT EXISTS placed (key text NOT NULL, units int[] NOT NULL) ON COMMIT DELETE ROWS
+
+-- name: visit
+INSERT INTO visited SELECT key FROM placed ON CONFLICT DO NOTHING
+
+-- name: place_answers
+-- Rows that have no unit of the new cuts yet: those counted since the build began have theirs.
+UPDATE answer AS a SET units = a.units || p.units
+FROM placed AS p
+WHERE a.response_id = ANY($2::uuid[]) AND p.key = a.response_id::text AND p.units <> '{}'
+  AND NOT EXISTS (SELECT FROM unit AS u WHERE u.id = ANY(a.units) AND u.cut = ANY($1::text[]))
+RETURNING a.score, a.commented, a.contested, a.apart, a.local_hour, a.minute, p.units
+
+-- name: place_decisions
+UPDATE decision AS d SET units = d.units || p.units
+FROM placed AS p
+WHERE p.key = d.kind || '/' || d.delivery_id AND p.units <> '{}'
+  AND d.delivery_id = ANY($2::text[])
+  AND NOT EXISTS (SELECT FROM unit AS u WHERE u.id = ANY(d.units) AND u.cut = ANY($1::text[]))
+RETURNING d.outcome, d.local_hour, d.minute, p.units
+
+-- name: make_unplaced
+CREATE TEMP TABLE IF NOT EXISTS unplaced (key text NOT NULL);
+TRUNCATE unplaced
+
+-- name: note_unplaced
+INSERT INTO unplaced
+SELECT response_id::text AS key FROM answer AS a
+WHERE NOT EXISTS (SELECT FROM unit AS u WHERE u.id = ANY(a.units) AND u.cut = ANY($1::text[]))
+UNION ALL
+SELECT kind || '/' || delivery_id FROM decision AS d
+WHERE NOT EXISTS (SELECT FROM unit AS u WHERE u.id = ANY(d.units) AND u.cut = ANY($1::text[]))
+
+-- name: count_missing
+SELECT count(*) FROM unplaced AS u WHERE NOT EXISTS (SELECT FROM visited AS v WHERE v.key = u.key)
+
+-- name: forget_build
+DROP TABLE IF EXISTS visited
+
+-- name: retire_units
+UPDATE unit SET cut = '-' || $2::text || '-' || cut WHERE cut = $1
+
+-- name: retire_cells
+DELETE FROM cell USING unit AS u
+WHERE u.cut = $1 AND cell BETWEEN u.id::bigint << 32 AND (u.id::bigint << 32) + 4294967295
+RETURNING cell
+
+-- name: forget_cut
+DELETE FROM counted_cut WHERE cut = $1
+
+-- name: show_cut
+UPDATE counted_cut SET state = 'counted', windows = coalesce(next, windows), next = NULL WHERE cut = $1
+
+-- name: drop_windows
+DELETE FROM cell USING unit AS u, unnest($2::bigint[], $3::bigint[]) AS w (lowest, highest)
+WHERE u.cut = $1 AND cell BETWEEN (u.id::bigint << 32) + w.lowest AND (u.id::bigint << 32) + w.highest
+RETURNING cell
+
+-- name: build_windows
+-- Cells of new windows, from everything counted.
+INSERT INTO cell
+SELECT e.cell, 1, e.s1, e.s2, e.s3, e.s4, e.s5, e.delivered, e.asked, e.suppressed, e.pending, e.failed, e.commented,
+       e.contested
+FROM expected_cell AS e JOIN unit AS u ON u.id = (e.cell >> 32)::int
+WHERE u.cut = $1
+ON CONFLICT DO NOTHING
+RETURNING cell
+
+-- name: cells_of_cut_numbers
+SELECT c.cell FROM unit AS u
+JOIN cell AS c ON c.cell BETWEEN u.id::bigint << 32 AND (u.id::bigint << 32) + 4294967295
+WHERE u.cut = $1

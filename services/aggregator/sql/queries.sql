@@ -58,7 +58,7 @@ FROM cell WHERE cell = ANY($1::bigint[])
 -- name: names_of_units
 -- A dropped cut is told by the name that it had; one under construction is not told yet.
 SELECT id, regexp_replace(cut, '^-[0-9]+-', '') AS cut, value FROM unit AS u
-WHERE id = ANY($1::int[]) AND NOT EXISTS (SELECT FROM counted_cut AS k WHERE k.cut = u.cut AND k.state = 'building')
+WHERE id = ANY($1::int[]) AND NOT EXISTS (SELECT FROM counted_cut AS k WHERE k.cut = u.cut AND k.state IN ('building', 'built'))
 
 -- name: all_versions
 SELECT cell, version FROM cell
@@ -70,55 +70,18 @@ FROM unit AS u
 JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) + $2::bigint AND (u.id::bigint << 32) + $3::bigint
 WHERE u.cut = $1 AND ($4::text IS NULL OR u.value = $4)
   AND ($5::text IS NULL OR (u.value, c.cell) > ($5, $6::bigint))
-  AND NOT EXISTS (SELECT FROM counted_cut WHERE cut = $1 AND state = 'building')
+  AND NOT EXISTS (SELECT FROM counted_cut WHERE cut = $1 AND state IN ('building', 'built'))
 ORDER BY u.value, c.cell
 LIMIT $7
 
 -- name: audit_cells
--- Counters against a fold of everything counted, in one snapshot. Written apart from the counting code.
-WITH counted AS (
-    SELECT units, local_hour, minute,
-           (score = 1 AND NOT contested)::int AS s1, (score = 2 AND NOT contested)::int AS s2,
-           (score = 3 AND NOT contested)::int AS s3, (score = 4 AND NOT contested)::int AS s4,
-           (score = 5 AND NOT contested)::int AS s5,
-           0 AS delivered, 0 AS asked, 0 AS suppressed, 0 AS pending, 0 AS failed,
-           commented::int AS commented, contested::int AS contested
-    FROM answer WHERE NOT apart
-    UNION ALL
-    SELECT units, local_hour, minute, 0, 0, 0, 0, 0, 1, (outcome = 'asked')::int, (outcome = 'suppressed')::int,
-           (outcome = 'pending')::int, (outcome = 'failed')::int, 0, 0
-    FROM decision
-), spread AS (
-    SELECT (u.unit::bigint << 32) + w.base + w.index AS cell, c.*
-    FROM counted AS c
-    CROSS JOIN LATERAL unnest(c.units) AS u (unit)
-    JOIN unit AS n ON n.id = u.unit
-    LEFT JOIN counted_cut AS k ON k.cut = n.cut
-    CROSS JOIN LATERAL (VALUES
-        (1, 0, c.local_hour),
-        (2, 1073741824, c.local_hour / 24),
-        (4, 2147483648, ((extract(year FROM date '1970-01-01' + c.local_hour / 24) - 1970) * 12
-                         + extract(month FROM date '1970-01-01' + c.local_hour / 24) - 1)::int),
-        (8, 3221225472, 0),
-        (16, 3489660928, (c.local_hour / 24 + 3) / 7),
-        (32, 3758096384, c.local_hour * 60 + c.minute)
-    ) AS w (bit, base, index)
-    -- Where no cuts are stored, the standard windows; cuts that were dropped have names that begin with a minus.
-    WHERE coalesce(k.windows, CASE WHEN n.cut LIKE '-%' THEN 0 ELSE 31 END) & w.bit <> 0
-      AND (w.bit <> 32 OR w.index >= coalesce((SELECT minutes_from FROM counting), 0))
-), expected AS (
-    SELECT cell, coalesce(sum(s1), 0) AS s1, coalesce(sum(s2), 0) AS s2, coalesce(sum(s3), 0) AS s3,
-           coalesce(sum(s4), 0) AS s4, coalesce(sum(s5), 0) AS s5, sum(delivered) AS delivered, sum(asked) AS asked,
-           sum(suppressed) AS suppressed, sum(pending) AS pending, sum(failed) AS failed,
-           sum(commented) AS commented, sum(contested) AS contested
-    FROM spread GROUP BY cell
-)
+-- Counters against the view that folds everything counted, in one snapshot. Written apart from the counting code.
 SELECT coalesce(e.cell, c.cell) AS cell, u.cut, u.value,
        ARRAY[c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed, c.commented,
              c.contested] AS counted,
        ARRAY[e.s1, e.s2, e.s3, e.s4, e.s5, e.delivered, e.asked, e.suppressed, e.pending, e.failed, e.commented,
              e.contested]::bigint[] AS expected
-FROM expected AS e FULL JOIN cell AS c ON c.cell = e.cell
+FROM expected_cell AS e FULL JOIN cell AS c ON c.cell = e.cell
 LEFT JOIN unit AS u ON u.id = (coalesce(e.cell, c.cell) >> 32)::int
 WHERE (coalesce(e.s1, 0), coalesce(e.s2, 0), coalesce(e.s3, 0), coalesce(e.s4, 0), coalesce(e.s5, 0),
        coalesce(e.delivered, 0), coalesce(e.asked, 0), coalesce(e.suppressed, 0), coalesce(e.pending, 0),

@@ -1,0 +1,99 @@
+"""`kvittera cuts list | build | switch`: change what is counted, without a stop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from services.aggregator.cut_changes import CutChanges
+    from services.aggregator.stored_cuts import StoredCut
+    from services.chassis.settings import Settings
+
+T = TypeVar("T")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(no_args_is_help=True, help="What is counted, and how to change it without a stop.")
+    group.command("list")(list_cuts)
+    group.command()(build)
+    group.command()(switch)
+    app.add_typer(group, name="cuts", rich_help_panel="Results")
+
+
+def list_cuts() -> None:
+    """Show every cut that is counted: its windows, since when, and whether it is being built or about to go."""
+    from services.embedded.local import reachable
+
+    with reachable(postgres=True) as settings:
+        stored, version = asyncio.run(_changing(settings, _stored))
+    for s in stored:
+        then = f" (then {', '.join(s.after.windows)})" if s.after.windows != s.cut.windows else ""
+        print(f"{s.cut.name:24} {s.state:9} since {s.since:%Y-%m-%d %H:%M}  {', '.join(s.cut.windows)}{then}")
+    print(f"version {version}")
+
+
+def build(
+    file: Annotated[Path | None, typer.Option(help="The new file of cuts; otherwise KVITTERA_CUTS_FILE.")] = None,
+    accept_missing: Annotated[
+        bool, typer.Option(help="Also when the topics do not hold everything that was counted any more.")
+    ] = False,
+) -> None:
+    """Count by new cuts beside the running ones, and place everything counted before in them from the topics.
+
+    Nothing stops meanwhile. When all is there and right, `kvittera cuts switch` shows the new cuts; until then nobody
+    sees them. Broken off, it may be called again. Exit 1 when the cuts may not be switched on.
+    """
+    from services.aggregator.cuts import load_cuts
+    from services.embedded.local import reachable
+
+    with reachable(kafka=True, postgres=True) as settings:
+        wanted = load_cuts(file or settings.cuts_file)
+
+        async def work(changes: "CutChanges") -> bool:
+            built = await changes.build(await changes.plan(wanted))
+            told = ", ".join(built.cuts) or "no new cuts"
+            print(f"{told}: {built.placed} answers and decisions placed, {built.differing} cells differ")
+            if built.missing:
+                print(f"{built.missing} answers and decisions are older than the topics: the new cuts lack them")
+            fine = not built.differing and (accept_missing or not built.missing)
+            if fine:
+                await changes.accept(built)
+            return fine
+
+        fine = asyncio.run(_changing(settings, work))
+    if not fine:
+        raise typer.Exit(1)
+    print("now run `kvittera cuts switch`, and start later processes with the same file")
+
+
+def switch() -> None:
+    """Show the cuts that were built, drop those that the new file leaves out, and change windows; all at once.
+
+    Counting waits for as long as that takes: moments for new cuts, longer where windows of a large cut change.
+    """
+    from services.embedded.local import reachable
+
+    with reachable(postgres=True) as settings:
+        print("\n".join(asyncio.run(_changing(settings, lambda c: c.switch()))))
+
+
+async def _stored(changes: "CutChanges") -> tuple[list["StoredCut"], int]:
+    return await changes.stored.all(changes.connection), await changes.stored.version(changes.connection)
+
+
+async def _changing(settings: "Settings", work: Callable[["CutChanges"], Awaitable[T]]) -> T:
+    from services.aggregator.cut_changes import CutChanges
+    from services.chassis.postgres import check_migrated, connect, open_pool
+
+    pool = await open_pool(settings, "aggregator")
+    connection = await connect(settings, "aggregator", command_timeout=3600)
+    try:
+        await check_migrated(connection, "aggregator", "services.aggregator")
+        return await work(CutChanges(settings, pool, connection))
+    finally:
+        await connection.close()
+        pool.terminate()

@@ -1,0 +1,176 @@
+"""What is counted changes without a stop: built from the topics beside the running cuts, then switched on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from schemas.satisfaction import Window
+from services.aggregator.cells import Cells
+from services.aggregator.cut_changes import Built, CutChanges
+from services.aggregator.cuts import STANDARD, Cut, cut_named
+from services.aggregator.stored_cuts import StoredCuts
+from services.chassis.failures import MustStop
+from services.chassis.postgres import Pool, connect
+from services.chassis.settings import Settings
+from services.cli import app
+from tests.integration.test_counting_store import answer, audit, count, table
+from tests.integration.test_replay_shadow import count_live, pool, records, send
+
+__all__ = ["pool"]
+OLD = (cut_named("total"), cut_named("terminal"))
+NEW = (*OLD, cut_named("method"), cut_named("terminal.touchpoint"))
+
+
+@pytest.fixture
+async def changes(settings: Settings, pool: Pool) -> AsyncIterator[CutChanges]:
+    connection = await connect(settings, "aggregator")
+    await StoredCuts().agree(connection, OLD)
+    yield CutChanges(settings, pool, connection)
+    await connection.close()
+
+
+async def build(changes: CutChanges, wanted: Sequence[Cut]) -> Built:
+    built = await changes.build(await changes.plan(wanted))
+    if built.equal:
+        await changes.accept(built)
+    return built
+
+
+async def agreed(pool: Pool, wanted: Sequence[Cut]) -> None:
+    async with pool.acquire() as connection:
+        await StoredCuts().agree(connection, wanted)
+
+
+async def shown(pool: Pool, cut: str) -> dict[tuple[str, str | None], list[int]]:
+    """What readers see of a cut: for each window and start the sums over its values."""
+    async with pool.acquire() as connection:
+        rows = [r for window in Window for r in await Cells().of_cut(connection, cut, window)]
+    sums: dict[tuple[str, str | None], list[int]] = {}
+    for r in rows:
+        counters = [*r["scores"], r["delivered"], r["asked"], r["commented"]]
+        so_far = sums.setdefault((r["window"], r["start"]), [0] * len(counters))
+        sums[r["window"], r["start"]] = [a + b for a, b in zip(so_far, counters, strict=True)]
+    return sums
+
+
+async def test_a_new_cut_holds_all_that_was_counted_before_during_and_after_its_build(
+    settings: Settings, pool: Pool, changes: CutChanges
+) -> None:
+    await send(settings, records(11, 30))
+    await count_live(settings, pool)
+    new = await changes.plan(NEW)
+    assert [c.name for c in new] == ["method", "terminal.touchpoint"]
+    await send(settings, records(12, 20))
+    await count_live(settings, pool)  # counts by the new cuts already
+    built = await changes.build(new)
+    assert built.equal
+    assert built.placed > 50
+    assert await shown(pool, "method") == {}
+    with pytest.raises(MustStop, match=r"method, terminal.touchpoint: not built yet"):
+        await changes.switch()
+    await changes.accept(built)
+    assert await changes.switch() == [
+        "method: counted by hour, day, week, month, all",
+        "terminal.touchpoint: counted by hour, day, week, month, all",
+    ]
+    await send(settings, records(13, 10))
+    await count_live(settings, pool)
+    # Every delivery has a method, so its values add up to the whole, also with other tests' records on the topics.
+    assert await shown(pool, "method") == await shown(pool, "total")
+    assert len(await shown(pool, "method")) > 50
+    assert await audit(pool) == []
+    await agreed(pool, NEW)
+    with pytest.raises(MustStop, match=r"gone: method, terminal.touchpoint"):
+        await agreed(pool, OLD)
+
+
+async def test_a_build_that_was_broken_off_is_begun_again_and_counts_nothing_twice(
+    settings: Settings, pool: Pool, changes: CutChanges
+) -> None:
+    await send(settings, records(21, 30))
+    await count_live(settings, pool)
+    first = await changes.build(await changes.plan(NEW))
+    again = await changes.build(await changes.plan(NEW))
+    assert (first.equal, again.equal, again.placed) == (True, True, 0)
+    assert await audit(pool) == []
+
+
+async def test_a_cut_that_leaves_is_counted_until_the_switch_and_may_come_back(
+    settings: Settings, pool: Pool, changes: CutChanges
+) -> None:
+    await send(settings, records(31, 20))
+    await count_live(settings, pool)
+    before = await shown(pool, "terminal")
+    await build(changes, OLD[:1])
+    assert await shown(pool, "terminal") == before
+    await agreed(pool, OLD)
+    await agreed(pool, OLD[:1])
+    await pool.execute("TRUNCATE touched")
+    cells = {r["cell"] for r in await pool.fetch("SELECT cell FROM cell")}
+    assert await changes.switch() == ["terminal: gone"]
+    assert await shown(pool, "terminal") == {}
+    gone = cells - {r["cell"] for r in await pool.fetch("SELECT cell FROM cell")}
+    assert {c for r in await pool.fetch("SELECT cells FROM touched") for c in r["cells"]} == gone
+    assert await audit(pool) == []
+    assert (await build(changes, OLD)).equal
+    await changes.switch()
+    assert await shown(pool, "terminal") == before
+    assert await audit(pool) == []
+
+
+async def test_windows_of_a_cut_are_built_and_dropped_at_the_switch(
+    settings: Settings, pool: Pool, changes: CutChanges
+) -> None:
+    await send(settings, records(41, 20))
+    await count_live(settings, pool)
+    wanted = (cut_named("total", (Window.MINUTE, *STANDARD)), cut_named("terminal", (Window.DAY,)))
+    assert (await build(changes, wanted)).equal
+    assert {window for window, _ in await shown(pool, "terminal")} == set(STANDARD)
+    await changes.switch()
+    assert {window for window, _ in await shown(pool, "terminal")} == {Window.DAY}
+    assert {window for window, _ in await shown(pool, "total")} == {Window.MINUTE, *STANDARD}
+    assert await audit(pool) == []
+    await agreed(pool, wanted)
+    with pytest.raises(MustStop, match="nothing to switch"):
+        await changes.switch()
+
+
+async def test_answers_that_the_topics_do_not_hold_keep_a_cut_from_being_switched_on(
+    settings: Settings, pool: Pool, changes: CutChanges
+) -> None:
+    await send(settings, records(51, 5))
+    await count_live(settings, pool)
+    await count(pool, answer(1, 1, 5), answer(2, 1, 4))
+    built = await build(changes, NEW)
+    assert (built.equal, built.missing, built.differing) == (False, 2, 0)
+
+
+async def test_the_commands_list_build_and_switch(
+    settings: Settings, pool: Pool, changes: CutChanges, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KVITTERA_KAFKA_BOOTSTRAP", settings.kafka_bootstrap)
+    monkeypatch.setenv("KVITTERA_POSTGRES_DSN", settings.postgres_dsn.get_secret_value())
+    monkeypatch.setenv("KVITTERA_ALLOW_UNSAFE_POSTGRES", "true")
+    await send(settings, records(61, 10))
+    await count_live(settings, pool)
+    file = tmp_path / "cuts.toml"
+    file.write_text('cuts = ["method"]', encoding="utf-8")
+
+    async def run(*words: str) -> str:
+        done = await asyncio.to_thread(CliRunner().invoke, app, ["cuts", *words])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    built = await run("build", "--file", str(file))
+    assert built.startswith("method: ")
+    assert "0 cells differ" in built
+    assert "leaving" in await run("list")
+    assert "built" in await run("list")
+    assert (await run("switch")).splitlines() == ["terminal: gone", "method: counted by hour, day, week, month, all"]
+    listed = (await run("list")).splitlines()
+    assert [line.split()[:2] for line in listed] == [["total", "counted"], ["method", "counted"], ["version", "3"]]
+    assert {cut for cut, *_ in await table(pool)} == {"total", "method"}
+    assert changes.stored is not None
