@@ -29,6 +29,7 @@ from tests.benchmarks.stages import as_json, forget_statements, shares, statemen
 from tests.benchmarks.system import prepare, running, settings_of, variables
 
 _CUTS = ("total", "country", "terminal", "route", "driver", "service_point", "merchant", "method")
+_WINDOWS = ("hour", "day", "month", "all")
 _READ = "SELECT coalesce(sum(next), 0) FROM progress WHERE topic = $1"
 _WAL = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 _UNPUBLISHED = "SELECT count(*) FROM touched"
@@ -40,14 +41,15 @@ async def measure_counting(
 ) -> dict[str, object]:
     """Fill the topic, start the aggregator, wait until all is counted, check, report."""
     cuts = folder / "cuts.toml"
-    cuts.write_text(f"cuts = {list(_CUTS)!r}\n")
+    cuts.write_text(f"windows = {list(_WINDOWS)!r}\ncuts = {list(_CUTS)!r}\n")
     environment = variables(postgres, kafka, KVITTERA_CUTS_FILE=str(cuts))
     settings = settings_of(environment)
     await prepare(settings)
-    records, scores = _make(events)
+    records, scores = make_records(events)
     size = sum(len(v) for _, v in records) / len(records)
-    await _fill(settings, records)
-    print(f"counted events per second, {len(_CUTS) * 4} counters an event, {len(records):,} records of {size:.0f} B")
+    await fill(settings, records)
+    counters = len(_CUTS) * len(_WINDOWS)
+    print(f"counted events per second, {counters} counters an event, {len(records):,} records of {size:.0f} B")
     connection = await connect(settings, "aggregator", command_timeout=300)
     await forget_statements(connection)
     samples = folder / "stages.json"
@@ -85,7 +87,7 @@ async def measure_counting(
         "python_stages_us": as_json(shares(samples), python * per),
         "postgres_statements_us": as_json(statements, database * per),
         "records": len(records),
-        "counters": len(_CUTS) * 4,
+        "counters": counters,
     }
     print(
         f"  {result['events_per_second']:,.0f}/s wall; {result['cpu_us_per_event']:.1f} us CPU an event"
@@ -100,8 +102,9 @@ async def measure_counting(
     return result
 
 
-def _make(events: int) -> tuple[list[tuple[bytes, bytes]], Counter[int]]:
-    dice = random.Random(42)
+def make_records(events: int, seed: int = 42) -> tuple[list[tuple[bytes, bytes]], Counter[int]]:
+    """Answers of a week, some repeated and some revised, and how often each score is the last."""
+    dice = random.Random(seed)
     records: list[tuple[bytes, bytes]] = []
     last: Counter[int] = Counter()
     start = datetime(2026, 11, 1, tzinfo=UTC)
@@ -153,7 +156,8 @@ def _revised(value: bytes, score: int) -> bytes:
     return orjson.dumps(again)
 
 
-async def _fill(settings: Settings, records: list[tuple[bytes, bytes]]) -> None:
+async def fill(settings: Settings, records: list[tuple[bytes, bytes]]) -> None:
+    """Put records on the topic of answers."""
     producer = make_producer(settings, client="bench")
     await producer.start()
     futures = [await producer.send(RESPONSE_RECORDED, value, key=key) for key, value in records]

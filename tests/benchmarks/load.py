@@ -29,6 +29,8 @@ class Reply:
     seconds: float
     told_when: bool
     """Whether Retry-After came along."""
+    at: float
+    """When the whole reply was there, on the clock of `time.perf_counter`."""
 
 
 class _Connection(asyncio.Protocol):
@@ -67,7 +69,7 @@ class _Connection(asyncio.Protocol):
         now = time.perf_counter()
         status = int(self._buffer[9:12])
         told_when = status != _OK and _RETRY in self._buffer[:end]
-        self._replied(self, Reply(self._number, status, self._first - self._due, now - self._due, told_when))
+        self._replied(self, Reply(self._number, status, self._first - self._due, now - self._due, told_when, now))
 
     def connection_lost(self, _: Exception | None) -> None:
         if not self.closing:
