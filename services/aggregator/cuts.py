@@ -28,7 +28,7 @@ OF_DELIVERY = (
     "disrupted",
 )
 """What a delivery can be cut by: fields of its attribution snapshot."""
-OF_RECORD = ("channel", "language")
+OF_RECORD = ("channel", "language", "reason")
 """What an answer or a decision can be cut by: its own fields."""
 PROPERTIES = (*OF_DELIVERY, *OF_RECORD)
 

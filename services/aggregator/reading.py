@@ -26,6 +26,8 @@ _OUTCOME = {
 }
 GROUP = "kvittera-aggregator"
 """The consumer group, and the name of this step in traces."""
+OF_OTHERS = frozenset({"damaged", "opened", "partial", "customs_hold", "claim_open", "returned"})
+"""Exceptions that may have happened at any leg before the last."""
 CARRIER = RatedParty.CARRIER.value
 _FIRST_YEAR, _LAST_YEAR = 1970, 2261
 _Revision = Annotated[int, msgspec.Meta(ge=1, le=2_147_483_647)]
@@ -52,6 +54,15 @@ class Facts(msgspec.Struct, frozen=True):
     attempt: int = 1
     late: bool | None = None
     disruption: str | None = None
+    exceptions: tuple[str, ...] = ()
+
+    @property
+    def charged_driver(self) -> str | None:
+        """The driver, unless others held the parcel when what people may be unhappy about happened (E5).
+
+        Looks at the delivery only, never at the answer: else a driver's figures would be of chosen answers.
+        """
+        return None if self.attempt > 1 or OF_OTHERS.intersection(self.exceptions) else self.driver
 
     @property
     def disrupted(self) -> bool:
@@ -80,6 +91,10 @@ class CountedAnswer(msgspec.Struct, frozen=True):
         return replace(self, delivery=first.delivery, channel=first.channel, language=first.language)
 
     @property
+    def reason(self) -> None:
+        """An answer was asked for: nothing was suppressed."""
+
+    @property
     def apart(self) -> bool:
         """Whether it stays out of the carrier's counters: about another party, uninvited, or by a machine."""
         return self.rated != CARRIER or not self.invited or self.suspected_machine
@@ -92,6 +107,7 @@ class _Decision(msgspec.Struct, frozen=True):
     kind: str = "ask"
     channel: str | None = None
     language: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +120,12 @@ class CountedDecision:
     delivery: Facts
     channel: str | None = None
     language: str | None = None
+    reason: str | None = None
 
     def counted_as(self, first: Self) -> Self:
-        """This revision at the place of the first one: its delivery, channel and language."""
-        return dataclasses.replace(self, delivery=first.delivery, channel=first.channel, language=first.language)
+        """This revision at the place of the first one: its delivery, channel, language and reason."""
+        place = {"channel": first.channel, "language": first.language, "reason": first.reason}
+        return dataclasses.replace(self, delivery=first.delivery, **place)
 
 
 Counted = CountedAnswer | CountedDecision
@@ -151,4 +169,4 @@ def reader() -> Callable[[ConsumerRecord], Counted | None]:
 
 def _outcome_named(decision: _Decision) -> CountedDecision:
     d = decision
-    return CountedDecision(d.kind, d.revision, _OUTCOME[d.outcome], d.delivery, d.channel, d.language)
+    return CountedDecision(d.kind, d.revision, _OUTCOME[d.outcome], d.delivery, d.channel, d.language, d.reason)

@@ -17,6 +17,8 @@ from services.chassis.postgres import Database, Pool, named_sql
 _MOST_KNOWN_UNITS = 2_000_000
 _NO_UNIT = 0
 _UNKNOWN = -1
+_FIELDS = {"driver": "charged_driver"}
+"""Properties that are not simply the field of that name."""
 
 
 @dataclass(slots=True)
@@ -102,9 +104,10 @@ def _property_of(cut: Cut) -> Callable[[object], object]:
     """What a cut is by: one property, a tuple of several, or nothing for all deliveries."""
     if not cut.properties:
         return lambda _: ()
-    if not _looks_at_records(cut):
-        return attrgetter(*cut.properties)
-    return attrgetter(*(p if p in OF_RECORD else f"delivery.{p}" for p in cut.properties))
+    fields = [_FIELDS.get(p, p) for p in cut.properties]
+    if _looks_at_records(cut):
+        fields = [f if f in OF_RECORD else f"delivery.{f}" for f in fields]
+    return attrgetter(*fields)
 
 
 def _name_of(value: object) -> str:

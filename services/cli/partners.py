@@ -3,12 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
 from services.chassis.postgres import Database
 from services.chassis.settings import Settings
+
+if TYPE_CHECKING:
+    from services.aggregator.cuts import Cut
+    from services.chassis.keys import Key
 
 T = TypeVar("T")
 
@@ -56,11 +60,12 @@ def add(
 
     async def work(settings: Settings) -> str:
         from schemas.partners import partner_card
-        from services.aggregator.cuts import load_cuts
         from services.chassis.topic_admin import apply_topics
 
-        counted = load_cuts(settings.cuts_file)
-        key = await _connected(settings, lambda c: Partners().add(c, view, counted, datetime.now(UTC)))
+        async def register(connection: Database) -> "Key":
+            return await Partners().add(connection, view, await _counted(settings, connection), datetime.now(UTC))
+
+        key = await _connected(settings, register)
         await apply_topics(settings, [partner_card(partner)])
         return key.text
 
@@ -125,6 +130,15 @@ def revoke(
         print(
             f"kafka-topics.sh --bootstrap-server {settings.kafka_bootstrap} --delete --topic {partner_topic(partner)}"
         )
+
+
+async def _counted(settings: Settings, connection: Database) -> "list[Cut]":
+    """The cuts that hold everything; before the first start those that it will store."""
+    from services.aggregator.cuts import load_cuts
+    from services.aggregator.stored_cuts import COUNTED, StoredCuts
+
+    stored = await StoredCuts().all(connection)
+    return [s.cut for s in stored if s.state == COUNTED] if stored else [*load_cuts(settings.cuts_file)]
 
 
 async def _connected(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:

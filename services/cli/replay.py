@@ -1,7 +1,9 @@
 """`kvittera replay`: count everything again beside the live counters, and compare."""
 
 import asyncio
+import contextlib
 import json
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,7 +34,8 @@ def replay(
     from services.aggregator.shadow import replay as rebuild
     from services.embedded.local import reachable
 
-    with reachable(kafka=True, postgres=True) as settings:
+    # Records that are put aside are told on the way; the result stands alone on the standard output.
+    with reachable(kafka=True, postgres=True) as settings, contextlib.redirect_stdout(sys.stderr):
         found = asyncio.run(rebuild(settings, keep=keep))
     if as_json:
         print(json.dumps({**asdict(found), "equal": found.equal}, ensure_ascii=False))

@@ -1,6 +1,7 @@
 """Counted exactly once (guarantee 2): the same revisions in any order, number and batching give the same cells."""
 
 import asyncio
+import os
 import random
 import uuid
 from collections.abc import AsyncIterator
@@ -118,6 +119,7 @@ async def test_one_answer_counts_in_every_cut_and_window_it_belongs_to(pool: Poo
         ("terminal", "Årsta"),
         ("method", "home_day"),
         ("terminal.method", "Årsta × home_day"),
+        ("disrupted", "false"),
     ]
     minute = {("total", "", "minute", "2026-10-13T14:00"): expected}
     assert found == {(cut, value, *window): expected for cut, value in cuts for window in windows} | minute
@@ -162,14 +164,14 @@ async def test_a_delivery_is_counted_once_and_moves_between_outcomes(pool: Pool)
 
 async def test_a_cut_by_what_the_delivery_lacks_is_left_out(pool: Pool) -> None:
     await count(pool, answer(1, 1, 5, terminal=None))
-    assert {cut for cut, _, _, _ in await table(pool)} == {"total", "country", "method"}
+    assert {cut for cut, _, _, _ in await table(pool)} == {"total", "country", "method", "disrupted"}
 
 
-def history(seed: int) -> list[Counted]:
+def history(seed: int, deliveries: int = 12) -> list[Counted]:
     """Revisions of some answers and decisions, over a change of month and the long night in October."""
     dice = random.Random(seed)
     counted: list[Counted] = []
-    for number in range(1, 13):
+    for number in range(1, deliveries + 1):
         about = {
             "occurred_at": NOON + timedelta(hours=dice.choice([0, 1, 276, 277, 278, 444])),
             "terminal": dice.choice(["Årsta", "Toftanäs", None]),
@@ -202,6 +204,23 @@ async def test_order_repetition_and_batching_do_not_change_a_single_cell(pool: P
             rest = rest[size:]
         assert await table(pool) == expected
         assert await audit(pool) == []
+
+
+async def test_a_random_permutation_of_many_events_gives_identical_tables(pool: Pool) -> None:
+    events = int(os.environ.get("PERMUTED_EVENTS", "2000"))
+    counted = history(99, events)[:events]
+    units = Units(pool, load_cuts(None))
+    for first in range(0, len(counted), 500):
+        await count(pool, *counted[first : first + 500], units=units)
+    rows = "SELECT * FROM {} ORDER BY 1, 2"
+    expected = await table(pool), await pool.fetch(rows.format("answer")), await pool.fetch(rows.format("decision"))
+    await clear(pool)
+    random.Random(7).shuffle(counted)
+    for first in range(0, len(counted), 313):
+        await count(pool, *counted[first : first + 313], units=units)
+    found = await table(pool), await pool.fetch(rows.format("answer")), await pool.fetch(rows.format("decision"))
+    assert found == expected
+    assert await audit(pool) == []
 
 
 async def test_counters_are_what_a_plain_sum_of_the_last_revisions_says(pool: Pool) -> None:
@@ -270,7 +289,14 @@ async def test_the_audit_finds_a_missing_and_a_surplus_cell(pool: Pool) -> None:
 async def test_the_audit_finds_an_answer_that_vanished(pool: Pool) -> None:
     await count(pool, answer(1, 1, 5), answer(2, 1, 4))
     await pool.execute("DELETE FROM answer WHERE response_id = $1", uuid.UUID(int=1))
-    assert {d.cut for d in await audit(pool)} == {"total", "country", "terminal", "method", "terminal.method"}
+    assert {d.cut for d in await audit(pool)} == {
+        "total",
+        "country",
+        "terminal",
+        "method",
+        "disrupted",
+        "terminal.method",
+    }
 
 
 async def test_units_keep_their_numbers_when_the_memory_of_them_is_full(

@@ -1,6 +1,10 @@
 """Partners: what is published to them at each moment, kept in a table, sent to their topic, and served by key."""
 
+import asyncio
+import os
+import sys
 import uuid
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +30,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, connect, named_sql
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
+from services.chassis.topic_identity import topic_partitions
 from tests.asgi import ask
 from tests.tables import empty_pool
 
@@ -253,3 +258,40 @@ async def test_the_topic_ends_with_what_the_table_holds_also_after_a_zombie(pool
     finally:
         await producer.stop()
         await connection.close()
+
+
+async def test_partners_are_registered_listed_and_revoked_by_the_command(pool: Pool, settings: Settings) -> None:
+    name = f"shop-{uuid.uuid4().hex[:8]}"
+    environment = os.environ | {
+        "KVITTERA_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
+        "KVITTERA_POSTGRES_DSN": settings.postgres_dsn.get_secret_value(),
+    }
+
+    async def run(*words: str) -> tuple[int | None, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "services", "partners", *words), env=environment, stdout=PIPE, stderr=PIPE
+        )
+        out, err = await process.communicate()
+        return process.returncode, out.decode(), err.decode()
+
+    code, out, err = await run("add", name, "--merchant", "Fjällbod", "--cut", "merchant.method", "--grid", "week")
+    assert code == 0, err
+    key, *commands = out.splitlines()
+    assert key.startswith("kv_")
+    assert f"--topic satisfaction.partner.{name}.v1" in commands[0]
+    assert [p.topic for p in await topic_partitions(settings, partner_topic(name))] == [partner_topic(name)]
+    async with pool.acquire() as connection:
+        held = await Partners().holding(connection, key)
+    assert held is not None
+    assert (held.view.partner, held.view.merchants, held.view.grid) == (name, ("Fjällbod",), "week")
+    (_, listed, _), (refused, _, why) = await asyncio.gather(
+        run("list"), run("add", f"{name}-2", "--merchant", "Fjällbod")
+    )
+    assert listed.startswith(f"{name} ")
+    assert "total > merchant.method  of Fjällbod" in listed
+    assert (refused, why) == (2, f"kvittera: Fjällbod: {name} has a view of it; two could be subtracted\n")
+    code, out, _ = await run("revoke", name)
+    assert code == 0
+    assert "--remove --force" in out
+    async with pool.acquire() as connection:
+        assert await Partners().holding(connection, key) is None

@@ -111,11 +111,17 @@ async def house(settings: Settings) -> AsyncIterator[House]:
 async def test_each_touched_cell_is_published_once_a_pass_as_it_stands(house: House) -> None:
     for score in (1, 2, 5):
         await house.count(score=score)
-    assert await house.publish() == 4
+    assert await house.publish() == 5
     assert await house.publish() == 0
     assert await house.versions() == {
         cell_key("terminal", house.terminal, window, start).encode(): [3]
-        for window, start in [("hour", "2026-10-13T14:00"), ("day", "2026-10-13"), ("month", "2026-10"), ("all", None)]
+        for window, start in [
+            ("hour", "2026-10-13T14:00"),
+            ("day", "2026-10-13"),
+            ("week", "2026-10-12"),
+            ("month", "2026-10"),
+            ("all", None),
+        ]
     }
 
 
@@ -172,7 +178,7 @@ async def test_a_pass_that_fails_is_made_again_and_nothing_is_missing(house: Hou
     await house.count()
     with pytest.raises(ConnectionError):
         await house.publisher.publish_touched(house.connection, Unreachable())
-    assert await house.publish() == 4
+    assert await house.publish() == 5
     assert (await house.versions())[house.everything] == [1]
 
 
@@ -195,7 +201,7 @@ async def test_a_cell_that_never_reached_the_topic_is_repaired(house: House) -> 
     await house.count()
     await house.connection.execute("DELETE FROM touched")
     assert await house.publish() == 0
-    assert await house.repair() == 4
+    assert await house.repair() == 5
     assert (await house.versions())[house.everything] == [1]
 
 
@@ -233,9 +239,26 @@ async def test_two_publishers_take_turns_and_the_heir_publishes_what_is_left(hou
     assert versions == [1, 2]
 
 
-async def test_nothing_published_is_a_tombstone(house: House) -> None:
+async def test_a_tombstone_tells_of_a_cell_that_is_gone_and_of_no_other(house: House) -> None:
     await house.count(score=5)
     await house.publish()
     await house.count(score=1)
     await house.publish()
     assert all(r.value is not None for r in await house.records())
+    gone = await house.connection.fetchval("DELETE FROM cell WHERE cell & 4294967295 = 3221225472 RETURNING cell")
+    await house.connection.execute("INSERT INTO touched (cells) VALUES ($1)", [gone])
+    assert await house.publish() == 1
+    last = (await house.records())[-1]
+    assert (last.key, last.value) == (house.everything, None)
+    assert read_record(None, last.headers, last.key).type == SATISFACTION_CELLS
+    assert await house.repair() == 0
+
+
+async def test_a_cut_that_is_being_built_is_told_of_after_the_switch_only(house: House) -> None:
+    await house.connection.execute("INSERT INTO counted_cut (cut, windows, state) VALUES ('terminal', 31, 'building')")
+    await house.count(score=5)
+    await house.publish()
+    assert await house.repair() == 0
+    assert await house.records() == []
+    await house.connection.execute("UPDATE counted_cut SET state = 'counted'")
+    assert await house.repair() == 5

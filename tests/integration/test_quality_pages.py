@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from starlette.applications import Starlette
 
-from services.aggregator.cuts import cut_named, load_cuts
+from services.aggregator.cuts import load_cuts
 from services.aggregator.handlers import CountBatch
 from services.aggregator.interventions import Intervention, Ledger
 from services.aggregator.months import Months, month_number
@@ -60,8 +60,7 @@ def app(pool: Pool, moments: list[float]) -> Starlette:
 
 async def count(pool: Pool, method: str, good: int, bad: int, *, silent: int = 0, at: datetime = MIDDLE) -> None:
     """So many satisfied, dissatisfied and silent recipients of deliveries that came in time."""
-    cuts = [*load_cuts(None), *(() if any(c.name == "late" for c in load_cuts(None)) else (cut_named("late"),))]
-    batch = CountBatch(Units(pool, cuts), Metrics(), lambda: None)
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
 
     def facts() -> Facts:
         name = uuid.uuid4().hex

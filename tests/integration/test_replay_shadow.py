@@ -135,5 +135,5 @@ async def told_by_the_command(settings: Settings, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("KVITTERA_ALLOW_UNSAFE_POSTGRES", "true")
     done = await asyncio.to_thread(CliRunner().invoke, app, ["replay", "--from", "0", "--into", "shadow"])
     assert done.exit_code == 1
-    assert done.output.startswith("NOT EQUAL: ")
-    assert f"{differing.cut} {differing.value!r} {differing.window}" in done.output
+    assert done.stdout.startswith("NOT EQUAL: ")
+    assert f"{differing.cut} {differing.value!r} {differing.window}" in done.stdout

@@ -1,7 +1,9 @@
 """The cuts that were counted stand in the database; a start with others is refused, and batches follow a change."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -100,9 +102,45 @@ async def test_cuts_by_what_stands_beside_the_delivery_are_counted(pool: Pool, n
     assert found == {(name, told), (f"terminal.{name}", f"Årsta × {told}")}
 
 
+async def test_suppressions_are_counted_by_reason_where_a_cut_asks_for_it(pool: Pool) -> None:
+    units = Units(pool, [cut_named("total"), cut_named("terminal.reason")])
+    quiet = dataclasses.replace(decision(1, 1, "suppressed"), reason="opted_out")
+    await count(pool, quiet, decision(2, 1, "pending"), answer(2, 1, 5), units=units)
+    found = {(cut, value): c for (cut, value, window, _), c in (await table(pool)).items() if window == "all"}
+    assert found == {
+        ("total", ""): {"delivered": 2, "suppressed": 1, "pending": 1, "s5": 1},
+        ("terminal.reason", "Årsta × opted_out"): {"delivered": 1, "suppressed": 1},
+    }
+
+
 async def test_revisions_in_one_batch_count_where_the_first_of_them_counts(pool: Pool) -> None:
     await count(pool, answer(1, 1, 5, terminal="Årsta"), answer(1, 2, 4, terminal="Umeå"))
     assert {value for cut, value, *_ in await table(pool) if cut == "terminal"} == {"Årsta"}
     await count(pool, decision(1, 1, "pending", terminal="Årsta"), decision(1, 2, "asked", terminal="Umeå"))
     found = await table(pool)
     assert found["terminal", "Årsta", "all", None] == {"s4": 1, "commented": 1, "delivered": 1, "asked": 1}
+
+
+@pytest.mark.parametrize(
+    ("changed", "charged"),
+    [
+        ({}, True),
+        ({"attempt": 2}, False),
+        ({"exceptions": ("damaged",)}, False),
+        ({"exceptions": ("opened", "customs_hold")}, False),
+        ({"exceptions": ("partial",)}, False),
+    ],
+)
+@pytest.mark.parametrize("score", [1, 5])
+async def test_a_driver_is_not_charged_with_what_others_may_have_done_whatever_the_score(
+    pool: Pool, changed: dict[str, Any], charged: bool, score: int
+) -> None:
+    units = Units(pool, [cut_named("total"), cut_named("driver"), cut_named("route"), cut_named("route.driver")])
+    about = {"driver": "driver-1", "route": "R1", **changed}
+    # A later revision or another driver on the day of the answer changes nothing: the delivery event decides (C5).
+    await count(pool, answer(1, 1, score, **about), decision(1, 1, "asked", **about), units=units)
+    await count(pool, answer(1, 2, score, **(about | {"driver": "driver-2", "route": "R2"})), units=units)
+    found = {(cut, value) for cut, value, *_ in await table(pool)}
+    of_driver = {("driver", "driver-1"), ("route.driver", "R1 × driver-1")} if charged else set()
+    assert found == {("total", ""), ("route", "R1")} | of_driver
+    assert await audit(pool) == []

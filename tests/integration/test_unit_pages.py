@@ -9,12 +9,13 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
-from services.aggregator.cuts import BUILT_IN
+from services.aggregator.cuts import load_cuts
 from services.aggregator.driver_page import DriverPages
-from services.aggregator.handlers import CountBatch, Units
+from services.aggregator.handlers import CountBatch
 from services.aggregator.months import Months, month_number
 from services.aggregator.reading import CountedAnswer, Facts
 from services.aggregator.terminal_page import TerminalPages
+from services.aggregator.units import Units
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
@@ -61,7 +62,7 @@ def app(pool: Pool) -> Starlette:
 
 
 async def count(pool: Pool, at: datetime, *scores: int, terminal: str = "Årsta", driver: str = "F-17") -> None:
-    batch = CountBatch(Units(pool, BUILT_IN), Metrics(), lambda: None)
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
     facts = Facts("Nordposten Demo", "SE", "home_day", at, "Europe/Stockholm", "D", terminal=terminal, driver=driver)
     answers = [CountedAnswer(uuid.uuid4(), 1, at, facts, score) for score in scores]
     async with pool.acquire() as connection, connection.transaction():

@@ -25,6 +25,9 @@ def test_without_a_file_the_built_in_cuts_are_counted() -> None:
         "service_point",
         "merchant",
         "method",
+        "late",
+        "disrupted",
+        "reason",
         "terminal.method",
         "merchant.method",
     ]
