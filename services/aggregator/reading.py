@@ -124,8 +124,9 @@ class CountedDecision:
 
     def counted_as(self, first: Self) -> Self:
         """This revision at the place of the first one: its delivery, channel, language and reason."""
-        place = {"channel": first.channel, "language": first.language, "reason": first.reason}
-        return dataclasses.replace(self, delivery=first.delivery, **place)
+        return dataclasses.replace(
+            self, delivery=first.delivery, channel=first.channel, language=first.language, reason=first.reason
+        )
 
 
 Counted = CountedAnswer | CountedDecision

@@ -26,7 +26,7 @@ from services.demo.runtime import POLICIES
 from services.demo.upstream import record_of
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
-from tests.benchmarks.counting import _fill, _make
+from tests.benchmarks.counting import fill, make_records
 from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.system import running, settings_of, variables
 
@@ -97,13 +97,13 @@ async def _count(folder: Path, environment: dict[str, str], n: int, events: int)
     """Answers counted a second by `n` aggregators that catch up."""
     settings = settings_of(environment)
     await _prepare(settings)
-    records, _ = _make(events)
+    records, _ = make_records(events)
     connection = await connect(settings, "aggregator", command_timeout=300)
     async with _processes("aggregator", n, environment, folder):
         # All have their partitions before there is anything to count.
         await asyncio.sleep(3)
         began = time.perf_counter()
-        await _fill(settings, records)
+        await fill(settings, records)
         await _until(connection, _COUNTED, len(records), RESPONSE_RECORDED)
         seconds = time.perf_counter() - began
     await connection.close()
