@@ -96,9 +96,11 @@ async def test_the_unsubscribe_page_asks_and_confirms_in_each_language(
     asked = await ask(app, "GET", f"/r/{token}/unsubscribe")
     assert f'<html lang="{language}">' in asked.text
     assert str(WORDS[language]("unsubscribe")) in asked.body.decode()
-    assert f'<form method="post" action="?lang={language}">' in asked.text
+    assert f'<form method="post" action="?lang={language}" class="ruled">' in asked.text
     done = await ask(app, "POST", f"/r/{token}/unsubscribe?lang={language}", headers=[("content-type", FORM)])
     assert str(WORDS[language]("unsubscribed")) in done.body.decode()
+    again = await ask(app, "GET", f"/r/{token}/unsubscribe?lang={language}")
+    assert again.body == done.body
 
 
 @pytest.mark.parametrize(

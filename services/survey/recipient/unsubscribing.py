@@ -61,7 +61,8 @@ class UnsubscribeRoutes:
         except _AWAY as error:
             log.warning("not unsubscribed", action="refuse", error=type(error).__name__)
             return self._notice(self.notices.render_unavailable(choose_language(wanted, accepted).language), 503)
-        return self._shown(page, language, done=request.method == "POST")
+        never = page.preference is not None and page.preference.never
+        return self._shown(page, language, done=never or request.method == "POST")
 
     async def _stop(self, token: str) -> None:
         person_id = await self.answers.pool.fetchval(self.sql["person_of_link"], token_hash(token))
