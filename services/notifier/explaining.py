@@ -37,6 +37,7 @@ SENTENCES: Mapping[str, str] = {
     "channel_not_wanted": "The person wants to be reached by {only} only; addresses are known for: {given}.",
     "no_reachable_channel": "No address is known that can be used now; addresses are known for: {given}.",
     "unusable_address": "The addresses of the right kind cannot work; addresses are known for: {given}.",
+    "unreachable": "Every usable address was reported as hopeless; addresses are known for: {given}.",
     "language_without_message": "There is no message in {language}, nor in a language that may stand in for it.",
     # Found only when the request was about to leave.
     "answered": "The person has answered already.",
@@ -59,6 +60,12 @@ _STATES = {
     "unknown": "It never became known whether the message was taken.",
     "withheld": "The message was stopped before it left.",
 }
+_PROGRESS = {
+    "accepted": "The provider reports that it has the message.",
+    "sent": "The provider reports that it has sent the message on.",
+    "undelivered": "The provider reports that the message did not arrive.",
+    "delivered": "The provider reports that the message arrived.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,7 @@ class Told:
     language: str | None = None
     due_at: datetime | None = None
     settled_at: datetime | None = None
+    progress: str | None = None
 
 
 def sentence(reason: str, evidence: Mapping[str, object]) -> str:
@@ -122,6 +130,8 @@ def _asking(told: Told) -> Iterator[str]:
         yield _WAITS.get(str(evidence["held_by"]), f"It waited: {evidence['held_by']}.")
     told_state = _STATES.get(told.state or "", told.state or "There is no message.")
     yield told_state.format(due_at=_at(told.due_at), settled_at=_at(told.settled_at), reason=told.state_reason)
+    if told.progress is not None:
+        yield _PROGRESS[told.progress]
     if told.state == "withheld" and told.state_reason is not None:
         yield f"{told.state_reason}: {sentence(told.state_reason, evidence)}"
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from string import Formatter
@@ -11,6 +12,7 @@ import pytest
 
 from schemas.delivery import ChannelKind
 from services.chassis.failures import MustStop
+from services.notifier.channels.reports import Progress
 from services.notifier.explaining import SENTENCES, Told, explain, sentence
 from services.notifier.past import read_csv
 from services.notifier.policies import read_changed
@@ -84,6 +86,16 @@ def test_a_request_is_explained_with_what_it_waited_for_and_what_became_of_it() 
         "The message was stopped before it left.",
         "answered: The person has answered already.",
     ]
+
+
+def test_a_request_is_explained_with_how_far_the_provider_says_it_got() -> None:
+    told = Told("D-1", NOON, None, (), {}, None, "accepted", None, "sms", "sv", NOON, NOON, "undelivered")
+    assert list(explain(told))[-2:] == [
+        "The message was handed over 2026-10-13 12:00:00 UTC.",
+        "The provider reports that the message did not arrive.",
+    ]
+    for progress in Progress:
+        assert "The provider reports" in list(explain(replace(told, progress=progress.value)))[-1]
 
 
 def side(**policies: Any) -> Side:
