@@ -181,7 +181,7 @@ async def _print_statements(connection: asyncpg.Connection, micros: float) -> No
 async def measure_replay(bench: Bench, deliveries: int) -> dict[str, object]:
     """Deliveries of last month, read anew: nobody is called, and each has its reason."""
     settings = settings_of(variables(bench.postgres, bench.kafka))
-    await fill(settings, "http", "old-", deliveries, datetime.now(UTC) - timedelta(days=30))
+    await fill(settings, "smtp", "old-", deliveries, datetime.now(UTC) - timedelta(days=30))
     book = bench.folder / "old-book"
     began = time.perf_counter()
     with bench.sending_to("http", 0.0, book) as environment:
@@ -211,7 +211,7 @@ async def fill(settings: Settings, kind: str, name: str, count: int, at: datetim
     futures = []
     for n in range(count):
         plain["delivery"]["delivery_id"] = f"{name}{n}"
-        plain["pii"]["channels"][0]["address"] = f"+46701740{n:07d}" if kind == "http" else f"r{n}@mottagare.example"
+        plain["pii"]["channels"][0]["address"] = f"+46701740{n:07d}" if kind == "http" else f"{name}{n}@mottagare.example"
         futures.append(await producer.send(DELIVERY_COMPLETED, json.dumps(plain).encode(), key=f"{name}{n}".encode()))
     await asyncio.gather(*futures)
     await producer.stop()
