@@ -211,7 +211,8 @@ async def fill(settings: Settings, kind: str, name: str, count: int, at: datetim
     futures = []
     for n in range(count):
         plain["delivery"]["delivery_id"] = f"{name}{n}"
-        plain["pii"]["channels"][0]["address"] = f"+46701740{n:07d}" if kind == "http" else f"{name}{n}@mottagare.example"
+        address = f"+46701740{n:07d}" if kind == "http" else f"{name}{n}@mottagare.example"
+        plain["pii"]["channels"][0]["address"] = address
         futures.append(await producer.send(DELIVERY_COMPLETED, json.dumps(plain).encode(), key=f"{name}{n}".encode()))
     await asyncio.gather(*futures)
     await producer.stop()
