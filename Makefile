@@ -62,7 +62,7 @@ test-properties: $(VENV)/.dev-ready ## draw 1,000,000 schedules over all zones: 
 lint: $(VENV)/.dev-ready ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-bench: $(VENV)/.dev-ready ## measure answers/s against pgbench and counted events/s
+bench: $(VENV)/.dev-ready ## measure answers, counted events and sent messages a second
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 bench-scaling: $(VENV)/.dev-ready ## measure 1, 2 and 4 aggregators and notifiers with as many partitions
