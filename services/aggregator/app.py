@@ -12,7 +12,8 @@ from services.aggregator.cuts import load_cuts
 from services.aggregator.driver_page import DriverPages
 from services.aggregator.freshness import Freshness
 from services.aggregator.handlers import CountBatch
-from services.aggregator.live import LiveFeed
+from services.aggregator.live_scope import zone_named
+from services.aggregator.live_scopes import LiveScopes
 from services.aggregator.minute_cells import MinuteCells
 from services.aggregator.partner_publishing import PartnerPublisher
 from services.aggregator.publishing import Publisher
@@ -93,11 +94,11 @@ async def run(settings: Settings) -> None:
     async def ready() -> str | None:
         return None if reading.consumer is not None else "answers are not read yet"
 
-    feed = LiveFeed(pool, reading, freshness)
+    feeds = LiveScopes(pool, reading, zone_named(settings.pages_zone), freshness)
     ending = asyncio.Event()
     gate = gate_for(settings, lambda: datetime.now(UTC))
     routes = [
-        *http.routes(pool, feed, ending),
+        *http.routes(pool, feeds, ending),
         *partner_http.routes(pool),
         *figure_routes.routes(pool, settings),
         *digest_routes.routes(pool, gate, lambda: datetime.now(UTC)),
@@ -110,7 +111,7 @@ async def run(settings: Settings) -> None:
 
     async def keep_live(stop: asyncio.Event) -> None:
         try:
-            await feed.run(stop)
+            await feeds.run(stop)
         finally:
             ending.set()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from schemas.feedback import FeedbackCase, Nature
+from schemas.feedback import CaseState, FeedbackCase, Nature
 from schemas.topics import CARDS, FEEDBACK_CASE
 from services.chassis.failures import Poison
 from services.chassis.fence import Fence
@@ -38,6 +38,8 @@ class KeepComplaints:
             [c.cause for c in cases],
             [c.attribution for c in cases],
             [c.nature == Nature.VIEWPOINT for c in cases],
+            [c.delivery.terminal for c in cases],
+            [c.state != CaseState.RESOLVED for c in cases],
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 _MOST = 4000
 _SPAN = 900.0
+_PARTS = 60
 
 
 @dataclass(slots=True)
@@ -27,6 +28,11 @@ class Freshness:
             self._samples.popleft()
         if not self._samples:
             return None
-        ages = np.fromiter((age for _, age in self._samples), np.float64, len(self._samples))
+        at, ages = np.array(self._samples, np.float64).T
         median, slow = np.percentile(ages, [50, 99])
-        return {"median": round(float(median), 3), "slowest": round(float(slow), 3), "answers": len(self._samples)}
+        told = {"median": round(float(median), 3), "slowest": round(float(slow), 3), "answers": len(self._samples)}
+        # The mean age in each of sixty parts of the span in which anything was counted, oldest first.
+        part = np.minimum(((now - at) * (_PARTS / _SPAN)).astype(np.int64), _PARTS - 1)
+        sums, n = np.bincount(part, ages, _PARTS), np.bincount(part, minlength=_PARTS)
+        recent = (sums[n > 0] / n[n > 0])[::-1]
+        return {**told, "recent": [round(float(age), 3) for age in recent]}

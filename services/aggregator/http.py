@@ -8,21 +8,37 @@ from starlette.routing import Route
 
 from services.aggregator import cell_routes, live_page
 from services.aggregator.live import LiveFeed
-from services.chassis.http import json_response
+from services.aggregator.live_scope import row_of, scope_of
+from services.aggregator.live_scopes import LiveScopes
+from services.chassis.http import json_response, problem
 from services.chassis.postgres import Pool
 
 
-def routes(pool: Pool, feed: LiveFeed, stop: asyncio.Event) -> list[Route]:
+def routes(pool: Pool, feeds: LiveScopes, stop: asyncio.Event) -> list[Route]:
     """All routes; event streams end when `stop` is set."""
 
-    async def show_live(_: Request) -> Response:
+    def feed_of(request: Request) -> LiveFeed | Response:
+        try:
+            scope = scope_of(request.query_params)
+        except ValueError as error:
+            return problem(400, "Nothing to look at", str(error))
+        return feeds.feed(scope) or problem(503, "Too many different views", "Look at one that others look at.")
+
+    async def show_live(request: Request) -> Response:
+        feed = feed_of(request)
+        if isinstance(feed, Response):
+            return feed
         return json_response(feed.snapshot(), headers={"cache-control": "no-store"})
 
     async def stream(request: Request) -> Response:
+        feed = feed_of(request)
+        if isinstance(feed, Response):
+            return feed
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         # A browser repeats the id itself, unless a page makes its connection anew.
         last = request.headers.get("last-event-id") or request.query_params.get("last")
-        return StreamingResponse(feed.events(stop, last), media_type="text/event-stream", headers=headers)
+        events = feed.events(stop, last, row_of(request.query_params))
+        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
     return [
         *cell_routes.routes(pool),

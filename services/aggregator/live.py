@@ -1,32 +1,21 @@
 """The live view of the counters: one reading shared by everybody who watches, at most four times a second."""
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import asyncpg
 import orjson
 
-from schemas.satisfaction import Window
-from services.aggregator.cells import Cells
-from services.aggregator.cuts import TOTAL
-from services.aggregator.figures import figures, terminals
-from services.aggregator.freshness import Freshness
 from services.aggregator.line import Line
-from services.chassis.consumer import Reader
-from services.chassis.postgres import Pool
 
-PERIOD = 0.25
 _POINTS = 960  # four minutes, as long as the demo's plot reaches
 _TICK = 1.0
 _NEW_LINE_POINTS = 5
-_MOST_TERMINALS = 200
 _MOST_MISSED = 20
 """Changes that a reader may miss and still get one by one: about five seconds."""
 
@@ -41,31 +30,47 @@ class Change:
 
 @dataclass(slots=True)
 class LiveFeed:
-    """Reads the totals while anybody watches, and keeps the last minutes of them for the plot."""
+    """What everybody who looks at one scope is told: the latest picture, and the last minutes for the plot.
 
-    pool: Pool
-    reader: Reader[Any]
-    freshness: Freshness = field(default_factory=Freshness)
-    cells: Cells = field(default_factory=Cells)
+    Attributes:
+        watchers: how many event streams are open.
+    """
+
+    watchers: int = 0
     _line: Line = field(default_factory=Line)
+    _lines: dict[str, Line] = field(default_factory=dict)
     _history: deque[list[float]] = field(default_factory=lambda: deque(maxlen=_POINTS))
     _latest: dict[str, Any] = field(default_factory=dict)
+    _past: dict[str, Any] = field(default_factory=dict)
+    _pasts: int = 0
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _run: str = field(default_factory=lambda: secrets.token_hex(4))
     _state: Any = None
     _changes: deque[Change] = field(default_factory=lambda: deque(maxlen=_MOST_MISSED))
+    _written: dict[str, tuple[int, bytes]] = field(default_factory=dict)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Keep the reading fresh until stopped."""
-        while not stop.is_set():
-            started = time.monotonic()
-            # When PostgreSQL is away the page shows by `as_of` that nothing new comes.
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                self._latest = await self._read()
-                self._note_change()
-            async with self._changed:
-                self._changed.notify_all()
-            await asyncio.sleep(max(0.0, PERIOD - (time.monotonic() - started)))
+    async def take(self, picture: dict[str, Any], now: float) -> None:
+        """A new reading, and everybody is told."""
+        total = picture["total"]
+        if total:
+            satisfied = total["scores"][3] + total["scores"][4]
+            self._history.append([now, satisfied, total["answers"]])
+            self._line.add(now, satisfied, total["answers"])
+        for row in picture["terminals"]["shown"]:
+            share = row["satisfied"]
+            self._lines.setdefault(row["value"], Line()).add(now, round(share["share"] * share["n"]), share["n"])
+        self._latest = picture
+        self._note_change()
+        await self.wake()
+
+    async def take_past(self, past: dict[str, Any]) -> None:
+        """What the days before say: it changes seldom and is told apart."""
+        if past != self._past:
+            self._past, self._pasts = past, self._pasts + 1
+            await self.wake()
+
+    async def wake(self) -> None:
+        """Let every stream look."""
         async with self._changed:
             self._changed.notify_all()
 
@@ -76,48 +81,51 @@ class LiveFeed:
             number = self._changes[-1].number + 1 if self._changes else 1
             self._changes.append(Change(number, self._history[-1] if self._history else None))
 
-    async def _read(self) -> dict[str, Any]:
-        async with self.pool.acquire() as connection:
-            found = await self.cells.of_cut(connection, TOTAL, Window.ALL)
-            units = await self.cells.of_cut(connection, "terminal", Window.ALL, limit=_MOST_TERMINALS)
-        now = datetime.now(UTC)
-        total = found[0] if found else None
-        if total:
-            satisfied = total["scores"][3] + total["scores"][4]
-            self._history.append([now.timestamp(), satisfied, total["answers"]])
-            self._line.add(now.timestamp(), satisfied, total["answers"])
-        return {
-            "as_of": now.isoformat(),
-            "total": total,
-            "figures": figures(total),
-            "terminals": terminals(units, total),
-            "freshness": self.freshness.summary(now.timestamp()),
-            "behind": self.reader.lag,
-        }
-
     def snapshot(self) -> dict[str, Any]:
         """The latest reading, with the history of (time, satisfied, answers) and the line for the plot."""
         return {**self._latest, **_now(), "history": list(self._history), "line": self._line.points()}
 
-    async def events(self, stop: asyncio.Event, last: str | None = None) -> AsyncIterator[bytes]:
+    async def events(self, stop: asyncio.Event, last: str | None = None, row: str = "") -> AsyncGenerator[bytes, None]:
         """Server-sent events: the whole picture first, then every change; once a second a tick where nothing did.
 
         `last` is the id of the last event that a reader had: it gets only what it missed, where that is little.
+        `row` is the row whose line is told too.
         """
-        seen = self._changes[-1].number if self._changes else 0
-        for event in self._missed(last) or [_event("snapshot", self.snapshot(), self._id(seen))]:
-            yield event
-        quiet = time.monotonic()
-        while not stop.is_set():
-            async with self._changed:
-                await self._changed.wait()
-            newest = self._changes[-1] if self._changes else None
-            if newest and newest.number != seen:
-                seen, quiet = newest.number, time.monotonic()
-                yield self._update(newest)
-            elif time.monotonic() - quiet >= _TICK:
-                quiet = time.monotonic()
-                yield _event("tick", {k: self._latest.get(k) for k in ("as_of", "behind")} | _now(), self._id(seen))
+        self.watchers += 1
+        try:
+            seen = self._changes[-1].number if self._changes else 0
+            for event in self._missed(last) or [_event("snapshot", self.snapshot(), self._id(seen))]:
+                yield event
+            pasts, quiet = 0, time.monotonic()
+            if line := self._line_of(row, None):
+                yield line
+            while not stop.is_set():
+                if pasts != self._pasts:
+                    pasts = self._pasts
+                    yield self._once("past", pasts, self._written_past)
+                async with self._changed:
+                    await self._changed.wait()
+                newest = self._changes[-1] if self._changes else None
+                if newest and newest.number != seen:
+                    seen, quiet = newest.number, time.monotonic()
+                    yield self._update(newest)
+                    if line := self._line_of(row, _NEW_LINE_POINTS):
+                        yield line
+                elif time.monotonic() - quiet >= _TICK:
+                    quiet = time.monotonic()
+                    yield _event("tick", {k: self._latest.get(k) for k in ("as_of", "behind")} | _now(), self._id(seen))
+        finally:
+            self.watchers -= 1
+
+    def _written_past(self) -> bytes:
+        return _event("past", self._past, self._id(self._changes[-1].number if self._changes else 0))
+
+    def _line_of(self, row: str, points: int | None) -> bytes | None:
+        if row not in self._lines:
+            return None
+        number = self._changes[-1].number if self._changes else 0
+        told = {"value": row, "line": self._lines[row].points(points)}
+        return _event("row", told, self._id(number))
 
     def _missed(self, last: str | None) -> list[bytes]:
         """Updates since an event of this process; nothing where they are not kept, or none was told."""
@@ -130,8 +138,18 @@ class LiveFeed:
         return [*map(self._update, kept)] if kept and kept[0].number == seen + 1 else []
 
     def _update(self, change: Change) -> bytes:
+        # A thousand readers are told the same: it is written once.
+        return self._once("update", change.number, lambda: self._written_update(change))
+
+    def _written_update(self, change: Change) -> bytes:
         new = {"point": change.point, "line": self._line.points(_NEW_LINE_POINTS)}
         return _event("update", {**self._latest, **_now(), **new}, self._id(change.number))
+
+    def _once(self, name: str, number: int, write: Callable[[], bytes]) -> bytes:
+        known = self._written.get(name)
+        if known is None or known[0] != number:
+            known = self._written[name] = number, write()
+        return known[1]
 
     def _id(self, number: int) -> str:
         return f"{self._run}-{number}"

@@ -98,7 +98,7 @@ def told(
         "alerts": [_alert(a) for a in alerts],
         "marked": [(i.what, _day(i.starts_on)) for i in marked],
         "links": [
-            ("Live, this terminal only", f"/live?terminal={place}"),
+            ("Live", f"/live?row={place}"),
             ("Digest of yesterday", f"/digests?{digest}"),
             ("Praise to pass on", f"/praise?terminal={place}"),
             ("Whiteboard", f"/whiteboard/{place}"),

@@ -208,6 +208,8 @@ class Settings(BaseModel):
     """How often the watch looks; 0: never."""
     month_tolerance_days: float = Field(default=14, ge=0, le=366)
     """A month may be closed so long after its end."""
+    pages_zone: str = "Europe/Stockholm"
+    """Zone whose clock says what day it is on staff's pages."""
     quality_notes_file: Path | None = None
     """TOML file with breaks of the series and comments on months, for the public quality page."""
 

@@ -12,7 +12,8 @@ from tests.visitors import Visitor
 
 WIDE = {"width": 1440, "height": 900}
 SCORES = """() => [...document.querySelectorAll("#scores [data-count]")].map((e) => Number(e.textContent))"""
-FUNNEL = """() => [...document.querySelectorAll("#funnel tr")].map((e) => Number(e.children[1].textContent))"""
+FUNNEL = """() => [...document.querySelectorAll("#funnel tr:not([hidden])")]
+    .map((e) => Number(e.children[1].textContent))"""
 TERMINALS = """() => Object.fromEntries([...document.querySelectorAll("#terminals tbody tr")]
     .filter((row) => row.children.length > 2)
     .map((row) => [row.children[0].textContent.trim(), Number(row.children[1].textContent)]))"""
@@ -74,7 +75,7 @@ async def test_a_phone_on_the_demo_page_opens_its_recipients_page(demo: RunningD
 
 
 async def test_the_dashboard_shows_the_numbers_that_the_cells_hold(demo: RunningDemo, visitor: Visitor) -> None:
-    page = await visitor.visit(f"{demo.url}/live", viewport=WIDE)
+    page = await visitor.visit(f"{demo.url}/live?span=all", viewport=WIDE)
 
     await shows_what_is_counted(page, demo, TERMINALS, "terminal", answers)
     await shows_what_is_counted(page, demo, FUNNEL, "total", funnel)

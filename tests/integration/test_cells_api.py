@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from services.aggregator import http
 from services.aggregator.cuts import load_cuts
 from services.aggregator.handlers import CountBatch
-from services.aggregator.live import LiveFeed
+from services.aggregator.live_scopes import LiveScopes
 from services.aggregator.reading import CountedAnswer, Facts
 from services.aggregator.units import Units
 from services.chassis.http import make_app
@@ -46,8 +46,8 @@ def app(pool: Pool) -> Starlette:
     async def ready() -> str | None:
         return None
 
-    feed = LiveFeed(pool, None)  # type: ignore[arg-type]  # nobody watches
-    return make_app(list(http.routes(pool, feed, asyncio.Event())), ready=ready, metrics=Metrics())
+    feeds = LiveScopes(pool, None)  # type: ignore[arg-type]  # nobody watches
+    return make_app(list(http.routes(pool, feeds, asyncio.Event())), ready=ready, metrics=Metrics())
 
 
 async def count(pool: Pool, terminal: str, *scores: int, delivered: datetime = NOON) -> None:

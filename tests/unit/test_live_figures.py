@@ -109,5 +109,10 @@ def test_freshness_forgets_after_a_quarter_of_an_hour() -> None:
     freshness = Freshness()
     freshness.add(0.0, [9.0])
     freshness.add(1000.0, [0.04] * 98 + [0.2, 0.2])
-    assert freshness.summary(1000.0) == {"median": 0.04, "slowest": 0.2, "answers": 100}
+    assert freshness.summary(1000.0) == {
+        "median": 0.04,
+        "slowest": 0.2,
+        "answers": 100,
+        "recent": [0.043],
+    }
     assert freshness.summary(5000.0) is None

@@ -23,7 +23,7 @@ export const showComments = (place, address, { note = null, paused = () => false
   const look = async () => {
     if (document.hidden || paused()) return;
     try {
-      const answer = await fetch(address(), { headers: { Accept: "text/html" }, redirect: "error" });
+      const answer = await fetch(address(), { headers: { Accept: "text/html" } });
       const list = answer.ok ? parse(await answer.text()) : null;
       if (!list) return;
       list.tabIndex = -1;

@@ -1,16 +1,22 @@
-// The live page: figures, line and terminals from the event stream; the ledger from the notifier, where it is there.
+// The live page: figures, line and rows from the event stream; reasons from the notifier and comments from the survey
+// service, where they are there. What is looked at stands in the address.
 import { lineChart } from "./chart.js";
 import { bare, clock, exact, face, interval, make, number, percent, range, scale, text } from "./figures.js";
 import { follow } from "./live.js";
 import { showLedger } from "./ledger.js";
-import { terminalTable } from "./terminals.js";
+import { rowTable } from "./rows.js";
+import { showComments } from "./comments.js";
+import { viewOf } from "./view.js";
 
 const byId = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
 const WORDS = ["Very dissatisfied", "Dissatisfied", "Neither", "Satisfied", "Very satisfied"];
 let skew = 0;
-const chart = lineChart(byId("line"), { now: () => Date.now() / 1000 - skew });
-const terminals = terminalTable(byId("terminals"));
+const now = () => Date.now() / 1000 - skew;
+let chart = lineChart(byId("line"), { now });
+let usual = null, zone = "UTC", live = null, comments = null;
+const view = viewOf(byId("filters"), () => look());
+const terminals = rowTable(byId("terminals"), (value) => view.choose(value === view.row() ? "" : value));
 
 const fill = (id, value, note, { few = false, none = false } = {}) => {
   const figure = byId(id), lead = figure.querySelector("[data-value]");
@@ -22,13 +28,24 @@ const fill = (id, value, note, { few = false, none = false } = {}) => {
   else figure.querySelector("[data-note]").replaceChildren(note);
 };
 
+// "Usual" are the same weekdays of eight weeks; a difference is told only where the intervals lie apart.
+const beside = (id, value) => {
+  const before = view.get("compare") === "weeks" ? usual?.[id] : null;
+  if (!before || !value) return { words: "", loud: false, at: null };
+  const told = bare(before.share, before.n), at = before.share;
+  if (value.low > before.high) return { words: `Above usual, ${told}`, loud: id === "dissatisfied", at };
+  if (value.high < before.low) return { words: `Below usual, ${told}`, loud: id === "satisfied", at };
+  return { words: `No difference from usual, ${told}`, loud: false, at };
+};
+
 const share = (id, value, figures, more = "") => {
-  const few = figures.too_few, svg = byId(id).querySelector("[data-interval]");
-  interval(svg, value, scale([value]));
+  const few = figures.too_few, svg = byId(id).querySelector("[data-interval]"), { words, loud, at } = beside(id, value);
+  interval(svg, value, { ...scale([value, at === null ? null : { low: at, high: at }]), usual: at });
   if (few) return fill(id, "Too few answers", `Fewer than ${figures.fewest}`, { few });
   if (!value) return fill(id, "–", id === "response" ? "None answered yet" : "No answers yet", { none: true });
   const n = value.n < 100 ? `, ${number(value.n)} ${id === "response" ? "asked" : "answers"}` : "";
-  return fill(id, percent(value.share, value.n), `${range(value)}${n}${more}`);
+  const said = make(loud ? "strong" : "span", { class: loud ? "loud" : "" }, words);
+  return fill(id, percent(value.share, value.n), words ? make("span", {}, `${range(value)}${n}. `, said) : `${range(value)}${n}${more}`);
 };
 
 const distribution = (figures) => {
@@ -53,21 +70,32 @@ const distribution = (figures) => {
 };
 
 const freshness = (fresh) => {
+  const path = byId("freshness").querySelector(".pulse path"), recent = fresh?.recent ?? [], top = Math.max(0.001, ...recent);
+  path.setAttribute("d", recent.map((age, i) => `${i ? "L" : "M"}${((i * 190) / 59 + 1).toFixed(1)} ${(14 - (12 * age) / top).toFixed(1)}`).join("") || "M0 0");
   if (!fresh) return fill("freshness", "–", "Nothing counted for 15 min", { none: true });
   return fill("freshness", exact(fresh.median), `Median. Slowest 1\u00a0% ${exact(fresh.slowest)}`);
 };
 
+const NAMES = { delivered: "delivered", asked: "asked", reached: "reached", opened: "opened", answers: "answered" };
 const funnel = (total, figures) => {
   if (!total) return;
-  const before = { asked: "delivered", answers: "asked", commented: "answers" };
+  let before = "";
   for (const row of byId("funnel").rows) {
-    const { key } = row.dataset, n = total[key], of = total[before[key]];
+    const { key } = row.dataset, n = total[key], of = total[before];
+    row.hidden = n === undefined;
+    if (row.hidden) continue;
     const few = figures.too_few && (key === "answers" || key === "commented");
     text(row.querySelector("[data-count]"), few ? "too few" : number(n));
     row.querySelector("rect").setAttribute("width", few || !total.delivered ? 0 : (100 * n) / total.delivered);
-    const words = of && n && n <= of && !few ? `${percent(n / of, of)} of ${before[key] === "answers" ? "answered" : before[key]}` : "";
+    const words = of && n && n <= of && !few ? `${percent(n / of, of)} of ${NAMES[before]}` : "";
     text(row.querySelector("[data-of]"), words);
+    before = key;
   }
+  const { delivered, asked, suppressed, pending, failed } = total, gap = delivered - asked - suppressed - pending - failed;
+  byId("sum").hidden = delivered === 0;
+  byId("sum").classList.toggle("gap", gap !== 0);
+  const sum = `${number(delivered)} = ${number(asked)} asked + ${number(suppressed)} not + ${number(pending)} waiting + ${number(failed)} failed`;
+  text(byId("sum"), gap === 0 ? sum : `${sum}. ${number(Math.abs(gap))} ${gap > 0 ? "missing" : "too many"}`);
 };
 
 const words = () => {
@@ -85,8 +113,23 @@ const table = () => {
   byId("line-table").querySelector("tbody").replaceChildren(...rows);
 };
 
-const show = ({ figures, total, terminals: rows, freshness: fresh, line }) => {
+// Day and span in words, on the clock of the deliveries.
+const scopeWords = ({ span, zone: of }, at) => {
+  zone = of;
+  const day = new Date(at), say = (options) => new Intl.DateTimeFormat("en-GB", { timeZone: of, ...options }).format(day);
+  const place = of.split("/").at(-1).replaceAll("_", " ");
+  const until = say({ hour: "2-digit", minute: "2-digit" });
+  const words = { today: `${say({ weekday: "long", day: "numeric", month: "long" })}, 00:00–${until} ${place} time`,
+    month: `${say({ month: "long", year: "numeric" })} until now`, all: "everything counted so far" };
+  text(byId("scope-words"), words[span]);
+};
+
+let latest = null;
+const show = (event) => {
+  latest = event;
+  const { figures, total, terminals: rows, freshness: fresh, line, scope, now: at } = event;
   const of = figures.response_of_delivered;
+  scopeWords(scope, at);
   share("satisfied", figures.satisfied, figures);
   share("dissatisfied", figures.dissatisfied, figures);
   share("response", figures.response, figures, of === null ? "" : `. Of delivered ${percent(of, figures.answers)}`);
@@ -94,17 +137,66 @@ const show = ({ figures, total, terminals: rows, freshness: fresh, line }) => {
   freshness(fresh);
   funnel(total, figures);
   terminals.show(rows, figures);
-  chart.add(line);
+  if (!view.row() || byId("which").dataset.shows === "all") chart.add(line);
 };
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 let shown = 0;
 const gently = (event) => {
   // Without motion live numbers change once a second; otherwise as they come, four times a second at most.
-  if (calm.matches && Date.now() - shown < 1000) return chart.add(event.line);
+  if (calm.matches && Date.now() - shown < 1000) {
+    if (!view.row()) chart.add(event.line);
+    return undefined;
+  }
   shown = Date.now();
   return show(event);
 };
+
+// The line is that of everything, or of the row that is chosen.
+const newChart = () => {
+  byId("line").replaceChildren();
+  chart = lineChart(byId("line"), { now });
+};
+const titles = () => {
+  const row = view.row(), which = byId("which"), all = !row || which.dataset.shows === "all";
+  which.hidden = !row;
+  text(byId("line-title"), `${all ? "All deliveries" : row}, satisfied %, last 4 minutes`);
+  const [first, second] = which.querySelectorAll("button");
+  text(second, row);
+  first.setAttribute("aria-pressed", String(all));
+  second.setAttribute("aria-pressed", String(!all));
+  const page = byId("row-page");
+  page.hidden = view.get("rows") !== "terminal" || !row;
+  page.href = `/terminals/${encodeURIComponent(row)}`;
+  text(byId("scope-title"), `${view.get("method") ? view.label("method") : "All deliveries"}, ${view.label("span").toLowerCase()}`);
+  text(byId("rows-name"), view.get("method") ? "Terminal" : view.label("rows"));
+};
+let looked = "";
+const look = () => {
+  const address = view.address("/live/events");
+  titles();
+  terminals.choose(view.row());
+  const scope = ["span", "rows", "method"].map(view.get).join();
+  const before = looked;
+  if (looked && scope !== looked) terminals.clear("Loading");
+  looked = scope;
+  newChart();
+  if (scope === before) {
+    if (latest) show({ ...latest, line: [] });
+  } else {
+    usual = latest = null;
+  }
+  live?.to(address);
+  comments?.again();
+};
+byId("which").addEventListener("click", (event) => {
+  const { row } = event.target.dataset;
+  if (row === undefined) return;
+  byId("which").dataset.shows = row ? "row" : "all";
+  titles();
+  newChart();
+  live.to(view.address("/live/events"));
+});
 
 byId("as-table").addEventListener("click", (event) => {
   event.preventDefault();
@@ -116,11 +208,32 @@ byId("as-table").addEventListener("click", (event) => {
 });
 byId("as-table").addEventListener("keydown", (event) => { if (event.key === " ") { event.preventDefault(); event.target.click(); } });
 
-follow("/live/events", gently, {
+titles();
+looked = ["span", "rows", "method"].map(view.get).join();
+terminals.choose(view.row());
+live = follow(view.address("/live/events"), gently, {
   stamp: byId("stamp"),
   connection: document.querySelector(".connection[role=status]"),
   onSkew: (by) => { skew = by; },
+  also: {
+    past: (told) => {
+      usual = told.usual;
+      terminals.past(told);
+      if (latest) show({ ...latest, line: [] });
+    },
+    row: ({ value, line }) => { if (value === view.row() && byId("which").dataset.shows !== "all") chart.add(line); },
+  },
 });
 setInterval(words, 5000);
 setInterval(table, 2000);
 showLedger(byId("ledger"));
+
+const pause = byId("pause");
+pause.addEventListener("click", () => {
+  const paused = pause.getAttribute("aria-pressed") !== "true";
+  pause.setAttribute("aria-pressed", String(paused));
+  text(pause, paused ? "Go on" : "Pause");
+});
+comments = showComments(byId("comments"),
+  () => (view.get("rows") === "terminal" && view.row() ? `/comments/latest?terminal=${encodeURIComponent(view.row())}` : "/comments/latest"),
+  { note: byId("new-comments"), paused: () => pause.getAttribute("aria-pressed") === "true" });

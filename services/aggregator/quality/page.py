@@ -78,6 +78,7 @@ def headers() -> dict[str, str]:
     """The headers of the page: nothing runs in it, and its one style is known by its hash."""
     told = page_headers(style_hashes=[csp_hash(style())])
     del told["X-Robots-Tag"]
+    told["Content-Security-Policy"] += "; img-src data:"
     return told | {"Cache-Control": "public, max-age=60"}
 
 

@@ -1,9 +1,9 @@
 -- name: keep_complaints
-INSERT INTO complaint AS c (case_id, revision, month, cause, attribution, viewpoint)
-SELECT * FROM unnest($1::text[], $2::int[], $3::int[], $4::text[], $5::text[], $6::boolean[])
+INSERT INTO complaint AS c (case_id, revision, month, cause, attribution, viewpoint, terminal, is_open)
+SELECT * FROM unnest($1::text[], $2::int[], $3::int[], $4::text[], $5::text[], $6::boolean[], $7::text[], $8::boolean[])
 ON CONFLICT (case_id) DO UPDATE
 SET revision = excluded.revision, cause = excluded.cause, attribution = excluded.attribution,
-    viewpoint = excluded.viewpoint
+    viewpoint = excluded.viewpoint, terminal = excluded.terminal, is_open = excluded.is_open
 WHERE c.revision < excluded.revision
 
 -- name: close_complaints

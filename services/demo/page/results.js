@@ -61,7 +61,7 @@ export const results = () => {
     bars(total, figures);
     terminals.show(units, figures);
   };
-  const live = follow("/live/events", show, {
+  const live = follow("/live/events?span=all", show, {
     stamp: byId("stamp"), connection: byId("connection"), onSkew: (by) => { skew = by; },
   });
   setInterval(() => text(byId("line-words"), words(chart.points())), 5000);

@@ -14,7 +14,7 @@ const pace = () => {
   };
 };
 
-export const follow = (url, show, { stamp, connection, onSkew = () => {} }) => {
+export const follow = (url, show, { stamp, connection, onSkew = () => {}, also = {} }) => {
   let skew = 0, asOf = 0, behind = 0, late = 0, left = null, told = null;
   const eta = pace(), again = make("button", { type: "button" }, "Try now");
 
@@ -73,10 +73,12 @@ export const follow = (url, show, { stamp, connection, onSkew = () => {} }) => {
     snapshot: (event) => take(event, true),
     update: (event) => take(event, true),
     tick: (event) => take(event, false),
+    ...also,
   }, (now) => { restamp(now); say(state(now)); });
   again.addEventListener("click", () => live.now());
   return {
     retry: () => live.now(),
+    to: (address) => live.to(address),
     // Somebody who knows more about the counter says so; null ends it.
     tell: (words) => { told = words; },
   };

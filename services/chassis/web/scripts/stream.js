@@ -1,8 +1,8 @@
 // Server-sent events with our own reconnecting: EventSource gives up for ever when a proxy says 502.
 const FIRST = 1000, LONGEST = 8000, SILENT = 15000;
 
-export const stream = (url, handlers, onState = () => {}) => {
-  let source = null, wait = FIRST, timer = 0, retryAt = 0, heard = Date.now(), since = null, last = "";
+export const stream = (address, handlers, onState = () => {}) => {
+  let url = address, source = null, wait = FIRST, timer = 0, retryAt = 0, heard = Date.now(), since = null, last = "";
 
   const close = () => { source?.close(); source = null; };
   const retry = () => {
@@ -17,7 +17,7 @@ export const stream = (url, handlers, onState = () => {}) => {
     clearTimeout(timer);
     retryAt = 0;
     // A new EventSource forgets what it had heard, so we tell where to go on.
-    source = new EventSource(last ? `${url}?last=${encodeURIComponent(last)}` : url);
+    source = new EventSource(last ? `${url}${url.includes("?") ? "&" : "?"}last=${encodeURIComponent(last)}` : url);
     source.onerror = retry;
     for (const [name, handle] of Object.entries(handlers)) {
       source.addEventListener(name, (event) => {
@@ -38,5 +38,9 @@ export const stream = (url, handlers, onState = () => {}) => {
     onState({ quiet, since, retryIn: retryAt ? Math.max(0, retryAt - Date.now()) : null });
   }, 500);
   open();
-  return { now: () => { wait = FIRST; open(); } };
+  return {
+    now: () => { wait = FIRST; open(); },
+    // Another address begins anew: what was heard of the one before does not count.
+    to: (next) => { url = next; last = ""; wait = FIRST; open(); },
+  };
 };

@@ -1,0 +1,22 @@
+-- name: live_cells
+-- All cells that anybody watches, in one statement: by cut and window, of one value or of one method where named.
+SELECT w.place, u.cut, u.value, c.*
+FROM unnest($1::text[], $2::bigint[], $3::text[], $4::text[]) WITH ORDINALITY AS w (cut, code, value, method, place)
+JOIN unit AS u ON u.cut = w.cut AND (w.value IS NULL OR u.value = w.value)
+              AND (w.method IS NULL OR split_part(u.value, $5, 2) = w.method)
+JOIN cell AS c ON c.cell = (u.id::bigint << 32) + w.code
+ORDER BY w.place, u.value
+
+-- name: live_days
+-- Satisfied, dissatisfied and all answers by day, from day $3 to day $4; $2 is where the indexes of days begin.
+SELECT u.value, (c.cell - (u.id::bigint << 32) - $2)::int AS day, c.s1 + c.s2 AS dissatisfied, c.s4 + c.s5 AS satisfied,
+       c.s1 + c.s2 + c.s3 + c.s4 + c.s5 AS answers
+FROM unit AS u
+JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) + $2 + $3::bigint AND (u.id::bigint << 32) + $2 + $4::bigint
+WHERE u.cut = $1 AND ($5::text IS NULL OR u.value = $5) AND ($6::text IS NULL OR split_part(u.value, $7, 2) = $6)
+
+-- name: open_cases
+SELECT terminal, count(*) AS cases FROM complaint WHERE is_open AND terminal IS NOT NULL GROUP BY terminal
+
+-- name: alerts_of_day
+SELECT value, raised_at FROM alert WHERE cut = $1 AND day = $2 ORDER BY raised_at

@@ -1,0 +1,182 @@
+"""The aggregator's pages in a real browser at one fixed moment, without the system behind them."""
+
+import os
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import orjson
+import pytest
+from playwright.async_api import Browser, BrowserContext, Page, Route, ViewportSize
+
+from services.aggregator.quality.page import headers as quality_headers
+from services.aggregator.staff_page import HEADERS
+from services.aggregator.staff_page import PAGES as FOLDER
+from services.chassis.web.files import page_files
+from tests.live_pictures import COMMENTS, LEDGER, PAGES, comment, events
+from tests.pictures import MOST, difference, kept, picture_of
+from tests.visitors import barriers
+
+ORIGIN = "https://staff.nordposten.example"
+WIDE: ViewportSize = {"width": 1440, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
+
+
+class Stage:
+    """Serves the pages with their own headers, and notes what was asked for and complained about."""
+
+    def __init__(self) -> None:
+        self.files = page_files(FOLDER)
+        self.asked: list[str] = []
+        self.complaints: list[str] = []
+        self.comments = list(COMMENTS)
+
+    def fragment(self) -> str:
+        """The newest comments as the survey service writes them."""
+        return f'<ol class="comments">{"".join(self.comments)}</ol>'
+
+    async def serve(self, route: Route) -> None:
+        url = urlsplit(route.request.url)
+        path, query = unquote(url.path), parse_qs(url.query)
+        self.asked.append(f"{path}?{url.query}" if url.query else path)
+        if path == "/live/events":
+            row = query.get("row", [""])[0]
+            await route.fulfill(body=events(row), headers={"content-type": "text/event-stream"})
+        elif path == "/comments/latest":
+            await route.fulfill(
+                body=f'<ol class="comments">{"".join(self.comments)}</ol>',
+                headers={"content-type": "text/html; charset=utf-8"},
+            )
+        elif path == "/ledger":
+            await route.fulfill(body=orjson.dumps(LEDGER), headers={"content-type": "application/json"})
+        elif path.startswith("/live/assets/"):
+            file = self.files[path.removeprefix("/live/assets/")]
+            await route.fulfill(body=file.body, headers={"content-type": file.content_type})
+        else:
+            told = quality_headers() if path.startswith("/quality") else HEADERS
+            await route.fulfill(body=PAGES[path](), headers={**told, "content-type": "text/html; charset=utf-8"})
+
+
+@pytest.fixture(scope="module")
+def stage() -> Stage:
+    return Stage()
+
+
+@pytest.fixture(scope="module")
+async def context(chromium: Browser, stage: Stage) -> AsyncIterator[BrowserContext]:
+    opened = await chromium.new_context(viewport=WIDE, reduced_motion="reduce", locale="en-GB")
+    opened.set_default_timeout(15_000)
+    await opened.route("**/*", stage.serve)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def page(context: BrowserContext, stage: Stage) -> AsyncIterator[Page]:
+    stage.asked.clear()
+    stage.complaints.clear()
+    opened = await context.new_page()
+    opened.on("console", lambda m: stage.complaints.append(m.text) if m.type in {"error", "warning"} else None)
+    opened.on("pageerror", lambda error: stage.complaints.append(str(error)))
+    yield opened
+    assert stage.complaints == []
+    await opened.close()
+
+
+async def show(page: Page, path: str) -> None:
+    await page.goto(ORIGIN + path)
+    if path.startswith("/live"):
+        await page.locator("#satisfied .lead:not(.none)").wait_for()
+        await page.locator("#comments .comments").wait_for()
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_axe_finds_nothing_on_any_page_light_or_dark_wide_or_narrow(page: Page, path: str) -> None:
+    await show(page, path)
+    found = await barriers(page)
+    await page.emulate_media(color_scheme="dark")
+    found += [f"dark: {wrong}" for wrong in await barriers(page, "color-contrast")]
+    await page.emulate_media(color_scheme="light")
+    await page.set_viewport_size({"width": 320, "height": 640})
+    found += [f"narrow: {wrong}" for wrong in await barriers(page)]
+    await page.set_viewport_size(WIDE)
+    assert found == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+async def test_each_page_looks_like_its_picture(page: Page, path: str, look: str) -> None:
+    await page.emulate_media(color_scheme="dark" if look == "dark" else "light")
+    await page.set_viewport_size(PHONE if look == "phone" else WIDE)
+    await show(page, path)
+    found = await picture_of(page)
+    assert difference(found, kept(f"{path.strip('/').replace('/', '-')}-{look}", found)) < MOST
+    await page.emulate_media(color_scheme="light")
+    await page.set_viewport_size(WIDE)
+
+
+@pytest.mark.parametrize("spoilt", [".right", ".left", ".figures", "#terminals", "#line"])
+async def test_a_page_that_lost_a_part_does_not_look_like_its_picture(page: Page, spoilt: str) -> None:
+    await show(page, "/live")
+    await page.add_style_tag(content=f"{spoilt} {{ display: none !important; }}")
+    found = await picture_of(page)
+    assert difference(found, kept("live-light", found) if not os.environ.get("KEEP_PICTURES") else found) > MOST
+
+
+async def test_another_font_does_not_make_another_picture(page: Page) -> None:
+    await show(page, "/live")
+    await page.add_style_tag(content='* { font-family: "DejaVu Sans", "Liberation Serif", serif !important; }')
+    assert difference(await picture_of(page), kept("live-light", await picture_of(page))) < MOST
+
+
+async def test_the_view_stands_in_the_address_and_the_address_opens_the_view(page: Page, stage: Stage) -> None:
+    await show(page, "/live?row=%C3%85rsta&compare=none")
+    assert await page.locator("#line-title").inner_text() == "Årsta, satisfied %, last 4 minutes"
+    assert await page.locator("#row-page").get_attribute("href") == "/terminals/%C3%85rsta"
+    assert await page.locator("#satisfied [data-note]").inner_text() == "87.2–88.6"
+    await page.locator("select[name=compare]").select_option("weeks")
+    await page.locator("text=Above usual, 3.1").wait_for()
+    assert await page.locator("#satisfied [data-note]").inner_text() == "87.2–88.6. No difference from usual, 88.4"
+    await page.locator("select[name=span]").select_option("month")
+    await page.locator("select[name=method]").select_option("home_day")
+    assert page.url == f"{ORIGIN}/live?span=month&method=home_day"
+    assert await page.locator("h1").inner_text() == "Home day, this month"
+    assert "/live/events?span=month&method=home_day" in stage.asked
+    assert await page.locator("select[name=rows]").is_disabled()
+
+
+async def test_a_row_is_chosen_by_keyboard_and_its_comments_follow(page: Page, stage: Stage) -> None:
+    await show(page, "/live")
+    await page.get_by_role("button", name="Växjö").focus()
+    await page.keyboard.press("Enter")
+    await page.locator("tr.chosen").wait_for()
+    assert await page.locator("tr.chosen th").inner_text() == "Växjö"
+    assert page.url == f"{ORIGIN}/live?row=V%C3%A4xj%C3%B6"
+    assert "/comments/latest?terminal=V%C3%A4xj%C3%B6" in stage.asked
+
+
+async def test_comments_wait_under_the_hand_and_say_how_many_are_new(page: Page, stage: Stage) -> None:
+    await page.clock.install()
+    await show(page, "/live")
+    await page.locator("#comments").hover()
+    stage.comments.insert(0, comment(4, "Malmö", "Smidigt i skåpet."))
+    await page.clock.run_for(6000)
+    await page.locator("#new-comments:not([hidden])").wait_for()
+    assert await page.locator("#new-comments").inner_text() == "1 new"
+    assert await page.locator("#comments li").count() == 2
+    await page.locator("#new-comments").click()
+    assert await page.locator("#comments li").count() == 3
+    stage.comments.pop(0)
+
+
+async def test_the_quality_page_works_without_script_and_fits_paper(chromium: Browser, stage: Stage) -> None:
+    context = await chromium.new_context(viewport=WIDE, java_script_enabled=False)
+    await context.route("**/*", stage.serve)
+    page = await context.new_page()
+    await page.goto(f"{ORIGIN}/quality")
+    assert await page.locator("svg.chart").is_visible()
+    await page.locator("summary").click()
+    assert await page.locator("details tbody tr").count() == 24
+    await page.emulate_media(media="print")
+    assert not await page.locator(".files").is_visible()
+    assert await page.locator("svg.chart").is_visible()
+    await context.close()

@@ -1,0 +1,172 @@
+"""One fixed moment of the live page, as its event stream tells it, and pages of the aggregator without the system."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from services.aggregator import driver_page, terminal_page
+from services.aggregator.driver_page import OwnMonth
+from services.aggregator.figures import figures, terminals
+from services.aggregator.interventions import Intervention
+from services.aggregator.live_page import render_live
+from services.aggregator.live_past import small_lines
+from services.aggregator.quality.figures import quality_of
+from services.aggregator.quality.months import Change
+from services.aggregator.quality.page import Shelf, render, render_none
+from services.aggregator.staff_page import render as render_staff
+from services.aggregator.statistics import share_of
+from services.aggregator.unit_figures import unit_of
+from tests.months import COMPLAINTS, PUBLISHER, SEPTEMBER, two_years
+
+NOW = datetime(2026, 10, 13, 12, 32, tzinfo=UTC)
+TODAY = date(2026, 10, 13)
+TERMINALS = {
+    "Årsta": (1284, 0.803),
+    "Växjö": (612, 0.846),
+    "Segeltorp": (1493, 0.866),
+    "Jönköping": (884, 0.871),
+    "Hallsberg": (1121, 0.876),
+    "Göteborg": (1706, 0.881),
+    "Malmö": (1358, 0.887),
+    "Umeå": (473, 0.899),
+    "Sundsvall": (391, 0.913),
+    "Gällivare": (9, 0.9),
+    "Kiruna": (3, 1.0),
+}
+
+
+def cell(value: str, answers: int, share: float) -> dict[str, Any]:
+    satisfied = round(answers * share)
+    bad = (answers - satisfied) // 3
+    scores = [bad // 2, bad - bad // 2, answers - satisfied - bad, satisfied // 3, satisfied - satisfied // 3]
+    asked, delivered = answers * 4, answers * 8
+    rest = delivered - asked
+    counts = {"suppressed": rest - 300, "pending": 290, "failed": 10, "commented": answers * 3 // 8, "contested": 2}
+    return {
+        "value": value,
+        "version": 1,
+        "scores": scores,
+        "answers": answers,
+        "asked": asked,
+        "delivered": delivered,
+        **counts,
+    }
+
+
+def line(level: float, at: datetime = NOW) -> list[list[float]]:
+    """Four minutes of a share that falls out of its band and comes back."""
+    points = []
+    for i in range(120):
+        fall = 0.25 * max(0.0, 1 - abs(i - 80) / 22)
+        shake = 0.01 * ((i * 7) % 5 - 2)
+        points.append(
+            [at.timestamp() - 240 + 2 * i, level - fall + shake, level - 0.09, level + 0.08, level, 12 + i % 7]
+        )
+    return points
+
+
+def events(row: str = "") -> bytes:
+    """What a reader of the stream hears first."""
+    total, parts = cell("", 9334, 0.879), [cell(name, *of) for name, of in TERMINALS.items()]
+    picture = {
+        "as_of": NOW.isoformat(),
+        "now": (NOW + timedelta(seconds=0.2)).isoformat(),
+        "scope": {"span": "today", "rows": "terminal", "method": None, "zone": "Europe/Stockholm"},
+        "total": total,
+        "figures": figures(total),
+        "terminals": terminals(parts, total),
+        "freshness": {
+            "median": 0.04,
+            "slowest": 0.19,
+            "answers": 900,
+            "recent": [0.03 + 0.01 * (i % 4) for i in range(60)],
+        },
+        "behind": 0,
+        "history": [],
+        "line": line(0.879),
+    }
+    days = [
+        {"value": name, "day": 100 - d, "satisfied": round(n * (s + 0.004 * (d * 3 % 7 - 3))), "answers": n}
+        for name, (n, s) in TERMINALS.items()
+        for d in range(14)
+    ]
+    usual = {"satisfied": {"n": 80000, "share": 0.884, "low": 0.882, "high": 0.886}}
+    usual["dissatisfied"] = {"n": 80000, "share": 0.031, "low": 0.030, "high": 0.032}
+    past = {
+        "days": small_lines(100, days),
+        "usual": usual,
+        "cases": {"Årsta": 7, "Växjö": 1, "Segeltorp": 2},
+        "alerts": {"Årsta": "11:10"},
+    }
+    told: list[tuple[str, Any]] = [("snapshot", picture), ("past", past)]
+    if row:
+        told.append(("row", {"value": row, "line": line(0.88)}))
+    return b"".join(b"event: %b\nid: x-1\ndata: %b\n\n" % (name.encode(), orjson.dumps(data)) for name, data in told)
+
+
+def terminal() -> bytes:
+    def day(back: int, *scores: int) -> dict[str, Any]:
+        n = sum(scores)
+        on = (TODAY - timedelta(days=back)).isoformat()
+        return {"value": "Årsta", "start": on, "scores": list(scores), "answers": n, "asked": 4 * n, "delivered": 8 * n}
+
+    days = [day(back, 3, 4, 5, 20 + back % 6, 30 + (back * 5) % 9) for back in range(28) if back != 9]
+    methods = [
+        {**day(0, 10, 12, 20, 100, 160 + n), "value": f"Årsta × {m}"} for n, m in enumerate(("home_day", "other"))
+    ]
+    methods.append({**day(0, 0, 0, 0, 0, 3), "value": "Årsta × home_box"})
+    unit = unit_of("Årsta", days, methods, TODAY)
+    marked = [Intervention("evening delivery", "terminal", "Årsta", date(2026, 10, 1))]
+    return render_staff("terminal.html", **terminal_page.told(unit, share_of(7900, 9000), [], marked, NOW))
+
+
+def driver() -> bytes:
+    months = [
+        OwnMonth(SEPTEMBER - i, share_of(40 + i, 48 + i), share_of(5, 48 + i))
+        if i != 2
+        else OwnMonth(SEPTEMBER - 2, None, None)
+        for i in range(5)
+    ]
+    return driver_page.told("driver-05", (7, 143), months, NOW)
+
+
+def quality(language: str = "sv") -> bytes:
+    shelf = Shelf((SEPTEMBER - 1, SEPTEMBER), (Change("Kvällsleverans i fler orter", date(2026, 5, 3)),), COMPLAINTS)
+    return render(quality_of(SEPTEMBER, two_years()), PUBLISHER, shelf, language).encode()
+
+
+PAGES: dict[str, Callable[[], bytes]] = {
+    "/live": render_live,
+    "/terminals/Arsta": terminal,
+    "/drivers/me": driver,
+    "/quality": quality,
+    "/quality/none": lambda: render_none(PUBLISHER, "sv").encode(),
+}
+
+
+def comment(score: int, terminal: str, text: str) -> str:
+    """A comment as the survey service's fragment has it."""
+    face = f'<svg class="face" width="16" height="16" aria-hidden="true"><use href="#face{score}"/></svg>'
+    about = f'{face}<span class="vh">Score {score} of 5</span><strong>{terminal}</strong> <time>13 Oct 12:31 UTC</time>'
+    return f'<li><p class="about">{about}</p><p class="said" lang="sv">{text}</p></li>'
+
+
+COMMENTS = [
+    comment(5, "Göteborg", 'Ringde innan och bar in paketet. Tack till <span class="mask" lang="en">name</span>'),
+    comment(2, "Årsta", "Tiden sa 10–12 men paketet kom efter ett. Ingen avisering."),
+]
+LEDGER = {
+    "delivered": 97640,
+    "asked": 48310,
+    "suppressed": 45777,
+    "pending": 3512,
+    "failed": 41,
+    "suppressed_by_reason": {
+        "contact_budget": 18604,
+        "drop_already_asked": 11982,
+        "sampled_out": 7830,
+        "opted_out": 7361,
+    },
+}

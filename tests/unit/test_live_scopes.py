@@ -1,0 +1,236 @@
+"""What a live page looks at: the scope in the address, one statement for everybody, and what is written once."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+import pytest
+
+from services.aggregator import live
+from services.aggregator.live_page import render_live
+from services.aggregator.live_past import past_of
+from services.aggregator.live_scope import Scope, Span, row_of, scope_of, today_in, zone_named
+from services.aggregator.live_scopes import LiveScopes
+from services.aggregator.staff_page import PAGES
+from services.chassis.failures import MustStop
+from services.chassis.web.files import page_files
+
+NOW = datetime(2026, 10, 12, 22, 30, tzinfo=UTC)
+STOCKHOLM = ZoneInfo("Europe/Stockholm")
+COUNTS = (
+    "s1",
+    "s2",
+    "s3",
+    "s4",
+    "s5",
+    "delivered",
+    "asked",
+    "suppressed",
+    "pending",
+    "failed",
+    "commented",
+    "contested",
+)
+
+
+def row(place: int, cut: str, value: str, satisfied: int, bad: int = 0, *, version: int = 1) -> dict[str, Any]:
+    counts = dict.fromkeys(COUNTS, 0) | {"s5": satisfied, "s1": bad, "delivered": 2000, "asked": 1000}
+    return {"place": place, "cut": cut, "value": value, "cell": 3 << 30, "version": version, **counts}
+
+
+class Database:
+    """Answers the one statement of a tick, and counts statements."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.satisfied = 90
+
+    async def fetch(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        self.asked.append((statement.split("\n", maxsplit=1)[0], *values))
+        if "unnest" not in statement:
+            return []
+        rows = []
+        for place, cut in enumerate(values[0], 1):
+            names = ("",) if cut in {"total", "method"} else ("Årsta × home_day",) if "." in cut else ("Årsta", "Luleå")
+            rows += [row(place, cut, name, self.satisfied, 10, version=self.satisfied) for name in names]
+        return rows
+
+
+class Pool:
+    def __init__(self) -> None:
+        self.database = Database()
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Database]:
+        yield self.database
+
+
+class Counter:
+    lag = 0
+
+
+def scopes() -> LiveScopes:
+    return LiveScopes(Pool(), Counter(), STOCKHOLM, now=lambda: NOW)  # type: ignore[arg-type]  # small fakes
+
+
+def told(event: bytes) -> tuple[str, Any]:
+    name, _, data = event.decode().strip().split("\n")
+    return name.removeprefix("event: "), orjson.loads(data.removeprefix("data: "))
+
+
+def test_an_address_names_the_scope_and_what_it_leaves_out_is_today_by_terminal() -> None:
+    assert scope_of({}) == Scope(Span.TODAY, "terminal", None)
+    assert scope_of({"span": "month", "rows": "country", "row": "SE"}) == Scope(Span.MONTH, "country", None)
+    assert scope_of({"rows": "country", "method": "home_day"}) == Scope(Span.TODAY, "terminal", "home_day")
+    assert row_of({"row": "Å" * 900}) == "Å" * 400
+
+
+@pytest.mark.parametrize("query", [{"span": "week"}, {"rows": "driver"}, {"rows": "route"}, {"method": "by_drone"}])
+def test_an_address_that_names_nothing_of_ours_or_people_is_refused(query: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        scope_of(query)
+
+
+def test_today_begins_at_midnight_on_the_clock_of_the_deliveries() -> None:
+    assert today_in(STOCKHOLM, NOW) == date(2026, 10, 13)
+    assert Scope().total(date(2026, 10, 13)).code == (1 << 30) + 20739
+    assert Scope(Span.MONTH).total(date(2026, 10, 13)).code == (2 << 30) + 681
+    with pytest.raises(MustStop, match="KVITTERA_PAGES_ZONE"):
+        zone_named("Europe")
+
+
+async def test_a_thousand_readers_of_many_scopes_cost_one_statement_per_tick(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    write = live._event
+
+    def noted(name: str, data: dict[str, Any], event_id: str) -> bytes:
+        written.append(name)
+        return write(name, data, event_id)
+
+    monkeypatch.setattr(live, "_event", noted)
+    watched, ending, database = scopes(), asyncio.Event(), Database()
+    wanted = [Scope(), Scope(Span.ALL), Scope(Span.MONTH), Scope(Span.TODAY, "country"), Scope(method="home_day")]
+    streams = []
+    for i in range(1000):
+        feed = watched.feed(wanted[i % 5])
+        assert feed is not None
+        streams.append(feed.events(ending))
+    await watched.tick(database)  # type: ignore[arg-type]  # a small fake
+    assert {told(await anext(s))[0] for s in streams} == {"snapshot"}
+    written.clear()
+    asked = len(database.asked)
+    waiting = [asyncio.ensure_future(anext(s)) for s in streams]
+    await asyncio.sleep(0)
+    database.satisfied += 1
+    await watched.tick(database)  # type: ignore[arg-type]
+    events = [told(event) for event in await asyncio.gather(*waiting)]
+    assert {name for name, _ in events} == {"update"}
+    assert {data["figures"]["answers"] for _, data in events} == {101}
+    assert len(database.asked) - asked == 1
+    assert written == ["update"] * 5
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_rows_of_one_method_are_named_by_their_terminal() -> None:
+    watched = scopes()
+    feed = watched.feed(Scope(method="home_day"))
+    assert feed is not None
+    await watched.tick(Database())  # type: ignore[arg-type]
+    picture = feed.snapshot()
+    assert [r["value"] for r in picture["terminals"]["shown"]] == ["Årsta"]
+    assert picture["scope"] == {"span": "today", "rows": "terminal", "method": "home_day", "zone": "Europe/Stockholm"}
+
+
+async def test_a_chosen_row_is_told_its_own_line() -> None:
+    watched, database = scopes(), Database()
+    feed = watched.feed(Scope())
+    assert feed is not None
+    await watched.tick(database)  # type: ignore[arg-type]
+    events = feed.events(asyncio.Event(), None, "Årsta")
+    assert [told(await anext(events))[0] for _ in range(2)] == ["snapshot", "row"]
+    strangers = feed.events(asyncio.Event(), None, "Kiruna")
+    assert told(await anext(strangers))[0] == "snapshot"
+    await events.aclose()
+    await strangers.aclose()
+
+
+async def test_scopes_that_nobody_watches_make_room_and_too_many_watched_ones_are_refused() -> None:
+    watched, streams, moments = scopes(), [], [100.0]
+    watched.clock = lambda: moments[-1]
+    every = [Scope(span, rows, None) for span in Span for rows in ("terminal", "country", "method")]
+    every += [Scope(span, "terminal", f"method-{n}") for span in Span for n in range(30)]
+    for scope in every[:60]:
+        feed = watched.feed(scope)
+        assert feed is not None
+        streams.append(feed.events(asyncio.Event()))
+        await anext(streams[-1])
+    assert watched.feed(every[60]) is None
+    await streams[-1].aclose()
+    assert watched.feed(every[60]) is None, "somebody asked for it a moment ago"
+    moments.append(111.0)
+    assert watched.feed(every[60]) is not None
+    for stream in streams:
+        await stream.aclose()
+
+
+async def test_the_past_is_told_when_it_comes_and_once_to_each_reader() -> None:
+    watched, ending = scopes(), asyncio.Event()
+    feed = watched.feed(Scope())
+    assert feed is not None
+    await watched.tick(Database())  # type: ignore[arg-type]
+    await feed.take_past({"days": {}, "usual": None})
+    events = feed.events(ending)
+    assert [told(await anext(events))[0] for _ in range(2)] == ["snapshot", "past"]
+    waiting = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0)
+    await feed.take_past({"days": {"Årsta": [0.5]}, "usual": None})
+    assert told(await waiting) == ("past", {"days": {"Årsta": [0.5]}, "usual": None})
+    await events.aclose()
+
+
+def day_of(value: str, day: int, satisfied: int, answers: int) -> dict[str, Any]:
+    return {"value": value, "day": day, "satisfied": satisfied, "dissatisfied": answers - satisfied, "answers": answers}
+
+
+def test_what_is_usual_are_the_same_weekdays_of_eight_weeks() -> None:
+    total = [day_of("", 100 - 7 * k, 8, 10) for k in range(9)] + [day_of("", 99, 0, 1000)]
+    past = past_of(100, [], total, cases={}, alerts={}, with_usual=True)
+    assert past["usual"]["satisfied"]["n"] == 80
+    assert past["usual"]["satisfied"]["share"] == 0.8
+    assert past["usual"]["dissatisfied"]["share"] == 0.2
+    assert past_of(100, [], total, cases={}, alerts={}, with_usual=False)["usual"] is None
+    assert past_of(100, [], [day_of("", 93, 4, 4)], cases={}, alerts={}, with_usual=True)["usual"] is None
+
+
+def test_a_small_line_leaves_out_days_that_could_be_worked_out() -> None:
+    parts = [
+        day_of("Årsta", 100, 8, 10),
+        day_of("Luleå", 100, 3, 4),
+        day_of("Umeå", 100, 5, 6),
+        day_of("Årsta", 99, 9, 10),
+    ]
+    lines = past_of(100, parts, [], cases={}, alerts={}, with_usual=False)["days"]
+    assert lines["Årsta"][-2:] == [0.9, 0.8]
+    assert lines["Luleå"][-1] is None
+    assert lines["Umeå"][-1] is None
+    assert len(lines["Årsta"]) == 14
+
+
+def test_the_first_load_of_the_live_page_is_under_150_kb() -> None:
+
+    files = page_files(PAGES)
+    page = render_live().decode()
+    first = set(re.findall(r'"/live/assets/([^"]+)"', page))
+    todo = set(first)
+    while todo:
+        text = files[todo.pop()].body.decode()
+        new = {name for name in re.findall(r'from "\./([^"]+)"', text) if name not in first}
+        first |= new
+        todo |= new
+    assert len(page.encode()) + sum(len(files[name].body) for name in first) < 150_000
