@@ -13,7 +13,7 @@ from services.aggregator.staff_page import HEADERS
 from services.aggregator.staff_page import PAGES as FOLDER
 from services.chassis.web.files import page_files
 from tests.live_pictures import COMMENTS, LEDGER, PAGES, comment, events
-from tests.pictures import MOST, difference, kept, picture_of
+from tests.pictures import MOST, difference, kept, picture_of, restyle
 from tests.visitors import barriers
 
 ORIGIN = "https://staff.nordposten.example"
@@ -117,14 +117,14 @@ async def test_each_page_looks_like_its_picture(page: Page, path: str, look: str
 @pytest.mark.parametrize("spoilt", [".right", ".left", ".figures", "#terminals", "#line"])
 async def test_a_page_that_lost_a_part_does_not_look_like_its_picture(page: Page, spoilt: str) -> None:
     await show(page, "/live")
-    await page.add_style_tag(content=f"{spoilt} {{ display: none !important; }}")
+    await restyle(page, f"{spoilt} {{ display: none !important; }}")
     found = await picture_of(page)
     assert difference(found, kept("live-light", found) if not os.environ.get("KEEP_PICTURES") else found) > MOST
 
 
 async def test_another_font_does_not_make_another_picture(page: Page) -> None:
     await show(page, "/live")
-    await page.add_style_tag(content='* { font-family: "DejaVu Sans", "Liberation Serif", serif !important; }')
+    await restyle(page, '* { font-family: "DejaVu Sans", "Liberation Serif", serif !important; }')
     assert difference(await picture_of(page), kept("live-light", await picture_of(page))) < MOST
 
 
