@@ -24,7 +24,8 @@ export const showComments = (place, address, { note = null, paused = () => false
     if (document.hidden || paused()) return;
     try {
       const answer = await fetch(address(), { headers: { Accept: "text/html" } });
-      const list = answer.ok ? parse(await answer.text()) : null;
+      // Who is not signed in is led to another page, which is no list.
+      const list = answer.ok && !answer.redirected ? parse(await answer.text()) : null;
       if (!list) return;
       list.tabIndex = -1;
       const fresh = [...list.children].filter((item) => !shown.has(keyOf(item))).length;
