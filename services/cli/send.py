@@ -1,6 +1,7 @@
 """`kvittera send`: stop sending, let it go on, and say where it stands."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -36,6 +37,7 @@ def send(
 
 async def _send(settings: Settings, turn_to: bool | None) -> list[str]:
     from services.chassis.postgres import check_migrated, connect, named_sql
+    from services.notifier.send_guard import who_is_reached
 
     sql = named_sql("services.notifier", "volume.sql")
     connection = await connect(settings, "notifier", command_timeout=60)
@@ -61,6 +63,7 @@ async def _send(settings: Settings, turn_to: bool | None) -> list[str]:
         f"sending: {stands}",
         f"waiting: {due}, {waits['sending']} just being sent, {waits['in_doubt']} in doubt",
         f"calls in the last minute, of channels with a cap: {minute}",
+        f"reached, by the settings of this command: {who_is_reached(settings, datetime.now(UTC))}",
     ]
 
 

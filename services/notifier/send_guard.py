@@ -1,6 +1,6 @@
 """Who may be reached at all: nobody outside by default, with an expiring permission everybody or a list (H54)."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from schemas.delivery import ChannelKind, ContactChannel
 from services.chassis.failures import MustStop
@@ -31,19 +31,41 @@ def check_permission(settings: Settings, now: datetime) -> None:
         )
 
 
-def persons_allowed(only_to: str, seal: Seal) -> frozenset[bytes] | None:
-    """The persons behind a list of addresses, by commas and lines; None: everybody may be reached.
+def who_is_reached(settings: Settings, now: datetime) -> str:
+    """In words, from the settings of this process."""
+    if settings.channel == "outbox":
+        return "nobody outside: messages stay in the outbox viewer"
+    if not live_sending(settings, now):
+        return f"nobody: the permission for {settings.channel} is over or was never given"
+    listed = addresses_of(settings.send_only_to.get_secret_value())
+    whom = "everybody" if listed is None else f"listed addresses only, {len(listed)} of them"
+    assert settings.live_sending_until is not None
+    return f"{whom}, until {settings.live_sending_until.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
-    An address counts for every kind of channel. A line that begins with a brace is one address, as push has them.
-    An empty list is nobody: a file that was not filled must not open the door.
+
+def addresses_of(only_to: str) -> list[str] | None:
+    """The addresses of a list, by commas and lines; None: everybody.
+
+    A line that begins with a brace is one address, as push has them.
     """
     if only_to.strip() == EVERYBODY:
         return None
     lines = [line.strip() for line in only_to.splitlines()]
     given = [part.strip() for line in lines for part in ([line] if line.startswith("{") else line.split(","))]
+    return [address for address in given if address]
+
+
+def persons_allowed(only_to: str, seal: Seal) -> frozenset[bytes] | None:
+    """The persons behind a list of addresses; None: everybody may be reached.
+
+    An address counts for every kind of channel. An empty list is nobody: a file that was not filled must not open
+    the door.
+    """
+    addresses = addresses_of(only_to)
+    if addresses is None:
+        return None
     return frozenset(
         seal.pseudonym(normalised(ContactChannel.model_construct(kind=kind, address=address)))
-        for address in given
-        if address
+        for address in addresses
         for kind in ChannelKind
     )

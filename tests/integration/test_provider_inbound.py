@@ -60,12 +60,12 @@ async def form(app: ASGIApp, path: str, fields: dict[str, str], **headers: str) 
 async def from_46elks(
     app: ASGIApp, text: str, message_id: str = "sf1", path: str = ELKS, sender: str = NUMBER
 ) -> Reply:
-    told = {"direction": "incoming", "id": message_id, "from": sender, "to": "+46700000001", "message": text}
+    told = {"direction": "incoming", "id": message_id, "from": sender, "to": "+46701740690", "message": text}
     return await form(app, path, told | {"created": "2026-10-13T12:00:00.741000"})
 
 
 async def from_twilio(app: ASGIApp, text: str, token: str = "token") -> Reply:
-    fields = {"MessageSid": "SM1", "From": NUMBER, "To": "+46700000001", "Body": text, "AccountSid": "AC0"}
+    fields = {"MessageSid": "SM1", "From": NUMBER, "To": "+46701740690", "Body": text, "AccountSid": "AC0"}
     url = "https://svar.nordposten.example/api/inbound/twilio"
     return await form(app, TWILIO, fields, x_twilio_signature=provider_signatures.twilio(token, url, fields))
 
