@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -89,7 +90,7 @@ async def flood(_: Gateway, writer: asyncio.StreamWriter) -> None:
 
 
 @asynccontextmanager
-async def gateway(*script: Act) -> AsyncIterator[Gateway]:
+async def gateway(*script: Act, tls: ssl.SSLContext | None = None) -> AsyncIterator[Gateway]:
     """Such a server on a port of its own, until the end of the block."""
     book = Gateway(list(script))
     tasks: set[asyncio.Task[None]] = set()
@@ -108,7 +109,7 @@ async def gateway(*script: Act) -> AsyncIterator[Gateway]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     book.port = server.sockets[0].getsockname()[1]
     try:
         yield book
