@@ -123,6 +123,10 @@ async def postgres(settings: Settings) -> list[Finding]:
         skew = abs(theirs - (before + time.time()) / 2)
         major = int(await connection.fetchval("SHOW server_version_num")) // 10_000
         most = int(await connection.fetchval("SHOW max_connections"))
+        encrypted = await connection.fetchval(
+            "SELECT ssl OR inet_server_addr() IS NULL OR inet_server_addr() << '127.0.0.0/8' OR inet_server_addr() = '::1'"
+            " FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        )
         try:
             await check_durability(connection)
         except MustStop as stop:
@@ -140,6 +144,12 @@ async def postgres(settings: Settings) -> list[Finding]:
             "" if major >= _OLDEST_POSTGRES else "upgrade to PostgreSQL 18: our statements need it",
         ),
         durable,
+        Finding(
+            "PostgreSQL access",
+            "well" if encrypted else "look",
+            "encrypted, or on this machine" if encrypted else "not encrypted",
+            "" if encrypted else "end KVITTERA_POSTGRES_DSN with ?sslmode=verify-full&sslrootcert=ca.pem",
+        ),
         Finding(
             "PostgreSQL connections",
             "well" if most >= needed else "look",

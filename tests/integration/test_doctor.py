@@ -27,6 +27,7 @@ async def test_a_postgresql_that_may_forget_is_ill_and_clocks_are_compared(setti
         "set it to on",
     )
     assert found["PostgreSQL"].verdict == "well"
+    assert found["PostgreSQL access"] == Finding("PostgreSQL access", "well", "encrypted, or on this machine")
     assert found["clocks"].verdict == "well"
 
 
