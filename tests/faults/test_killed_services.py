@@ -16,7 +16,7 @@ async def test_services_killed_again_and_again_under_load_lose_nothing_and_doubl
     dice = random.Random(11)
     victims = [service for service in SERVICES for _ in range(2)]
     dice.shuffle(victims)
-    with system.second("aggregator"), system.second("notifier"):
+    with system.second("aggregator"), system.second("notifier"), system.second("survey"):
         async with system.load(rate=60):
             await asyncio.sleep(3)
             for service in victims:
