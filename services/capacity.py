@@ -11,6 +11,7 @@ from typing import Final
 
 _SECONDS_AN_HOUR: Final = 3_600
 _DAYS: Final = 365
+_WEEKS: Final = 53
 _INT_MOST: Final = 2**31 - 1
 """Counters of a cell are PostgreSQL's `int`."""
 
@@ -127,9 +128,9 @@ class Capacity:
 
     @property
     def cells_a_year(self) -> float:
-        """Cells that a year adds: hours in which a unit has deliveries, its days, months and the whole."""
+        """Cells that a year adds: hours in which a unit has deliveries, its days, weeks, months and the whole."""
         d = self.demand
-        return d.units * (_DAYS * d.hours_a_day + _DAYS + 12 + 1)
+        return d.units * (_DAYS * d.hours_a_day + _DAYS + _WEEKS + 12 + 1)
 
     @property
     def mirror_bytes_after_a_year(self) -> float:

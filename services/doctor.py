@@ -124,7 +124,7 @@ async def postgres(settings: Settings) -> list[Finding]:
         major = int(await connection.fetchval("SHOW server_version_num")) // 10_000
         most = int(await connection.fetchval("SHOW max_connections"))
         encrypted = await connection.fetchval(
-            "SELECT ssl OR inet_server_addr() IS NULL OR inet_server_addr() << '127.0.0.0/8' OR inet_server_addr() = '::1'"
+            "SELECT ssl OR inet_server_addr() IS NULL OR inet_server_addr() <<= ANY ('{127.0.0.0/8,::1}'::inet[])"
             " FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
         )
         try:

@@ -54,7 +54,7 @@ def test_disk_and_network_follow_from_bytes() -> None:
 
 def test_cells_grow_with_units_and_hours_and_not_with_deliveries() -> None:
     demand = Demand(1e9, units=10, hours_a_day=2)
-    assert Capacity(demand, PLAIN).cells_a_year == 10 * (730 + 365 + 12 + 1)
+    assert Capacity(demand, PLAIN).cells_a_year == 10 * (730 + 365 + 53 + 12 + 1)
 
 
 def test_a_counter_of_four_bytes_is_full_after_two_thousand_million_deliveries() -> None:
