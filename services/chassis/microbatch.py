@@ -1,7 +1,8 @@
 """Flush when idle: concurrent small writes share one statement and one disk flush (design section 6).
 
-A flush starts at once when none is in flight; what comes meanwhile waits and goes together. Quiet times
-cost no delay, busy times grow the batch, and no timer has to be tuned.
+A flush starts at once when none is in flight; what comes meanwhile waits and goes together, with the next one
+or, when enough waits, beside those in flight. Quiet times cost no delay, busy times grow the batch, and no timer
+has to be tuned.
 """
 
 import asyncio
@@ -13,6 +14,10 @@ from services.chassis.failures import Overloaded, is_transient
 
 I = TypeVar("I")  # noqa: E741  item
 R = TypeVar("R")
+
+
+_WORTH_A_FLUSH = 8
+"""A statement costs PostgreSQL about what eight of its rows do: so many are worth one beside those under way."""
 
 
 class _Miscounted(RuntimeError):
@@ -27,6 +32,7 @@ class MicroBatcher(Generic[I, R]):
         key: items of the same key never share a flush; their order is kept.
         largest: most items in one flush.
         queue: items that may wait; more raise `Overloaded`.
+        flushes: most flushes at once. More than one keep process, database and disk at work at the same time.
     """
 
     def __init__(
@@ -36,13 +42,17 @@ class MicroBatcher(Generic[I, R]):
         key: Callable[[I], Hashable],
         largest: int = 512,
         queue: int = 4096,
+        flushes: int = 1,
     ) -> None:
         self._flush = flush
         self._key = key
         self._largest = largest
         self._queue = queue
         self._waiting: deque[tuple[I, asyncio.Future[R]]] = deque()
-        self._running: asyncio.Task[None] | None = None
+        self._flushes = flushes
+        self._under_way = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: set[Hashable] = set()
 
     async def submit(self, item: I) -> R:
         """Write one item; returns when it is committed.
@@ -58,26 +68,34 @@ class MicroBatcher(Generic[I, R]):
             raise Overloaded("too many writes are waiting")
         result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, result))
-        if self._running is None:
-            self._running = asyncio.create_task(self._flush_until_empty())
+        if not self._under_way or (self._under_way < self._flushes and len(self._waiting) >= _WORTH_A_FLUSH):
+            self._under_way += 1
+            task = asyncio.create_task(self._flush_until_empty())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return result
 
     async def drained(self) -> None:
         """Return when nothing is in flight."""
-        while self._running is not None:
-            await asyncio.wait([self._running])
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _flush_until_empty(self) -> None:
         try:
-            while self._waiting:
-                await self._deliver(self._next_batch())
+            while batch := self._next_batch():
+                keys = {self._key(item) for item, _ in batch}
+                self._busy |= keys
+                try:
+                    await self._deliver(batch)
+                finally:
+                    self._busy -= keys
         finally:
-            self._running = None
+            self._under_way -= 1  # at once: what comes next must not wait for a task that has just ended
 
     def _next_batch(self) -> list[tuple[I, asyncio.Future[R]]]:
         batch: list[tuple[I, asyncio.Future[R]]] = []
         later: list[tuple[I, asyncio.Future[R]]] = []
-        seen: set[Hashable] = set()
+        seen = set(self._busy)
         while self._waiting and len(batch) < self._largest:
             item, result = self._waiting.popleft()
             if (key := self._key(item)) in seen:

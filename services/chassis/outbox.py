@@ -26,7 +26,7 @@ from services.chassis.record_batches import Record, send_all
 from services.chassis.settings import Settings
 
 log = structlog.get_logger()
-_BATCH = 2_000
+_BATCH = 500  # of each shard
 _SHARDS = 4  # as the SQL that writes outbox rows picks them
 _QUIET = 0.1
 _SEND_TIMEOUT = 30.0
@@ -69,6 +69,8 @@ class Relay:
         connection = await connect(self._settings, self._service, command_timeout=30)
         producer = make_producer(self._settings, client=f"kvittera-{self._service}-relay")
         try:
+            # Marks alone are written here. What a crash takes of them is sent again, as after any crash.
+            await connection.execute("SET synchronous_commit TO off")
             await self._measure(connection)  # also while Kafka is away, when it matters most
             # No limit to our patience: rows wait safely, and the service goes on without Kafka (guarantee 1).
             await producer.start()

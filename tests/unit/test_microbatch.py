@@ -21,13 +21,18 @@ class Table:
         self.flushes: list[list[Item]] = []
         self.kept: list[Item] = []
         self.bad = bad
+        self.writing: set[str] = set()
         self.gate = asyncio.Event()
         self.gate.set()
         self.away = False
 
     async def write(self, items: Sequence[Item]) -> list[str]:
         self.flushes.append(list(items))
+        assert not self.writing & {key for key, _ in items}, "a key is written twice at once"
+        self.writing |= {key for key, _ in items}
         await self.gate.wait()
+        await asyncio.sleep(0)
+        self.writing -= {key for key, _ in items}
         if self.away:
             raise asyncpg.ConnectionDoesNotExistError("gone")
         if self.bad & set(items):
@@ -36,8 +41,8 @@ class Table:
         return [f"{key}{n}" for key, n in items]
 
 
-def batcher(table: Table, *, largest: int = 512, queue: int = 4096) -> MicroBatcher[Item, str]:
-    return MicroBatcher(table.write, key=lambda item: item[0], largest=largest, queue=queue)
+def batcher(table: Table, *, largest: int = 512, queue: int = 4096, flushes: int = 1) -> MicroBatcher[Item, str]:
+    return MicroBatcher(table.write, key=lambda item: item[0], largest=largest, queue=queue, flushes=flushes)
 
 
 async def test_the_first_write_goes_at_once_and_those_that_come_meanwhile_share_the_next_flush() -> None:
@@ -53,6 +58,58 @@ async def test_the_first_write_goes_at_once_and_those_that_come_meanwhile_share_
     table.gate.set()
     assert await asyncio.gather(first, *rest) == ["a1", "b1", "c1", "d1", "e1"]
     assert table.flushes[1:] == [[("b", 1), ("c", 1), ("d", 1), ("e", 1)]]
+
+
+async def test_eight_that_wait_get_a_flush_beside_the_one_under_way_and_seven_do_not() -> None:
+    table = Table()
+    table.gate.clear()
+    writes = batcher(table, flushes=3)
+    tasks = [asyncio.create_task(writes.submit(("first", 1)))]
+    await asyncio.sleep(0.001)
+    tasks += [asyncio.create_task(writes.submit((f"s{n}", 1))) for n in range(7)]
+    await asyncio.sleep(0.001)
+    assert [len(flush) for flush in table.flushes] == [1]
+    tasks += [asyncio.create_task(writes.submit(("s7", 1)))]
+    await asyncio.sleep(0.001)
+    assert [len(flush) for flush in table.flushes] == [1, 8]
+    tasks += [asyncio.create_task(writes.submit((f"t{n}", 1))) for n in range(8)]
+    await asyncio.sleep(0.001)
+    tasks += [asyncio.create_task(writes.submit((f"u{n}", 1))) for n in range(20)]
+    await asyncio.sleep(0.001)
+    assert [len(flush) for flush in table.flushes] == [1, 8, 8]  # three at most
+    table.gate.set()
+    await asyncio.gather(*tasks)
+    assert [len(flush) for flush in table.flushes] == [1, 8, 8, 20]
+    await writes.drained()
+
+
+async def test_a_key_under_way_waits_for_its_flush_while_others_pass() -> None:
+    table = Table()
+    table.gate.clear()
+    writes = batcher(table, flushes=2)
+    tasks = [asyncio.create_task(writes.submit(("a", 1)))]
+    await asyncio.sleep(0.001)
+    tasks += [asyncio.create_task(writes.submit(item)) for item in [("a", 2), *((f"b{n}", 1) for n in range(7))]]
+    await asyncio.sleep(0.001)
+    assert table.flushes[1:] == [[(f"b{n}", 1) for n in range(7)]]
+    table.gate.set()
+    await asyncio.gather(*tasks)
+    assert table.flushes[2:] == [[("a", 2)]]
+
+
+async def test_a_write_that_comes_as_a_flush_ends_is_not_forgotten() -> None:
+    table = Table()
+    writes = batcher(table, flushes=2)
+    second: asyncio.Future[str] | None = None
+
+    def go_on(_: object) -> None:
+        nonlocal second
+        second = writes.put(("b", 1))
+
+    writes.put(("a", 1)).add_done_callback(go_on)
+    await asyncio.sleep(0.01)
+    assert second is not None
+    assert second.done()
 
 
 async def test_a_caller_hears_back_only_after_its_own_flush() -> None:
@@ -76,22 +133,24 @@ async def test_writes_of_one_key_never_share_a_flush_and_keep_their_order() -> N
 
 
 @given(
-    keys=st.lists(st.sampled_from("abc"), min_size=1, max_size=25),
+    keys=st.lists(st.sampled_from("abcdefghijkl"), min_size=1, max_size=25),
     bad=st.sets(st.integers(0, 24)),
     largest=st.integers(1, 5),
+    flushes=st.integers(1, 3),
 )
 async def test_good_items_are_kept_once_in_key_order_and_bad_ones_fail_alone(
-    keys: list[str], bad: set[int], largest: int
+    keys: list[str], bad: set[int], largest: int, flushes: int
 ) -> None:
     items = list(zip(keys, range(len(keys)), strict=True))
     table = Table(frozenset(item for item in items if item[1] in bad))
-    outcomes = await asyncio.gather(*map(batcher(table, largest=largest).submit, items), return_exceptions=True)
+    writes = batcher(table, largest=largest, flushes=flushes)
+    outcomes = await asyncio.gather(*map(writes.submit, items), return_exceptions=True)
     for item, outcome in zip(items, outcomes, strict=True):
         if item in table.bad:
             assert isinstance(outcome, asyncpg.CheckViolationError)
         else:
             assert outcome == f"{item[0]}{item[1]}"
-    for key in "abc":
+    for key in set(keys):
         assert [i for i in table.kept if i[0] == key] == [i for i in items if i[0] == key and i not in table.bad]
     for flush in table.flushes:
         assert len(flush) <= largest

@@ -25,6 +25,9 @@ from services.survey.answers.sealing_answers import AnswerSeal
 from services.survey.answers.store import keep, keep_alone
 from services.survey.definitions import Definitions, load_definitions
 
+_FLUSHES = 4
+"""At once: while one waits for the disk, others are merged by PostgreSQL or collected here."""
+
 
 @dataclass(frozen=True, slots=True)
 class LearnInvitations:
@@ -74,7 +77,7 @@ class Answers:
 
     def __post_init__(self) -> None:
         self._answer_seal = AnswerSeal(PersonKeys(self.seal))
-        self._batcher = MicroBatcher(self._flush, key=lambda p: p.token_sha256, queue=self.queue)
+        self._batcher = MicroBatcher(self._flush, key=lambda p: p.token_sha256, queue=self.queue, flushes=_FLUSHES)
         # Looks at the same time share a statement; the same link twice in one is harmless.
         self._looks = MicroBatcher(self._look_up, key=lambda _: object())
 

@@ -1,0 +1,2 @@
+-- Old rows are found by their id.
+DROP INDEX outbox_published;
