@@ -31,6 +31,7 @@ from services.cli import (
     run,
     schemas,
     send,
+    signout,
     status,
     topics,
     views,
@@ -67,6 +68,7 @@ status.add_to(app)
 load.add_to(app)
 capacity.add_to(app)
 views.add_to(app)
+signout.add_to(app)
 policy.add_to(app)
 messages.add_to(app)
 dlq.add_to(app)

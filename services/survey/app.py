@@ -47,7 +47,7 @@ from services.survey.recipient.public_wiring import public_routes
 from services.survey.recipient.rendering import HumanRoute, Site, SurveyPages, choose_language
 from services.survey.reviews.offer import read_policies
 from services.survey.reviews.stored import Reviews
-from services.survey.staff.wiring import sign_in_routes
+from services.survey.staff.wiring import sign_in_parts
 
 SERVICE = "survey"
 _GROUP = "kvittera-survey"
@@ -133,7 +133,8 @@ async def run(settings: Settings) -> None:
     )
     pages = SurveyPages(site)
 
-    staff = [*sign_in_routes(settings, gate, metrics), *cases.routes, *praise.routes, *comments.routes]
+    sign_in = sign_in_parts(settings, gate, pool, metrics)
+    staff = [*sign_in.routes, *cases.routes, *praise.routes, *comments.routes]
     kiosk_page = KioskPage(settings.brand, demo=settings.demo_mark).route()
     public = public_routes(settings, answers, site, pages, reader.caught_up)
     others = [*staff, *public, api_mount(settings, answers, reader.caught_up), kiosk_page]
@@ -181,6 +182,7 @@ async def run(settings: Settings) -> None:
                 **({"followup": carry(followed, patient, max_records=_BATCH)} if settings.survey_follow_up else {}),
                 **({"watch followup": followed.watch} if settings.survey_follow_up else {}),
                 "case changes": cases.watch,
+                "sign-outs": sign_in.watch,
                 **({"outcomes": outcomes.run} if outcomes else {}),
                 "relay": relay.run,
                 "answers": finish_answers,

@@ -1,7 +1,7 @@
 """The gate that the settings ask for: cookies with sealed sessions, or shut."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import quote, urlsplit
 
@@ -13,6 +13,7 @@ from services.chassis.http import problem
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.chassis.staff.cookies import Cookies
+from services.chassis.staff.ended import Ended
 from services.chassis.staff.members import Gate, Member
 from services.chassis.staff.origins import SAFE_METHODS, is_loopback, origin_of
 from services.chassis.staff.sessions import Session, Sessions
@@ -29,11 +30,13 @@ class CookieGate:
     cookies: Cookies
     origin: str
     now: Callable[[], datetime]
+    ended: Ended = field(default_factory=Ended)
 
     def session(self, connection: HTTPConnection) -> Session | None:
         """The session of a request, None when there is none that holds."""
         text = connection.cookies.get(self.cookies.session)
-        return None if text is None else self.sessions.open(text, self.now())
+        session = None if text is None else self.sessions.open(text, self.now())
+        return None if session is None or self.ended.holds(session) else session
 
     def who(self, connection: HTTPConnection) -> Member | None:
         """The signed-in member behind a request, or None."""

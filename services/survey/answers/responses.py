@@ -98,10 +98,8 @@ def contact_of(name: str, address: str) -> Contact:
     Raises:
         Rejected: `contact_name` or `contact_address`: too long, or nothing that anybody can be reached by.
     """
-    name, address = (
-        _one_line("contact_name", name, LONGEST_NAME),
-        _one_line("contact_address", address, LONGEST_ADDRESS),
-    )
+    name = _one_line("contact_name", name, LONGEST_NAME)
+    address = _one_line("contact_address", address, LONGEST_ADDRESS)
     if "@" not in address and sum(c.isdigit() for c in address) < _FEWEST_DIGITS:
         raise Rejected("contact_address", "must be a phone number or an e-mail address")
     return Contact(name, address)

@@ -1,5 +1,6 @@
 """Signing in and out over HTTP, and who is signed in."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qs
@@ -9,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from services.chassis.http import json_response, problem
-from services.chassis.staff import EVERYWHERE, Role
+from services.chassis.staff import EVERYWHERE, Member, Role
 from services.chassis.staff.gate import SIGN_IN, CookieGate
 from services.chassis.staff.origins import comes_from_our_pages, path_of_ours
 from services.chassis.staff.sessions import Session
@@ -65,8 +66,14 @@ def welcome(gate: CookieGate, session: Session, onwards: str) -> Response:
     return RedirectResponse(onwards, 303, headers=headers)
 
 
-def routes(gate: CookieGate, account: Account, pages: StaffPages) -> list[Route]:
-    """The routes of the sign-in."""
+async def _keep_nothing(_: Member) -> None:
+    """Let the cookie go, and no more."""
+
+
+def routes(
+    gate: CookieGate, account: Account, pages: StaffPages, end: Callable[[Member], Awaitable[None]] = _keep_nothing
+) -> list[Route]:
+    """The routes of the sign-in; `end` makes a session that was signed out of void, wherever its cookie went."""
 
     async def home(request: Request) -> Response:
         member = gate.who(request)
@@ -86,6 +93,8 @@ def routes(gate: CookieGate, account: Account, pages: StaffPages) -> list[Route]
         member = gate.who(request)
         if member is not None and not gate.form_is_ours(member, (await _read_form(request)).get("form_secret", "")):
             return problem(403, "This request did not come from our pages")
+        if member is not None:
+            await end(member)
         body = pages.notice("Signed out", "You are signed out on this device.")
         headers = {**pages.headers, "set-cookie": gate.cookies.header(gate.cookies.session, "", 0)}
         return Response(body, headers=headers, media_type="text/html")

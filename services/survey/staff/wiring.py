@@ -1,24 +1,47 @@
 """The way in for staff put together from the settings."""
 
+import asyncio
+from dataclasses import dataclass
+
 from starlette.routing import Route
 
+from services.chassis.lifecycle import Task
 from services.chassis.metrics import Metrics
+from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.chassis.staff import Gate
 from services.chassis.staff.gate import CookieGate
 from services.chassis.staff.provider import provider_for
 from services.survey.staff.pages import StaffPages
 from services.survey.staff.provider_account import ProviderAccount
-from services.survey.staff.signing_in import DemoAccount, routes
+from services.survey.staff.sign_outs import SignOuts
+from services.survey.staff.signing_in import Account, DemoAccount, routes
 
 
-def sign_in_routes(settings: Settings, gate: Gate, metrics: Metrics) -> list[Route]:
-    """The routes of the sign-in; none where staff cannot sign in."""
+@dataclass(frozen=True, slots=True)
+class SignInParts:
+    """What the survey service runs for the sign-in."""
+
+    routes: list[Route]
+    watch: Task
+
+
+def sign_in_parts(settings: Settings, gate: Gate, pool: Pool, metrics: Metrics) -> SignInParts:
+    """Put the sign-in together; without routes where staff cannot sign in."""
     if not isinstance(gate, CookieGate):
-        return []
+        return SignInParts([], _until_stopped)
+    sign_outs = SignOuts(pool, gate.ended, gate.sessions.lifetime, gate.now)
+    return SignInParts(routes(gate, *_account(settings, gate, metrics), sign_outs.end), sign_outs.watch)
+
+
+async def _until_stopped(stop: asyncio.Event) -> None:
+    await stop.wait()
+
+
+def _account(settings: Settings, gate: CookieGate, metrics: Metrics) -> tuple[Account, StaffPages]:
     pages = StaffPages.load(demo=settings.demo_mark)
     if settings.staff_sign_in == "demo":
-        return routes(gate, DemoAccount(gate, pages), pages)
+        return DemoAccount(gate, pages), pages
     account = ProviderAccount(
         gate,
         pages,
@@ -28,4 +51,4 @@ def sign_in_routes(settings: Settings, gate: Gate, metrics: Metrics) -> list[Rou
         settings.oidc_role_prefix,
         metrics,
     )
-    return routes(gate, account, pages)
+    return account, pages

@@ -1,0 +1,38 @@
+"""`kvittera signout`: end all sessions of a member of staff."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from services.chassis.settings import Settings
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command(name="signout", rich_help_panel="Results")(signout)
+
+
+def signout(subject: Annotated[str, typer.Argument(help="The member, by the provider's id.")]) -> None:
+    """End every session of a member of staff on the pages with cases, praise and comments, within five seconds.
+
+    For a lost machine, a copied cookie, or a role that was taken away: the next sign-in has the new roles.
+    """
+    from services.embedded.local import reachable
+
+    with reachable(postgres=True) as settings:
+        asyncio.run(_end(settings, subject))
+    print(f"every session of {subject} is over")
+
+
+async def _end(settings: Settings, subject: str) -> None:
+    from services.chassis.postgres import check_migrated, connect
+    from services.survey.staff.sign_outs import end_all
+
+    connection = await connect(settings, "survey", command_timeout=60)
+    try:
+        await check_migrated(connection, "survey", "services.survey")
+        await end_all(connection, subject, datetime.now(UTC))
+    finally:
+        await connection.close()
