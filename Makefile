@@ -6,7 +6,7 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-api test-properties test-containers test-compose lint bench bench-scaling docs schemas mail dashboards kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-api test-properties test-containers test-compose lint bench bench-scaling docs schemas pictures mail dashboards kafka-lock lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ schemas: $(VENV)/.run-ready ## write the generated contract files again (schemas
 
 mail: $(VENV)/.dev-ready ## compile the HTML of the mail again from services/notifier/mail/invitation.mjml
 	@$(BIN)/python -m services.notifier.mail
+
+pictures: $(VENV)/.dev-ready ## draw the pictures of the documents again (docs/images; needs Chromium)
+	@$(BIN)/python -m tests.pictures
 
 dashboards: $(VENV)/.run-ready ## write the Grafana dashboards again (deploy/grafana/dashboards)
 	@$(BIN)/python deploy/grafana/generate.py
