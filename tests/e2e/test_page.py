@@ -158,7 +158,7 @@ def test_the_commands_of_the_tutorial_do_what_it_says(demo: RunningDemo, reposit
         env={**os.environ, "PYTHONPATH": str(repository), "KVITTERA_NOTIFIER_PORT": str(port)},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=270,
         check=False,
     )
 
