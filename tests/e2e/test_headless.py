@@ -75,6 +75,14 @@ def test_cells_can_be_read_by_people_and_by_spreadsheets(folder: Path, second: d
     assert "Göteborg" in sheet.stdout
 
 
+def test_the_topics_counted_again_give_every_live_cell(folder: Path, second: dict[str, Any]) -> None:
+    done = kvittera(folder, "replay", "--from", "0", "--into", "shadow", "--json")
+
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["equal"], found["differing"], found["missing"]) == (0, True, [], 0)
+    assert found["counted"] > second["delivered"] + second["counted"]
+
+
 def test_the_topics_are_as_their_cards_say(folder: Path, second: dict[str, Any]) -> None:
     assert second
     done = kvittera(folder, "topics", "check")
