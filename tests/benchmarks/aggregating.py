@@ -27,7 +27,7 @@ from tests.benchmarks.system import prepare, running, settings_of, variables
 
 _COUNTED = """
 SELECT coalesce(s1 + s2 + s3 + s4 + s5, 0)
-FROM cell WHERE cell = (SELECT id::bigint << 32 | 3::bigint << 30 FROM unit WHERE cut = 'total')
+FROM cell WHERE cell = (SELECT (id::bigint << 32) + 3221225472 FROM unit WHERE cut = 'total')
 """
 _READ = "SELECT coalesce(sum(next), 0) FROM progress WHERE topic = $1"
 _UNITS = "INSERT INTO unit (cut, value) SELECT 'route', 'r' || n FROM generate_series(1, 1001) AS n"
