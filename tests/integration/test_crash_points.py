@@ -172,7 +172,7 @@ async def die(pool: Pool, settings: Settings, channel: Channel, book: Gateway, p
         return False
     async with asyncio.timeout(10):
         await waiting
-    parts = [begun, *doomed._sending, *filter(None, [doomed._settler._running])]
+    parts = [begun, *doomed._sending, *doomed._settler._tasks]
     for part in parts:
         part.cancel()
     await asyncio.gather(*parts, return_exceptions=True)
