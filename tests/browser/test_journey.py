@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
+import asyncpg
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from services.survey.cases.number import serial_of
 from tests.browser.conftest import LANGUAGES, TRAVELLERS
 from tests.kvittera import RunningDemo, kvittera
 from tests.visitors import Visitor
@@ -30,6 +32,10 @@ COMPLAINTS = {
     "en": "It came two hours late.",
     "de": "Kam zwei Stunden zu spät.",
 }
+_COUNTED_APART = (
+    "SELECT a.apart FROM aggregator.answer AS a JOIN survey.feedback_case AS c ON c.response_id = a.response_id::text"
+    " WHERE c.serial = $1"
+)
 WISH = {"name": "Elin Sandahl", "address": "070-174 06 12"}
 
 
@@ -154,3 +160,21 @@ async def test_praise_goes_from_the_sms_to_the_wall(
     assert address.startswith(f"{demo.url}/whiteboard/")
     board = await visitor.visit(address, viewport={"width": 1920, "height": 1080})
     await expect(board.locator("main")).to_contain_text(words)
+
+
+async def test_an_answer_that_a_lead_finds_to_be_about_the_shop_leaves_the_counters_and_comes_back(
+    demo: RunningDemo, staff: dict[str, Page], database: asyncpg.Connection
+) -> None:
+    lead = staff["lead"]
+    await lead.goto(f"{demo.url}/cases?tab=all")
+    serial = serial_of(await lead.locator("#case-title").inner_text())
+    for party, why, apart in (("shop", "goods", True), ("carrier", "put_back", False)):
+        await lead.locator("#rated").select_option(party)
+        await lead.locator("#why").select_option(why)
+        await lead.get_by_role("button", name="Change whom it is about").click()
+        await expect(lead.locator("#rated")).to_have_value(party)
+        for _ in range(100):
+            if await database.fetchval(_COUNTED_APART, serial) is apart:
+                break
+            await lead.wait_for_timeout(100)
+        assert await database.fetchval(_COUNTED_APART, serial) is apart
