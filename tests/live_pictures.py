@@ -84,6 +84,7 @@ def events(row: str = "") -> bytes:
             "recent": [0.03 + 0.01 * (i % 4) for i in range(60)],
         },
         "behind": 0,
+        "reasons": {"carrier_budget_spent": 18604, "drop_already_asked": 11982, "not_sampled": 6450},
         "history": [],
         "line": line(0.879),
     }
@@ -157,16 +158,3 @@ COMMENTS = [
     comment(5, "Göteborg", 'Ringde innan och bar in paketet. Tack till <span class="mask" lang="en">name</span>'),
     comment(2, "Årsta", "Tiden sa 10–12 men paketet kom efter ett. Ingen avisering."),
 ]
-LEDGER = {
-    "delivered": 97640,
-    "asked": 48310,
-    "suppressed": 45777,
-    "pending": 3512,
-    "failed": 41,
-    "suppressed_by_reason": {
-        "contact_budget": 18604,
-        "drop_already_asked": 11982,
-        "sampled_out": 7830,
-        "opted_out": 7361,
-    },
-}

@@ -70,6 +70,7 @@ def revision(
     for terminal, part in (("Årsta", 0.6), ("Luleå", 0.4)):
         cells["terminal.method", f"{terminal} × home_day"] = counted(round(answers * part), share - 0.02 * part)
     cells["late", "false"], cells["late", "true"] = Counted((0,) * 5, 941_000, 0), Counted((0,) * 5, 59_000, 0)
+    cells["disrupted", "true"], cells["disrupted", "false"] = counted(900, 0.6), counted(answers - 900, share + 0.006)
     closed_at = datetime(1970 + (month + 1) // 12, (month + 1) % 12 + 1, 10 + 8 * (number - 1), 6, tzinfo=UTC)
     return Revision(number, reason, closed_at, cells)
 

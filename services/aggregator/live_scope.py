@@ -57,6 +57,10 @@ class Scope:
             return Wanted(SEVERAL, self._code(today), method=self.method)
         return Wanted(self.rows, self._code(today))
 
+    def reasons(self, today: date) -> Wanted | None:
+        """The cells by reason of not asking; they are not counted by method."""
+        return None if self.method else Wanted("reason", self._code(today))
+
     def _code(self, today: date) -> int:
         match self.span:
             case Span.TODAY:

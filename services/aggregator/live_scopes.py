@@ -31,6 +31,8 @@ _MOST_ROWS: Final = 200
 _ALWAYS: Final = (Scope(), Scope(Span.ALL))
 """Read although nobody watches, so that a page that opens has the last minutes of its line."""
 
+_NOTHING: Final = Wanted("", 0)
+
 
 @dataclass(slots=True)
 class LiveScopes:
@@ -86,7 +88,9 @@ class LiveScopes:
         """Read every scope once, in one statement."""
         scopes = dict(self._feeds)
         today = today_in(self.zone, self.now())
-        wanted = [w for scope in scopes for w in (scope.total(today), scope.parts(today))]
+        wanted = [
+            w for scope in scopes for w in (scope.total(today), scope.parts(today), scope.reasons(today) or _NOTHING)
+        ]
         rows = await connection.fetch(self._sql["live_cells"], *_columns(wanted), JOINT)
         now = self.now()
         found: dict[int, list[dict[str, Any]]] = {}
@@ -94,9 +98,10 @@ class LiveScopes:
             found.setdefault(row["place"], []).append(cell_message(row, now))
         both = {"freshness": self.freshness.summary(now.timestamp()), "behind": self.reader.lag}
         for i, (scope, feed) in enumerate(scopes.items()):
-            total, parts = found.get(2 * i + 1, []), found.get(2 * i + 2, [])
+            total, parts, reasons = (found.get(3 * i + part, []) for part in (1, 2, 3))
             picture = self._picture(scope, total[0] if total else None, parts, now)
-            await feed.take(picture | both, now.timestamp())
+            told = {"reasons": {c["value"]: c["suppressed"] for c in reasons}}
+            await feed.take(picture | both | told, now.timestamp())
 
     def _picture(
         self, scope: Scope, total: dict[str, Any] | None, parts: Sequence[dict[str, Any]], now: datetime

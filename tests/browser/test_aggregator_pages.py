@@ -1,9 +1,9 @@
 """The aggregator's pages in a real browser at one fixed moment, without the system behind them."""
 
+import os
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, unquote, urlsplit
 
-import orjson
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Route, ViewportSize
 
@@ -11,7 +11,8 @@ from services.aggregator.quality.page import headers as quality_headers
 from services.aggregator.staff_page import HEADERS
 from services.aggregator.staff_page import PAGES as FOLDER
 from services.chassis.web.files import page_files
-from tests.live_pictures import COMMENTS, LEDGER, PAGES, comment, events
+from tests.live_pictures import COMMENTS, PAGES, comment, events
+from tests.likeness import MOST, difference, kept, picture_of, restyle
 from tests.visitors import barriers
 
 ORIGIN = "https://staff.nordposten.example"
@@ -44,8 +45,6 @@ class Stage:
                 body=f'<ol class="comments">{"".join(self.comments)}</ol>',
                 headers={"content-type": "text/html; charset=utf-8"},
             )
-        elif path == "/ledger":
-            await route.fulfill(body=orjson.dumps(LEDGER), headers={"content-type": "application/json"})
         elif path.startswith("/live/assets/"):
             file = self.files[path.removeprefix("/live/assets/")]
             await route.fulfill(body=file.body, headers={"content-type": file.content_type})
@@ -98,6 +97,32 @@ async def test_axe_finds_nothing_on_any_page_light_or_dark_wide_or_narrow(page: 
     found += [f"narrow: {wrong}" for wrong in await barriers(page)]
     await page.set_viewport_size(WIDE)
     assert found == []
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+async def test_each_page_looks_like_its_picture(page: Page, path: str, look: str) -> None:
+    await page.emulate_media(color_scheme="dark" if look == "dark" else "light")
+    await page.set_viewport_size(PHONE if look == "phone" else WIDE)
+    await show(page, path)
+    found = await picture_of(page)
+    assert difference(found, kept(f"{path.strip('/').replace('/', '-')}-{look}", found)) < MOST
+    await page.emulate_media(color_scheme="light")
+    await page.set_viewport_size(WIDE)
+
+
+@pytest.mark.parametrize("spoilt", [".right", ".left", ".figures", "#terminals", "#line"])
+async def test_a_page_that_lost_a_part_does_not_look_like_its_picture(page: Page, spoilt: str) -> None:
+    await show(page, "/live")
+    await restyle(page, f"{spoilt} {{ display: none !important; }}")
+    found = await picture_of(page)
+    assert difference(found, kept("live-light", found) if not os.environ.get("KEEP_PICTURES") else found) > MOST
+
+
+async def test_another_font_does_not_make_another_picture(page: Page) -> None:
+    await show(page, "/live")
+    await restyle(page, '* { font-family: "DejaVu Sans", "Liberation Serif", serif !important; }')
+    assert difference(await picture_of(page), kept("live-light", await picture_of(page))) < MOST
 
 
 async def test_the_view_stands_in_the_address_and_the_address_opens_the_view(page: Page, stage: Stage) -> None:

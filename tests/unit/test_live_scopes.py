@@ -37,9 +37,11 @@ COUNTS = (
     "contested",
 )
 
+NAMES = {"total": ("",), "method": ("",), "terminal.method": ("Årsta × home_day",), "reason": ("not_sampled",), "": ()}
+
 
 def row(place: int, cut: str, value: str, satisfied: int, bad: int = 0, *, version: int = 1) -> dict[str, Any]:
-    counts = dict.fromkeys(COUNTS, 0) | {"s5": satisfied, "s1": bad, "delivered": 2000, "asked": 1000}
+    counts = dict.fromkeys(COUNTS, 0) | {"suppressed": 7, "s5": satisfied, "s1": bad, "delivered": 2000, "asked": 1000}
     return {"place": place, "cut": cut, "value": value, "cell": 3 << 30, "version": version, **counts}
 
 
@@ -56,7 +58,7 @@ class Database:
             return []
         rows = []
         for place, cut in enumerate(values[0], 1):
-            names = ("",) if cut in {"total", "method"} else ("Årsta × home_day",) if "." in cut else ("Årsta", "Luleå")
+            names = NAMES.get(cut, ("Årsta", "Luleå"))
             rows += [row(place, cut, name, self.satisfied, 10, version=self.satisfied) for name in names]
         return rows
 
@@ -144,6 +146,8 @@ async def test_rows_of_one_method_are_named_by_their_terminal() -> None:
     await watched.tick(Database())  # type: ignore[arg-type]
     picture = feed.snapshot()
     assert [r["value"] for r in picture["terminals"]["shown"]] == ["Årsta"]
+    assert picture["reasons"] == {}
+    assert watched.feed(Scope()).snapshot()["reasons"] == {"not_sampled": 7}  # type: ignore[union-attr]
     assert picture["scope"] == {"span": "today", "rows": "terminal", "method": "home_day", "zone": "Europe/Stockholm"}
 
 

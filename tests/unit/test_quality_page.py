@@ -21,7 +21,7 @@ from services.aggregator.statistics import share_of
 from services.chassis.catalogues import placeholders
 from services.chassis.failures import MustStop
 from services.chassis.web.shell import csp_hash
-from tests.months import COMPLAINTS, PUBLISHER, SEPTEMBER, revision, two_years
+from tests.months import COMPLAINTS, PUBLISHER, SEPTEMBER, counted, revision, two_years
 
 CHANGES = (Change("Kvällsleverans i fler orter", date(2026, 5, 3)),)
 SHELF = Shelf((SEPTEMBER - 1, SEPTEMBER), CHANGES, COMPLAINTS)
@@ -118,6 +118,15 @@ def test_bounds_weight_and_index_are_those_computed_by_hand() -> None:
     assert found.weighted.share == pytest.approx(0.8)
     assert found.index is not None
     assert found.index.value == pytest.approx(75.0)
+
+
+def test_the_share_without_a_disruption_is_told_where_neither_part_can_be_worked_out(quality: Quality) -> None:
+    assert "Utan leveranser under en störning är den 88,5\u00a0%." in render(quality, PUBLISHER, SHELF, "sv")
+    closed = revision(1, SEPTEMBER, 0).closed_at
+    for disturbed, told in ((49, False), (50, True)):
+        parts = {("disrupted", "true"): counted(disturbed, 0.5), ("disrupted", "false"): counted(900, 0.8)}
+        month = month_of(SEPTEMBER, [Revision(1, "closed", closed, cells_of(home_day=950) | parts)])
+        assert (quality_of(SEPTEMBER, {SEPTEMBER: month}).undisturbed is not None) is told
 
 
 def test_a_gap_in_the_months_is_a_gap_in_the_line() -> None:

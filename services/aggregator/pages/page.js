@@ -1,9 +1,8 @@
-// The live page: figures, line and rows from the event stream; reasons from the notifier and comments from the survey
-// service, where they are there. What is looked at stands in the address.
+// The live page: figures, line, rows and reasons from the event stream; comments from the survey service, where it is there. What is looked at stands in the address.
 import { lineChart } from "./chart.js";
 import { bare, clock, exact, face, interval, make, number, percent, range, scale, text } from "./figures.js";
 import { follow } from "./live.js";
-import { showLedger } from "./ledger.js";
+import { drawReasons } from "./ledger.js";
 import { rowTable } from "./rows.js";
 import { showComments } from "./comments.js";
 import { viewOf } from "./view.js";
@@ -125,6 +124,12 @@ const scopeWords = ({ span, zone: of }, at) => {
 };
 
 let latest = null;
+const reasons = (byReason, total) => {
+  const known = Object.values(byReason ?? {}).some((n) => n > 0);
+  byId("ledger").hidden = !known;
+  if (known) drawReasons(byId("ledger"), byReason, total.suppressed);
+};
+
 const show = (event) => {
   latest = event;
   const { figures, total, terminals: rows, freshness: fresh, line, scope, now: at } = event;
@@ -136,6 +141,7 @@ const show = (event) => {
   distribution(figures);
   freshness(fresh);
   funnel(total, figures);
+  reasons(event.reasons, total);
   terminals.show(rows, figures);
   if (!view.row() || byId("which").dataset.shows === "all") chart.add(line);
 };
@@ -226,7 +232,6 @@ live = follow(view.address("/live/events"), gently, {
 });
 setInterval(words, 5000);
 setInterval(table, 2000);
-showLedger(byId("ledger"));
 
 const pause = byId("pause");
 pause.addEventListener("click", () => {

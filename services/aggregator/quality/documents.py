@@ -31,6 +31,7 @@ def document(quality: Quality, complaints: Complaints | None) -> dict[str, Any]:
         "bounds": q.bounds and [round(b, 5) for b in q.bounds],
         "weighted": q.weighted
         and {n: round(getattr(q.weighted, n), 5) for n in ("share", "low", "high", "design_effect")},
+        "undisturbed": _plain(q.undisturbed),
         "read_with_care": [r for r in q.reasons if r != "too_few"],
         "months": [{"month": month_name(m), "satisfied": _plain(s)} for m, s in q.series],
         "methods": [{"method": m.value, "satisfied": _plain(m.share)} for m in q.methods],
@@ -50,7 +51,7 @@ def as_csv(quality: Quality, complaints: Complaints | None) -> str:
     writer = csv.writer(out)
     writer.writerow(("month", "group", "figure", "value", "low", "high", "n"))
     month = month_name(quality.month.number)
-    for name in ("satisfied", "dissatisfied", "in_time", "response"):
+    for name in ("satisfied", "dissatisfied", "undisturbed", "in_time", "response"):
         writer.writerow(_row(month, "all", name, getattr(quality, name)))
     for method in quality.methods:
         writer.writerow(_row(month, method.value, "satisfied", method.share))

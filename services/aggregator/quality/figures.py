@@ -108,6 +108,8 @@ class Quality:
     methods: tuple[Method, ...]
     bounds: tuple[float, float] | None
     weighted: Weighted | None
+    undisturbed: Share | None
+    """Without deliveries in a disruption, where both parts have answers enough."""
     reasons: Sequence[str]
 
 
@@ -129,7 +131,7 @@ def month_of(number: int, revisions: Sequence[Revision]) -> Month:
 
 def _safe(old: Revision, new: Revision) -> bool:
     none = Counted((0, 0, 0, 0, 0), 0, 0)
-    for key in {k for k in old.cells.keys() | new.cells.keys() if k[0] in {TOTAL, "method"}}:
+    for key in {k for k in old.cells.keys() | new.cells.keys() if k[0] in {TOTAL, "method", "disrupted"}}:
         before, after = old.cells.get(key, none).scores, new.cells.get(key, none).scores
         moved = sum(abs(a - b) for a, b in zip(after, before, strict=True))
         if 0 < moved < FEWEST:
@@ -172,6 +174,7 @@ def _figures(number: int, months: Mapping[int, Month]) -> Quality:
         methods=_methods(number, months),
         bounds=_bounds(total) if enough else None,
         weighted=weighted,
+        undisturbed=_undisturbed(cells),
         reasons=reasons_not_to_publish(total.satisfied, total.asked, fewest=FEWEST, weighted=weighted),
     )
 
@@ -190,6 +193,13 @@ def _in_time(cells: Revision) -> Share | None:
     late = cells.of_cut("late")
     kept, broken = (late[v].delivered if v in late else 0 for v in ("false", "true"))
     return share_of(kept, kept + broken) if kept + broken >= FEWEST else None
+
+
+def _undisturbed(cells: Revision) -> Share | None:
+    parts = cells.of_cut("disrupted")
+    if set(parts) != {"true", "false"} or any(c.answers < FEWEST for c in parts.values()):
+        return None
+    return parts["false"].satisfied
 
 
 def _bounds(total: Counted) -> tuple[float, float] | None:

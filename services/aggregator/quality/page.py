@@ -258,6 +258,8 @@ class _Words:
         if q.weighted is not None:
             text += " " + self.say("known.weighted", weighted=percent(q.weighted.share, q.satisfied.n, language))
             weighted = self.say("known.of_all", value=points(q.weighted.share, q.satisfied.n, language))
+        if q.undisturbed is not None:
+            text += " " + self.say("known.undisturbed", value=percent(q.undisturbed.share, q.undisturbed.n, language))
         raw = self.say("known.raw", value=points(q.satisfied.share, q.satisfied.n, language))
         return {"known": text, "bounds": bounds(q, language, raw=raw, weighted=weighted)}
 

@@ -4,16 +4,21 @@ import { make, number, text } from "./figures.js";
 const EVERY = 3000, SVG = "http://www.w3.org/2000/svg";
 const REASONS = {
   drop_already_asked: "One ask per drop",
+  order_already_asked: "One ask per order",
   exception_open: "Claim, damage or hold",
+  claim_opened: "Claim, damage or hold",
   too_old: "Too long ago",
   in_the_future: "Wrong clock at the source",
   no_reachable_channel: "No reachable channel",
-  opted_out: "No consent or opted out",
-  contact_budget: "Contact budget",
-  budget: "Contact budget",
-  sampled_out: "Sampled out",
-  merchant_policy: "Merchant policy",
-  disruption: "Paused: disruption",
+  opted_out: "Opted out",
+  consent_missing: "No consent",
+  wished_less_often: "Wished less often",
+  carrier_budget_spent: "Contact budget",
+  merchant_budget_spent: "Contact budget of a shop",
+  not_sampled: "Sampled out",
+  merchant_denied: "Merchant policy",
+  merchants_turn: "The shop asks",
+  disruption_paused: "Paused: disruption",
 };
 
 export const reasonInWords = (code) => {
@@ -33,11 +38,15 @@ const row = (reason, n, most) => {
     make("td", { class: "num", "data-count": "" }, number(n)));
 };
 
-const draw = (section, ledger) => {
-  const reasons = Object.entries(ledger.suppressed_by_reason).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]);
-  const { delivered, asked, suppressed, pending, failed } = ledger;
+export const drawReasons = (section, byReason, suppressed) => {
+  const reasons = Object.entries(byReason).filter(([, n]) => n > 0).sort((a, b) => b[1] - a[1]);
   text(section.querySelector("h3"), `Why ${number(suppressed)} were not asked`);
   section.querySelector("tbody").replaceChildren(...reasons.map(([reason, n]) => row(reason, n, reasons[0][1])));
+};
+
+const draw = (section, ledger) => {
+  const { delivered, asked, suppressed, pending, failed } = ledger;
+  drawReasons(section, ledger.suppressed_by_reason, suppressed);
   const identity = section.querySelector(".identity"), gap = delivered - asked - suppressed - pending - failed;
   const sum = `${number(delivered)} = ${number(asked)} asked + ${number(suppressed)} not + ${number(pending)} waiting`
     + ` + ${number(failed)} failed`;

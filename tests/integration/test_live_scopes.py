@@ -1,0 +1,103 @@
+"""What live pages look at, read from real tables: by span, by method, with reasons, past days and open cases."""
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from services.aggregator.complaints import KeepComplaints
+from services.aggregator.cuts import load_cuts
+from services.aggregator.handlers import CountBatch
+from services.aggregator.live_scope import Scope, Span
+from services.aggregator.live_scopes import LiveScopes
+from services.aggregator.reading import CountedAnswer, CountedDecision, Facts
+from services.aggregator.units import Units
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.records import Received
+from services.chassis.settings import Settings
+from tests.integration.test_complaints import case
+from tests.tables import empty_pool
+
+NOW = datetime(2026, 10, 12, 22, 30, tzinfo=UTC)
+"""Half past midnight on 13 October in Stockholm."""
+
+
+class Counter:
+    lag = 0
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+async def prepare(connection: Database) -> None:
+    await connection.execute(named_sql("services.aggregator")["make_incoming"])
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "aggregator", prepare=prepare) as empty:
+        yield empty
+
+
+async def count(pool: Pool, at: datetime, method: str, good: int, bad: int, *, unasked: int = 0) -> None:
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
+
+    def facts() -> Facts:
+        name = uuid.uuid4().hex
+        return Facts("Nordposten Demo", "SE", method, at, "Europe/Stockholm", name, terminal="Årsta")
+
+    asked = [CountedDecision("ask", 1, "asked", facts()) for _ in range(good + bad)]
+    others = [CountedDecision("ask", 1, "suppressed", facts(), reason="not_sampled") for _ in range(unasked)]
+    scores = [5] * good + [1] * bad
+    answers = [CountedAnswer(uuid.uuid4(), 1, at, d.delivery, s) for d, s in zip(asked, scores, strict=True)]
+    async with pool.acquire() as connection, connection.transaction():
+        await batch(connection, [*asked, *others, *answers])
+
+
+async def look(pool: Pool, *scopes: Scope) -> list[dict[str, Any]]:
+    watched = LiveScopes(pool, Counter(), ZoneInfo("Europe/Stockholm"), now=lambda: NOW)  # type: ignore[arg-type]
+    feeds = [watched.feed(scope) for scope in scopes]
+    async with pool.acquire() as connection:
+        await watched.tick(connection)
+        await watched._read_past(connection, 1.0)
+    return [{**feed.snapshot(), "past": feed._past} for feed in feeds if feed is not None]
+
+
+async def test_each_scope_shows_its_own_span_and_method(pool: Pool) -> None:
+    await count(pool, NOW, "home_day", 9, 1, unasked=3)
+    await count(pool, NOW, "parcel_locker", 30, 0)
+    await count(pool, NOW - timedelta(hours=1), "home_day", 100, 0)
+    await count(pool, NOW - timedelta(days=60), "home_day", 1000, 0)
+    scopes = [Scope(), Scope(method="home_day"), Scope(Span.MONTH), Scope(Span.ALL), Scope(rows="method")]
+    today, by_method, month, ever, methods = await look(pool, *scopes)
+    assert [p["figures"]["answers"] for p in (today, by_method, month, ever)] == [40, 10, 140, 1140]
+    assert [(r["value"], r["answers"]) for r in by_method["terminals"]["shown"]] == [("Årsta", 10)]
+    assert {r["value"]: r["answers"] for r in methods["terminals"]["shown"]} == {"home_day": 10, "parcel_locker": 30}
+    assert today["reasons"] == {"not_sampled": 3}
+    assert by_method["reasons"] == {}
+    total = today["total"]
+    assert (total["delivered"], total["asked"], total["suppressed"]) == (43, 40, 3)
+
+
+async def test_the_past_holds_two_weeks_of_each_row_usual_weekdays_and_open_cases(pool: Pool) -> None:
+    await count(pool, NOW, "home_day", 9, 1)
+    await count(pool, NOW - timedelta(days=1), "home_day", 6, 2)
+    for weeks in (1, 8, 9):
+        await count(pool, NOW - timedelta(weeks=weeks), "home_day", 8, 2)
+    told = [case("a"), case("b")]
+    told[0] = told[0].model_copy(update={"delivery": told[0].delivery.model_copy(update={"terminal": "Årsta"})})
+    async with pool.acquire() as connection, connection.transaction():
+        await KeepComplaints()(connection, [Received(c, None, NOW) for c in told])
+    today, by_method = await look(pool, Scope(), Scope(method="home_day"))
+    assert today["past"]["days"]["Årsta"][-2:] == [0.75, 0.9]
+    assert today["past"]["days"]["Årsta"][-8] == 0.8
+    assert today["past"]["usual"]["satisfied"]["n"] == 20
+    assert today["past"]["cases"] == {"Årsta": 1}
+    assert by_method["past"]["days"]["Årsta"][-1] == 0.9
+    assert by_method["past"]["cases"] == {}
