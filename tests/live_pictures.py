@@ -98,6 +98,7 @@ def events(row: str = "") -> bytes:
     past = {
         "days": small_lines(100, days),
         "usual": usual,
+        "open_cases": 14,
         "cases": {"Årsta": 7, "Växjö": 1, "Segeltorp": 2},
         "alerts": {"Årsta": "11:10"},
     }

@@ -18,6 +18,7 @@ def past_of(
     total: Sequence[Row],
     *,
     cases: Mapping[str, int],
+    by_terminal: bool,
     alerts: Mapping[str, str],
     with_usual: bool,
 ) -> dict[str, Any]:
@@ -25,7 +26,8 @@ def past_of(
     return {
         "days": small_lines(today, parts),
         "usual": usual_of(today, total) if with_usual else None,
-        "cases": dict(cases),
+        "open_cases": sum(cases.values()),
+        "cases": dict(cases) if by_terminal else None,
         "alerts": dict(alerts),
     }
 

@@ -137,13 +137,14 @@ class LiveScopes:
             )
             return [dict(r) for r in rows]
 
-        cases = await connection.fetch(self._sql["open_cases"]) if scope.rows == "terminal" and not scope.method else []
+        cases = await connection.fetch(self._sql["open_cases"])
         alerts = await connection.fetch(self._sql["alerts_of_day"], scope.rows, day)
         return past_of(
             day,
             await days(parts, day - DAYS + 1),
             await days(total, day - 7 * WEEKS),
             cases={r["terminal"]: r["cases"] for r in cases},
+            by_terminal=scope.rows == "terminal" and not scope.method,
             alerts={r["value"]: r["raised_at"].astimezone(self.zone).strftime("%H:%M") for r in alerts},
             with_usual=scope.span is Span.TODAY,
         )

@@ -98,6 +98,6 @@ async def test_the_past_holds_two_weeks_of_each_row_usual_weekdays_and_open_case
     assert today["past"]["days"]["Årsta"][-2:] == [0.75, 0.9]
     assert today["past"]["days"]["Årsta"][-8] == 0.8
     assert today["past"]["usual"]["satisfied"]["n"] == 20
-    assert today["past"]["cases"] == {"Årsta": 1}
+    assert (today["past"]["cases"], today["past"]["open_cases"]) == ({"": 1, "Årsta": 1}, 2)
     assert by_method["past"]["days"]["Årsta"][-1] == 0.9
-    assert by_method["past"]["cases"] == {}
+    assert by_method["past"]["cases"] is None

@@ -204,12 +204,15 @@ def day_of(value: str, day: int, satisfied: int, answers: int) -> dict[str, Any]
 
 def test_what_is_usual_are_the_same_weekdays_of_eight_weeks() -> None:
     total = [day_of("", 100 - 7 * k, 8, 10) for k in range(9)] + [day_of("", 99, 0, 1000)]
-    past = past_of(100, [], total, cases={}, alerts={}, with_usual=True)
+    past = past_of(100, [], total, cases={}, by_terminal=True, alerts={}, with_usual=True)
     assert past["usual"]["satisfied"]["n"] == 80
     assert past["usual"]["satisfied"]["share"] == 0.8
     assert past["usual"]["dissatisfied"]["share"] == 0.2
-    assert past_of(100, [], total, cases={}, alerts={}, with_usual=False)["usual"] is None
-    assert past_of(100, [], [day_of("", 93, 4, 4)], cases={}, alerts={}, with_usual=True)["usual"] is None
+    assert past_of(100, [], total, cases={}, by_terminal=True, alerts={}, with_usual=False)["usual"] is None
+    assert (
+        past_of(100, [], [day_of("", 93, 4, 4)], cases={}, by_terminal=True, alerts={}, with_usual=True)["usual"]
+        is None
+    )
 
 
 def test_a_small_line_leaves_out_days_that_could_be_worked_out() -> None:
@@ -219,7 +222,7 @@ def test_a_small_line_leaves_out_days_that_could_be_worked_out() -> None:
         day_of("Umeå", 100, 5, 6),
         day_of("Årsta", 99, 9, 10),
     ]
-    lines = past_of(100, parts, [], cases={}, alerts={}, with_usual=False)["days"]
+    lines = past_of(100, parts, [], cases={}, by_terminal=True, alerts={}, with_usual=False)["days"]
     assert lines["Årsta"][-2:] == [0.9, 0.8]
     assert lines["Luleå"][-1] is None
     assert lines["Umeå"][-1] is None

@@ -18,6 +18,7 @@ STAFF_PATHS = [
     "/live/events",
     "/live/assets/page.js",
     "/api/live",
+    "/terminals/Luleå",
     "/api/cells",
     "/outbox/messages",
     "/decisions/D-1",
@@ -58,6 +59,12 @@ async def test_without_a_sign_in_they_are_shut_on_every_address_but_loopback(pat
 @pytest.mark.parametrize("path", STAFF_PATHS)
 async def test_in_the_demo_they_are_open(path: str) -> None:
     assert (await ask(app_with(staff_sign_in="demo"), "GET", path)).status == 404
+
+
+async def test_closed_months_are_public_and_a_drivers_page_asks_by_itself() -> None:
+    app = app_with(staff_sign_in="oidc", staff_url=OURS)
+    for path in ("/quality", "/quality/2026-09", "/drivers/me"):
+        assert (await ask(app, "GET", path)).status == 404
 
 
 async def test_health_asks_nobody_who_they_are() -> None:

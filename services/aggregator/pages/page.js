@@ -124,6 +124,14 @@ const scopeWords = ({ span, zone: of }, at) => {
 };
 
 let latest = null;
+// How many cases wait stands beside their link, as on every page of staff.
+const casesInNav = (n) => {
+  const link = document.querySelector('nav a[href="/cases"]');
+  const count = link.querySelector(".count") ?? link.appendChild(make("span", { class: "count" }));
+  count.hidden = n === 0;
+  text(count, number(n));
+};
+
 const reasons = (byReason, total) => {
   const known = Object.values(byReason ?? {}).some((n) => n > 0);
   byId("ledger").hidden = !known;
@@ -225,6 +233,7 @@ live = follow(view.address("/live/events"), gently, {
     past: (told) => {
       usual = told.usual;
       terminals.past(told);
+      casesInNav(told.open_cases);
       if (latest) show({ ...latest, line: [] });
     },
     row: ({ value, line }) => { if (value === view.row() && byId("which").dataset.shows !== "all") chart.add(line); },

@@ -94,7 +94,7 @@ export const rowTable = (table, choose) => {
       row.querySelector("button")?.setAttribute("aria-pressed", String(value === chosen));
       if (!past || !value) continue;
       fillSpark(row.cells[4], past.days[value] ?? [], axis);
-      text(row.cells[7], String(past.cases[value] ?? 0));
+      text(row.cells[7], past.cases ? String(past.cases[value] ?? 0) : "");
       const tag = row.querySelector(".tag"), alert = past.alerts[value];
       tag.hidden = !alert;
       text(tag, alert ? `alert ${alert}` : "");

@@ -16,7 +16,7 @@ JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) + $2 + $3::bigint AND (u.i
 WHERE u.cut = $1 AND ($5::text IS NULL OR u.value = $5) AND ($6::text IS NULL OR split_part(u.value, $7, 2) = $6)
 
 -- name: open_cases
-SELECT terminal, count(*) AS cases FROM complaint WHERE is_open AND terminal IS NOT NULL GROUP BY terminal
+SELECT coalesce(terminal, '') AS terminal, count(*) AS cases FROM complaint WHERE is_open GROUP BY 1
 
 -- name: alerts_of_day
 SELECT value, raised_at FROM alert WHERE cut = $1 AND day = $2 ORDER BY raised_at
