@@ -67,9 +67,10 @@ def line(level: float, at: datetime = NOW) -> list[list[float]]:
     return points
 
 
-def events(row: str = "") -> bytes:
-    """What a reader of the stream hears first."""
-    total, parts = cell("", 9334, 0.879), [cell(name, *of) for name, of in TERMINALS.items()]
+def events(row: str = "", worst: str = "") -> bytes:
+    """What a reader of the stream hears first; the worst terminal may be another one."""
+    terminal_shares = TERMINALS | ({worst: (TERMINALS[worst][0], 0.7)} if worst else {})
+    total, parts = cell("", 9334, 0.879), [cell(name, *of) for name, of in terminal_shares.items()]
     picture = {
         "as_of": NOW.isoformat(),
         "now": (NOW + timedelta(seconds=0.2)).isoformat(),

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, Route, ViewportSize
+from playwright.async_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 
 from services.aggregator.quality.page import headers as quality_headers
 from services.aggregator.staff_page import HEADERS
@@ -28,6 +28,7 @@ class Stage:
         self.asked: list[str] = []
         self.complaints: list[str] = []
         self.comments = list(COMMENTS)
+        self.worst = ""
 
     def fragment(self) -> str:
         """The newest comments as the survey service writes them."""
@@ -39,7 +40,7 @@ class Stage:
         self.asked.append(f"{path}?{url.query}" if url.query else path)
         if path == "/live/events":
             row = query.get("row", [""])[0]
-            await route.fulfill(body=events(row), headers={"content-type": "text/event-stream"})
+            await route.fulfill(body=events(row, self.worst), headers={"content-type": "text/event-stream"})
         elif path == "/comments/latest":
             await route.fulfill(
                 body=f'<ol class="comments">{"".join(self.comments)}</ol>',
@@ -149,6 +150,24 @@ async def test_a_row_is_chosen_by_keyboard_and_its_comments_follow(page: Page, s
     assert await page.locator("tr.chosen th").inner_text() == "Växjö"
     assert page.url == f"{ORIGIN}/live?row=V%C3%A4xj%C3%B6"
     assert "/comments/latest?terminal=V%C3%A4xj%C3%B6" in stage.asked
+
+
+async def test_rows_change_places_after_a_minute_and_never_under_the_pointer(page: Page, stage: Stage) -> None:
+    await page.clock.install()
+    await show(page, "/live")
+    first, share = (
+        page.locator("#terminals tbody tr:first-child th"),
+        page.locator("tr", has_text="Malmö").locator(".share"),
+    )
+    await page.locator("#terminals tbody").hover()
+    stage.worst = "Malmö"
+    await page.clock.run_for(62_000)
+    await expect(share).to_have_text("70.0")
+    assert await first.inner_text() == "Årsta alert 11:10"
+    await page.mouse.move(5, 5)
+    await page.clock.run_for(62_000)
+    await expect(first).to_have_text("Malmö")
+    stage.worst = ""
 
 
 async def test_comments_wait_under_the_hand_and_say_how_many_are_new(page: Page, stage: Stage) -> None:

@@ -104,7 +104,7 @@ export const rowTable = (table, choose) => {
   return {
     show: (units, { satisfied, fewest }) => {
       const { shown, grouped, hidden } = units, every = grouped ? [...shown, grouped] : shown;
-      if (!shown.length && !hidden.length) return;
+      if (!shown.length && !hidden.length) return text(body.querySelector("td"), "No answers yet");
       const axis = { ...scale(every.map((unit) => unit.satisfied)), usual: satisfied?.share ?? null };
       for (const unit of shown) remember(unit, unit.value, axis);
       if (grouped) remember(grouped, `${hidden.length} grouped`, axis);
@@ -114,6 +114,7 @@ export const rowTable = (table, choose) => {
       if (members !== known || due) place(shown, grouped);
       if (members !== known) mark();
       known = members;
+      return undefined;
     },
     past: (told) => { past = told; mark(); },
     choose: (value) => { chosen = value; mark(); },
