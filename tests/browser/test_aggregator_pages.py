@@ -11,8 +11,8 @@ from services.aggregator.quality.page import headers as quality_headers
 from services.aggregator.staff_page import HEADERS
 from services.aggregator.staff_page import PAGES as FOLDER
 from services.chassis.web.files import page_files
-from tests.live_pictures import COMMENTS, PAGES, comment, events
 from tests.likeness import MOST, difference, kept, picture_of, restyle
+from tests.live_pictures import COMMENTS, PAGES, comment, events
 from tests.visitors import barriers
 
 ORIGIN = "https://staff.nordposten.example"
