@@ -1,6 +1,5 @@
 """The aggregator's pages in a real browser at one fixed moment, without the system behind them."""
 
-import os
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -11,7 +10,6 @@ from services.aggregator.quality.page import headers as quality_headers
 from services.aggregator.staff_page import HEADERS
 from services.aggregator.staff_page import PAGES as FOLDER
 from services.chassis.web.files import page_files
-from tests.likeness import MOST, difference, kept, picture_of, restyle
 from tests.live_pictures import COMMENTS, PAGES, comment, events
 from tests.visitors import barriers
 
@@ -98,32 +96,6 @@ async def test_axe_finds_nothing_on_any_page_light_or_dark_wide_or_narrow(page: 
     found += [f"narrow: {wrong}" for wrong in await barriers(page)]
     await page.set_viewport_size(WIDE)
     assert found == []
-
-
-@pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("look", ["light", "dark", "phone"])
-async def test_each_page_looks_like_its_picture(page: Page, path: str, look: str) -> None:
-    await page.emulate_media(color_scheme="dark" if look == "dark" else "light")
-    await page.set_viewport_size(PHONE if look == "phone" else WIDE)
-    await show(page, path)
-    found = await picture_of(page)
-    assert difference(found, kept(f"{path.strip('/').replace('/', '-')}-{look}", found)) < MOST
-    await page.emulate_media(color_scheme="light")
-    await page.set_viewport_size(WIDE)
-
-
-@pytest.mark.parametrize("spoilt", [".right", ".left", ".figures", "#terminals", "#line"])
-async def test_a_page_that_lost_a_part_does_not_look_like_its_picture(page: Page, spoilt: str) -> None:
-    await show(page, "/live")
-    await restyle(page, f"{spoilt} {{ display: none !important; }}")
-    found = await picture_of(page)
-    assert difference(found, kept("live-light", found) if not os.environ.get("KEEP_PICTURES") else found) > MOST
-
-
-async def test_another_font_does_not_make_another_picture(page: Page) -> None:
-    await show(page, "/live")
-    await restyle(page, '* { font-family: "DejaVu Sans", "Liberation Serif", serif !important; }')
-    assert difference(await picture_of(page), kept("live-light", await picture_of(page))) < MOST
 
 
 async def test_the_view_stands_in_the_address_and_the_address_opens_the_view(page: Page, stage: Stage) -> None:
