@@ -6,7 +6,7 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-api test-properties test-containers test-compose lint bench bench-scaling docs schemas pictures mail dashboards kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-api test-properties test-containers test-compose lint bench bench-peers bench-scaling docs schemas pictures mail dashboards kafka-lock lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ lint: $(VENV)/.dev-ready ## ruff, mypy --strict, import rules
 
 bench: $(VENV)/.dev-ready ## measure answers, counted events and sent messages a second
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+bench-peers: $(VENV)/.dev-ready ## count on Kafka Streams beside ours (needs Java and Maven)
+	@$(BIN)/python -m tests.benchmarks --counting-only --peers $(ARGS)
 
 bench-scaling: $(VENV)/.dev-ready ## measure 1, 2 and 4 aggregators and notifiers with as many partitions
 	@$(BIN)/python -m tests.benchmarks.scaling $(ARGS)
