@@ -43,17 +43,26 @@ class ReceiptsInbox:
             if not await self._keep(connection, provider, report, row):
                 return DUPLICATE
             known = None if row["progress"] is None else Progress(row["progress"])
-            await connection.execute(
-                self.sql["move_progress"], row["invitation_id"], further(known, report.progress).value
-            )
-            if report.hopeless:
-                await connection.execute(
-                    self.sql["mark_unreachable"],
-                    row["person"],
-                    report.reason or report.status,
-                    self.unreachable_for.total_seconds(),
-                )
+            progress = further(known, report.progress)
+            await connection.execute(self.sql["move_progress"], row["invitation_id"], progress.value)
+            if progress is not Progress.UNDELIVERED:
+                await connection.execute(self.sql["doubt_retry"], row["invitation_id"])
+            await self._judge_address(connection, report, progress, row)
         return report.progress.value
+
+    async def _judge_address(
+        self, connection: Database, report: Report, progress: Progress, row: asyncpg.Record
+    ) -> None:
+        if progress is Progress.DELIVERED:
+            await connection.execute(self.sql["reach_again"], row["person"], row["invitation_id"])
+        elif report.hopeless:
+            await connection.execute(
+                self.sql["mark_unreachable"],
+                row["person"],
+                report.reason or report.status,
+                self.unreachable_for.total_seconds(),
+                row["invitation_id"],
+            )
 
     async def _keep(self, connection: Database, provider: str, report: Report, row: asyncpg.Record) -> bool:
         person = row["person"]

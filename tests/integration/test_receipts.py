@@ -3,7 +3,7 @@
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
@@ -202,6 +202,43 @@ async def test_a_report_that_comes_before_the_call_is_answered_settles_the_doubt
     await work(sender)
     await sender._sweep_once()
     assert await state_of(pool) == ("accepted", "reported", 1)
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+async def test_a_message_that_was_refused_for_now_and_is_reported_as_taken_is_not_sent_again(
+    pool: Pool, settings: Settings, claimed: bool
+) -> None:
+    await plan(pool)
+    channel = ScriptedChannel([Result(Fate.REFUSED_FOR_NOW, "elks_503"), Result(Fate.ACCEPTED)])
+    sender = dispatcher(pool, settings, channel)
+    await work(sender)
+    await pool.execute("UPDATE invitation SET due_at = clock_timestamp()")
+    if claimed:
+        async with pool.acquire() as connection:
+            assert len(await sender._claim(connection, 1)) == 1
+    failed = Report(channel.calls[0].reference, "s1", "failed", Progress.UNDELIVERED, b"")
+    await inbox(pool).take("elks", failed)  # that does not forbid another attempt
+    assert (await state_of(pool))[0] == ("claimed" if claimed else "planned")
+    await inbox(pool).take("elks", replace(failed, status="sent", progress=Progress.DELIVERED))
+    await work(sender)
+    await sender._sweep_once()
+    assert len(channel.calls) == 1
+    assert await state_of(pool) == ("accepted", "reported", 1)
+    assert (await told(pool))[-1] == (2, "asked", "reported")
+    assert (await ledger(pool))["asked"] == 1
+
+
+async def test_in_either_order_an_address_is_good_whose_message_arrived_after_all(
+    pool: Pool, settings: Settings
+) -> None:
+    reference = await sent(pool, settings)
+    arrived = Report(reference, "b2", "delivered", Progress.DELIVERED, b"")
+    for reports in ((hopeless(reference), arrived), (arrived, hopeless(reference))):
+        await pool.execute("DELETE FROM receipt")
+        await pool.execute("UPDATE invitation SET progress = NULL")
+        for report in reports:
+            await inbox(pool).take("mail", report)
+        assert await pool.fetchval("SELECT count(*) FROM unreachable") == 0
 
 
 def hopeless(reference: str) -> Report:

@@ -13,9 +13,9 @@ from services.chassis.metrics import Metrics
 from services.notifier.channels import Fate, Message, Result
 from services.notifier.channels.described import Surroundings
 from services.notifier.channels.providers import build_providers, read_providers
-from services.notifier.channels.routed import Provider, Routed
+from services.notifier.channels.routed import Provider, Routed, reporting
 from services.notifier.channels.safe_address import Doorman, UnsafeAddressError, by_system
-from tests.channel_kit import LINKS, SMS, loopback
+from tests.channel_kit import LINKS, SECRET, SMS, loopback
 
 YES = Result(Fate.ACCEPTED)
 NO = Result(Fate.REFUSED, "a_21211")
@@ -157,6 +157,60 @@ def test_a_missing_secret_stops_the_start(tmp_path: Path) -> None:
     path.write_text(FILE.format(secret=tmp_path / "absent"), encoding="utf-8")
     with pytest.raises(MustStop, match="provider elks: secret_file"):
         build_providers(read_providers(path), Surroundings(LINKS, "Nordposten"), Metrics())
+
+
+EACH = """
+[[provider]]
+name = "elks"
+adapter = "46elks"
+user = "u"
+sender = "Nordposten"
+secret_file = "{secret}"
+[[provider]]
+name = "twilio_se"
+adapter = "twilio"
+account_sid = "AC00000000000000000000000000000000"
+sender = "+46700000001"
+secret_file = "{secret}"
+[[provider]]
+name = "whatsapp"
+adapter = "whatsapp"
+phone_number_id = "1"
+template = "t"
+languages = {{ sv = "sv" }}
+secret_file = "{secret}"
+app_secret_file = "{secret}"
+[[provider]]
+name = "own"
+adapter = "gateway"
+url = "https://gateway.example/"
+fields = {{ to = "to", text = "text", receipt_url = "report_to" }}
+secret_file = "{secret}"
+[provider.receipts]
+statuses = {{ DELIVRD = "delivered" }}
+[[provider]]
+name = "mail"
+adapter = "smtp"
+host = "mail.example"
+sender = "svar@nordposten.example"
+bounces = "studs@nordposten.example"
+[[provider]]
+name = "app"
+adapter = "webhook"
+url = "https://app.example/"
+secret_file = "{webhook}"
+"""
+
+
+def test_every_provider_that_reports_back_is_known_by_its_name_in_the_file(tmp_path: Path) -> None:
+    secret, webhook, path = (tmp_path / name for name in ("secret", "webhook", "providers.toml"))
+    secret.write_text("made-up\n")
+    webhook.write_text(SECRET)
+    path.write_text(EACH.format(secret=secret, webhook=webhook), encoding="utf-8")
+    channel = build_providers(read_providers(path), Surroundings(LINKS, "Nordposten"), Metrics())
+    assert sorted(reporting(channel, "smtp")) == ["elks", "mail", "own", "twilio_se", "whatsapp"]
+    [mail] = [p.channel for p in channel.providers if p.name == "mail"]
+    assert list(reporting(mail, "smtp")) == ["smtp"]
 
 
 @pytest.mark.parametrize(

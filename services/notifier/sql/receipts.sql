@@ -10,10 +10,18 @@ RETURNING true
 UPDATE invitation SET progress = $2 WHERE invitation_id = $1
 
 -- name: mark_unreachable
-INSERT INTO unreachable AS u (person, reason, until)
-VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3))
+INSERT INTO unreachable AS u (person, reason, until, invitation_id)
+VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3), $4)
 ON CONFLICT (person) DO UPDATE SET reason = excluded.reason, reported_at = excluded.reported_at,
-    until = greatest(u.until, excluded.until)
+    until = greatest(u.until, excluded.until), invitation_id = excluded.invitation_id
+
+-- name: reach_again
+DELETE FROM unreachable WHERE person = $1 AND invitation_id = $2
+
+-- name: doubt_retry
+-- The provider refused for now, and has the message after all: no second one leaves.
+UPDATE invitation SET state = 'in_doubt', fence = fence + 1
+WHERE invitation_id = $1 AND state IN ('planned', 'claimed') AND attempts > 0
 
 -- name: unreachable
 SELECT person, until FROM unreachable WHERE person = ANY($1::bytea[]) AND until > clock_timestamp()

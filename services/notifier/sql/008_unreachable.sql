@@ -1,0 +1,2 @@
+-- The message whose report called the address hopeless: should it arrive after all, the address is not.
+ALTER TABLE unreachable ADD COLUMN invitation_id uuid;
