@@ -50,12 +50,17 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """One delivery's decision, ready to be written."""
+    """One delivery's decision, ready to be written.
+
+    Attributes:
+        told: the event as JSON.
+    """
 
     received: Received[DeliveryCompleted]
     decision: policy.Ask | policy.Suppress
     planned: Planned | None
     event: InvitationDecided
+    told: str
     traceparent: str | None
 
     @property
@@ -112,7 +117,7 @@ class DecideDeliveries:
             self.sql["tell"],
             INVITATION_DECIDED,
             [d.delivery_id for d in kept],
-            [d.event.model_dump_json(exclude_none=True).encode() for d in kept],
+            [d.told.encode() for d in kept],
             [d.traceparent for d in kept],
         )
         for d in kept:
@@ -131,7 +136,8 @@ class DecideDeliveries:
             planned = Planned(uuid4(), decision, new_token())
             past.plan(facts, self._person(decision), decision)
         event = self._event(policy.marked(situation), decision, planned, now)
-        return Decided(received, decision, planned, event, received.traceparent)
+        told = event.model_dump_json(exclude_none=True)
+        return Decided(received, decision, planned, event, told, received.traceparent)
 
     def _rules(self, now: datetime) -> policy.Rules:
         return self.rules if self.policies is None else replace(self.rules, policies=self.policies.at(now))
@@ -211,7 +217,7 @@ class DecideDeliveries:
             [p.token_hash for _, p in rows],
             [boxes[self._person(p.ask)].close(p.secret, str(p.invitation_id)) for _, p in rows],
             [d.received.message.delivery.drop_id for d, _ in rows],
-            [d.event.model_dump_json(exclude_none=True) for d, _ in rows],
+            [d.told for d, _ in rows],
             [d.traceparent for d, _ in rows],
         )
 

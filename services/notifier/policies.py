@@ -7,6 +7,7 @@
 import importlib.resources
 import re
 import tomllib
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -50,16 +51,23 @@ class PolicyBook:
 
     own: Sequence[Version]
     shipped: Sequence[Version]
-    _made: dict[tuple[str, ...], Policies] = field(default_factory=dict)
+    _changes: list[datetime] = field(init=False)
+    _between: dict[int, Policies] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_changes", sorted({v.effective_from for v in (*self.own, *self.shipped)}))
 
     def at(self, moment: datetime) -> Policies:
-        """The policies that hold at a moment."""
+        """The policies that hold at a moment; between two changes they are looked up once."""
+        since = bisect_right(self._changes, moment)
+        if since not in self._between:
+            self._between[since] = self._at(moment)
+        return self._between[since]
+
+    def _at(self, moment: datetime) -> Policies:
         holding = {**_latest(self.shipped, moment), **_latest(self.own, moment)}
-        ids = tuple(sorted(v.id for v in holding.values()))
-        if ids not in self._made:
-            sections: dict[str, object] = {name: version.section for name, version in holding.items()}
-            self._made[ids] = Policies.model_validate({**sections, "ids": ids})
-        return self._made[ids]
+        sections: dict[str, object] = {name: version.section for name, version in holding.items()}
+        return Policies.model_validate({**sections, "ids": tuple(sorted(v.id for v in holding.values()))})
 
 
 def read_policies(folder: Path | None) -> PolicyBook:
