@@ -31,7 +31,8 @@ def told(event: bytes) -> tuple[str, str, Any]:
 
 
 async def first(events: AsyncIterator[bytes]) -> tuple[str, str, Any]:
-    return told(await anext(events))
+    async with asyncio.timeout(10):
+        return told(await anext(events))
 
 
 async def test_a_new_reader_gets_the_whole_picture_and_then_each_change_with_an_id_of_its_own() -> None:
