@@ -67,7 +67,7 @@ def build(
         fine = asyncio.run(_changing(settings, work))
     if not fine:
         raise typer.Exit(1)
-    print("now run `kvittera cuts switch`, and start later processes with the same file")
+    print("give every process this file for its next start, then run `kvittera cuts switch`")
 
 
 def switch() -> None:
