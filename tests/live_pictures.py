@@ -14,7 +14,8 @@ from services.aggregator.live_page import render_live
 from services.aggregator.live_past import small_lines
 from services.aggregator.quality.figures import quality_of
 from services.aggregator.quality.months import Change
-from services.aggregator.quality.page import Shelf, render, render_none
+from services.aggregator.quality.page import render, render_none
+from services.aggregator.quality.words import Shelf
 from services.aggregator.staff_page import render as render_staff
 from services.aggregator.statistics import share_of
 from services.aggregator.unit_figures import unit_of

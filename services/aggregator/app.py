@@ -17,8 +17,8 @@ from services.aggregator.live_scopes import LiveScopes
 from services.aggregator.minute_cells import MinuteCells
 from services.aggregator.partner_publishing import PartnerPublisher
 from services.aggregator.publishing import Publisher
-from services.aggregator.quality.page import publisher_of
 from services.aggregator.quality.routes import QualityPages
+from services.aggregator.quality.words import publisher_of
 from services.aggregator.reading import GROUP, Counted, reader
 from services.aggregator.stored_cuts import StoredCuts
 from services.aggregator.terminal_page import TerminalPages

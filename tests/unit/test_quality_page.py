@@ -16,7 +16,8 @@ from services.aggregator.quality.documents import as_csv, document
 from services.aggregator.quality.figures import Counted, Quality, Revision, month_of, quality_of
 from services.aggregator.quality.months import Change
 from services.aggregator.quality.notes import LANGUAGES, load_notes
-from services.aggregator.quality.page import Shelf, headers, render, render_none, words_of
+from services.aggregator.quality.page import headers, render, render_none
+from services.aggregator.quality.words import Shelf, words_of
 from services.aggregator.statistics import share_of
 from services.chassis.catalogues import placeholders
 from services.chassis.failures import MustStop

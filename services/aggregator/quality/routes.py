@@ -16,7 +16,8 @@ from services.aggregator.quality.documents import as_csv, document
 from services.aggregator.quality.figures import Quality, quality_of
 from services.aggregator.quality.months import ClosedMonths
 from services.aggregator.quality.notes import LANGUAGES
-from services.aggregator.quality.page import Publisher, Shelf, headers, render, render_none
+from services.aggregator.quality.page import headers, render, render_none
+from services.aggregator.quality.words import Publisher, Shelf
 from services.chassis.http import problem
 from services.chassis.postgres import Pool
 
