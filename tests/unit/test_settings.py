@@ -37,6 +37,9 @@ TEXT_SETTINGS = {
     "KVITTERA_REVIEW_POLICY_FILE",
     "KVITTERA_POLICIES_FOLDER",
     "KVITTERA_INSTANCE",
+    "KVITTERA_INBOUND_URL_SECRET",
+    "KVITTERA_INBOUND_TWILIO_TOKEN",
+    "KVITTERA_INBOUND_WHATSAPP_SECRET",
     "KVITTERA_INBOUND_SECRETS",  # read where the API is put together: a wrong one stops the start there
 }
 """Any text is a possible value of these; all others are numbers, words of a list, moments or patterns."""
