@@ -15,14 +15,17 @@ import pytest
 from aiosmtpd.smtp import SMTP as SmtpProtocol  # noqa: N811  a class that others call by its abbreviation
 from pydantic import SecretStr
 
+from schemas.response import ResponseRecorded
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
+from services.chassis.records import Received
 from services.chassis.settings import Settings
 from services.cli import send
 from services.survey.answers.responses import Contact
 from services.survey.cases.desk import CaseDesk
 from services.survey.cases.number import number_of
 from services.survey.cases.work import Action, ImpossibleMove, Step
+from services.survey.followup import FollowUp
 from services.survey.outcomes.message import Fate, OutcomeMessage, Result, Writer
 from services.survey.outcomes.sending import SendOutcomes
 from services.survey.outcomes.smtp import OutcomeMail
@@ -160,6 +163,25 @@ async def test_who_left_a_phone_number_or_nothing_any_more_is_sent_nothing(pool:
     assert await sending(pool, settings, sender).send_next()
     assert await pool.fetchval("SELECT count(*) FROM outcome_message WHERE reason = 'no_contact'") == 1
     assert sender.sent == []
+
+
+@pytest.mark.parametrize(("sent_before", "fate"), [(False, "withheld"), (True, "accepted")])
+async def test_an_erased_person_is_sent_nothing_and_no_words_are_left(
+    pool: Pool, settings: Settings, sent_before: bool, fate: str
+) -> None:
+    desk = await write(pool, settings)
+    if sent_before:
+        assert await sending(pool, settings).send_next()
+    case = (await desk.one(ANNA, 1)).case
+    plain = {"response_id": case.response_id, "revision": 2, "score": 2, "answered_at": NOW, "recorded_at": NOW}
+    erased = ResponseRecorded.model_validate({**plain, "erased": True, "delivery": case.delivery})
+    async with pool.acquire() as connection, connection.transaction():
+        await FollowUp([parts_of(pool, settings, Metrics()).reaction])(connection, [Received(erased, None, NOW)])
+    sender = Scripted()
+    assert await sending(pool, settings, sender).send_next() is False
+    assert sender.sent == []
+    row = await pool.fetchrow("SELECT state, words_sealed, kept_sealed FROM outcome_message")
+    assert tuple(row or ()) == (fate, None, None)
 
 
 @pytest.mark.parametrize(("listed", "fate"), [("", "withheld"), ("x@y.example, ELIN@mottagare.example", "accepted")])
