@@ -7,6 +7,7 @@ import json
 import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -19,10 +20,12 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.settings import Settings
+from services.chassis.staff import Member, Role
 from services.survey.cases.changes import CaseChanges
 from services.survey.cases.notice import CaseNotices
 from services.survey.followup import FollowUp
 from services.survey.recipient.page_models import CaseNotice
+from services.survey.staff.directory import Directory
 from tests.asgi import Reply, ask
 from tests.caseload import ANNA, CASELOAD, LENA, MALTE, NOBODY, NOW, RIKARD, SECRET, app_of, fill, parts_of
 from tests.tables import empty_pool, everything_stored, footprint
@@ -296,6 +299,22 @@ async def test_a_lead_gives_many_cases_to_one_member_all_or_none(inbox: Inbox) -
     for pairs in ([("owner", "s-anna")], [chosen[0]], [("case", "K-2222-2"), chosen[0], ("owner", "s-anna")]):
         assert (await inbox.post("/cases/assign", LENA, *pairs)).status in {404, 422}
     assert await footprint(inbox.pool) == before
+
+
+async def test_a_case_can_be_given_to_who_signed_in_lately_and_may_work_here(inbox: Inbox) -> None:
+    directory = Directory(inbox.pool, lambda: NOW)
+    for member in (ANNA, RIKARD, MALTE, NOBODY):
+        await directory.note(member)
+    await Directory(inbox.pool, lambda: NOW - timedelta(days=91)).note(replace(ANNA, subject="s-long-ago"))
+    arsta = Member("s-chief", "Chief C.", {"Årsta": Role.LEAD})
+    desk = parts_of(inbox.pool, inbox.settings, Metrics()).desk
+    assert set(await desk.owners(arsta)) == {"s-chief", "s-anna"}
+    assert set(await desk.owners(LENA)) == {"s-lena", "s-anna", "s-malte"}
+    chosen = (("case", inbox.numbers[DAMAGED]), ("owner", "s-anna"))
+    assert (await inbox.post("/cases/assign", LENA, *chosen)).status == 303
+    await directory.note(replace(ANNA, roles={}))
+    assert "s-malte" in await desk.owners(LENA)
+    assert set(await directory.working(None)) == {"s-malte"}
 
 
 async def test_the_export_holds_the_view_and_runs_in_no_spreadsheet(inbox: Inbox) -> None:

@@ -20,6 +20,7 @@ from services.survey.cases.filters import Filters
 from services.survey.cases.opening import Deadlines
 from services.survey.cases.work import Action, ImpossibleMove, NotAllowed, Step, check_allowed, perform
 from services.survey.privacy.contact_views import record_view
+from services.survey.staff.directory import Directory
 
 MOST = 200
 _SEARCHED = 2000
@@ -105,6 +106,7 @@ class CaseDesk:
     now: Callable[[], datetime]
     wake: Callable[[], None]
     relabelling: Relabelling
+    directory: Directory
     sends: bool
     sql: Mapping[str, str] = field(
         default_factory=lambda: {
@@ -208,10 +210,12 @@ class CaseDesk:
         return [r["desk"] for r in rows]
 
     async def owners(self, member: Member) -> dict[str, str]:
-        """Return whom a case can be given to, by subject: the member, and whoever owns a case here."""
+        """Return whom a case can be given to, by subject: the member, who owns a case here, who may work here."""
+        terminals = _terminals(member, Role.READER)
         async with self.pool.acquire() as connection:
-            rows = await connection.fetch(self.sql["owners"], _terminals(member, Role.READER))
-        return {member.subject: member.name} | {r["owner"]: r["owner_name"] for r in rows}
+            rows = await connection.fetch(self.sql["owners"], terminals)
+        owning = {r["owner"]: r["owner_name"] for r in rows}
+        return {member.subject: member.name} | owning | await self.directory.working(terminals)
 
     async def same_day(self, case: Case, about: str) -> tuple[int, int]:
         """Return how many cases of the same desk, day and reason there are, and how many of them are open."""

@@ -27,6 +27,7 @@ from services.survey.cases.rules import CaseRules
 from services.survey.comments.texts import Texts
 from services.survey.followup import Reaction
 from services.survey.outcomes.message import SENDING_CHANNELS
+from services.survey.staff.directory import Directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ def case_parts(
         now=now,
         wake=wake_relay,
         relabelling=Relabelling(pool, wake_relay, now),
+        directory=Directory(pool, now),
         sends=settings.channel in SENDING_CHANNELS,
     )
     changes = CaseChanges(pool, metrics, now)

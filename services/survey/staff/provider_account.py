@@ -21,7 +21,7 @@ from services.chassis.staff.origins import path_of_ours
 from services.chassis.staff.provider import Provider, ProviderAway
 from services.chassis.staff.sessions import LONGEST_COOKIE
 from services.survey.staff.pages import StaffPages
-from services.survey.staff.signing_in import HOME, welcome
+from services.survey.staff.signing_in import HOME, Seen, unseen, welcome
 
 log = structlog.get_logger()
 _ROW = "staff sign-in attempt"
@@ -49,6 +49,7 @@ class ProviderAccount:
     role_claim: str
     role_prefix: str
     metrics: Metrics
+    seen: Seen = unseen
 
     async def login(self, request: Request) -> Response:
         """Send the browser to the provider, and note in a sealed cookie what must come back."""
@@ -95,6 +96,7 @@ class ProviderAccount:
             return self._notice(403, "No role here", "Your account has no role in Kvittera, or more than fit.")
         log.info("member signed in", subject=session.member.subject)
         self.metrics.count("kvittera_staff_sign_ins_total", result="signed_in")
+        await self.seen(session.member)
         return welcome(self.gate, session, attempt.onwards)
 
     def _away(self, error: ProviderAway) -> Response:

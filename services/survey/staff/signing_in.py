@@ -22,6 +22,14 @@ _LONGEST_PLACE = 80
 _NO_STORE = {"cache-control": "no-store"}
 
 
+Seen = Callable[[Member], Awaitable[None]]
+"""Is told of each member who signs in."""
+
+
+async def unseen(_: Member) -> None:
+    """Note nothing."""
+
+
 class Account(Protocol):
     """A way to sign in: what `/staff/login` and `/staff/callback` do."""
 
@@ -38,6 +46,7 @@ class DemoAccount:
 
     gate: CookieGate
     pages: StaffPages
+    seen: Seen = unseen
 
     async def login(self, request: Request) -> Response:
         """GET shows the roles, POST takes one."""
@@ -53,6 +62,7 @@ class DemoAccount:
             return problem(422, "role must be one of the offered, terminal a short name")
         roles = {terminal or EVERYWHERE: Role[role]}
         session = self.gate.sessions.begin(f"demo-{role.lower()}", f"Demo {role.lower()}", roles, self.gate.now())
+        await self.seen(session.member)
         return welcome(self.gate, session, path_of_ours(fields.get("next"), HOME))
 
     async def callback(self, _: Request) -> Response:
@@ -66,13 +76,7 @@ def welcome(gate: CookieGate, session: Session, onwards: str) -> Response:
     return RedirectResponse(onwards, 303, headers=headers)
 
 
-async def _keep_nothing(_: Member) -> None:
-    """Let the cookie go, and no more."""
-
-
-def routes(
-    gate: CookieGate, account: Account, pages: StaffPages, end: Callable[[Member], Awaitable[None]] = _keep_nothing
-) -> list[Route]:
+def routes(gate: CookieGate, account: Account, pages: StaffPages, end: Seen = unseen) -> list[Route]:
     """The routes of the sign-in; `end` makes a session that was signed out of void, wherever its cookie went."""
 
     async def home(request: Request) -> Response:

@@ -12,10 +12,11 @@ from services.chassis.settings import Settings
 from services.chassis.staff import Gate
 from services.chassis.staff.gate import CookieGate
 from services.chassis.staff.provider import provider_for
+from services.survey.staff.directory import Directory
 from services.survey.staff.pages import StaffPages
 from services.survey.staff.provider_account import ProviderAccount
 from services.survey.staff.sign_outs import SignOuts
-from services.survey.staff.signing_in import Account, DemoAccount, routes
+from services.survey.staff.signing_in import Account, DemoAccount, Seen, routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +32,18 @@ def sign_in_parts(settings: Settings, gate: Gate, pool: Pool, metrics: Metrics) 
     if not isinstance(gate, CookieGate):
         return SignInParts([], _until_stopped)
     sign_outs = SignOuts(pool, gate.ended, gate.sessions.lifetime, gate.now)
-    return SignInParts(routes(gate, *_account(settings, gate, metrics), sign_outs.end), sign_outs.watch)
+    account = _account(settings, gate, metrics, Directory(pool, gate.now).note)
+    return SignInParts(routes(gate, *account, sign_outs.end), sign_outs.watch)
 
 
 async def _until_stopped(stop: asyncio.Event) -> None:
     await stop.wait()
 
 
-def _account(settings: Settings, gate: CookieGate, metrics: Metrics) -> tuple[Account, StaffPages]:
+def _account(settings: Settings, gate: CookieGate, metrics: Metrics, seen: Seen) -> tuple[Account, StaffPages]:
     pages = StaffPages.load(demo=settings.demo_mark)
     if settings.staff_sign_in == "demo":
-        return DemoAccount(gate, pages), pages
+        return DemoAccount(gate, pages, seen), pages
     account = ProviderAccount(
         gate,
         pages,
@@ -50,5 +52,6 @@ def _account(settings: Settings, gate: CookieGate, metrics: Metrics) -> tuple[Ac
         settings.oidc_role_claim,
         settings.oidc_role_prefix,
         metrics,
+        seen,
     )
     return account, pages
