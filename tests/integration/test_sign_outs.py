@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.chassis.staff.door import SessionCare
+from services.survey.staff.directory import Directory
 from services.survey.staff.pages import StaffPages
 from services.survey.staff.sign_outs import SignOuts, end_all
 from services.survey.staff.signing_in import DemoAccount, routes
@@ -84,3 +85,16 @@ async def test_sign_outs_are_forgotten_when_their_sessions_are_over_by_themselve
     here.clock.pass_by(hours=8, seconds=1)
     await here.sign_outs.look()
     assert (here.gate.ended.sessions, await pool.fetchval("SELECT count(*) FROM sign_out")) == ({}, 0)
+
+
+async def test_who_signs_in_can_be_given_cases_from_then_on(pool: Pool) -> None:
+    loopback = "http://127.0.0.1:8600"
+    gate, pages = gate_at(Clock(), loopback, staff_sign_in="demo"), StaffPages.load(demo=True)
+    directory = Directory(pool, gate.now)
+    app = Starlette(routes=routes(gate, DemoAccount(gate, pages, directory.note), pages))
+    for role in ("reader", "agent"):
+        body = urlencode({"role": role, "terminal": "Årsta"}).encode()
+        reply = await ask(app, "POST", "/staff/login", headers=[FORM, ("origin", loopback)], parts=[body])
+        assert reply.status == 303
+    assert await directory.working(["Årsta", "Malmö"]) == {"demo-agent": "Demo agent"}
+    assert await directory.working(["Malmö"]) == {}
