@@ -32,7 +32,7 @@ from tests.benchmarks.system import running, settings_of, variables
 
 _COUNTED = "SELECT coalesce(sum(next), 0) FROM progress WHERE topic = $1"
 _DECIDED = "SELECT count(*) FROM decision"
-_ON_THEIR_WAY = "SELECT count(*) FROM invitation WHERE state NOT IN ('accepted', 'withheld')"
+_ON_THEIR_WAY = "SELECT count(*) FROM invitation WHERE kind = 'ask' AND state NOT IN ('accepted', 'withheld')"
 
 Work = Callable[[Path, dict[str, str], int, int], Coroutine[Any, Any, float]]
 
