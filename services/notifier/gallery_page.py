@@ -41,7 +41,7 @@ def served_page(samples: Iterable[Sample], address_of: Callable[[Sample], str], 
 def served_headers() -> dict[str, str]:
     """The headers that guard a served page."""
     headers = page_headers(style_hashes=[csp_hash(_style())])
-    headers["Content-Security-Policy"] += "; frame-src 'self'"
+    headers["Content-Security-Policy"] += "; frame-src 'self'; img-src data:"
     return headers | {"Content-Type": "text/html; charset=utf-8"}
 
 
