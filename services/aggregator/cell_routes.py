@@ -102,6 +102,9 @@ class CellsApi:
         except (ValueError, KeyError, OverflowError):
             return problem(400, "Wrong query", _HELP)
         async with self.pool.acquire() as connection:
+            shown = await self.cells.cuts(connection)
+            if shown and asked.cut not in shown:
+                return problem(404, "Not counted", f"answers are counted by {', '.join(shown)}")
             rows = await self.cells.page(
                 connection,
                 asked.cut,

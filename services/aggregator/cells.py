@@ -78,6 +78,10 @@ class Cells:
         now = datetime.now(UTC)
         return [Row(cell_message(r, now), (r["value"], r["cell"]), (r["cell"], r["version"])) for r in rows]
 
+    async def cuts(self, connection: Database) -> list[str]:
+        """The names of the cuts that are shown; none before the first start."""
+        return [r["cut"] for r in await connection.fetch(self.sql["shown_cuts"])]
+
     async def audit(self, connection: Database) -> list[Difference]:
         """Every cell that is not the fold of all answers and decisions; call inside one snapshot."""
         rows: list[asyncpg.Record] = await connection.fetch(self.sql["audit_cells"])

@@ -119,7 +119,12 @@ async def test_a_cut_that_is_still_being_built_is_not_shown(app: Starlette, pool
     await count(pool, "Årsta", 5)
     await pool.execute("INSERT INTO counted_cut (cut, windows, state) VALUES ('terminal', 31, 'building')")
     assert (await ask(app, "GET", "/api/cells?cut=terminal")).json == {"cells": []}
+    await pool.execute("INSERT INTO counted_cut (cut, windows, state) VALUES ('country', 31, 'counted')")
     assert len((await ask(app, "GET", "/api/cells?cut=country")).json["cells"]) == 1
+    for cut in ("terminal", "route"):
+        refused = await ask(app, "GET", f"/api/cells?cut={cut}")
+        assert (refused.status, refused.headers["content-type"]) == (404, "application/problem+json")
+        assert refused.json["detail"] == "answers are counted by country"
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,9 @@ WHERE u.cut = $1 AND ($4::text IS NULL OR u.value = $4)
 ORDER BY u.value, c.cell
 LIMIT $7
 
+-- name: shown_cuts
+SELECT cut FROM counted_cut WHERE state IN ('counted', 'leaving') ORDER BY cut
+
 -- name: audit_cells
 -- Counters against the view that folds everything counted, in one snapshot. Written apart from the counting code.
 SELECT coalesce(e.cell, c.cell) AS cell, u.cut, u.value,
