@@ -6,9 +6,10 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 
+from services.aggregator.live_page import render_live
 from services.aggregator.quality.page import headers as quality_headers
 from services.aggregator.staff_page import HEADERS
-from services.aggregator.staff_page import PAGES as FOLDER
+from services.aggregator.staff_page import PAGES as FILES
 from services.chassis.web.files import page_files
 from tests.live_pictures import COMMENTS, PAGES, comment, events
 from tests.visitors import barriers
@@ -22,7 +23,7 @@ class Stage:
     """Serves the pages with their own headers, and notes what was asked for and complained about."""
 
     def __init__(self) -> None:
-        self.files = page_files(FOLDER)
+        self.files = page_files(FILES)
         self.asked: list[str] = []
         self.complaints: list[str] = []
         self.comments = list(COMMENTS)
@@ -49,7 +50,8 @@ class Stage:
             await route.fulfill(body=file.body, headers={"content-type": file.content_type})
         else:
             told = quality_headers() if path.startswith("/quality") else HEADERS
-            await route.fulfill(body=PAGES[path](), headers={**told, "content-type": "text/html; charset=utf-8"})
+            page = render_live(compare=query.get("compare") != ["none"]) if path == "/live" else PAGES[path]()
+            await route.fulfill(body=page, headers={**told, "content-type": "text/html; charset=utf-8"})
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,8 @@ async def show(page: Page, path: str) -> None:
     if path.startswith("/live"):
         await page.locator("#satisfied .lead:not(.none)").wait_for()
         await page.locator("#comments .comments").wait_for()
+        await page.locator("#terminals .spark .dot").first.wait_for()
+        await page.locator("nav .count").wait_for()
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -15,7 +15,7 @@ const newRow = (name, choose) => {
   const button = choose ? make("button", { type: "button", class: "row-name", "aria-pressed": "false" }, name) : name;
   button.addEventListener?.("click", () => choose());
   const spark = drawing("spark", { viewBox: "0 0 92 20", width: 92, height: 20 });
-  return make("tr", {}, make("th", { scope: "row" }, button, make("span", { class: "tag", hidden: "" })),
+  return make("tr", {}, make("th", { scope: "row" }, button, " ", make("span", { class: "tag", hidden: "" })),
     make("td", { class: "num" }), make("td", { class: "num share" }),
     make("td", {}, drawing("interval", { "data-width": WIDTH }), make("span", { class: "vh" })),
     make("td", {}, spark, make("span", { class: "vh" })),
