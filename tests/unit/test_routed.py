@@ -170,7 +170,7 @@ secret_file = "{secret}"
 name = "twilio_se"
 adapter = "twilio"
 account_sid = "AC00000000000000000000000000000000"
-sender = "+46700000001"
+sender = "+46701740690"
 secret_file = "{secret}"
 [[provider]]
 name = "whatsapp"
