@@ -4,9 +4,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
-from services.chassis.web import faces_sprite, mark, page_headers, shell_loader, staff_nav
+from services.chassis.web import page_headers, staff_environment, staff_nav
 
 PAGES: Final = Path(__file__).parent / "pages"
 HEADERS: Final = page_headers(same_origin=True)
@@ -14,25 +14,10 @@ HEADERS: Final = page_headers(same_origin=True)
 
 @cache
 def _environment() -> Environment:
-    return Environment(
-        loader=ChoiceLoader([FileSystemLoader(PAGES), shell_loader()]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    return staff_environment(PAGES, skip_label="Skip to the numbers", initials="")
 
 
-def render(template: str, *, current: str = "", skip: str = "Skip to the numbers", **values: Any) -> bytes:
+def render(template: str, *, current: str = "", skip: str = "", **values: Any) -> bytes:
     """A page of staff with the links of all pages; `current` is the path of the page's own link."""
-    shell: dict[str, Any] = {
-        "lang": "en",
-        "nav": staff_nav(current),
-        "nav_label": "Pages",
-        "skip_label": skip,
-        "scope_note": "",
-        "initials": "",
-        "faces_sprite": faces_sprite(),
-        "mark": mark(20),
-    }
+    shell: dict[str, Any] = {"nav": staff_nav(current), **({"skip_label": skip} if skip else {})}
     return _environment().get_template(template).render(**(shell | values)).encode()

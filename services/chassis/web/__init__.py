@@ -16,6 +16,7 @@ from services.chassis.web.shell import (
     tokens_css,
     vendor_folder,
 )
+from services.chassis.web.staff_page import inline_style, staff_environment
 
 __all__ = [
     "SCORES",
@@ -26,12 +27,14 @@ __all__ = [
     "faces_css",
     "faces_sprite",
     "inline_assets",
+    "inline_style",
     "mark",
     "page_headers",
     "recipient_css",
     "shell_loader",
     "squeezed_css",
     "staff_css",
+    "staff_environment",
     "staff_nav",
     "tokens_css",
     "vendor_folder",

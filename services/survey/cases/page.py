@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from schemas.feedback import CaseTrigger
 from services.chassis.staff import Member, Role
-from services.chassis.web import face, faces_sprite, mark, page_headers, shell_loader, staff_nav
+from services.chassis.web import face, page_headers, staff_environment, staff_nav
 from services.survey.cases import words
 from services.survey.cases.desk import Tabs
 from services.survey.cases.filters import TABS
@@ -38,20 +38,10 @@ class InboxPage:
     @classmethod
     def load(cls, *, scope_note: str) -> "InboxPage":
         """Read the templates."""
-        environment = Environment(
-            loader=ChoiceLoader([FileSystemLoader(PAGES), shell_loader()]),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.globals.update(
-            lang="en",
-            nav_label="Pages",
+        environment = staff_environment(
+            PAGES,
             skip_label="Skip to the cases",
             scope_note=scope_note,
-            faces_sprite=faces_sprite(),
-            mark=mark(20),
             face=face,
             causes=words.CAUSES,
             attributions=words.ATTRIBUTIONS,

@@ -4,21 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
-
 from services.chassis.staff import Member
-from services.chassis.web import (
-    SCORES,
-    csp_hash,
-    face,
-    faces_sprite,
-    mark,
-    page_headers,
-    shell_loader,
-    squeezed_css,
-    staff_css,
-    staff_nav,
-)
+from services.chassis.web import SCORES, face, inline_style, staff_environment, staff_nav
 from services.survey.comments.search import Hit
 from services.survey.praise.queue_page import MASK_WORDS, REASONS
 
@@ -29,32 +16,17 @@ class CommentsPage:
     """Renders the search. Build one at start; `headers` go with each page."""
 
     def __init__(self) -> None:
-        environment = Environment(
-            loader=ChoiceLoader([FileSystemLoader(_PAGES), shell_loader()]),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        style = squeezed_css(staff_css() + (_PAGES / "comments.css").read_text("utf-8"))
-        environment.globals.update(
-            lang="en",
-            style=style,
-            nav_label="Pages",
+        environment = staff_environment(
+            _PAGES,
             skip_label="Skip to the comments",
-            scope_note="",
-            faces_sprite=faces_sprite(),
-            mark=mark(20),
             faces={score: face(score, 24) for score in SCORES},
             mask_words=MASK_WORDS,
             reason_words=REASONS,
             nav=staff_nav("/comments"),
         )
+        self.headers = inline_style(environment, _PAGES / "comments.css")
         self._page = environment.get_template("comments.html")
         self._latest = environment.get_template("latest.html")
-        # A form is posted with its own origin, not with `null`, so that it can be told from another site's.
-        headers = page_headers(style_hashes=[csp_hash(style)], same_origin=True)
-        self.headers = {**headers, "Referrer-Policy": "same-origin"}
 
     def render(
         self,

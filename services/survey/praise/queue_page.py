@@ -7,19 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
-
 from services.chassis.staff import Member
 from services.chassis.web import (
     SCORES,
-    csp_hash,
     face,
-    faces_sprite,
-    mark,
-    page_headers,
-    shell_loader,
-    squeezed_css,
-    staff_css,
+    inline_style,
+    staff_environment,
     staff_nav,
 )
 from services.survey.comments.texts import Comment
@@ -105,34 +98,17 @@ class QueuePage:
     """Renders the queue. Build one at start; `headers` go with each page."""
 
     def __init__(self) -> None:
-        environment = Environment(
-            loader=ChoiceLoader([FileSystemLoader(_PAGES), shell_loader()]),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        style = squeezed_css(staff_css() + (_PAGES / "queue.css").read_text("utf-8"))
-        environment.globals.update(
-            lang="en",
-            style=style,
-            nav_label="Pages",
+        environment = staff_environment(
+            _PAGES,
             skip_label="Skip to the praise",
-            scope_note="",
-            faces_sprite=faces_sprite(),
-            mark=mark(20),
             faces={score: face(score, 24) for score in SCORES},
             mask_words=MASK_WORDS,
             state_words=_STATES,
             score_words=_SCORES,
             tabs=[(key, label) for key, (label, _) in TABS.items()],
         )
+        self.headers = inline_style(environment, _PAGES / "queue.css")
         self._template = environment.get_template("queue.html")
-        # A form is posted with its own origin, not with `null`, so that it can be told from another site's.
-        self.headers = {
-            **page_headers(style_hashes=[csp_hash(style)], same_origin=True),
-            "Referrer-Policy": "same-origin",
-        }
 
     def render(
         self,

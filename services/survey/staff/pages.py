@@ -4,17 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from services.chassis.staff import EVERYWHERE, Member, Role
 from services.chassis.web import (
-    csp_hash,
-    faces_sprite,
-    mark,
-    page_headers,
-    shell_loader,
-    squeezed_css,
-    staff_css,
+    inline_style,
+    staff_environment,
     staff_nav,
 )
 
@@ -38,26 +33,13 @@ class StaffPages:
     @classmethod
     def load(cls, *, demo: bool) -> "StaffPages":
         """Read the templates and the style."""
-        environment = Environment(
-            loader=ChoiceLoader([FileSystemLoader(_PAGES), shell_loader()]),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        style = squeezed_css(staff_css() + (_PAGES / "sign_in.css").read_text("utf-8"))
-        environment.globals.update(
-            lang="en",
-            style=style,
-            nav_label="Pages",
+        environment = staff_environment(
+            _PAGES,
             skip_label="Skip to the content",
             scope_note="demo data" if demo else "",
-            faces_sprite=faces_sprite(),
-            mark=mark(20),
             role_words=ROLE_WORDS,
         )
-        # A form is posted with its own origin, not with `null`, so that it can be told from another site's.
-        headers = {**page_headers(style_hashes=[csp_hash(style)], same_origin=True), "Referrer-Policy": "same-origin"}
+        headers = inline_style(environment, _PAGES / "sign_in.css")
         return cls(environment, headers)
 
     def choose_account(self, onwards: str) -> bytes:
