@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
+from PIL import Image
 from playwright.async_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 
 from services.aggregator.live_page import render_live
@@ -11,11 +12,14 @@ from services.aggregator.quality.page import headers as quality_headers
 from services.aggregator.staff_page import HEADERS
 from services.aggregator.staff_page import PAGES as FILES
 from services.chassis.web.files import page_files
+from tests.likeness import FOLDER, MOST, difference, has_inter, kept, picture_of, restyle
 from tests.live_pictures import COMMENTS, PAGES, comment, events
 from tests.visitors import barriers
 
 ORIGIN = "https://staff.nordposten.example"
 WIDE: ViewportSize = {"width": 1440, "height": 900}
+STILL = [path for path in PAGES if path != "/live"]
+"""Pages that no script draws."""
 PHONE: ViewportSize = {"width": 390, "height": 844}
 
 
@@ -100,6 +104,36 @@ async def test_axe_finds_nothing_on_any_page_light_or_dark_wide_or_narrow(page: 
     found += [f"narrow: {wrong}" for wrong in await barriers(page)]
     await page.set_viewport_size(WIDE)
     assert found == []
+
+
+@pytest.mark.skipif(not has_inter(), reason="the pictures were drawn with the font Inter")
+@pytest.mark.parametrize("path", STILL)
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+async def test_each_page_looks_like_its_picture(page: Page, path: str, look: str) -> None:
+    await page.emulate_media(color_scheme="dark" if look == "dark" else "light")
+    await page.set_viewport_size(PHONE if look == "phone" else WIDE)
+    await show(page, path)
+    found = await picture_of(page)
+    assert difference(found, kept(f"{path.strip('/').replace('/', '-')}-{look}", found)) < MOST
+    await page.emulate_media(color_scheme="light")
+    await page.set_viewport_size(WIDE)
+
+
+@pytest.mark.skipif(not has_inter(), reason="the pictures were drawn with the font Inter")
+@pytest.mark.parametrize(
+    ("path", "spoilt"),
+    [
+        ("/quality", "svg.chart"),
+        ("/quality", ".figures"),
+        ("/terminals/Arsta", "svg.chart"),
+        ("/terminals/Arsta", ".bar"),
+    ],
+)
+async def test_a_page_that_lost_a_part_does_not_look_like_its_picture(page: Page, path: str, spoilt: str) -> None:
+    await show(page, path)
+    await restyle(page, f"{spoilt} {{ display: none !important; }}")
+    name = path.strip("/").replace("/", "-")
+    assert difference(await picture_of(page), Image.open(FOLDER / f"{name}-light.png").convert("RGB")) > MOST
 
 
 async def test_the_view_stands_in_the_address_and_the_address_opens_the_view(page: Page, stage: Stage) -> None:
