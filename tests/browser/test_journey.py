@@ -7,7 +7,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Locator, Page, expect
 
 from services.survey.cases.number import serial_of
 from tests.browser.conftest import LANGUAGES, TRAVELLERS
@@ -124,8 +124,9 @@ async def resolve(inbox: Page, number: str, comment: str, language: str) -> None
     ("phone", "scripts", "words"),
     [
         (PHONES[-2], True, "Bar in kartongen hela vägen till köket."),
+        (PHONES[-1], False, "Bar upp soffan i tre trappor och log."),
     ],
-    ids=["with script"],
+    ids=["with script", "without script"],
 )
 async def test_praise_goes_from_the_sms_to_the_wall(
     phone: str,
@@ -144,10 +145,7 @@ async def test_praise_goes_from_the_sms_to_the_wall(
 
     queue = staff["lead"]
     row = queue.locator(".list a", has_text=words)
-    for _ in range(100):
-        await queue.goto(f"{demo.url}/praise")
-        if await row.count():
-            break
+    await _turn_pages_until(queue, f"{demo.url}/praise", row)
     await row.click()
     await queue.get_by_role("button", name="Passed on").click()
     await queue.get_by_role("link", name="Passed on", exact=True).click()
@@ -160,6 +158,19 @@ async def test_praise_goes_from_the_sms_to_the_wall(
     assert address.startswith(f"{demo.url}/whiteboard/")
     board = await visitor.visit(address, viewport={"width": 1920, "height": 1080})
     await expect(board.locator("main")).to_contain_text(words)
+
+
+async def _turn_pages_until(queue: Page, first: str, row: Locator) -> None:
+    """The most urgent praise stands on the first page, and what was just said on the last."""
+    later = queue.get_by_role("link", name="Later praise")
+    for _ in range(60):
+        await queue.goto(first)
+        while not await row.count() and await later.count():
+            await later.click()
+            await queue.wait_for_load_state()
+        if await row.count():
+            return
+    raise AssertionError("the praise is on no page of the queue")
 
 
 async def test_an_answer_that_a_lead_finds_to_be_about_the_shop_leaves_the_counters_and_comes_back(
