@@ -1,5 +1,6 @@
 """The aggregator's pages in a real browser at one fixed moment, without the system behind them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -33,6 +34,12 @@ class Stage:
         self.comments = list(COMMENTS)
         self.worst = ""
 
+    async def is_asked(self, path: str) -> None:
+        """Wait until a page asks for something."""
+        async with asyncio.timeout(10):
+            while path not in self.asked:
+                await asyncio.sleep(0.02)
+
     def fragment(self) -> str:
         """The newest comments as the survey service writes them."""
         return f'<ol class="comments">{"".join(self.comments)}</ol>'
@@ -46,7 +53,7 @@ class Stage:
             await route.fulfill(body=events(row, self.worst), headers={"content-type": "text/event-stream"})
         elif path == "/comments/latest":
             await route.fulfill(
-                body=f'<ol class="comments">{"".join(self.comments)}</ol>',
+                body=self.fragment(),
                 headers={"content-type": "text/html; charset=utf-8"},
             )
         elif path.startswith("/live/assets/"):
@@ -138,18 +145,20 @@ async def test_a_page_that_lost_a_part_does_not_look_like_its_picture(page: Page
 
 async def test_the_view_stands_in_the_address_and_the_address_opens_the_view(page: Page, stage: Stage) -> None:
     await show(page, "/live?row=%C3%85rsta&compare=none")
-    assert await page.locator("#line-title").inner_text() == "Årsta, satisfied %, last 4 minutes"
-    assert await page.locator("#row-page").get_attribute("href") == "/terminals/%C3%85rsta"
-    assert await page.locator("#satisfied [data-note]").inner_text() == "87.2–88.6"
+    await expect(page.locator("#line-title")).to_have_text("Årsta, satisfied %, last 4 minutes", use_inner_text=True)
+    await expect(page.locator("#row-page")).to_have_attribute("href", "/terminals/%C3%85rsta")
+    await expect(page.locator("#satisfied [data-note]")).to_have_text("87.2–88.6", use_inner_text=True)
     await page.locator("select[name=compare]").select_option("weeks")
     await page.locator("text=Above usual, 3.1").wait_for()
-    assert await page.locator("#satisfied [data-note]").inner_text() == "87.2–88.6. No difference from usual, 88.4"
+    await expect(page.locator("#satisfied [data-note]")).to_have_text(
+        "87.2–88.6. No difference from usual, 88.4", use_inner_text=True
+    )
     await page.locator("select[name=span]").select_option("month")
     await page.locator("select[name=method]").select_option("home_day")
-    assert page.url == f"{ORIGIN}/live?span=month&method=home_day"
-    assert await page.locator("h1").inner_text() == "Home day, this month"
-    assert "/live/events?span=month&method=home_day" in stage.asked
-    assert await page.locator("select[name=rows]").is_disabled()
+    await expect(page).to_have_url(f"{ORIGIN}/live?span=month&method=home_day")
+    await expect(page.locator("h1")).to_have_text("Home day, this month", use_inner_text=True)
+    await stage.is_asked("/live/events?span=month&method=home_day")
+    await expect(page.locator("select[name=rows]")).to_be_disabled()
 
 
 async def test_a_row_is_chosen_by_keyboard_and_its_comments_follow(page: Page, stage: Stage) -> None:
@@ -157,9 +166,9 @@ async def test_a_row_is_chosen_by_keyboard_and_its_comments_follow(page: Page, s
     await page.get_by_role("button", name="Växjö").focus()
     await page.keyboard.press("Enter")
     await page.locator("tr.chosen").wait_for()
-    assert await page.locator("tr.chosen th").inner_text() == "Växjö"
-    assert page.url == f"{ORIGIN}/live?row=V%C3%A4xj%C3%B6"
-    assert "/comments/latest?terminal=V%C3%A4xj%C3%B6" in stage.asked
+    await expect(page.locator("tr.chosen th")).to_have_text("Växjö", use_inner_text=True)
+    await expect(page).to_have_url(f"{ORIGIN}/live?row=V%C3%A4xj%C3%B6")
+    await stage.is_asked("/comments/latest?terminal=V%C3%A4xj%C3%B6")
 
 
 async def test_rows_change_places_after_a_minute_and_never_under_the_pointer(page: Page, stage: Stage) -> None:
@@ -187,10 +196,10 @@ async def test_comments_wait_under_the_hand_and_say_how_many_are_new(page: Page,
     stage.comments.insert(0, comment(4, "Malmö", "Smidigt i skåpet."))
     await page.clock.run_for(6000)
     await page.locator("#new-comments:not([hidden])").wait_for()
-    assert await page.locator("#new-comments").inner_text() == "1 new"
-    assert await page.locator("#comments li").count() == 2
+    await expect(page.locator("#new-comments")).to_have_text("1 new", use_inner_text=True)
+    await expect(page.locator("#comments li")).to_have_count(2)
     await page.locator("#new-comments").click()
-    assert await page.locator("#comments li").count() == 3
+    await expect(page.locator("#comments li")).to_have_count(3)
     stage.comments.pop(0)
 
 
