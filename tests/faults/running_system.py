@@ -420,7 +420,11 @@ class RunningSystem:
 
     async def _check_everything_is_read(self) -> None:
         """In == processed + dead-lettered: every offset that Kafka gave out is behind its reader's position."""
-        assert await self.unread() == {}
+
+        async def all_read() -> bool:
+            return await self.unread() == {}
+
+        await until(all_read, "every record to be read", seconds=30)  # a service may have come back just now
 
     async def unread(self) -> dict[tuple[str, TopicPartition], int]:
         """How many records each reader has still to read, where there are any."""
