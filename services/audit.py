@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.aggregator.cells import Cells, Difference
+from services.aggregator.cells.rows import Cells, Difference
 from services.chassis.postgres import OwnConnection, check_migrated, connect, named_sql
 from services.chassis.settings import Settings
 

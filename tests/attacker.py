@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from services.aggregator.publication import (
+from services.aggregator.partners.publication import (
     Atom,
     Cell,
     Changed,

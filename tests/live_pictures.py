@@ -6,19 +6,20 @@ from typing import Any
 
 import orjson
 
-from services.aggregator import driver_page, terminal_page
-from services.aggregator.driver_page import OwnMonth
-from services.aggregator.figures import figures, terminals
-from services.aggregator.interventions import Intervention
-from services.aggregator.live_page import render_live
-from services.aggregator.live_past import small_lines
+from services.aggregator.figures.figures import figures, terminals
+from services.aggregator.figures.interventions import Intervention
+from services.aggregator.figures.unit_figures import unit_of
+from services.aggregator.live.page import render_live
+from services.aggregator.live.past import small_lines
 from services.aggregator.quality.figures import quality_of
 from services.aggregator.quality.months import Change
 from services.aggregator.quality.page import render, render_none
 from services.aggregator.quality.words import Shelf
-from services.aggregator.staff_page import render as render_staff
+from services.aggregator.staff import driver as driver_page
+from services.aggregator.staff import terminal as terminal_page
+from services.aggregator.staff.driver import OwnMonth
+from services.aggregator.staff.page import render as render_staff
 from services.aggregator.statistics import share_of
-from services.aggregator.unit_figures import unit_of
 from tests.months import COMPLAINTS, PUBLISHER, SEPTEMBER, two_years
 
 NOW = datetime(2026, 10, 13, 12, 32, tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from services.aggregator.months import month_number
+from services.aggregator.figures.months import month_number
 from services.aggregator.quality.complaints import Complaints
 from services.aggregator.quality.figures import Counted, Month, Revision, month_of
 from services.aggregator.quality.notes import Notes

@@ -5,24 +5,27 @@ import gc
 from datetime import UTC, datetime
 
 from schemas.topics import CARDS, FEEDBACK_CASE, INVITATION_DECIDED, RESPONSE_RECORDED
-from services.aggregator import digest_routes, figure_routes, http, partner_http
-from services.aggregator.alerts import Alerts, watch, watched_cuts
-from services.aggregator.complaints import complaints_fence
-from services.aggregator.cuts import load_cuts
-from services.aggregator.driver_page import DriverPages
-from services.aggregator.freshness import Freshness
+from services.aggregator import http
+from services.aggregator.counting.complaints import complaints_fence
+from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.freshness import Freshness
+from services.aggregator.counting.minute_cells import MinuteCells
+from services.aggregator.counting.reading import GROUP, Counted, reader
+from services.aggregator.counting.stored_cuts import StoredCuts
+from services.aggregator.counting.units import Units
+from services.aggregator.digests import routes as digest_routes
+from services.aggregator.figures import routes as figure_routes
+from services.aggregator.figures.alerts import Alerts, watch, watched_cuts
 from services.aggregator.handlers import CountBatch
-from services.aggregator.live_scope import zone_named
-from services.aggregator.live_scopes import LiveScopes
-from services.aggregator.minute_cells import MinuteCells
-from services.aggregator.partner_publishing import PartnerPublisher
-from services.aggregator.publishing import Publisher
+from services.aggregator.live.scope import zone_named
+from services.aggregator.live.scopes import LiveScopes
+from services.aggregator.partners import http as partner_http
+from services.aggregator.partners.publishing import PartnerPublisher
+from services.aggregator.publishing.publisher import Publisher
 from services.aggregator.quality.routes import QualityPages
 from services.aggregator.quality.words import publisher_of
-from services.aggregator.reading import GROUP, Counted, reader
-from services.aggregator.stored_cuts import StoredCuts
-from services.aggregator.terminal_page import TerminalPages
-from services.aggregator.units import Units
+from services.aggregator.staff.driver import DriverPages
+from services.aggregator.staff.terminal import TerminalPages
 from services.chassis.consumer import Reader, consume
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve

@@ -9,10 +9,18 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from services.aggregator.counting import COLUMNS, Change, Deltas, LocalClock, answer_deltas, decision_deltas, fold
-from services.aggregator.freshness import Freshness
-from services.aggregator.reading import Counted, CountedAnswer, CountedDecision, Facts
-from services.aggregator.units import Units
+from services.aggregator.counting.deltas import (
+    COLUMNS,
+    Change,
+    Deltas,
+    LocalClock,
+    answer_deltas,
+    decision_deltas,
+    fold,
+)
+from services.aggregator.counting.freshness import Freshness
+from services.aggregator.counting.reading import Counted, CountedAnswer, CountedDecision, Facts
+from services.aggregator.counting.units import Units
 from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, named_sql

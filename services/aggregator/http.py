@@ -6,10 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from services.aggregator import cell_routes, live_page
-from services.aggregator.live import LiveFeed
-from services.aggregator.live_scope import row_of, scope_of
-from services.aggregator.live_scopes import LiveScopes
+from services.aggregator.cells import routes as cell_routes
+from services.aggregator.live import page as live_page
+from services.aggregator.live.feed import LiveFeed
+from services.aggregator.live.scope import row_of, scope_of
+from services.aggregator.live.scopes import LiveScopes
 from services.chassis.http import json_response, problem
 from services.chassis.postgres import Pool
 

@@ -31,8 +31,8 @@ def cells(
 
     kvittera cells --cut terminal.method --window day --format csv
     """
-    from services.aggregator.cell_routes import as_csv
-    from services.aggregator.cuts import cut_named
+    from services.aggregator.cells.routes import as_csv
+    from services.aggregator.counting.cuts import cut_named
     from services.embedded.local import reachable
 
     with reachable(postgres=True) as settings:
@@ -47,7 +47,7 @@ def cells(
 
 async def _read(settings: Settings, cut: str, window: str, value: str | None, limit: int) -> list[dict[str, object]]:
     from schemas.satisfaction import Window
-    from services.aggregator.cells import Cells
+    from services.aggregator.cells.rows import Cells
     from services.chassis.postgres import check_migrated, connect
 
     connection = await connect(settings, "aggregator")

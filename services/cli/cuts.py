@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from services.aggregator.cut_changes import CutChanges
-    from services.aggregator.stored_cuts import StoredCut
+    from services.aggregator.counting.stored_cuts import StoredCut
+    from services.aggregator.history.cut_changes import CutChanges
     from services.chassis.settings import Settings
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def build(
     Nothing stops meanwhile. When all is there and right, `kvittera cuts switch` shows the new cuts; until then nobody
     sees them. Broken off, it may be called again. Exit 1 when the cuts may not be switched on.
     """
-    from services.aggregator.cuts import load_cuts
+    from services.aggregator.counting.cuts import load_cuts
     from services.embedded.local import reachable
 
     with reachable(kafka=True, postgres=True) as settings:
@@ -86,7 +86,7 @@ async def _stored(changes: "CutChanges") -> tuple[list["StoredCut"], int]:
 
 
 async def _changing(settings: "Settings", work: Callable[["CutChanges"], Awaitable[T]]) -> T:
-    from services.aggregator.cut_changes import CutChanges
+    from services.aggregator.history.cut_changes import CutChanges
     from services.chassis.postgres import check_migrated, connect, open_pool
 
     pool = await open_pool(settings, "aggregator")

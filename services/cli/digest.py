@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from services.aggregator.digest import Digest
+    from services.aggregator.digests.digest import Digest
     from services.chassis.postgres import Database
     from services.chassis.settings import Settings
 
@@ -30,8 +30,8 @@ def digest(
 
     Example: `kvittera digest --terminal Luleå --day 2026-11-20`
     """
-    from services.aggregator.digest import as_html, as_text
-    from services.aggregator.digest_routes import Digests
+    from services.aggregator.digests.digest import as_html, as_text
+    from services.aggregator.digests.routes import Digests
     from services.cli.figures import asked
 
     on: date = day.date()

@@ -33,7 +33,7 @@ def list_alerts(
     value: Annotated[str | None, typer.Option(help="Only alarms of this value.")] = None,
 ) -> None:
     """List the alarms that were told, the newest first."""
-    from services.aggregator.alerts import Alerts
+    from services.aggregator.figures.alerts import Alerts
 
     found = asked(lambda connection, _: Alerts(()).listed(connection, cut=cut, value=value))
     for a in found:
@@ -69,7 +69,7 @@ def add(
 
     Example: `kvittera interventions add "evening delivery" --value Luleå --from 2026-05-03`
     """
-    from services.aggregator.interventions import Intervention, Ledger
+    from services.aggregator.figures.interventions import Intervention, Ledger
 
     marked = Intervention(what, cut, value, since.date(), tuple(compare_to or ()))
     print(f"marked as {asked(lambda connection, _: Ledger().add(connection, marked))}")
@@ -77,8 +77,8 @@ def add(
 
 def list_interventions() -> None:
     """List interventions with the change of the satisfied share beyond that of the comparison group, in points."""
-    from services.aggregator.figures import FEWEST
-    from services.aggregator.interventions import Ledger
+    from services.aggregator.figures.figures import FEWEST
+    from services.aggregator.figures.interventions import Ledger
 
     async def read(connection: "Database", _: "Settings") -> list[dict[str, Any]]:
         ledger = Ledger()
@@ -109,7 +109,7 @@ def close(
             await months.close(connection, number, now)
         return due
 
-    from services.aggregator.months import month_name
+    from services.aggregator.figures.months import month_name
 
     closed = asked(act)
     print("\n".join(f"closed {month_name(n)}" for n in closed) if closed else "no month is due")
@@ -136,13 +136,13 @@ def revise(
 
 
 def _months(settings: "Settings") -> Any:
-    from services.aggregator.months import Months
+    from services.aggregator.figures.months import Months
 
     return Months(settings.month_tolerance_days)
 
 
 def _number(month: str) -> int:
-    from services.aggregator.months import month_number
+    from services.aggregator.figures.months import month_number
     from services.chassis.failures import MustStop
 
     try:

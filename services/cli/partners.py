@@ -11,7 +11,7 @@ from services.chassis.postgres import Database
 from services.chassis.settings import Settings
 
 if TYPE_CHECKING:
-    from services.aggregator.cuts import Cut
+    from services.aggregator.counting.cuts import Cut
     from services.chassis.keys import Key
 
 T = TypeVar("T")
@@ -49,8 +49,8 @@ def add(
     """
     import re
 
-    from services.aggregator.partners import Partners, new_lot
-    from services.aggregator.views import View
+    from services.aggregator.partners.partners import Partners, new_lot
+    from services.aggregator.partners.views import View
     from services.chassis.failures import MustStop
     from services.embedded.local import reachable
 
@@ -94,7 +94,7 @@ def access(partner: str, bootstrap: str, action: Literal["--add", "--remove"]) -
 
 def list_partners() -> None:
     """Show every partner: what it sees, since when, and when it was last published to."""
-    from services.aggregator.partners import Partners
+    from services.aggregator.partners.partners import Partners
     from services.embedded.local import reachable
 
     with reachable(postgres=True) as settings:
@@ -119,7 +119,7 @@ def revoke(
     could be subtracted.
     """
     from schemas.partners import partner_topic
-    from services.aggregator.partners import Partners
+    from services.aggregator.partners.partners import Partners
     from services.chassis.failures import MustStop
     from services.embedded.local import reachable
 
@@ -134,8 +134,8 @@ def revoke(
 
 async def _counted(settings: Settings, connection: Database) -> "list[Cut]":
     """The cuts that hold everything; before the first start those that it will store."""
-    from services.aggregator.cuts import load_cuts
-    from services.aggregator.stored_cuts import COUNTED, StoredCuts
+    from services.aggregator.counting.cuts import load_cuts
+    from services.aggregator.counting.stored_cuts import COUNTED, StoredCuts
 
     stored = await StoredCuts().all(connection)
     return [s.cut for s in stored if s.state == COUNTED] if stored else [*load_cuts(settings.cuts_file)]

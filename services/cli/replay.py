@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from services.aggregator.shadow import Replay
+    from services.aggregator.history.shadow import Replay
 
 _SHOWN = 20
 
@@ -31,7 +31,7 @@ def replay(
     Nothing is sent or published, and counting goes on meanwhile. Also tells whether every record that was read was
     counted, put aside as a dead letter, or a tombstone.
     """
-    from services.aggregator.shadow import replay as rebuild
+    from services.aggregator.history.shadow import replay as rebuild
     from services.embedded.local import reachable
 
     # Records that are put aside are told on the way; the result stands alone on the standard output.

@@ -15,7 +15,7 @@ import typer
 import uvloop
 
 from schemas.topics import RESPONSE_RECORDED
-from services.aggregator.shadow import replay
+from services.aggregator.history.shadow import replay
 from services.chassis.postgres import connect
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres

@@ -18,8 +18,8 @@ from aiokafka import TopicPartition
 
 from schemas.satisfaction import Window
 from schemas.topics import RESPONSE_RECORDED, SATISFACTION_CELLS
-from services.aggregator.cells import Cells
-from services.aggregator.windows import unpack, window_start
+from services.aggregator.cells.rows import Cells
+from services.aggregator.counting.windows import unpack, window_start
 from services.chassis.kafka import make_consumer, make_producer
 from services.chassis.postgres import Database, connect
 from services.chassis.settings import Settings

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import NewTopic
 
 from schemas.topics import RESPONSE_RECORDED
-from services.aggregator.windows import WINDOWS, window_start
+from services.aggregator.counting.windows import WINDOWS, window_start
 from services.chassis.kafka import make_admin, make_consumer
 from services.chassis.settings import Settings
 from services.chassis.topic_identity import topic_partitions

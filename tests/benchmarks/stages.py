@@ -19,11 +19,11 @@ from services.chassis.postgres import Database
 PYTHON = ("fetch", "decode", "dedupe", "fold", "upsert", "publish", "fence", "other")
 Places = Sequence[tuple[str, str, str]]
 _PLACES: Places = (
-    ("services/aggregator/publishing.py", "", "publish"),
+    ("services/aggregator/publishing/publisher.py", "", "publish"),
     ("aiokafka/producer/", "", "publish"),
     ("services/aggregator/handlers.py", "_apply", "upsert"),
-    ("services/aggregator/counting.py", "fold", "fold"),
-    ("services/aggregator/reading.py", "", "decode"),
+    ("services/aggregator/counting/deltas.py", "fold", "fold"),
+    ("services/aggregator/counting/reading.py", "", "decode"),
     ("services/aggregator/handlers.py", "", "dedupe"),
     ("services/chassis/fence.py", "", "fence"),
     ("services/chassis/consumer.py", "", "fetch"),

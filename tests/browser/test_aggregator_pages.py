@@ -8,10 +8,10 @@ import pytest
 from PIL import Image
 from playwright.async_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 
-from services.aggregator.live_page import render_live
+from services.aggregator.live.page import render_live
 from services.aggregator.quality.page import headers as quality_headers
-from services.aggregator.staff_page import HEADERS
-from services.aggregator.staff_page import PAGES as FILES
+from services.aggregator.staff.page import HEADERS
+from services.aggregator.staff.page import PAGES as FILES
 from services.chassis.web.files import page_files
 from tests.likeness import FOLDER, MOST, difference, has_inter, kept, picture_of, restyle
 from tests.live_pictures import COMMENTS, PAGES, comment, events

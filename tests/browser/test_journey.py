@@ -10,6 +10,7 @@ import pytest
 from playwright.async_api import Browser, Locator, Page, expect
 
 from services.survey.cases.number import serial_of
+from services.survey.recipient.suspicion import QUICKEST_HUMAN
 from tests.browser.conftest import LANGUAGES, TRAVELLERS
 from tests.kvittera import RunningDemo, kvittera
 from tests.visitors import Visitor
@@ -55,9 +56,10 @@ async def staff(demo: RunningDemo, chromium: Browser) -> AsyncIterator[dict[str,
 
 
 async def tap(page: Page, score: int, *, scripts: bool) -> None:
-    """Choose a face; without script a button sends it."""
+    """Choose a face; without script a button sends it, no sooner than a person could."""
     await page.locator(f"label[for=score{score}]").click()
     if not scripts:
+        await page.wait_for_timeout(QUICKEST_HUMAN * 1000)
         await page.locator("button.send").click()
     await page.locator("#comment").wait_for()
 

@@ -24,8 +24,8 @@ import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from schemas.topics import DELIVERY_COMPLETED, INVITATION_DECIDED, PERSON_ERASED, RESPONSE_RECORDED, SATISFACTION_CELLS
-from services.aggregator.cells import Cells
-from services.aggregator.publishing import cell_key, cell_message
+from services.aggregator.cells.rows import Cells
+from services.aggregator.publishing.publisher import cell_key, cell_message
 from services.audit import run_audit
 from services.chassis.kafka import make_consumer
 from services.chassis.pauses import pause_or_stop

@@ -12,11 +12,11 @@ import pytest
 from starlette.applications import Starlette
 
 from services.aggregator import http
-from services.aggregator.cuts import load_cuts
+from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.reading import CountedAnswer, Facts
+from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
-from services.aggregator.live_scopes import LiveScopes
-from services.aggregator.reading import CountedAnswer, Facts
-from services.aggregator.units import Units
+from services.aggregator.live.scopes import LiveScopes
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql

@@ -13,8 +13,8 @@ from aiokafka import ConsumerRecord
 from schemas.delivery import DeliveryFacts, Method
 from schemas.feedback import Attribution, CaseState, CaseTrigger, Cause, FeedbackCase, Nature
 from schemas.topics import FEEDBACK_CASE
-from services.aggregator.complaints import KeepComplaints, complaints_fence, month_of_delivery
-from services.aggregator.months import Months, month_number
+from services.aggregator.counting.complaints import KeepComplaints, complaints_fence, month_of_delivery
+from services.aggregator.figures.months import Months, month_number
 from services.aggregator.quality.figures import Counted, Month, Revision
 from services.aggregator.quality.months import ClosedMonths
 from services.chassis.failures import Poison

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.aggregator import units as units_module
-from services.aggregator.cells import Cells, Difference
-from services.aggregator.counting import COLUMNS
-from services.aggregator.cuts import load_cuts
+from services.aggregator.cells.rows import Cells, Difference
+from services.aggregator.counting import units as units_module
+from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.deltas import COLUMNS
+from services.aggregator.counting.reading import Counted, CountedAnswer, CountedDecision, Facts
+from services.aggregator.counting.stored_cuts import StoredCuts
+from services.aggregator.counting.units import Units
+from services.aggregator.counting.windows import unpack, window_start
 from services.aggregator.handlers import CountBatch
-from services.aggregator.reading import Counted, CountedAnswer, CountedDecision, Facts
-from services.aggregator.stored_cuts import StoredCuts
-from services.aggregator.units import Units
-from services.aggregator.windows import unpack, window_start
 from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql

@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from schemas.satisfaction import Window
-from services.aggregator.cells import Cells
-from services.aggregator.cut_changes import Built, CutChanges
-from services.aggregator.cuts import STANDARD, Cut, cut_named
-from services.aggregator.stored_cuts import StoredCuts
+from services.aggregator.cells.rows import Cells
+from services.aggregator.counting.cuts import STANDARD, Cut, cut_named
+from services.aggregator.counting.stored_cuts import StoredCuts
+from services.aggregator.history.cut_changes import Built, CutChanges
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Pool, connect
 from services.chassis.settings import Settings

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.aggregator.complaints import KeepComplaints
-from services.aggregator.cuts import load_cuts
+from services.aggregator.counting.complaints import KeepComplaints
+from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.reading import CountedAnswer, CountedDecision, Facts
+from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
-from services.aggregator.live_scope import Scope, Span
-from services.aggregator.live_scopes import LiveScopes
-from services.aggregator.reading import CountedAnswer, CountedDecision, Facts
-from services.aggregator.units import Units
+from services.aggregator.live.scope import Scope, Span
+from services.aggregator.live.scopes import LiveScopes
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.records import Received

@@ -15,14 +15,14 @@ from starlette.applications import Starlette
 
 from schemas.cloudevents import Event, decode
 from schemas.partners import PartnerCell, partner_card, partner_topic
-from services.aggregator.cuts import load_cuts
+from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.reading import CountedAnswer, Facts
+from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
-from services.aggregator.partner_http import routes
-from services.aggregator.partner_publishing import PartnerPublisher
-from services.aggregator.partners import Partners, Publication
-from services.aggregator.reading import CountedAnswer, Facts
-from services.aggregator.units import Units
-from services.aggregator.views import View
+from services.aggregator.partners.http import routes
+from services.aggregator.partners.partners import Partners, Publication
+from services.aggregator.partners.publishing import PartnerPublisher
+from services.aggregator.partners.views import View
 from services.chassis.failures import MustStop
 from services.chassis.http import make_app
 from services.chassis.kafka import make_producer
@@ -57,7 +57,7 @@ async def pool(settings: Settings) -> AsyncIterator[Pool]:
 
 @pytest.fixture(autouse=True)
 def no_lots(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.aggregator.partners.is_held", lambda *_: False)
+    monkeypatch.setattr("services.aggregator.partners.partners.is_held", lambda *_: False)
 
 
 def view(partner: str = "fjallbod", merchants: Sequence[str] | None = ("Fjällbod",), **more: Any) -> View:

@@ -13,11 +13,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from schemas.cloudevents import decode, read_record
 from schemas.satisfaction import SatisfactionCell
 from schemas.topics import CARDS, SATISFACTION_CELLS
-from services.aggregator.cuts import cut_named
+from services.aggregator.counting.cuts import cut_named
+from services.aggregator.counting.reading import CountedAnswer, Facts
+from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
-from services.aggregator.publishing import Publisher, cell_key
-from services.aggregator.reading import CountedAnswer, Facts
-from services.aggregator.units import Units
+from services.aggregator.publishing.publisher import Publisher, cell_key
 from services.chassis.kafka import make_consumer, make_producer
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, connect, named_sql

@@ -8,13 +8,13 @@ import asyncpg
 import pytest
 from starlette.applications import Starlette
 
-from services.aggregator.cuts import load_cuts
+from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.reading import CountedAnswer, CountedDecision, Facts
+from services.aggregator.counting.units import Units
+from services.aggregator.figures.interventions import Intervention, Ledger
+from services.aggregator.figures.months import Months, month_number
 from services.aggregator.handlers import CountBatch
-from services.aggregator.interventions import Intervention, Ledger
-from services.aggregator.months import Months, month_number
 from services.aggregator.quality.routes import QualityPages
-from services.aggregator.reading import CountedAnswer, CountedDecision, Facts
-from services.aggregator.units import Units
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql

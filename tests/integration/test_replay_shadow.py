@@ -11,13 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from schemas.topics import CARDS, INVITATION_DECIDED, RESPONSE_RECORDED
-from services.aggregator.cuts import load_cuts
+from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.reading import GROUP, Counted, reader
+from services.aggregator.counting.stored_cuts import StoredCuts
+from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
-from services.aggregator.past import TOPICS, begin, counted_up_to, reading_again
-from services.aggregator.reading import GROUP, Counted, reader
-from services.aggregator.shadow import DifferingCell, replay
-from services.aggregator.stored_cuts import StoredCuts
-from services.aggregator.units import Units
+from services.aggregator.history.past import TOPICS, begin, counted_up_to, reading_again
+from services.aggregator.history.shadow import DifferingCell, replay
 from services.chassis.failures import MustStop
 from services.chassis.fence import Fence
 from services.chassis.metrics import Metrics

@@ -9,10 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from schemas.satisfaction import Window
-from services.aggregator.cuts import STANDARD, cut_named, load_cuts
-from services.aggregator.minute_cells import MinuteCells
-from services.aggregator.stored_cuts import StoredCuts
-from services.aggregator.units import Units
+from services.aggregator.counting.cuts import STANDARD, cut_named, load_cuts
+from services.aggregator.counting.minute_cells import MinuteCells
+from services.aggregator.counting.stored_cuts import StoredCuts
+from services.aggregator.counting.units import Units
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.settings import Settings

@@ -11,14 +11,15 @@ import pytest
 from starlette.applications import Starlette
 
 from schemas.satisfaction import SatisfactionAlert
-from services.aggregator import digest_routes, figure_routes
-from services.aggregator.alerts import Alerts
-from services.aggregator.cuts import load_cuts
+from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.reading import CountedAnswer, Facts
+from services.aggregator.counting.units import Units
+from services.aggregator.digests import routes as digest_routes
+from services.aggregator.figures import routes as figure_routes
+from services.aggregator.figures.alerts import Alerts
+from services.aggregator.figures.interventions import Intervention, Ledger
+from services.aggregator.figures.months import Months, month_number
 from services.aggregator.handlers import CountBatch
-from services.aggregator.interventions import Intervention, Ledger
-from services.aggregator.months import Months, month_number
-from services.aggregator.reading import CountedAnswer, Facts
-from services.aggregator.units import Units
 from services.chassis.failures import MustStop
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics

@@ -9,13 +9,13 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
-from services.aggregator.cuts import load_cuts
-from services.aggregator.driver_page import DriverPages
+from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.reading import CountedAnswer, Facts
+from services.aggregator.counting.units import Units
+from services.aggregator.figures.months import Months, month_number
 from services.aggregator.handlers import CountBatch
-from services.aggregator.months import Months, month_number
-from services.aggregator.reading import CountedAnswer, Facts
-from services.aggregator.terminal_page import TerminalPages
-from services.aggregator.units import Units
+from services.aggregator.staff.driver import DriverPages
+from services.aggregator.staff.terminal import TerminalPages
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql

@@ -9,9 +9,9 @@ import pytest
 
 from schemas.cloudevents import decode, read_record
 from schemas.satisfaction import SatisfactionCell
-from services.aggregator.cell_records import CellRecords
-from services.aggregator.counting import COLUMNS
-from services.aggregator.publishing import cell_key, cell_message
+from services.aggregator.counting.deltas import COLUMNS
+from services.aggregator.publishing.publisher import cell_key, cell_message
+from services.aggregator.publishing.records import CellRecords
 
 NOW = datetime(2026, 10, 13, 14, 5, 6, 789, tzinfo=UTC)
 UNITS = {7: ("terminal.method", 'År"sta × home\\day'), 8: ("total", "")}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.aggregator.alerts import arranged, days_of_month, watched_cuts
+from services.aggregator.figures.alerts import arranged, days_of_month, watched_cuts
 from services.aggregator.statistics import change
 from services.aggregator.statistics.backtest import backtest
 from services.aggregator.statistics.change import Charts, alarms, discoveries

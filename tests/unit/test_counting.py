@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from schemas.satisfaction import Window
-from services.aggregator.counting import (
+from services.aggregator.counting.deltas import (
     COLUMNS,
     Change,
     Counting,
@@ -19,7 +19,7 @@ from services.aggregator.counting import (
     decision_deltas,
     fold,
 )
-from services.aggregator.windows import (
+from services.aggregator.counting.windows import (
     WINDOWS,
     base_of,
     last_of,

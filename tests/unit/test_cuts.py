@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schemas.satisfaction import Window
-from services.aggregator.cuts import STANDARD, Cut, cut_named, load_cuts
+from services.aggregator.counting.cuts import STANDARD, Cut, cut_named, load_cuts
 from services.chassis.failures import MustStop
 
 

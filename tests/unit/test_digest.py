@@ -2,8 +2,8 @@
 
 from datetime import UTC, date, datetime
 
-from services.aggregator.digest import as_html, as_text, digest
-from services.aggregator.interventions import Intervention
+from services.aggregator.digests.digest import as_html, as_text, digest
+from services.aggregator.figures.interventions import Intervention
 
 DAY = date(2026, 11, 20)
 ROWS = {

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from services.aggregator.cuts import load_cuts
+from services.aggregator.counting.cuts import load_cuts
 from services.notifier.channels.providers import read_providers
 from services.notifier.policies import parse_policies
 

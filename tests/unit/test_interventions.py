@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.aggregator.interventions import effect_of, split
-from services.aggregator.months import closes_at, month_name, month_number
+from services.aggregator.figures.interventions import effect_of, split
+from services.aggregator.figures.months import closes_at, month_name, month_number
 
 
 def test_the_effect_is_the_change_beyond_that_of_the_others() -> None:

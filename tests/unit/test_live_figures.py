@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from services.aggregator.figures import figures, terminals
-from services.aggregator.freshness import Freshness
-from services.aggregator.line import Line
+from services.aggregator.counting.freshness import Freshness
+from services.aggregator.figures.figures import figures, terminals
+from services.aggregator.live.line import Line
 
 
 def cell(value: str, *scores: int, asked: int = 1000, delivered: int = 2000) -> dict[str, Any]:

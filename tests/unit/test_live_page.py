@@ -7,8 +7,8 @@ from typing import Any
 
 from starlette.applications import Starlette
 
-from services.aggregator import live_page
-from services.aggregator.live_page import render_live
+from services.aggregator.live import page as live_page
+from services.aggregator.live.page import render_live
 
 APP = Starlette(routes=[*live_page.routes()])
 

@@ -11,12 +11,12 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
-from services.aggregator import live
-from services.aggregator.live_page import render_live
-from services.aggregator.live_past import past_of
-from services.aggregator.live_scope import Scope, Span, row_of, scope_of, today_in, zone_named
-from services.aggregator.live_scopes import LiveScopes
-from services.aggregator.staff_page import PAGES
+from services.aggregator.live import feed as live
+from services.aggregator.live.page import render_live
+from services.aggregator.live.past import past_of
+from services.aggregator.live.scope import Scope, Span, row_of, scope_of, today_in, zone_named
+from services.aggregator.live.scopes import LiveScopes
+from services.aggregator.staff.page import PAGES
 from services.chassis.failures import MustStop
 from services.chassis.web.files import page_files
 

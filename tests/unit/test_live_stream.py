@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from services.aggregator.live import LiveFeed
+from services.aggregator.live.feed import LiveFeed
 
 
 class Feed(LiveFeed):

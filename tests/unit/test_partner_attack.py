@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from services.aggregator.publication import Rules
+from services.aggregator.partners.publication import Rules
 from tests.attacker import DAY, Attacker, CountingAll, World, month, watched
 
 DAYS = 30

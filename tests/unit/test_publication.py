@@ -6,8 +6,18 @@ from datetime import UTC, date, datetime, time, timedelta
 import pytest
 from pydantic import ValidationError
 
-from services.aggregator.publication import Atom, Cell, Changed, Release, Rules, Scores, cells, releases, standing
-from services.aggregator.views import is_held, is_settled, last_moment, window_of
+from services.aggregator.partners.publication import (
+    Atom,
+    Cell,
+    Changed,
+    Release,
+    Rules,
+    Scores,
+    cells,
+    releases,
+    standing,
+)
+from services.aggregator.partners.views import is_held, is_settled, last_moment, window_of
 from services.chassis.settings import Settings
 
 OPEN = "2026-10"

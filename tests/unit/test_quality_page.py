@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.aggregator.drawings import Scale, axis_of, interval, runs, sparkline, svg, words
+from services.aggregator.figures.drawings import Scale, axis_of, interval, runs, sparkline, svg, words
 from services.aggregator.quality.complaints import Complaints
 from services.aggregator.quality.documents import as_csv, document
 from services.aggregator.quality.figures import Counted, Quality, Revision, month_of, quality_of

@@ -15,7 +15,7 @@ from schemas.cloudevents import Event, to_headers
 from schemas.invitation import Outcome
 from schemas.response import ResponseRecorded
 from schemas.topics import INVITATION_DECIDED, RESPONSE_RECORDED
-from services.aggregator.reading import CountedAnswer, CountedDecision, reader
+from services.aggregator.counting.reading import CountedAnswer, CountedDecision, reader
 from services.chassis.failures import Poison
 from tests.builders import NOON, decided, facts, record
 

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from services.aggregator import driver_page, terminal_page
-from services.aggregator.driver_page import months_of, praise_of
-from services.aggregator.interventions import Intervention
-from services.aggregator.months import month_number
-from services.aggregator.staff_page import render
+from services.aggregator.figures.interventions import Intervention
+from services.aggregator.figures.months import month_number
+from services.aggregator.figures.unit_figures import Unit, unit_of
+from services.aggregator.staff import driver as driver_page
+from services.aggregator.staff import terminal as terminal_page
+from services.aggregator.staff.driver import months_of, praise_of
+from services.aggregator.staff.page import render
 from services.aggregator.statistics import share_of
-from services.aggregator.unit_figures import Unit, unit_of
 from services.chassis.staff import EVERYWHERE, Member, Role
 from services.chassis.staff.id_tokens import roles_of
 

@@ -4,7 +4,7 @@ import csv
 import io
 from typing import Any
 
-from services.aggregator.months import month_name
+from services.aggregator.figures.months import month_name
 from services.aggregator.quality.complaints import Complaints
 from services.aggregator.quality.figures import FEWEST, Quality
 from services.aggregator.statistics import Share

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from services.aggregator.cuts import JOINT, TOTAL
+from services.aggregator.counting.cuts import JOINT, TOTAL
 from services.aggregator.statistics import Share, share_of, to_hide
 from services.aggregator.statistics.means import mean_interval, smiley_index
 from services.aggregator.statistics.response import (

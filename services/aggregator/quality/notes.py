@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from services.aggregator.months import month_number
+from services.aggregator.figures.months import month_number
 from services.chassis.failures import MustStop
 
 LANGUAGES: Final = ("sv", "en")

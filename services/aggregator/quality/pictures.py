@@ -6,8 +6,8 @@ from typing import Final
 
 from markupsafe import Markup
 
-from services.aggregator.drawings import Scale, axis_of, box, dot, line, shares_with_interval, svg, words
-from services.aggregator.figure_words import decimal, month_in_words, percent, points
+from services.aggregator.figures.drawings import Scale, axis_of, box, dot, line, shares_with_interval, svg, words
+from services.aggregator.figures.words import decimal, month_in_words, percent, points
 from services.aggregator.quality.figures import Method, Quality
 from services.aggregator.statistics import Share
 

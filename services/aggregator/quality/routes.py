@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.aggregator.months import month_number
+from services.aggregator.figures.months import month_number
 from services.aggregator.quality.documents import as_csv, document
 from services.aggregator.quality.figures import Quality, quality_of
 from services.aggregator.quality.months import ClosedMonths

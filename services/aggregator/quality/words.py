@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from babel.dates import format_date, format_datetime
 
-from services.aggregator.drawings import axis_of
-from services.aggregator.figure_words import decimal, interval, month_in_words, percent, points, whole
-from services.aggregator.months import closes_at, month_name
+from services.aggregator.figures.drawings import axis_of
+from services.aggregator.figures.months import closes_at, month_name
+from services.aggregator.figures.words import decimal, interval, month_in_words, percent, points, whole
 from services.aggregator.quality.complaints import FEWEST_COMPLAINTS, Complaints
 from services.aggregator.quality.figures import FEWEST, Index, Method, Quality
 from services.aggregator.quality.months import Change

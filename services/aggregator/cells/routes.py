@@ -1,0 +1,183 @@
+"""`GET /api/cells`: counters with filters, in pages, as JSON or CSV, told only when they changed."""
+
+import base64
+import csv
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+from urllib.parse import urlencode
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from schemas.satisfaction import Window
+from services.aggregator.cells.rows import Cells, Place
+from services.aggregator.counting.cuts import cut_named
+from services.aggregator.counting.windows import window_index
+from services.chassis.failures import MustStop
+from services.chassis.http import json_response, problem
+from services.chassis.postgres import Pool
+
+PATH = "/api/cells"
+_MOST = 10_000
+_DEFAULT = 1000
+_RUN_BY_SPREADSHEETS = frozenset("=+-@＝＋－＠")
+_KNOWN = ("cut", "window", "value", "from", "to", "limit", "after", "format")
+_COLUMNS = (
+    "cut",
+    "value",
+    "window",
+    "start",
+    "answers",
+    "s1",
+    "s2",
+    "s3",
+    "s4",
+    "s5",
+    "delivered",
+    "asked",
+    "suppressed",
+    "pending",
+    "failed",
+    "commented",
+    "contested",
+    "version",
+    "as_of",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What is asked for; `first` and `last` are indexes of the window."""
+
+    cut: str
+    window: Window
+    value: str | None
+    first: int
+    last: int | None
+    limit: int
+    after: Place | None
+    form: str
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> Self:
+        """Read it. Raises ValueError, KeyError or MustStop for what cannot be asked."""
+        if unknown := query.keys() - {*_KNOWN}:
+            raise KeyError(min(unknown))
+        window = Window(query.get("window", "all"))
+        form = query.get("format", "json")
+        if form not in {"json", "csv"}:
+            raise ValueError("form")
+        first, last = query.get("from"), query.get("to")
+        return cls(
+            cut_named(query.get("cut", "total")).name,
+            window,
+            _stored_text(query.get("value")),
+            window_index(window, first) if first is not None else 0,
+            window_index(window, last) if last is not None else None,
+            _limit(query.get("limit", str(_DEFAULT))),
+            _place(query["after"]) if "after" in query else None,
+            form,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CellsApi:
+    """Answers questions about cells."""
+
+    pool: Pool
+    cells: Cells
+
+    async def show(self, request: Request) -> Response:
+        """A page of cells by value and time; `Link: rel="next"` leads on."""
+        query = dict(request.query_params)
+        try:
+            asked = _Question.of(query)
+        except MustStop as error:
+            return problem(400, "Unknown cut", str(error))
+        except (ValueError, KeyError, OverflowError):
+            return problem(400, "Wrong query", _HELP)
+        async with self.pool.acquire() as connection:
+            shown = await self.cells.cuts(connection)
+            if shown and asked.cut not in shown:
+                return problem(404, "Not counted", f"answers are counted by {', '.join(shown)}")
+            rows = await self.cells.page(
+                connection,
+                asked.cut,
+                asked.window,
+                first=asked.first,
+                last=asked.last,
+                value=asked.value,
+                after=asked.after,
+                limit=asked.limit + 1,
+            )
+        page, more = rows[: asked.limit], 0 < asked.limit < len(rows)
+        # Reading moves `as_of` only; what counts as changed is a cell's version.
+        tag = f'W/"{hashlib.sha256(orjson.dumps([asked.form, more, [r.version for r in page]])).hexdigest()[:32]}"'
+        headers = {"etag": tag, "cache-control": "private, no-cache"}
+        if more:
+            following = f"{PATH}?{urlencode({**query, 'after': _cursor(page[-1].place)})}"
+            headers["link"] = f'<{following}>; rel="next"'
+        if tag in {t.strip() for t in request.headers.get("if-none-match", "").split(",")}:
+            return Response(status_code=304, headers=headers)
+        messages = [r.message for r in page]
+        if asked.form == "csv":
+            return Response(as_csv(messages), media_type="text/csv", headers=headers)
+        return json_response({"cells": messages, **({"next": following} if more else {})}, headers=headers)
+
+
+_HELP = (
+    f"known are {', '.join(_KNOWN)}; window is one of {', '.join(Window)}; from and to are local times such as 2026-10,"
+    " 2026-10-13 or 2026-10-13T14:05; limit is a whole number from 0; format is json or csv; after: from a page before"
+)
+
+
+def routes(pool: Pool) -> list[Route]:
+    """The route of cells."""
+    return [Route("/api/cells", CellsApi(pool, Cells()).show)]
+
+
+def _cursor(place: Place) -> str:
+    return base64.urlsafe_b64encode(orjson.dumps(place)).decode().rstrip("=")
+
+
+def _place(cursor: str) -> Place:
+    told = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    match told:
+        case [str(value), int(cell)] if 0 <= cell < 1 << 63:
+            return str(_stored_text(value)), cell
+        case _:
+            raise ValueError("no cursor of ours")
+
+
+def _limit(text: str) -> int:
+    limit = int(text)
+    if limit < 0:
+        raise ValueError("a limit is not below 0")
+    return min(_MOST, limit)
+
+
+def _stored_text(text: str | None) -> str | None:
+    if text is not None and "\x00" in text:
+        raise ValueError("no stored text holds NUL")
+    return text
+
+
+def as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Cells as CSV with a header line (RFC 4180); text that a spreadsheet would run is disarmed (security 14)."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(_COLUMNS)
+    for row in rows:
+        flat = {**row, **{f"s{n}": s for n, s in enumerate(row["scores"], 1)}}
+        writer.writerow([disarmed(flat[c]) for c in _COLUMNS])
+    return out.getvalue()
+
+
+def disarmed(value: Any) -> Any:
+    """A value that no spreadsheet runs."""
+    return f"'{value}" if isinstance(value, str) and value.lstrip()[:1] in _RUN_BY_SPREADSHEETS else value

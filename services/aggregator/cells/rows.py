@@ -1,0 +1,88 @@
+"""Reading cells: for the API, the pages and the command line."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from schemas.satisfaction import Window
+from services.aggregator.counting.windows import base_of, last_of
+from services.aggregator.publishing.publisher import cell_message
+from services.chassis.postgres import Database, named_sql
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A cell whose counters are not the fold of what was counted."""
+
+    cut: str
+    value: str
+    cell: int
+    counted: Sequence[int | None]
+    expected: Sequence[int | None]
+
+
+Place = tuple[str, int]
+"""Where a cell stands among those of a cut: its value and its packed number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A cell as it is told, with its place for the next page and its version."""
+
+    message: dict[str, Any]
+    place: Place
+    version: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """Queries over the counters."""
+
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
+
+    async def of_cut(
+        self,
+        connection: Database,
+        cut: str,
+        window: Window,
+        *,
+        first: int = 0,
+        last: int | None = None,
+        value: str | None = None,
+        limit: int = 10_000,
+    ) -> list[dict[str, Any]]:
+        """Cells of a cut in a window, by value and time, as `satisfaction.cells.v1` says them."""
+        rows = await self.page(connection, cut, window, first=first, last=last, value=value, limit=limit)
+        return [r.message for r in rows]
+
+    async def page(
+        self,
+        connection: Database,
+        cut: str,
+        window: Window,
+        *,
+        first: int = 0,
+        last: int | None = None,
+        value: str | None = None,
+        after: Place | None = None,
+        limit: int,
+    ) -> list[Row]:
+        """As `of_cut`, from the cell after a place on."""
+        base = base_of(window)
+        lowest, highest = base + first, base + (last_of(window) if last is None else last)
+        behind = after or (None, None)
+        rows = await connection.fetch(self.sql["cells_of_cut"], cut, lowest, highest, value, *behind, limit)
+        now = datetime.now(UTC)
+        return [Row(cell_message(r, now), (r["value"], r["cell"]), (r["cell"], r["version"])) for r in rows]
+
+    async def cuts(self, connection: Database) -> list[str]:
+        """The names of the cuts that are shown; none before the first start."""
+        return [r["cut"] for r in await connection.fetch(self.sql["shown_cuts"])]
+
+    async def audit(self, connection: Database) -> list[Difference]:
+        """Every cell that is not the fold of all answers and decisions; call inside one snapshot."""
+        rows: list[asyncpg.Record] = await connection.fetch(self.sql["audit_cells"])
+        return [Difference(r["cut"] or "?", r["value"] or "", r["cell"], r["counted"], r["expected"]) for r in rows]

@@ -1,0 +1,139 @@
+"""The cuts that are counted: by which properties of the delivery, alone or together, and in which windows."""
+
+import importlib.resources
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from schemas.satisfaction import Window
+from services.chassis.failures import MustStop
+
+OF_DELIVERY = (
+    "carrier",
+    "country",
+    "postcode_prefix",
+    "terminal",
+    "route",
+    "driver",
+    "service_point",
+    "merchant_id",
+    "method",
+    "method_chosen_by_recipient",
+    "touchpoint",
+    "attempt",
+    "late",
+    "disruption",
+    "disrupted",
+)
+"""What a delivery can be cut by: fields of its attribution snapshot."""
+OF_RECORD = ("channel", "language", "reason")
+"""What an answer or a decision can be cut by: its own fields."""
+PROPERTIES = (*OF_DELIVERY, *OF_RECORD)
+
+JOINT = " × "
+"""Stands between the values of a cut by several properties."""
+
+_SHORT = {"merchant": "merchant_id", "chosen": "method_chosen_by_recipient"}
+TOTAL = "total"
+STANDARD = (Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH, Window.ALL)
+"""The windows of a cut unless the file says otherwise."""
+_KNOWN_KEYS = {"cuts", "windows", "windows_of"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """One cut: its name, the properties whose values together name a unit (none: everything), and its windows."""
+
+    name: str
+    properties: tuple[str, ...]
+    windows: tuple[Window, ...] = STANDARD
+
+
+def cut_named(name: str, windows: tuple[Window, ...] = STANDARD) -> Cut:
+    """The cut of a name such as `terminal`, `merchant.method` or `total`.
+
+    Raises:
+        MustStop: a property that deliveries do not have.
+    """
+    if name == TOTAL:
+        return Cut(name, (), windows)
+    properties = tuple(_SHORT.get(part.strip(), part.strip()) for part in name.replace(",", ".").split("."))
+    if unknown := [p for p in properties if p not in PROPERTIES]:
+        raise MustStop(f"cut {name!r}: deliveries have no {', '.join(unknown)}; known: total, {', '.join(PROPERTIES)}")
+    return Cut(name.replace(",", ".").replace(" ", ""), properties, windows)
+
+
+def load_cuts(file: Path | None) -> Sequence[Cut]:
+    """The cuts of a TOML file in the form of `cuts.toml` beside this module, or those of that one.
+
+    Raises:
+        MustStop: the file cannot be read or names something unknown; says which line.
+    """
+    try:
+        if file is None:
+            text = (importlib.resources.files("services.aggregator.counting") / "cuts.toml").read_text(encoding="utf-8")
+        else:
+            text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MustStop(f"KVITTERA_CUTS_FILE {file}: {error}") from None
+    return _File(str(file or "cuts.toml"), text).cuts()
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """The text of a file of cuts; every refusal tells its name and, where there is one, the line."""
+
+    name: str
+    text: str
+
+    def cuts(self) -> Sequence[Cut]:
+        told = self._parsed()
+        names = self._names(told.get("cuts"))
+        standard = self._windows("windows", told.get("windows", [*STANDARD]))
+        own = told.get("windows_of", {})
+        if not isinstance(own, dict):
+            raise self._refusal("windows_of must be a table of cuts and their windows", "windows_of")
+        cuts = [self._cut(n, standard) for n in names]
+        # Two spellings of one cut would count everything in it twice.
+        if len({c.name for c in cuts}) != len(cuts):
+            raise self._refusal("cuts must be a list of different names", "cuts")
+        by_name = {TOTAL: cut_named(TOTAL, standard), **{c.name: c for c in cuts}}
+        for cut, windows in own.items():
+            if cut not in by_name:
+                raise self._refusal(f"windows_of {cut}: it is not among the cuts", cut)
+            by_name[cut] = cut_named(cut, self._windows(cut, windows))
+        return tuple(by_name.values())
+
+    def _parsed(self) -> dict[str, Any]:
+        try:
+            told = tomllib.loads(self.text)
+        except tomllib.TOMLDecodeError as error:
+            raise MustStop(f"KVITTERA_CUTS_FILE {self.name}: {error}") from None
+        if unknown := sorted(told.keys() - _KNOWN_KEYS):
+            raise self._refusal(f"{unknown[0]} means nothing; known: {', '.join(sorted(_KNOWN_KEYS))}", unknown[0])
+        return told
+
+    def _names(self, names: object) -> list[str]:
+        if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+            raise self._refusal("cuts must be a list of names", "cuts")
+        return names
+
+    def _cut(self, name: str, windows: tuple[Window, ...]) -> Cut:
+        try:
+            return cut_named(name, windows)
+        except MustStop as stop:
+            raise self._refusal(str(stop), name) from None
+
+    def _windows(self, of: str, names: object) -> tuple[Window, ...]:
+        known = {w.value for w in Window}
+        if not isinstance(names, list) or not names or not {n for n in names if isinstance(n, str)} <= known:
+            raise self._refusal(f"{of}: windows are a list of {', '.join(Window)}", of)
+        if wrong := [n for n in names if not isinstance(n, str)]:
+            raise self._refusal(f"{of}: {wrong[0]!r} is no window", of)
+        return tuple(w for w in Window if w.value in names)
+
+    def _refusal(self, what: str, word: str) -> MustStop:
+        line = next((n for n, text in enumerate(self.text.splitlines(), 1) if word in text.partition("#")[0]), None)
+        return MustStop(f"KVITTERA_CUTS_FILE {self.name}{f', line {line}' if line else ''}: {what}")

@@ -1,0 +1,126 @@
+"""The short numbers of all units, and the windows in which each of them is counted."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+
+import numpy as np
+
+from schemas.contract import without_controls
+from services.aggregator.counting.cuts import JOINT, OF_RECORD, Cut, cut_named
+from services.aggregator.counting.deltas import STANDARD_MASK, Masks
+from services.aggregator.counting.reading import Counted
+from services.aggregator.counting.windows import mask_of, windows_in
+from services.chassis.failures import Poison
+from services.chassis.postgres import Database, Pool, named_sql
+
+_MOST_KNOWN_UNITS = 2_000_000
+_NO_UNIT = 0
+_UNKNOWN = -1
+_FIELDS = {"driver": "charged_driver"}
+"""Properties that are not simply the field of that name."""
+
+
+@dataclass(slots=True)
+class Units:
+    """Finds the units of what is counted. New ones are committed at once and apart: a number is never taken back."""
+
+    pool: Pool
+    cuts: Sequence[Cut]
+    version: int = 0
+    """Of the stored cuts that `cuts` are; 0 before any were followed."""
+    _known: dict[str, dict[object, int]] = field(default_factory=dict)
+    _masks: Masks = field(default_factory=lambda: np.full(1024, _UNKNOWN, np.int64))
+    _sql: Mapping[str, str] = field(
+        default_factory=lambda: {
+            **named_sql("services.aggregator"),
+            **named_sql("services.aggregator", "cuts.sql"),
+        }
+    )
+
+    async def follow(self, connection: Database) -> int:
+        """Take over cuts that were changed since; call first in a transaction. Returns the first minute to count."""
+        row = await connection.fetchrow(self._sql["follow"])
+        if row is None:
+            return 0
+        if row["version"] != self.version:
+            stored = await connection.fetch(self._sql["stored_cuts"])
+            self.cuts = [cut_named(r["cut"], windows_in(r["windows"])) for r in stored]
+            self.version = row["version"]
+            self._known.clear()
+            self._masks[:] = _UNKNOWN
+        return int(row["minutes_from"])
+
+    async def of(self, counted: Sequence[Counted]) -> list[list[int]]:
+        """The units that each record counts in; a cut by something that it lacks is left out."""
+        if sum(map(len, self._known.values())) > _MOST_KNOWN_UNITS:
+            self._known.clear()
+        facts = [c.delivery for c in counted]
+        # Cut by cut instead of delivery by delivery: one dictionary is asked for a whole column.
+        columns = [(cut, [*map(_property_of(cut), counted if _looks_at_records(cut) else facts)]) for cut in self.cuts]
+        await self._learn([(cut, value) for cut, values in columns for value in self._unknown(cut, values)])
+        numbers = [map(self._known[cut.name].__getitem__, values) for cut, values in columns]
+        return [[n for n in of_one if n] for of_one in zip(*numbers, strict=True)]
+
+    async def masks(self, connection: Database, units: Iterable[int]) -> Masks:
+        """The windows of units by their numbers, for at least these units."""
+        wanted = np.fromiter(units, np.int64)
+        if len(wanted) and (highest := int(wanted.max())) >= len(self._masks):
+            grown = np.full(2 * highest, _UNKNOWN, np.int64)
+            grown[: len(self._masks)] = self._masks
+            self._masks = grown
+        unknown = np.unique(wanted[self._masks[wanted] == _UNKNOWN]) if len(wanted) else wanted
+        if len(unknown):
+            own = {cut.name: mask_of(cut.windows) for cut in self.cuts}
+            for row in await connection.fetch(self._sql["cuts_of_units"], unknown.tolist(), STANDARD_MASK):
+                self._masks[row["id"]] = own.get(row["cut"], row["windows"])
+        return self._masks
+
+    def _unknown(self, cut: Cut, values: Sequence[object]) -> set[object]:
+        known = self._known.setdefault(cut.name, {})
+        missing = set(values) - known.keys()
+        for value in missing:
+            if value is None or (isinstance(value, tuple) and None in value):
+                known[value] = _NO_UNIT
+        return missing - known.keys()
+
+    async def _learn(self, missing: Sequence[tuple[Cut, object]]) -> None:
+        if not missing:
+            return
+        named = {(cut.name, _name_of(value)): value for cut, value in missing}
+        cuts, values = zip(*sorted(named), strict=True)
+        _refuse_unprintable(values)
+        async with self.pool.acquire() as connection:
+            await connection.execute(self._sql["learn_units"], cuts, values)
+            for row in await connection.fetch(self._sql["find_units"], cuts, values):
+                self._known[row["cut"]][named[row["cut"], row["value"]]] = row["id"]
+
+
+def _looks_at_records(cut: Cut) -> bool:
+    return any(p in OF_RECORD for p in cut.properties)
+
+
+def _property_of(cut: Cut) -> Callable[[object], object]:
+    """What a cut is by: one property, a tuple of several, or nothing for all deliveries."""
+    if not cut.properties:
+        return lambda _: ()
+    fields = [_FIELDS.get(p, p) for p in cut.properties]
+    if _looks_at_records(cut):
+        fields = [f if f in OF_RECORD else f"delivery.{f}" for f in fields]
+    return attrgetter(*fields)
+
+
+def _name_of(value: object) -> str:
+    return JOINT.join(map(_text, value)) if isinstance(value, tuple) else _text(value)
+
+
+def _refuse_unprintable(values: Iterable[str]) -> None:
+    try:
+        for value in values:
+            without_controls(value)
+    except ValueError:
+        raise Poison("schema", "a value that is counted by holds a control character") from None
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,133 @@
+"""Daily digests of terminals and shops: read from the cells, shown to staff, and said to be taken care of."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final
+from urllib.parse import parse_qs, urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from services.aggregator.counting.cuts import cut_named
+from services.aggregator.digests.digest import USUAL_DAYS, Digest, as_html, as_text, digest
+from services.aggregator.figures.alerts import Alerts
+from services.aggregator.figures.figures import FEWEST
+from services.aggregator.figures.interventions import Ledger
+from services.aggregator.statistics.units import NEVER_RANKED
+from services.chassis.failures import MustStop
+from services.chassis.http import problem
+from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.staff.members import Gate, Role
+from services.chassis.web import page_headers
+
+FOR_STAFF: Final = ("/digests",)
+_LONGEST_FORM: Final = 16 * 1024
+_LONGEST_NOTE: Final = 400
+_EPOCH: Final = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Reads digests, and keeps who took care of them."""
+
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "figures.sql"))
+
+    async def of(self, connection: Database, cut: str, value: str, day: date) -> Digest:
+        """The digest of a unit and a day.
+
+        Raises:
+            MustStop: the cut is not known, or names people.
+        """
+        cut = unit_of(cut, value)
+        number = (day - _EPOCH).days
+        rows = await connection.fetch(self.sql["day_counters"], cut, value, max(0, number - USUAL_DAYS), number)
+        alerts = await Alerts(()).listed(connection, cut=cut, value=value, first=number, last=number)
+        marked = [i for i in await Ledger().listed(connection, cut, value) if i.starts_on <= day]
+        care = await connection.fetchrow(self.sql["taken_care"], cut, value, day)
+        return digest(
+            *(cut, value, day),
+            {number - r["day"]: dict(r) for r in rows},
+            fewest=FEWEST,
+            alerts=alerts,
+            interventions=marked,
+            taken_care=dict(care) if care else None,
+        )
+
+    async def take_care(
+        self, connection: Database, cut: str, value: str, day: date, *, who: str, note: str, now: datetime
+    ) -> None:
+        """Keep that somebody took care of a digest; the first one holds."""
+        await connection.execute(self.sql["take_care"], unit_of(cut, value), value, day, who, note, now)
+
+
+def unit_of(cut: str, value: str) -> str:
+    """The cut's name, where digests may be made of it.
+
+    Raises:
+        MustStop: the cut is not known or names people, or no stored value looks so.
+    """
+    known = cut_named(cut)
+    if NEVER_RANKED & set(known.properties) or "\x00" in value:
+        raise MustStop("digests are made of places and shops, not of people")
+    return known.name
+
+
+def routes(pool: Pool, gate: Gate, now: Callable[[], datetime]) -> list[Route]:
+    """`GET /digests` shows one, `POST /digests` says that it is taken care of."""
+    digests = Digests()
+    headers = page_headers()
+
+    async def show(request: Request) -> Response:
+        query = request.query_params
+        try:
+            day = date.fromisoformat(query.get("day", ""))
+            async with pool.acquire() as connection:
+                told = await digests.of(connection, query.get("cut", "terminal"), query.get("value", ""), day)
+        except (ValueError, MustStop) as error:
+            return problem(400, "Wrong query", str(error))
+        if query.get("format") == "text":
+            return Response(as_text(told), media_type="text/plain", headers=headers)
+        member = gate.who(request)
+        secret = gate.form_secret(member) if member else None
+        return Response(as_html(told, form_secret=secret), media_type="text/html", headers=headers)
+
+    async def take_care(request: Request) -> Response:
+        member = gate.who(request)
+        if member is None:
+            return gate.turn_away(request)
+        form = await _form(request)
+        if not gate.form_is_ours(member, form.get("form_secret", "")):
+            return problem(403, "This request did not come from our pages")
+        cut, value, note = form.get("cut", ""), form.get("value", ""), form.get("note", "")[:_LONGEST_NOTE]
+        if not member.may(Role.AGENT, value if cut == "terminal" else None):
+            return problem(403, "Your role does not allow this")
+        try:
+            day = date.fromisoformat(form.get("day", ""))
+            async with pool.acquire() as connection:
+                await digests.take_care(
+                    connection, cut, value, day, who=member.name, note=note.replace("\x00", ""), now=now()
+                )
+        except (ValueError, MustStop) as error:
+            return problem(422, "The form cannot be read", str(error))
+        onwards = urlencode({"cut": cut, "value": value, "day": day.isoformat()})
+        return RedirectResponse(f"/digests?{onwards}", 303, headers={"cache-control": "no-store"})
+
+    return [
+        Route("/digests", show),
+        Route("/digests", take_care, methods=["POST"]),
+    ]
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The first value of each field; nothing where it is too long or no form."""
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _LONGEST_FORM:
+            return {}
+    try:
+        return {k: v[0] for k, v in parse_qs(body.decode("ascii"), errors="strict", max_num_fields=20).items()}
+    except ValueError:
+        return {}

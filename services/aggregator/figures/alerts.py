@@ -1,0 +1,195 @@
+"""Alarms of the change detection: derived from the day cells of a month, told once each on `satisfaction.alert.v1`.
+
+The charts of a month begin anew on its first day and run through its day cells, so the same counts give the
+same alarms, also after a replay. What a unit is expected to have comes from the two months before, pulled
+towards all units of the cut.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from schemas.satisfaction import AlertChart, SatisfactionAlert, Window
+from schemas.topics import SATISFACTION_ALERT
+from services.aggregator.counting.windows import base_of, window_start
+from services.aggregator.figures.figures import FEWEST
+from services.aggregator.statistics.change import Alarm, alarms
+from services.aggregator.statistics.shares import wilson
+from services.aggregator.statistics.units import NEVER_RANKED, fitted
+from services.chassis.failures import MustStop, is_transient
+from services.chassis.pauses import pause_or_stop
+from services.chassis.postgres import Database, Pool, named_sql
+
+log = structlog.get_logger()
+REFERENCE_MONTHS = 2
+FEWEST_EXPECTED_FROM = 100
+"""So many answers of the months before tell what is usual; with fewer a cut is not watched."""
+_LOWEST, _HIGHEST = 0.005, 0.5
+_LATE = timedelta(days=3)
+_ALERTS = uuid.UUID("6b3f1b0e-3c5f-5d0a-9a44-0c1f6f1f8f27")
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The days of a month of all watched units of a cut; arrays are units by days from `first`."""
+
+    units: Sequence[str]
+    first: int
+    dissatisfied: NDArray[np.int64]
+    answers: NDArray[np.int64]
+    expected: NDArray[np.float64]
+
+
+def watched_cuts(setting: str) -> Sequence[str]:
+    """The cuts that a setting names.
+
+    Raises:
+        MustStop: it names people, who are never watched (C16).
+    """
+    cuts = tuple(c.strip() for c in setting.split(",") if c.strip())
+    if people := [c for c in cuts if NEVER_RANKED & set(c.split("."))]:
+        raise MustStop(f"KVITTERA_ALERT_CUTS names {', '.join(people)}: people are not watched")
+    return cuts
+
+
+def days_of_month(month: int) -> tuple[int, int]:
+    """First and last day of a month, all counted from 1970."""
+    first = np.datetime64(month, "M").astype("datetime64[D]").astype(np.int64)
+    after = np.datetime64(month + 1, "M").astype("datetime64[D]").astype(np.int64)
+    return int(first), int(after) - 1
+
+
+def arranged(reference: Sequence[Mapping[str, Any]], days: Sequence[Mapping[str, Any]], month: int) -> Days | None:
+    """Counters as arrays, with what each unit is expected to have; None where too little tells what is usual."""
+    usual: dict[str, tuple[int, int]] = {}
+    for row in reference:
+        k, n = usual.get(row["value"], (0, 0))
+        usual[row["value"]] = (k + row["dissatisfied"], n + row["answers"])
+    prior = fitted(list(usual.values()))
+    if prior is None or sum(n for _, n in usual.values()) < FEWEST_EXPECTED_FROM:
+        return None
+    units = sorted({row["value"] for row in days})
+    first, last = days_of_month(month)
+    place = {value: i for i, value in enumerate(units)}
+    counts = np.zeros((2, len(units), last - first + 1), np.int64)
+    for row in days:
+        counts[:, place[row["value"]], row["index"] - first] = row["dissatisfied"], row["answers"]
+    expected = np.array([prior.shrunk(*usual.get(u, (0, 0))) for u in units])
+    return Days(units, first, counts[0], counts[1], np.clip(expected, _LOWEST, _HIGHEST))
+
+
+def message(cut: str, days: Days, alarm: Alarm, responses: Sequence[str], now: datetime) -> SatisfactionAlert:
+    """An alarm as the topic tells it."""
+    value = days.units[alarm.unit]
+    stretch = slice(alarm.since, alarm.day + 1)
+    k, n = int(days.dissatisfied[alarm.unit, stretch].sum()), int(days.answers[alarm.unit, stretch].sum())
+    low, high = wilson(k, n)
+    start, since = (window_start(Window.DAY, days.first + d) for d in (alarm.day, alarm.since))
+    return SatisfactionAlert(
+        alert_id=str(uuid.uuid5(_ALERTS, f"{cut}|{value}|{start}")),
+        cut=cut,
+        value=value,
+        window=Window.DAY,
+        start=start or "",
+        since=since or "",
+        chart=AlertChart(alarm.chart),
+        dissatisfied=k,
+        answers=n,
+        share=k / n,
+        low=low,
+        high=high,
+        expected=float(days.expected[alarm.unit]),
+        statistic=alarm.statistic,
+        limit=alarm.limit,
+        responses=tuple(responses),
+        raised_at=now,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """Finds new alarms and keeps them, with the record that tells of them, in one transaction."""
+
+    cuts: Sequence[str]
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "figures.sql"))
+
+    async def look(self, connection: Database, now: datetime) -> list[SatisfactionAlert]:
+        """Look at this month, and at the last one while its answers still come. Returns what was told now."""
+        told: list[SatisfactionAlert] = []
+        # One counter looks at a time; the others leave it to that one.
+        async with connection.transaction(isolation="repeatable_read"):
+            if not await connection.fetchval(self.sql["lock_watch"]):
+                return told
+            months = {12 * at.year + at.month - 1 - 12 * 1970 for at in (now, now - _LATE)}
+            for cut in self.cuts:
+                for month in sorted(months):
+                    told += await self.look_at(connection, cut, month, now)
+        return told
+
+    async def look_at(self, connection: Database, cut: str, month: int, now: datetime) -> list[SatisfactionAlert]:
+        """Tell of every alarm of a month whose stretch was not told of before."""
+        first, last = days_of_month(month)
+        read = self.sql["dissatisfied_by_unit"]
+        reference = await connection.fetch(read, cut, base_of(Window.MONTH), month - REFERENCE_MONTHS, month - 1)
+        rows = await connection.fetch(read, cut, base_of(Window.DAY), first, last)
+        days = arranged([dict(r) for r in reference], [dict(r) for r in rows], month)
+        if days is None or not rows:
+            return []
+        known = [
+            (r["value"], r["since"], r["day"])
+            for r in await connection.fetch(self.sql["told_alerts"], cut, first, last)
+        ]
+        told = []
+        for alarm in alarms(days.dissatisfied, days.answers, days.expected, FEWEST):
+            value, since, day = days.units[alarm.unit], first + alarm.since, first + alarm.day
+            if not any(v == value and s <= day and d >= since for v, s, d in known):
+                told.append(await self._tell(connection, cut, days, alarm, now))
+        return told
+
+    async def _tell(self, connection: Database, cut: str, days: Days, alarm: Alarm, now: datetime) -> SatisfactionAlert:
+        value, since, day = days.units[alarm.unit], days.first + alarm.since, days.first + alarm.day
+        rows = await connection.fetch(self.sql["dissatisfied_responses"], cut, value, 24 * since, 24 * day + 23)
+        told = message(cut, days, alarm, [r["response_id"] for r in rows], now)
+        body = told.model_dump_json(exclude_none=True)
+        await connection.execute(
+            self.sql["keep_alert"],
+            *(uuid.UUID(told.alert_id), cut, value, day, since, body, now),
+            *(SATISFACTION_ALERT, told.alert_id.encode(), body.encode()),
+        )
+        return told
+
+    async def listed(
+        self,
+        connection: Database,
+        *,
+        cut: str | None = None,
+        value: str | None = None,
+        first: int = 0,
+        last: int = 1 << 30,
+        limit: int = 100,
+    ) -> list[SatisfactionAlert]:
+        """Alarms that were told, the newest first."""
+        rows = await connection.fetch(self.sql["list_alerts"], cut, value, first, last, limit)
+        return [SatisfactionAlert.model_validate_json(r["message"]) for r in rows]
+
+
+async def watch(pool: Pool, alerts: Alerts, seconds: float, stop: asyncio.Event) -> None:
+    """Look for alarms every so many seconds until stopped; never when `seconds` is 0."""
+    while not stop.is_set():
+        if seconds > 0 and alerts.cuts:
+            try:
+                async with pool.acquire() as connection:
+                    await alerts.look(connection, datetime.now(UTC))
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                if isinstance(error, asyncpg.PostgresError) and not is_transient(error):
+                    raise
+                log.warning("will try again", action="retry", what="alerts", error=type(error).__name__)
+        await pause_or_stop(seconds or 60, stop)

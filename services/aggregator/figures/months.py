@@ -1,0 +1,130 @@
+"""Closed months (E15): a month is provisional until it is closed; then its figures never change, they are revised."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from schemas.satisfaction import Window
+from services.aggregator.counting.windows import window_start
+from services.chassis.failures import MustStop
+from services.chassis.postgres import Database, named_sql
+
+_NAME = re.compile(r"(19[7-9]\d|2[01]\d\d)-(0[1-9]|1[0-2])")
+FIRST_REASON = "closed"
+
+
+def month_number(name: str) -> int:
+    """Months since 1970-01 of a name such as `2026-10`.
+
+    Raises:
+        ValueError: it names no month.
+    """
+    if (found := _NAME.fullmatch(name)) is None:
+        raise ValueError(f"{name!r} is no month: write it like 2026-10")
+    return 12 * (int(found[1]) - 1970) + int(found[2]) - 1
+
+
+def month_name(number: int) -> str:
+    """The name of a month by its number."""
+    return str(window_start(Window.MONTH, number))
+
+
+def closes_at(number: int, tolerance_days: float) -> datetime:
+    """When a month may be closed: its end, and the days in which late answers may still come."""
+    end = date(1970 + (number + 1) // 12, (number + 1) % 12 + 1, 1)
+    # Half a day more, so that the month is over in every zone.
+    return datetime(end.year, end.month, end.day, 12, tzinfo=UTC) + timedelta(days=tolerance_days)
+
+
+@dataclass(frozen=True, slots=True)
+class Months:
+    """Closes and revises months; `tolerance_days` after its end a month may be closed."""
+
+    tolerance_days: float
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "figures.sql"))
+    complaints: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "complaints.sql"))
+
+    async def close(self, connection: Database, month: int, now: datetime) -> None:
+        """Store a month's figures as they are now, for good.
+
+        Raises:
+            MustStop: it is closed already, too early, or nothing was counted in it.
+        """
+        if now < (due := closes_at(month, self.tolerance_days)):
+            raise MustStop(f"{month_name(month)} may be closed from {due:%Y-%m-%d %H:%M} UTC on: answers still come")
+        async with connection.transaction():
+            if await self._latest(connection, month):
+                raise MustStop(f"{month_name(month)} is closed: revise it, with a reason")
+            await self._store(connection, month, 1, FIRST_REASON, now)
+
+    async def revise(self, connection: Database, month: int, reason: str, now: datetime) -> int:
+        """Store a closed month's figures again as they are now; earlier revisions stay. Returns the new revision.
+
+        Raises:
+            MustStop: it is not closed yet, there is no reason, or nothing moved.
+        """
+        if not reason.strip():
+            raise MustStop("a revision needs a reason that readers understand")
+        async with connection.transaction():
+            latest = await self._latest(connection, month)
+            if not latest:
+                raise MustStop(f"{month_name(month)} is not closed yet")
+            if not await connection.fetchval(self.sql["cells_that_moved_since_closing"], month, latest):
+                raise MustStop(f"nothing in {month_name(month)} changed since revision {latest}")
+            await self._store(connection, month, latest + 1, reason, now)
+            return latest + 1
+
+    async def _latest(self, connection: Database, month: int) -> int:
+        await connection.execute(self.sql["lock_months"])
+        return int(await connection.fetchval(self.sql["revisions_of_month"], month) or 0)
+
+    async def _store(self, connection: Database, month: int, revision: int, reason: str, now: datetime) -> None:
+        await connection.execute(self.sql["close_month"], month, revision, reason, now)
+        status = await connection.execute(self.sql["close_cells"], month, revision)
+        if status == "INSERT 0 0":
+            raise MustStop(f"nothing was counted in {month_name(month)}")
+        await connection.execute(self.complaints["close_complaints"], month, revision)
+
+    async def due(self, connection: Database, now: datetime) -> Sequence[int]:
+        """Months that were counted, are not closed, and may be."""
+        closed = {r["month"] for r in await connection.fetch(self.sql["closed_revisions"])}
+        counted = [r["month"] for r in await connection.fetch(self.sql["months_counted"])]
+        return [m for m in counted if m not in closed and closes_at(m, self.tolerance_days) <= now]
+
+    async def listed(self, connection: Database) -> list[dict[str, Any]]:
+        """Every month with its state, its revisions, and how many cells moved since it was closed."""
+        revisions: dict[int, list[dict[str, Any]]] = {}
+        for r in await connection.fetch(self.sql["closed_revisions"]):
+            told = {"revision": r["revision"], "reason": r["reason"], "closed_at": r["closed_at"].isoformat()}
+            revisions.setdefault(r["month"], []).append(told)
+        counted = {r["month"] for r in await connection.fetch(self.sql["months_counted"])}
+        months = []
+        for month in sorted(counted | set(revisions)):
+            of = revisions.get(month, [])
+            moved = 0
+            if of:
+                moved = await connection.fetchval(self.sql["cells_that_moved_since_closing"], month, of[-1]["revision"])
+            state = "closed" if of else "provisional"
+            months.append({"month": month_name(month), "state": state, "revisions": of, "moved": moved})
+        return months
+
+    async def figures(self, connection: Database, month: int, cut: str) -> dict[str, Any]:
+        """The counters of a cut in a month: as closed where it is closed, else as they are now, and so marked."""
+        revision = int(await connection.fetchval(self.sql["revisions_of_month"], month) or 0)
+        if revision:
+            rows = await connection.fetch(self.sql["closed_cells"], month, revision, cut)
+        else:
+            rows = await connection.fetch(self.sql["live_month_cells"], month, cut)
+        return {
+            "month": month_name(month),
+            "state": "closed" if revision else "provisional",
+            "revision": revision or None,
+            "cells": [_cell(dict(r)) for r in rows],
+        }
+
+
+def _cell(counters: dict[str, Any]) -> dict[str, Any]:
+    scores = [counters.pop(f"s{n}") for n in range(1, 6)]
+    return {**counters, "scores": scores, "answers": sum(scores)}

@@ -1,0 +1,86 @@
+"""What the page of one unit says of its last weeks: shares by day and by method, nothing of too few. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any, Final
+
+from services.aggregator.counting.cuts import JOINT
+from services.aggregator.figures.figures import FEWEST
+from services.aggregator.statistics import Share, share_of, to_hide
+
+DAYS: Final = 28
+Cell = Mapping[str, Any]
+_EPOCH: Final = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A day or a method of the unit. Without a share nobody or too few answered, or it hides with a neighbour."""
+
+    name: str
+    satisfied: Share | None
+    hidden: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """The last weeks of a unit. Without a satisfied share nobody or too few answered."""
+
+    name: str
+    first: date
+    last: date
+    answers: int | None
+    scores: Sequence[int] | None
+    satisfied: Share | None
+    dissatisfied: Share | None
+    response: Share | None
+    delivered: int
+    days: Sequence[Part]
+    methods: Sequence[Part]
+
+
+def last_day(cells: Sequence[Cell], today: date) -> date:
+    """Today, or tomorrow where deliveries east of here have that date already."""
+    latest = max((date.fromisoformat(c["start"]) for c in cells), default=today)
+    return max(today, min(latest, today + timedelta(days=1)))
+
+
+def day_number(day: date) -> int:
+    """Days since 1970."""
+    return (day - _EPOCH).days
+
+
+def unit_of(name: str, cells: Sequence[Cell], methods: Sequence[Cell], today: date) -> Unit:
+    """The unit from its cells by day, and those of its methods, named `unit × method`."""
+    last = last_day(cells, today)
+    first = last - timedelta(days=DAYS - 1)
+    by_day = {c["start"]: c for c in cells}
+    days = [by_day.get((first + timedelta(days=i)).isoformat()) for i in range(DAYS)]
+    scores = [sum(c["scores"][i] for c in days if c) for i in range(5)]
+    asked, answers = sum(c["asked"] for c in days if c), sum(scores)
+    enough = answers >= FEWEST
+    parts = [(f"{first + timedelta(days=i)}", c["scores"] if c else []) for i, c in enumerate(days)]
+    return Unit(
+        name=name,
+        first=first,
+        last=last,
+        answers=answers if enough or not answers else None,
+        scores=scores if enough else None,
+        satisfied=share_of(scores[3] + scores[4], answers) if enough else None,
+        dissatisfied=share_of(scores[0] + scores[1], answers) if enough else None,
+        response=share_of(answers, asked) if enough else None,
+        delivered=sum(c["delivered"] for c in days if c),
+        days=_parts(parts),
+        methods=_parts([(c["value"].split(JOINT)[-1], c["scores"]) for c in methods if c["answers"]]),
+    )
+
+
+def _parts(named: Sequence[tuple[str, Sequence[int]]]) -> list[Part]:
+    """Parts of one whole that is shown: as many stay hidden as it takes that none can be worked out."""
+    counted = [i for i, (_, scores) in enumerate(named) if sum(scores)]
+    hidden = {counted[i] for i in to_hide([sum(named[i][1]) for i in counted], FEWEST)}
+    return [
+        Part(name, None if i in hidden or not sum(scores) else share_of(sum(scores[3:]), sum(scores)), i in hidden)
+        for i, (name, scores) in enumerate(named)
+    ]

@@ -1,0 +1,254 @@
+"""Changing what is counted without a stop: plan, build from the topics beside the running cuts, check, switch.
+
+A plan makes every later batch count by the new cuts too. What was counted before gets its units of the new cuts from
+the topics, a part at a time, each in a transaction of its own that moves rows and cells together: so the counters are
+the fold of the rows at every moment, also when the build is broken off and begun again. New cuts are not shown before
+the switch.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from services.aggregator.cells.rows import Cells
+from services.aggregator.counting.cuts import Cut
+from services.aggregator.counting.deltas import Change, Counting, answer_deltas, decision_deltas, fold
+from services.aggregator.counting.reading import Counted, CountedAnswer, reader
+from services.aggregator.counting.stored_cuts import BUILDING, BUILT, COUNTED, LEAVING, StoredCut, StoredCuts
+from services.aggregator.counting.units import Units
+from services.aggregator.counting.windows import base_of, last_of, mask_of, windows_in
+from services.aggregator.handlers import add_to_cells
+from services.aggregator.history.past import Batch, batches, begin, counted_up_to, reading_again
+from services.chassis.failures import MustStop, Poison
+from services.chassis.postgres import OwnConnection, Pool, named_sql
+from services.chassis.settings import Settings
+
+_TRIES = 5
+_TOUCH = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build found.
+
+    Attributes:
+        cuts: the new cuts.
+        placed: answers and decisions that got their units of the new cuts.
+        missing: answers and decisions whose records the topics do not hold any more.
+        differing: cells of all cuts that are not the fold of what was counted.
+    """
+
+    cuts: Sequence[str]
+    placed: int
+    missing: int
+    differing: int
+
+    @property
+    def equal(self) -> bool:
+        """Whether the new cuts hold all that the running ones hold."""
+        return not self.missing and not self.differing
+
+
+@dataclass(slots=True)
+class CutChanges:
+    """Plans, builds and switches; one at a time."""
+
+    settings: Settings
+    pool: Pool
+    connection: OwnConnection
+    stored: StoredCuts = field(default_factory=StoredCuts)
+    sql: Mapping[str, str] = field(
+        default_factory=lambda: {
+            **named_sql("services.aggregator"),
+            **named_sql("services.aggregator", "cuts.sql"),
+        }
+    )
+
+    async def plan(self, wanted: Sequence[Cut]) -> list[Cut]:
+        """Store what shall be counted; batches follow from here on. Returns the cuts that must be built.
+
+        Raises:
+            MustStop: nothing was ever counted, or a partner reads a cut that shall go.
+        """
+        by_name = {c.name: c for c in wanted}
+        async with self.connection.transaction():
+            await self.connection.execute(self.sql["lock_cuts"])
+            stored = await self.stored.all(self.connection)
+            if not stored:
+                raise MustStop("nothing was counted yet: the first start takes the configured cuts")
+            await self._refuse_to_drop([s.cut.name for s in stored if s.cut.name not in by_name])
+            await self.connection.execute(self.sql["hold_counting"])
+            for s in stored:
+                await self._plan_stored(s, by_name.get(s.cut.name))
+            known = {s.cut.name for s in stored}
+            for cut in wanted:
+                if cut.name not in known:
+                    await self.connection.execute(self.sql["plan_cut"], cut.name, mask_of(cut.windows))
+            await self.connection.execute(self.sql["raise_version"])
+            planned = await self.stored.all(self.connection)
+        return [s.cut for s in planned if s.state in {BUILDING, BUILT}]
+
+    async def _refuse_to_drop(self, names: Sequence[str]) -> None:
+        readers = [r["partner"] for r in await self.connection.fetch(self.sql["partners_of_cuts"], names)]
+        if readers:
+            raise MustStop(f"{', '.join(readers)}: these partners read a cut that would go; revoke them first")
+
+    async def _plan_stored(self, s: StoredCut, wanted: Cut | None) -> None:
+        name = s.cut.name
+        if wanted is None and s.state in {BUILDING, BUILT}:
+            await self._retire(name)
+        elif wanted is None:
+            await self.connection.execute(self.sql["set_state"], name, LEAVING)
+        else:
+            if s.state == LEAVING:
+                await self.connection.execute(self.sql["set_state"], name, COUNTED)
+            await self.connection.execute(self.sql["plan_windows"], name, mask_of(wanted.windows))
+
+    async def build(self, cuts: Sequence[Cut]) -> Built:
+        """Place everything counted before in the new cuts, and check them. A build that is broken off may begin anew.
+
+        Raises:
+            MustStop: Kafka cannot be reached.
+        """
+        names = [c.name for c in cuts]
+        placed = missing = 0
+        if names:
+            for name in ("make_visited", "make_placed", "make_unplaced", "make_incoming"):
+                await self.connection.execute(self.sql[name])
+            units = Units(self.pool, cuts)
+            async with reading_again(self.settings, "kvittera-cuts") as consumer:
+                await begin(consumer, await counted_up_to(self.connection))
+                placed += await self._fill(batches(consumer, await counted_up_to(self.connection)), units, names)
+                # What has no unit of the new cuts at one moment must be met in the topics up to that moment.
+                async with self.connection.transaction(isolation="repeatable_read"):
+                    end = await counted_up_to(self.connection)
+                    await self.connection.execute(self.sql["note_unplaced"], names)
+                placed += await self._fill(batches(consumer, end), units, names)
+            missing = await self.connection.fetchval(self.sql["count_missing"])
+        async with self.connection.transaction(isolation="repeatable_read", readonly=True):
+            differing = len(await Cells().audit(self.connection))
+        return Built(names, placed, missing, differing)
+
+    async def accept(self, built: Built) -> None:
+        """Say that the built cuts may be switched on."""
+        async with self.connection.transaction():
+            for name in built.cuts:
+                await self.connection.execute(self.sql["set_state"], name, BUILT)
+            await self.connection.execute(self.sql["forget_build"])
+
+    async def _fill(self, found: AsyncIterator[Batch], units: Units, names: Sequence[str]) -> int:
+        read = reader()
+        placed = 0
+        async for batch in found:
+            counted: dict[str, Counted] = {}
+            for record in (r for records in batch.values() for r in records):
+                with contextlib.suppress(Poison):
+                    # Where several revisions come, the first fixes the place, as in counting.
+                    if (meant := read(record)) is not None:
+                        counted.setdefault(_key(meant), meant)
+            placed += await self._place(counted, units, names)
+        return placed
+
+    async def _place(self, counted: Mapping[str, Counted], units: Units, names: Sequence[str]) -> int:
+        own = await self._units_of(counted, units)
+        for tries in range(_TRIES, 0, -1):
+            try:
+                async with self.connection.transaction():
+                    return await self._place_once(own, units, names)
+            except asyncpg.DeadlockDetectedError:
+                # A batch of the running service has touched the same rows in another order.
+                if tries == 1:
+                    raise
+        raise AssertionError("the last try ends it")
+
+    async def _units_of(self, counted: Mapping[str, Counted], units: Units) -> dict[str, list[int]]:
+        try:
+            return dict(zip(counted, await units.of([*counted.values()]), strict=True))
+        except Poison:
+            # A value that cannot be counted by: its record is among the dead letters, and so is no row.
+            found = {}
+            for key, one in counted.items():
+                with contextlib.suppress(Poison):
+                    found[key] = (await units.of([one]))[0]
+            return found
+
+    async def _place_once(self, own: Mapping[str, Sequence[int]], units: Units, names: Sequence[str]) -> int:
+        counting = await self.connection.fetchrow(self.sql["follow"])
+        assert counting is not None, "a plan is stored before it is built"
+        await self.connection.copy_records_to_table("placed", records=own.items())
+        await self.connection.execute(self.sql["visit"])
+        answers = [k for k in own if "/" not in k]
+        decisions = [k.partition("/")[2] for k in own if "/" in k]
+        changes = [
+            Change(r["units"], r["local_hour"], answer_deltas(None, _state(r)), r["minute"])
+            for r in await self.connection.fetch(self.sql["place_answers"], names, answers)
+        ]
+        changes += [
+            Change(r["units"], r["local_hour"], decision_deltas(None, r["outcome"]), r["minute"])
+            for r in await self.connection.fetch(self.sql["place_decisions"], names, decisions)
+        ]
+        masks = await units.masks(self.connection, (u for c in changes for u in c.units))
+        deltas = fold(changes, masks, counting["minutes_from"])
+        if len(deltas.cells):
+            await add_to_cells(self.connection, self.sql, deltas)
+        return len(changes)
+
+    async def switch(self) -> list[str]:
+        """Show the built cuts, drop those that leave, and change windows: all at once. Returns what happened, in words.
+
+        Raises:
+            MustStop: a cut is still being built, or there is nothing to switch.
+        """
+        async with self.connection.transaction():
+            await self.connection.execute(self.sql["lock_cuts"])
+            rows = await self.connection.fetch(self.sql["stored_cuts"])
+            if unfinished := [r["cut"] for r in rows if r["state"] == BUILDING]:
+                raise MustStop(f"{', '.join(unfinished)}: not built yet; run `kvittera cuts build`")
+            await self.connection.execute(self.sql["hold_counting"])
+            told = [t for r in rows if (t := await self._switch_one(r)) is not None]
+            if not told:
+                raise MustStop("there is nothing to switch: run `kvittera cuts build` with other cuts first")
+            await self.connection.execute(self.sql["raise_version"])
+        return told
+
+    async def _switch_one(self, row: asyncpg.Record) -> str | None:
+        name, state = row["cut"], row["state"]
+        if state == LEAVING:
+            await self._retire(name)
+            return f"{name}: gone"
+        if state == COUNTED and row["next"] is None:
+            return None
+        await self.connection.execute(self.sql["show_cut"], name)
+        if row["next"] is not None:
+            gone = [w for w in windows_in(row["windows"]) if w not in windows_in(row["next"])]
+            lowest = [base_of(w) for w in gone]
+            highest = [base_of(w) + last_of(w) for w in gone]
+            await self._touch(await self.connection.fetch(self.sql["drop_windows"], name, lowest, highest))
+            await self.connection.fetch(self.sql["build_windows"], name)
+        await self._touch(await self.connection.fetch(self.sql["cells_of_cut_numbers"], name))
+        shown = windows_in(row["next"] or row["windows"])
+        return f"{name}: counted by {', '.join(shown)}"
+
+    async def _retire(self, name: str) -> None:
+        """Drop a cut: its cells go, and its units get a name that no cut has, so that it may come back anew."""
+        await self._touch(await self.connection.fetch(self.sql["retire_cells"], name))
+        version = await self.stored.version(self.connection)
+        await self.connection.execute(self.sql["retire_units"], name, str(version))
+        await self.connection.execute(self.sql["forget_cut"], name)
+
+    async def _touch(self, rows: Sequence[asyncpg.Record]) -> None:
+        cells = [r["cell"] for r in rows]
+        for first in range(0, len(cells), _TOUCH):
+            await self.connection.execute(self.sql["touch"], cells[first : first + _TOUCH])
+
+
+def _key(counted: Counted) -> str:
+    if isinstance(counted, CountedAnswer):
+        return str(counted.response_id)
+    return f"{counted.kind}/{counted.delivery.delivery_id}"
+
+
+def _state(row: asyncpg.Record) -> Counting:
+    return row["score"], row["commented"], row["contested"], row["apart"]

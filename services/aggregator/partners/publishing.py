@@ -1,0 +1,149 @@
+"""Publishing to partners: at each moment of a grid into the table, and from there to `satisfaction.partner.<id>.v1`.
+
+One process does it at a time (session advisory lock). What was not sent is sent after a restart, byte for byte;
+a comparison of each topic with the table sends again what is behind (H38a).
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import asyncpg
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.cloudevents import Event, to_headers
+from schemas.partners import partner_topic
+from services.aggregator.partners.partners import Partners, Publication
+from services.chassis.failures import is_transient
+from services.chassis.kafka import make_consumer, make_producer, stop_in_time
+from services.chassis.metrics import Metrics
+from services.chassis.pauses import cut_short, pause_or_stop, pauses
+from services.chassis.postgres import Database, connect, named_sql
+from services.chassis.settings import Settings
+from services.chassis.topic_identity import topic_partitions
+
+log = structlog.get_logger()
+_SERVICE = "aggregator"
+_LOOK_EVERY = 10.0
+_SEND_TIMEOUT = 30.0
+_FINISH_WITHIN = 4.0
+_EVENTS = uuid.UUID("6b0b4bd3-5c1d-4f0b-9a55-0d1c0a3a8f6e")
+
+
+@dataclass(slots=True)
+class PartnerPublisher:
+    """Publishes to all partners until stopped."""
+
+    settings: Settings
+    metrics: Metrics
+    now: Callable[[], datetime]
+    partners: Partners = field(default_factory=Partners)
+    _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "partners.sql"))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until stopped; after any failure begin anew with new connections."""
+        waits = pauses(first=0.1, longest=30)
+        while not stop.is_set():
+            try:
+                if not await cut_short(self._session(stop), stop, finish_within=_FINISH_WITHIN):
+                    log.warning("partners were not told", action="abandon", what="partners")
+                waits = pauses(first=0.1, longest=30)
+            except (KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                if isinstance(error, asyncpg.PostgresError) and not is_transient(error):
+                    raise
+                log.warning("will try again", action="retry", what="partners", error=type(error).__name__)
+                self.metrics.count("kvittera_retries_total", what="partners")
+                await pause_or_stop(next(waits), stop)
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        connection = await connect(self.settings, _SERVICE, command_timeout=600)
+        producer: AIOKafkaProducer | None = None
+        try:
+            while not await connection.fetchval("SELECT pg_try_advisory_lock(hashtext('aggregator.partners'), 0)"):
+                if await pause_or_stop(1.0, stop):
+                    return
+            producer = make_producer(self.settings, client="kvittera-partners")
+            await producer.start()
+            await self._publish_until_stopped(connection, producer, stop)
+        finally:
+            if producer is not None:
+                await stop_in_time(producer.stop, 2, "producer")
+            connection.terminate()
+
+    async def _publish_until_stopped(
+        self, connection: Database, producer: AIOKafkaProducer, stop: asyncio.Event
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        compared = loop.time()
+        while not stop.is_set():
+            compare = loop.time() - compared > self.settings.anti_entropy_seconds
+            for partner in await self.partners.all(connection):
+                if partner.revoked_at is None:
+                    await self.publish(connection, producer, partner.view.partner, compare=compare)
+            if compare:
+                compared = loop.time()
+            await pause_or_stop(_LOOK_EVERY, stop)
+
+    async def publish(self, connection: Database, producer: AIOKafkaProducer, partner: str, *, compare: bool) -> int:
+        """Bring one partner's table and topic up to date. Returns how many records were sent."""
+        changed = await Publication(self.settings).make(connection, partner, self.now())
+        if changed is not None:
+            log.info("partner cells published", cells=changed)
+        if compare:
+            await self._mark_behind(connection, partner)
+        count = 0
+        while rows := await connection.fetch(self._sql["unsent"], partner):
+            await self._send(producer, partner, rows)
+            await connection.execute(self._sql["sent"], partner, [r["key"] for r in rows], [r["version"] for r in rows])
+            count += len(rows)
+        return count
+
+    async def _send(self, producer: AIOKafkaProducer, partner: str, rows: list[asyncpg.Record]) -> None:
+        topic = partner_topic(partner)
+        sent = []
+        async with asyncio.timeout(_SEND_TIMEOUT):
+            for row in rows:
+                event = Event(
+                    id=str(uuid.uuid5(_EVENTS, f"{partner}|{row['key']}|{row['version']}")),
+                    source="/kvittera/aggregator",
+                    type="satisfaction.partner.v1",
+                    # The moment of the grid: when a record was made tells nothing.
+                    time=row["as_of"],
+                    data=b"",
+                )
+                headers = to_headers(event)
+                sent.append(await producer.send(topic, row["value"], key=row["key"].encode(), headers=headers))
+            for outcome in await asyncio.gather(*sent, return_exceptions=True):
+                if isinstance(outcome, BaseException):
+                    raise outcome
+        self.metrics.count("kvittera_outbox_published_total", len(sent), topic="satisfaction.partner.v1")
+
+    async def _mark_behind(self, connection: Database, partner: str) -> None:
+        """Have sent again what the topic does not end with as the table says it."""
+        rows = await connection.fetch(self._sql["partner_cells"], partner)
+        last = await self._last_values(partner)
+        behind = [r["key"] for r in rows if r["sent"] == r["version"] and last.get(r["key"]) != r["value"]]
+        if behind:
+            log.warning("cells were behind on a partner's topic", action="republish", cells=len(behind))
+            self.metrics.count("kvittera_cells_republished_total", len(behind))
+            await connection.execute(self._sql["send_again"], partner, behind)
+
+    async def _last_values(self, partner: str) -> dict[str, bytes | None]:
+        mirror: AIOKafkaConsumer = make_consumer(self.settings, group=None, client="kvittera-partners-mirror")
+        await mirror.start()
+        try:
+            partitions = await topic_partitions(self.settings, partner_topic(partner))
+            mirror.assign(partitions)
+            await mirror.seek_to_beginning(*partitions)
+            ends = await mirror.end_offsets(partitions)
+            found: dict[str, bytes | None] = {}
+            while any([await mirror.position(p) < ends[p] for p in partitions]):
+                for records in (await mirror.getmany(timeout_ms=500, max_records=20_000)).values():
+                    found |= {(r.key or b"").decode(errors="replace"): r.value for r in records}
+            return found
+        finally:
+            await stop_in_time(mirror.stop, 2, "mirror")

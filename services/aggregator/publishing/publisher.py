@@ -1,0 +1,228 @@
+"""Publishing `satisfaction.cells.v1`: the present state of every touched cell, at most once per interval.
+
+One process publishes at a time (session advisory lock). Versions in the values let readers drop the old;
+the anti-entropy pass finds cells whose last record on the topic is older than the table and sends them
+again, so that a paused publisher can never leave an old value as the last one (H38a).
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import asyncpg
+import orjson
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from schemas.topics import SATISFACTION_CELLS
+from services.aggregator.counting.deltas import COLUMNS
+from services.aggregator.counting.windows import unpack, window_start
+from services.aggregator.publishing.records import CellRecords
+from services.chassis.failures import is_transient
+from services.chassis.kafka import make_consumer, make_producer, stop_in_time
+from services.chassis.metrics import Metrics
+from services.chassis.pauses import cut_short, pause_or_stop, pauses
+from services.chassis.postgres import Database, connect, named_sql
+from services.chassis.record_batches import Record, send_all
+from services.chassis.settings import Settings
+from services.chassis.topic_identity import topic_partitions
+
+log = structlog.get_logger()
+_SERVICE = "aggregator"
+_CHUNK = 5_000
+_SEND_TIMEOUT = 30.0
+_FINISH_WITHIN = 4.0
+_REPAIR_SHARE = 20
+_MANY = 10_000
+
+
+def cell_key(cut: str, value: str, window: str, start: str | None) -> str:
+    """The record key of a cell: the same cell, the same key, for ever."""
+    return "|".join((cut, value, window, start or ""))
+
+
+def cell_message(row: asyncpg.Record, as_of: datetime) -> dict[str, object]:
+    """A row of the table as `satisfaction.cells.v1` says it."""
+    cell = row["cell"]
+    assert isinstance(cell, int)
+    _, window, index = unpack(cell)
+    counters = {name: row[name] for name in COLUMNS}
+    scores = [counters.pop(f"s{n}") for n in range(1, 6)]
+    return {
+        "cut": row["cut"],
+        "value": row["value"],
+        "window": window.value,
+        "start": window_start(window, index),
+        "version": row["version"],
+        "scores": scores,
+        "answers": sum(int(str(s)) for s in scores),
+        **counters,
+        "as_of": as_of.isoformat(),
+    }
+
+
+@dataclass(slots=True)
+class Publisher:
+    """Publishes touched cells until stopped."""
+
+    settings: Settings
+    metrics: Metrics
+    waiting: Callable[[], int] = lambda: 0
+    """How many records still wait to be counted."""
+    _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
+    _records: CellRecords = field(default_factory=lambda: CellRecords(named_sql("services.aggregator")))
+    _doorbell: asyncio.Event = field(default_factory=asyncio.Event)
+    _seen: dict[bytes, int] = field(default_factory=dict)
+
+    def wake(self) -> None:
+        """Say that cells were touched."""
+        self._doorbell.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Publish until stopped; after any failure begin anew with new connections."""
+        waits = pauses(first=0.1, longest=5)
+        while not stop.is_set():
+            try:
+                # What is cut short loses nothing: what it did not publish stays touched.
+                if not await cut_short(self._session(stop), stop, finish_within=_FINISH_WITHIN):
+                    log.warning("cells were not published", action="abandon", what="publisher")
+                waits = pauses(first=0.1, longest=5)
+            except (KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                if isinstance(error, asyncpg.PostgresError) and not is_transient(error):
+                    raise
+                log.warning("will try again", action="retry", what="publisher", error=type(error).__name__)
+                self.metrics.count("kvittera_retries_total", what="publisher")
+                await pause_or_stop(next(waits), stop)
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        connection = await connect(self.settings, _SERVICE, command_timeout=60)
+        producer = make_producer(self.settings, client="kvittera-cells")
+        mirror = make_consumer(self.settings, group=None, client="kvittera-cells-mirror")
+        try:
+            if not await self._wait_for_turn(connection, stop):
+                return
+            # No limit to our patience: touched cells wait in their table, and counting goes on without Kafka's answer.
+            await producer.start()
+            await mirror.start()
+            await self._publish_until_stopped(connection, producer, mirror, stop)
+        finally:
+            await asyncio.gather(stop_in_time(producer.stop, 2, "producer"), stop_in_time(mirror.stop, 2, "mirror"))
+            connection.terminate()
+
+    async def _wait_for_turn(self, connection: Database, stop: asyncio.Event) -> bool:
+        while not await connection.fetchval("SELECT pg_try_advisory_lock(hashtext('aggregator.publisher'), 0)"):
+            if await pause_or_stop(1.0, stop):
+                return False
+        return True
+
+    async def _publish_until_stopped(
+        self, connection: Database, producer: AIOKafkaProducer, mirror: AIOKafkaConsumer, stop: asyncio.Event
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        compared = 0.0
+        self._seen.clear()
+        while not stop.is_set():
+            self._doorbell.clear()
+            await self.publish_touched(connection, producer)
+            if loop.time() - compared > self.settings.anti_entropy_seconds:
+                began = loop.time()
+                await self.repair(connection, producer, mirror)
+                # A large table is compared more seldom, so that it takes at most a twentieth of the time.
+                compared = loop.time() + (loop.time() - began) * _REPAIR_SHARE
+            await self._until_next(stop)
+            if not stop.is_set():
+                await self._rest()
+
+    async def _until_next(self, stop: asyncio.Event) -> None:
+        """Wait for the next pass: longer while catching up, when a cell changes in every batch."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.settings.publish_interval_behind_seconds
+        while not await pause_or_stop(self.settings.publish_interval_seconds, stop):
+            if self.waiting() < _MANY or loop.time() >= until:
+                return
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(0.5):
+                await self._doorbell.wait()
+        except TimeoutError:
+            pass
+
+    async def publish_touched(self, connection: Database, producer: AIOKafkaProducer) -> int:
+        """Publish every cell touched since the last time, once. Returns how many."""
+        # One snapshot: a cell touched meanwhile is published next time, with the higher version it has then.
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            rows = await connection.fetch(self._sql["read_touched"])
+            cells = sorted({cell for r in rows for cell in r["cells"]})
+            await self._publish(connection, producer, cells)
+        if rows:
+            await connection.execute(self._sql["forget_touched"], [r["id"] for r in rows])
+        return len(cells)
+
+    async def _publish(self, connection: Database, producer: AIOKafkaProducer, cells: list[int]) -> None:
+        for first in range(0, len(cells), _CHUNK):
+            chunk, now = cells[first : first + _CHUNK], datetime.now(UTC)
+            rows = await connection.fetch(self._sql["cells_by_key"], chunk)
+            await self._records.learn(connection, chunk)
+            gone = self._records.tombstones({*chunk} - {r["cell"] for r in rows}, now)
+            await self._send(producer, [*self._records.records(rows, now), *gone])
+
+    async def _send(self, producer: AIOKafkaProducer, records: list[Record]) -> None:
+        async with asyncio.timeout(_SEND_TIMEOUT):
+            outcomes = await send_all(producer, records)
+        for refusal in outcomes:
+            if refusal is not None:
+                raise refusal
+        self.metrics.count("kvittera_outbox_published_total", len(records), topic=SATISFACTION_CELLS)
+
+    async def repair(self, connection: Database, producer: AIOKafkaProducer, mirror: AIOKafkaConsumer) -> int:
+        """Compare the topic's last version of each cell with the table; publish what is behind. Returns how many."""
+        # The topic is read to an end taken first; whatever is newer in the table after that must be on it.
+        counted = await connection.fetch(self._sql["all_versions"])
+        await self._read_mirror(mirror)
+        behind = await self._behind(connection, counted)
+        if behind:
+            # What is touched is published by the next pass anyway.
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                waiting = {r["cell"] for r in await connection.fetch(self._sql["waiting_cells"])}
+                behind = [c for c in behind if c not in waiting]
+                await self._publish(connection, producer, behind)
+        if behind:
+            log.warning("cells were behind on the topic", action="republish", cells=len(behind))
+            self.metrics.count("kvittera_cells_republished_total", len(behind))
+        return len(behind)
+
+    async def _behind(self, connection: Database, counted: Sequence[asyncpg.Record]) -> list[int]:
+        behind = []
+        for first in range(0, len(counted), _CHUNK):
+            chunk = counted[first : first + _CHUNK]
+            await self._records.learn(connection, [r["cell"] for r in chunk])
+            behind += [
+                r["cell"]
+                for r in chunk
+                if (key := self._records.key(r["cell"])) is not None and self._seen.get(key, 0) < r["version"]
+            ]
+            await asyncio.sleep(0)  # counting goes on meanwhile
+        return behind
+
+    async def _read_mirror(self, mirror: AIOKafkaConsumer) -> None:
+        """Follow our own topic to its end; the last record of a key is what readers are left with."""
+        partitions = await topic_partitions(self.settings, SATISFACTION_CELLS)
+        if not mirror.assignment():
+            mirror.assign(partitions)
+            await mirror.seek_to_beginning(*partitions)
+        ends = await mirror.end_offsets(partitions)
+        while any([await mirror.position(p) < ends[p] for p in partitions]):
+            for records in (await mirror.getmany(timeout_ms=500, max_records=20_000)).values():
+                for record in records:
+                    self._seen[record.key or b""] = _version_in(record.value)
+
+
+def _version_in(value: bytes | None) -> int:
+    """The version in a record of the topic; what cannot be read is older than everything."""
+    try:
+        return int(orjson.loads(value or b"")["version"])
+    except (ValueError, TypeError, KeyError):
+        return 0

@@ -1,0 +1,193 @@
+"""The page of one terminal: its last four weeks beside everything, what happened there, and where to go on."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from schemas.satisfaction import SatisfactionAlert, Window
+from services.aggregator.cells.rows import Cells
+from services.aggregator.counting.cuts import JOINT, TOTAL
+from services.aggregator.figures import drawings
+from services.aggregator.figures.alerts import Alerts
+from services.aggregator.figures.drawings import Scale, axis_of
+from services.aggregator.figures.figures import FEWEST
+from services.aggregator.figures.interventions import Intervention, Ledger
+from services.aggregator.figures.unit_figures import DAYS, Part, Unit, day_number, unit_of
+from services.aggregator.figures.words import decimal, interval, percent, points, whole
+from services.aggregator.staff.page import HEADERS, render
+from services.aggregator.statistics import Share, share_of
+from services.chassis.http import problem
+from services.chassis.postgres import Pool
+from services.chassis.web import face
+
+_LANGUAGE: Final = "en"
+_MOST_ALERTS: Final = 10
+_WIDE, _TALL = 900, 190
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalPages:
+    """`/terminals/{name}`."""
+
+    pool: Pool
+    now: Callable[[], datetime]
+    cells: Cells = field(default_factory=Cells)
+    ledger: Ledger = field(default_factory=Ledger)
+    alerts: Alerts = field(default_factory=lambda: Alerts(()))
+
+    def routes(self) -> list[Route]:
+        """The route."""
+        return [Route("/terminals/{name:str}", self.show)]
+
+    async def show(self, request: Request) -> Response:
+        """The page; 404 where nothing was counted of such a terminal."""
+        name = request.path_params["name"]
+        if "\x00" in name:
+            return problem(404, "No such terminal")
+        now = self.now()
+        today = now.astimezone(UTC).date()
+        first, last = day_number(today) - DAYS, day_number(today) + 1
+        async with self.pool.acquire() as connection:
+            days = await self.cells.of_cut(connection, "terminal", Window.DAY, first=first, last=last, value=name)
+            ever = days or await self.cells.of_cut(connection, "terminal", Window.ALL, value=name)
+            if not ever:
+                return problem(404, "No such terminal", "Nothing was counted there.")
+            everything = await self.cells.of_cut(connection, TOTAL, Window.DAY, first=first, last=last)
+            methods = await self.cells.of_cut(connection, "terminal.method", Window.ALL)
+            alerts = await self.alerts.listed(connection, cut="terminal", value=name)
+            marked = await self.ledger.listed(connection, "terminal", name)
+        own = [c for c in methods if c["value"].startswith(f"{name}{JOINT}")]
+        unit = unit_of(name, days, own, today)
+        body = render("terminal.html", **told(unit, _usual(everything), alerts[:_MOST_ALERTS], marked, now))
+        return Response(body, headers=HEADERS, media_type="text/html")
+
+
+def _usual(cells: Sequence[dict[str, Any]]) -> Share | None:
+    scores = [sum(c["scores"][i] for c in cells) for i in range(5)]
+    return share_of(scores[3] + scores[4], sum(scores)) if sum(scores) >= FEWEST else None
+
+
+def told(
+    unit: Unit,
+    usual: Share | None,
+    alerts: Sequence[SatisfactionAlert],
+    marked: Sequence[Intervention],
+    now: datetime,
+) -> dict[str, Any]:
+    """What the page's template fills in."""
+    place = quote(unit.name, safe="")
+    digest = urlencode({"cut": "terminal", "value": unit.name, "day": unit.last - timedelta(days=1)})
+    return {
+        "unit": unit,
+        "fewest": FEWEST,
+        "few": f"Too few answers (fewer than {FEWEST})",
+        "span": f"{_day(unit.first)} to {_day(unit.last)}",
+        "as_of": f"{now.astimezone(UTC):%H:%M:%S} UTC",
+        "figures": _figures(unit, usual),
+        "mix": _mix(unit),
+        "chart": _chart(unit, usual),
+        "rows": [(_day(date.fromisoformat(p.name)), _said(p)) for p in reversed(unit.days)],
+        "methods": [(p.name.replace("_", " "), _said(p)) for p in unit.methods],
+        "alerts": [_alert(a) for a in alerts],
+        "marked": [(i.what, _day(i.starts_on)) for i in marked],
+        "links": [
+            ("Live", f"/live?row={place}"),
+            ("Digest of yesterday", f"/digests?{digest}"),
+            ("Praise to pass on", f"/praise?terminal={place}"),
+            ("Whiteboard", f"/whiteboard/{place}"),
+        ],
+        "comments": f"/comments/latest?terminal={place}",
+    }
+
+
+def _figures(unit: Unit, usual: Share | None) -> list[dict[str, Any]]:
+    below = usual is not None and unit.satisfied is not None and unit.satisfied.high < usual.low
+    beside = "" if usual is None else f" {_verdict(unit.satisfied, usual)}"
+    of_delivered = share_of(unit.answers or 0, unit.delivered)
+    more = f" Of delivered {_percent(of_delivered)}" if of_delivered and unit.response else ""
+    return [
+        _figure("Satisfied (4 or 5)", unit.satisfied, usual, beside, below=below),
+        _figure("Dissatisfied (1 or 2)", unit.dissatisfied),
+        _figure("Response rate, of asked", unit.response, None, more),
+    ]
+
+
+def _figure(
+    label: str, share: Share | None, usual: Share | None = None, more: str = "", *, below: bool = False
+) -> dict[str, Any]:
+    if share is None:
+        return {"label": label, "value": "", "note": "", "drawing": "", "below": False}
+    axis = axis_of([share, usual], 0.05)
+    drawing = drawings.interval(share, axis, usual=usual.share if usual else None)
+    note = f"{interval(share, _LANGUAGE)}, n {whole(share.n, _LANGUAGE)}.{more}"
+    return {"label": label, "value": _percent(share), "note": note, "drawing": drawing, "below": below}
+
+
+def _verdict(share: Share | None, usual: Share) -> str:
+    value = points(usual.share, usual.n, _LANGUAGE)
+    if share is None:
+        return ""
+    if share.high < usual.low:
+        return f"Below all deliveries, {value}"
+    return f"Above all deliveries, {value}" if share.low > usual.high else f"No difference from all deliveries, {value}"
+
+
+def _percent(share: Share) -> str:
+    return percent(share.share, share.n, _LANGUAGE)
+
+
+def _mix(unit: Unit) -> list[tuple[Markup, str]]:
+    if unit.scores is None or not unit.answers:
+        return []
+    return [(face(i, 16), percent(n / unit.answers, unit.answers, _LANGUAGE)) for i, n in enumerate(unit.scores, 1)]
+
+
+def _said(part: Part) -> dict[str, str]:
+    if part.satisfied is None:
+        return {"value": "", "sure": "", "n": "", "few": "1" if part.hidden else ""}
+    s = part.satisfied
+    return {
+        "value": points(s.share, s.n, _LANGUAGE),
+        "sure": interval(s, _LANGUAGE),
+        "n": whole(s.n, _LANGUAGE),
+        "few": "",
+    }
+
+
+def _chart(unit: Unit, usual: Share | None) -> Markup:
+    shares = [p.satisfied for p in unit.days]
+    axis = axis_of([*shares, usual], 0.1)
+    x, y = Scale(0, DAYS - 1, 34, _WIDE - 12), Scale(*axis, _TALL - 28, 10)
+    parts = []
+    for mark in range(round(axis[0] * 10), round(axis[1] * 10) + 1, 2 if axis[1] - axis[0] > 0.6 else 1):  # noqa: PLR2004
+        at = y.at(mark / 10)
+        parts += [
+            drawings.line("grid", 34, at, _WIDE - 12, at),
+            drawings.words("axis", 28, at + 4, decimal(10 * mark, 0, _LANGUAGE), anchor="end"),
+        ]
+    if usual is not None:
+        parts.append(drawings.line("usual", 34, y.at(usual.share), _WIDE - 12, y.at(usual.share)))
+    parts.append(drawings.shares_with_interval(shares, x, y))
+    parts += [drawings.dot("dot", x.at(i), y.at(s.share), 2.5) for i, s in enumerate(shares) if s]
+    for i in range(DAYS - 1, -1, -7):
+        day = date.fromisoformat(unit.days[i].name)
+        anchor = "end" if i == DAYS - 1 else "middle"
+        parts.append(drawings.words("axis", x.at(i), _TALL - 8, f"{day.day} {day:%b}", anchor=anchor))
+    return drawings.svg(_WIDE, _TALL, parts, label=f"Satisfied share of {unit.name} by day")
+
+
+def _alert(alert: SatisfactionAlert) -> str:
+    share = percent(alert.share, alert.answers, _LANGUAGE)
+    expected = percent(alert.expected, alert.answers, _LANGUAGE)
+    return f"{alert.start}: {share} dissatisfied since {alert.since}, expected {expected}"
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {day:%B}"
