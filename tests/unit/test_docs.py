@@ -21,6 +21,10 @@ from services.notifier.policy import RULES
 
 MAKE = re.compile(r"(?:^|`)make ([a-z-]+)", re.MULTILINE)
 KVITTERA = re.compile(r"(?:^|`)(?:\.venv/bin/)?kvittera ([a-z]+)(?: ([a-z]+))?", re.MULTILINE)
+PLACE = re.compile(r"`((?:services|schemas|tests|deploy)/[\w./-]+)`(?:: `(\w+)`)?")
+MADE_BY_THE_READER = {  # files of examples
+    "services/survey/recipient/locales/nl/LC_MESSAGES/survey.po",
+}
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 PICTURES_MADE_LATER = {"docs/images/demo.png"}
 
@@ -188,6 +192,27 @@ def test_every_test_that_a_document_names_exists(repository: Path) -> None:
     for path, text in documents(repository).items():
         named = set(re.findall(r"`(test_[a-z0-9_]+)`", text))
         assert {name for name in named if f"def {name}(" not in sources} == set(), path
+
+
+def test_every_file_that_a_document_names_exists_and_holds_the_name_told_with_it(repository: Path) -> None:
+    for path, text in documents(repository).items():
+        for file, name in PLACE.findall(text):
+            place = repository / file
+            assert place.exists() or file in MADE_BY_THE_READER, f"{path} names {file}"
+            assert not name or name in place.read_text(encoding="utf-8"), f"{path}: {file} holds no {name}"
+
+
+def test_every_guarantee_names_what_keeps_it_by_a_name_that_the_sources_hold(repository: Path) -> None:
+    kept = [p for kind in ("py", "sql", "html") for p in (repository / "services").rglob(f"*.{kind}")]
+    sources = "".join(p.read_text(encoding="utf-8") for p in kept)
+    guards = (repository / "docs/guarantees.md").read_text(encoding="utf-8").partition("## Tests that guard them")[2]
+    table = [row for row in rows(guards) if row[0][:1].isdigit()]
+    assert {row[0].split()[0] for row in table} == {str(n) for n in range(1, 12)}
+    assert table == sorted(table, key=lambda row: int(row[0].split()[0]))
+    for row in table:
+        names = re.findall(r"`(?:[\w.]+/)?([a-z_]\w+)`", row[1])
+        assert {name for name in names if name not in sources} == set(), row[0]
+        assert re.search(r"`test_[a-z0-9_]+`", row[2]), row[0]
 
 
 def test_the_security_checklist_has_every_row_and_each_row_names_a_test(repository: Path) -> None:
