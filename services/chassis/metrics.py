@@ -98,7 +98,10 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
     "kvittera_sends_total": ("Send attempts.", ("channel", "result")),
     "kvittera_withheld_total": ("Requests and reminders stopped just before they left.", ("reason",)),
     "kvittera_volume_pauses_total": ("Times that the volume breaker paused sending.", ("channel",)),
-    "kvittera_possible_duplicates_total": ("Sends begun again although the first may have arrived.", ("channel",)),
+    "kvittera_possible_duplicates_total": (
+        "Second messages of one request: sent again in doubt, or reported so.",
+        ("channel",),
+    ),
     "kvittera_provider_calls_total": ("Calls to a provider.", ("provider", "result")),
     "kvittera_receipts_total": ("Reports of providers about messages.", ("provider", "result")),
     "kvittera_sms_segments_total": ("Parts of text messages handed over.", ("provider",)),

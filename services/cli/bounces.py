@@ -36,6 +36,7 @@ def bounces(
 async def _take(settings: Settings, paths: list[Path]) -> Counter[str]:
     from datetime import timedelta
 
+    from services.chassis.metrics import Metrics
     from services.chassis.persons import PersonKeys
     from services.chassis.postgres import open_pool
     from services.chassis.sealing import Seal
@@ -52,7 +53,7 @@ async def _take(settings: Settings, paths: list[Path]) -> Counter[str]:
     mails = (file.read_bytes() for path in paths for file in saved_mails(path))
     pool = await open_pool(settings, "notifier")
     try:
-        inbox = ReceiptsInbox(pool, PersonKeys(seal), timedelta(days=settings.unreachable_days))
+        inbox = ReceiptsInbox(pool, PersonKeys(seal), timedelta(days=settings.unreachable_days), Metrics())
         return await take_returned(inbox, ReceiptLinks(seal, ""), providers, mails)
     finally:
         await pool.close()

@@ -127,7 +127,7 @@ async def run(settings: Settings) -> None:
     async def ready() -> str | None:
         return None if reader.consumer is not None else "deliveries are not read yet"
 
-    inbox = ReceiptsInbox(pool, PersonKeys(seal), timedelta(days=settings.unreachable_days))
+    inbox = ReceiptsInbox(pool, PersonKeys(seal), timedelta(days=settings.unreachable_days), metrics)
     receipts = receipt_routes.routes(inbox, reporting(channel, SMTP), metrics)
     open_app = make_app([*http.routes(pool, seal), *receipts], ready=ready, metrics=metrics)
     app = behind_sign_in(open_app, settings, utc_now, FOR_STAFF)

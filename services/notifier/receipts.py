@@ -1,4 +1,8 @@
-"""The receipts inbox: each report is kept once and moves its message forward, never back (C13)."""
+"""The receipts inbox: each report is kept once and moves its message forward, never back (C13).
+
+Providers that took a message although they refused it for now are caught here: a second one does not leave, or,
+where it has left already, is counted as a possible duplicate (C12).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
+from services.chassis.metrics import Metrics
 from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Database, Pool, named_sql
 from services.notifier.channels.reports import Progress, Report, further
@@ -26,6 +31,7 @@ class ReceiptsInbox:
     pool: Pool
     persons: PersonKeys
     unreachable_for: timedelta
+    metrics: Metrics
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier", "receipts.sql"))
 
     async def take(self, provider: str, report: Report) -> str:
@@ -48,6 +54,11 @@ class ReceiptsInbox:
             if progress is not Progress.UNDELIVERED:
                 await connection.execute(self.sql["doubt_retry"], row["invitation_id"])
             await self._judge_address(connection, report, progress, row)
+            twice = report.progress is not Progress.UNDELIVERED and await connection.fetchval(
+                self.sql["is_another_message"], row["invitation_id"], provider, report.message_id
+            )
+        if twice:
+            self.metrics.count("kvittera_possible_duplicates_total", channel=row["channel"])
         return report.progress.value
 
     async def _judge_address(
@@ -79,5 +90,6 @@ class ReceiptsInbox:
             row["invitation_id"],
             report.reason,
             sealed,
+            report.progress.value,
         )
         return kept is not None

@@ -193,6 +193,25 @@ async def test_two_transactions_with_a_parcel_each_ask_once_about_the_drop(notif
     assert await notifier_pool.fetchval("SELECT count(*) FROM invitation") == 1
 
 
+async def test_two_transactions_with_a_parcel_each_ask_once_about_the_order(notifier_pool: Pool) -> None:
+    first, second = (arrived(delivery(delivery_id=f"D-{n}", order_id="order-9")) for n in (1, 2))
+    async with notifier_pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await decide_deliveries()(connection, [first])
+        other = asyncio.create_task(take(notifier_pool, [second]))
+        while not other.done() and not await notifier_pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+            await asyncio.sleep(0.01)
+        assert not other.done()
+        await transaction.commit()
+    await other
+    rows = await notifier_pool.fetch("SELECT delivery_id, outcome, reason FROM decision ORDER BY delivery_id")
+    assert [tuple(r.values()) for r in rows] == [
+        ("D-1", "scheduled", None),
+        ("D-2", "suppressed", "order_already_asked"),
+    ]
+
+
 async def test_no_address_phone_number_or_token_stands_in_clear_anywhere(notifier_pool: Pool) -> None:
     people = [(EMAIL, SMS), (SMS, EMAIL)]
     await take(

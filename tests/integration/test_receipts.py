@@ -89,8 +89,8 @@ def place(pool: Pool) -> Place:
     return Place(make_app(receipt_routes.routes(inbox(pool), known, metrics), ready=ready, metrics=metrics), metrics)
 
 
-def inbox(pool: Pool) -> ReceiptsInbox:
-    return ReceiptsInbox(pool, PersonKeys(SEAL), HALF_A_YEAR)
+def inbox(pool: Pool, metrics: Metrics | None = None) -> ReceiptsInbox:
+    return ReceiptsInbox(pool, PersonKeys(SEAL), HALF_A_YEAR, metrics or Metrics())
 
 
 async def sent(pool: Pool, settings: Settings, script: Sequence[Result] = (Result(Fate.ACCEPTED),)) -> str:
@@ -226,6 +226,32 @@ async def test_a_message_that_was_refused_for_now_and_is_reported_as_taken_is_no
     assert await state_of(pool) == ("accepted", "reported", 1)
     assert (await told(pool))[-1] == (2, "asked", "reported")
     assert (await ledger(pool))["asked"] == 1
+
+
+async def test_a_refused_message_that_is_reported_as_taken_after_the_next_one_left_counts_as_possible_duplicate(
+    pool: Pool, settings: Settings
+) -> None:
+    reference = await sent(pool, settings, [Result(Fate.REFUSED_FOR_NOW, "elks_503"), Result(Fate.ACCEPTED)])
+    await pool.execute("UPDATE invitation SET due_at = clock_timestamp()")
+    await work(dispatcher(pool, settings, ScriptedChannel()))
+    assert await state_of(pool) == ("accepted", None, 2)
+    metrics = Metrics()
+    failed = Report(reference, "s0", "failed", Progress.UNDELIVERED, b"")
+    second = Report(reference, "s2", "delivered", Progress.DELIVERED, b"")
+    first = Report(reference, "s1", "sent", Progress.SENT, b"")
+    counted = []
+    for provider, report in (
+        ("elks", failed),  # one that never arrived
+        ("elks", second),
+        ("elks", second),
+        ("elks", first),  # and so two
+        ("elks", replace(first, status="delivered", progress=Progress.DELIVERED)),
+        ("twilio", second),  # another provider's, whatever its id
+    ):
+        await inbox(pool, metrics).take(provider, report)
+        labels = {"channel": "email"}
+        counted.append(metrics.registry.get_sample_value("kvittera_possible_duplicates_total", labels) or 0)
+    assert counted == [0, 0, 0, 1, 1, 2]
 
 
 async def test_in_either_order_an_address_is_good_whose_message_arrived_after_all(

@@ -1,6 +1,11 @@
 -- name: drops_asked
 SELECT drop_id FROM invitation WHERE drop_id = ANY($1::text[]) AND kind = 'ask'
 
+-- name: lock_orders
+-- Whoever decides about a parcel of the same order waits here, and then sees what was planned. Always in one order.
+SELECT pg_advisory_xact_lock(hashtextextended('kvittera order ' || o, 0))
+FROM (SELECT DISTINCT o FROM unnest($1::text[]) AS o ORDER BY o) AS ordered
+
 -- name: orders_asked
 SELECT message -> 'delivery' ->> 'order_id' AS order_id FROM invitation
 WHERE message -> 'delivery' ->> 'order_id' = ANY($1::text[]) AND kind = 'ask' AND state NOT IN ('withheld', 'refused')

@@ -2,9 +2,16 @@
 SELECT invitation_id, person, channel, progress FROM invitation WHERE invitation_id = $1 FOR UPDATE
 
 -- name: keep_receipt
-INSERT INTO receipt (provider, message_id, status, invitation_id, reason, sealed) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO receipt (provider, message_id, status, invitation_id, reason, sealed, progress)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT DO NOTHING
 RETURNING true
+
+-- name: is_another_message
+-- Whether a provider's message was first said to be taken just now, and another one of the same request before it.
+SELECT count(*) FILTER (WHERE provider = $2 AND message_id = $3) = 1
+       AND count(*) FILTER (WHERE provider <> $2 OR message_id <> $3) > 0
+FROM receipt WHERE invitation_id = $1 AND progress <> 'undelivered'
 
 -- name: move_progress
 UPDATE invitation SET progress = $2 WHERE invitation_id = $1
