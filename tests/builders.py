@@ -1,5 +1,6 @@
 """Right messages to begin a test with; every argument changes one field."""
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,6 +44,15 @@ def delivery(
 def arrived(message: DeliveryCompleted, at: datetime = NOON) -> Received[DeliveryCompleted]:
     """The delivery as the reader hands it over."""
     return Received(message, None, at)
+
+
+def always(moment: datetime) -> Callable[[Any], Awaitable[datetime]]:
+    """A database's clock that stands still."""
+
+    async def told(_: Any) -> datetime:
+        return moment
+
+    return told
 
 
 def decided(**changed: Any) -> InvitationDecided:

@@ -10,7 +10,7 @@ from schemas.delivery import ChannelKind
 from schemas.invitation import InvitationDecided
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
-from services.chassis.postgres import Pool, named_sql
+from services.chassis.postgres import Pool, database_time, named_sql
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.channels import Channel, Fate, Message, Result
@@ -96,7 +96,7 @@ async def plan(
         brand="Nordposten Demo",
         link_lifetime=timedelta(days=14),
         metrics=Metrics(),
-        now=now,
+        now=database_time,
     )
     deliveries = [
         delivery(delivery_id=f"D-{n}", occurred_at=now(), exceptions=["damaged"] if n >= count else [], **facts)

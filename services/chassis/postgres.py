@@ -5,6 +5,7 @@ import hashlib
 import importlib.resources
 import re
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -90,6 +91,12 @@ async def _when_reachable(settings: Settings, schema: str, prepare: Prepare | No
                 ) from None
             await asyncio.sleep(pause)
     raise AssertionError("pauses never end")
+
+
+async def database_time(connection: Database) -> datetime:
+    """The moment by the one clock that all processes share, and that is read again when leases and hours are judged."""
+    moment: datetime = await connection.fetchval("SELECT clock_timestamp()")
+    return moment
 
 
 def _session(schema: str) -> dict[str, str]:

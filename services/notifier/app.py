@@ -15,7 +15,7 @@ from services.chassis.logs import configure_logs
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys
-from services.chassis.postgres import Pool, check_migrated, open_pool
+from services.chassis.postgres import Pool, check_migrated, database_time, open_pool
 from services.chassis.records import reading
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings, live_sending
@@ -79,7 +79,7 @@ async def run(settings: Settings) -> None:
         brand=settings.brand,
         link_lifetime=timedelta(days=settings.lock_after_days),
         metrics=metrics,
-        now=utc_now,
+        now=database_time,
     )
     fence = Fence(
         pool=pool,

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -25,6 +25,7 @@ from services.notifier.policies import PolicyBook
 
 _LONGEST_FACT = 200
 Deliveries = Sequence[Received[DeliveryCompleted]]
+Now = Callable[[Database], Awaitable[datetime]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,18 @@ class Decided:
 
 @dataclass(frozen=True, slots=True)
 class DecideDeliveries:
-    """Decides every delivery exactly once (guarantee 3), inside the fence's transaction."""
+    """Decides every delivery exactly once (guarantee 3), inside the fence's transaction.
+
+    Attributes:
+        now: asked once for each batch. The database's clock, as the claim goes by: those of processes may be wrong.
+    """
 
     rules: policy.Rules
     seal: Seal
     brand: str
     link_lifetime: timedelta
     metrics: Metrics
-    now: Callable[[], datetime]
+    now: Now
     persons: PersonKeys
     sql: Mapping[str, str]
     look_back: LookBack = field(default_factory=LookBack)
@@ -93,7 +98,7 @@ class DecideDeliveries:
         brand: str,
         link_lifetime: timedelta,
         metrics: Metrics,
-        now: Callable[[], datetime],
+        now: Now,
         policies: PolicyBook | None = None,
     ) -> "DecideDeliveries":
         """The handler with the service's named SQL. Without `policies` those of `rules` hold at all times."""
@@ -109,8 +114,9 @@ class DecideDeliveries:
             connection, {p for d in firsts for p in self._persons_of(d.message).values()}
         )
         past = await self.look_back(connection, (d.message.delivery for d in firsts), known)
-        decided = [self._decide(d, past) for d in firsts]
-        new = await self._keep_decisions(connection, decided)
+        now = await self.now(connection)
+        decided = [self._decide(d, past, now) for d in firsts]
+        new = await self._keep_decisions(connection, decided, now)
         kept = [d for d in decided if d.delivery_id in new]
         await self._plan(connection, [d for d in kept if d.planned is not None], known)
         await connection.execute(
@@ -125,8 +131,7 @@ class DecideDeliveries:
                 "kvittera_decisions_total", outcome=d.event.outcome.value, reason=d.event.reason or "none"
             )
 
-    def _decide(self, received: Received[DeliveryCompleted], past: Past) -> Decided:
-        now = self.now()
+    def _decide(self, received: Received[DeliveryCompleted], past: Past, now: datetime) -> Decided:
         facts = received.message.delivery
         history = past.of(facts, self._persons_of(received.message))
         situation = policy.Situation(received.message, received.appended_at, history, self._rules(now), now)
@@ -185,11 +190,11 @@ class DecideDeliveries:
     def _persons_of(self, delivery: DeliveryCompleted) -> dict[ContactChannel, Person]:
         return {c: self.seal.pseudonym(policy.normalised(c)) for c in delivery.pii.channels}
 
-    async def _keep_decisions(self, connection: Database, decided: Sequence[Decided]) -> set[str]:
+    async def _keep_decisions(self, connection: Database, decided: Sequence[Decided], now: datetime) -> set[str]:
         rows = await connection.fetch(
             self.sql["keep_decisions"],
             [d.delivery_id for d in decided],
-            self.now(),
+            now,
             ["suppressed" if d.planned is None else "scheduled" for d in decided],
             [d.event.reason for d in decided],
             [",".join(d.event.matched) for d in decided],

@@ -16,6 +16,7 @@ from typing import Any
 
 from schemas.delivery import ChannelKind
 from services.chassis.metrics import Metrics
+from services.chassis.postgres import database_time
 from services.chassis.sealing import Seal
 from services.notifier.claim import Claims
 from services.notifier.handlers import DecideDeliveries
@@ -81,7 +82,7 @@ async def _plan(bench: Bench, planned: int) -> None:
         brand="Nordposten Demo",
         link_lifetime=timedelta(days=14),
         metrics=Metrics(),
-        now=lambda: datetime.now(UTC),
+        now=database_time,
     )
     template = delivery(({"kind": "sms", "address": "+46701740605"},), occurred_at=datetime.now(UTC))
     for begin in range(0, planned, _AT_ONCE):

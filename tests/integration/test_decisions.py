@@ -22,7 +22,7 @@ from services.notifier.explaining import explain
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.policy import Rules
 from services.notifier.stored import stored_decision
-from tests.builders import EMAIL, NOON, SMS, arrived, delivery
+from tests.builders import EMAIL, NOON, SMS, always, arrived, delivery
 from tests.conftest import SEALING_KEY
 from tests.tables import empty_pool, everything_stored
 
@@ -47,7 +47,7 @@ def decide_deliveries(now: datetime = NOON + timedelta(minutes=1)) -> DecideDeli
         brand="Nordposten Demo",
         link_lifetime=timedelta(days=14),
         metrics=Metrics(),
-        now=lambda: now,
+        now=always(now),
     )
 
 

@@ -14,7 +14,7 @@ from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys
-from services.chassis.postgres import Pool, named_sql
+from services.chassis.postgres import Pool, database_time, named_sql
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.channels.viewer import OutboxViewer
@@ -50,7 +50,7 @@ def decide_deliveries() -> DecideDeliveries:
         brand="Nordposten Demo",
         link_lifetime=timedelta(days=14),
         metrics=Metrics(),
-        now=utc_now,
+        now=database_time,
     )
 
 

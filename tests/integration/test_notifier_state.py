@@ -25,7 +25,7 @@ from services.notifier import state
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.policy import Rules
 from services.notifier.state import KeepState
-from tests.builders import NOON, arrived, delivery, facts
+from tests.builders import NOON, always, arrived, delivery, facts
 from tests.conftest import SEALING_KEY
 from tests.tables import empty_pool, footprint
 
@@ -48,7 +48,7 @@ async def plan(pool: Pool, *deliveries: str) -> None:
         brand="Nordposten Demo",
         link_lifetime=timedelta(days=14),
         metrics=Metrics(),
-        now=lambda: NOON,
+        now=always(NOON),
     )
     async with pool.acquire() as connection, connection.transaction():
         await decide(connection, [arrived(delivery(delivery_id=d)) for d in deliveries])

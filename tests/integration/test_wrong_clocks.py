@@ -1,0 +1,86 @@
+"""A process whose clock is an hour wrong decides, claims and holds by the database's clock (H84)."""
+
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, tzinfo
+
+import pytest
+
+from services.chassis.postgres import Pool
+from services.chassis.settings import Settings
+from services.notifier.policy.sections import HoursRule
+from services.notifier.schedule import departure
+from tests.sending import ScriptedChannel, dispatcher, plan, state_of, work
+from tests.tables import empty_pool
+
+HALF_AN_HOUR = timedelta(minutes=30)
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "notifier") as empty:
+        yield empty
+
+
+@pytest.fixture(params=[-1, 1], ids=["slow", "fast"], autouse=True)
+def wrong_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> timedelta:
+    """Turn the clock of all our modules; that of the tests stays."""
+    shift = timedelta(hours=request.param)
+
+    class Turned(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Turned":
+            return cls.fromtimestamp((datetime.now(UTC) + shift).timestamp(), tz)
+
+    for name, module in list(sys.modules.items()):
+        if name.startswith("services.") and getattr(module, "datetime", None) is datetime:
+            monkeypatch.setattr(module, "datetime", Turned)
+    return shift
+
+
+async def test_a_delivery_is_decided_and_due_by_the_databases_clock(pool: Pool) -> None:
+    await plan(pool)  # a clock that is slow would call it an event from the future
+    assert await state_of(pool) == ("planned", None, 0)
+    for column in ("(SELECT decided_at FROM decision)", "due_at"):
+        off = await pool.fetchval(f"SELECT clock_timestamp() - {column} FROM invitation")
+        assert timedelta(0) <= off < HALF_AN_HOUR
+
+
+async def test_a_request_is_claimed_when_the_databases_clock_says_so(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
+    sender = dispatcher(pool, settings, ScriptedChannel())
+    await pool.execute("UPDATE invitation SET due_at = clock_timestamp() + interval '30 minutes'")
+    assert await work(sender) == 0
+    await pool.execute("UPDATE invitation SET due_at = clock_timestamp() - interval '30 minutes'")
+    assert await work(sender) == 1
+
+
+async def test_a_lease_ends_when_the_databases_clock_says_so(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
+    sender = dispatcher(pool, settings, ScriptedChannel())
+    async with pool.acquire() as connection:
+        assert len(await sender._claim(connection, 1)) == 1
+    for ends, state in (("+ interval '30 minutes'", "claimed"), ("- interval '1 second'", "planned")):
+        await pool.execute(f"UPDATE invitation SET lease_until = clock_timestamp() {ends}")
+        await sender._sweep_once()
+        assert (await state_of(pool))[0] == state
+
+
+@pytest.mark.parametrize("quiet_now", [True, False])
+async def test_quiet_hours_are_those_of_the_databases_clock(
+    pool: Pool, settings: Settings, wrong_by: timedelta, quiet_now: bool
+) -> None:
+    middle = datetime.now(UTC) + (timedelta(0) if quiet_now else wrong_by)
+    begins, ends = (f"{moment:%H:%M}" for moment in (middle - HALF_AN_HOUR, middle + HALF_AN_HOUR))
+    rule = HoursRule.model_validate({"quiet_from": begins, "quiet_until": ends})
+    await plan(pool)
+    sender = dispatcher(pool, settings, ScriptedChannel())
+    sender.departs = lambda _, country, moment: departure(rule, "UTC", country, moment).at
+    sender.__post_init__()
+    await work(sender)
+    assert (await state_of(pool))[0] == ("planned" if quiet_now else "accepted")
