@@ -6,7 +6,7 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-api test-properties test-containers test-compose lint bench bench-peers bench-scaling docs schemas pictures mail dashboards kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-api test-deaths test-properties test-containers test-compose lint bench bench-peers bench-scaling docs schemas pictures mail dashboards kafka-lock lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ test-compose: $(VENV)/.dev-ready ## docker-compose.yml really run, killed and pr
 
 test-api: $(VENV)/.dev-ready ## draw 12,000 cases from the OpenAPI document: no 5xx, no undocumented answer
 	@API_CASES=12000 $(BIN)/python -m pytest tests/integration/test_api_any_input.py -s $(ARGS)
+
+test-deaths: $(VENV)/.dev-ready ## end 1,000 senders by kill -9 at random moments: nothing sent twice (minutes)
+	@KILLS=1000 $(BIN)/python -m pytest tests/integration/test_random_deaths.py -s $(ARGS)
 
 test-properties: $(VENV)/.dev-ready ## draw 1,000,000 schedules over all zones: none in quiet hours, none held too long (minutes)
 	@SCHEDULES=1000000 $(BIN)/python -m pytest tests/unit/test_schedule.py -k all_zones --timeout 3600 $(ARGS)
