@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
+from functools import cache, lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -65,7 +65,7 @@ class Caller:
         """The answer, or the fate of a call that got none. `request` is what aiohttp takes."""
         answer: Answer | None = None
         try:
-            target = URL(url, encoded=True)
+            target = _target(url)
         except ValueError:
             return Result(Fate.REFUSED_FOR_NOW, f"{self.provider}_unreachable", 30)
         try:
@@ -86,9 +86,10 @@ class Caller:
             self._session = aiohttp.ClientSession(
                 # As many connections as calls: how many those may be is for the dispatcher to say.
                 connector=aiohttp.TCPConnector(limit=0, force_close=not self._keep, ssl=_trust()),
-                timeout=aiohttp.ClientTimeout(total=self._timeout, connect=connect, sock_connect=connect),
+                # The whole call has the caller's time limit; a second one for each call costs a timer more.
+                timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                json_serialize=lambda value: orjson.dumps(value).decode(),
+                json_serialize_bytes=orjson.dumps,
             )
         return self._session
 
@@ -96,6 +97,11 @@ class Caller:
         """Let connections go."""
         if self._session is not None:
             await self._session.close()
+
+
+@lru_cache(maxsize=64)
+def _target(url: str) -> URL:
+    return URL(url, encoded=True)
 
 
 @cache
