@@ -1,8 +1,10 @@
 """Every metric of Kvittera, named once. Labels never hold personal data or small groups."""
 
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+M = TypeVar("M", Counter, Gauge, Histogram)
 
 CounterName = Literal[
     # Records taken from a topic and done with, by topic and result (applied, skipped, dead_letter).
@@ -149,6 +151,7 @@ class Metrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        self._labelled: dict[tuple[object, ...], Any] = {}
         self._counters = {n: Counter(n, text, labels, registry=self.registry) for n, (text, labels) in COUNTERS.items()}
         self._gauges = {n: Gauge(n, text, labels, registry=self.registry) for n, (text, labels) in GAUGES.items()}
         self._histograms = {
@@ -158,15 +161,22 @@ class Metrics:
 
     def count(self, name: CounterName, amount: float = 1, **labels: str) -> None:
         """Add to a counter."""
-        counter = self._counters[name]
-        (counter.labels(**labels) if labels else counter).inc(amount)
+        self._of(self._counters[name], labels).inc(amount)
 
     def set(self, name: GaugeName, value: float, **labels: str) -> None:
         """Set a gauge."""
-        gauge = self._gauges[name]
-        (gauge.labels(**labels) if labels else gauge).set(value)
+        self._of(self._gauges[name], labels).set(value)
 
     def observe(self, name: HistogramName, value: float, **labels: str) -> None:
         """Add one observation to a histogram."""
-        histogram = self._histograms[name]
-        (histogram.labels(**labels) if labels else histogram).observe(value)
+        self._of(self._histograms[name], labels).observe(value)
+
+    def _of(self, metric: M, labels: dict[str, str]) -> M:
+        """The metric with these labels; looked up once, since the library checks every name each time."""
+        if not labels:
+            return metric
+        key = (metric, *labels.items())
+        known: M | None = self._labelled.get(key)
+        if known is None:
+            known = self._labelled[key] = metric.labels(**labels)
+        return known
