@@ -67,12 +67,18 @@ class PersonKeys:
         new = sorted(p for p, k in known.items() if k.wrapped is None)
         boxes = {p: self._unwrap(p, k.wrapped) for p, k in known.items() if k.wrapped is not None}
         if new:
-            wrapped = [self.seal.close_bytes(os.urandom(_KEY_BYTES), _row(p)) for p in new]
-            erased = [known[p].erased_at for p in new]
-            await connection.execute(self._sql["make_person_keys"], new, wrapped, erased, self.seal.key_id)
-            made = (await self.look_up(connection, new)).values()  # those of a quicker process included
-            boxes |= {k.person: self._unwrap(k.person, k.wrapped) for k in made if k.wrapped is not None}
+            boxes |= await self._make(connection, {p: known[p].erased_at for p in new})
         return boxes
+
+    async def _make(self, connection: Database, erased: Mapping[Person, datetime | None]) -> dict[Person, Box]:
+        keys = {p: os.urandom(_KEY_BYTES) for p in erased}
+        wrapped = [self.seal.close_bytes(key, _row(p)) for p, key in keys.items()]
+        made = await connection.fetch(
+            self._sql["make_person_keys"], list(keys), wrapped, list(erased.values()), self.seal.key_id
+        )
+        boxes = {r["person"]: Box(keys[r["person"]]) for r in made}
+        others = [p for p in keys if p not in boxes]  # a quicker process made theirs, or they were erased just now
+        return boxes | (await self._read(connection, others) if others else {})
 
     async def open_all(self, connection: Database, things: Sequence[Sealed]) -> list[str | None]:
         """The texts, None where the key is destroyed or the thing cannot be opened. One look-up at most, or two."""

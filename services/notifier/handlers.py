@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -30,11 +31,23 @@ Now = Callable[[Database], Awaitable[datetime]]
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An invitation to be, with its secret."""
+    """An invitation to be, with its secret.
+
+    Attributes:
+        token_hash: what is stored and told instead of the token.
+    """
 
     invitation_id: UUID
     ask: policy.Ask
+    person: Person
     token: str
+    token_hash: bytes
+
+    @classmethod
+    def of(cls, ask: policy.Ask, person: Person) -> "Planned":
+        """A new one."""
+        token = new_token()
+        return cls(uuid4(), ask, person, token, hashlib.sha256(token.encode()).digest())
 
     @property
     def secret(self) -> str:
@@ -42,11 +55,6 @@ class Planned:
         said = {"co_brand": self.ask.co_brand, "notice": self.ask.notice}
         told = {name: text for name, text in said.items() if text is not None}
         return json.dumps({"address": self.ask.channel.address, "token": self.token, **told})
-
-    @property
-    def token_hash(self) -> bytes:
-        """What is stored and told instead of the token."""
-        return hashlib.sha256(self.token.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +118,12 @@ class DecideDeliveries:
         firsts = list({d.message.delivery.delivery_id: d for d in reversed(deliveries)}.values())[::-1]
         corrected = await self.look_back.corrected(connection, [d.message for d in firsts])
         firsts = [replace(d, message=corrected.get(d.message.delivery.delivery_id, d.message)) for d in firsts]
-        known = await self.persons.look_up(
-            connection, {p for d in firsts for p in self._persons_of(d.message).values()}
-        )
+        persons = {d.message.delivery.delivery_id: self._persons_of(d.message) for d in firsts}
+        known = await self.persons.look_up(connection, {p for of in persons.values() for p in of.values()})
         past = await self.look_back(connection, (d.message.delivery for d in firsts), known)
         now = await self.now(connection)
-        decided = [self._decide(d, past, now) for d in firsts]
+        rules = self._rules(now)
+        decided = [self._decide(d, past, persons[d.message.delivery.delivery_id], rules, now) for d in firsts]
         new = await self._keep_decisions(connection, decided, now)
         kept = [d for d in decided if d.delivery_id in new]
         await self._plan(connection, [d for d in kept if d.planned is not None], known)
@@ -126,20 +134,26 @@ class DecideDeliveries:
             [d.told.encode() for d in kept],
             [d.traceparent for d in kept],
         )
-        for d in kept:
-            self.metrics.count(
-                "kvittera_decisions_total", outcome=d.event.outcome.value, reason=d.event.reason or "none"
-            )
+        for (outcome, reason), n in Counter((d.event.outcome.value, d.event.reason or "none") for d in kept).items():
+            self.metrics.count("kvittera_decisions_total", n, outcome=outcome, reason=reason)
 
-    def _decide(self, received: Received[DeliveryCompleted], past: Past, now: datetime) -> Decided:
+    def _decide(
+        self,
+        received: Received[DeliveryCompleted],
+        past: Past,
+        persons: Mapping[ContactChannel, Person],
+        rules: policy.Rules,
+        now: datetime,
+    ) -> Decided:
         facts = received.message.delivery
-        history = past.of(facts, self._persons_of(received.message))
-        situation = policy.Situation(received.message, received.appended_at, history, self._rules(now), now)
+        history = past.of(facts, persons)
+        situation = policy.Situation(received.message, received.appended_at, history, rules, now)
         decision = policy.decide(situation)
         planned = None
         if isinstance(decision, policy.Ask):
-            planned = Planned(uuid4(), decision, new_token())
-            past.plan(facts, self._person(decision), decision)
+            person = persons[decision.channel]
+            planned = Planned.of(decision, person)
+            past.plan(facts, person, decision)
         event = self._event(policy.marked(situation), decision, planned, now)
         told = event.model_dump_json(exclude_none=True)
         return Decided(received, decision, planned, event, told, received.traceparent)
@@ -172,7 +186,7 @@ class DecideDeliveries:
             outcome=Outcome.SCHEDULED,
             evidence=_as_facts(decision.evidence),
             invitation_id=str(planned.invitation_id),
-            person_id=self._person(decision).hex(),
+            person_id=planned.person.hex(),
             token_sha256=planned.token_hash.hex(),
             check_digest=check_digest(self.seal, facts.delivery_id, code_of(planned.token)).hex(),
             channel=decision.channel.kind,
@@ -183,9 +197,6 @@ class DecideDeliveries:
             decided_at=now,
             brand=self.brand,
         )
-
-    def _person(self, ask: policy.Ask) -> Person:
-        return self.seal.pseudonym(policy.normalised(ask.channel))
 
     def _persons_of(self, delivery: DeliveryCompleted) -> dict[ContactChannel, Person]:
         return {c: self.seal.pseudonym(policy.normalised(c)) for c in delivery.pii.channels}
@@ -207,20 +218,20 @@ class DecideDeliveries:
         rows = [(d, d.planned) for d in decided if d.planned is not None]
         if not rows:
             return
-        boxes = await self.persons.for_closing(connection, [known[self._person(p.ask)] for _, p in rows])
-        if any(self._person(p.ask) not in boxes for _, p in rows):
+        boxes = await self.persons.for_closing(connection, [known[p.person] for _, p in rows])
+        if any(p.person not in boxes for _, p in rows):
             raise TryAgain("a person was erased while a delivery was decided")
         await connection.execute(
             self.sql["plan_invitations"],
             [p.invitation_id for _, p in rows],
             [d.delivery_id for d, _ in rows],
-            [self._person(p.ask) for _, p in rows],
+            [p.person for _, p in rows],
             [p.ask.channel.kind.value for _, p in rows],
             [p.ask.language for _, p in rows],
             [p.ask.at for _, p in rows],
             [d.received.message.delivery.occurred_at for d, _ in rows],
             [p.token_hash for _, p in rows],
-            [boxes[self._person(p.ask)].close(p.secret, str(p.invitation_id)) for _, p in rows],
+            [boxes[p.person].close(p.secret, str(p.invitation_id)) for _, p in rows],
             [d.received.message.delivery.drop_id for d, _ in rows],
             [d.told for d, _ in rows],
             [d.traceparent for d, _ in rows],

@@ -9,6 +9,7 @@ SELECT person, wrapped, $4, erased_at
 FROM unnest($1::bytea[], $2::bytea[], $3::timestamptz[]) AS g (person, wrapped, erased_at)
 ON CONFLICT (person) DO UPDATE SET wrapped = excluded.wrapped, sealed_by = excluded.sealed_by
 WHERE k.wrapped IS NULL AND k.erased_at = excluded.erased_at
+RETURNING person
 
 -- name: destroy_person_key
 INSERT INTO person_key AS k (person, erased_at) VALUES ($1, $2)
