@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -17,6 +17,7 @@ from services.aggregator.figures.figures import FEWEST
 from services.aggregator.figures.interventions import Ledger
 from services.aggregator.statistics.units import NEVER_RANKED
 from services.chassis.failures import MustStop
+from services.chassis.forms import first_values
 from services.chassis.http import problem
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.staff.members import Gate, Role
@@ -97,7 +98,7 @@ def routes(pool: Pool, gate: Gate, now: Callable[[], datetime]) -> list[Route]:
         member = gate.who(request)
         if member is None:
             return gate.turn_away(request)
-        form = await _form(request)
+        form = await first_values(request, longest=_LONGEST_FORM)
         if not gate.form_is_ours(member, form.get("form_secret", "")):
             return problem(403, "This request did not come from our pages")
         cut, value, note = form.get("cut", ""), form.get("value", ""), form.get("note", "")[:_LONGEST_NOTE]
@@ -118,16 +119,3 @@ def routes(pool: Pool, gate: Gate, now: Callable[[], datetime]) -> list[Route]:
         Route("/digests", show),
         Route("/digests", take_care, methods=["POST"]),
     ]
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The first value of each field; nothing where it is too long or no form."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _LONGEST_FORM:
-            return {}
-    try:
-        return {k: v[0] for k, v in parse_qs(body.decode("ascii"), errors="strict", max_num_fields=20).items()}
-    except ValueError:
-        return {}

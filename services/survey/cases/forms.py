@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 
 from schemas.feedback import Attribution, Cause, Nature
 from schemas.response import RatedParty
+from services.chassis.forms import NotAForm, Pairs, TooLarge, read_pairs
 from services.survey.answers.responses import Rejected, clean_comment
 from services.survey.cases.work import Action, Place, Step
 
@@ -29,7 +29,7 @@ Close = Callable[[str], bytes]
 class Form:
     """A posted form: the last value of each field, and every value of fields that may come often."""
 
-    pairs: tuple[tuple[str, str], ...]
+    pairs: Pairs
 
     def one(self, name: str) -> str:
         """The value of a field, empty where it is missing."""
@@ -46,16 +46,12 @@ async def read_form(request: Request) -> Form:
     Raises:
         Rejected: too large, or no form in UTF-8.
     """
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _LONGEST_BODY:
-            raise Rejected("body", f"must have at most {_LONGEST_BODY} bytes")
     try:
-        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
-    except (ValueError, UnicodeError):
+        return Form(await read_pairs(request, longest=_LONGEST_BODY, most_fields=_MOST_FIELDS))
+    except TooLarge:
+        raise Rejected("body", f"must have at most {_LONGEST_BODY} bytes") from None
+    except NotAForm:
         raise Rejected("body", "must be a form in UTF-8") from None
-    return Form(tuple(pairs))
 
 
 def read_step(form: Form, owners: dict[str, str], close: Close) -> Step:

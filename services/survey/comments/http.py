@@ -15,8 +15,8 @@ from services.chassis.staff import Gate, Member, Role
 from services.survey.comments.page import CommentsPage, cursor
 from services.survey.comments.query import Search
 from services.survey.comments.search import CommentSearch, Hit
-from services.survey.praise.forms import Form, Refused, posted
 from services.survey.praise.queue_page import REASONS
+from services.survey.staff.forms import Form, Refused, posted
 
 _LATEST: Final = 20
 _NO_STORE: Final = {"cache-control": "no-store"}

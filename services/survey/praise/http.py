@@ -15,9 +15,9 @@ from services.chassis.http import problem
 from services.chassis.staff import Gate, Member, Role
 from services.survey.comments.languages import Languages
 from services.survey.praise.desk import After, NotAllowed, Outdated, PraiseDesk, Unknown
-from services.survey.praise.forms import Form, Refused, posted
 from services.survey.praise.queue_page import TABS, Chosen, QueuePage
 from services.survey.praise.rules import Act, Impossible
+from services.survey.staff.forms import Form, Refused, posted
 
 _LONGEST_EVIDENCE: Final = 2000
 _FIRST_YEAR, _LAST_YEAR = 1970, 2261

@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from services.chassis.forms import first_values
 from services.chassis.http import json_response, problem
 from services.chassis.staff import EVERYWHERE, Member, Role
 from services.chassis.staff.gate import SIGN_IN, CookieGate
@@ -55,7 +55,7 @@ class DemoAccount:
             return Response(self.pages.choose_account(onwards), headers=self.pages.headers, media_type="text/html")
         if not comes_from_our_pages(request.headers, self.gate.origin):
             return problem(403, "This request did not come from our pages")
-        fields = await _read_form(request)
+        fields = await first_values(request, longest=_LONGEST_FORM)
         role = fields.get("role", "").upper()
         terminal = fields.get("terminal", "").strip()
         if role not in Role.__members__ or len(terminal) > _LONGEST_PLACE or not terminal.isprintable():
@@ -95,7 +95,8 @@ def routes(gate: CookieGate, account: Account, pages: StaffPages, end: Seen = un
 
     async def logout(request: Request) -> Response:
         member = gate.who(request)
-        if member is not None and not gate.form_is_ours(member, (await _read_form(request)).get("form_secret", "")):
+        fields = await first_values(request, longest=_LONGEST_FORM)
+        if member is not None and not gate.form_is_ours(member, fields.get("form_secret", "")):
             return problem(403, "This request did not come from our pages")
         if member is not None:
             await end(member)
@@ -110,16 +111,3 @@ def routes(gate: CookieGate, account: Account, pages: StaffPages, end: Seen = un
         Route("/staff/callback", account.callback),
         Route("/staff/logout", logout, methods=["POST"]),
     ]
-
-
-async def _read_form(request: Request) -> dict[str, str]:
-    """The first value of each field; empty when it is no small form."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _LONGEST_FORM:
-            return {}
-    try:
-        return {name: values[0] for name, values in parse_qs(body.decode("ascii")).items()}
-    except ValueError:
-        return {}

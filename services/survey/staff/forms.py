@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from services.chassis.forms import NotAForm, Pairs, TooLarge, read_pairs
 from services.chassis.http import problem
 from services.chassis.staff import Gate, Member
 
@@ -28,11 +28,11 @@ class Refused(Exception):
 class Form:
     """What was posted, as text."""
 
-    fields: dict[str, list[str]]
+    pairs: Pairs
 
     def word(self, name: str) -> str:
         """The first value of a field, empty without one."""
-        return self.fields.get(name, [""])[0]
+        return next(iter(self._values(name)), "")
 
     def number(self, name: str) -> int | None:
         """The first value as a whole number from 0, None where it is none."""
@@ -40,7 +40,10 @@ class Form:
 
     def numbers(self, name: str) -> tuple[int, ...]:
         """All values that are whole numbers."""
-        return tuple(n for n in map(as_number, self.fields.get(name, [])) if n is not None)
+        return tuple(n for n in map(as_number, self._values(name)) if n is not None)
+
+    def _values(self, name: str) -> list[str]:
+        return [value for field, value in self.pairs if field == name]
 
 
 async def posted(request: Request, gate: Gate) -> tuple[Member, Form]:
@@ -65,13 +68,10 @@ def as_number(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
-async def _read(request: Request) -> dict[str, list[str]]:
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _LONGEST:
-            raise Refused(problem(413, "Too large"))
+async def _read(request: Request) -> Pairs:
     try:
-        return parse_qs(body.decode("ascii"), errors="strict", max_num_fields=_MOST_FIELDS)
-    except ValueError:
+        return await read_pairs(request, longest=_LONGEST, most_fields=_MOST_FIELDS)
+    except TooLarge:
+        raise Refused(problem(413, "Too large")) from None
+    except NotAForm:
         raise Refused(problem(422, "The form cannot be read")) from None
