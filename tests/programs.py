@@ -1,7 +1,6 @@
 """Programs that use the API: an application on a real database, keys, and links to answer."""
 
 import json
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,18 +12,15 @@ from services.chassis.http import make_app
 from services.chassis.keys import Key
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
-from services.chassis.postgres import Pool, named_sql
-from services.chassis.records import Received
+from services.chassis.postgres import Pool
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
-from services.notifier.handlers import new_token
-from services.survey.answers.handlers import Answers, LearnInvitations
-from services.survey.answers.responses import token_hash
+from services.survey.answers.handlers import Answers
 from services.survey.api.clients import Clients, Place
 from services.survey.api.keys import Scope
 from services.survey.api.wiring import api_mount
 from tests.asgi import Reply, ask
-from tests.builders import NOON, decided
+from tests.builders import NOON
 from tests.conftest import SEALING_KEY
 
 SEAL = Seal(bytes.fromhex(SEALING_KEY))
@@ -63,20 +59,6 @@ async def new_key(pool: Pool, *scopes: Scope, place: Place | None = None, days: 
             now=NOON,
             expires_at=datetime.now(UTC) + timedelta(days=days),
         )
-
-
-async def invite(pool: Pool, *, expires_in: timedelta = timedelta(days=14), **changed: Any) -> str:
-    """Let the survey learn of an invitation; returns its token."""
-    token = new_token()
-    message = decided(
-        invitation_id=str(uuid.uuid4()),
-        token_sha256=token_hash(token).hex(),
-        expires_at=datetime.now(UTC) + expires_in,
-        **changed,
-    )
-    async with pool.acquire() as connection, connection.transaction():
-        await LearnInvitations(named_sql("services.survey"))(connection, [Received(message, None, NOON)])
-    return token
 
 
 async def send(

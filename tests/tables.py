@@ -3,20 +3,27 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from services.chassis.postgres import Pool, Prepare, connect, migrate, open_pool
+from services.chassis.postgres import Database, Pool, connect, migrate, named_sql, open_pool
 from services.chassis.settings import Settings
 
 
 @asynccontextmanager
-async def empty_pool(settings: Settings, service: str, prepare: Prepare | None = None) -> AsyncIterator[Pool]:
-    """A pool on a service's schema made anew: quicker than a database, and no test sees another's changes."""
+async def empty_pool(settings: Settings, service: str) -> AsyncIterator[Pool]:
+    """A pool on a service's schema made anew: quicker than a database, and no test sees another's changes.
+
+    Connections of the aggregator are made ready to count, as the service does.
+    """
     connection = await connect(settings, service)
     await connection.execute(f'DROP SCHEMA "{service}" CASCADE')
     await migrate(connection, service, f"services.{service}")
     await connection.close()
-    pool = await open_pool(settings, service, prepare=prepare)
+    pool = await open_pool(settings, service, prepare=make_incoming if service == "aggregator" else None)
     yield pool
     pool.terminate()
+
+
+async def make_incoming(connection: Database) -> None:
+    await connection.execute(named_sql("services.aggregator")["make_incoming"])
 
 
 async def everything_stored(pool: Pool) -> str:

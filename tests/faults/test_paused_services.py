@@ -5,16 +5,13 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from aiosmtpd.smtp import SMTP as SmtpProtocol  # noqa: N811  a class that others call by its abbreviation
-
 from services.chassis.postgres import connect
 from tests.faults.running_system import RunningSystem, until
+from tests.mail_server import mail_server
 
 _SESSION_TIMEOUT = 10.0
 _LEASE = 4.0
@@ -70,26 +67,6 @@ class Provider:
         self.accepted.update(envelope.rcpt_tos)
         await asyncio.sleep(0.5)
         return "250 OK"
-
-
-@asynccontextmanager
-async def mail_server(provider: Provider) -> AsyncIterator[int]:
-    loop = asyncio.get_running_loop()
-    protocols: list[SmtpProtocol] = []
-
-    def begin() -> SmtpProtocol:
-        protocols.append(SmtpProtocol(provider, hostname="127.0.0.1", loop=loop))
-        return protocols[-1]
-
-    server = await loop.create_server(begin, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for protocol in protocols:
-            if protocol.transport is not None:
-                protocol.transport.close()
-        await asyncio.sleep(0.05)
 
 
 async def test_a_provider_gets_no_mail_twice_from_notifiers_that_are_paused_or_killed_while_they_send(

@@ -20,7 +20,8 @@ from services.survey.answers.responses import token_hash
 from services.survey.api.keys import Scope
 from tests.asgi import Reply
 from tests.conftest import SEALING_KEY
-from tests.programs import TORGET, Clock, application, invite, new_key, send
+from tests.programs import TORGET, Clock, application, new_key, send
+from tests.survey_app import invite
 from tests.tables import empty_pool, everything_stored, footprint
 
 RESPONSES = "/api/v1/responses"

@@ -37,7 +37,8 @@ from services.chassis.settings import Settings
 from services.survey.api.document import document
 from services.survey.api.keys import Scope
 from tests.asgi import ask
-from tests.programs import SEAL, TORGET, Clock, application, invite, new_key, send
+from tests.programs import SEAL, TORGET, Clock, application, new_key, send
+from tests.survey_app import invite
 from tests.tables import empty_pool
 
 CASES = int(os.environ.get("API_CASES", "600"))

@@ -11,7 +11,8 @@ from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.survey.api.keys import Scope
 from tests.asgi import Reply, ask
-from tests.programs import TORGET, Clock, application, invite, new_key
+from tests.programs import TORGET, Clock, application, new_key
+from tests.survey_app import invite
 from tests.tables import empty_pool
 
 CURL = re.compile(r"^curl (?:.*\\\n)*.*$", re.MULTILINE)

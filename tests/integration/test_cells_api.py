@@ -19,7 +19,7 @@ from services.aggregator.handlers import CountBatch
 from services.aggregator.live.scopes import LiveScopes
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
-from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from tests.asgi import ask
 from tests.builders import NOON
@@ -31,13 +31,9 @@ def settings(shared_settings: Settings) -> Settings:
     return shared_settings
 
 
-async def prepare(connection: Database) -> None:
-    await connection.execute(named_sql("services.aggregator")["make_incoming"])
-
-
 @pytest.fixture
 async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator", prepare=prepare) as empty:
+    async with empty_pool(settings, "aggregator") as empty:
         yield empty
 
 

@@ -23,7 +23,7 @@ from services.aggregator.counting.windows import unpack, window_start
 from services.aggregator.handlers import CountBatch
 from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
-from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from tests.builders import NOON
 from tests.tables import empty_pool
@@ -36,13 +36,9 @@ def settings(shared_settings: Settings) -> Settings:
     return shared_settings
 
 
-async def prepare(connection: Database) -> None:
-    await connection.execute(named_sql("services.aggregator")["make_incoming"])
-
-
 @pytest.fixture
 async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator", prepare=prepare) as empty:
+    async with empty_pool(settings, "aggregator") as empty:
         async with empty.acquire() as connection:
             await StoredCuts().agree(connection, load_cuts(None))
         yield empty

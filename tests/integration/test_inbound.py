@@ -19,7 +19,8 @@ from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.survey.api.signatures import Signatures
 from tests.asgi import Reply, ask
-from tests.programs import SEAL, Clock, application, invite
+from tests.programs import SEAL, Clock, application
+from tests.survey_app import invite
 from tests.tables import empty_pool, everything_stored, footprint
 
 NUMBER = "+46701740634"

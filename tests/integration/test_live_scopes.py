@@ -16,7 +16,7 @@ from services.aggregator.handlers import CountBatch
 from services.aggregator.live.scope import Scope, Span
 from services.aggregator.live.scopes import LiveScopes
 from services.chassis.metrics import Metrics
-from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.settings import Settings
 from tests.integration.test_complaints import case
@@ -35,13 +35,9 @@ def settings(shared_settings: Settings) -> Settings:
     return shared_settings
 
 
-async def prepare(connection: Database) -> None:
-    await connection.execute(named_sql("services.aggregator")["make_incoming"])
-
-
 @pytest.fixture
 async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator", prepare=prepare) as empty:
+    async with empty_pool(settings, "aggregator") as empty:
         yield empty
 
 

@@ -1,18 +1,14 @@
 """Staff's words to the person who asked to be contacted: sent once, or in doubt for all to see."""
 
 import asyncio
-import email
-import email.policy
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from email.message import EmailMessage
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP as SmtpProtocol  # noqa: N811  a class that others call by its abbreviation
 from pydantic import SecretStr
 
 from schemas.response import ResponseRecorded
@@ -32,6 +28,7 @@ from services.survey.outcomes.smtp import OutcomeMail
 from services.survey.outcomes.wiring import outcomes_of
 from services.survey.privacy.retention import retention
 from tests.caseload import ANNA, CASELOAD, NOW, SEAL, Told, fill, parts_of
+from tests.mail_server import MailRoom, mail_server
 from tests.tables import empty_pool, everything_stored
 
 WORDS = "Vi har lagt om lastningen på rutt 14."
@@ -248,42 +245,10 @@ async def test_the_local_outbox_keeps_the_message_sealed_for_agents_to_read(pool
 # -- a real mail server --
 
 
-@dataclass
-class MailRoom:
-    to_rcpt: str = "250 OK"
-    to_data: str = "250 OK"
-    mails: list[tuple[list[str], EmailMessage]] = field(default_factory=list)
-
-    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]) -> str:  # noqa: N802
-        envelope.rcpt_tos.append(address)
-        return self.to_rcpt
-
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
-        if self.to_data.startswith("250"):
-            mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
-            self.mails.append((envelope.rcpt_tos, mail))
-        return self.to_data
-
-
 @asynccontextmanager
-async def mail_server(room: MailRoom) -> AsyncIterator[OutcomeMail]:
-    loop = asyncio.get_running_loop()
-    protocols: list[SmtpProtocol] = []
-
-    def begin() -> SmtpProtocol:
-        protocols.append(SmtpProtocol(room, hostname="127.0.0.1", loop=loop))
-        return protocols[-1]
-
-    server = await loop.create_server(begin, "127.0.0.1", 0)
-    try:
-        port = server.sockets[0].getsockname()[1]
+async def outcome_mail(room: MailRoom) -> AsyncIterator[OutcomeMail]:
+    async with mail_server(room) as port:
         yield OutcomeMail("127.0.0.1", port, "Nordposten Demo <svar@nordposten.example>", 5)
-    finally:
-        server.close()
-        for protocol in protocols:
-            if protocol.transport is not None:
-                protocol.transport.close()
-        await asyncio.sleep(0.01)
 
 
 MESSAGE = Writer.load("Nordposten Demo", "08-465 004 10").write(
@@ -293,9 +258,9 @@ MESSAGE = Writer.load("Nordposten Demo", "08-465 004 10").write(
 
 async def test_a_mail_server_gets_a_mail_in_the_persons_language_with_the_words_as_they_were_written() -> None:
     room = MailRoom()
-    async with mail_server(room) as sender:
+    async with outcome_mail(room) as sender:
         assert await sender.send(MESSAGE) == Result(Fate.ACCEPTED)
-    [(recipients, mail)] = room.mails
+    [(_, recipients, mail)] = room.mails
     assert recipients == ["elin@mottagare.example"]
     assert (mail["Subject"], mail["Content-Language"]) == ("Asia K-7F3Q-2: toimituksestasi", "fi")
     assert mail["Message-ID"] == "<00000000-0000-0000-0000-000000000007@nordposten.example>"
@@ -315,7 +280,7 @@ async def test_a_mail_server_gets_a_mail_in_the_persons_language_with_the_words_
     ],
 )
 async def test_what_a_mail_server_says_is_a_refusal(rcpt: str, data: str, fate: Fate, reason: str) -> None:
-    async with mail_server(MailRoom(rcpt, data)) as sender:
+    async with outcome_mail(MailRoom(rcpt, data)) as sender:
         assert await sender.send(MESSAGE) == Result(fate, reason)
 
 
@@ -325,7 +290,7 @@ async def test_a_mail_server_that_hangs_up_on_the_data_leaves_a_doubt_and_one_th
             server.transport.abort()
             return "250 OK"
 
-    async with mail_server(HangsUp()) as sender:
+    async with outcome_mail(HangsUp()) as sender:
         assert (await sender.send(MESSAGE)).fate is Fate.IN_DOUBT
     assert (await sender.send(MESSAGE)).fate is Fate.REFUSED_FOR_NOW
 

@@ -27,7 +27,7 @@ from services.chassis.failures import MustStop
 from services.chassis.http import make_app
 from services.chassis.kafka import make_producer
 from services.chassis.metrics import Metrics
-from services.chassis.postgres import Database, Pool, connect, named_sql
+from services.chassis.postgres import Pool, connect
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.chassis.topic_identity import topic_partitions
@@ -45,13 +45,9 @@ def settings(shared_settings: Settings) -> Settings:
     return shared_settings
 
 
-async def prepare(connection: Database) -> None:
-    await connection.execute(named_sql("services.aggregator")["make_incoming"])
-
-
 @pytest.fixture
 async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator", prepare=prepare) as empty:
+    async with empty_pool(settings, "aggregator") as empty:
         yield empty
 
 

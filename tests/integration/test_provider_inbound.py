@@ -15,7 +15,8 @@ from services.chassis import provider_signatures
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from tests.asgi import Reply, ask
-from tests.programs import SEAL, Clock, application, invite
+from tests.programs import SEAL, Clock, application
+from tests.survey_app import invite
 from tests.tables import empty_pool, footprint
 
 NUMBER = "+46701740634"

@@ -20,7 +20,7 @@ from services.aggregator.handlers import CountBatch
 from services.aggregator.publishing.publisher import Publisher, cell_key
 from services.chassis.kafka import make_consumer, make_producer
 from services.chassis.metrics import Metrics
-from services.chassis.postgres import Database, Pool, connect, named_sql
+from services.chassis.postgres import Database, Pool, connect
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.chassis.topic_identity import topic_partitions
@@ -90,13 +90,9 @@ class House:
         return found
 
 
-async def prepare(connection: Database) -> None:
-    await connection.execute(named_sql("services.aggregator")["make_incoming"])
-
-
 @pytest.fixture
 async def house(settings: Settings) -> AsyncIterator[House]:
-    async with empty_pool(settings, "aggregator", prepare=prepare) as pool:
+    async with empty_pool(settings, "aggregator") as pool:
         connection = await connect(settings, "aggregator")
         producer = make_producer(settings, client="test")
         mirror = make_consumer(settings, group=None, client="test-mirror")

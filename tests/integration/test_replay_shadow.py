@@ -21,22 +21,20 @@ from services.aggregator.history.shadow import DifferingCell, replay
 from services.chassis.failures import MustStop
 from services.chassis.fence import Fence
 from services.chassis.metrics import Metrics
-from services.chassis.postgres import Database, Pool, named_sql, open_pool
+from services.chassis.postgres import Pool, named_sql, open_pool
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.chassis.topic_identity import topic_partitions
 from services.cli import app
 from tests.builders import NOON, facts
 from tests.harness import producing
+from tests.tables import make_incoming
 
 
 @pytest.fixture
 async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async def prepare(connection: Database) -> None:
-        await connection.execute(named_sql("services.aggregator")["make_incoming"])
-
     await apply_topics(settings, [CARDS[topic] for topic in TOPICS])
-    made = await open_pool(settings, "aggregator", prepare=prepare)
+    made = await open_pool(settings, "aggregator", prepare=make_incoming)
     yield made
     made.terminate()
 

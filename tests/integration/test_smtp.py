@@ -1,21 +1,16 @@
 """E-mail over a real SMTP server: what is a refusal, what is a doubt, and what a mail looks like."""
 
 import asyncio
-import email
-import email.policy
 import re
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
 from typing import Any
 
 import pytest
-from aiosmtpd.smtp import SMTP as SmtpProtocol  # noqa: N811  a class that others call by its abbreviation
-from aiosmtpd.smtp import AuthResult, LoginPassword
 
 from schemas.delivery import ChannelKind
 from services.chassis.failures import MustStop
@@ -31,6 +26,7 @@ from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.render import Invitation, Renderer, Sender
 from tests.builders import NOON
 from tests.channel_kit import LINKS
+from tests.mail_server import MailRoom, mail_server
 
 LINK = "http://127.0.0.1:8602/r/Qk7rW2pXz9Lm4Tn8Vb3Yc6"
 SEAL = Seal(b"s" * 32)
@@ -49,54 +45,6 @@ MESSAGE = Renderer(
         "Europe/Stockholm",
     )
 )
-
-
-@dataclass
-class MailRoom:
-    """Answers RCPT and DATA as told and keeps what was accepted."""
-
-    to_rcpt: str = "250 OK"
-    to_data: str = "250 OK"
-    mails: list[tuple[str, list[str], EmailMessage]] = field(default_factory=list)
-    raw: list[bytes] = field(default_factory=list)
-    sessions: list[tuple[int, str]] = field(default_factory=list)
-
-    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: list[str]) -> str:  # noqa: N802
-        if self.to_rcpt.startswith("250"):
-            envelope.rcpt_tos.append(address)
-        return self.to_rcpt
-
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802
-        if self.to_data.startswith("250"):
-            self.raw.append(envelope.content)
-            mail = email.message_from_bytes(envelope.content, policy=email.policy.default)
-            self.sessions.append((id(_session), envelope.mail_from))
-            self.mails.append((envelope.mail_from, envelope.rcpt_tos, mail))
-        return self.to_data
-
-
-@asynccontextmanager
-async def mail_server(room: MailRoom, password: str | None = None) -> AsyncIterator[int]:
-    loop = asyncio.get_running_loop()
-    protocols: list[SmtpProtocol] = []
-
-    def judge(_server: Any, _session: Any, _envelope: Any, _mechanism: str, said: LoginPassword) -> AuthResult:
-        return AuthResult(success=said.password == (password or "").encode())
-
-    def begin() -> SmtpProtocol:
-        wanted: dict[str, Any] = {"authenticator": judge, "auth_require_tls": False} if password else {}
-        protocols.append(SmtpProtocol(room, hostname="127.0.0.1", loop=loop, **wanted))
-        return protocols[-1]
-
-    server = await loop.create_server(begin, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for protocol in protocols:
-            if protocol.transport is not None:
-                protocol.transport.close()
-        await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

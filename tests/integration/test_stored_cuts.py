@@ -14,7 +14,7 @@ from services.aggregator.counting.minute_cells import MinuteCells
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
 from services.chassis.failures import MustStop
-from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from tests.builders import NOON
 from tests.integration.test_counting_store import answer, audit, count, decision, table
@@ -26,13 +26,9 @@ def settings(shared_settings: Settings) -> Settings:
     return shared_settings
 
 
-async def prepare(connection: Database) -> None:
-    await connection.execute(named_sql("services.aggregator")["make_incoming"])
-
-
 @pytest.fixture
 async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator", prepare=prepare) as empty:
+    async with empty_pool(settings, "aggregator") as empty:
         yield empty
 
 

@@ -18,7 +18,7 @@ from services.aggregator.staff.driver import DriverPages
 from services.aggregator.staff.terminal import TerminalPages
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
-from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.chassis.staff import Member, Role
 from tests.asgi import ask
@@ -39,13 +39,9 @@ def settings(shared_settings: Settings) -> Settings:
     return shared_settings
 
 
-async def prepare(connection: Database) -> None:
-    await connection.execute(named_sql("services.aggregator")["make_incoming"])
-
-
 @pytest.fixture
 async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator", prepare=prepare) as empty:
+    async with empty_pool(settings, "aggregator") as empty:
         yield empty
 
 
