@@ -1,18 +1,27 @@
 """The audit: counters == fold(counted answers) == acknowledged answers. Reads every service's tables, changes none."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 from uuid import UUID
-
-import asyncpg
 
 from services.aggregator.cells.rows import Cells, Difference
 from services.chassis.postgres import OwnConnection, check_migrated, connect, named_sql
 from services.chassis.settings import Settings
 
-Answers = dict[UUID, tuple[int, int | None, bool]]
-"""Response id to (revision, score, contested)."""
+_AT_ONCE = 10_000
 _SHOWN = 20
+
+
+class Answer(NamedTuple):
+    """An answer as one of the two sides has it."""
+
+    response_id: UUID
+    revision: int
+    score: int | None
+    contested: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +33,9 @@ class Audit:
         counted: answers that the aggregator has.
         lost: acknowledged but not counted, or counted in an older revision than acknowledged.
         double: counted more than once or never acknowledged: what cells hold beyond the answers.
-        differing: cells that are not the fold of what was counted.
         in_flight: acknowledged answers whose event Kafka does not have yet, or that are still being read.
+        differing_cells: how many cells are not the fold of what was counted.
+        differing: the first of them.
     """
 
     acknowledged: int
@@ -33,13 +43,14 @@ class Audit:
     lost: int
     double: int
     in_flight: int
-    deliveries: int
+    deliveries: int = 0
+    differing_cells: int = 0
     differing: list[Difference] = field(default_factory=list)
 
     @property
     def clean(self) -> bool:
         """Whether nothing is lost, doubled or wrong."""
-        return not (self.lost or self.double or self.differing)
+        return not (self.lost or self.double or self.differing_cells)
 
     def as_dict(self) -> dict[str, object]:
         """For machines."""
@@ -50,7 +61,7 @@ class Audit:
             "double": self.double,
             "in_flight": self.in_flight,
             "deliveries": self.deliveries,
-            "differing_cells": len(self.differing),
+            "differing_cells": self.differing_cells,
             "clean": self.clean,
         }
 
@@ -58,75 +69,122 @@ class Audit:
         """For people."""
         verdict = "clean" if self.clean else "NOT CLEAN"
         told = [
-            f"{verdict}: {self.lost} lost, {self.double} double, {len(self.differing)} differing cells",
+            f"{verdict}: {self.lost} lost, {self.double} double, {self.differing_cells} differing cells",
             f"{self.acknowledged} answers acknowledged, {self.counted} counted, {self.in_flight} on their way",
             f"{self.deliveries} deliveries in the counters",
         ]
         told += [
             f"  {d.cut} {d.value!r} (cell {d.cell}): counted {d.counted}, should be {d.expected}"
-            for d in self.differing[:_SHOWN]
+            for d in self.differing
         ]
-        if len(self.differing) > _SHOWN:
-            told.append(f"  and {len(self.differing) - _SHOWN} more")
+        if more := self.differing_cells - len(self.differing):
+            told.append(f"  and {more} more")
         return told
 
 
-async def run_audit(settings: Settings, wait: float = 0.0) -> Audit:
-    """Audit now; with `wait`, first give answers on their way up to so many seconds to arrive."""
+async def run_audit(settings: Settings, wait: float = 0.0, *, at_once: int = _AT_ONCE) -> Audit:
+    """Audit now; with `wait`, first give answers on their way up to so many seconds to arrive.
+
+    Memory does not grow with the answers: both sides are read in the order of their ids, `at_once` at a time.
+    """
     survey = await connect(settings, "survey", command_timeout=300)
+    asked_again = await connect(settings, "survey", command_timeout=300)
     aggregator = await connect(settings, "aggregator", command_timeout=300)
     try:
         for connection, service in ((survey, "survey"), (aggregator, "aggregator")):
             await check_migrated(connection, service, f"services.{service}")
         deadline = asyncio.get_running_loop().time() + wait
         while True:
-            result = await _audit_once(survey, aggregator)
+            result = await _audit_once(survey, asked_again, aggregator, at_once)
             if not result.in_flight or asyncio.get_running_loop().time() > deadline:
                 # Waiting was asked for: what has not arrived by now is lost as far as anybody can see.
                 return _without_patience(result) if wait else result
             await asyncio.sleep(0.2)
     finally:
-        await survey.close()
-        await aggregator.close()
+        for connection in (survey, asked_again, aggregator):
+            await connection.close()
 
 
-async def _audit_once(survey: OwnConnection, aggregator: OwnConnection) -> Audit:
+async def _audit_once(
+    survey: OwnConnection, asked_again: OwnConnection, aggregator: OwnConnection, at_once: int
+) -> Audit:
     cells = Cells()
-    # Acknowledged is read first: an answer can be acknowledged and not counted yet, never the other way round.
-    acknowledged = _answers(await survey.fetch(named_sql("services.survey")["acknowledged"]))
-    async with aggregator.transaction(isolation="repeatable_read", readonly=True):
-        counted = _answers(await aggregator.fetch(cells.sql["counted_answers"]))
+    async with _snapshot(aggregator):
+        async with _snapshot(survey):
+            # Acknowledged is seen first: an answer can be acknowledged and not counted yet, never the other way round.
+            await survey.execute("SELECT 1")
+            acknowledged = _answers(survey, named_sql("services.survey")["acknowledged"], at_once)
+            counted = _answers(aggregator, cells.sql["counted_answers"], at_once)
+            result = await _compare(side_by_side(acknowledged, counted), asked_again, at_once)
+        # The fold of all cells may take minutes, and nothing of the survey is held meanwhile.
         totals = await aggregator.fetchrow(cells.sql["totals"])
-        differing = await cells.audit(aggregator)
-    waiting = sum(1 for key, answer in acknowledged.items() if key not in counted or counted[key][0] < answer[0])
-    unheard_of = await _unheard_of(survey, set(counted) - set(acknowledged))
-    wrong = sum(
-        1
-        for key, answer in acknowledged.items()
-        if key in counted and counted[key][0] == answer[0] and counted[key] != answer
-    )
-    assert totals is not None
-    return Audit(
-        acknowledged=len(acknowledged),
-        counted=len(counted),
-        lost=wrong,
-        double=unheard_of,
-        in_flight=waiting,
-        deliveries=totals["deliveries"],
-        differing=differing,
-    )
+        assert totals is not None
+        differing, first = 0, []
+        async for difference in cells.differing(aggregator, at_once):
+            differing += 1
+            if differing <= _SHOWN:
+                first.append(difference)
+    return replace(result, deliveries=totals["deliveries"], differing_cells=differing, differing=first)
 
 
-async def _unheard_of(survey: OwnConnection, candidates: set[UUID]) -> int:
+@asynccontextmanager
+async def _snapshot(connection: OwnConnection) -> AsyncIterator[None]:
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        # One side waits while PostgreSQL sorts the other.
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '300s'")
+        yield
+
+
+async def side_by_side(
+    acknowledged: AsyncIterator[Answer], counted: AsyncIterator[Answer]
+) -> AsyncIterator[tuple[Answer | None, Answer | None]]:
+    """Pairs by id of two sides in the order of ids, None where a side lacks it; holds one answer of each."""
+    ours, theirs = await anext(acknowledged, None), await anext(counted, None)
+    while ours is not None or theirs is not None:
+        if theirs is None or (ours is not None and ours.response_id < theirs.response_id):
+            yield ours, None
+            ours = await anext(acknowledged, None)
+        elif ours is None or theirs.response_id < ours.response_id:
+            yield None, theirs
+            theirs = await anext(counted, None)
+        else:
+            yield ours, theirs
+            ours, theirs = await anext(acknowledged, None), await anext(counted, None)
+
+
+async def _compare(
+    pairs: AsyncIterator[tuple[Answer | None, Answer | None]], asked_again: OwnConnection, at_once: int
+) -> Audit:
+    acknowledged = counted = lost = double = in_flight = 0
+    strangers: list[UUID] = []
+    async for ours, theirs in pairs:
+        acknowledged += ours is not None
+        counted += theirs is not None
+        if ours is None:
+            assert theirs is not None
+            strangers.append(theirs.response_id)
+            if len(strangers) == at_once:
+                double += await _unheard_of(asked_again, strangers)
+                strangers.clear()
+        elif theirs is None or theirs.revision < ours.revision:
+            in_flight += 1
+        elif theirs.revision == ours.revision and theirs != ours:
+            lost += 1
+    double += await _unheard_of(asked_again, strangers)
+    return Audit(acknowledged, counted, lost, double, in_flight)
+
+
+async def _unheard_of(survey: OwnConnection, candidates: list[UUID]) -> int:
     """How many counted answers the survey does not know; asked again, for they may have just been acknowledged."""
     if not candidates:
         return 0
-    known = await survey.fetchval(named_sql("services.survey")["acknowledged_among"], list(candidates))
+    known = await survey.fetchval(named_sql("services.survey")["acknowledged_among"], candidates)
     return len(candidates) - int(known)
 
 
-def _answers(rows: list[asyncpg.Record]) -> Answers:
-    return {r["response_id"]: (r["revision"], r["score"], r["contested"]) for r in rows}
+async def _answers(connection: OwnConnection, sql: str, at_once: int) -> AsyncIterator[Answer]:
+    async for r in connection.cursor(sql, prefetch=at_once):
+        yield Answer(r["response_id"], r["revision"], r["score"], r["contested"])
 
 
 def _without_patience(result: Audit) -> Audit:

@@ -73,7 +73,7 @@ class Report:
             counted=audit.counted,
             lost=max(audit.lost, missing),
             double=audit.double,
-            differing_cells=len(audit.differing),
+            differing_cells=audit.differing_cells,
             seconds=round(seconds, 2),
             retries=dict(recipients.retries),
         )

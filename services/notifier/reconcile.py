@@ -15,6 +15,7 @@ from services.chassis.settings import Settings
 from services.notifier.ledger import Ledger
 
 _SHOWN = 20
+_AT_ONCE = 5000
 
 
 @dataclass(slots=True)
@@ -25,7 +26,8 @@ class Reconciled:
         ledger: by the tables.
         miscounted: by the tables and as counted, where they differ.
         lone: deliveries with a decision but no request, or the other way round.
-        undecided: deliveries that Kafka has, that were read, and that nothing was decided about.
+        undecided: deliveries that Kafka has, that were read, and that nothing was decided about; the first of them.
+        further: how many more there are; one that came twice may be two.
         records, unreadable: records of deliveries that Kafka still has and were read; those that are none.
     """
 
@@ -33,6 +35,7 @@ class Reconciled:
     miscounted: dict[str, tuple[int, int]] = field(default_factory=dict)
     lone: list[str] = field(default_factory=list)
     undecided: list[str] = field(default_factory=list)
+    further: int = 0
     records: int = 0
     unreadable: int = 0
 
@@ -40,6 +43,13 @@ class Reconciled:
     def clean(self) -> bool:
         """Whether every delivery has exactly one outcome."""
         return not (self.ledger.gap or self.miscounted or self.lone or self.undecided)
+
+    def name(self, undecided: list[str]) -> None:
+        """Keep the first to name and the number of the others."""
+        new = [delivery for delivery in undecided if delivery not in self.undecided]
+        room = _SHOWN - len(self.undecided)
+        self.undecided += new[:room]
+        self.further += len(new[room:])
 
     def lines(self) -> list[str]:
         """For people."""
@@ -57,12 +67,16 @@ class Reconciled:
             f"  {side}: {right} in the tables, {wrong} counted" for side, (right, wrong) in self.miscounted.items()
         ]
         told += [f"  {delivery}: decision and request do not belong together" for delivery in self.lone]
-        told += [f"  {delivery}: read, and never decided" for delivery in self.undecided[:_SHOWN]]
+        told += [f"  {delivery}: read, and never decided" for delivery in self.undecided]
+        if self.further:
+            told.append(f"  and {self.further} more")
         return told
 
 
-async def reconcile(connection: OwnConnection, settings: Settings, topic: str = DELIVERY_COMPLETED) -> Reconciled:
-    """Compare in one snapshot; deliveries that are not read yet are left out."""
+async def reconcile(
+    connection: OwnConnection, settings: Settings, topic: str = DELIVERY_COMPLETED, *, at_once: int = _AT_ONCE
+) -> Reconciled:
+    """Compare in one snapshot, holding `at_once` records; deliveries that are not read yet are left out."""
     sql = {**named_sql("services.notifier"), **named_sql("services.notifier", "reconcile.sql")}
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         by_table = Ledger.of(await connection.fetch(sql["tables_counted"]))
@@ -75,14 +89,16 @@ async def reconcile(connection: OwnConnection, settings: Settings, topic: str = 
         for name in ("scheduled_without_invitation", "invitation_without_decision"):
             found.lone += [r["delivery_id"] for r in await connection.fetch(sql[name], _SHOWN)]
         read = {r["part"]: r["next"] for r in await connection.fetch(sql["read_up_to"], topic)}
-        async for ids, unreadable in _deliveries(settings, topic, read):
+        async for ids, unreadable in _deliveries(settings, topic, read, at_once):
             found.records += len(ids) + unreadable
             found.unreadable += unreadable
-            found.undecided += [r["d"] for r in await connection.fetch(sql["undecided_of"], sorted(set(ids)))]
+            found.name([r["d"] for r in await connection.fetch(sql["undecided_of"], sorted(set(ids)))])
     return found
 
 
-async def _deliveries(settings: Settings, topic: str, read: Mapping[int, int]) -> AsyncIterator[tuple[list[str], int]]:
+async def _deliveries(
+    settings: Settings, topic: str, read: Mapping[int, int], at_once: int
+) -> AsyncIterator[tuple[list[str], int]]:
     """Delivery ids of all records from the topic's start to where the notifier has read."""
     decode = reading(DeliveryCompleted, "kvittera-reconcile")
     consumer: AIOKafkaConsumer = make_consumer(settings, group=None, client="kvittera-reconcile")
@@ -94,7 +110,7 @@ async def _deliveries(settings: Settings, topic: str, read: Mapping[int, int]) -
         while any([await consumer.position(p) < end for p, end in ends.items()]):
             ids: list[str] = []
             unreadable = 0
-            for part, records in (await consumer.getmany(timeout_ms=200, max_records=5000)).items():
+            for part, records in (await consumer.getmany(timeout_ms=200, max_records=at_once)).items():
                 for record in records:
                     if record.offset >= ends[part]:
                         continue

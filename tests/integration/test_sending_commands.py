@@ -101,6 +101,7 @@ async def test_reconciling_names_a_delivery_that_was_read_and_never_decided(
     assert (found.records, found.unreadable, found.undecided) == (5, 1, ["D-7"])  # D-8 is not read yet
     assert found.lines()[0] == "NOT CLEAN: 3 delivered = 0 asked + 1 suppressed + 2 pending + 0 failed"
     assert found.lines()[-1] == "  D-7: read, and never decided"
+    assert await reconcile(connection, settings, topic, at_once=1) == found
     await plan(notifier_pool, 8)
     assert (await reconcile(connection, settings, topic)).clean
     await connection.execute("DELETE FROM invitation WHERE delivery_id = 'D-0'")

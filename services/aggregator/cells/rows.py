@@ -1,6 +1,6 @@
 """Reading cells: for the API, the pages and the command line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -84,5 +84,13 @@ class Cells:
 
     async def audit(self, connection: Database) -> list[Difference]:
         """Every cell that is not the fold of all answers and decisions; call inside one snapshot."""
-        rows: list[asyncpg.Record] = await connection.fetch(self.sql["audit_cells"])
-        return [Difference(r["cut"] or "?", r["value"] or "", r["cell"], r["counted"], r["expected"]) for r in rows]
+        return [_difference(r) for r in await connection.fetch(self.sql["audit_cells"])]
+
+    async def differing(self, connection: Database, at_once: int) -> AsyncIterator[Difference]:
+        """As `audit`, holding so many at once."""
+        async for row in connection.cursor(self.sql["audit_cells"], prefetch=at_once):
+            yield _difference(row)
+
+
+def _difference(row: asyncpg.Record) -> Difference:
+    return Difference(row["cut"] or "?", row["value"] or "", row["cell"], row["counted"], row["expected"])

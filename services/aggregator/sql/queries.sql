@@ -96,7 +96,7 @@ WHERE (coalesce(e.s1, 0), coalesce(e.s2, 0), coalesce(e.s3, 0), coalesce(e.s4, 0
 ORDER BY 1
 
 -- name: counted_answers
-SELECT response_id, revision, score, contested FROM answer
+SELECT response_id, revision, score, contested FROM answer ORDER BY response_id
 
 -- name: totals
 SELECT (SELECT count(*) FROM answer) AS answers, (SELECT count(*) FROM decision) AS deliveries,

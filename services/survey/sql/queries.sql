@@ -197,10 +197,11 @@ LEFT JOIN preference AS p ON p.person_id = i.person_id
 WHERE i.token_sha256 = ANY($1::bytea[])
 
 -- name: acknowledged
--- For the audit: every answer we acknowledged, as it stands.
+-- For the audit: every answer we acknowledged, as it stands, by its id.
 SELECT response_id, revision, score, coalesce(contested, false) AS contested FROM response
 UNION ALL
 SELECT response_id, revision, score, false FROM kiosk_response
+ORDER BY response_id
 
 -- name: acknowledged_among
 -- For the audit: how many of these answers we acknowledged.

@@ -1,0 +1,86 @@
+"""The audit over real tables: what it finds is the same however few answers it holds at once."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import pytest
+
+from services.audit import Audit, run_audit
+from services.chassis.postgres import Pool
+from services.chassis.settings import Settings
+from tests.tables import empty_pool
+
+Said = tuple[int, int, int | None, bool]
+"""Number of the answer, revision, score, contested."""
+
+
+@pytest.fixture(scope="module")
+def settings(shared_settings: Settings) -> Settings:
+    return shared_settings
+
+
+@pytest.fixture
+async def survey(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "survey") as empty:
+        yield empty
+
+
+@pytest.fixture
+async def aggregator(settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, "aggregator") as empty:
+        yield empty
+
+
+async def acknowledge(pool: Pool, *answers: Said) -> None:
+    await pool.executemany(
+        "INSERT INTO response (response_id, revision, score, contested, answered_at, changed_at)"
+        " VALUES ($1, $2, $3, $4, now(), now())",
+        [(UUID(int=n), revision, score, contested or None) for n, revision, score, contested in answers],
+    )
+
+
+async def acknowledge_at_kiosk(pool: Pool, *numbers: int) -> None:
+    kiosk = uuid4()
+    await pool.execute(
+        "INSERT INTO api_client VALUES ($1, 'Årsta', 'k', '-', '{kiosk}', '{}', now(), now(), NULL)", kiosk
+    )
+    await pool.executemany(
+        "INSERT INTO kiosk_response VALUES ($1, $2, 1, 4, now(), now())", [(UUID(int=n), kiosk) for n in numbers]
+    )
+
+
+async def count(pool: Pool, *answers: Said) -> None:
+    await pool.executemany(
+        "INSERT INTO answer (response_id, revision, score, commented, contested, apart, local_hour, units)"
+        " VALUES ($1, $2, $3, false, $4, true, 0, '{}')",
+        [(UUID(int=n), *said) for n, *said in answers],
+    )
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 10_000])
+async def test_lost_doubled_and_waiting_answers_are_found_with_few_held_at_once(
+    settings: Settings, survey: Pool, aggregator: Pool, at_once: int
+) -> None:
+    right = [(n, n, 5, False) for n in range(1, 6)] + [(6, 1, None, True)]
+    await acknowledge(survey, *right, (10, 2, 4, False), (11, 2, 4, False), (12, 2, 4, False), (14, 1, 4, False))
+    await acknowledge_at_kiosk(survey, 3_000, 3_001)
+    await count(aggregator, *right, (3_000, 1, 4, False))
+    await count(aggregator, (10, 2, 3, False), (11, 1, 4, False), (12, 2, 4, True), (14, 2, 1, False))
+    await count(aggregator, (7, 1, 5, False), (8, 1, 5, False), (9_000, 1, 5, False))
+    found = await run_audit(settings, at_once=at_once)
+    # 10 and 12 are counted otherwise; 11 and 3001 are on their way; nobody acknowledged 7, 8 and 9000.
+    assert found == Audit(acknowledged=12, counted=14, lost=2, double=3, in_flight=2)
+
+
+@pytest.mark.usefixtures("survey")
+@pytest.mark.parametrize("at_once", [7, 10_000])
+async def test_the_first_twenty_differing_cells_are_named_and_the_others_counted(
+    settings: Settings, aggregator: Pool, at_once: int
+) -> None:
+    cells = [(1 << 32) + n for n in range(30)]
+    zeros = ", 0" * 11
+    await aggregator.executemany(f"INSERT INTO cell SELECT $1, 1, 1{zeros}", [(c,) for c in cells])
+    found = await run_audit(settings, at_once=at_once)
+    assert (found.clean, found.differing_cells) == (False, 30)
+    assert [d.cell for d in found.differing] == cells[:20]
+    assert found.lines()[-1] == "  and 10 more"
