@@ -57,7 +57,7 @@ async def produce(
         await producer.flush()
 
 
-async def read_all(settings: Settings, topic: str, count: int, *, seconds: float = 15) -> list[ConsumerRecord]:
+async def read_all(settings: Settings, topic: str, count: int, *, seconds: float = 90) -> list[ConsumerRecord]:
     """The first `count` records of a topic's first partitions, in the order of arrival per partition."""
     consumer: AIOKafkaConsumer = make_consumer(settings, group=None, client="test")
     await consumer.start()
@@ -196,7 +196,7 @@ async def reading(reader: Reader[bytes], task: Task) -> AsyncIterator[asyncio.Ev
 
 
 async def until(
-    holds: Callable[[], Awaitable[bool]], stop: asyncio.Event | None = None, *, seconds: float = 20
+    holds: Callable[[], Awaitable[bool]], stop: asyncio.Event | None = None, *, seconds: float = 90
 ) -> None:
     """Wait for something to become true; end early when the feed ended."""
     async with asyncio.timeout(seconds):

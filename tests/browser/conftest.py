@@ -12,7 +12,7 @@ import aiohttp
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from schemas.topics import DELIVERY_COMPLETED
 from services.demo.people import Behaviour, Case
@@ -26,7 +26,8 @@ LANGUAGES = ("sv", "nb", "da", "fi", "en", "de")
 TESTERS = {f"tester{n}@mottagare.example": "sv" for n in range(24)}
 TRAVELLERS = {f"+467017406900{n:03d}": language for n, language in enumerate(LANGUAGES * 2 + ("sv", "de"))}
 """Phones by the language of their owners; the demo's own people have other numbers."""
-_PATIENCE = 60
+_PATIENCE = 120
+expect.set_options(timeout=60_000)  # a page is waited for, however slow the machine
 
 
 @pytest.fixture(scope="package")

@@ -36,7 +36,7 @@ class Stage:
 
     async def is_asked(self, path: str) -> None:
         """Wait until a page asks for something."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(90):
             while path not in self.asked:
                 await asyncio.sleep(0.02)
 

@@ -67,7 +67,7 @@ async def tap(page: Page, score: int, *, scripts: bool) -> None:
 async def case_number(page: Page) -> str:
     """The number on the page after sending; the case opens a moment after the tap."""
     number = page.locator(".whole")
-    for _ in range(100):
+    for _ in range(600):
         if await number.count():
             return await number.inner_text()
         await page.wait_for_timeout(100)
@@ -186,7 +186,7 @@ async def test_an_answer_that_a_lead_finds_to_be_about_the_shop_leaves_the_count
         await lead.locator("#why").select_option(why)
         await lead.get_by_role("button", name="Change whom it is about").click()
         await expect(lead.locator("#rated")).to_have_value(party)
-        for _ in range(100):
+        for _ in range(600):
             if await database.fetchval(_COUNTED_APART, serial) is apart:
                 break
             await lead.wait_for_timeout(100)

@@ -32,7 +32,7 @@ async def shows_what_is_counted(
     page: Page, demo: RunningDemo, script: str, cut: str, wanted_of: Callable[[list[dict[str, Any]]], object]
 ) -> None:
     """The page agrees with the cells; asked again, for answers may come in between."""
-    for _ in range(150):
+    for _ in range(400):
         rows = await cells(demo, cut)
         wanted = wanted_of(rows)
         found = await page.evaluate(script)
@@ -59,7 +59,7 @@ async def test_the_demo_page_shows_the_numbers_that_the_cells_hold(demo: Running
 
     await shows_what_is_counted(page, demo, SCORES, "total", scores)
     await shows_what_is_counted(page, demo, TERMINALS, "terminal", answers)
-    await page.locator("#audit:not(.waiting)").wait_for(timeout=30_000)
+    await page.locator("#audit:not(.waiting)").wait_for(timeout=90_000)
     assert "0 lost · 0 double" in await page.locator("#audit strong").inner_text()
     assert await page.evaluate(WHOLE_PHONES)
 
@@ -88,8 +88,8 @@ TOO_WIDE = """() => [...document.querySelectorAll("body *")]
 
 
 async def settles(page: Page, holds: str) -> bool:
-    """Whether it comes to hold within three seconds: the plot measures itself only once it is drawn."""
-    for _ in range(30):
+    """Whether it comes to hold: the plot measures itself only once it is drawn."""
+    for _ in range(300):
         if await page.evaluate(holds):
             return True
         await page.wait_for_timeout(100)

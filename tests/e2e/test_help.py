@@ -33,7 +33,7 @@ def test_each_commands_help_says_what_it_does(command: tuple[str, ...]) -> None:
 
 
 def test_the_programs_help_leads_to_the_demo_and_names_every_command(tmp_path: Path) -> None:
-    told = kvittera(tmp_path, "--help", timeout=30)
+    told = kvittera(tmp_path, "--help", timeout=120)
 
     assert (told.returncode, told.stderr) == (0, "")
     assert "Start here: kvittera demo" in told.stdout
@@ -42,7 +42,7 @@ def test_the_programs_help_leads_to_the_demo_and_names_every_command(tmp_path: P
 
 
 def test_a_mistyped_command_is_refused_without_a_traceback(tmp_path: Path) -> None:
-    told = kvittera(tmp_path, "dmeo", timeout=30)
+    told = kvittera(tmp_path, "dmeo", timeout=120)
 
     assert told.returncode == 2
     assert "No such command 'dmeo'" in told.stderr

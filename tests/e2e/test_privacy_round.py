@@ -20,7 +20,7 @@ from services.demo.upstream import record_of
 from tests.builders import delivery
 from tests.kvittera import RunningDemo, demo_with_page, kvittera
 
-_PATIENCE = 60.0
+_PATIENCE = 120.0
 
 
 @dataclass(frozen=True, slots=True)

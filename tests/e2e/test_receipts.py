@@ -59,7 +59,7 @@ def settled(reply: httpx2.Response) -> bool:
 
 async def called(server: Gateway) -> str:
     """The address for the report of the one message."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not server.calls:
             await asyncio.sleep(0.1)
     [call] = server.calls

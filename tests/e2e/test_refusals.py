@@ -24,7 +24,7 @@ REPLAY = ("--headless", "--until-done", "--replay", "parcels.csv")
 
 def refusal(folder: Path, *arguments: str, **settings: str) -> str:
     """What the demo says as it refuses."""
-    done = kvittera(folder, "demo", *arguments, timeout=30, **settings)
+    done = kvittera(folder, "demo", *arguments, timeout=120, **settings)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout == ""
     said = done.stderr.strip()
@@ -134,7 +134,7 @@ def test_a_report_that_has_no_place_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [("cells",), ("audit",), ("topics", "check"), ("dlq", "list", "x")])
 def test_a_command_in_an_empty_folder_says_what_to_do_first(tmp_path: Path, command: tuple[str, ...]) -> None:
-    done = kvittera(tmp_path, *command, timeout=30)
+    done = kvittera(tmp_path, *command, timeout=120)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "or run `kvittera demo` in this folder first" in done.stderr

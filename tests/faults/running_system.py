@@ -331,12 +331,12 @@ class RunningSystem:
 
     async def check(self) -> None:
         """Wait until nothing is on its way any more, then judge everything that ever happened."""
-        await until(self._everybody_is_done, "nothing to be on its way", seconds=60, tell=self._whereabouts)
+        await until(self._everybody_is_done, "nothing to be on its way", seconds=120, tell=self._whereabouts)
         assert not [t for t in self._work if t.done()]
         audit = await run_audit(self.settings, wait=30)
         assert audit.clean, audit.lines()
         # What the audit waited for touched cells again.
-        await until(self._everybody_is_done, "the last cells to be published", seconds=30, tell=self._whereabouts)
+        await until(self._everybody_is_done, "the last cells to be published", seconds=120, tell=self._whereabouts)
         assert audit.counted == audit.acknowledged == len(self.recipients.acknowledged)
         assert await count_missing(self.settings, self.recipients.acknowledged.values()) == 0
         notifier = await connect(self.settings, "notifier")
@@ -424,7 +424,7 @@ class RunningSystem:
         async def all_read() -> bool:
             return await self.unread() == {}
 
-        await until(all_read, "every record to be read", seconds=30)  # a service may have come back just now
+        await until(all_read, "every record to be read", seconds=120)  # a service may have come back just now
 
     async def unread(self) -> dict[tuple[str, TopicPartition], int]:
         """How many records each reader has still to read, where there are any."""
@@ -455,7 +455,7 @@ async def until(
     holds: Callable[[], Awaitable[bool]],
     what: str,
     *,
-    seconds: float,
+    seconds: float = 100,
     tell: Callable[[], Awaitable[str]] | None = None,
 ) -> float:
     """Wait for something to become true; returns how long it took."""

@@ -47,7 +47,7 @@ async def test_no_tap_is_acknowledged_that_a_kill_takes_away(system: RunningSyst
         async def some() -> bool:
             return len(acknowledged) > before + 200
 
-        await until(some, "taps to be acknowledged", seconds=30)
+        await until(some, "taps to be acknowledged")
 
     for _ in range(2):
         await more_acknowledged()

@@ -38,7 +38,7 @@ async def test_a_paused_aggregator_is_replaced_and_counts_nothing_twice_when_it_
                 now = await _positions(system)
                 return all(now[p] > at for p, at in before.items())
 
-            taken_over = await until(all_are_read_on, "every partition to be read on", seconds=20)
+            taken_over = await until(all_are_read_on, "every partition to be read on")
             await asyncio.sleep(max(0.0, paused + _SESSION_TIMEOUT + 2 - time.monotonic()))
             system.wake("aggregator")
             await asyncio.sleep(2)
@@ -86,7 +86,7 @@ async def test_a_provider_gets_no_mail_twice_from_notifiers_that_are_paused_or_k
         with system.second("notifier", INSTANCE="third", **mail) as stays:
             with system.second("notifier", INSTANCE="fourth", **mail) as dies:
                 async with system.load(rate=30):
-                    await until(_true_when(lambda: provider.accepted.total() > 30), "mail", seconds=30)
+                    await until(_true_when(lambda: provider.accepted.total() > 30), "mail")
                     os.kill(stays.pid, signal.SIGSTOP)
                     await asyncio.sleep(1.5 * _LEASE)
                     dies.kill()
@@ -103,7 +103,7 @@ async def test_a_provider_gets_no_mail_twice_from_notifiers_that_are_paused_or_k
                     system.published,
                 )
 
-            await until(nothing_pending, "every mail's fate to be known", seconds=100)
+            await until(nothing_pending, "every mail's fate to be known")
     assert doubted > 0
     assert provider.accepted.most_common(1)[0][1] == 1
     system.supervisor.release("notifier")

@@ -73,7 +73,7 @@ async def archive_everything(system: RunningSystem) -> None:
         last: str | None = await connection.fetchval("SELECT last_archived_wal FROM pg_stat_archiver")
         return last is not None and last >= file
 
-    await until(archived, "the log to be archived", seconds=20)
+    await until(archived, "the log to be archived")
     await connection.close()
 
 
@@ -86,7 +86,7 @@ async def test_a_lost_database_is_restored_to_its_last_moment_and_counters_are_m
         await run_script(repository, postgres, "base.sh", base, postgres.dsn())
         saved = len(system.recipients.acknowledged)
         await asyncio.sleep(2)
-    await until(system._everybody_is_done, "nothing to be on its way", seconds=60)
+    await until(system._everybody_is_done, "nothing to be on its way")
     assert len(system.recipients.acknowledged) > saved, "there are answers that the base backup does not hold"
     counted = await system.number("aggregator", _COUNTERS)
     await archive_everything(system)
@@ -121,7 +121,7 @@ async def make_cells_topic_anew(system: RunningSystem) -> None:
     async def gone() -> bool:
         return SATISFACTION_CELLS not in await admin.list_topics()
 
-    await until(gone, "the topic to be gone", seconds=20)
+    await until(gone, "the topic to be gone")
     await admin.close()
     assert await apply_topics(system.settings, tuple(CARDS.values())) == [SATISFACTION_CELLS]
     system._logs.pop(SATISFACTION_CELLS)

@@ -80,7 +80,7 @@ async def test_dead_letters_are_listed_shown_and_judged_again_after_a_replay(sys
         after = {topic: len(await read_letters(system.settings, topic)) for topic in _TOPICS}
         return after == {topic: n + len(_POISON) * len(_readers(topic)) for topic, n in before.items()}
 
-    await until(refused_again, "the replayed records to be refused again", seconds=20)
+    await until(refused_again, "the replayed records to be refused again")
     await system.check()
 
 
@@ -105,7 +105,7 @@ async def test_everything_three_times_and_shuffled_sends_nothing_and_changes_no_
     async def all_read() -> bool:
         return await system.unread() == {}
 
-    await until(all_read, "the repeated records to be read", seconds=30)
+    await until(all_read, "the repeated records to be read")
     await system.check()
     assert await _stored(system) == (cells, messages)
 

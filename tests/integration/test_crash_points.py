@@ -170,7 +170,7 @@ async def die(pool: Pool, settings: Settings, channel: Channel, book: Gateway, p
     if begun.done() and not begun.result():
         waiting.cancel()
         return False
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await waiting
     parts = [begun, *doomed._sending, *doomed._settler._tasks]
     for part in parts:

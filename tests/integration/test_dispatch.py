@@ -59,7 +59,7 @@ async def interrupted(d: Dispatcher, channel: ScriptedChannel) -> AsyncIterator[
 
     channel.before_answer = never_answer
     await d._begin_some()
-    await asyncio.wait_for(received.wait(), 5)
+    await asyncio.wait_for(received.wait(), 60)
     tasks = list(d._sending)
     for task in tasks:
         task.cancel()
@@ -344,7 +344,7 @@ async def test_a_late_settlement_of_an_old_lease_changes_nothing(notifier_pool: 
 
     slow = dispatcher(notifier_pool, settings, ScriptedChannel([REFUSED_FOR_NOW], before_answer=answer_late))
     sending = asyncio.create_task(work(slow))
-    await asyncio.wait_for(received.wait(), 5)
+    await asyncio.wait_for(received.wait(), 60)
     await forget_leases(notifier_pool)
     heir = dispatcher(notifier_pool, settings, ScriptedChannel())
     await heir._sweep_once()
@@ -455,7 +455,7 @@ async def test_three_dispatchers_at_once_send_each_of_200_invitations_once(
     channels = [ScriptedChannel(before_answer=once_all_call) for _ in range(3)]
     stop = asyncio.Event()
     running = [asyncio.create_task(dispatcher(notifier_pool, settings, c).run(stop)) for c in channels]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (counted := await ledger(notifier_pool))["asked"] < 200:
             await asyncio.sleep(0.01)
     stop.set()
@@ -503,7 +503,7 @@ async def test_the_sweeper_runs_by_itself_until_stopped(notifier_pool: Pool, set
         await forget_leases(notifier_pool)
     stop = asyncio.Event()
     sweeping = asyncio.create_task(dispatcher(notifier_pool, settings, channel, HASTY).sweep(stop))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while (await state_of(notifier_pool))[0] != "in_doubt":
             await asyncio.sleep(0.02)
     stop.set()

@@ -51,7 +51,7 @@ async def counts_in_both(servers: Servers, topic: str) -> tuple[int, int]:
     partition = TopicPartition(topic, 0)
     consumer.assign([partition])
     end = (await consumer.end_offsets([partition]))[partition]
-    records = [await asyncio.wait_for(consumer.getone(), 20) for _ in range(end)]
+    records = [await asyncio.wait_for(consumer.getone(), 90) for _ in range(end)]
     await consumer.stop()
     return rows, len(records)
 

@@ -98,7 +98,7 @@ async def test_a_consumer_stopped_in_the_middle_of_a_batch_and_started_again_cou
         async with reading(
             reader, faststream(reader, settings, max_records=20) if feed is faststream else feed(reader, settings)
         ) as stop:
-            await asyncio.wait_for(inside.wait(), 20)
+            await asyncio.wait_for(inside.wait(), 90)
             assert not stop.is_set()
     reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
     async with reading(reader, feed(reader, settings)) as stop:
@@ -209,7 +209,7 @@ async def test_what_the_handler_raises_ends_the_process_although_faststream_swal
     reader = Reader(settings, make_fence(pool, topic, Effects(fail=lambda _: MustStop("no"))), [topic])
     with pytest.raises(MustStop, match="no"):
         async with reading(reader, faststream(reader, settings)) as stop:
-            await asyncio.wait_for(stop.wait(), 20)
+            await asyncio.wait_for(stop.wait(), 90)
     assert await effects_of(pool) == []
 
 

@@ -165,16 +165,18 @@ async def test_a_server_that_hangs_before_data_is_a_refusal_for_now() -> None:
 
 
 async def test_a_server_that_answers_every_command_slowly_cannot_outlast_the_lease() -> None:
+    heard: list[bytes] = []
+
     async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 here\r\n")
-        while await reader.readline():
+        while line := await reader.readline():
+            heard.append(line)
             await asyncio.sleep(0.2)
             writer.write(b"250 yes\r\n")
 
     async with hostile_server(dawdle) as port:
-        started = asyncio.get_running_loop().time()
         assert (await smtp(port, 0.3).send(MESSAGE)).fate is Fate.REFUSED_FOR_NOW
-        assert asyncio.get_running_loop().time() - started < 0.5
+    assert len(heard) <= 2  # each command alone would be in time
 
 
 async def test_a_server_that_hangs_after_the_content_leaves_a_doubt() -> None:
@@ -193,7 +195,7 @@ async def test_a_server_that_drips_its_last_answer_leaves_a_doubt_in_time() -> N
             writer.write(b"250-")
             await asyncio.sleep(0.1)
 
-    async with hostile_server(drip) as port, asyncio.timeout(2):
+    async with hostile_server(drip) as port, asyncio.timeout(30):
         assert (await smtp(port, 0.3).send(MESSAGE)).fate is Fate.IN_DOUBT
 
 

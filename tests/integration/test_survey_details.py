@@ -284,7 +284,7 @@ async def test_of_changes_to_the_same_revision_at_once_one_is_kept(pool: Pool, s
         waiting = (
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while await pool.fetchval(waiting) < len(posting):  # all read the revision, or wait to read it
                 await asyncio.sleep(0.01)
     assert sorted([(await p).status for p in posting]) == [200, 412, 412]

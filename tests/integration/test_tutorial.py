@@ -36,7 +36,7 @@ def program(repository: Path, tmp_path: Path) -> Path:
 
 def send(program: Path, settings: Settings, delivery_id: str, method: str) -> None:
     variables = {**os.environ, "KVITTERA_KAFKA_BOOTSTRAP": settings.kafka_bootstrap}
-    subprocess.run([sys.executable, program, delivery_id, method], env=variables, check=True, timeout=30)
+    subprocess.run([sys.executable, program, delivery_id, method], env=variables, check=True, timeout=120)
 
 
 async def read(settings: Settings, delivery_id: str) -> DeliveryCompleted:

@@ -38,14 +38,14 @@ class Client:
             self.writer.write(part)
 
     async def reply(self) -> tuple[int, bytes]:
-        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 10)
+        head = await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 60)
         fields = dict(line.split(b": ") for line in head.lower().split(b"\r\n")[1:-2])
         return int(head[9:12]), await self.reader.readexactly(int(fields.get(b"content-length", 0)))
 
     async def end(self) -> bytes:
         """What still comes until the server closes."""
         try:
-            return await asyncio.wait_for(self.reader.read(), 10)
+            return await asyncio.wait_for(self.reader.read(), 60)
         except ConnectionError:
             return b""
 

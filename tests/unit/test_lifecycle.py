@@ -92,7 +92,7 @@ async def test_a_blocked_loop_is_measured() -> None:
     await run_until_stopped({"blocks": blocks}, drain_seconds=5, metrics=metrics)
     lag = metrics.registry.get_sample_value("kvittera_loop_lag_seconds")
     assert lag is not None
-    assert 0.2 < lag < 5
+    assert 0.2 < lag < 30
 
 
 STUCK = """
@@ -114,7 +114,7 @@ def test_a_drain_that_takes_too_long_ends_the_process_hard() -> None:
         assert process.stdout.readline() == b"up\n"
         began = time.monotonic()
         process.terminate()
-        said, _ = process.communicate(timeout=20)
+        said, _ = process.communicate(timeout=90)
         assert process.returncode == 1
-        assert 0.25 < time.monotonic() - began < 10
+        assert 0.25 < time.monotonic() - began < 60
         assert b"drain took too long" in said
