@@ -76,7 +76,7 @@ class CommentRoutes:
         member = self.gate.who(request)
         if member is None:
             raise Refused(self.gate.turn_away(request))
-        return member, Form({})
+        return member, Form(())
 
     async def _find(self, member: Member, form: Form) -> tuple[list[Hit], bool]:
         if not member.may(Role.READER):
@@ -97,7 +97,7 @@ def _read(form: Form) -> Search:
     return Search(
         text=form.word("q"),
         scores=frozenset(s for s in form.numbers("score") if s in range(1, 6)),
-        reasons=frozenset(REASONS).intersection(form.fields.get("reason", [])),
+        reasons=frozenset(REASONS).intersection(form.every("reason")),
         terminal=form.word("terminal").replace("\x00", "").strip()[:_LONGEST_NAME] or None,
         since=_midnight(since) if since else None,
         until=_midnight(until) + timedelta(days=1) if until else None,
@@ -125,7 +125,7 @@ def _before(text: str) -> tuple[datetime, str] | None:
 
 def _asked(form: Form) -> dict[str, Any]:
     asked: dict[str, Any] = {name: form.word(name) for name in ("q", "terminal", "place", "since", "until")}
-    return asked | {"scores": sorted(set(form.numbers("score"))), "reasons": _known(form.fields.get("reason", []))}
+    return asked | {"scores": sorted(set(form.numbers("score"))), "reasons": _known(form.every("reason"))}
 
 
 def _known(reasons: Iterable[str]) -> list[str]:

@@ -32,7 +32,7 @@ class Form:
 
     def word(self, name: str) -> str:
         """The first value of a field, empty without one."""
-        return next(iter(self._values(name)), "")
+        return next(iter(self.every(name)), "")
 
     def number(self, name: str) -> int | None:
         """The first value as a whole number from 0, None where it is none."""
@@ -40,9 +40,10 @@ class Form:
 
     def numbers(self, name: str) -> tuple[int, ...]:
         """All values that are whole numbers."""
-        return tuple(n for n in map(as_number, self._values(name)) if n is not None)
+        return tuple(n for n in map(as_number, self.every(name)) if n is not None)
 
-    def _values(self, name: str) -> list[str]:
+    def every(self, name: str) -> list[str]:
+        """All values of a field."""
         return [value for field, value in self.pairs if field == name]
 
 
