@@ -18,6 +18,7 @@ from schemas.invitation import InvitationDecided
 from schemas.recipient import DeliveryContested, PersonErased, PreferenceChanged
 from schemas.response import ResponseRecorded
 from schemas.satisfaction import SatisfactionAlert, SatisfactionCell
+from schemas.staff import SessionEnded
 
 DELIVERY_COMPLETED: Final = "delivery.completed.v1"
 DELIVERY_CORRECTED: Final = "delivery.corrected.v1"
@@ -27,6 +28,7 @@ RESPONSE_RECORDED: Final = "response.recorded.v1"
 DELIVERY_CONTESTED: Final = "delivery.contested.v1"
 PREFERENCE_CHANGED: Final = "preference.changed.v1"
 PERSON_ERASED: Final = "person.erased.v1"
+SESSION_ENDED: Final = "session.ended.v1"
 FEEDBACK_CASE: Final = "feedback.case.v1"
 FEEDBACK_PRAISE: Final = "feedback.praise.v1"
 SATISFACTION_CELLS: Final = "satisfaction.cells.v1"
@@ -222,6 +224,23 @@ _CARDS: Final = (
         retention=_REPLAYABLE,
         model=PersonErased,
         dead_letter=PERSON_ERASED + DEAD_LETTER_SUFFIX,
+    ),
+    TopicCard(
+        name=SESSION_ENDED,
+        title="Sign-ins of staff that are over",
+        about=(
+            "A member of staff signed out, or all sign-ins of the member were ended: pages for staff refuse them from "
+            "then on, wherever their cookie was copied to. A sign-in ends by itself within a day, so that older "
+            "records say nothing any more. Names nobody: members are pseudonyms."
+        ),
+        key="member",
+        owner="survey",
+        producers=("survey",),
+        consumers=("notifier", "aggregator"),
+        retention=_WEEK,
+        model=SessionEnded,
+        dead_letter=SESSION_ENDED + DEAD_LETTER_SUFFIX,
+        partitions=1,
     ),
     TopicCard(
         name=FEEDBACK_CASE,

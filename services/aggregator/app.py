@@ -38,6 +38,8 @@ from services.chassis.postgres import Database, check_migrated, named_sql, open_
 from services.chassis.settings import Settings
 from services.chassis.staff.door import behind_sign_in
 from services.chassis.staff.gate import gate_for
+from services.chassis.staff.sign_outs import heard_sign_outs
+from services.chassis.subscriptions import Subscriptions
 from services.chassis.traces import Traces
 
 SERVICE = "aggregator"
@@ -100,6 +102,7 @@ async def run(settings: Settings) -> None:
     feeds = LiveScopes(pool, reading, zone_named(settings.pages_zone), freshness)
     ending = asyncio.Event()
     gate = gate_for(settings, lambda: datetime.now(UTC))
+    subscriptions = Subscriptions(settings, SERVICE, settings.aggregator_port, pool, metrics, traces)
     routes = [
         *http.routes(pool, feeds, ending),
         *partner_http.routes(pool),
@@ -110,7 +113,7 @@ async def run(settings: Settings) -> None:
         *QualityPages(pool, publisher_of(settings)).routes(),
     ]
     open_app = make_app(routes, ready=ready, metrics=metrics)
-    app = behind_sign_in(open_app, settings, lambda: datetime.now(UTC), FOR_STAFF)
+    app = behind_sign_in(open_app, settings, gate, FOR_STAFF)
 
     async def keep_live(stop: asyncio.Event) -> None:
         try:
@@ -130,6 +133,7 @@ async def run(settings: Settings) -> None:
                 "publish": publisher.run,
                 "partners": partners.run,
                 "minutes": minutes.run,
+                **heard_sign_outs(subscriptions, gate),
                 "relay": relay.run,
                 "alerts": lambda stop: watch(pool, alerts, settings.alert_interval_seconds, stop),
             },

@@ -15,7 +15,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def signout(subject: Annotated[str, typer.Argument(help="The member, by the provider's id.")]) -> None:
-    """End every session of a member of staff on the pages with cases, praise and comments, within five seconds.
+    """End every session of a member of staff on all pages for staff, within about five seconds.
 
     For a lost machine, a copied cookie, or a role that was taken away: the next sign-in has the new roles.
     """
@@ -28,11 +28,12 @@ def signout(subject: Annotated[str, typer.Argument(help="The member, by the prov
 
 async def _end(settings: Settings, subject: str) -> None:
     from services.chassis.postgres import check_migrated, connect
+    from services.chassis.staff.gate import sessions_of
     from services.survey.staff.sign_outs import end_all
 
     connection = await connect(settings, "survey", command_timeout=60)
     try:
         await check_migrated(connection, "survey", "services.survey")
-        await end_all(connection, subject, datetime.now(UTC))
+        await end_all(connection, sessions_of(settings).alias(subject), datetime.now(UTC))
     finally:
         await connection.close()

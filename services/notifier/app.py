@@ -20,6 +20,9 @@ from services.chassis.records import reading
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings, live_sending
 from services.chassis.staff.door import behind_sign_in
+from services.chassis.staff.gate import gate_for
+from services.chassis.staff.sign_outs import heard_sign_outs
+from services.chassis.subscriptions import Subscriptions
 from services.chassis.traces import Traces
 from services.notifier import http, receipt_routes, state
 from services.notifier.channels import Channel
@@ -129,8 +132,10 @@ async def run(settings: Settings) -> None:
 
     inbox = ReceiptsInbox(pool, PersonKeys(seal), timedelta(days=settings.unreachable_days), metrics)
     receipts = receipt_routes.routes(inbox, reporting(channel, SMTP), metrics)
+    gate = gate_for(settings, utc_now)
+    subscriptions = Subscriptions(settings, SERVICE, settings.notifier_port, pool, metrics, traces)
     open_app = make_app([*http.routes(pool, seal), *receipts], ready=ready, metrics=metrics)
-    app = behind_sign_in(open_app, settings, utc_now, FOR_STAFF)
+    app = behind_sign_in(open_app, settings, gate, FOR_STAFF)
     try:
         await run_until_stopped(
             {
@@ -139,6 +144,7 @@ async def run(settings: Settings) -> None:
                 "watch": reader.watch,
                 "state": carry(heard, settings, max_records=_BATCH),
                 "watch state": heard.watch,
+                **heard_sign_outs(subscriptions, gate),
                 "relay": relay.run,
                 "dispatch": dispatcher.run,
                 "sweep": dispatcher.sweep,

@@ -77,6 +77,7 @@ def test_there_is_a_schema_for_every_topic_with_a_model() -> None:
         "satisfaction.alert.v1",
         "satisfaction.cells.v1",
         "satisfaction.partner.v1",
+        "session.ended.v1",
     ]
 
 
@@ -151,12 +152,14 @@ def test_every_service_finds_its_operations_in_the_asyncapi_document() -> None:
         "aggregator.receive.invitation.decided.v1",
         "aggregator.receive.response.recorded.v1",
         "aggregator.receive.feedback.case.v1",
+        "aggregator.receive.session.ended.v1",
         "aggregator.send.satisfaction.alert.v1",
         "aggregator.send.satisfaction.cells.v1",
         "aggregator.send.satisfaction.partner.v1",
         "aggregator.send.invitation.decided.v1.dlq",
         "aggregator.send.response.recorded.v1.dlq",
         "aggregator.send.feedback.case.v1.dlq",
+        "aggregator.send.session.ended.v1.dlq",
     }
     assert operations["survey.send.response.recorded.v1"]["channel"] == {"$ref": "#/channels/response.recorded.v1"}
 

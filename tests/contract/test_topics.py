@@ -56,6 +56,8 @@ CARDS_BY_HAND = {
     "preference.changed.v1.dlq": ("person id", "survey", "notifier", "", 1, "delete", 14, False, False),
     "person.erased.v1": ("person id", "notifier", "notifier", "survey", 6, "delete", 400, False, True),
     "person.erased.v1.dlq": ("person id", "notifier", "survey", "", 1, "delete", 14, False, False),
+    "session.ended.v1": ("member", "survey", "survey", "notifier aggregator", 1, "delete", 7, False, True),
+    "session.ended.v1.dlq": ("member", "survey", "notifier aggregator", "", 1, "delete", 14, False, False),
     "feedback.case.v1": (
         *("case id", "survey", "survey", "aggregator partners"),
         *(6, "delete", 400, False, True),

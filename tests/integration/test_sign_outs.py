@@ -1,25 +1,35 @@
 """A session that was signed out of opens nothing any more, wherever its cookie was copied to."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import timedelta
+from typing import cast
 from urllib.parse import urlencode
 
 import pytest
 from starlette.applications import Starlette
 
+from schemas.staff import SessionEnded
+from schemas.topics import CARDS, SESSION_ENDED
+from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
+from services.chassis.records import Received
 from services.chassis.settings import Settings
-from services.chassis.staff.door import SessionCare
+from services.chassis.staff.door import SessionCare, StaffOnly
+from services.chassis.staff.gate import gate_for
+from services.chassis.staff.sign_outs import KeepSignOuts, SignOuts, heard_sign_outs
+from services.chassis.subscriptions import Subscriptions
+from services.chassis.topic_admin import apply_topics
+from services.chassis.traces import Traces
 from services.survey.staff.directory import Directory
 from services.survey.staff.pages import StaffPages
-from services.survey.staff.sign_outs import SignOuts, end_all
+from services.survey.staff.sign_outs import SigningOut, end_all
 from services.survey.staff.signing_in import DemoAccount, routes
 from tests.asgi import ask
-from tests.staff import FORM, OURS, Clock, gate_at, signed_in
+from tests.builders import NOON
+from tests.harness import produce, until
+from tests.staff import FORM, KEY, OURS, Clock, gate_at, signed_in
 from tests.tables import empty_pool
-
-EIGHT_HOURS = timedelta(hours=8)
 
 
 @pytest.fixture
@@ -37,10 +47,17 @@ class Process:
 
     def __post_init__(self) -> None:
         self.gate = gate_at(self.clock)
-        self.sign_outs = SignOuts(self.pool, self.gate.ended, EIGHT_HOURS, self.clock)
+        self.sign_outs = SignOuts(self.pool, self.gate)
         pages = StaffPages.load(demo=True)
-        app = Starlette(routes=routes(self.gate, DemoAccount(self.gate, pages), pages, self.sign_outs.end))
+        app = Starlette(
+            routes=routes(self.gate, DemoAccount(self.gate, pages), pages, SigningOut(self.pool, self.gate).end)
+        )
         self.app = SessionCare(app, self.gate)
+
+    async def opens(self, cookie: tuple[str, str]) -> bool:
+        """Whether a page for staff only is shown, as the other services keep theirs."""
+        behind = SessionCare(StaffOnly(Starlette(), self.gate, ("/live",)), self.gate)
+        return (await ask(behind, "GET", "/live", headers=[cookie])).status == 404
 
     async def knows(self, cookie: tuple[str, str]) -> bool:
         return (await ask(self.app, "GET", "/staff/me", headers=[cookie])).status == 200
@@ -72,11 +89,89 @@ async def test_all_sessions_of_a_member_end_at_once_and_the_next_sign_in_holds(p
     cookies = [signed_in(here.gate), signed_in(here.gate)]
     here.clock.pass_by(minutes=1)
     async with pool.acquire() as connection:
-        await end_all(connection, "s-1", here.clock())
+        await end_all(connection, here.gate.sessions.alias("s-1"), here.clock())
     await here.sign_outs.look()
     assert [await here.knows(c) for c in cookies] == [False, False]
     here.clock.pass_by(seconds=1)
     assert await here.knows(signed_in(here.gate))
+
+
+@pytest.fixture(params=["notifier", "aggregator"])
+async def elsewhere(request: pytest.FixtureRequest, shared_settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(shared_settings, request.param) as empty:
+        yield empty
+
+
+async def tell(survey: Pool, other: Pool) -> None:
+    """Let a service hear what the survey put into its outbox."""
+    rows = await survey.fetch("SELECT key, value FROM outbox WHERE topic = 'session.ended.v1' ORDER BY id")
+    told = [SessionEnded.model_validate_json(r["value"]) for r in rows]
+    assert [r["key"].decode() for r in rows] == [m.member for m in told]
+    async with other.acquire() as connection, connection.transaction():
+        await KeepSignOuts()(connection, [Received(m, None, NOON) for m in told])
+
+
+async def test_a_copied_cookie_opens_no_page_of_another_service_after_the_sign_out(pool: Pool, elsewhere: Pool) -> None:
+    here, there = Process(pool), Process(elsewhere)
+    cookie, colleague = signed_in(here.gate), signed_in(here.gate)
+    assert await there.opens(cookie)
+    await here.sign_out(cookie)
+    await tell(pool, elsewhere)
+    await there.sign_outs.look()
+    assert [await there.opens(cookie), await there.opens(colleague)] == [False, True]
+
+
+async def test_all_sessions_of_a_member_end_in_every_service(pool: Pool, elsewhere: Pool) -> None:
+    here, there = Process(pool), Process(elsewhere)
+    cookies = [signed_in(here.gate), signed_in(here.gate)]
+    async with pool.acquire() as connection:
+        await end_all(connection, here.gate.sessions.alias("s-1"), here.clock())
+    await tell(pool, elsewhere)
+    await there.sign_outs.look()
+    assert [await there.opens(c) for c in cookies] == [False, False]
+    there.clock.pass_by(seconds=1)
+    assert await there.opens(signed_in(there.gate))
+
+
+async def test_a_topic_names_no_member_of_staff(pool: Pool) -> None:
+    here = Process(pool)
+    await here.sign_out(signed_in(here.gate))
+    [row] = await pool.fetch("SELECT key, value FROM outbox")
+    assert b"s-1" not in row["key"] + row["value"]
+    assert b"Anna" not in row["key"] + row["value"]
+
+
+async def test_a_service_reads_the_sign_outs_from_kafka_where_staff_sign_in(
+    settings: Settings, notifier_pool: Pool
+) -> None:
+    await apply_topics(settings, [CARDS[SESSION_ENDED]])
+    there = Process(notifier_pool)
+    cookie = signed_in(there.gate)
+    alias = there.gate.sessions.alias("s-1")
+    ended = SessionEnded(member=alias, ended_at=there.clock())
+    await produce(settings, SESSION_ENDED, [ended.model_dump_json().encode()])
+    chosen = settings.model_copy(update={"staff_sign_in": "oidc"})
+    tasks = heard_sign_outs(
+        Subscriptions(chosen, "notifier", 8600, notifier_pool, Metrics(), Traces("notifier")), there.gate
+    )
+    assert await there.opens(cookie)
+    stop = asyncio.Event()
+
+    async def until_heard() -> None:
+        await until(lambda: notifier_pool.fetchval("SELECT EXISTS (SELECT FROM sign_out)"), stop)
+        await there.sign_outs.look()
+        stop.set()
+
+    await asyncio.gather(until_heard(), *(task(stop) for task in tasks.values()))
+    assert not await there.opens(cookie)
+
+
+@pytest.mark.parametrize("sign_in", ["off", "demo"])
+def test_nothing_is_read_where_nobody_signs_in_or_anybody_may(sign_in: str) -> None:
+    settings = Settings.model_validate({"sealing_key": KEY, "staff_sign_in": sign_in})
+    nothing = cast("Pool", None)
+    subscriptions = Subscriptions(settings, "notifier", 8600, nothing, Metrics(), Traces("notifier"))
+    assert heard_sign_outs(subscriptions, gate_for(settings, Clock())) == {}
 
 
 async def test_sign_outs_are_forgotten_when_their_sessions_are_over_by_themselves(pool: Pool) -> None:

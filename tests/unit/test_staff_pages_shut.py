@@ -9,6 +9,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.settings import Settings
 from services.chassis.staff import Role
 from services.chassis.staff.door import StaffOnly, behind_sign_in
+from services.chassis.staff.gate import gate_for
 from services.notifier.app import FOR_STAFF as NOTIFIER
 from tests.asgi import ask
 from tests.staff import KEY, OURS, Clock, gate_at, signed_in
@@ -33,7 +34,9 @@ async def ready() -> str | None:
 def app_with(**settings: object) -> ASGIApp:
     """Only health and metrics behind the door: whoever comes through to a page of staff gets 404."""
     chosen = Settings.model_validate({"sealing_key": KEY, **settings})
-    return behind_sign_in(make_app([], ready=ready, metrics=Metrics()), chosen, Clock(), (*AGGREGATOR, *NOTIFIER))
+    return behind_sign_in(
+        make_app([], ready=ready, metrics=Metrics()), chosen, gate_for(chosen, Clock()), (*AGGREGATOR, *NOTIFIER)
+    )
 
 
 @pytest.mark.parametrize("path", STAFF_PATHS)

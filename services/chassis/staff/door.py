@@ -1,8 +1,6 @@
 """ASGI layers of the sign-in: what every request of a session goes through, and pages for staff only."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection
@@ -10,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.chassis.http import problem
 from services.chassis.settings import Settings
-from services.chassis.staff.gate import CookieGate, gate_for
+from services.chassis.staff.gate import CookieGate
 from services.chassis.staff.members import Gate, Role
 from services.chassis.staff.origins import SAFE_METHODS, comes_from_our_pages, is_loopback
 
@@ -72,15 +70,11 @@ class StaffOnly:
             await self.app(scope, receive, send)
 
 
-def behind_sign_in(app: ASGIApp, settings: Settings, now: Callable[[], datetime], paths: tuple[str, ...]) -> ASGIApp:
+def behind_sign_in(app: ASGIApp, settings: Settings, gate: Gate, paths: tuple[str, ...]) -> ASGIApp:
     """The application with `paths` for staff only, where others than this machine can reach it.
 
     In the demo, and on loopback without a sign-in, they stay open: these pages show no contact data of real people.
-
-    Raises:
-        MustStop: see `gate_for`.
     """
-    gate = gate_for(settings, now)
     if settings.staff_sign_in == "demo" or (settings.staff_sign_in == "off" and is_loopback(settings.http_host)):
         return app
     return SessionCare(StaffOnly(app, gate, paths), gate)

@@ -12,13 +12,13 @@ class Ended:
 
     Attributes:
         sessions: single ones by their id, with when they ended.
-        members: subjects all of whose sessions that began before a moment are over.
+        members: aliases (`Sessions.alias`) all of whose sessions that began before a moment are over.
     """
 
     sessions: dict[str, datetime] = field(default_factory=dict)
     members: dict[str, datetime] = field(default_factory=dict)
 
-    def holds(self, session: Session) -> bool:
-        """Whether a session is over."""
-        before = self.members.get(session.member.subject)
+    def holds(self, session: Session, alias: str) -> bool:
+        """Whether a session is over; `alias` is that of its member."""
+        before = self.members.get(alias)
         return session.member.session in self.sessions or (before is not None and session.began <= before)

@@ -36,7 +36,9 @@ class CookieGate:
         """The session of a request, None when there is none that holds."""
         text = connection.cookies.get(self.cookies.session)
         session = None if text is None else self.sessions.open(text, self.now())
-        return None if session is None or self.ended.holds(session) else session
+        if session is None or self.ended.holds(session, self.sessions.alias(session.member.subject)):
+            return None
+        return session
 
     def who(self, connection: HTTPConnection) -> Member | None:
         """The signed-in member behind a request, or None."""
@@ -115,13 +117,13 @@ def cookie_gate(settings: Settings, now: Callable[[], datetime]) -> CookieGate:
         )
     if not secure and not on_this_machine:
         raise MustStop("KVITTERA_STAFF_URL must begin with https: a session is not sent over plain HTTP")
-    return CookieGate(
-        Sessions(
-            Seal.from_setting(settings.sealing_key, settings.sealing_keys_before).for_purpose("staff sessions"),
-            lifetime=timedelta(hours=settings.staff_session_hours),
-            idle=timedelta(minutes=settings.staff_idle_minutes),
-        ),
-        Cookies(secure),
-        origin_of(site),
-        now,
+    return CookieGate(sessions_of(settings), Cookies(secure), origin_of(site), now)
+
+
+def sessions_of(settings: Settings) -> Sessions:
+    """What opens and closes the sessions of an installation, the same in every service."""
+    return Sessions(
+        Seal.from_setting(settings.sealing_key, settings.sealing_keys_before).for_purpose("staff sessions"),
+        lifetime=timedelta(hours=settings.staff_session_hours),
+        idle=timedelta(minutes=settings.staff_idle_minutes),
     )

@@ -79,6 +79,10 @@ class Sessions:
         """Seconds until the session ends when it is not used again."""
         return int((min(session.began + self.lifetime, session.used + self.idle) - now).total_seconds())
 
+    def alias(self, subject: str) -> str:
+        """What stands for a member where the provider's name for the person must not: in a topic."""
+        return self.seal.pseudonym(f"member {subject}").hex()
+
     def form_secret(self, member: Member) -> str:
         """What the forms of this sign-in carry; without the key nobody can know it."""
         whose = self.seal.pseudonym(f"form {member.session} {member.subject}")

@@ -1,9 +1,7 @@
 -- name: end_session
-INSERT INTO sign_out (subject, session, ended_at) VALUES ($1, $2, $3)
-
--- name: ended_since
-SELECT subject, session, ended_at FROM sign_out WHERE ended_at > $1
-
--- name: forget_sign_outs
--- Every session that they ended is over by itself.
-DELETE FROM sign_out WHERE ended_at <= $1
+-- The other services hear of it: a copied cookie opens their pages too.
+WITH kept AS (
+    INSERT INTO sign_out (subject, session, ended_at) VALUES ($1, $2, $3)
+)
+INSERT INTO outbox (shard, topic, key, value)
+VALUES (0, 'session.ended.v1', convert_to($1, 'UTF8'), $4)

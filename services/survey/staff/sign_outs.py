@@ -1,22 +1,18 @@
-"""Ends sessions of staff for every process of the survey, which shows all contact data."""
+"""Ends sessions of staff: for every process of the survey, and by a topic for the pages of the other services."""
 
-import asyncio
-import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
-import asyncpg
 import structlog
 
-from services.chassis.pauses import pause_or_stop
+from schemas.staff import SessionEnded
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.staff import Member
-from services.chassis.staff.ended import Ended
+from services.chassis.staff.gate import CookieGate
+from services.chassis.staff.sign_outs import AWAY
 
 log = structlog.get_logger()
-_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-_LOOK_EVERY = 5.0
 
 
 def _sql() -> Mapping[str, str]:
@@ -24,47 +20,31 @@ def _sql() -> Mapping[str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class SignOuts:
-    """Keeps which sessions ended, and tells the gate; other processes learn it within five seconds.
-
-    Attributes:
-        lifetime: how long a session lasts by itself; a sign-out older than that is forgotten.
-    """
+class SigningOut:
+    """Makes a session void that a member signs out of."""
 
     pool: Pool
-    ended: Ended
-    lifetime: timedelta
-    now: Callable[[], datetime]
+    gate: CookieGate
     sql: Mapping[str, str] = field(default_factory=_sql)
 
     async def end(self, member: Member) -> None:
-        """End the session that a member signs out of; here in any case, elsewhere where it could be kept."""
-        now = self.now()
-        self.ended.sessions[member.session] = now
+        """End it: in this process in any case, elsewhere where it could be kept."""
+        now = self.gate.now()
+        self.gate.ended.sessions[member.session] = now
+        told = SessionEnded(member=self.gate.sessions.alias(member.subject), session=member.session, ended_at=now)
         try:
-            await self.pool.execute(self.sql["end_session"], member.subject, member.session, now)
-        except _AWAY as error:
+            async with self.pool.acquire() as connection:
+                await keep(connection, told, self.sql)
+        except AWAY as error:
             log.warning("sign-out not kept", action="end_here_only", error=type(error).__name__)
 
-    async def look(self) -> None:
-        """Read which sessions ended, and forget those that are over by themselves."""
-        oldest = self.now() - self.lifetime
-        async with self.pool.acquire() as connection:
-            rows = await connection.fetch(self.sql["ended_since"], oldest)
-            await connection.execute(self.sql["forget_sign_outs"], oldest)
-        here = {session: at for session, at in self.ended.sessions.items() if at > oldest}
-        self.ended.sessions = here | {r["session"]: r["ended_at"] for r in rows if r["session"] is not None}
-        latest = sorted((r["ended_at"], r["subject"]) for r in rows if r["session"] is None)
-        self.ended.members = {subject: at for at, subject in latest}
 
-    async def watch(self, stop: asyncio.Event) -> None:
-        """Look until stopped; while PostgreSQL is away what was known holds."""
-        while not stop.is_set():
-            with contextlib.suppress(*_AWAY):
-                await self.look()
-            await pause_or_stop(_LOOK_EVERY, stop)
+async def end_all(connection: Database, alias: str, now: datetime) -> None:
+    """End every session of a member, by the alias (`Sessions.alias`), that began before now."""
+    await keep(connection, SessionEnded(member=alias, ended_at=now), _sql())
 
 
-async def end_all(connection: Database, subject: str, now: datetime) -> None:
-    """End every session of a member that began before now."""
-    await connection.execute(_sql()["end_session"], subject, None, now)
+async def keep(connection: Database, ended: SessionEnded, sql: Mapping[str, str]) -> None:
+    """Keep it and tell of it, in one commit."""
+    event = ended.model_dump_json(exclude_none=True).encode()
+    await connection.execute(sql["end_session"], ended.member, ended.session, ended.ended_at, event)

@@ -12,10 +12,11 @@ from services.chassis.settings import Settings
 from services.chassis.staff import Gate
 from services.chassis.staff.gate import CookieGate
 from services.chassis.staff.provider import provider_for
+from services.chassis.staff.sign_outs import SignOuts
 from services.survey.staff.directory import Directory
 from services.survey.staff.pages import StaffPages
 from services.survey.staff.provider_account import ProviderAccount
-from services.survey.staff.sign_outs import SignOuts
+from services.survey.staff.sign_outs import SigningOut
 from services.survey.staff.signing_in import Account, DemoAccount, Seen, routes
 
 
@@ -31,9 +32,8 @@ def sign_in_parts(settings: Settings, gate: Gate, pool: Pool, metrics: Metrics) 
     """Put the sign-in together; without routes where staff cannot sign in."""
     if not isinstance(gate, CookieGate):
         return SignInParts([], _until_stopped)
-    sign_outs = SignOuts(pool, gate.ended, gate.sessions.lifetime, gate.now)
     account = _account(settings, gate, metrics, Directory(pool, gate.now).note)
-    return SignInParts(routes(gate, *account, sign_outs.end), sign_outs.watch)
+    return SignInParts(routes(gate, *account, SigningOut(pool, gate).end), SignOuts(pool, gate).watch)
 
 
 async def _until_stopped(stop: asyncio.Event) -> None:
