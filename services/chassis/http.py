@@ -90,7 +90,7 @@ async def serve(
     port: int,
     stop: asyncio.Event,
     *,
-    lane: Lane | None = None,
+    lanes: Sequence[Lane] = (),
     limits: Limits = Limits(),  # noqa: B008  frozen
 ) -> None:
     """Serve until stopped; open event streams get two seconds to end (dep 31).
@@ -102,7 +102,7 @@ async def serve(
         app,
         host=host,
         port=port,
-        http=cast("type[asyncio.Protocol]", functools.partial(HttpProtocol, limits, lane)),
+        http=cast("type[asyncio.Protocol]", functools.partial(HttpProtocol, limits, lanes)),
         ws="none",
         log_config=None,
         access_log=False,  # it would write survey tokens

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with two things of our own: patience that ends, and a fast lane for one hot POST.
+"""uvicorn's HTTP/1.1 protocol with two things of our own: patience that ends, and fast lanes for hot requests.
 
 Without a limit of its own the server would hold a connection for ever whose request never ends (hazard H69).
 One look at all connections every second costs less than a timer for each request.
@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -18,16 +18,26 @@ Reply = Callable[[bytes | None], None]
 """Called once with the whole response, status line included; None hands the request to the application."""
 
 
+class Whole(NamedTuple):
+    """A whole request; `url` is path and query, `client` who sent it, as far as the connection tells."""
+
+    url: bytes
+    headers: Headers
+    body: bytes
+    client: tuple[str, int] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Takes whole POST requests under a path before they become a task of the application.
+    """Takes whole requests of one method under a path before they become a task of the application.
 
-    `take` gets path and query, headers, body and a `Reply`; it returns False, at once, for what it leaves to
-    the application. The lane sees nothing that is longer than one read or comes in an unusual way.
+    `take` gets the request and a `Reply`; it returns False, at once, for what it leaves to the application. The
+    lane sees nothing that is longer than one read or comes in an unusual way.
     """
 
+    method: bytes
     path: bytes
-    take: Callable[[bytes, Headers, bytes, Reply], bool]
+    take: Callable[[Whole, Reply], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +53,11 @@ class Limits:
 class HttpProtocol(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, limits: Limits, lane: Lane | None, **uvicorn: Any) -> None:
+    def __init__(self, limits: Limits, lanes: Sequence[Lane], **uvicorn: Any) -> None:
         super().__init__(**uvicorn)
         self._limits = limits
-        self._lane = lane
+        self._lanes = lanes
+        self._lane: Lane | None = None
         self._deadline = math.inf
         self._in_head = True
         self._head_bytes = 0
@@ -58,7 +69,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def close_if_late(self, now: float) -> None:
         """Close a connection whose request does not end, or that has none for too long."""
-        if now > self._deadline:
+        if now <= self._deadline:
+            return
+        reads_slowly = self.transport.get_write_buffer_size() > 0
+        if not reads_slowly or now > self._deadline + self._limits.request_seconds:
             self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -92,6 +106,8 @@ class HttpProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins."""
+        if self._held is not None and self._whole and self._lane is not None and self._lane.method == b"GET":
+            self._hand_back()
         if self._held is not None:
             raise ValueError("two requests at once")  # the parser turns it into 400; nothing was taken
         self._deadline = self.loop.time() + self._limits.head_seconds
@@ -101,7 +117,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole: the lane or the application gets it."""
         self._in_head = False
-        if self._suits_lane():
+        self._lane = self._suiting_lane()
+        if self._lane is not None:
             self._held, self._whole = bytearray(), False
         else:
             self._deadline = self.loop.time() + self._limits.request_seconds
@@ -124,12 +141,17 @@ class HttpProtocol(HttpToolsProtocol):
 
     # -- the lane --
 
-    def _suits_lane(self) -> bool:
+    def _suiting_lane(self) -> Lane | None:
+        method = self.parser.get_method()
+        for lane in self._lanes:
+            if method == lane.method and self.url.startswith(lane.path):
+                return lane if self._is_plain() else None
+        return None
+
+    def _is_plain(self) -> bool:
         return (
-            self._lane is not None
-            and self.parser.get_method() == b"POST"
-            and self.url.startswith(self._lane.path)
-            and not self.expect_100_continue
+            not self.expect_100_continue
+            and not self.flow.write_paused
             and not self.parser.should_upgrade()
             and self.parser.get_http_version() == "1.1"
             and self.parser.should_keep_alive()
@@ -140,7 +162,8 @@ class HttpProtocol(HttpToolsProtocol):
         assert self._lane is not None
         assert self._held is not None
         self._answering = self._whole
-        if not self._whole or not self._lane.take(self.url, self.headers, bytes(self._held), self._reply):
+        request = Whole(self.url, self.headers, bytes(self._held), self.client)
+        if not self._whole or not self._lane.take(request, self._reply):
             self._hand_back()
 
     def _hand_back(self) -> None:

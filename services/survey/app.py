@@ -167,6 +167,8 @@ async def run(settings: Settings) -> None:
         app, Guesses(settings.wrong_links_per_minute), settings.trusted_proxies, time.monotonic, too_many_guesses
     )
 
+    lanes = app.lanes(guarded.lets_look)
+
     async def finish_answers(stop: asyncio.Event) -> None:
         await stop.wait()
         await answers.drained()
@@ -174,7 +176,7 @@ async def run(settings: Settings) -> None:
     try:
         await run_until_stopped(
             {
-                "http": lambda stop: serve(guarded, settings.http_host, settings.survey_port, stop, lane=app.lane()),
+                "http": lambda stop: serve(guarded, settings.http_host, settings.survey_port, stop, lanes=lanes),
                 "invitations": carry(reader, patient, max_records=_BATCH),
                 "watch": reader.watch,
                 "erasures": carry(erasures, patient, max_records=_BATCH),

@@ -13,6 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from schemas.invitation import InvitationDecided
+from services.chassis.http_protocol import Whole
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.records import Received
 from services.chassis.settings import Settings
@@ -95,6 +96,81 @@ async def test_looking_at_a_page_writes_nothing(
     reply = await ask(app, method, f"/r/{token}{query}", headers=headers, parts=[b"score=5&nonce="])
     assert reply.status == status
     assert await footprint(pool) == before
+
+
+async def by_lane(app: SurveyRoutes, url: str, *headers: tuple[str, str], lets_look: bool = True) -> bytes | None:
+    """What the server's fast lane answers to a GET; None: the application must."""
+    told: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
+    fields = [(name.encode(), value.encode()) for name, value in headers]
+    lane = next(lane for lane in app.lanes(lambda _: lets_look) if lane.method == b"GET")
+    return await told if lane.take(Whole(url.encode(), fields, b""), told.set_result) else None
+
+
+@pytest.mark.parametrize("answered", [(), (("score", "2"),), (("score", "5"), ("part", "details"), ("comment", "hej"))])
+@pytest.mark.parametrize("query", ["", "?s=4", "?s=6", "?s=9"])
+async def test_the_fast_lane_shows_what_the_application_shows_and_writes_as_little(
+    app: SurveyRoutes, pool: Pool, answered: Sequence[tuple[str, str]], query: str
+) -> None:
+    token = await invite(pool, language="nb")
+    if answered:
+        await post(app, token, *answered)
+    before = await footprint(pool)
+    quick = await by_lane(app, f"/r/{token}{query}", ("accept-language", "fi"))
+    assert quick is not None
+    head, _, body = quick.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    same = await ask(app, "GET", f"/r/{token}{query}", headers=[("accept-language", "fi")])
+    assert (status, sorted(line.split(": ", 1) for line in lines), body) == (
+        "HTTP/1.1 200 OK",
+        sorted([name, value] for name, value in same.headers.items()),
+        same.body,
+    )
+    assert await footprint(pool) == before
+
+
+async def test_the_fast_lane_shows_an_answer_as_soon_as_it_is_kept(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    for score in ("2", "5", "1"):
+        await post(app, token, ("score", score))
+        page = await by_lane(app, f"/r/{token}")
+        assert page is not None
+        same = await ask(app, "GET", f"/r/{token}")
+        assert page.endswith(same.body)
+        assert (await stored(pool))[1] == int(score)
+
+
+async def test_a_look_in_the_fast_lane_is_remembered_against_machines(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    await by_lane(app, f"/r/{token}?s=6")
+    assert app.looks.suspicion(token_hash(token), by_script=False, honeypot="") == "hidden_link"
+
+
+@pytest.mark.parametrize(
+    "query", ["?lang=sv", "?done=1", "?s=4&done=1", "?s=", "?s=44", "?s=%34", "/", "/unsubscribe", "?"]
+)
+async def test_any_other_look_is_the_application_s(app: SurveyRoutes, pool: Pool, query: str) -> None:
+    token = await invite(pool)
+    assert await by_lane(app, f"/r/{token}{query}") is None
+
+
+async def test_pages_that_need_more_than_the_link_are_the_application_s(app: SurveyRoutes, pool: Pool) -> None:
+    contested, locked, polish = [await invite(pool, language=code) for code in ("sv", "sv", "pl")]
+    await post(app, contested, ("contested", "1"))
+    await lock(pool, locked)
+    for token in (contested, locked, polish, new_token(), "AAAA"):
+        assert await by_lane(app, f"/r/{token}") is None
+
+
+async def test_who_guessed_too_often_is_the_application_s_to_refuse(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    assert await by_lane(app, f"/r/{token}", lets_look=False) is None
+
+
+async def test_a_page_that_cannot_be_read_is_the_application_s_to_excuse(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    await pool.execute("ALTER TABLE invitation RENAME TO away")
+    assert await by_lane(app, f"/r/{token}") is None
+    await pool.execute("ALTER TABLE away RENAME TO invitation")
 
 
 async def test_a_link_with_a_face_only_marks_it(app: SurveyRoutes, pool: Pool) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.chassis.http_protocol import Whole
 from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Outcome, Recorded
 from services.survey.recipient.first_tap import FirstTap, read_tap
@@ -112,7 +113,7 @@ class Store:
 async def told(store: Store) -> list[bytes | None]:
     heard: list[bytes | None] = []
     lane = FirstTap(cast("Answers", store), lambda _: "Zm9v_-YmFyYmF6").lane()
-    assert lane.take(PATH, headers(), BODY, heard.append)
+    assert lane.take(Whole(PATH, headers(), BODY), heard.append)
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     return heard
@@ -134,4 +135,4 @@ async def test_a_tap_that_was_not_kept_is_handed_to_the_application() -> None:
 
 async def test_a_tap_with_another_page_s_nonce_is_left_to_the_application() -> None:
     lane = FirstTap(cast("Answers", Store()), lambda _: "another").lane()
-    assert not lane.take(PATH, headers(), BODY, lambda _: None)
+    assert not lane.take(Whole(PATH, headers(), BODY), lambda _: None)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.chassis.http import serve
-from services.chassis.http_protocol import Headers, Lane, Limits, Reply
+from services.chassis.http_protocol import Lane, Limits, Reply, Whole
 
 QUICK = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nquick"
 SHORT = Limits(head_seconds=0.2, request_seconds=0.4, idle_seconds=0.2)
@@ -54,12 +54,12 @@ Connect = Callable[..., Awaitable[Client]]
 
 
 @asynccontextmanager
-async def server(lane: Lane | None = None, limits: Limits = Limits()) -> AsyncIterator[Connect]:  # noqa: B008
+async def server(*lanes: Lane, limits: Limits = Limits()) -> AsyncIterator[Connect]:  # noqa: B008
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     stop = asyncio.Event()
-    serving = asyncio.create_task(serve(echo, "127.0.0.1", port, stop, lane=lane, limits=limits))
+    serving = asyncio.create_task(serve(echo, "127.0.0.1", port, stop, lanes=lanes, limits=limits))
     clients: list[Client] = []
 
     async def connect(*sent: bytes) -> Client:
@@ -124,8 +124,8 @@ async def test_a_head_without_measure_is_cut_off() -> None:
 
 
 async def test_a_kept_connection_is_served_again_and_closed_when_idle() -> None:
-    lane = Lane(b"/r/", answer_with(QUICK))
-    async with server(lane, SHORT) as connect:
+    lane = Lane(b"POST", b"/r/", answer_with(QUICK))
+    async with server(lane, limits=SHORT) as connect:
         client = await connect(post("/r/a", b"1"))
         assert await client.reply() == (200, b"quick")
         client.send(post("/r/a", b"2"))
@@ -134,11 +134,11 @@ async def test_a_kept_connection_is_served_again_and_closed_when_idle() -> None:
 
 
 async def test_who_answers_slowly_is_not_taken_for_a_slow_client() -> None:
-    def later(_: bytes, __: Headers, ___: bytes, reply: Reply) -> bool:
+    def later(_: Whole, reply: Reply) -> bool:
         asyncio.get_running_loop().call_later(1.0, reply, QUICK)
         return True
 
-    async with server(Lane(b"/r/", later), SHORT) as connect:
+    async with server(Lane(b"POST", b"/r/", later), limits=SHORT) as connect:
         client = await connect(post("/r/a", b"1"))
         assert await client.reply() == (200, b"quick")
 
@@ -147,9 +147,9 @@ async def test_who_answers_slowly_is_not_taken_for_a_slow_client() -> None:
 
 
 def answer_with(response: bytes | None, seen: list[Any] | None = None) -> Callable[..., bool]:
-    def take(path: bytes, headers: Headers, body: bytes, reply: Reply) -> bool:
+    def take(request: Whole, reply: Reply) -> bool:
         if seen is not None:
-            seen.append((path, dict(headers), body))
+            seen.append((request.url, dict(request.headers), request.body))
         asyncio.get_running_loop().call_soon(reply, response)
         return True
 
@@ -158,7 +158,7 @@ def answer_with(response: bytes | None, seen: list[Any] | None = None) -> Callab
 
 async def test_the_lane_gets_whole_posts_under_its_path_and_its_bytes_are_the_reply() -> None:
     seen: list[Any] = []
-    async with server(Lane(b"/r/", answer_with(QUICK, seen))) as connect:
+    async with server(Lane(b"POST", b"/r/", answer_with(QUICK, seen))) as connect:
         client = await connect(post("/r/abc?x=1", b"score=4", "Accept: application/json"))
         assert await client.reply() == (200, b"quick")
     headers = {b"host": b"x", b"content-length": b"7", b"accept": b"application/json"}
@@ -167,7 +167,7 @@ async def test_the_lane_gets_whole_posts_under_its_path_and_its_bytes_are_the_re
 
 async def test_what_the_lane_leaves_or_gives_back_later_reaches_the_application_whole() -> None:
     for take in (answer_with(None), lambda *_: False):
-        async with server(Lane(b"/r/", take)) as connect:
+        async with server(Lane(b"POST", b"/r/", take)) as connect:
             client = await connect(post("/r/abc", b"score=4"))
             assert await client.reply() == (200, b"POST /r/abc score=4")
             client.send(post("/r/def", b"score=5"))
@@ -186,7 +186,7 @@ async def test_what_the_lane_leaves_or_gives_back_later_reaches_the_application_
 )
 async def test_unusual_requests_are_the_application_s(parts: tuple[bytes, ...]) -> None:
     seen: list[Any] = []
-    async with server(Lane(b"/r/", answer_with(QUICK, seen))) as connect:
+    async with server(Lane(b"POST", b"/r/", answer_with(QUICK, seen))) as connect:
         client = await connect(*parts)
         status, _ = await client.reply()
     assert status in {100, 200}
@@ -195,7 +195,7 @@ async def test_unusual_requests_are_the_application_s(parts: tuple[bytes, ...]) 
 
 async def test_a_body_in_pieces_is_the_application_s() -> None:
     seen: list[Any] = []
-    async with server(Lane(b"/r/", answer_with(QUICK, seen))) as connect:
+    async with server(Lane(b"POST", b"/r/", answer_with(QUICK, seen))) as connect:
         client = await connect(post("/r/abc", b"score=4")[:-3])
         await asyncio.sleep(0.1)
         client.send(b"e=4")
@@ -206,11 +206,11 @@ async def test_a_body_in_pieces_is_the_application_s() -> None:
 async def test_a_request_that_comes_before_the_reply_waits_for_it() -> None:
     replies: list[Reply] = []
 
-    def hold(_: bytes, __: Headers, ___: bytes, reply: Reply) -> bool:
+    def hold(_: Whole, reply: Reply) -> bool:
         replies.append(reply)
         return True
 
-    async with server(Lane(b"/r/", hold)) as connect:
+    async with server(Lane(b"POST", b"/r/", hold)) as connect:
         client = await connect(post("/r/a", b"1"))
         while not replies:
             await asyncio.sleep(0.01)
@@ -223,21 +223,58 @@ async def test_a_request_that_comes_before_the_reply_waits_for_it() -> None:
 
 async def test_two_requests_in_one_piece_are_refused_before_any_is_taken() -> None:
     seen: list[Any] = []
-    async with server(Lane(b"/r/", answer_with(QUICK, seen))) as connect:
+    async with server(Lane(b"POST", b"/r/", answer_with(QUICK, seen))) as connect:
         client = await connect(post("/r/a", b"1") + post("/r/a", b"2"))
         status, _ = await client.reply()
     assert (status, seen) == (400, [])
 
 
+async def test_a_lane_for_looks_gets_whole_gets_under_its_path() -> None:
+    seen: list[Any] = []
+    lanes = Lane(b"POST", b"/r/", answer_with(QUICK)), Lane(b"GET", b"/r/", answer_with(QUICK, seen))
+    async with server(*lanes) as connect:
+        client = await connect(b"GET /r/abc?s=4 HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert await client.reply() == (200, b"quick")
+        client.send(b"HEAD /r/abc HTTP/1.1\r\nhost: x\r\n\r\n", b"GET /other HTTP/1.1\r\nhost: x\r\n\r\n")
+        head = await client.reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200")
+        assert await client.reply() == (200, b"GET /other ")
+    assert seen == [(b"/r/abc?s=4", {b"host": b"x"}, b"")]
+
+
+async def test_two_looks_in_one_piece_are_the_application_s_in_their_order() -> None:
+    seen: list[Any] = []
+    async with server(Lane(b"GET", b"/r/", answer_with(QUICK, seen))) as connect:
+        client = await connect(b"".join(b"GET /r/%d HTTP/1.1\r\nhost: x\r\n\r\n" % n for n in (1, 2, 3)))
+        assert [await client.reply() for _ in range(3)] == [(200, b"GET /r/%d " % n) for n in (1, 2, 3)]
+        client.send(b"GET /r/4 HTTP/1.1\r\nhost: x\r\n\r\n")
+        assert await client.reply() == (200, b"quick")
+    assert [url for url, _, _ in seen] == [b"/r/4"]
+
+
+async def test_who_reads_a_long_reply_slowly_gets_all_of_it() -> None:
+    long = b"HTTP/1.1 200 OK\r\ncontent-length: 9000000\r\n\r\n" + bytes(9_000_000)
+
+    def take(_: Whole, reply: Reply) -> bool:
+        asyncio.get_running_loop().call_soon(reply, long)
+        return True
+
+    async with server(Lane(b"GET", b"/r/", take), limits=Limits(0.2, 5, 0.2)) as connect:
+        client = await connect(b"GET /r/abc HTTP/1.1\r\nhost: x\r\n\r\n")
+        await asyncio.sleep(0.6)
+        status, body = await client.reply()
+    assert (status, len(body)) == (200, 9_000_000)
+
+
 async def test_a_reply_under_way_is_given_before_the_server_ends() -> None:
     replies: list[Reply] = []
 
-    def hold(_: bytes, __: Headers, ___: bytes, reply: Reply) -> bool:
+    def hold(_: Whole, reply: Reply) -> bool:
         replies.append(reply)
         asyncio.get_running_loop().call_later(0.5, reply, QUICK)
         return True
 
-    async with server(Lane(b"/r/", hold)) as connect:
+    async with server(Lane(b"POST", b"/r/", hold)) as connect:
         client = await connect(post("/r/a", b"1"))
         while not replies:
             await asyncio.sleep(0.01)
@@ -248,11 +285,11 @@ async def test_a_reply_under_way_is_given_before_the_server_ends() -> None:
 async def test_a_client_that_left_disturbs_nobody() -> None:
     replies: list[Reply] = []
 
-    def hold(_: bytes, __: Headers, ___: bytes, reply: Reply) -> bool:
+    def hold(_: Whole, reply: Reply) -> bool:
         replies.append(reply)
         return True
 
-    async with server(Lane(b"/r/", hold)) as connect:
+    async with server(Lane(b"POST", b"/r/", hold)) as connect:
         client = await connect(post("/r/a", b"1"))
         while not replies:
             await asyncio.sleep(0.01)

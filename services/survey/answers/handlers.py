@@ -180,7 +180,11 @@ class Answers:
             Overloaded: too many look at once.
             Database errors: it is not known what the link stands for.
         """
-        return await self._looks.submit(token_sha256)
+        return await self.look(token_sha256)
+
+    def look(self, token_sha256: bytes) -> asyncio.Future[Page | None]:
+        """As `page_for`, for callers that are no task; Overloaded is raised at once."""
+        return self._looks.put(token_sha256)
 
     async def _look_up(self, tokens: Sequence[bytes]) -> Sequence[Page | None]:
         async with self.pool.acquire() as connection:

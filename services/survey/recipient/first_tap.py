@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from services.chassis.failures import Overloaded
-from services.chassis.http_protocol import Headers, Lane, Reply
+from services.chassis.http_protocol import Headers, Lane, Reply, Whole
 from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Circumstances, Recorded
 from services.survey.answers.responses import Answer, attempt, token_hash
@@ -76,13 +76,13 @@ class FirstTap:
 
     def lane(self) -> Lane:
         """For the HTTP server."""
-        return Lane(b"/r/", self._take)
+        return Lane(b"POST", b"/r/", self._take)
 
-    def _take(self, path: bytes, headers: Headers, body: bytes, reply: Reply) -> bool:
-        tap = read_tap(path, headers, body)
+    def _take(self, request: Whole, reply: Reply) -> bool:
+        tap = read_tap(request.url, request.headers, request.body)
         if tap is None or not hmac.compare_digest(tap.nonce, self.nonce(tap.token)):
             return False
-        how = Circumstances(attempt=None if tap.key is None else attempt(tap.key, body))
+        how = Circumstances(attempt=None if tap.key is None else attempt(tap.key, request.body))
         try:
             recorded = self.answers.begin(token_hash(tap.token), tap.answer, channel="web", how=how)
         except Overloaded:

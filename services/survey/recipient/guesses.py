@@ -52,6 +52,10 @@ class GuessLimit:
     seconds: Callable[[], float]
     too_many: Callable[[HTTPConnection], Response]
 
+    def lets_look(self, scope: Scope) -> bool:
+        """Whether a look of this client is answered now."""
+        return self.guesses.may_look(peer_of(scope, self.trusted_proxies), self.seconds())
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, unless it is one guess too many."""
         looks = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"} and scope["path"].startswith("/r/")

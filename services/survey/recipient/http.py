@@ -3,7 +3,7 @@
 import hmac
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 from urllib.parse import quote
@@ -28,6 +28,7 @@ from services.survey.definitions import Definitions
 from services.survey.recipient.first_tap import FirstTap
 from services.survey.recipient.forms import HONEYPOT, Fields, parse_form, read_answer, read_preference
 from services.survey.recipient.page_models import CaseNotice, ReviewLink
+from services.survey.recipient.plain_look import PlainLook
 from services.survey.recipient.rendering import LANGUAGES, SurveyPages, choose_language
 from services.survey.recipient.suspicion import RecentLooks
 from services.survey.recipient.views import Views, face_of_link, first, tells_what_happens_next
@@ -65,9 +66,10 @@ class SurveyRoutes:
     def __post_init__(self) -> None:
         self._views = Views(self.pages, self.definitions, self.seal, self.brand)
 
-    def lane(self) -> Lane:
-        """The fast lane of the HTTP server for the first tap."""
-        return FirstTap(self.answers, self._views.nonce).lane()
+    def lanes(self, lets_look: Callable[[Scope], bool]) -> Sequence[Lane]:
+        """The fast lanes of the HTTP server for a look at a page and the first tap; `lets_look` may refuse looks."""
+        look = PlainLook(self.answers, self._views, self.pages.headers, self.looks, self.metrics, lets_look)
+        return look.lane(), FirstTap(self.answers, self._views.nonce).lane()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve `/r/{token}` here and everything else behind."""
