@@ -53,7 +53,7 @@ test-containers: $(VENV)/.dev-ready ## the integration tests on containers of th
 test-compose: $(VENV)/.dev-ready ## docker-compose.yml really run, killed and proven (needs Docker)
 	@$(BIN)/python -m pytest tests/compose --servers containers $(ARGS)
 
-test-api: $(VENV)/.dev-ready ## draw 12,000 cases from the OpenAPI document: no 5xx, no undocumented answer
+test-api: $(VENV)/.dev-ready ## let schemathesis draw 12,000 cases from the OpenAPI document: no 5xx, no undocumented answer
 	@API_CASES=12000 $(BIN)/python -m pytest tests/integration/test_api_any_input.py -s $(ARGS)
 
 test-deaths: $(VENV)/.dev-ready ## end 1,000 senders by kill -9 at random moments: nothing sent twice (minutes)

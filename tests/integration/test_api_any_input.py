@@ -2,7 +2,8 @@
 
 Cases are drawn by schemathesis from the document, half of them valid and half of them broken, and go through a
 real HTTP client library into the application on a real database. The drawing is fixed, so a failure comes again.
-`make test-api` draws 12,000 cases; a plain run draws fewer.
+`make test-api` draws 12,000 cases. A plain run draws 600, and 9,400 more from a small generator of our own
+(test_api_drawn.py), because the drawing here costs 8 ms a case.
 """
 
 import asyncio

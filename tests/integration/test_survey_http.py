@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from schemas.invitation import InvitationDecided
-from services.chassis.http_protocol import Whole
+from services.chassis.http_protocol import Lane, Whole
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.records import Received
 from services.chassis.settings import Settings
@@ -102,8 +102,12 @@ async def by_lane(app: SurveyRoutes, url: str, *headers: tuple[str, str], lets_l
     """What the server's fast lane answers to a GET; None: the application must."""
     told: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
     fields = [(name.encode(), value.encode()) for name, value in headers]
-    lane = next(lane for lane in app.lanes(lambda _: lets_look) if lane.method == b"GET")
+    lane = lane_of(app, b"GET", lets_look=lets_look)
     return await told if lane.take(Whole(url.encode(), fields, b""), told.set_result) else None
+
+
+def lane_of(app: SurveyRoutes, method: bytes, *, lets_look: bool = True) -> Lane:
+    return next(lane for lane in app.lanes(lambda _: lets_look) if lane.method == method)
 
 
 @pytest.mark.parametrize("answered", [(), (("score", "2"),), (("score", "5"), ("part", "details"), ("comment", "hej"))])
@@ -800,10 +804,8 @@ async def tap(app: SurveyRoutes, token: str, *, score: int = 4, key: str = "visi
     body = urlencode({"nonce": app._views.nonce(token), "lang": "sv", "score": str(score)}).encode()
     headers = [(b"accept", b"application/json"), (b"content-type", FORM.encode()), (b"content-length", b"9")]
     reply: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
-    taken = app.lane().take(
-        f"/r/{token}".encode(), [*headers, (b"idempotency-key", key.encode())], body, reply.set_result
-    )
-    if not taken:
+    request = Whole(f"/r/{token}".encode(), [*headers, (b"idempotency-key", key.encode())], body)
+    if not lane_of(app, b"POST").take(request, reply.set_result):
         reply.cancel()
     return reply
 
