@@ -6,28 +6,30 @@ Records keep their order per partition; keys go to the partition where aiokafka 
 import asyncio
 import random
 import struct
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import RecordMetadata
 
 from services.chassis.kafka import MAX_REQUEST_BYTES
 
 _ROOM = 64 * 1024  # in a request, for headers and what Kafka adds
-_SEED = 0x9747B28C
-_MIX = 0x5BD1E995
+MURMUR_SEED = 0x9747B28C
+MURMUR_MIX = 0x5BD1E995
 _WORD = 0xFFFFFFFF
 
 
 class Record(NamedTuple):
-    """One record to send; a tombstone has no value."""
+    """One record to send; a tombstone has no value. `hashed` is the `murmur2` of its key, where that is known."""
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
+    hashed: int | None = None
 
 
 class _Batch(NamedTuple):
@@ -36,20 +38,28 @@ class _Batch(NamedTuple):
     numbers: list[int]
 
 
-async def send_all(producer: AIOKafkaProducer, records: Sequence[Record]) -> list[KafkaError | None]:
+Placed = Callable[[str, int, int, Sequence[int]], None]
+"""Told of each batch in Kafka: topic, partition, offset of its first record, and the numbers of its records."""
+
+
+async def send_all(
+    producer: AIOKafkaProducer, records: Sequence[Record], placed: Placed | None = None
+) -> list[KafkaError | None]:
     """Send all records and wait for the broker; returns for each None, or why it is not in Kafka.
 
-    A refused batch refuses every record in it.
+    A refused batch refuses every record in it. A batch has its offsets without a hole.
     """
     outcomes: list[KafkaError | None] = [None] * len(records)
     batches = await _in_batches(producer, records, outcomes)
-    refusals = await asyncio.gather(*await _send(producer, batches), return_exceptions=True)
-    for batch, refusal in zip(batches, refusals, strict=True):
-        if isinstance(refusal, KafkaError):
+    replies = await asyncio.gather(*await _send(producer, batches), return_exceptions=True)
+    for batch, reply in zip(batches, replies, strict=True):
+        if isinstance(reply, KafkaError):
             for number in batch.numbers:
-                outcomes[number] = refusal
-        elif isinstance(refusal, BaseException):
-            raise refusal
+                outcomes[number] = reply
+        elif isinstance(reply, BaseException):
+            raise reply
+        elif placed is not None:
+            placed(*batch.place, reply.offset, batch.numbers)
     return outcomes
 
 
@@ -68,7 +78,7 @@ async def _in_batches(
         if len(record.key or b"") + len(record.value or b"") > MAX_REQUEST_BYTES - _ROOM:
             outcomes[number] = MessageSizeTooLargeError("larger than any request may be")
             continue
-        place = record.topic, partition_of(record.key, known)
+        place = record.topic, _partition(record, known)
         batch = filling.get(place)
         if batch is None or not _fits(batch, record):
             batch = filling[place] = _Batch(place, producer.create_batch(), [])
@@ -90,13 +100,19 @@ def _fits(batch: _Batch, record: Record) -> bool:
     return added is not None
 
 
-async def _send(producer: AIOKafkaProducer, batches: Sequence[_Batch]) -> list[Awaitable[object]]:
-    sent: list[Awaitable[object]] = []
+async def _send(producer: AIOKafkaProducer, batches: Sequence[_Batch]) -> list[Awaitable[RecordMetadata]]:
+    sent: list[Awaitable[RecordMetadata]] = []
     for batch in batches:
         batch.builder.close()  # a closed batch does not linger
         topic, partition = batch.place
         sent.append(await producer.send_batch(batch.builder, topic, partition=partition))
     return sent
+
+
+def _partition(record: Record, partitions: Sequence[int]) -> int:
+    if record.hashed is None:
+        return partition_of(record.key, partitions)
+    return partitions[(record.hashed & 0x7FFFFFFF) % len(partitions)]
 
 
 def partition_of(key: bytes | None, partitions: Sequence[int]) -> int:
@@ -109,11 +125,11 @@ def partition_of(key: bytes | None, partitions: Sequence[int]) -> int:
 def murmur2(data: bytes) -> int:
     """Kafka's hash of keys (org.apache.kafka.common.utils.Utils.murmur2), three times as quick as aiokafka's."""
     length = len(data)
-    h = _SEED ^ length
+    h = MURMUR_SEED ^ length
     for word in struct.unpack_from(f"<{length >> 2}I", data):
-        k = word * _MIX & _WORD
-        h = (h * _MIX & _WORD) ^ ((k ^ k >> 24) * _MIX & _WORD)
+        k = word * MURMUR_MIX & _WORD
+        h = (h * MURMUR_MIX & _WORD) ^ ((k ^ k >> 24) * MURMUR_MIX & _WORD)
     if tail := data[length & ~3 :]:
-        h = (h ^ int.from_bytes(tail, "little")) * _MIX & _WORD
-    h = (h ^ h >> 13) * _MIX & _WORD
+        h = (h ^ int.from_bytes(tail, "little")) * MURMUR_MIX & _WORD
+    h = (h ^ h >> 13) * MURMUR_MIX & _WORD
     return h ^ h >> 15

@@ -16,6 +16,7 @@ from schemas.topics import CARDS, SATISFACTION_CELLS
 from services.aggregator.counting.cuts import cut_named
 from services.aggregator.counting.reading import CountedAnswer, Facts
 from services.aggregator.counting.units import Units
+from services.aggregator.counting.windows import Int64
 from services.aggregator.handlers import CountBatch
 from services.aggregator.publishing.publisher import Publisher, cell_key
 from services.chassis.kafka import make_consumer, make_producer
@@ -154,12 +155,12 @@ async def test_versions_of_a_key_strictly_increase_while_counting_goes_on(house:
 
 async def test_a_cell_touched_during_a_pass_is_published_by_the_next_with_its_new_version(house: House) -> None:
     await house.count()
-    publish = house.publisher._publish
+    read = house.publisher._read
 
     class Busy(Publisher):
-        async def _publish(self, connection: Database, producer: AIOKafkaProducer, cells: list[int]) -> None:
+        async def _read(self, connection: Database, query: str, which: list[int]) -> Int64:
             await house.count(score=1)  # committed after the pass has read what was touched
-            await publish(connection, producer, cells)
+            return await read(connection, query, which)
 
     await Busy(house.settings, Metrics()).publish_touched(house.connection, house.producer)
     await house.publish()

@@ -6,11 +6,14 @@ again, so that a paused publisher can never leave an old value as the last one (
 """
 
 import asyncio
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import asyncpg
+import numpy as np
 import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -18,8 +21,10 @@ from aiokafka.errors import KafkaError
 
 from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting.deltas import COLUMNS
-from services.aggregator.counting.windows import unpack, window_start
+from services.aggregator.counting.windows import Int64, unpack, window_start
+from services.aggregator.publishing.pace import Pace
 from services.aggregator.publishing.records import CellRecords
+from services.chassis.bigint_copy import read_rows
 from services.chassis.failures import is_transient
 from services.chassis.kafka import make_consumer, make_producer, stop_in_time
 from services.chassis.metrics import Metrics
@@ -30,12 +35,13 @@ from services.chassis.settings import Settings
 from services.chassis.topic_identity import topic_partitions
 
 log = structlog.get_logger()
+_VERSION = re.compile(rb'"version":(\d+),"scores"')
 _SERVICE = "aggregator"
 _CHUNK = 5_000
 _SEND_TIMEOUT = 30.0
 _FINISH_WITHIN = 4.0
-_REPAIR_SHARE = 20
-_MANY = 10_000
+_MOST_CELLS = 200_000
+_COLUMNS = 2 + len(COLUMNS)
 
 
 def cell_key(cut: str, value: str, window: str, start: str | None) -> str:
@@ -75,6 +81,8 @@ class Publisher:
     _records: CellRecords = field(default_factory=lambda: CellRecords(named_sql("services.aggregator")))
     _doorbell: asyncio.Event = field(default_factory=asyncio.Event)
     _seen: dict[bytes, int] = field(default_factory=dict)
+    _ends: dict[int, int] = field(default_factory=dict)
+    """How far `_seen` tells of each partition of our topic."""
 
     def wake(self) -> None:
         """Say that cells were touched."""
@@ -121,27 +129,28 @@ class Publisher:
         self, connection: Database, producer: AIOKafkaProducer, mirror: AIOKafkaConsumer, stop: asyncio.Event
     ) -> None:
         loop = asyncio.get_running_loop()
-        compared = 0.0
+        pace = Pace(
+            self.settings.publish_interval_seconds,
+            self.settings.publish_interval_behind_seconds,
+            self.settings.anti_entropy_seconds,
+        )
+        compared, took = -math.inf, 0.0
         self._seen.clear()
+        self._ends.clear()
         while not stop.is_set():
             self._doorbell.clear()
+            began = loop.time()
             await self.publish_touched(connection, producer)
-            if loop.time() - compared > self.settings.anti_entropy_seconds:
-                began = loop.time()
+            if pace.comparison_is_due(loop.time() - compared, took, self.waiting()):
+                compared = loop.time()
                 await self.repair(connection, producer, mirror)
-                # A large table is compared more seldom, so that it takes at most a twentieth of the time.
-                compared = loop.time() + (loop.time() - began) * _REPAIR_SHARE
-            await self._until_next(stop)
-            if not stop.is_set():
-                await self._rest()
-
-    async def _until_next(self, stop: asyncio.Event) -> None:
-        """Wait for the next pass: longer while catching up, when a cell changes in every batch."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self.settings.publish_interval_behind_seconds
-        while not await pause_or_stop(self.settings.publish_interval_seconds, stop):
-            if self.waiting() < _MANY or loop.time() >= until:
+                took, compared = loop.time() - compared, loop.time()
+            if await pause_or_stop(self.settings.publish_interval_seconds, stop):
                 return
+            while not pace.pass_is_due(loop.time() - began, self.waiting()):
+                if await pause_or_stop(self.settings.publish_interval_seconds, stop):
+                    return
+            await self._rest()
 
     async def _rest(self) -> None:
         try:
@@ -152,26 +161,45 @@ class Publisher:
 
     async def publish_touched(self, connection: Database, producer: AIOKafkaProducer) -> int:
         """Publish every cell touched since the last time, once. Returns how many."""
-        # One snapshot: a cell touched meanwhile is published next time, with the higher version it has then.
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            rows = await connection.fetch(self._sql["read_touched"])
-            cells = sorted({cell for r in rows for cell in r["cells"]})
-            await self._publish(connection, producer, cells)
-        if rows:
-            await connection.execute(self._sql["forget_touched"], [r["id"] for r in rows])
-        return len(cells)
+        published, more = 0, True
+        while more:
+            # One snapshot: a cell touched meanwhile is published next time, with the higher version it has then.
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                waiting = await connection.fetch(self._sql["read_touched"])
+                touched = _some(waiting)
+                more = len(touched) < len(waiting)
+                rows = await self._read(connection, "touched_cells", touched)
+            if touched:
+                await self._publish(producer, rows)
+                await connection.execute(self._sql["forget_touched"], touched)
+            published += len(rows)
+        return published
 
-    async def _publish(self, connection: Database, producer: AIOKafkaProducer, cells: list[int]) -> None:
-        for first in range(0, len(cells), _CHUNK):
-            chunk, now = cells[first : first + _CHUNK], datetime.now(UTC)
-            rows = await connection.fetch(self._sql["cells_by_key"], chunk)
-            await self._records.learn(connection, chunk)
-            gone = self._records.tombstones({*chunk} - {r["cell"] for r in rows}, now)
-            await self._send(producer, [*self._records.records(rows, now), *gone])
+    async def _read(self, connection: Database, query: str, which: list[int]) -> Int64:
+        """Cells with version and counters, whose names are learned in the same snapshot."""
+        if not which:
+            return np.empty((0, _COLUMNS), np.int64)
+        rows = await read_rows(connection, self._sql[query], which, columns=_COLUMNS)
+        await self._records.learn(connection, rows[:, 0])
+        return rows
+
+    async def _publish(self, producer: AIOKafkaProducer, rows: Int64) -> None:
+        """Publish cells as they stand; one whose version is 0 is gone."""
+        for first in range(0, len(rows), _CHUNK):
+            chunk, now = rows[first : first + _CHUNK], datetime.now(UTC)
+            gone = chunk[:, 1] == 0
+            records = self._records.records(chunk[~gone], now)
+            await self._send(producer, records + self._records.tombstones(chunk[gone, 0].tolist(), now))
 
     async def _send(self, producer: AIOKafkaProducer, records: list[Record]) -> None:
+        def placed(_: str, partition: int, first: int, numbers: Sequence[int]) -> None:
+            # What follows on what was read needs no reading. A batch that others' records precede is read with them.
+            if self._ends.get(partition) == first:
+                self._ends[partition] = first + len(numbers)
+                self._seen.update((records[n].key or b"", _own_version(records[n].value)) for n in numbers)
+
         async with asyncio.timeout(_SEND_TIMEOUT):
-            outcomes = await send_all(producer, records)
+            outcomes = await send_all(producer, records, placed)
         for refusal in outcomes:
             if refusal is not None:
                 raise refusal
@@ -180,7 +208,7 @@ class Publisher:
     async def repair(self, connection: Database, producer: AIOKafkaProducer, mirror: AIOKafkaConsumer) -> int:
         """Compare the topic's last version of each cell with the table; publish what is behind. Returns how many."""
         # The topic is read to an end taken first; whatever is newer in the table after that must be on it.
-        counted = await connection.fetch(self._sql["all_versions"])
+        counted = await read_rows(connection, self._sql["all_versions"], columns=2)
         await self._read_mirror(mirror)
         behind = await self._behind(connection, counted)
         if behind:
@@ -188,21 +216,22 @@ class Publisher:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 waiting = {r["cell"] for r in await connection.fetch(self._sql["waiting_cells"])}
                 behind = [c for c in behind if c not in waiting]
-                await self._publish(connection, producer, behind)
+                rows = await self._read(connection, "cells_by_key", behind)
+            await self._publish(producer, rows)
         if behind:
             log.warning("cells were behind on the topic", action="republish", cells=len(behind))
             self.metrics.count("kvittera_cells_republished_total", len(behind))
         return len(behind)
 
-    async def _behind(self, connection: Database, counted: Sequence[asyncpg.Record]) -> list[int]:
+    async def _behind(self, connection: Database, counted: Int64) -> list[int]:
         behind = []
         for first in range(0, len(counted), _CHUNK):
             chunk = counted[first : first + _CHUNK]
-            await self._records.learn(connection, [r["cell"] for r in chunk])
+            await self._records.learn(connection, chunk[:, 0])
             behind += [
-                r["cell"]
-                for r in chunk
-                if (key := self._records.key(r["cell"])) is not None and self._seen.get(key, 0) < r["version"]
+                cell
+                for cell, version in chunk.tolist()
+                if (key := self._records.key(cell)) is not None and self._seen.get(key, 0) < version
             ]
             await asyncio.sleep(0)  # counting goes on meanwhile
         return behind
@@ -212,12 +241,35 @@ class Publisher:
         partitions = await topic_partitions(self.settings, SATISFACTION_CELLS)
         if not mirror.assignment():
             mirror.assign(partitions)
-            await mirror.seek_to_beginning(*partitions)
+        mirror.resume(*partitions)
+        starts = await mirror.beginning_offsets(partitions)
         ends = await mirror.end_offsets(partitions)
+        for place in partitions:
+            mirror.seek(place, self._ends.get(place.partition, starts[place]))
         while any([await mirror.position(p) < ends[p] for p in partitions]):
             for records in (await mirror.getmany(timeout_ms=500, max_records=20_000)).values():
                 for record in records:
                     self._seen[record.key or b""] = _version_in(record.value)
+        for place in partitions:
+            self._ends[place.partition] = await mirror.position(place)
+        mirror.pause(*partitions)  # what we send ourselves meanwhile need not come back
+
+
+def _some(rows: Sequence[asyncpg.Record]) -> list[int]:
+    """The numbers of the first rows that tell of so many cells as fit into one pass; at least one row."""
+    cells, touched = 0, []
+    for row in rows:
+        cells += row["cells"]
+        if touched and cells > _MOST_CELLS:
+            break
+        touched.append(row["id"])
+    return touched
+
+
+def _own_version(value: bytes | None) -> int:
+    """The version in a record that we wrote; 0 in a tombstone."""
+    found = _VERSION.search(value or b"")
+    return int(found[1]) if found else 0
 
 
 def _version_in(value: bytes | None) -> int:

@@ -4,38 +4,39 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-import asyncpg
+import numpy as np
 import orjson
 
 from schemas.cloudevents import Stamp
 from schemas.topics import SATISFACTION_CELLS
-from services.aggregator.counting.windows import unpack, window_start
+from services.aggregator.counting.windows import Int64, unpack, window_start
+from services.aggregator.publishing.hashes import murmur2_of
 from services.chassis.postgres import Database
 from services.chassis.record_batches import Record
 
 _UNIT_SHIFT, _IN_UNIT = 32, (1 << 32) - 1
 _MOST_KEPT = 1_000_000
-_VALUE = (
-    b'%b,%b,"version":%d,"scores":[%d,%d,%d,%d,%d],"answers":%d,"delivered":%d,"asked":%d,"suppressed":%d,'
-    b'"pending":%d,"failed":%d,"commented":%d,"contested":%d,"as_of":"%b"}'
-)
+_SCORES, _COUNTS = slice(2, 7), slice(7, 14)
+_VALUE = b'%b,%b,"version":%d,"scores":[%b],"answers":%d,%b,"as_of":"%b"}'
+_NAMED = b'"delivered":%d,"asked":%d,"suppressed":%d,"pending":%d,"failed":%d,"commented":%d,"contested":%d'
 
 
 @dataclass(slots=True)
 class CellRecords:
-    """Makes records of rows of `cells_by_key`; keeps the encoded names of units and windows."""
+    """Makes records of cells: rows of cell, version and counters. Keeps what is encoded of units and windows."""
 
     sql: Mapping[str, str]
     _stamp: Stamp = field(default_factory=lambda: Stamp(source="/kvittera/aggregator", type=SATISFACTION_CELLS))
     _units: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     _windows: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    _counts: dict[bytes, bytes] = field(default_factory=dict)
 
-    async def learn(self, connection: Database, cells: Iterable[int]) -> None:
+    async def learn(self, connection: Database, cells: Int64) -> None:
         """Look up the names of the cells' units that are not known yet; those of a cut under construction have none."""
-        for kept in (self._units, self._windows):
+        for kept in (self._units, self._windows, self._counts):
             if len(kept) > _MOST_KEPT:
                 kept.clear()
-        missing = {cell >> _UNIT_SHIFT for cell in cells} - self._units.keys()
+        missing = {*np.unique(cells >> _UNIT_SHIFT).tolist()} - self._units.keys()
         if missing:
             for unit in await connection.fetch(self.sql["names_of_units"], list(missing)):
                 text = orjson.dumps({"cut": unit["cut"], "value": unit["value"]})[:-1]
@@ -46,24 +47,34 @@ class CellRecords:
         unit = self._units.get(cell >> _UNIT_SHIFT)
         return unit and unit[0] + self._window(cell)[0]
 
-    def records(self, rows: Iterable[asyncpg.Record], now: datetime) -> list[Record]:
+    def records(self, rows: Int64, now: datetime) -> list[Record]:
         """The records of the rows that are shown, in their order. The same version has the same event id."""
         as_of = now.astimezone(UTC).isoformat().encode()
         headers = self._stamp("-", now, None, tombstone=False)
         place = headers.index(("ce_id", b"-"))
         before, after = headers[:place], headers[place + 1 :]
-        records = []
-        for cell, version, *counters in rows:
-            unit = self._units.get(cell >> _UNIT_SHIFT)
-            if unit is None:
+        named = []
+        for cell, version, scores, answers, counts in zip(
+            rows[:, 0].tolist(),
+            rows[:, 1].tolist(),
+            _texts(rows[:, _SCORES]),
+            rows[:, _SCORES].sum(axis=1).tolist(),
+            _texts(rows[:, _COUNTS]),
+            strict=True,
+        ):
+            if (unit := self._units.get(cell >> _UNIT_SHIFT)) is None:
                 continue
-            key, about = unit
-            window, when = self._window(cell)
-            scores = counters[:5]
-            value = _VALUE % (about, when, version, *scores, sum(scores), *counters[5:], as_of)
-            named = [*before, ("ce_id", b"%x.%d" % (cell, version)), *after]
-            records.append(Record(SATISFACTION_CELLS, key + window, value, named))
-        return records
+            window, when = self._windows.get(cell & _IN_UNIT) or self._window(cell)
+            told = self._counts.get(counts) or self._told(counts)
+            value = _VALUE % (unit[1], when, version, scores, answers, told, as_of)
+            named.append((unit[0] + window, value, [*before, ("ce_id", b"%x.%d" % (cell, version)), *after]))
+        hashes = murmur2_of([key for key, _, _ in named])
+        return [Record(SATISFACTION_CELLS, *parts, hashed) for parts, hashed in zip(named, hashes, strict=True)]
+
+    def _told(self, counts: bytes) -> bytes:
+        # Most cells are of few answers, so that few combinations of counts are met again and again.
+        told = self._counts[counts] = _NAMED % tuple(map(int, counts.split(b",")))
+        return told
 
     def tombstones(self, cells: Iterable[int], now: datetime) -> list[Record]:
         """The records that tell that cells are gone."""
@@ -81,3 +92,10 @@ class CellRecords:
             text = orjson.dumps({"window": window.value, "start": start})[1:-1]
             found = self._windows[cell & _IN_UNIT] = f"{window.value}|{start or ''}".encode(), text
         return found
+
+
+def _texts(numbers: Int64) -> list[bytes]:
+    """Each row as its numbers with commas between."""
+    if not len(numbers):
+        return []
+    return orjson.dumps(np.ascontiguousarray(numbers), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")

@@ -43,7 +43,15 @@ SET version = c.version + 1,
 INSERT INTO touched (cells) VALUES ($1)
 
 -- name: read_touched
-SELECT id, cells FROM touched ORDER BY id LIMIT 1000
+SELECT id, cardinality(cells) AS cells FROM touched ORDER BY id LIMIT 1000
+
+-- name: touched_cells
+-- The cells that the rows $1 tell of, as they stand; version 0 where there is none any more.
+SELECT t.cell, coalesce(c.version, 0), coalesce(c.s1, 0), coalesce(c.s2, 0), coalesce(c.s3, 0), coalesce(c.s4, 0),
+       coalesce(c.s5, 0), coalesce(c.delivered, 0), coalesce(c.asked, 0), coalesce(c.suppressed, 0),
+       coalesce(c.pending, 0), coalesce(c.failed, 0), coalesce(c.commented, 0), coalesce(c.contested, 0)
+FROM (SELECT DISTINCT unnest(cells) AS cell FROM touched WHERE id = ANY($1::bigint[]) ORDER BY cell) AS t
+LEFT JOIN cell AS c USING (cell)
 
 -- name: waiting_cells
 SELECT DISTINCT unnest(cells) AS cell FROM touched

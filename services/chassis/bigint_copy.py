@@ -1,0 +1,61 @@
+"""Rows of `bigint` between PostgreSQL and numpy in COPY's binary format, without a Python object for each number.
+
+The format: https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.chassis.postgres import Database
+
+_SIGNATURE = b"PGCOPY\n\xff\r\n\0"
+_HEADER = _SIGNATURE + bytes(8)  # no flags, no extension
+_TRAILER = b"\xff\xff"
+_WIDTH = 8
+
+
+def _row(columns: int) -> np.dtype[np.void]:
+    field = np.dtype([("width", ">i4"), ("number", ">i8")])
+    return np.dtype([("columns", ">i2"), ("fields", field, (columns,))])
+
+
+def packed(rows: NDArray[np.int64]) -> bytes:
+    """Rows as COPY reads them."""
+    told = np.empty(len(rows), _row(rows.shape[1]))
+    told["columns"], told["fields"]["width"] = rows.shape[1], _WIDTH
+    told["fields"]["number"] = rows
+    return _HEADER + told.tobytes() + _TRAILER
+
+
+def unpacked(told: bytes, columns: int) -> NDArray[np.int64]:
+    """Rows as COPY wrote them.
+
+    Raises:
+        ValueError: they are not rows of so many `bigint` that are not null.
+    """
+    body = len(told) - len(_HEADER) - len(_TRAILER)
+    if not told.startswith(_SIGNATURE) or body % _row(columns).itemsize:
+        raise ValueError("not rows of bigint")
+    rows = np.frombuffer(told, _row(columns), body // _row(columns).itemsize, len(_HEADER))
+    if not ((rows["columns"] == columns).all() and (rows["fields"]["width"] == _WIDTH).all()):
+        raise ValueError("not rows of bigint")
+    return rows["fields"]["number"].astype(np.int64)
+
+
+async def read_rows(connection: Database, query: str, *arguments: object, columns: int) -> NDArray[np.int64]:
+    """The rows of a query whose columns are all `bigint NOT NULL`."""
+    parts: list[bytes] = []
+
+    async def keep(part: bytes) -> None:
+        parts.append(part)
+
+    await connection.copy_from_query(query, *arguments, output=keep, format="binary")
+    return unpacked(b"".join(parts), columns)
+
+
+async def write_rows(connection: Database, table: str, columns: Sequence[str], rows: NDArray[np.int64]) -> None:
+    """Add rows to a table whose named columns are all `bigint`."""
+    await connection.copy_to_table(table, source=io.BytesIO(packed(rows)), columns=[*columns], format="binary")
