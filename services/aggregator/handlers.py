@@ -9,6 +9,8 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import numpy as np
+
 from services.aggregator.counting.deltas import (
     COLUMNS,
     Change,
@@ -21,6 +23,7 @@ from services.aggregator.counting.deltas import (
 from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.reading import Counted, CountedAnswer, CountedDecision, Facts
 from services.aggregator.counting.units import Units
+from services.chassis.bigint_copy import write_rows
 from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, named_sql
@@ -62,44 +65,46 @@ class CountBatch:
     async def _keep_answers(self, connection: Database, answers: Sequence[CountedAnswer]) -> list[Change]:
         if not answers:
             return []
-        units = await self.units.of(answers)
+        units, minutes = await self.units.of(answers), self._minutes(answers)
         await connection.copy_records_to_table(
             "incoming_answer",
             records=[
                 (a.response_id, a.revision, a.score, a.commented, a.contested, a.apart, at // 60, u, at % 60)
-                for a, at, u in zip(answers, self._minutes(answers), units, strict=True)
+                for a, at, u in zip(answers, minutes, units, strict=True)
             ],
         )
-        rows = await connection.fetch(self._sql["keep_answers"])
-        return [
-            Change(
-                r["units"],
-                r["local_hour"],
-                answer_deltas(
-                    None if r["first"] else (r["old_score"], r["old_commented"], r["old_contested"], r["old_apart"]),
-                    (r["score"], r["commented"], r["contested"], r["apart"]),
-                ),
-                r["minute"],
+        # Of most answers it is the first revision, and PostgreSQL has nothing to tell of it that we do not know.
+        places = {a.response_id: place for place, a in enumerate(answers)}
+        changes = []
+        for name, old, of_first, hour, minute in await connection.fetch(self._sql["keep_answers"]):
+            a, at = answers[place := places[name]], minutes[place]
+            deltas = answer_deltas(old, (a.score, a.commented, a.contested, a.apart))
+            changes.append(
+                Change(of_first, hour, deltas, minute) if old else Change(units[place], at // 60, deltas, at % 60)
             )
-            for r in rows
-        ]
+        return changes
 
     async def _keep_decisions(self, connection: Database, decisions: Sequence[CountedDecision]) -> list[Change]:
         if not decisions:
             return []
-        units = await self.units.of(decisions)
+        units, minutes = await self.units.of(decisions), self._minutes(decisions)
         await connection.copy_records_to_table(
             "incoming_decision",
             records=[
                 (d.delivery.delivery_id, d.kind, d.revision, d.outcome, at // 60, u, at % 60)
-                for d, at, u in zip(decisions, self._minutes(decisions), units, strict=True)
+                for d, at, u in zip(decisions, minutes, units, strict=True)
             ],
         )
-        rows = await connection.fetch(self._sql["keep_decisions"])
-        return [
-            Change(r["units"], r["local_hour"], decision_deltas(r["old_outcome"], r["outcome"]), r["minute"])
-            for r in rows
-        ]
+        places = {(d.delivery.delivery_id, d.kind): place for place, d in enumerate(decisions)}
+        changes = []
+        for name, kind, old, of_first, hour, minute in await connection.fetch(self._sql["keep_decisions"]):
+            place = places[name, kind]
+            deltas = decision_deltas(old, decisions[place].outcome)
+            at = minutes[place]
+            changes.append(
+                Change(of_first, hour, deltas, minute) if old else Change(units[place], at // 60, deltas, at % 60)
+            )
+        return changes
 
     def _minutes(self, counted: Sequence[Counted]) -> list[int]:
         return [self._minute(c.delivery) for c in counted]
@@ -121,12 +126,8 @@ class CountBatch:
 
 async def add_to_cells(connection: Database, sql: Mapping[str, str], deltas: Deltas) -> None:
     """Add to the counters, in key order; call inside a transaction on a connection with the incoming tables."""
-    rows = zip(deltas.cells.tolist(), deltas.amounts.tolist(), strict=True)
-    await connection.copy_records_to_table(
-        "incoming_cell",
-        records=[(cell, 1, *amounts) for cell, amounts in rows],
-        columns=["cell", "version", *COLUMNS],
-    )
+    rows = np.column_stack((deltas.cells, np.ones_like(deltas.cells), deltas.amounts))
+    await write_rows(connection, "incoming_cell", ["cell", "version", *COLUMNS], rows)
     await connection.execute(sql["apply_deltas"])
 
 

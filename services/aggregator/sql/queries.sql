@@ -12,22 +12,23 @@ SELECT u.id, u.cut, u.value FROM unit AS u
 JOIN unnest($1::text[], $2::text[]) AS w (cut, value) ON u.cut = w.cut AND u.value = w.value
 
 -- name: keep_answers
--- An older or repeated revision returns no row and so is not counted. Units and hour are those of the first.
+-- An older or repeated revision returns no row and so is not counted. Units and hour are those of the first; of a
+-- first revision no old values and no units are told.
 INSERT INTO answer AS a SELECT * FROM incoming_answer
 ON CONFLICT (response_id) DO UPDATE
 SET revision = excluded.revision, score = excluded.score, commented = excluded.commented, contested = excluded.contested,
     apart = excluded.apart
 WHERE a.revision < excluded.revision
-RETURNING new.response_id, old.revision IS NULL AS first, old.score AS old_score, old.commented AS old_commented,
-          old.contested AS old_contested, old.apart AS old_apart, new.score, new.commented, new.contested, new.apart,
-          new.local_hour, new.minute, new.units
+RETURNING new.response_id, CASE WHEN old.revision IS NOT NULL THEN (old.score, old.commented, old.contested, old.apart) END,
+          CASE WHEN old.revision IS NOT NULL THEN new.units END, new.local_hour, new.minute
 
 -- name: keep_decisions
 INSERT INTO decision AS d SELECT * FROM incoming_decision
 ON CONFLICT (delivery_id, kind) DO UPDATE
 SET revision = excluded.revision, outcome = excluded.outcome
 WHERE d.revision < excluded.revision
-RETURNING new.delivery_id, old.outcome AS old_outcome, new.outcome, new.local_hour, new.minute, new.units
+RETURNING new.delivery_id, new.kind, old.outcome, CASE WHEN old.revision IS NOT NULL THEN new.units END, new.local_hour,
+          new.minute
 
 -- name: apply_deltas
 INSERT INTO cell AS c SELECT * FROM incoming_cell ORDER BY cell
