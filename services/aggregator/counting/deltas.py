@@ -31,6 +31,7 @@ COLUMNS = (
 """The counters of a cell, in the order of the table."""
 _DELIVERED, _COMMENTED, _CONTESTED = 5, 10, 11
 _OUTCOME = {"asked": 6, "suppressed": 7, "pending": 8, "failed": 9}
+_UNIT_SHIFT, _IN_UNIT = 32, (1 << 32) - 1
 _MINUTE_PLACE = len(WINDOWS) - 1
 STANDARD_MASK = (1 << _MINUTE_PLACE) - 1
 """All windows but the minute: those of a unit that nothing else is known of."""
@@ -92,43 +93,64 @@ def fold(changes: Sequence[Change], masks: Masks | None = None, minutes_from: in
     `masks` says which windows the units have (without it: the standard ones); minutes of the wall clock before
     `minutes_from` are counted no more.
     """
-    entries = [(i, column, amount) for i, c in enumerate(changes) for column, amount in c.deltas]
-    if not entries:
+    if not changes:
         return Deltas(np.empty(0, np.int64), np.empty((0, len(COLUMNS)), np.int64))
-    event, column, amount = np.array(entries, np.int64).T
-    counts = np.array([len(c.units) for c in changes], np.int64)
-    units = np.fromiter((u for c in changes for u in c.units), np.int64, int(counts.sum()))
-    # Each entry meets every unit of its event.
-    starts = np.concatenate(([0], np.cumsum(counts)[:-1]))
-    repeats = counts[event]
-    entry = np.repeat(np.arange(len(event)), repeats)
-    within = np.arange(int(repeats.sum())) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    unit = units[starts[event[entry]] + within]
-    keys, chosen = _keys(unit, event[entry], changes, masks, minutes_from)
-    cells, place = np.unique(keys, return_inverse=True)
-    slot = place * len(COLUMNS) + column[entry[chosen]]
-    sums = np.bincount(slot, weights=amount[entry[chosen]], minlength=len(cells) * len(COLUMNS))
-    amounts = sums.astype(np.int64).reshape(len(cells), len(COLUMNS))
-    moved = amounts.any(axis=1)
-    return Deltas(cells[moved], amounts[moved])
-
-
-def _keys(
-    unit: Int64, event: Int64, changes: Sequence[Change], masks: Masks | None, minutes_from: int
-) -> tuple[Int64, Int64]:
-    """The cells of each unit in the windows that it has, and which of the units each cell is of."""
-    minutes = np.array([c.local_hour * 60 + (c.minute or 0) for c in changes], np.int64)
-    has_minute = np.array([c.minute is not None for c in changes]) & (minutes >= minutes_from)
-    mask = np.full(len(unit), STANDARD_MASK, np.int64) if masks is None else masks[unit]
-    keys, chosen = [], []
+    moments, sums = _by_moment(changes, masks, minutes_from)
+    unit, minute, has_minute = moments >> _UNIT_SHIFT, (moments & _IN_UNIT) >> 1, (moments & 1).astype(bool)
+    mask = _masks_of(unit, masks)
+    cells, amounts = [], []
     for place in range(len(BASES)):
         counted = (mask >> place & 1).astype(bool)
-        if place == _MINUTE_PLACE:
-            counted &= has_minute[event]
-        of = np.flatnonzero(counted)
-        keys.append(pack(unit[of], codes(minutes, place)[event[of]]))
-        chosen.append(of)
-    return np.concatenate(keys), np.concatenate(chosen)
+        of = np.flatnonzero(counted & has_minute if place == _MINUTE_PLACE else counted)
+        if len(of):
+            # Moments ascend within a unit, and so do the windows that they lie in: nothing is sorted again.
+            keys = pack(unit[of], codes(minute[of], place))
+            first = _first_of_each(keys)
+            cells.append(keys[first])
+            amounts.append(np.add.reduceat(sums[of], first, axis=0))
+    return _moved(cells, amounts)
+
+
+def _by_moment(changes: Sequence[Change], masks: Masks | None, minutes_from: int) -> tuple[Int64, Int64]:
+    """Sums by unit and moment, ascending, each packed as unit, minute, and whether the minute itself counts.
+
+    The moment is the minute where single minutes of the unit are counted, else the hour.
+    """
+    slots = [(i * len(COLUMNS) + column, amount) for i, c in enumerate(changes) for column, amount in c.deltas]
+    slot, amount = np.array(slots, np.int64).reshape(-1, 2).T
+    sums = np.bincount(slot, weights=amount, minlength=len(changes) * len(COLUMNS))
+    of_change = sums.astype(np.int64).reshape(len(changes), len(COLUMNS))
+    change = np.repeat(np.arange(len(changes)), [len(c.units) for c in changes])
+    unit = np.fromiter((u for c in changes for u in c.units), np.int64, len(change))
+    hours = np.array([c.local_hour for c in changes], np.int64) * 60
+    minutes = hours + np.array([c.minute or 0 for c in changes], np.int64)
+    kept = np.array([c.minute is not None for c in changes]) & (minutes >= minutes_from)
+    counts = kept[change] & (_masks_of(unit, masks) >> _MINUTE_PLACE & 1).astype(bool)
+    moments = unit << _UNIT_SHIFT | np.where(counts, minutes[change], hours[change]) << 1 | counts
+    order = np.argsort(moments)
+    first = _first_of_each(moments[order])
+    return moments[order][first], np.add.reduceat(of_change[change[order]], first, axis=0) if len(first) else of_change[
+        :0
+    ]
+
+
+def _masks_of(unit: Int64, masks: Masks | None) -> Masks:
+    return np.full(len(unit), STANDARD_MASK, np.int64) if masks is None else masks[unit]
+
+
+def _first_of_each(ascending: Int64) -> Int64:
+    """Where each different number begins."""
+    return np.flatnonzero(np.concatenate((np.ones(min(1, len(ascending)), bool), np.diff(ascending) != 0)))
+
+
+def _moved(cells: Sequence[Int64], amounts: Sequence[Int64]) -> Deltas:
+    """Those whose counters change, in ascending order."""
+    if not cells:
+        return Deltas(np.empty(0, np.int64), np.empty((0, len(COLUMNS)), np.int64))
+    every, added = np.concatenate(cells), np.concatenate(amounts)
+    moved = np.flatnonzero(added.any(axis=1))
+    order = moved[np.argsort(every[moved], kind="stable")]
+    return Deltas(every[order], added[order])
 
 
 class LocalClock:
