@@ -155,12 +155,11 @@ async def test_versions_of_a_key_strictly_increase_while_counting_goes_on(house:
 
 async def test_a_cell_touched_during_a_pass_is_published_by_the_next_with_its_new_version(house: House) -> None:
     await house.count()
-    read = house.publisher._read
 
     class Busy(Publisher):
         async def _read(self, connection: Database, query: str, which: list[int]) -> Int64:
             await house.count(score=1)  # committed after the pass has read what was touched
-            return await read(connection, query, which)
+            return await super()._read(connection, query, which)
 
     await Busy(house.settings, Metrics()).publish_touched(house.connection, house.producer)
     await house.publish()
@@ -216,7 +215,7 @@ async def test_a_foreign_record_on_the_topic_does_not_stop_the_repair(house: Hou
     await house.producer.send_and_wait(SATISFACTION_CELLS, b"{", key=b"\xff")
     assert await house.repair() == 1
     # A later reader of the whole topic finds the state last, and that no cell of ours was taken back.
-    assert orjson.loads((await house.records())[-1].value)["version"] == 1
+    assert orjson.loads([r for r in await house.records() if r.key == house.everything][-1].value)["version"] == 1
 
 
 async def test_two_publishers_take_turns_and_the_heir_publishes_what_is_left(house: House) -> None:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from services.chassis.record_batches import MURMUR_MIX, MURMUR_SEED
 
 _MIX = np.uint32(MURMUR_MIX)
+_13, _15, _24 = np.uint32(13), np.uint32(15), np.uint32(24)
 
 
 def murmur2_of(keys: Sequence[bytes]) -> list[int]:
@@ -27,11 +28,11 @@ def _of_length(keys: NDArray[np.uint8], length: int) -> NDArray[np.uint32]:
     words = np.ascontiguousarray(keys[:, :whole]).view("<u4").astype(np.uint32)
     for place in range(whole // 4):
         word = words[:, place] * _MIX
-        hashed = (hashed * _MIX) ^ ((word ^ word >> 24) * _MIX)
+        hashed = (hashed * _MIX) ^ ((word ^ word >> _24) * _MIX)
     if whole < length:
         tail = np.zeros(len(keys), np.uint32)
         for place in range(whole, length):
             tail |= keys[:, place].astype(np.uint32) << np.uint32(8 * (place - whole))
         hashed = (hashed ^ tail) * _MIX
-    hashed = (hashed ^ hashed >> 13) * _MIX
-    return hashed ^ hashed >> 15
+    hashed = (hashed ^ hashed >> _13) * _MIX
+    return hashed ^ hashed >> _15

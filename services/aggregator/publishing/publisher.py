@@ -257,7 +257,8 @@ class Publisher:
 
 def _some(rows: Sequence[asyncpg.Record]) -> list[int]:
     """The numbers of the first rows that tell of so many cells as fit into one pass; at least one row."""
-    cells, touched = 0, []
+    cells = 0
+    touched: list[int] = []
     for row in rows:
         cells += row["cells"]
         if touched and cells > _MOST_CELLS:
