@@ -311,6 +311,9 @@ class RunningSystem:
         self.supervisor.held.add(service)
         try:
             ended = await asyncio.to_thread(end_child, process, signal.SIGTERM, within)
+            if process.returncode != 0:
+                log = (self.folder / "logs" / f"{service}.log").read_text(encoding="utf-8")
+                print(f"the last words of {service}:", *log.splitlines()[-30:], sep="\n")
             return process.returncode if ended else None
         finally:
             self.supervisor.release(service)
