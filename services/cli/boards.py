@@ -12,7 +12,7 @@ def add_to(app: typer.Typer) -> None:
     group.command()(add)
     group.command("list")(list_boards)
     group.command()(revoke)
-    app.add_typer(group, name="boards", rich_help_panel="Whiteboards")
+    app.add_typer(group, name="boards", rich_help_panel="Access")
 
 
 def add(

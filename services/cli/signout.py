@@ -11,7 +11,7 @@ from services.chassis.settings import Settings
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(name="signout", rich_help_panel="Results")(signout)
+    app.command(name="signout", rich_help_panel="Access")(signout)
 
 
 def signout(subject: Annotated[str, typer.Argument(help="The member, by the provider's id.")]) -> None:

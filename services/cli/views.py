@@ -14,7 +14,7 @@ from services.chassis.settings import Settings
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(rich_help_panel="Results")(views)
+    app.command(rich_help_panel="Privacy")(views)
 
 
 def views(
