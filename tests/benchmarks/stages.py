@@ -21,7 +21,8 @@ Places = Sequence[tuple[str, str, str]]
 _PLACES: Places = (
     ("services/aggregator/publishing/publisher.py", "", "publish"),
     ("aiokafka/producer/", "", "publish"),
-    ("services/aggregator/handlers.py", "_apply", "upsert"),
+    ("services/aggregator/handlers.py", "add_to_cells", "upsert"),
+    ("services/aggregator/publishing/records.py", "", "publish"),
     ("services/aggregator/counting/deltas.py", "fold", "fold"),
     ("services/aggregator/counting/reading.py", "", "decode"),
     ("services/aggregator/handlers.py", "", "dedupe"),
@@ -54,7 +55,7 @@ _STATEMENTS = (
     ("answer", ("incoming_answer",)),
     ("decision", ("incoming_decision",)),
     ("cells", ("incoming_cell", "cell_block")),
-    ("publish", ("touched", "FROM cell", "FROM unit WHERE id")),
+    ("publish", ("touched", "FROM cell", "FROM unit AS u WHERE id")),
     ("fence", ("progress",)),
 )
 _LEAST_EVERY_S = 0.001

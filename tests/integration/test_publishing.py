@@ -193,6 +193,33 @@ async def test_a_value_that_a_zombie_puts_last_is_repaired(house: House) -> None
     assert await house.repair() == 0
 
 
+async def test_an_old_value_that_others_put_between_our_own_is_repaired(house: House) -> None:
+    hour = cell_key("terminal", house.terminal, "hour", "2026-10-13T14:00").encode()
+    await house.count(score=1)
+    await house.publish()
+    old = next(r for r in await house.records() if r.key == hour)
+    await house.count(score=5)
+    await house.publish()
+    assert await house.repair() == 0
+    await house.producer.send_and_wait(SATISFACTION_CELLS, old.value, key=old.key, headers=list(old.headers))
+    for later in range(1, 9):  # both partitions get something of ours behind it
+        await house.count(number=1 + later, delivered=NOON + timedelta(days=later))
+    await house.publish()
+    assert (await house.versions())[hour] == [1, 2, 1]
+    assert await house.repair() == 1
+    assert (await house.versions())[hour] == [1, 2, 1, 2]
+
+
+async def test_what_we_sent_ourselves_is_not_read_again_to_compare(house: House) -> None:
+    await house.count(score=1)
+    assert await house.repair() == 0
+    await house.publish()
+    ends = await house.mirror.end_offsets(await topic_partitions(house.settings, SATISFACTION_CELLS))
+    assert house.publisher._ends == {p.partition: end for p, end in ends.items()}
+    assert house.publisher._seen[house.everything] == 1
+    assert await house.repair() == 0
+
+
 async def test_a_cell_that_never_reached_the_topic_is_repaired(house: House) -> None:
     await house.count()
     await house.connection.execute("DELETE FROM touched")
