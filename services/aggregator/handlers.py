@@ -4,6 +4,7 @@ Everything happens inside the fence's transaction, so that counters, revisions a
 those of one moment (guarantee 2).
 """
 
+import functools
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ from services.chassis.postgres import Database, named_sql
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V", CountedAnswer, CountedDecision)
 _MOST_FRESHNESS_SAMPLES = 100
+# There are few ways in which a thing can count; each is worked out once.
+_answer_deltas = functools.lru_cache(1024)(answer_deltas)
+_decision_deltas = functools.lru_cache(1024)(decision_deltas)
 
 
 @dataclass(slots=True)
@@ -78,7 +82,7 @@ class CountBatch:
         changes = []
         for name, old, of_first, hour, minute in await connection.fetch(self._sql["keep_answers"]):
             a, at = answers[place := places[name]], minutes[place]
-            deltas = answer_deltas(old, (a.score, a.commented, a.contested, a.apart))
+            deltas = _answer_deltas(old, (a.score, a.commented, a.contested, a.apart))
             changes.append(
                 Change(of_first, hour, deltas, minute) if old else Change(units[place], at // 60, deltas, at % 60)
             )
@@ -99,7 +103,7 @@ class CountBatch:
         changes = []
         for name, kind, old, of_first, hour, minute in await connection.fetch(self._sql["keep_decisions"]):
             place = places[name, kind]
-            deltas = decision_deltas(old, decisions[place].outcome)
+            deltas = _decision_deltas(old, decisions[place].outcome)
             at = minutes[place]
             changes.append(
                 Change(of_first, hour, deltas, minute) if old else Change(units[place], at // 60, deltas, at % 60)

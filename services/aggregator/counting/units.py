@@ -60,7 +60,7 @@ class Units:
         columns = [(cut, [*map(_property_of(cut), counted if _looks_at_records(cut) else facts)]) for cut in self.cuts]
         await self._learn([(cut, value) for cut, values in columns for value in self._unknown(cut, values)])
         numbers = [map(self._known[cut.name].__getitem__, values) for cut, values in columns]
-        return [[n for n in of_one if n] for of_one in zip(*numbers, strict=True)]
+        return [[*filter(None, of_one)] for of_one in zip(*numbers, strict=True)]
 
     async def masks(self, connection: Database, units: Iterable[int]) -> Masks:
         """The windows of units by their numbers, for at least these units."""
