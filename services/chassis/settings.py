@@ -201,7 +201,7 @@ class Settings(BaseModel):
     publish_interval_behind_seconds: float = Field(default=5, ge=0)
     """The same while 10,000 records or more wait to be counted; while fewer wait, in proportion."""
     anti_entropy_seconds: float = Field(default=60, gt=0)
-    """How often the published cells are compared with the counted ones; a tenth as often while 10,000 records or more wait."""
+    """How often the published cells are compared with the counted ones; a tenth as often while 10,000 records wait."""
     alert_cuts: str = "terminal,route,service_point,merchant"
     """Cuts whose values are watched for more dissatisfied answers than expected; separated by commas, empty: none."""
     alert_interval_seconds: float = Field(default=60, ge=0)
