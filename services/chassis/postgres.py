@@ -60,23 +60,39 @@ async def open_pool(settings: Settings, schema: str, *, prepare: Prepare | None 
     Raises:
         MustStop: not reachable in time, not durable, or migrations are missing.
     """
-    pool = await _when_reachable(settings, schema, prepare)
+    pool = await _when_reachable(settings, schema, settings.postgres_connections, {}, prepare)
     async with pool.acquire() as connection:
         if not settings.allow_unsafe_postgres:
             await check_durability(connection)
     return pool
 
 
-async def _when_reachable(settings: Settings, schema: str, prepare: Prepare | None) -> Pool:
+async def open_hot_pool(settings: Settings, schema: str, connections: int) -> Pool:
+    """A pool for the few statements that find rows by their keys thousands of times a second.
+
+    PostgreSQL plans each of them once for a connection; by itself it plans small batches anew each time, which takes
+    longer than the work. As such a plan outlives any size of the tables, it goes by indexes only.
+
+    Raises:
+        MustStop: not reachable in time.
+    """
+    return await _when_reachable(
+        settings, schema, connections, {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+    )
+
+
+async def _when_reachable(
+    settings: Settings, schema: str, connections: int, session: Mapping[str, str], prepare: Prepare | None = None
+) -> Pool:
     deadline = asyncio.get_running_loop().time() + settings.boot_patience_seconds
     for pause in pauses(first=0.1, longest=2):
         try:
             return await asyncpg.create_pool(
                 settings.postgres_dsn.get_secret_value(),
                 min_size=1,
-                max_size=settings.postgres_connections,
+                max_size=connections,
                 connection_class=Connection,
-                server_settings=_session(schema),
+                server_settings={**_session(schema), **session},
                 command_timeout=60,
                 init=prepare,
             )

@@ -19,7 +19,7 @@ from services.chassis.logs import configure_logs
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys
-from services.chassis.postgres import Database, check_migrated, named_sql, open_pool
+from services.chassis.postgres import Database, check_migrated, named_sql, open_hot_pool, open_pool
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
@@ -27,7 +27,7 @@ from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import gate_for
 from services.chassis.subscriptions import Subscriptions
 from services.chassis.traces import Traces
-from services.survey.answers.handlers import Answers, LearnInvitations
+from services.survey.answers.handlers import HOT_CONNECTIONS, Answers, LearnInvitations
 from services.survey.api.wiring import api_mount
 from services.survey.cases.notice import CaseNotices
 from services.survey.cases.wiring import case_parts
@@ -71,6 +71,7 @@ async def run(settings: Settings) -> None:
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
+    hot = await open_hot_pool(settings, SERVICE, HOT_CONNECTIONS)
     relay = Relay(settings, SERVICE, metrics)
     learn = LearnInvitations(named_sql(PACKAGE))
     reviews = Reviews(read_policies(settings.review_policy_file), seal)
@@ -124,6 +125,7 @@ async def run(settings: Settings) -> None:
         metrics=metrics,
         now=lambda: datetime.now(UTC),
         queue=settings.survey_queue,
+        hot=hot,
     )
     site = Site(
         carrier=settings.brand,
@@ -195,4 +197,5 @@ async def run(settings: Settings) -> None:
         )
     finally:
         traces.close()
+        hot.terminate()
         pool.terminate()

@@ -102,8 +102,6 @@ class Gallery:
 
     async def violations(self, options: dict[str, Any] | None = None) -> list[str]:
         """What axe-core finds on the page that is open."""
-        if not await self.page.evaluate("typeof axe === 'object'"):
-            await self.page.evaluate(AXE_SCRIPT)
         found = await self.page.evaluate("(options) => axe.run(options)", options or ALL_RULES)
         return [
             f"{violation['id']}: {node['html'][:120]} {node.get('failureSummary', '')[:200]}"
@@ -120,6 +118,7 @@ async def gallery(chromium: Browser) -> AsyncIterator[Gallery]:
     shown = Gallery(page, SurveyPages(SITE))
     page.on("console", lambda message: shown.complaints.append(message.text) if message.type != "log" else None)
     page.on("pageerror", lambda error: shown.complaints.append(str(error)))
+    await context.add_init_script(AXE_SCRIPT)  # sent once, not with every page
     await context.route("**/*", shown.serve)
     yield shown
     await context.close()

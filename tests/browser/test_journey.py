@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import urljoin
 
 import asyncpg
 import pytest
@@ -168,8 +169,8 @@ async def _turn_pages_until(queue: Page, first: str, row: Locator) -> None:
     for _ in range(60):
         await queue.goto(first)
         while not await row.count() and await later.count():
-            await later.click()
-            await queue.wait_for_load_state()
+            # By address: after a click there is a moment when neither page is there to be read.
+            await queue.goto(urljoin(first, str(await later.get_attribute("href"))))
         if await row.count():
             return
     raise AssertionError("the praise is on no page of the queue")
