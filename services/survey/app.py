@@ -19,7 +19,7 @@ from services.chassis.logs import configure_logs
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys
-from services.chassis.postgres import Database, check_migrated, named_sql, open_hot_pool, open_pool
+from services.chassis.postgres import Database, Pool, check_migrated, named_sql, open_hot_pool, open_pool
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
@@ -68,10 +68,7 @@ async def run(settings: Settings) -> None:
     gate = gate_for(settings, lambda: datetime.now(UTC))
     metrics = Metrics()
     traces = Traces.from_settings(settings, SERVICE)
-    pool = await open_pool(settings, SERVICE)
-    async with pool.acquire() as connection:
-        await check_migrated(connection, SERVICE, PACKAGE)
-    hot = await open_hot_pool(settings, SERVICE, HOT_CONNECTIONS)
+    pool, hot = await _pools(settings)
     relay = Relay(settings, SERVICE, metrics)
     learn = LearnInvitations(named_sql(PACKAGE))
     reviews = Reviews(read_policies(settings.review_policy_file), seal)
@@ -199,3 +196,11 @@ async def run(settings: Settings) -> None:
         traces.close()
         hot.terminate()
         pool.terminate()
+
+
+async def _pools(settings: Settings) -> tuple[Pool, Pool]:
+    """A pool for everything, and one for keeping answers and looking at pages."""
+    pool = await open_pool(settings, SERVICE)
+    async with pool.acquire() as connection:
+        await check_migrated(connection, SERVICE, PACKAGE)
+    return pool, await open_hot_pool(settings, SERVICE, HOT_CONNECTIONS)
