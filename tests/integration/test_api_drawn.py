@@ -23,7 +23,8 @@ from services.survey.api.document import document
 from services.survey.api.keys import Scope
 from tests.asgi import ask
 from tests.drawn_requests import Drawer, Drawn
-from tests.programs import SEAL, TORGET, Clock, application, invite, new_key, send
+from tests.programs import SEAL, TORGET, Clock, application, new_key, send
+from tests.survey_app import invite
 from tests.tables import empty_pool
 
 REQUESTS = int(os.environ.get("API_DRAWN", "9400"))

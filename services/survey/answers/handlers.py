@@ -76,7 +76,7 @@ class Answers:
     metrics: Metrics
     now: Callable[[], datetime]
     queue: int = 4096
-    hot: Pool | None = None
+    hot: "Pool | None" = None
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey"))
     _batcher: MicroBatcher[Posted, Recorded] = field(init=False)
     _looks: MicroBatcher[bytes, Page | None] = field(init=False)
