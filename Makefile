@@ -6,7 +6,7 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-api test-deaths test-properties test-containers test-compose lint bench bench-peers bench-scaling docs schemas pictures mail dashboards kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-api test-deaths test-properties test-containers test-compose lint bench bench-peers bench-scaling docs reference schemas pictures mail dashboards kafka-lock lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ bench-scaling: $(VENV)/.dev-ready ## measure 1, 2 and 4 aggregators and notifier
 
 docs: $(VENV)/.dev-ready ## build the documentation site into site/, without a network
 	@$(BIN)/zensical build --clean --strict
+
+reference: $(VENV)/.run-ready ## write the page of all commands again (docs/reference/cli.md)
+	@$(BIN)/python -m services.cli.reference
 
 schemas: $(VENV)/.run-ready ## write the generated contract files again (schemas/json, asyncapi.yaml)
 	@$(BIN)/python -m services schemas write

@@ -16,7 +16,7 @@ from schemas.topics import CARDS
 from services.chassis.failures import Failure
 from services.chassis.metrics import COUNTERS, GAUGES, HISTOGRAMS
 from services.chassis.settings import PREFIX, Settings
-from services.cli import app
+from services.cli import app, reference
 from services.notifier.policy import RULES
 
 MAKE = re.compile(r"(?:^|`)make ([a-z-]+)", re.MULTILINE)
@@ -130,6 +130,12 @@ def test_every_command_stands_in_the_readme(repository: Path) -> None:
     text = (repository / "README.md").read_text(encoding="utf-8")
     leaves = [name for name, command in commands() if not hasattr(command, "commands")]
     assert [name for name in leaves if f"`kvittera {name}" not in text] == []
+
+
+def test_the_page_of_commands_is_what_the_commands_say(repository: Path) -> None:
+    assert (repository / "docs/reference/cli.md").read_text(encoding="utf-8") == reference.document(), (
+        "run `make reference` and commit what changed"
+    )
 
 
 def test_no_document_names_a_command_or_make_target_that_does_not_exist(repository: Path) -> None:
