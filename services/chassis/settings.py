@@ -58,6 +58,8 @@ class Settings(BaseModel):
 
     http_host: str = "127.0.0.1"
     """Address that the HTTP servers listen on."""
+    http_published_on_loopback: bool = False
+    """Only this machine reaches them, wherever they listen: containers whose ports are published on 127.0.0.1."""
     notifier_port: int = Field(default=8601, ge=1, le=65535)
     """Port of the notifier."""
     survey_port: int = Field(default=8602, ge=1, le=65535)

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,14 @@ from services.chassis.kafka import make_consumer
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.chassis.topic_identity import topic_partitions
+from services.embedded.jars import cache_folder, locked_jars
 from tests.harness import make_topic, producing
 
 
-def copied(document: Path, folder: Path) -> Path:
-    """The one program of a document, as a reader would copy it."""
-    [code] = re.findall(r"^```python\n(.*?)^```", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+def copied(document: Path, folder: Path, language: str = "python") -> Path:
+    """The one program of a document in a language, as a reader would copy it."""
+    fenced = rf"^```{language}\n(.*?)^```"
+    [code] = re.findall(fenced, document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     file = folder / "program.py"
     file.write_text(code, encoding="utf-8")
     return file
@@ -85,25 +89,45 @@ def cell(version: int, scores: list[int]) -> bytes:
     return json.dumps({**told, "version": version, "scores": scores, "answers": sum(scores)}).encode()
 
 
+TOLD = [
+    "merchant.method home_day 2026-10: 80% of 10 satisfied, as of 2026-11-01",
+    "merchant.method home_day 2026-10: 100% of 20 satisfied, as of 2026-11-01",
+    "cell: gone",
+]
+
+
+def python_program(document: Path, folder: Path) -> list[str]:
+    """How to start the guide's program in Python."""
+    return [sys.executable, str(copied(document, folder))]
+
+
+def java_program(document: Path, folder: Path) -> list[str]:
+    """How to start the guide's program in Java, once it is compiled without a warning; needs a JDK."""
+    if shutil.which("javac") is None:
+        pytest.skip("no JDK: install one from 17 on")
+    file = folder / "PartnerNumbers.java"
+    file.write_text(copied(document, folder, "java").read_text(encoding="utf-8"), encoding="utf-8")
+    jars = f"{cache_folder(locked_jars())}/*"
+    subprocess.run(["javac", "-Xlint:all", "-Werror", "-cp", jars, "-d", folder, file], check=True, timeout=60)
+    return ["java", "-XX:TieredStopAtLevel=1", "-cp", f"{jars}:{folder}", "PartnerNumbers"]
+
+
+@pytest.mark.parametrize("made", [python_program, java_program], ids=["Python", "Java"])
 async def test_the_guides_partner_program_keeps_the_highest_version_and_forgets_at_a_tombstone(
-    repository: Path, settings: Settings, tmp_path: Path
+    made: Callable[[Path, Path], list[str]], repository: Path, settings: Settings, tmp_path: Path
 ) -> None:
-    program = copied(repository / "docs/how-to/read-partner-numbers.md", tmp_path)
+    program = made(repository / "docs/how-to/read-partner-numbers.md", tmp_path)
     topic = await make_topic(settings)
     async with producing(settings) as producer:
         for value in (cell(2, [0, 0, 2, 3, 5]), cell(1, [9, 0, 0, 0, 1]), cell(3, [0, 0, 0, 5, 15]), None):
             await producer.send_and_wait(topic, value, key=b"cell")
     variables = {**os.environ, "KAFKA_BOOTSTRAP": settings.kafka_bootstrap}
     with subprocess.Popen(
-        [sys.executable, program, topic, "partner-test.report"], env=variables, stdout=subprocess.PIPE, text=True
+        [*program, topic, f"{topic}.report"], env=variables, stdout=subprocess.PIPE, text=True
     ) as running:
         assert running.stdout is not None
         try:
-            told = [running.stdout.readline().strip() for _ in range(3)]
+            told = [running.stdout.readline().strip() for _ in TOLD]
         finally:
             running.kill()
-    assert told == [
-        "merchant.method home_day 2026-10: 80% of 10 satisfied, as of 2026-11-01",
-        "merchant.method home_day 2026-10: 100% of 20 satisfied, as of 2026-11-01",
-        "cell: gone",
-    ]
+    assert told == TOLD

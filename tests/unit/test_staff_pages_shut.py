@@ -57,6 +57,8 @@ async def test_a_member_without_the_role_is_refused() -> None:
 async def test_without_a_sign_in_they_are_shut_on_every_address_but_loopback(path: str) -> None:
     assert (await ask(app_with(http_host="0.0.0.0"), "GET", path)).status == 403
     assert (await ask(app_with(), "GET", path)).status == 404
+    in_a_container = app_with(http_host="0.0.0.0", http_published_on_loopback=True)
+    assert (await ask(in_a_container, "GET", path)).status == 404
 
 
 @pytest.mark.parametrize("path", STAFF_PATHS)

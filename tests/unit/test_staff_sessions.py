@@ -151,6 +151,10 @@ def test_without_a_sign_in_the_gate_is_shut() -> None:
 
 def test_the_demo_account_works_on_this_machine() -> None:
     assert isinstance(gate_for(Settings(sealing_key=KEY, staff_sign_in="demo"), Clock()), CookieGate)
+    in_a_container = Settings(
+        sealing_key=KEY, staff_sign_in="demo", http_host="0.0.0.0", http_published_on_loopback=True
+    )
+    assert isinstance(gate_for(in_a_container, Clock()), CookieGate)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from services.chassis.http import problem
 from services.chassis.settings import Settings
 from services.chassis.staff.gate import CookieGate
 from services.chassis.staff.members import Gate, Role
-from services.chassis.staff.origins import SAFE_METHODS, comes_from_our_pages, is_loopback
+from services.chassis.staff.origins import SAFE_METHODS, comes_from_our_pages, reached_from_here_only
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,9 @@ class StaffOnly:
 def behind_sign_in(app: ASGIApp, settings: Settings, gate: Gate, paths: tuple[str, ...]) -> ASGIApp:
     """The application with `paths` for staff only, where others than this machine can reach it.
 
-    In the demo, and on loopback without a sign-in, they stay open: these pages show no contact data of real people.
+    In the demo, and without a sign-in where only this machine reaches them, they stay open: these pages show no
+    contact data of real people.
     """
-    if settings.staff_sign_in == "demo" or (settings.staff_sign_in == "off" and is_loopback(settings.http_host)):
+    if settings.staff_sign_in == "demo" or (settings.staff_sign_in == "off" and reached_from_here_only(settings)):
         return app
     return SessionCare(StaffOnly(app, gate, paths), gate)

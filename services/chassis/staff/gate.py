@@ -15,7 +15,7 @@ from services.chassis.settings import Settings
 from services.chassis.staff.cookies import Cookies
 from services.chassis.staff.ended import Ended
 from services.chassis.staff.members import Gate, Member
-from services.chassis.staff.origins import SAFE_METHODS, is_loopback, origin_of
+from services.chassis.staff.origins import SAFE_METHODS, is_loopback, origin_of, reached_from_here_only
 from services.chassis.staff.sessions import Session, Sessions
 
 SIGN_IN = "/staff/login"
@@ -110,10 +110,11 @@ def cookie_gate(settings: Settings, now: Callable[[], datetime]) -> CookieGate:
     site = settings.staff_url or settings.public_url
     on_this_machine = is_loopback(urlsplit(site).hostname or "")
     secure = urlsplit(site).scheme == "https"
-    if settings.staff_sign_in == "demo" and (secure or not on_this_machine or not is_loopback(settings.http_host)):
+    if settings.staff_sign_in == "demo" and (secure or not on_this_machine or not reached_from_here_only(settings)):
         raise MustStop(
             "KVITTERA_STAFF_SIGN_IN=demo lets anybody in:"
-            " it needs KVITTERA_HTTP_HOST and KVITTERA_STAFF_URL on loopback, with http"
+            " it needs KVITTERA_HTTP_HOST (or what KVITTERA_HTTP_PUBLISHED_ON_LOOPBACK promises)"
+            " and KVITTERA_STAFF_URL on loopback, with http"
         )
     if not secure and not on_this_machine:
         raise MustStop("KVITTERA_STAFF_URL must begin with https: a session is not sent over plain HTTP")

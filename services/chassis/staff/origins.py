@@ -5,6 +5,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from services.chassis.settings import Settings
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OUR_PATH = re.compile(r"/(?![/\\])[A-Za-z0-9._~!$&'()*+,;=:@%/-]{0,500}")
 
@@ -23,6 +25,11 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def reached_from_here_only(settings: Settings) -> bool:
+    """Whether nobody but this machine reaches what the services serve."""
+    return settings.http_published_on_loopback or is_loopback(settings.http_host)
 
 
 def comes_from_our_pages(headers: Mapping[str, str], origin: str) -> bool:
