@@ -6,7 +6,7 @@ ARGS   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-api test-deaths test-properties test-containers test-compose lint bench bench-peers bench-scaling docs reference schemas pictures mail dashboards kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-api test-deaths test-properties test-containers test-compose lint bench bench-peers bench-scaling docs reference schemas pictures trace mail dashboards kafka-lock lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ mail: $(VENV)/.dev-ready ## compile the HTML of the mail again from services/not
 
 pictures: $(VENV)/.dev-ready ## draw the pictures of the documents again (docs/images; needs Chromium)
 	@$(BIN)/python -m tests.pictures
+
+trace: $(VENV)/.dev-ready ## draw one real trace again (docs/images/trace.svg; runs a short demo)
+	@$(BIN)/python -m tests.trace_picture
 
 dashboards: $(VENV)/.run-ready ## write the Grafana dashboards again (deploy/grafana/dashboards)
 	@$(BIN)/python deploy/grafana/generate.py

@@ -1,40 +1,33 @@
-"""The compose file really run: the demo page in a browser, and every container killed without a loss.
+"""The compose file really run: the demo page in a browser, two of each service, and every container killed.
 
 Needs Docker; run with `make test-compose`.
 """
 
-import os
+import json
 import re
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Final
 
 import pytest
 from playwright.async_api import async_playwright
 
+from tests.compose_project import Project, needs_docker, running, until
+
 PAGE = "http://127.0.0.1:8600"
-Compose = Callable[..., str]
+SERVICES: Final = ("notifier", "survey", "aggregator")
 
 
 @pytest.fixture(scope="module")
-def compose(request: pytest.FixtureRequest, repository: Path) -> Iterator[Compose]:
-    """The whole system up, in a project of its own, removed at the end."""
-    if request.config.getoption("--servers") != "containers":
-        pytest.skip("needs Docker: run `make test-compose`")
-
-    def run(*words: str) -> str:
-        command = ["docker", "compose", "--project-name", "kvittera-test", *words]
-        done = subprocess.run(command, cwd=repository, capture_output=True, text=True, timeout=900, check=False)
-        assert done.returncode == 0, f"{' '.join(words)}: {done.stderr[-2000:]}"
-        return done.stdout
-
-    os.environ["COMPOSE_PROFILES"] = "demo"
-    try:
-        run("up", "--build", "--detach", "--wait", "--wait-timeout", "300")
-        yield run
-    finally:
-        run("down", "--volumes", "--timeout", "20")
+def compose(request: pytest.FixtureRequest, repository: Path) -> Iterator[Project]:
+    """The whole system with the demo, and Prometheus beside it."""
+    needs_docker(request)
+    with running(Project(repository)) as project:
+        project.up("prometheus")  # Grafana and the collector of its profile are not needed
+        yield project
 
 
 @pytest.fixture
@@ -45,7 +38,7 @@ def chromium() -> str:
 
 
 @pytest.mark.timeout(900)
-async def test_the_demo_page_opens_and_a_phone_can_be_answered(compose: Compose, chromium: str) -> None:
+async def test_the_demo_page_opens_and_a_phone_can_be_answered(compose: Project, chromium: str) -> None:
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = await browser.new_page()
@@ -62,21 +55,63 @@ async def test_the_demo_page_opens_and_a_phone_can_be_answered(compose: Compose,
     assert "notifier" in compose("ps", "--services")
 
 
-@pytest.mark.timeout(900)
-def test_every_container_can_be_killed_and_nothing_is_lost_or_doubled(compose: Compose) -> None:
-    for victim in ("aggregator", "survey", "notifier", "kafka", "postgres"):
-        compose("kill", "--signal", "SIGKILL", victim)
-        compose("up", "--detach", "--wait", "--wait-timeout", "120")
-    compose("stop", "demo")  # nobody publishes or taps any more
-    proof = compose("exec", "--no-TTY", "notifier", "kvittera", "audit", "--wait", "60")
+def targets() -> dict[str, list[str]]:
+    """How Prometheus finds the processes of each service: up, down or not yet asked."""
+    asked = HTTPConnection("127.0.0.1", 9090, timeout=5)
+    asked.request("GET", "/api/v1/targets?state=active")
+    told = json.load(asked.getresponse())
+    asked.close()
+    found: dict[str, list[str]] = {}
+    for target in told["data"]["activeTargets"]:
+        found.setdefault(target["labels"]["service"], []).append(target["health"])
+    return found
 
-    assert proof.startswith("clean: 0 lost, 0 double, 0 differing cells"), proof
-    [acknowledged] = re.findall(r"^(\d[\d ,]*) answers acknowledged", proof, re.MULTILINE)
-    assert int(acknowledged.replace(",", "").replace(" ", "")) > 20, proof
+
+def members(compose: Project, service: str) -> dict[str, int]:
+    """How many partitions each process of a service reads, by the name of its container."""
+    tool = ("/opt/kafka/bin/kafka-consumer-groups.sh", "--bootstrap-server", "localhost:9092")
+    told = compose("exec", "--no-TTY", "kafka", *tool, "--describe", "--members", "--all-groups")
+    found: dict[str, int] = {}
+    for line in told.splitlines():
+        if named := re.search(rf"\b{service}-([0-9a-f]{{12}})-86\d\d\b.*\s(\d+)\s*$", line):
+            found[named[1]] = found.get(named[1], 0) + int(named[2])
+    return found
+
+
+def shared(compose: Project, service: str) -> bool:
+    """Whether two processes of a service are there and both have partitions."""
+    found = members(compose, service)
+    return len(found) == 2 and min(found.values()) > 0
+
+
+@pytest.mark.timeout(900)
+def test_two_of_each_service_share_the_work_and_one_of_each_can_go(compose: Project) -> None:
+    compose.up("--no-recreate", *(word for name in SERVICES for word in ("--scale", f"{name}=2")))
+    for service in SERVICES:
+        until(partial(shared, compose, service), f"two processes of the {service} share its partitions", seconds=90)
+    until(lambda: targets() == {name: ["up", "up"] for name in SERVICES}, "Prometheus reads all six")
+    before = compose.answers()
+    until(lambda: compose.answers() > before + 20, "answers are counted by two of each")
+
+    for service in SERVICES:
+        compose.kill_one_of(service)
+    compose.up("--no-recreate", *(word for name in SERVICES for word in ("--scale", f"{name}=1")))
+    answers = compose.prove()
+    assert answers > before + 20
+    compose("start", "demo")
+
+
+@pytest.mark.timeout(900)
+def test_every_container_can_be_killed_and_nothing_is_lost_or_doubled(compose: Project) -> None:
+    for victim in (*reversed(SERVICES), "kafka", "postgres"):
+        compose("kill", "--signal", "SIGKILL", victim)
+        compose.up()
+    assert compose.prove() > 20
 
 
 @pytest.mark.timeout(300)
-def test_containers_run_as_nobody_in_particular_on_a_read_only_disk(compose: Compose) -> None:
+def test_containers_run_as_nobody_in_particular_on_a_read_only_disk(compose: Project) -> None:
     assert compose("exec", "--no-TTY", "survey", "id", "-u").strip() == "10001"
-    with pytest.raises(AssertionError, match="Read-only file system"):
-        compose("exec", "--no-TTY", "survey", "touch", "/opt/kvittera/x")
+    refused = compose.tried("exec", "--no-TTY", "survey", "touch", "/opt/kvittera/x")
+    assert refused.returncode != 0
+    assert "Read-only file system" in refused.stderr
