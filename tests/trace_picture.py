@@ -30,6 +30,11 @@ def stretches(steps: Sequence[Step]) -> list[tuple[int, int]]:
     return found
 
 
+def busy_ns(steps: Sequence[Step]) -> int:
+    """How long something happened, in nanoseconds."""
+    return sum(end - start for start, end in stretches(steps))
+
+
 class Scale:
     """Where a moment stands in the picture."""
 
@@ -98,7 +103,7 @@ def _bars(ordered: Sequence[Step], scale: Scale) -> Iterator[str]:
         yield (
             f'<rect x="{x:.1f}" y="{_middle(n) - 8}" width="{wide:.1f}" height="16" rx="3" fill="{COLOURS[service]}"/>'
         )
-        yield f'<text x="{x + wide + 6:.1f}" y="{_middle(n) + 5}">{(end - start) / _MS:.1f} ms</text>'
+        yield f'<text x="{x + wide + 6:.1f}" y="{_middle(n) + 5}">{(end - start) / _MS:,.1f} ms</text>'
 
 
 def _middle(row: int) -> int:
@@ -106,7 +111,7 @@ def _middle(row: int) -> int:
 
 
 def main() -> int:
-    """Let a few deliveries go round, and draw the one with the most steps."""
+    """Let a few deliveries go round, and draw the quickest of those that went through the most hands."""
     with tempfile.TemporaryDirectory() as folder, collecting() as (url, traces):
         done = kvittera(
             Path(folder),
@@ -117,9 +122,9 @@ def main() -> int:
     if done.returncode:
         sys.stderr.write(done.stderr)
         return 1
-    fullest = max(traces.values(), key=len)
-    FILE.write_text(drawn(fullest), encoding="utf-8")
-    sys.stdout.write(f"{FILE.relative_to(Path.cwd())}: {len(fullest)} steps\n")
+    chosen = max(traces.values(), key=lambda steps: (len({s.short for s in steps}), -busy_ns(steps)))
+    FILE.write_text(drawn(chosen), encoding="utf-8")
+    sys.stdout.write(f"{FILE.relative_to(Path.cwd())}: {len(chosen)} steps\n")
     return 0
 
 
