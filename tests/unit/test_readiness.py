@@ -1,0 +1,58 @@
+"""The health check of the image: right about the service here, and light."""
+
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from services.chassis.settings import Settings
+from services.readiness import DEFAULT_PORTS, is_ready, main, ports_of
+
+
+def answering(reply: bytes) -> int:
+    """A port where one connection gets this reply."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def answer() -> None:
+        with server:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(reply)
+
+    threading.Thread(target=answer, daemon=True).start()
+    port: int = server.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize(
+    ("reply", "ready"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n{}", True),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\nit was 200 once", False),
+        (b"", False),
+    ],
+)
+def test_only_a_200_is_ready(reply: bytes, ready: bool) -> None:
+    assert is_ready(answering(reply)) is ready
+
+
+def test_one_ready_service_is_enough_and_none_is_a_failure() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        silent = taken.getsockname()[1]
+    assert main([silent, answering(b"HTTP/1.1 200 OK\r\n\r\n")]) == 0
+    assert main([silent]) == 1
+
+
+def test_ports_are_those_of_the_settings() -> None:
+    defaults = Settings()
+    assert ports_of({}) == [defaults.notifier_port, defaults.survey_port, defaults.aggregator_port]
+    assert ports_of({"KVITTERA_SURVEY_PORT": "9000"}) == [8601, 9000, 8603]
+    assert list(DEFAULT_PORTS) == ["notifier", "survey", "aggregator"]
+
+
+def test_it_imports_nothing_but_the_standard_library() -> None:
+    code = "import sys, services.readiness; print([m for m in ('typer', 'pydantic', 'asyncio') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
