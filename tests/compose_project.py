@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+SERVICES = ("notifier", "survey", "aggregator")
 START_SECONDS = 300
 _LOOK_SECONDS = 0.5
 
@@ -49,7 +50,9 @@ class Project:
 
     def up(self, *words: str) -> None:
         """Start what is not there yet, and return when all of it is healthy."""
-        self("up", "--detach", "--wait", "--wait-timeout", str(START_SECONDS), *words)
+        done = self.tried("up", "--detach", "--wait", "--wait-timeout", str(START_SECONDS), *words)
+        if done.returncode:
+            pytest.fail(f"{done.stderr[-500:]}\n{self('logs', '--tail', '8', *SERVICES)}", pytrace=False)
 
     def rows(self, query: str) -> list[str]:
         """What PostgreSQL answers, a text for each row; asked on the server itself."""

@@ -10,15 +10,13 @@ from collections.abc import Iterator
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Final
 
 import pytest
 from playwright.async_api import async_playwright
 
-from tests.compose_project import Project, needs_docker, running, until
+from tests.compose_project import SERVICES, Project, needs_docker, running, until
 
 PAGE = "http://127.0.0.1:8600"
-SERVICES: Final = ("notifier", "survey", "aggregator")
 
 
 @pytest.fixture(scope="module")
