@@ -2,6 +2,7 @@
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -26,6 +27,7 @@ def _forwarded(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
     return [part.strip() for part in ",".join(lines).split(",")] if lines else []
 
 
+@lru_cache(maxsize=1024)
 def _network(address: str) -> str | None:
     try:
         found = ipaddress.ip_address(address)

@@ -67,11 +67,12 @@ async def open_pool(settings: Settings, schema: str, *, prepare: Prepare | None 
     return pool
 
 
-async def open_hot_pool(settings: Settings, schema: str, connections: int) -> Pool:
-    """A pool for the few statements that find rows by their keys thousands of times a second.
+async def open_look_up_pool(settings: Settings, schema: str, connections: int) -> Pool:
+    """A pool for statements that find a few rows by their keys, hundreds of times a second.
 
     PostgreSQL plans each of them once for a connection; by itself it plans small batches anew each time, which takes
-    longer than the work. As such a plan outlives any size of the tables, it goes by indexes only.
+    longer than the work. As such a plan outlives any size of the tables, it goes by indexes only. For large batches
+    it is wrong: it takes them for small ones.
 
     Raises:
         MustStop: not reachable in time.

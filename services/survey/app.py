@@ -1,6 +1,7 @@
 """The survey service put together: settings in, running service out. Nothing is built anywhere else."""
 
 import asyncio
+import gc
 import math
 import time
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from services.chassis.logs import configure_logs
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys
-from services.chassis.postgres import Database, Pool, check_migrated, named_sql, open_hot_pool, open_pool
+from services.chassis.postgres import Database, Pool, check_migrated, named_sql, open_look_up_pool, open_pool
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
@@ -27,7 +28,7 @@ from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import gate_for
 from services.chassis.subscriptions import Subscriptions
 from services.chassis.traces import Traces
-from services.survey.answers.handlers import HOT_CONNECTIONS, Answers, LearnInvitations
+from services.survey.answers.handlers import Answers, LearnInvitations
 from services.survey.api.wiring import api_mount
 from services.survey.cases.notice import CaseNotices
 from services.survey.cases.wiring import case_parts
@@ -68,7 +69,7 @@ async def run(settings: Settings) -> None:
     gate = gate_for(settings, lambda: datetime.now(UTC))
     metrics = Metrics()
     traces = Traces.from_settings(settings, SERVICE)
-    pool, hot = await _pools(settings)
+    pool, looking = await _pools(settings)
     relay = Relay(settings, SERVICE, metrics)
     learn = LearnInvitations(named_sql(PACKAGE))
     reviews = Reviews(read_policies(settings.review_policy_file), seal)
@@ -122,7 +123,7 @@ async def run(settings: Settings) -> None:
         metrics=metrics,
         now=lambda: datetime.now(UTC),
         queue=settings.survey_queue,
-        hot=hot,
+        looking=looking,
     )
     site = Site(
         carrier=settings.brand,
@@ -172,6 +173,7 @@ async def run(settings: Settings) -> None:
         await stop.wait()
         await answers.drained()
 
+    gc.freeze()  # what was made until now stays: looking through it again and again only holds up pages
     try:
         await run_until_stopped(
             {
@@ -194,13 +196,13 @@ async def run(settings: Settings) -> None:
         )
     finally:
         traces.close()
-        hot.terminate()
+        looking.terminate()
         pool.terminate()
 
 
 async def _pools(settings: Settings) -> tuple[Pool, Pool]:
-    """A pool for everything, and one for keeping answers and looking at pages."""
+    """A pool for everything, and one for looking at pages."""
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
-    return pool, await open_hot_pool(settings, SERVICE, HOT_CONNECTIONS)
+    return pool, await open_look_up_pool(settings, SERVICE, 1)

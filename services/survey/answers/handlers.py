@@ -27,8 +27,6 @@ from services.survey.definitions import Definitions, load_definitions
 
 _FLUSHES = 4
 """At once: while one waits for the disk, others are merged by PostgreSQL or collected here."""
-HOT_CONNECTIONS = _FLUSHES + 1
-"""Held for keeping answers and looking at pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +64,7 @@ class LearnInvitations:
 class Answers:
     """Keeps answers durably: when `record` returns a revision, answer and outbox row are on disk (guarantee 1).
 
-    `hot` is a pool of HOT_CONNECTIONS (`open_hot_pool`) for keeping answers and looking at pages; without one `pool`
-    serves these too.
+    `looking` is a pool of one connection (`open_look_up_pool`) for looking at pages; without one `pool` serves them.
     """
 
     pool: Pool
@@ -76,7 +73,7 @@ class Answers:
     metrics: Metrics
     now: Callable[[], datetime]
     queue: int = 4096
-    hot: "Pool | None" = None
+    looking: "Pool | None" = None
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey"))
     _batcher: MicroBatcher[Posted, Recorded] = field(init=False)
     _looks: MicroBatcher[bytes, Page | None] = field(init=False)
@@ -161,7 +158,7 @@ class Answers:
 
     async def _flush(self, batch: Sequence[Posted]) -> Sequence[Recorded]:
         found: dict[bytes, Recorded] = {}
-        async with (self.hot or self.pool).acquire() as connection:
+        async with self.pool.acquire() as connection:
             posted = await self._answer_seal.close(connection, batch)
             together = [p for p in posted if p.how.only_if is None]
             if together:
@@ -194,7 +191,7 @@ class Answers:
         return self._looks.put(token_sha256)
 
     async def _look_up(self, tokens: Sequence[bytes]) -> Sequence[Page | None]:
-        async with (self.hot or self.pool).acquire() as connection:
+        async with (self.looking or self.pool).acquire() as connection:
             rows = await connection.fetch(self._sql["pages_of"], tokens)
         found = {row["token_sha256"]: row for row in rows}
         return [None if (row := found.get(token)) is None else _page(row) for token in tokens]
