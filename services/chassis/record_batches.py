@@ -6,13 +6,12 @@ Records keep their order per partition; keys go to the partition where aiokafka 
 import asyncio
 import random
 import struct
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from aiokafka.producer.message_accumulator import BatchBuilder
-from aiokafka.structs import RecordMetadata
 
 from services.chassis.kafka import MAX_REQUEST_BYTES
 
@@ -23,13 +22,12 @@ _WORD = 0xFFFFFFFF
 
 
 class Record(NamedTuple):
-    """One record to send; a tombstone has no value. `hashed` is the `murmur2` of its key, where that is known."""
+    """One record to send; a tombstone has no value."""
 
     topic: str
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
-    hashed: int | None = None
 
 
 class _Batch(NamedTuple):
@@ -38,28 +36,20 @@ class _Batch(NamedTuple):
     numbers: list[int]
 
 
-Placed = Callable[[str, int, int, Sequence[int]], None]
-"""Told of each batch in Kafka: topic, partition, offset of its first record, and the numbers of its records."""
-
-
-async def send_all(
-    producer: AIOKafkaProducer, records: Sequence[Record], placed: Placed | None = None
-) -> list[KafkaError | None]:
+async def send_all(producer: AIOKafkaProducer, records: Sequence[Record]) -> list[KafkaError | None]:
     """Send all records and wait for the broker; returns for each None, or why it is not in Kafka.
 
-    A refused batch refuses every record in it. A batch has its offsets without a hole.
+    A refused batch refuses every record in it.
     """
     outcomes: list[KafkaError | None] = [None] * len(records)
     batches = await _in_batches(producer, records, outcomes)
-    replies = await asyncio.gather(*await _send(producer, batches), return_exceptions=True)
-    for batch, reply in zip(batches, replies, strict=True):
-        if isinstance(reply, KafkaError):
+    refusals = await asyncio.gather(*await _send(producer, batches), return_exceptions=True)
+    for batch, refusal in zip(batches, refusals, strict=True):
+        if isinstance(refusal, KafkaError):
             for number in batch.numbers:
-                outcomes[number] = reply
-        elif isinstance(reply, BaseException):
-            raise reply
-        elif placed is not None:
-            placed(*batch.place, reply.offset, batch.numbers)
+                outcomes[number] = refusal
+        elif isinstance(refusal, BaseException):
+            raise refusal
     return outcomes
 
 
@@ -78,7 +68,7 @@ async def _in_batches(
         if len(record.key or b"") + len(record.value or b"") > MAX_REQUEST_BYTES - _ROOM:
             outcomes[number] = MessageSizeTooLargeError("larger than any request may be")
             continue
-        place = record.topic, _partition(record, known)
+        place = record.topic, partition_of(record.key, known)
         batch = filling.get(place)
         if batch is None or not _fits(batch, record):
             batch = filling[place] = _Batch(place, producer.create_batch(), [])
@@ -100,19 +90,13 @@ def _fits(batch: _Batch, record: Record) -> bool:
     return added is not None
 
 
-async def _send(producer: AIOKafkaProducer, batches: Sequence[_Batch]) -> list[Awaitable[RecordMetadata]]:
-    sent: list[Awaitable[RecordMetadata]] = []
+async def _send(producer: AIOKafkaProducer, batches: Sequence[_Batch]) -> list[Awaitable[object]]:
+    sent: list[Awaitable[object]] = []
     for batch in batches:
         batch.builder.close()  # a closed batch does not linger
         topic, partition = batch.place
         sent.append(await producer.send_batch(batch.builder, topic, partition=partition))
     return sent
-
-
-def _partition(record: Record, partitions: Sequence[int]) -> int:
-    if record.hashed is None:
-        return partition_of(record.key, partitions)
-    return partitions[(record.hashed & 0x7FFFFFFF) % len(partitions)]
 
 
 def partition_of(key: bytes | None, partitions: Sequence[int]) -> int:

@@ -7,7 +7,6 @@ again, so that a paused publisher can never leave an old value as the last one (
 
 import asyncio
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,12 +29,11 @@ from services.chassis.kafka import make_consumer, make_producer, stop_in_time
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
-from services.chassis.record_batches import Record, send_all
+from services.chassis.record_batches import send_all
 from services.chassis.settings import Settings
 from services.chassis.topic_identity import topic_partitions
 
 log = structlog.get_logger()
-_VERSION = re.compile(rb'"version":(\d+),"scores"')
 _SERVICE = "aggregator"
 _CHUNK = 5_000
 _SEND_TIMEOUT = 30.0
@@ -188,22 +186,25 @@ class Publisher:
         for first in range(0, len(rows), _CHUNK):
             chunk, now = rows[first : first + _CHUNK], datetime.now(UTC)
             gone = chunk[:, 1] == 0
-            records = self._records.records(chunk[~gone], now)
-            await self._send(producer, records + self._records.tombstones(chunk[gone, 0].tolist(), now))
+            async with asyncio.timeout(_SEND_TIMEOUT):
+                await self._send(producer, chunk[~gone], now)
+                await self._take_back(producer, chunk[gone, 0].tolist(), now)
+            self.metrics.count("kvittera_outbox_published_total", len(chunk), topic=SATISFACTION_CELLS)
 
-    async def _send(self, producer: AIOKafkaProducer, records: list[Record]) -> None:
-        def placed(_: str, partition: int, first: int, numbers: Sequence[int]) -> None:
+    async def _send(self, producer: AIOKafkaProducer, rows: Int64, now: datetime) -> None:
+        batches = self._records.batches(rows, now, sorted(await producer.partitions_for(SATISFACTION_CELLS)))
+        # aiokafka asks of a closed batch no more than ours tells.
+        sent = [await producer.send_batch(b, SATISFACTION_CELLS, partition=p) for p, b in batches]  # type: ignore[arg-type]
+        for (partition, batch), reply in zip(batches, await asyncio.gather(*sent), strict=True):
             # What follows on what was read needs no reading. A batch that others' records precede is read with them.
-            if self._ends.get(partition) == first:
-                self._ends[partition] = first + len(numbers)
-                self._seen.update((records[n].key or b"", _own_version(records[n].value)) for n in numbers)
+            if self._ends.get(partition) == reply.offset:
+                self._ends[partition] = reply.offset + batch.record_count()
+                self._seen.update(batch.versions)
 
-        async with asyncio.timeout(_SEND_TIMEOUT):
-            outcomes = await send_all(producer, records, placed)
-        for refusal in outcomes:
+    async def _take_back(self, producer: AIOKafkaProducer, cells: list[int], now: datetime) -> None:
+        for refusal in await send_all(producer, self._records.tombstones(cells, now)):
             if refusal is not None:
                 raise refusal
-        self.metrics.count("kvittera_outbox_published_total", len(records), topic=SATISFACTION_CELLS)
 
     async def repair(self, connection: Database, producer: AIOKafkaProducer, mirror: AIOKafkaConsumer) -> int:
         """Compare the topic's last version of each cell with the table; publish what is behind. Returns how many."""
@@ -265,12 +266,6 @@ def _some(rows: Sequence[asyncpg.Record]) -> list[int]:
             break
         touched.append(row["id"])
     return touched
-
-
-def _own_version(value: bytes | None) -> int:
-    """The version in a record that we wrote; 0 in a tombstone."""
-    found = _VERSION.search(value or b"")
-    return int(found[1]) if found else 0
 
 
 def _version_in(value: bytes | None) -> int:

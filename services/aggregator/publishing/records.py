@@ -1,6 +1,6 @@
 """Cells as records of `satisfaction.cells.v1`, many at a time: what cells share is encoded once."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -10,6 +10,7 @@ import orjson
 from schemas.cloudevents import Stamp
 from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting.windows import Int64, unpack, window_start
+from services.aggregator.publishing.batches import SharedHeaders, WrittenBatch
 from services.aggregator.publishing.hashes import murmur2_of
 from services.chassis.postgres import Database
 from services.chassis.record_batches import Record
@@ -47,13 +48,28 @@ class CellRecords:
         unit = self._units.get(cell >> _UNIT_SHIFT)
         return unit and unit[0] + self._window(cell)[0]
 
-    def records(self, rows: Int64, now: datetime) -> list[Record]:
-        """The records of the rows that are shown, in their order. The same version has the same event id."""
-        as_of = now.astimezone(UTC).isoformat().encode()
-        headers = self._stamp("-", now, None, tombstone=False)
-        place = headers.index(("ce_id", b"-"))
-        before, after = headers[:place], headers[place + 1 :]
-        named = []
+    def batches(self, rows: Int64, now: datetime, partitions: Sequence[int]) -> list[tuple[int, WrittenBatch]]:
+        """The rows that are shown, as batches in the order in which each partition must get them.
+
+        The same version of a cell has the same event id. `partitions` are all of the topic's, in order.
+        """
+        headers = SharedHeaders.of(self._stamp("-", now, None, tombstone=False), "ce_id")
+        time = int(now.timestamp() * 1000)
+        batches: list[tuple[int, WrittenBatch]] = []
+        filling: dict[int, WrittenBatch] = {}
+        told = self._records(rows, now.astimezone(UTC).isoformat().encode())
+        for hashed, (key, value, own, version) in zip(murmur2_of([key for key, *_ in told]), told, strict=True):
+            partition = partitions[(hashed & 0x7FFFFFFF) % len(partitions)]
+            batch = filling.get(partition)
+            if batch is None or not batch.add(key, value, own, version):
+                batch = filling[partition] = WrittenBatch(time, headers)
+                batches.append((partition, batch))
+                batch.add(key, value, own, version)  # the first record always fits
+        return batches
+
+    def _records(self, rows: Int64, as_of: bytes) -> list[tuple[bytes, bytes, bytes, int]]:
+        """Key, value, event id and version of each row that is shown."""
+        found = []
         for cell, version, scores, answers, counts in zip(
             rows[:, 0].tolist(),
             rows[:, 1].tolist(),
@@ -67,9 +83,8 @@ class CellRecords:
             window, when = self._windows.get(cell & _IN_UNIT) or self._window(cell)
             told = self._counts.get(counts) or self._told(counts)
             value = _VALUE % (unit[1], when, version, scores, answers, told, as_of)
-            named.append((unit[0] + window, value, [*before, ("ce_id", b"%x.%d" % (cell, version)), *after]))
-        hashes = murmur2_of([key for key, _, _ in named])
-        return [Record(SATISFACTION_CELLS, *parts, hashed) for parts, hashed in zip(named, hashes, strict=True)]
+            found.append((unit[0] + window, value, b"%x.%d" % (cell, version), version))
+        return found
 
     def _told(self, counts: bytes) -> bytes:
         # Most cells are of few answers, so that few combinations of counts are met again and again.
