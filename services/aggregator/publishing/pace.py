@@ -25,7 +25,7 @@ class Pace:
     comparing: float
 
     def pass_is_due(self, since: float, waiting: int) -> bool:
-        """Whether to publish again, so long after the last pass began, while so many records wait.
+        """Whether to publish again, so long after the last pass ended, while so many records wait.
 
         While counting catches up a cell changes in every batch, and only its last value matters.
         """

@@ -38,7 +38,7 @@ _SERVICE = "aggregator"
 _CHUNK = 5_000
 _SEND_TIMEOUT = 30.0
 _FINISH_WITHIN = 4.0
-_MOST_CELLS = 200_000
+_MOST_CELLS = 500_000  # 140 bytes each
 _COLUMNS = 2 + len(COLUMNS)
 
 
@@ -137,15 +137,13 @@ class Publisher:
         self._ends.clear()
         while not stop.is_set():
             self._doorbell.clear()
-            began = loop.time()
             await self.publish_touched(connection, producer)
             if pace.comparison_is_due(loop.time() - compared, took, self.waiting()):
                 compared = loop.time()
                 await self.repair(connection, producer, mirror)
                 took, compared = loop.time() - compared, loop.time()
-            if await pause_or_stop(self.settings.publish_interval_seconds, stop):
-                return
-            while not pace.pass_is_due(loop.time() - began, self.waiting()):
+            ended = loop.time()
+            while not pace.pass_is_due(loop.time() - ended, self.waiting()):
                 if await pause_or_stop(self.settings.publish_interval_seconds, stop):
                     return
             await self._rest()
@@ -257,7 +255,10 @@ class Publisher:
 
 
 def _some(rows: Sequence[asyncpg.Record]) -> list[int]:
-    """The numbers of the first rows that tell of so many cells as fit into one pass; at least one row."""
+    """The numbers of the first rows that tell of no more cells than fit into memory; at least one row.
+
+    A cell that the rest tells of too is then sent twice, with the same version and event id.
+    """
     cells = 0
     touched: list[int] = []
     for row in rows:
