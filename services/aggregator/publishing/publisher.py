@@ -192,7 +192,7 @@ class Publisher:
     async def _send(self, producer: AIOKafkaProducer, rows: Int64, now: datetime) -> None:
         batches = self._records.batches(rows, now, sorted(await producer.partitions_for(SATISFACTION_CELLS)))
         # aiokafka asks of a closed batch no more than ours tells.
-        sent = [await producer.send_batch(b, SATISFACTION_CELLS, partition=p) for p, b in batches]  # type: ignore[arg-type]
+        sent = [await producer.send_batch(b, SATISFACTION_CELLS, partition=p) for p, b in batches]
         for (partition, batch), reply in zip(batches, await asyncio.gather(*sent), strict=True):
             # What follows on what was read needs no reading. A batch that others' records precede is read with them.
             if self._ends.get(partition) == reply.offset:
