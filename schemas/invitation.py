@@ -26,6 +26,36 @@ class Outcome(StrEnum):
     IN_DOUBT = "in_doubt"
 
 
+class ProgressStep(StrEnum):
+    """How far an invitation got, beside what was decided and answered."""
+
+    REACHED = "reached"
+    """A receipt says that the message arrived."""
+    OPENED = "opened"
+    """A person touched the page: a link scanner only loads it."""
+
+
+class InvitationProgress(Contract):
+    """`invitation.progress.v1`: an invitation got one step further, key = delivery id.
+
+    A step may be told more than once; it counts once for each delivery. That a person answered says that the page was
+    opened, so `opened` need not be told of those.
+    """
+
+    invitation_id: Identifier
+    """The invitation; a pseudonym."""
+    step: ProgressStep
+    """The step."""
+    delivery: DeliveryFacts
+    """The attribution snapshot of the delivery."""
+    channel: Identifier | None = None
+    """The channel of the message that arrived, or where the page was opened (`web`)."""
+    language: Language | None = None
+    """The language of the message."""
+    at: Instant
+    """When it was noted."""
+
+
 class InvitationDecided(Contract):
     """`invitation.decided.v1`: the decision as it stands after this revision, key = delivery id."""
 

@@ -60,6 +60,10 @@ class SatisfactionCell(Contract):
     """How many responses hold a comment."""
     contested: Count
     """How many recipients say that the parcel never came."""
+    reached: Count = 0
+    """Of how many deliveries a receipt says that a message arrived; channels without receipts tell of none."""
+    opened: Count = 0
+    """How many recipients touched the page or answered."""
     as_of: Instant
     """When the counters were read: everything that was stored before is in them."""
 

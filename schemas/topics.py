@@ -14,7 +14,7 @@ from schemas.contract import Contract
 from schemas.delivery import DeliveryCompleted, DeliveryCorrected
 from schemas.disruption import DeliveryDisruption
 from schemas.feedback import FeedbackCase, FeedbackPraise
-from schemas.invitation import InvitationDecided
+from schemas.invitation import InvitationDecided, InvitationProgress
 from schemas.recipient import DeliveryContested, PersonErased, PreferenceChanged
 from schemas.response import ResponseRecorded
 from schemas.satisfaction import SatisfactionAlert, SatisfactionCell
@@ -24,6 +24,7 @@ DELIVERY_COMPLETED: Final = "delivery.completed.v1"
 DELIVERY_CORRECTED: Final = "delivery.corrected.v1"
 DELIVERY_DISRUPTION: Final = "delivery.disruption.v1"
 INVITATION_DECIDED: Final = "invitation.decided.v1"
+INVITATION_PROGRESS: Final = "invitation.progress.v1"
 RESPONSE_RECORDED: Final = "response.recorded.v1"
 DELIVERY_CONTESTED: Final = "delivery.contested.v1"
 PREFERENCE_CHANGED: Final = "preference.changed.v1"
@@ -162,6 +163,22 @@ _CARDS: Final = (
         retention=_REPLAYABLE,
         model=InvitationDecided,
         dead_letter=INVITATION_DECIDED + DEAD_LETTER_SUFFIX,
+    ),
+    TopicCard(
+        name=INVITATION_PROGRESS,
+        title="How far an invitation got",
+        about=(
+            "One record when a receipt says that a message arrived (`reached`), one when a person first touches "
+            "the page without having answered (`opened`). A step may come twice and counts once. Loading a page "
+            "tells nothing, because link scanners load pages. Names nobody."
+        ),
+        key="delivery id",
+        owner="survey",
+        producers=("notifier", "survey"),
+        consumers=("aggregator",),
+        retention=_REPLAYABLE,
+        model=InvitationProgress,
+        dead_letter=INVITATION_PROGRESS + DEAD_LETTER_SUFFIX,
     ),
     TopicCard(
         name=RESPONSE_RECORDED,

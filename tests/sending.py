@@ -128,8 +128,10 @@ async def state_of(pool: Pool, delivery_id: str = "D-0") -> tuple[str, str | Non
 
 
 async def told(pool: Pool, delivery_id: str = "D-0") -> list[tuple[int, str, str | None]]:
-    """Revision, outcome and reason of everything told about a delivery, checked against the contract."""
-    rows = await pool.fetch("SELECT value FROM outbox WHERE key = $1 ORDER BY id", delivery_id.encode())
+    """Revision, outcome and reason of all decisions told about a delivery, checked against the contract."""
+    rows = await pool.fetch(
+        "SELECT value FROM outbox WHERE key = $1 AND topic = 'invitation.decided.v1' ORDER BY id", delivery_id.encode()
+    )
     messages = [InvitationDecided.model_validate_json(r["value"]) for r in rows]
     return [(m.revision, m.outcome.value, m.reason) for m in messages]
 

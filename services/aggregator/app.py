@@ -4,13 +4,13 @@ import asyncio
 import gc
 from datetime import UTC, datetime
 
-from schemas.topics import CARDS, FEEDBACK_CASE, INVITATION_DECIDED, RESPONSE_RECORDED
+from schemas.topics import CARDS, FEEDBACK_CASE
 from services.aggregator import http
 from services.aggregator.counting.complaints import complaints_fence
 from services.aggregator.counting.cuts import load_cuts
 from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.minute_cells import MinuteCells
-from services.aggregator.counting.reading import GROUP, Counted, reader
+from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
 from services.aggregator.digests import routes as digest_routes
@@ -45,7 +45,6 @@ from services.chassis.traces import Traces
 SERVICE = "aggregator"
 PACKAGE = "services.aggregator"
 FOR_STAFF = ("/live", "/terminals/", "/api/live", "/api/cells", *figure_routes.FOR_STAFF, *digest_routes.FOR_STAFF)
-TOPICS = (INVITATION_DECIDED, RESPONSE_RECORDED)
 _CASES = 1000
 
 

@@ -6,10 +6,12 @@ those of one moment (guarantee 2).
 
 import functools
 import time
+import uuid
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import asyncpg
 import numpy as np
 
 from services.aggregator.counting.deltas import (
@@ -17,9 +19,12 @@ from services.aggregator.counting.deltas import (
     Change,
     Deltas,
     LocalClock,
+    Twins,
+    answer_changes,
     answer_deltas,
     decision_deltas,
     fold,
+    opened_no_more,
 )
 from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.reading import Counted, CountedAnswer, CountedDecision, Facts
@@ -73,20 +78,36 @@ class CountBatch:
         await connection.copy_records_to_table(
             "incoming_answer",
             records=[
-                (a.response_id, a.revision, a.score, a.commented, a.contested, a.apart, at // 60, u, at % 60)
+                (a.response_id, a.revision, a.score, a.commented, a.contested, at // 60, u, at % 60, a.series)
                 for a, at, u in zip(answers, minutes, units, strict=True)
             ],
         )
         # Of most answers it is the first revision, and PostgreSQL has nothing to tell of it that we do not know.
         places = {a.response_id: place for place, a in enumerate(answers)}
+        kept = await connection.fetch(self._sql["keep_answers"])
+        twins = await self._twins(kept, {a.response_id: (a.series, u) for a, u in zip(answers, units, strict=True)})
         changes = []
-        for name, old, of_first, hour, minute in await connection.fetch(self._sql["keep_answers"]):
+        for name, revision, old, of_first, hour, minute in kept:
             a, at = answers[place := places[name]], minutes[place]
-            deltas = _answer_deltas(old, (a.score, a.commented, a.contested, a.apart))
-            changes.append(
-                Change(of_first, hour, deltas, minute) if old else Change(units[place], at // 60, deltas, at % 60)
-            )
+            new = (a.score, a.commented, a.contested, a.series)
+            of, when, within = (of_first, hour, minute) if revision else (units[place], at // 60, at % 60)
+            if a.series is None and (old is None or old[3] is None):
+                changes.append(Change(of, when, _answer_deltas(old, new), within))
+            else:
+                changes += answer_changes(of, when, within, old, new, twins)
+            if revision == 0:
+                changes.append(opened_no_more(of_first, hour, minute))
         return changes
+
+    async def _twins(
+        self, kept: Sequence[asyncpg.Record], told: Mapping[uuid.UUID, tuple[str | None, Sequence[int]]]
+    ) -> Twins:
+        apart = set()
+        for name, _, old, of_first, *_ in kept:
+            series, units = told[name]
+            if series or (old and old[3]):
+                apart |= {(unit, s) for s in (series, old and old[3]) if s for unit in of_first or units}
+        return await self.units.twins(apart) if apart else {}
 
     async def _keep_decisions(self, connection: Database, decisions: Sequence[CountedDecision]) -> list[Change]:
         if not decisions:
@@ -136,14 +157,15 @@ async def add_to_cells(connection: Database, sql: Mapping[str, str], deltas: Del
 
 
 def _latest(keyed: Iterable[tuple[K, V]]) -> list[V]:
-    """Of each thing the highest revision in the batch, at the place of the first one.
+    """Of each thing the highest revision in the batch, at the place of the first one that is an answer or decision.
 
     One statement may touch a row only once; and where batches begin must not decide where something counts.
     """
     best: dict[K, V] = {}
     first: dict[K, V] = {}
     for key, value in keyed:
-        first.setdefault(key, value)
+        if key not in first or first[key].revision == 0:
+            first[key] = value
         if key not in best or best[key].revision < value.revision:
             best[key] = value
     return [value if value is first[key] else value.counted_as(first[key]) for key, value in best.items()]

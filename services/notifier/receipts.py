@@ -51,6 +51,8 @@ class ReceiptsInbox:
             known = None if row["progress"] is None else Progress(row["progress"])
             progress = further(known, report.progress)
             await connection.execute(self.sql["move_progress"], row["invitation_id"], progress.value)
+            if progress is Progress.DELIVERED and known is not Progress.DELIVERED:
+                await connection.execute(self.sql["tell_reached"], row["invitation_id"])
             if progress is not Progress.UNDELIVERED:
                 await connection.execute(self.sql["doubt_retry"], row["invitation_id"])
             await self._judge_address(connection, report, progress, row)

@@ -21,6 +21,12 @@ _INDEXES = {"require-concurrent-index-creation", "require-concurrent-index-delet
 # From before the first release: the tables were empty everywhere. Nothing is added here for a released table.
 BEFORE_THE_FIRST_RELEASE = {
     "aggregator/sql/022_wide_counters.sql": {"changing-column-type"},
+    "aggregator/sql/024_funnel.sql": {
+        "ban-drop-column",
+        "ban-drop-constraint",
+        "ban-drop-view",
+        "constraint-missing-not-valid",
+    },
     "notifier/sql/002_persons.sql": {"ban-drop-column", "adding-required-field"},
     "notifier/sql/003_state.sql": {"ban-drop-constraint"},
 }

@@ -71,6 +71,7 @@ def test_there_is_a_schema_for_every_topic_with_a_model() -> None:
         "feedback.case.v1",
         "feedback.praise.v1",
         "invitation.decided.v1",
+        "invitation.progress.v1",
         "person.erased.v1",
         "preference.changed.v1",
         "response.recorded.v1",
@@ -150,6 +151,7 @@ def test_every_service_finds_its_operations_in_the_asyncapi_document() -> None:
 
     assert {name for name in operations if name.startswith("aggregator.")} == {
         "aggregator.receive.invitation.decided.v1",
+        "aggregator.receive.invitation.progress.v1",
         "aggregator.receive.response.recorded.v1",
         "aggregator.receive.feedback.case.v1",
         "aggregator.receive.session.ended.v1",
@@ -157,6 +159,7 @@ def test_every_service_finds_its_operations_in_the_asyncapi_document() -> None:
         "aggregator.send.satisfaction.cells.v1",
         "aggregator.send.satisfaction.partner.v1",
         "aggregator.send.invitation.decided.v1.dlq",
+        "aggregator.send.invitation.progress.v1.dlq",
         "aggregator.send.response.recorded.v1.dlq",
         "aggregator.send.feedback.case.v1.dlq",
         "aggregator.send.session.ended.v1.dlq",

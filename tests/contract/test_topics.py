@@ -44,6 +44,10 @@ CARDS_BY_HAND = {
         *("delivery id", "notifier", "notifier", "survey aggregator"),
         *(6, "delete", 400, False, True),
     ),
+    "invitation.progress.v1": (
+        *("delivery id", "survey", "notifier survey", "aggregator"),
+        *(6, "delete", 400, False, True),
+    ),
     "response.recorded.v1": (
         *("response id", "survey", "survey", "notifier survey aggregator"),
         *(6, "delete", 400, False, True),
@@ -82,6 +86,7 @@ CARDS_BY_HAND = {
         *("delivery id", "notifier", "survey aggregator", ""),
         *(1, "delete", 14, False, False),
     ),
+    "invitation.progress.v1.dlq": ("delivery id", "survey", "aggregator", "", 1, "delete", 14, False, False),
     "response.recorded.v1.dlq": (
         *("response id", "survey", "notifier survey aggregator", ""),
         *(1, "delete", 14, False, False),

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from services.aggregator.cells.rows import Cells, Difference
 from services.aggregator.counting import units as units_module
-from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.cuts import cut_named, load_cuts
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.reading import Counted, CountedAnswer, CountedDecision, Facts
 from services.aggregator.counting.stored_cuts import StoredCuts
@@ -69,6 +69,14 @@ def decision(number: int, revision: int, outcome: str, **changed: object) -> Cou
     return CountedDecision("ask", revision, outcome, facts(number, **changed))
 
 
+def reached(number: int, **changed: object) -> CountedDecision:
+    return CountedDecision("reached", 1, "reached", facts(number, **changed))
+
+
+def opened(number: int, **changed: object) -> CountedAnswer:
+    return CountedAnswer(uuid.UUID(int=number), 0, NOON, facts(number, **changed))
+
+
 async def count(pool: Pool, *counted: Counted, units: Units | None = None) -> None:
     batch = CountBatch(units or Units(pool, load_cuts(None)), Metrics(), lambda: None)
     async with pool.acquire() as connection, connection.transaction():
@@ -101,7 +109,7 @@ async def clear(pool: Pool) -> None:
 async def test_one_answer_counts_in_every_cut_and_window_it_belongs_to(pool: Pool) -> None:
     await count(pool, answer(1, 1, 5), decision(1, 2, "asked"))
     found = await table(pool)
-    expected = {"s5": 1, "delivered": 1, "asked": 1}
+    expected = {"s5": 1, "delivered": 1, "asked": 1, "opened": 1}
     windows = [
         ("hour", "2026-10-13T14:00"),
         ("day", "2026-10-13"),
@@ -124,29 +132,80 @@ async def test_one_answer_counts_in_every_cut_and_window_it_belongs_to(pool: Poo
 async def test_a_higher_revision_moves_the_answer_and_an_older_or_equal_one_does_nothing(pool: Pool) -> None:
     total = ("total", "", "all", None)
     await count(pool, answer(1, 2, 2))
-    assert (await table(pool))[total] == {"s2": 1, "commented": 1}
+    assert (await table(pool))[total] == {"s2": 1, "commented": 1, "opened": 1}
     await count(pool, answer(1, 1, 5))
     await count(pool, answer(1, 2, 4))
-    assert (await table(pool))[total] == {"s2": 1, "commented": 1}
+    assert (await table(pool))[total] == {"s2": 1, "commented": 1, "opened": 1}
     await count(pool, answer(1, 3, 4))
-    assert (await table(pool))[total] == {"s4": 1, "commented": 1}
+    assert (await table(pool))[total] == {"s4": 1, "commented": 1, "opened": 1}
     await count(pool, answer(1, 4, 4, contested=True))
-    assert (await table(pool))[total] == {"commented": 1, "contested": 1}
+    assert (await table(pool))[total] == {"commented": 1, "contested": 1, "opened": 1}
 
 
 @pytest.mark.parametrize(
-    "apart", [{"rated": "shop"}, {"rated": "service_point"}, {"invited": False}, {"suspected_machine": True}]
+    ("series", "apart"),
+    [
+        ("other_party", {"rated": "shop"}),
+        ("other_party", {"rated": "service_point", "invited": False}),
+        ("uninvited", {"invited": False}),
+        ("machine", {"suspected_machine": True, "rated": "shop", "invited": False}),
+    ],
 )
-async def test_what_is_not_an_invited_persons_word_about_the_carrier_leaves_its_counters(
-    pool: Pool, apart: dict[str, Any]
+async def test_what_is_not_an_invited_persons_word_about_the_carrier_is_counted_in_a_series_of_its_own(
+    pool: Pool, series: str, apart: dict[str, Any]
 ) -> None:
-    total = ("total", "", "all", None)
+    total, own = ("total", "", "all", None), ("series", series, "all", None)
     await count(pool, answer(1, 1, 2), answer(2, 1, 5))
     await count(pool, replace(answer(1, 2, 2), **apart), replace(answer(3, 1, 4), **apart))
-    assert (await table(pool))[total] == {"s5": 1}
+    assert (await table(pool))[total] == {"s5": 1, "opened": 1}
+    assert (await table(pool))[own] == {"s2": 1, "s4": 1, "commented": 1}
     assert await audit(pool) == []
     await count(pool, answer(1, 3, 2))
-    assert (await table(pool))[total] == {"s2": 1, "s5": 1, "commented": 1}
+    assert (await table(pool))[total] == {"s2": 1, "s5": 1, "commented": 1, "opened": 2}
+    assert (await table(pool))[own] == {"s4": 1}
+    assert await audit(pool) == []
+
+
+async def test_an_answer_moves_from_one_series_to_another_at_the_place_of_its_first_revision(pool: Pool) -> None:
+    cuts = (*load_cuts(None), cut_named("terminal.series"))
+    units = Units(pool, cuts)
+    await pool.execute("DELETE FROM counting")  # so that the cuts are those above
+    await count(pool, replace(answer(1, 1, 2), suspected_machine=True), units=units)
+    await count(pool, replace(answer(1, 2, 3, terminal="Toftanäs"), rated="shop"), units=units)
+    found = {key: counters for key, counters in (await table(pool)).items() if key[0].endswith("series")}
+    assert {key[:2] for key in found} == {("series", "other_party"), ("terminal.series", "Årsta × other_party")}
+    assert {tuple(counters.items()) for counters in found.values()} == {(("s3", 1), ("commented", 1))}
+    assert await audit(pool) == []
+
+
+async def test_a_page_counts_as_opened_once_whether_it_is_answered_before_or_after(pool: Pool) -> None:
+    total = ("total", "", "all", None)
+    await count(pool, opened(1), opened(2))
+    assert (await table(pool))[total] == {"opened": 2}
+    await count(pool, answer(1, 1, 5), answer(3, 1, 4))
+    await count(pool, opened(1), opened(3))
+    assert (await table(pool))[total] == {"s5": 1, "s4": 1, "opened": 3}
+    await count(pool, opened(4), answer(4, 2, 1), opened(4))
+    assert (await table(pool))[total] == {"s5": 1, "s4": 1, "s1": 1, "commented": 1, "opened": 4}
+    assert await audit(pool) == []
+
+
+async def test_an_opened_page_moves_to_the_place_of_its_answer(pool: Pool) -> None:
+    await count(pool, opened(1, terminal="Toftanäs", occurred_at=NOON + timedelta(hours=1)))
+    await count(pool, answer(1, 1, 5))
+    found = await table(pool)
+    await clear(pool)
+    await count(pool, answer(1, 1, 5), opened(1, terminal="Toftanäs", occurred_at=NOON + timedelta(hours=1)))
+    assert await table(pool) == found
+    assert found["terminal", "Årsta", "hour", "2026-10-13T14:00"] == {"s5": 1, "opened": 1}
+    assert ("terminal", "Toftanäs", "all", None) not in found
+
+
+async def test_a_message_that_arrived_counts_once_for_a_delivery(pool: Pool) -> None:
+    total = ("total", "", "all", None)
+    await count(pool, decision(1, 1, "asked"), reached(1), reached(1))
+    await count(pool, reached(1), reached(2))
+    assert (await table(pool))[total] == {"delivered": 1, "asked": 1, "reached": 2}
     assert await audit(pool) == []
 
 
@@ -178,7 +237,12 @@ def history(seed: int, deliveries: int = 12) -> list[Counted]:
         counted.append(decision(number, 2, dice.choice(["asked", "failed"]), **about))
         for revision in range(1, dice.randint(1, 4)):
             score = dice.choice([None, 1, 2, 3, 4, 5])
-            counted.append(answer(number, revision, score, contested=dice.random() < 0.2, **about))
+            said = answer(number, revision, score, contested=dice.random() < 0.2, **about)
+            counted.append(replace(said, suspected_machine=dice.random() < 0.1, invited=dice.random() > 0.1))
+        if dice.random() < 0.3:
+            counted.append(opened(number, **(about | {"terminal": "Luleå"})))
+        if dice.random() < 0.5:
+            counted.append(reached(number, **about))
     return counted
 
 
@@ -226,10 +290,13 @@ async def test_counters_are_what_a_plain_sum_of_the_last_revisions_says(pool: Po
     for c in counted:
         if isinstance(c, CountedAnswer) and c.revision >= last.get(c.response_id, c).revision:
             last[c.response_id] = c
-    scores = [sum(a.score == n and not a.contested for a in last.values()) for n in (1, 2, 3, 4, 5)]
+    own = [a for a in last.values() if a.invited and not a.suspected_machine]
+    scores = [sum(a.score == n and not a.contested for a in own) for n in (1, 2, 3, 4, 5)]
     total = (await table(pool))["total", "", "all", None]
     assert [total.get(f"s{n}", 0) for n in (1, 2, 3, 4, 5)] == scores
     assert total["delivered"] == 12
+    assert total["opened"] == len(own)
+    assert total["reached"] == sum(isinstance(c, CountedDecision) and c.kind == "reached" for c in counted)
     assert total["asked"] + total["failed"] == 12
 
 
@@ -242,7 +309,7 @@ async def test_a_batch_that_is_rolled_back_counts_nothing(pool: Pool) -> None:
         await transaction.rollback()
     assert await table(pool) == {}
     await count(pool, answer(1, 1, 5))
-    assert (await table(pool))["total", "", "all", None] == {"s5": 1}
+    assert (await table(pool))["total", "", "all", None] == {"s5": 1, "opened": 1}
 
 
 async def test_versions_of_a_cell_only_grow(pool: Pool) -> None:
@@ -269,7 +336,7 @@ async def test_the_audit_finds_a_counter_that_somebody_changed(pool: Pool, colum
     place = COLUMNS.index(column)
     assert difference.cell == changed
     assert difference.counted[place] == (difference.expected[place] or 0) + 1
-    others = [i for i in range(12) if i != place]
+    others = [i for i in range(14) if i != place]
     assert [difference.counted[i] for i in others] == [difference.expected[i] for i in others]
 
 
@@ -338,5 +405,8 @@ async def test_every_touched_cell_is_noted_for_the_publisher(pool: Pool) -> None
 
 
 def test_the_tests_of_this_file_know_all_counters(repository: Path) -> None:
-    migration = (repository / "services/aggregator/sql/001_aggregator.sql").read_text(encoding="utf-8")
-    assert all(f"    {column} " in migration for column in COLUMNS)
+    sql = repository / "services/aggregator/sql"
+    made = (sql / "001_aggregator.sql").read_text(encoding="utf-8") + (sql / "024_funnel.sql").read_text(
+        encoding="utf-8"
+    )
+    assert all(f" {column} " in made for column in COLUMNS)

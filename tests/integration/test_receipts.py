@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from starlette.types import ASGIApp
 
+from schemas.invitation import InvitationProgress
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.persons import PersonKeys
@@ -116,6 +117,10 @@ async def test_a_report_is_kept_once_and_moves_the_message_forward(
     assert place.counted() == {"sent": 1, "delivered": 1, "duplicate": 1}
     assert await state_of(pool) == ("accepted", None, 1)
     assert len(await told(pool)) == 2  # the ledger is told nothing new
+    rows = await pool.fetch("SELECT key, value FROM outbox WHERE topic = 'invitation.progress.v1'")
+    [step] = [InvitationProgress.model_validate_json(r["value"]) for r in rows]
+    assert (rows[0]["key"], step.delivery.delivery_id, step.invitation_id) == (b"D-0", "D-0", reference)
+    assert (step.step.value, step.channel, step.language) == ("reached", "email", "sv")
 
 
 async def test_shuffled_reports_end_where_ordered_ones_do(pool: Pool, settings: Settings, place: Place) -> None:

@@ -10,13 +10,13 @@ import orjson
 import pytest
 from typer.testing import CliRunner
 
-from schemas.topics import CARDS, INVITATION_DECIDED, RESPONSE_RECORDED
+from schemas.topics import CARDS, INVITATION_DECIDED, INVITATION_PROGRESS, RESPONSE_RECORDED
 from services.aggregator.counting.cuts import load_cuts
-from services.aggregator.counting.reading import GROUP, Counted, reader
+from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
-from services.aggregator.history.past import TOPICS, begin, counted_up_to, reading_again
+from services.aggregator.history.past import begin, counted_up_to, reading_again
 from services.aggregator.history.shadow import DifferingCell, replay
 from services.chassis.failures import MustStop
 from services.chassis.fence import Fence
@@ -55,7 +55,12 @@ def records(seed: int, answers: int) -> list[tuple[str, bytes, bytes]]:
                 (INVITATION_DECIDED, where["delivery_id"].encode(), orjson.dumps(decided | {"decided_at": NOON}))
             )
             told = {"response_id": response, "revision": revision, "score": dice.randint(1, 5), "delivery": where}
-            made.append((RESPONSE_RECORDED, response.encode(), orjson.dumps(told | {"recorded_at": NOON})))
+            told |= {"recorded_at": NOON, "suspected_machine": dice.random() < 0.2}
+            made.append((RESPONSE_RECORDED, response.encode(), orjson.dumps(told)))
+        for step in dice.sample(["reached", "opened"], dice.randint(0, 2)):
+            # By another topic, so before or after the answer; what it says of the place must not matter.
+            got = {"invitation_id": response, "step": step, "delivery": where | {"terminal": "Luleå"}, "at": NOON}
+            made.append((INVITATION_PROGRESS, where["delivery_id"].encode(), orjson.dumps(got)))
     lost = {"response_id": str(uuid.uuid4()), "revision": 1, "score": 1, "recorded_at": NOON}
     nowhere = orjson.dumps(
         lost | {"delivery": {**facts().model_dump(mode="json", exclude_none=True), "zone": "Europe"}}
@@ -122,7 +127,7 @@ async def test_the_topics_counted_again_give_the_live_cells_and_account_for_ever
     assert isinstance(differing, DifferingCell)
     assert differing.live is not None
     assert differing.shadow is not None
-    assert [a - b for a, b in zip(differing.live, differing.shadow, strict=True)] == [0, 0, 0, 0, 1, *[0] * 7]
+    assert [a - b for a, b in zip(differing.live, differing.shadow, strict=True)] == [0, 0, 0, 0, 1, *[0] * 9]
     assert await pool.fetchval("SELECT to_regnamespace('aggregator_shadow')") is None
     await told_by_the_command(settings, monkeypatch, differing)
 

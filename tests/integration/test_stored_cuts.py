@@ -59,8 +59,8 @@ async def test_a_batch_counts_by_the_cuts_that_are_stored_not_by_those_it_began_
     await pool.execute("UPDATE counting SET version = version + 1")
     await count(pool, answer(2, 1, 5), units=units)
     found = await table(pool)
-    assert found["method", "home_day", "all", None] == {"s5": 1}
-    assert found["terminal", "Årsta", "all", None] == {"s5": 2}
+    assert found["method", "home_day", "all", None] == {"s5": 1, "opened": 1}
+    assert found["terminal", "Årsta", "all", None] == {"s5": 2, "opened": 2}
     assert await audit(pool) == []
 
 
@@ -72,7 +72,7 @@ async def test_minute_cells_older_than_their_time_go_for_good_and_the_audit_stay
     assert await keeper.drop() == 1  # 14:00 on the wall is before 15:00; 17:00 is not
     assert await keeper.drop() == 0
     minutes = {start: counters for (_, _, window, start), counters in (await table(pool)).items() if window == "minute"}
-    assert minutes == {"2026-10-13T17:00": {"s4": 1}}
+    assert minutes == {"2026-10-13T17:00": {"s4": 1, "opened": 1}}
     await count(pool, answer(1, 2, 1))
     assert {start for (_, _, window, start) in await table(pool) if window == "minute"} == {"2026-10-13T17:00"}
     assert await audit(pool) == []
@@ -104,7 +104,7 @@ async def test_suppressions_are_counted_by_reason_where_a_cut_asks_for_it(pool: 
     await count(pool, quiet, decision(2, 1, "pending"), answer(2, 1, 5), units=units)
     found = {(cut, value): c for (cut, value, window, _), c in (await table(pool)).items() if window == "all"}
     assert found == {
-        ("total", ""): {"delivered": 2, "suppressed": 1, "pending": 1, "s5": 1},
+        ("total", ""): {"delivered": 2, "suppressed": 1, "pending": 1, "s5": 1, "opened": 1},
         ("terminal.reason", "Årsta × opted_out"): {"delivered": 1, "suppressed": 1},
     }
 
@@ -114,7 +114,7 @@ async def test_revisions_in_one_batch_count_where_the_first_of_them_counts(pool:
     assert {value for cut, value, *_ in await table(pool) if cut == "terminal"} == {"Årsta"}
     await count(pool, decision(1, 1, "pending", terminal="Årsta"), decision(1, 2, "asked", terminal="Umeå"))
     found = await table(pool)
-    assert found["terminal", "Årsta", "all", None] == {"s4": 1, "commented": 1, "delivered": 1, "asked": 1}
+    assert found["terminal", "Årsta", "all", None] == {"s4": 1, "commented": 1, "delivered": 1, "asked": 1, "opened": 1}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
-from schemas.invitation import InvitationDecided
+from schemas.invitation import InvitationDecided, InvitationProgress
 from services.chassis.http_protocol import Lane, Whole
 from services.chassis.postgres import Pool, named_sql, open_look_up_pool
 from services.chassis.records import Received
@@ -190,6 +190,35 @@ async def test_a_page_that_cannot_be_read_is_the_application_s_to_excuse(app: Su
     await pool.execute("ALTER TABLE away RENAME TO invitation")
 
 
+async def steps(pool: Pool) -> list[InvitationProgress]:
+    rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'invitation.progress.v1' ORDER BY id")
+    return [InvitationProgress.model_validate_json(r["value"]) for r in rows]
+
+
+async def test_a_page_that_a_person_touched_is_told_once_and_only_before_any_answer(
+    app: SurveyRoutes, pool: Pool
+) -> None:
+    token, answered, expired = await invite(pool), await invite(pool), await invite(pool)
+    await post(app, answered, ("score", "2"))
+    await lock(pool, expired)
+    for link in (token, token, answered, expired, new_token()):
+        assert (await post(app, link, ("part", "opened"))).status == 204
+    assert (await post(app, token, ("part", "opened"), nonce="other")).status == 403
+    [step] = await steps(pool)
+    [row] = await pool.fetch("SELECT * FROM invitation WHERE token_sha256 = $1", token_hash(token))
+    assert (step.step.value, step.channel, step.invitation_id) == ("opened", "web", str(row["invitation_id"]))
+    assert step.delivery.model_dump_json(exclude_none=True) == row["delivery"]
+    assert await pool.fetchval("SELECT count(*) FROM response") == 1
+
+
+async def test_a_page_that_a_program_looks_through_is_not_told_as_opened(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    for face in range(1, 6):
+        await ask(app, "GET", f"/r/{token}?s={face}")
+    assert (await post(app, token, ("part", "opened"))).status == 204
+    assert await steps(pool) == []
+
+
 async def test_a_link_with_a_face_only_marks_it(app: SurveyRoutes, pool: Pool) -> None:
     token = await invite(pool)
     reply = await ask(app, "GET", f"/r/{token}?s=4")
@@ -231,7 +260,7 @@ async def test_unknown_malformed_and_expired_links_look_the_same(app: SurveyRout
     assert {r.status for r in replies} == {404}
     assert len({r.body for r in replies}) == 1
     assert len({tuple(r.headers.items()) for r in replies}) == 1
-    assert "nonce" not in replies[0].text
+    assert 'name="nonce"' not in replies[0].text
 
 
 @pytest.mark.parametrize(

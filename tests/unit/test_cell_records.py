@@ -37,7 +37,7 @@ class Names:
 
 
 def row(unit: int, window: int, index: int, first: int = 1) -> list[int]:
-    return [unit << 32 | window << 30 | index, first + 20, *range(first, first + 12)]
+    return [unit << 32 | window << 30 | index, first + 20, *range(first, first + 14)]
 
 
 def read(batches: Sequence[tuple[int, WrittenBatch]]) -> list[tuple[int, DefaultRecordProtocol]]:
@@ -62,7 +62,7 @@ def test_a_record_says_what_the_cell_says(unit: int, window: int, index: int) ->
     asyncio.run(made.learn(Names(), rows[:, 0]))  # type: ignore[arg-type]
     [(partition, record)] = read(made.batches(rows, NOW, [0, 1, 2]))
     cut, value = UNITS[unit]
-    counters = dict(zip(COLUMNS, range(1, 13), strict=True))
+    counters = dict(zip(COLUMNS, range(1, 15), strict=True))
     told = {"cell": int(rows[0, 0]), "version": 21, "cut": cut, "value": value, **counters}
     expected = cell_message(told, NOW)  # type: ignore[arg-type]
     assert record.value is not None
@@ -73,6 +73,7 @@ def test_a_record_says_what_the_cell_says(unit: int, window: int, index: int) ->
     assert record.key == made.key(int(rows[0, 0]))
     cell = decode(SatisfactionCell, read_record(record.value, record.headers, record.key))
     assert (cell.scores, cell.answers, cell.delivered, cell.contested) == ((1, 2, 3, 4, 5), 15, 6, 12)
+    assert (cell.reached, cell.opened) == (13, 14)
 
 
 def test_the_same_version_of_a_cell_is_the_same_event_and_the_next_one_is_another() -> None:

@@ -15,6 +15,7 @@ from services.aggregator.counting.deltas import (
     Change,
     Counting,
     LocalClock,
+    answer_changes,
     answer_deltas,
     decision_deltas,
     fold,
@@ -97,20 +98,21 @@ def test_a_zone_that_does_not_exist_is_told() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "moved"),
     [
-        (None, (5, False, False, False), {"s5": 1}),
-        (None, (None, True, False, False), {"commented": 1}),
-        ((4, False, False, False), (5, False, False, False), {"s4": -1, "s5": 1}),
-        ((4, False, False, False), (4, True, False, False), {"commented": 1}),
-        ((4, True, False, False), (2, True, False, False), {"s4": -1, "s2": 1}),
+        (None, (5, False, False, None), {"s5": 1, "opened": 1}),
+        (None, (None, False, False, None), {"opened": 1}),
+        (None, (None, True, False, None), {"commented": 1, "opened": 1}),
+        ((4, False, False, None), (5, False, False, None), {"s4": -1, "s5": 1}),
+        ((4, False, False, None), (4, True, False, None), {"commented": 1}),
+        ((4, True, False, None), (2, True, False, None), {"s4": -1, "s2": 1}),
         # A contested answer never counts as satisfaction, whatever its score (E3).
-        (None, (5, True, True, False), {"commented": 1, "contested": 1}),
-        ((5, False, False, False), (5, False, True, False), {"s5": -1, "contested": 1}),
-        ((5, False, True, False), (1, False, True, False), {}),
-        ((None, False, False, False), (None, False, True, False), {"contested": 1}),
-        # About another party, uninvited or by a machine: it counts nowhere, and leaves where it counted.
-        (None, (5, True, True, True), {}),
-        ((5, True, False, False), (5, True, False, True), {"s5": -1, "commented": -1}),
-        ((5, False, False, True), (4, False, False, False), {"s4": 1}),
+        (None, (5, True, True, None), {"commented": 1, "contested": 1, "opened": 1}),
+        ((5, False, False, None), (5, False, True, None), {"s5": -1, "contested": 1}),
+        ((5, False, True, None), (1, False, True, None), {}),
+        ((None, False, False, None), (None, False, True, None), {"contested": 1}),
+        # About another party, uninvited or by a machine: it leaves the carrier's counters.
+        (None, (5, True, True, "machine"), {}),
+        ((5, True, False, None), (5, True, False, "machine"), {"s5": -1, "commented": -1, "opened": -1}),
+        ((5, False, False, "machine"), (4, False, False, None), {"s4": 1, "opened": 1}),
     ],
 )
 def test_an_answer_moves_from_one_counter_to_another(
@@ -122,6 +124,16 @@ def test_an_answer_moves_from_one_counter_to_another(
     assert {name: n for name, n in sums.items() if n} == moved
 
 
+def test_an_answer_that_is_kept_apart_counts_in_the_units_of_its_series_only() -> None:
+    twins = {(1, "machine"): 11, (2, "machine"): 0, (1, "other_party"): 21}
+    moved = answer_changes([1, 2], 7, 5, (5, False, False, "machine"), (5, True, False, "other_party"), twins)
+    assert [(c.units, [(COLUMNS[i], n) for i, n in c.deltas]) for c in moved] == [
+        ([11], [("s5", -1)]),
+        ([21], [("s5", 1), ("commented", 1)]),
+    ]
+    assert {(c.local_hour, c.minute) for c in moved} == {(7, 5)}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "moved"),
     [
@@ -129,6 +141,9 @@ def test_an_answer_moves_from_one_counter_to_another(
         ("pending", "asked", [("pending", -1), ("asked", 1)]),
         ("pending", "failed", [("pending", -1), ("failed", 1)]),
         (None, "suppressed", [("delivered", 1), ("suppressed", 1)]),
+        # That a message arrived is no delivery more, and counts once.
+        (None, "reached", [("reached", 1)]),
+        ("reached", "reached", []),
     ],
 )
 def test_a_delivery_is_counted_once_and_then_moves(old: str | None, new: str, moved: list[tuple[str, int]]) -> None:
@@ -144,7 +159,7 @@ def reference(
     changes: list[Change], masks: list[int] | None = None, minutes_from: int = 0
 ) -> dict[tuple[int, Window, int], list[int]]:
     """The same sum, written with a dictionary and a calendar."""
-    cells: defaultdict[tuple[int, Window, int], list[int]] = defaultdict(lambda: [0] * 12)
+    cells: defaultdict[tuple[int, Window, int], list[int]] = defaultdict(lambda: [0] * 14)
     for change in changes:
         at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(hours=change.local_hour)
         month = (at.year - 1970) * 12 + at.month - 1
@@ -164,7 +179,7 @@ changes = st.builds(
     Change,
     st.lists(st.integers(1, 5) | st.integers(1, 2**31 - 1), max_size=4, unique=True),
     st.integers(0, 50) | st.integers(0, 2_559_000),
-    st.lists(st.tuples(st.integers(0, 11), st.sampled_from([-1, 1])), max_size=4),
+    st.lists(st.tuples(st.integers(0, 13), st.sampled_from([-1, 1])), max_size=4),
     st.none() | st.integers(0, 59),
 )
 
@@ -190,7 +205,7 @@ def test_folding_is_the_plain_sum_per_cell(changed: list[Change]) -> None:
             Change,
             st.lists(st.integers(0, 5), max_size=4, unique=True),
             st.integers(0, 3),
-            st.lists(st.tuples(st.integers(0, 11), st.sampled_from([-1, 1])), max_size=4),
+            st.lists(st.tuples(st.integers(0, 13), st.sampled_from([-1, 1])), max_size=4),
             st.none() | st.integers(0, 59),
         ),
         max_size=30,

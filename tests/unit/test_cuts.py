@@ -30,6 +30,7 @@ def test_without_a_file_the_built_in_cuts_are_counted() -> None:
         "reason",
         "terminal.method",
         "merchant.method",
+        "series",
     ]
 
 
@@ -48,6 +49,7 @@ def test_a_file_names_windows_for_all_cuts_and_for_single_ones(tmp_path: Path) -
         Cut("total", (), (Window.MINUTE,)),
         Cut("terminal", ("terminal",), (Window.DAY, Window.ALL)),
         Cut("route", ("route",), (Window.MONTH,)),
+        Cut("series", ("series",)),
     )
 
 
@@ -59,6 +61,7 @@ def test_a_file_names_windows_for_all_cuts_and_for_single_ones(tmp_path: Path) -
         ("merchant", Cut("merchant", ("merchant_id",))),
         ("merchant.method", Cut("merchant.method", ("merchant_id", "method"))),
         ("merchant, method", Cut("merchant.method", ("merchant_id", "method"))),
+        ("terminal.series", Cut("terminal.series", ("terminal", "series"))),
         ("chosen", Cut("chosen", ("method_chosen_by_recipient",))),
     ],
 )
@@ -72,10 +75,10 @@ def test_what_deliveries_do_not_have_cannot_be_counted_by(name: str) -> None:
         cut_named(name)
 
 
-def test_a_file_replaces_the_built_in_cuts_but_the_total_is_always_counted(tmp_path: Path) -> None:
+def test_a_file_replaces_the_built_in_cuts_but_the_total_and_the_series_are_always_counted(tmp_path: Path) -> None:
     file = cuts_file(tmp_path, 'cuts = ["terminal.method", "total", "late"]')
-    assert [c.name for c in load_cuts(file)] == ["total", "terminal.method", "late"]
-    assert load_cuts(cuts_file(tmp_path, "cuts = []")) == (Cut("total", ()),)
+    assert [c.name for c in load_cuts(file)] == ["total", "terminal.method", "late", "series"]
+    assert load_cuts(cuts_file(tmp_path, "cuts = []")) == (Cut("total", ()), Cut("series", ("series",)))
 
 
 @pytest.mark.parametrize(
@@ -95,6 +98,11 @@ def test_a_file_replaces_the_built_in_cuts_but_the_total_is_always_counted(tmp_p
         ("cuts = [1]", "list of names"),
         ('cuts = ["terminal", "terminal"]', "different names"),
         ('cuts = ["merchant.method", "merchant, method"]', "different names"),  # would be counted twice
+        (
+            'cuts = ["route",\n "terminal.series"]',
+            "line 2: terminal.series stands beside a cut that is not among the cuts",
+        ),
+        ('cuts = ["terminal", "series.terminal"]', "series must be the last property"),
         ('cuts = ["person"]', "deliveries have no person"),
     ],
 )

@@ -35,6 +35,8 @@ COUNTS = (
     "failed",
     "commented",
     "contested",
+    "reached",
+    "opened",
 )
 
 NAMES = {"total": ("",), "method": ("",), "terminal.method": ("Årsta × home_day",), "reason": ("not_sampled",), "": ()}

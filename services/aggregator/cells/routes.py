@@ -17,6 +17,7 @@ from starlette.routing import Route
 from schemas.satisfaction import Window
 from services.aggregator.cells.rows import Cells, Place
 from services.aggregator.counting.cuts import cut_named
+from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.windows import window_index
 from services.chassis.failures import MustStop
 from services.chassis.http import json_response, problem
@@ -27,27 +28,7 @@ _MOST = 10_000
 _DEFAULT = 1000
 _RUN_BY_SPREADSHEETS = frozenset("=+-@＝＋－＠")
 _KNOWN = ("cut", "window", "value", "from", "to", "limit", "after", "format")
-_COLUMNS = (
-    "cut",
-    "value",
-    "window",
-    "start",
-    "answers",
-    "s1",
-    "s2",
-    "s3",
-    "s4",
-    "s5",
-    "delivered",
-    "asked",
-    "suppressed",
-    "pending",
-    "failed",
-    "commented",
-    "contested",
-    "version",
-    "as_of",
-)
+_COLUMNS = ("cut", "value", "window", "start", "answers", *COLUMNS, "version", "as_of")
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,9 @@ OF_DELIVERY = (
 """What a delivery can be cut by: fields of its attribution snapshot."""
 OF_RECORD = ("channel", "language", "reason")
 """What an answer or a decision can be cut by: its own fields."""
-PROPERTIES = (*OF_DELIVERY, *OF_RECORD)
+SERIES = "series"
+"""Stands last in a cut of answers that are kept apart: `series` beside `total`, `terminal.series` beside `terminal`."""
+PROPERTIES = (*OF_DELIVERY, *OF_RECORD, SERIES)
 
 JOINT = " × "
 """Stands between the values of a cut by several properties."""
@@ -50,6 +52,16 @@ class Cut:
     properties: tuple[str, ...]
     windows: tuple[Window, ...] = STANDARD
 
+    @property
+    def of_series(self) -> bool:
+        """Whether only answers that are kept apart count in it, by their series."""
+        return self.properties[-1:] == (SERIES,)
+
+
+def beside(cut: str) -> str:
+    """The cut of the series beside a cut."""
+    return SERIES if cut == TOTAL else f"{cut}.{SERIES}"
+
 
 def cut_named(name: str, windows: tuple[Window, ...] = STANDARD) -> Cut:
     """The cut of a name such as `terminal`, `merchant.method` or `total`.
@@ -62,6 +74,8 @@ def cut_named(name: str, windows: tuple[Window, ...] = STANDARD) -> Cut:
     properties = tuple(_SHORT.get(part.strip(), part.strip()) for part in name.replace(",", ".").split("."))
     if unknown := [p for p in properties if p not in PROPERTIES]:
         raise MustStop(f"cut {name!r}: deliveries have no {', '.join(unknown)}; known: total, {', '.join(PROPERTIES)}")
+    if SERIES in properties[:-1]:
+        raise MustStop(f"cut {name!r}: {SERIES} must be the last property")
     return Cut(name.replace(",", ".").replace(" ", ""), properties, windows)
 
 
@@ -100,6 +114,9 @@ class _File:
         if len({c.name for c in cuts}) != len(cuts):
             raise self._refusal("cuts must be a list of different names", "cuts")
         by_name = {TOTAL: cut_named(TOTAL, standard), **{c.name: c for c in cuts}}
+        by_name.setdefault(SERIES, cut_named(SERIES))
+        if alone := [c.name for c in cuts if c.of_series and c.name not in map(beside, by_name)]:
+            raise self._refusal(f"{alone[0]} stands beside a cut that is not among the cuts", alone[0])
         for cut, windows in own.items():
             if cut not in by_name:
                 raise self._refusal(f"windows_of {cut}: it is not among the cuts", cut)

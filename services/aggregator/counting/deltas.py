@@ -4,7 +4,7 @@ A cell is one unit (a value of a cut) in one window. Windows are taken on the cl
 at the time of delivery, so that a day is the recipient's day (hazard 81).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from services.aggregator.counting.reading import REACHED
 from services.aggregator.counting.windows import BASES, WINDOWS, Int64, codes, pack
 
 COLUMNS = (
@@ -27,9 +28,11 @@ COLUMNS = (
     "failed",
     "commented",
     "contested",
+    "reached",
+    "opened",
 )
 """The counters of a cell, in the order of the table."""
-_DELIVERED, _COMMENTED, _CONTESTED = 5, 10, 11
+_DELIVERED, _COMMENTED, _CONTESTED, _REACHED, _OPENED = 5, 10, 11, 12, 13
 _OUTCOME = {"asked": 6, "suppressed": 7, "pending": 8, "failed": 9}
 _UNIT_SHIFT, _IN_UNIT = 32, (1 << 32) - 1
 _MINUTE_PLACE = len(WINDOWS) - 1
@@ -52,38 +55,63 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Deltas:
-    """What to add to which cells: `amounts[i]` are the twelve counters of `cells[i]`; cells ascend."""
+    """What to add to which cells: `amounts[i]` are the counters of `cells[i]`; cells ascend."""
 
     cells: Int64
     amounts: Int64
 
 
-Counting = tuple[int | None, bool, bool, bool]
-"""What of an answer decides how it counts: score, commented, contested, apart."""
+Counting = tuple[int | None, bool, bool, str | None]
+"""What of an answer decides how it counts: score, commented, contested, series."""
+Twins = Mapping[tuple[int, str], int]
+"""The unit of a series that stands beside a unit; there is none where the series are not counted by that cut."""
 
 
-def answer_deltas(old: Counting | None, new: Counting) -> list[tuple[int, int]]:
-    """What an answer's change adds; `old` is None for a first revision.
+def answer_changes(
+    units: Sequence[int], local_hour: int, minute: int | None, old: Counting | None, new: Counting, twins: Twins
+) -> list[Change]:
+    """Where an answer's change counts: in its units, or in those of its series beside them."""
+    changes = []
+    for series in dict.fromkeys((None, old and old[3], new[3])):
+        deltas = answer_deltas(old, new, series)
+        found = units if series is None else [t for u in units if (t := twins.get((u, series)))]
+        if deltas and found:
+            changes.append(Change(found, local_hour, deltas, minute))
+    return changes
+
+
+def opened_no_more(units: Sequence[int], local_hour: int, minute: int | None) -> Change:
+    """What leaves when an opened page is answered: the answer counts as opened, at its own place."""
+    return Change(units, local_hour, [(_OPENED, -1)], minute)
+
+
+def answer_deltas(old: Counting | None, new: Counting, series: str | None = None) -> list[tuple[int, int]]:
+    """What an answer's change adds to a series, or to the carrier's counters; `old` is None for a first revision.
 
     A contested answer never counts as satisfaction, whatever its score (E3). One that is kept apart (about
-    another party than the carrier, uninvited, or by a machine) counts nowhere, and leaves where it counted.
+    another party than the carrier, uninvited, or by a machine) counts in its series only, and leaves where it counted.
     """
-    return [*([(c, -1) for c in _columns(*old)] if old else []), *[(c, 1) for c in _columns(*new)]]
+    return [*([(c, -1) for c in _columns(old, series)] if old else []), *[(c, 1) for c in _columns(new, series)]]
 
 
-def _columns(score: int | None, commented: bool, contested: bool, apart: bool) -> list[int]:
-    if apart:
+def _columns(counting: Counting, series: str | None) -> list[int]:
+    score, commented, contested, own = counting
+    if own != series:
         return []
     columns = [score - 1] if score is not None and not contested else []
     if commented:
         columns.append(_COMMENTED)
     if contested:
         columns.append(_CONTESTED)
+    if series is None:
+        columns.append(_OPENED)
     return columns
 
 
 def decision_deltas(old: str | None, new: str) -> list[tuple[int, int]]:
     """What a decision's change adds: a first one counts the delivery, later ones move it between outcomes."""
+    if new == REACHED:
+        return [] if old else [(_REACHED, 1)]
     return [(_OUTCOME[old], -1), (_OUTCOME[new], 1)] if old else [(_DELIVERED, 1), (_OUTCOME[new], 1)]
 
 

@@ -11,9 +11,10 @@ import msgspec
 from aiokafka import ConsumerRecord
 from msgspec.structs import replace
 
-from schemas.invitation import InvitationDecided
+from schemas.contract import Contract
+from schemas.invitation import InvitationDecided, InvitationProgress, ProgressStep
 from schemas.response import RatedParty, ResponseRecorded
-from schemas.topics import INVITATION_DECIDED, RESPONSE_RECORDED
+from schemas.topics import INVITATION_DECIDED, INVITATION_PROGRESS, RESPONSE_RECORDED
 from services.chassis.failures import Poison
 from services.chassis.records import reading
 
@@ -26,8 +27,14 @@ _OUTCOME = {
 }
 GROUP = "kvittera-aggregator"
 """The consumer group, and the name of this step in traces."""
+TOPICS = (INVITATION_DECIDED, INVITATION_PROGRESS, RESPONSE_RECORDED)
+"""What is counted from."""
 OF_OTHERS = frozenset({"damaged", "opened", "partial", "customs_hold", "claim_open", "returned"})
 """Exceptions that may have happened at any leg before the last."""
+REACHED = ProgressStep.REACHED.value
+"""Of a step that is counted like a decision of its own kind: the kind and the outcome."""
+MACHINE, OTHER_PARTY, UNINVITED = "machine", "other_party", "uninvited"
+"""The series of answers that stay out of the carrier's counters, each counted by itself (docs/figures.md)."""
 CARRIER = RatedParty.CARRIER.value
 _FIRST_YEAR, _LAST_YEAR = 1970, 2261
 _Revision = Annotated[int, msgspec.Meta(ge=1, le=2_147_483_647)]
@@ -95,9 +102,13 @@ class CountedAnswer(msgspec.Struct, frozen=True):
         """An answer was asked for: nothing was suppressed."""
 
     @property
-    def apart(self) -> bool:
-        """Whether it stays out of the carrier's counters: about another party, uninvited, or by a machine."""
-        return self.rated != CARRIER or not self.invited or self.suspected_machine
+    def series(self) -> str | None:
+        """The series that it is counted in; None for the carrier's own counters."""
+        if self.suspected_machine:
+            return MACHINE
+        if self.rated != CARRIER:
+            return OTHER_PARTY
+        return None if self.invited else UNINVITED
 
 
 class _Decision(msgspec.Struct, frozen=True):
@@ -110,9 +121,18 @@ class _Decision(msgspec.Struct, frozen=True):
     reason: str | None = None
 
 
+class _Progress(msgspec.Struct, frozen=True):
+    invitation_id: uuid.UUID
+    step: ProgressStep
+    delivery: Facts
+    at: Annotated[datetime, msgspec.Meta(tz=True)]
+    channel: str | None = None
+    language: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CountedDecision:
-    """A decision, as far as it is counted; `outcome` is a column of the counters."""
+    """A decision, or that it reached the person, as far as it is counted; `outcome` is a column of the counters."""
 
     kind: str
     revision: int
@@ -133,34 +153,31 @@ Counted = CountedAnswer | CountedDecision
 
 
 def reader() -> Callable[[ConsumerRecord], Counted | None]:
-    """A decoder for both topics."""
-    quick_answer = msgspec.json.Decoder(CountedAnswer)
-    quick_decision = msgspec.json.Decoder(_Decision)
-    full_answer = reading(ResponseRecorded, GROUP)
-    full_decision = reading(InvitationDecided, GROUP)
+    """A decoder for the topics of what is counted."""
+    quick = {RESPONSE_RECORDED: _answers(), INVITATION_DECIDED: _decisions(), INVITATION_PROGRESS: _steps()}
+    full = {
+        RESPONSE_RECORDED: reading(ResponseRecorded, GROUP),
+        INVITATION_DECIDED: reading(InvitationDecided, GROUP),
+        INVITATION_PROGRESS: reading(InvitationProgress, GROUP),
+    }
 
     def read(record: ConsumerRecord) -> Counted | None:
-        is_answer = record.topic == RESPONSE_RECORDED
-        assert is_answer or record.topic == INVITATION_DECIDED
         value = record.value
         try:
-            if value is None:
-                return None
-            return quick(value, is_answer)
+            return None if value is None else in_a_window(quick[record.topic](value))
         except (msgspec.MsgspecError, KeyError, ValueError):
             # Another mode of CloudEvents, or broken: the contract tells, or says exactly what is wrong.
-            received = full_answer(record) if is_answer else full_decision(record)
-            return None if received is None else again(received.message)
+            received = full[record.topic](record)
+            return None if received is None else again(record.topic, received.message)
 
-    def quick(value: bytes, is_answer: bool) -> Counted:
-        counted = quick_answer.decode(value) if is_answer else _outcome_named(quick_decision.decode(value))
+    def in_a_window(counted: Counted) -> Counted:
         if not _FIRST_YEAR <= counted.delivery.occurred_at.year <= _LAST_YEAR:
             raise ValueError("no window holds it")
         return counted
 
-    def again(message: ResponseRecorded | InvitationDecided) -> Counted:
+    def again(topic: str, message: Contract) -> Counted:
         try:
-            return quick(message.model_dump_json(exclude_none=True).encode(), isinstance(message, ResponseRecorded))
+            return in_a_window(quick[topic](message.model_dump_json(exclude_none=True).encode()))
         except (msgspec.MsgspecError, ValueError) as error:
             # Right by the contract, but nothing that the counters can hold.
             raise Poison("uncountable", type(error).__name__) from None
@@ -168,6 +185,28 @@ def reader() -> Callable[[ConsumerRecord], Counted | None]:
     return read
 
 
-def _outcome_named(decision: _Decision) -> CountedDecision:
-    d = decision
-    return CountedDecision(d.kind, d.revision, _OUTCOME[d.outcome], d.delivery, d.channel, d.language, d.reason)
+def _answers() -> Callable[[bytes], Counted]:
+    return msgspec.json.Decoder(CountedAnswer).decode
+
+
+def _decisions() -> Callable[[bytes], Counted]:
+    decode = msgspec.json.Decoder(_Decision).decode
+
+    def read(value: bytes) -> Counted:
+        d = decode(value)
+        return CountedDecision(d.kind, d.revision, _OUTCOME[d.outcome], d.delivery, d.channel, d.language, d.reason)
+
+    return read
+
+
+def _steps() -> Callable[[bytes], Counted]:
+    decode = msgspec.json.Decoder(_Progress).decode
+
+    def read(value: bytes) -> Counted:
+        p = decode(value)
+        if p.step is ProgressStep.REACHED:
+            return CountedDecision(REACHED, 1, REACHED, p.delivery, p.channel, p.language)
+        # An answer before its first revision: a later revision finds it counted as opened.
+        return CountedAnswer(p.invitation_id, 0, p.at, p.delivery, channel=p.channel, language=p.language)
+
+    return read

@@ -1,14 +1,14 @@
 """The short numbers of all units, and the windows in which each of them is counted."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 
 import numpy as np
 
 from schemas.contract import without_controls
-from services.aggregator.counting.cuts import JOINT, OF_RECORD, Cut, cut_named
-from services.aggregator.counting.deltas import STANDARD_MASK, Masks
+from services.aggregator.counting.cuts import JOINT, OF_RECORD, TOTAL, Cut, beside, cut_named
+from services.aggregator.counting.deltas import STANDARD_MASK, Masks, Twins
 from services.aggregator.counting.reading import Counted
 from services.aggregator.counting.windows import mask_of, windows_in
 from services.chassis.failures import Poison
@@ -30,6 +30,7 @@ class Units:
     version: int = 0
     """Of the stored cuts that `cuts` are; 0 before any were followed."""
     _known: dict[str, dict[object, int]] = field(default_factory=dict)
+    _twins: dict[tuple[int, str], int] = field(default_factory=dict)
     _masks: Masks = field(default_factory=lambda: np.full(1024, _UNKNOWN, np.int64))
     _sql: Mapping[str, str] = field(
         default_factory=lambda: {
@@ -48,6 +49,7 @@ class Units:
             self.cuts = [cut_named(r["cut"], windows_in(r["windows"])) for r in stored]
             self.version = row["version"]
             self._known.clear()
+            self._twins.clear()
             self._masks[:] = _UNKNOWN
         return int(row["minutes_from"])
 
@@ -56,11 +58,32 @@ class Units:
         if sum(map(len, self._known.values())) > _MOST_KNOWN_UNITS:
             self._known.clear()
         facts = [c.delivery for c in counted]
+        own = [cut for cut in self.cuts if not cut.of_series]
         # Cut by cut instead of delivery by delivery: one dictionary is asked for a whole column.
-        columns = [(cut, [*map(_property_of(cut), counted if _looks_at_records(cut) else facts)]) for cut in self.cuts]
+        columns = [(cut, [*map(_property_of(cut), counted if _looks_at_records(cut) else facts)]) for cut in own]
         await self._learn([(cut, value) for cut, values in columns for value in self._unknown(cut, values)])
         numbers = [map(self._known[cut.name].__getitem__, values) for cut, values in columns]
         return [[*filter(None, of_one)] for of_one in zip(*numbers, strict=True)]
+
+    async def twins(self, wanted: Collection[tuple[int, str]]) -> Twins:
+        """The units of series beside units; taken from the units alone, so that an answer may change its series."""
+        if len(self._twins) > _MOST_KNOWN_UNITS:
+            self._twins.clear()
+        missing = set(wanted) - self._twins.keys()
+        counted = {cut.name for cut in self.cuts if cut.of_series}
+        if not missing or not counted:
+            return self._twins
+        async with self.pool.acquire() as connection:
+            rows = await connection.fetch(self._sql["units_by_number"], [unit for unit, _ in missing])
+            places = {r["id"]: (r["cut"], r["value"]) for r in rows}
+            named = {key: _beside(*places[key[0]], key[1]) for key in missing if key[0] in places}
+            learnt = sorted({name for name in named.values() if name[0] in counted})
+            cuts, values = [c for c, _ in learnt], [v for _, v in learnt]
+            await connection.execute(self._sql["learn_units"], cuts, values)
+            found = await connection.fetch(self._sql["find_units"], cuts, values)
+        numbers = {(r["cut"], r["value"]): r["id"] for r in found}
+        self._twins.update({key: numbers.get(named[key], _NO_UNIT) for key in named})
+        return self._twins
 
     async def masks(self, connection: Database, units: Iterable[int]) -> Masks:
         """The windows of units by their numbers, for at least these units."""
@@ -94,6 +117,10 @@ class Units:
             await connection.execute(self._sql["learn_units"], cuts, values)
             for row in await connection.fetch(self._sql["find_units"], cuts, values):
                 self._known[row["cut"]][named[row["cut"], row["value"]]] = row["id"]
+
+
+def _beside(cut: str, value: str, series: str) -> tuple[str, str]:
+    return beside(cut), series if cut == TOTAL else f"{value}{JOINT}{series}"
 
 
 def _looks_at_records(cut: Cut) -> bool:

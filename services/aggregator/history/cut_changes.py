@@ -14,7 +14,7 @@ import asyncpg
 
 from services.aggregator.cells.rows import Cells
 from services.aggregator.counting.cuts import Cut
-from services.aggregator.counting.deltas import Change, Counting, answer_deltas, decision_deltas, fold
+from services.aggregator.counting.deltas import Change, Counting, answer_changes, decision_deltas, fold
 from services.aggregator.counting.reading import Counted, CountedAnswer, reader
 from services.aggregator.counting.stored_cuts import BUILDING, BUILT, COUNTED, LEAVING, StoredCut, StoredCuts
 from services.aggregator.counting.units import Units
@@ -27,6 +27,8 @@ from services.chassis.settings import Settings
 
 _TRIES = 5
 _TOUCH = 5_000
+_OPENED = "+opened"
+"""Ends the key of a page that was opened and not answered: the answer has a place of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,16 @@ class CutChanges:
             for cut in wanted:
                 if cut.name not in known:
                     await self.connection.execute(self.sql["plan_cut"], cut.name, mask_of(cut.windows))
+                    if cut.of_series:
+                        await self._fill_series(cut.name)
             await self.connection.execute(self.sql["raise_version"])
             planned = await self.stored.all(self.connection)
         return [s.cut for s in planned if s.state in {BUILDING, BUILT}]
+
+    async def _fill_series(self, name: str) -> None:
+        """Count what is kept apart in a new cut of series: all that it takes stands in the rows; counting waits."""
+        await self.connection.execute(self.sql["learn_series"], name)
+        await self.connection.execute(self.sql["build_windows"], name)
 
     async def _refuse_to_drop(self, names: Sequence[str]) -> None:
         readers = [r["partner"] for r in await self.connection.fetch(self.sql["partners_of_cuts"], names)]
@@ -112,7 +121,8 @@ class CutChanges:
         Raises:
             MustStop: Kafka cannot be reached.
         """
-        names = [c.name for c in cuts]
+        # The cuts of series were filled when they were planned.
+        names = [c.name for c in cuts if not c.of_series]
         placed = missing = 0
         if names:
             for name in ("make_visited", "make_placed", "make_unplaced", "make_incoming"):
@@ -129,7 +139,7 @@ class CutChanges:
             missing = await self.connection.fetchval(self.sql["count_missing"])
         async with self.connection.transaction(isolation="repeatable_read", readonly=True):
             differing = len(await Cells().audit(self.connection))
-        return Built(names, placed, missing, differing)
+        return Built([c.name for c in cuts], placed, missing, differing)
 
     async def accept(self, built: Built) -> None:
         """Say that the built cuts may be switched on."""
@@ -179,11 +189,14 @@ class CutChanges:
         assert counting is not None, "a plan is stored before it is built"
         await self.connection.copy_records_to_table("placed", records=own.items())
         await self.connection.execute(self.sql["visit"])
-        answers = [k for k in own if "/" not in k]
+        answers = [k.removesuffix(_OPENED) for k in own if "/" not in k]
         decisions = [k.partition("/")[2] for k in own if "/" in k]
+        placed = await self.connection.fetch(self.sql["place_answers"], names, answers)
+        twins = await units.twins({(u, r["series"]) for r in placed if r["series"] for u in r["units"]})
         changes = [
-            Change(r["units"], r["local_hour"], answer_deltas(None, _state(r)), r["minute"])
-            for r in await self.connection.fetch(self.sql["place_answers"], names, answers)
+            change
+            for r in placed
+            for change in answer_changes(r["units"], r["local_hour"], r["minute"], None, _state(r), twins)
         ]
         changes += [
             Change(r["units"], r["local_hour"], decision_deltas(None, r["outcome"]), r["minute"])
@@ -246,9 +259,9 @@ class CutChanges:
 
 def _key(counted: Counted) -> str:
     if isinstance(counted, CountedAnswer):
-        return str(counted.response_id)
+        return str(counted.response_id) + (_OPENED if counted.revision == 0 else "")
     return f"{counted.kind}/{counted.delivery.delivery_id}"
 
 
 def _state(row: asyncpg.Record) -> Counting:
-    return row["score"], row["commented"], row["contested"], row["apart"]
+    return row["score"], row["commented"], row["contested"], row["series"]

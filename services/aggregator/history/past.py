@@ -6,12 +6,11 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from schemas.topics import INVITATION_DECIDED, RESPONSE_RECORDED
+from services.aggregator.counting.reading import TOPICS
 from services.chassis.kafka import make_consumer, start_with_patience, stop_in_time
 from services.chassis.postgres import Database
 from services.chassis.settings import Settings
 
-TOPICS = (INVITATION_DECIDED, RESPONSE_RECORDED)
 _MOST_RECORDS = 20_000
 Positions = Mapping[TopicPartition, int]
 Batch = dict[TopicPartition, list[ConsumerRecord]]

@@ -13,12 +13,12 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from schemas.topics import CARDS
-from services.aggregator.counting.reading import GROUP, Counted, reader
+from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
 from services.aggregator.counting.windows import unpack, window_start
 from services.aggregator.handlers import CountBatch
-from services.aggregator.history.past import TOPICS, Positions, batches, begin, counted_up_to, reading_again
+from services.aggregator.history.past import Positions, batches, begin, counted_up_to, reading_again
 from services.chassis.failures import MustStop
 from services.chassis.fence import Fence, name_of
 from services.chassis.metrics import Metrics

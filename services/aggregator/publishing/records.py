@@ -9,6 +9,7 @@ import orjson
 
 from schemas.cloudevents import Stamp
 from schemas.topics import SATISFACTION_CELLS
+from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.windows import Int64, unpack, window_start
 from services.aggregator.publishing.batches import SharedHeaders, WrittenBatch
 from services.aggregator.publishing.hashes import murmur2_of
@@ -17,9 +18,9 @@ from services.chassis.record_batches import Record
 
 _UNIT_SHIFT, _IN_UNIT = 32, (1 << 32) - 1
 _MOST_KEPT = 1_000_000
-_SCORES, _COUNTS = slice(2, 7), slice(7, 14)
+_SCORES, _COUNTS = slice(2, 7), slice(7, 16)
 _VALUE = b'%b,%b,"version":%d,"scores":[%b],"answers":%d,%b,"as_of":"%b"}'
-_NAMED = b'"delivered":%d,"asked":%d,"suppressed":%d,"pending":%d,"failed":%d,"commented":%d,"contested":%d'
+_NAMED = b",".join(b'"%b":%%d' % name.encode() for name in COLUMNS[5:])
 
 
 @dataclass(slots=True)

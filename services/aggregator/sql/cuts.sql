@@ -41,6 +41,14 @@ INSERT INTO counted_cut (cut, windows, state) VALUES ($1, $2, 'building')
 -- name: plan_windows
 UPDATE counted_cut SET next = nullif($2, windows) WHERE cut = $1
 
+-- name: learn_series
+-- The units of a cut of series, beside those of the answers that are kept apart.
+INSERT INTO unit (cut, value)
+SELECT DISTINCT $1::text, CASE o.cut WHEN 'total' THEN a.series ELSE o.value || ' × ' || a.series END
+FROM answer AS a CROSS JOIN LATERAL unnest(a.units) AS u (unit) JOIN unit AS o ON o.id = u.unit
+WHERE a.series IS NOT NULL AND CASE o.cut WHEN 'total' THEN 'series' ELSE o.cut || '.series' END = $1
+ON CONFLICT DO NOTHING
+
 -- name: set_state
 UPDATE counted_cut SET state = $2 WHERE cut = $1
 
@@ -61,9 +69,9 @@ INSERT INTO visited SELECT key FROM placed ON CONFLICT DO NOTHING
 -- Rows that have no unit of the new cuts yet: those counted since the build began have theirs.
 UPDATE answer AS a SET units = a.units || p.units
 FROM placed AS p
-WHERE a.response_id = ANY($2::uuid[]) AND p.key = a.response_id::text AND p.units <> '{}'
+WHERE a.response_id = ANY($2::uuid[]) AND p.key = a.response_id::text || CASE a.revision WHEN 0 THEN '+opened' ELSE '' END AND p.units <> '{}'
   AND NOT EXISTS (SELECT FROM unit AS u WHERE u.id = ANY(a.units) AND u.cut = ANY($1::text[]))
-RETURNING a.score, a.commented, a.contested, a.apart, a.local_hour, a.minute, p.units
+RETURNING a.score, a.commented, a.contested, a.series, a.local_hour, a.minute, p.units
 
 -- name: place_decisions
 UPDATE decision AS d SET units = d.units || p.units
@@ -79,7 +87,7 @@ TRUNCATE unplaced
 
 -- name: note_unplaced
 INSERT INTO unplaced
-SELECT response_id::text AS key FROM answer AS a
+SELECT response_id::text || CASE revision WHEN 0 THEN '+opened' ELSE '' END AS key FROM answer AS a
 WHERE NOT EXISTS (SELECT FROM unit AS u WHERE u.id = ANY(a.units) AND u.cut = ANY($1::text[]))
 UNION ALL
 SELECT kind || '/' || delivery_id FROM decision AS d
@@ -114,7 +122,7 @@ RETURNING cell
 -- Cells of new windows, from everything counted.
 INSERT INTO cell
 SELECT e.cell, 1, e.s1, e.s2, e.s3, e.s4, e.s5, e.delivered, e.asked, e.suppressed, e.pending, e.failed, e.commented,
-       e.contested
+       e.contested, e.reached, e.opened
 FROM expected_cell AS e JOIN unit AS u ON u.id = (e.cell >> 32)::int
 WHERE u.cut = $1
 ON CONFLICT DO NOTHING

@@ -16,7 +16,7 @@ SELECT value, day, since FROM alert WHERE cut = $1 AND day >= $2 AND since <= $3
 -- name: dissatisfied_responses
 SELECT a.response_id::text FROM answer AS a
 WHERE a.units @> ARRAY[(SELECT id FROM unit WHERE cut = $1 AND value = $2)]
-  AND a.local_hour BETWEEN $3 AND $4 AND a.score <= 2 AND NOT a.contested AND NOT a.apart
+  AND a.local_hour BETWEEN $3 AND $4 AND a.score <= 2 AND NOT a.contested AND a.series IS NULL
 ORDER BY a.local_hour DESC, a.response_id
 LIMIT 100
 
@@ -67,7 +67,7 @@ INSERT INTO closed_month (month, revision, reason, closed_at) VALUES ($1, $2, $3
 -- name: close_cells
 INSERT INTO closed_cell
 SELECT $1, $2, u.cut, u.value, c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed,
-       c.commented, c.contested
+       c.commented, c.contested, c.reached, c.opened
 FROM unit AS u JOIN cell AS c ON c.cell = (u.id::bigint << 32) | (2::bigint << 30) | $1::int::bigint
 
 -- name: months_counted
@@ -82,24 +82,25 @@ ORDER BY 1
 SELECT month, revision, reason, closed_at FROM closed_month ORDER BY month, revision
 
 -- name: closed_cells
-SELECT cut, value, s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested
+SELECT cut, value, s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested,
+       reached, opened
 FROM closed_cell WHERE month = $1 AND revision = $2 AND cut = $3 ORDER BY value
 
 -- name: live_month_cells
 SELECT u.cut, u.value, c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed,
-       c.commented, c.contested
+       c.commented, c.contested, c.reached, c.opened
 FROM unit AS u JOIN cell AS c ON c.cell = (u.id::bigint << 32) | (2::bigint << 30) | $1::int::bigint
 WHERE u.cut = $2 ORDER BY u.value
 
 -- name: cells_that_moved_since_closing
-SELECT count(*) FROM (
-    SELECT u.cut, u.value, c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed,
-           c.commented, c.contested
-    FROM unit AS u JOIN cell AS c ON c.cell = (u.id::bigint << 32) | (2::bigint << 30) | $1::int::bigint
-    EXCEPT
-    SELECT cut, value, s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested
-    FROM closed_cell WHERE month = $1 AND revision = $2
-) AS moved
+-- What was not counted yet when the month was closed has not moved.
+SELECT count(*) FROM unit AS u
+JOIN cell AS c ON c.cell = (u.id::bigint << 32) | (2::bigint << 30) | $1::int::bigint
+LEFT JOIN closed_cell AS k ON k.month = $1 AND k.revision = $2 AND k.cut = u.cut AND k.value = u.value
+WHERE (c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed, c.commented, c.contested)
+   IS DISTINCT FROM
+      (k.s1, k.s2, k.s3, k.s4, k.s5, k.delivered, k.asked, k.suppressed, k.pending, k.failed, k.commented, k.contested)
+   OR (c.reached, c.opened) IS DISTINCT FROM (coalesce(k.reached, c.reached), coalesce(k.opened, c.opened))
 
 -- name: take_care
 INSERT INTO digest_taken_care (cut, value, day, who, note, at) VALUES ($1, $2, $3, $4, $5, $6)

@@ -27,7 +27,7 @@ WITH ours AS (
     SELECT coalesce(a.response_id, r.response_id) AS response_id, a.score AS new, r.score AS old, a.units,
            coalesce(r.day, a.day) AS day, r.time_window, r.unit, r.depth, r.grouped, r.merchant
     FROM (
-        SELECT response_id, CASE WHEN NOT apart AND NOT contested THEN score END AS score, local_hour / 24 AS day, units
+        SELECT response_id, CASE WHEN series IS NULL AND NOT contested THEN score END AS score, local_hour / 24 AS day, units
         FROM answer
         WHERE $2::text[] IS NULL OR units && (SELECT units FROM ours)
     ) AS a

@@ -11,16 +11,24 @@ ON CONFLICT DO NOTHING
 SELECT u.id, u.cut, u.value FROM unit AS u
 JOIN unnest($1::text[], $2::text[]) AS w (cut, value) ON u.cut = w.cut AND u.value = w.value
 
+-- name: units_by_number
+SELECT id, cut, value FROM unit WHERE id = ANY($1::int[])
+
 -- name: keep_answers
--- An older or repeated revision returns no row and so is not counted. Units and hour are those of the first; of a
--- first revision no old values and no units are told.
+-- An older or repeated revision returns no row and so is not counted. Units and hour are those of the first; that a
+-- page was opened (revision 0) fixes no place, because it comes by another topic, before or after the answer. Of a
+-- first revision nothing old is told.
 INSERT INTO answer AS a SELECT * FROM incoming_answer
 ON CONFLICT (response_id) DO UPDATE
 SET revision = excluded.revision, score = excluded.score, commented = excluded.commented, contested = excluded.contested,
-    apart = excluded.apart
+    series = excluded.series,
+    units = CASE a.revision WHEN 0 THEN excluded.units ELSE a.units END,
+    local_hour = CASE a.revision WHEN 0 THEN excluded.local_hour ELSE a.local_hour END,
+    minute = CASE a.revision WHEN 0 THEN excluded.minute ELSE a.minute END
 WHERE a.revision < excluded.revision
-RETURNING new.response_id, CASE WHEN old.revision IS NOT NULL THEN (old.score, old.commented, old.contested, old.apart) END,
-          CASE WHEN old.revision IS NOT NULL THEN new.units END, new.local_hour, new.minute
+RETURNING new.response_id, old.revision,
+          CASE WHEN old.revision > 0 THEN (old.score, old.commented, old.contested, old.series) END, old.units,
+          old.local_hour, old.minute
 
 -- name: keep_decisions
 INSERT INTO decision AS d SELECT * FROM incoming_decision
@@ -38,7 +46,8 @@ SET version = c.version + 1,
     s5 = c.s5 + excluded.s5, delivered = c.delivered + excluded.delivered, asked = c.asked + excluded.asked,
     suppressed = c.suppressed + excluded.suppressed, pending = c.pending + excluded.pending,
     failed = c.failed + excluded.failed, commented = c.commented + excluded.commented,
-    contested = c.contested + excluded.contested
+    contested = c.contested + excluded.contested, reached = c.reached + excluded.reached,
+    opened = c.opened + excluded.opened
 
 -- name: touch
 INSERT INTO touched (cells) VALUES ($1)
@@ -50,7 +59,8 @@ SELECT id, cardinality(cells) AS cells FROM touched ORDER BY id LIMIT 1000
 -- The cells that the rows $1 tell of, as they stand; version 0 where there is none any more.
 SELECT t.cell, coalesce(c.version, 0), coalesce(c.s1, 0), coalesce(c.s2, 0), coalesce(c.s3, 0), coalesce(c.s4, 0),
        coalesce(c.s5, 0), coalesce(c.delivered, 0), coalesce(c.asked, 0), coalesce(c.suppressed, 0),
-       coalesce(c.pending, 0), coalesce(c.failed, 0), coalesce(c.commented, 0), coalesce(c.contested, 0)
+       coalesce(c.pending, 0), coalesce(c.failed, 0), coalesce(c.commented, 0), coalesce(c.contested, 0),
+       coalesce(c.reached, 0), coalesce(c.opened, 0)
 FROM (SELECT DISTINCT unnest(cells) AS cell FROM touched WHERE id = ANY($1::bigint[]) ORDER BY cell) AS t
 LEFT JOIN cell AS c USING (cell)
 
@@ -61,7 +71,8 @@ SELECT DISTINCT unnest(cells) AS cell FROM touched
 DELETE FROM touched WHERE id = ANY($1::bigint[])
 
 -- name: cells_by_key
-SELECT cell, version, s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested
+SELECT cell, version, s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested, reached,
+       opened
 FROM cell WHERE cell = ANY($1::bigint[])
 
 -- name: names_of_units
@@ -90,23 +101,27 @@ SELECT cut FROM counted_cut WHERE state IN ('counted', 'leaving') ORDER BY cut
 -- Counters against the view that folds everything counted, in one snapshot. Written apart from the counting code.
 SELECT coalesce(e.cell, c.cell) AS cell, u.cut, u.value,
        ARRAY[c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed, c.commented,
-             c.contested] AS counted,
+             c.contested, c.reached, c.opened] AS counted,
        ARRAY[e.s1, e.s2, e.s3, e.s4, e.s5, e.delivered, e.asked, e.suppressed, e.pending, e.failed, e.commented,
-             e.contested]::bigint[] AS expected
+             e.contested, e.reached, e.opened]::bigint[] AS expected
 FROM expected_cell AS e FULL JOIN cell AS c ON c.cell = e.cell
 LEFT JOIN unit AS u ON u.id = (coalesce(e.cell, c.cell) >> 32)::int
 WHERE (coalesce(e.s1, 0), coalesce(e.s2, 0), coalesce(e.s3, 0), coalesce(e.s4, 0), coalesce(e.s5, 0),
        coalesce(e.delivered, 0), coalesce(e.asked, 0), coalesce(e.suppressed, 0), coalesce(e.pending, 0),
-       coalesce(e.failed, 0), coalesce(e.commented, 0), coalesce(e.contested, 0))
+       coalesce(e.failed, 0), coalesce(e.commented, 0), coalesce(e.contested, 0),
+       coalesce(e.reached, 0), coalesce(e.opened, 0))
    IS DISTINCT FROM
       (coalesce(c.s1, 0), coalesce(c.s2, 0), coalesce(c.s3, 0), coalesce(c.s4, 0), coalesce(c.s5, 0),
        coalesce(c.delivered, 0), coalesce(c.asked, 0), coalesce(c.suppressed, 0), coalesce(c.pending, 0),
-       coalesce(c.failed, 0), coalesce(c.commented, 0), coalesce(c.contested, 0))
+       coalesce(c.failed, 0), coalesce(c.commented, 0), coalesce(c.contested, 0),
+       coalesce(c.reached, 0), coalesce(c.opened, 0))
 ORDER BY 1
 
 -- name: counted_answers
-SELECT response_id, revision, score, contested FROM answer ORDER BY response_id
+-- Revision 0 is a page that was opened.
+SELECT response_id, revision, score, contested FROM answer WHERE revision > 0 ORDER BY response_id
 
 -- name: totals
-SELECT (SELECT count(*) FROM answer) AS answers, (SELECT count(*) FROM decision) AS deliveries,
+SELECT (SELECT count(*) FROM answer WHERE revision > 0) AS answers,
+       (SELECT count(*) FROM decision WHERE kind <> 'reached') AS deliveries,
        (SELECT count(*) FROM cell) AS cells

@@ -12,7 +12,8 @@ SELECT topic, part, cluster_id, topic_id, $3 FROM aggregator.progress WHERE topi
 -- The live counters of one moment, by names, since units have other numbers in the shadow.
 CREATE TEMP TABLE live_cell AS
 SELECT u.cut, u.value, c.cell & 4294967295 AS place,
-       ARRAY[s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested] AS counters
+       ARRAY[s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested, reached,
+             opened] AS counters
 FROM aggregator.cell AS c JOIN aggregator.unit AS u ON u.id = (c.cell >> 32)::int
 JOIN aggregator.counted_cut AS k ON k.cut = u.cut AND k.state IN ('counted', 'leaving')
 
@@ -24,13 +25,14 @@ WHERE u.id = (c.cell >> 32)::int AND (c.cell & 4294967295) - 3758096384 BETWEEN 
 -- A cell that is not there is one in which nothing is counted.
 WITH shadow AS (
     SELECT u.cut, u.value, c.cell & 4294967295 AS place,
-           ARRAY[s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested] AS counters
+           ARRAY[s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested, reached,
+             opened] AS counters
     FROM aggregator_shadow.cell AS c JOIN aggregator_shadow.unit AS u ON u.id = (c.cell >> 32)::int
     JOIN aggregator.counted_cut AS k ON k.cut = u.cut AND k.state IN ('counted', 'leaving')
 )
 SELECT cut, value, place, l.counters AS live, s.counters AS shadow
 FROM live_cell AS l FULL JOIN shadow AS s USING (cut, value, place)
-WHERE coalesce(l.counters, array_fill(0, ARRAY[12])) <> coalesce(s.counters, array_fill(0, ARRAY[12]))
+WHERE coalesce(l.counters, array_fill(0, ARRAY[14])) <> coalesce(s.counters, array_fill(0, ARRAY[14]))
 ORDER BY cut, value, place
 
 -- name: live_cells

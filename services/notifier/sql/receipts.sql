@@ -16,6 +16,17 @@ FROM receipt WHERE invitation_id = $1 AND progress <> 'undelivered'
 -- name: move_progress
 UPDATE invitation SET progress = $2 WHERE invitation_id = $1
 
+-- name: tell_reached
+-- Beside the decision and not as a revision of it: a send may be settling its own at this moment.
+INSERT INTO outbox (shard, topic, key, value, traceparent)
+SELECT hashtext(delivery_id) & 3, 'invitation.progress.v1', convert_to(delivery_id, 'UTF8'),
+       convert_to(json_build_object(
+           'invitation_id', invitation_id, 'step', 'reached', 'delivery', message -> 'delivery', 'channel', channel,
+           'language', language, 'at', clock_timestamp()
+       )::text, 'UTF8'),
+       traceparent
+FROM invitation WHERE invitation_id = $1
+
 -- name: mark_unreachable
 INSERT INTO unreachable AS u (person, reason, until, invitation_id)
 VALUES ($1, $2, clock_timestamp() + make_interval(secs => $3), $4)

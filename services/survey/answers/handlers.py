@@ -143,6 +143,16 @@ class Answers:
             return Recorded(Outcome.LOCKED)
         return Recorded(Outcome.KEPT, row["revision"]) if row["named"] else None
 
+    async def note_opened(self, token: str) -> None:
+        """Note that a person touched the page of a link; only the first time, and before any answer, says anything.
+
+        Raises:
+            Database errors: it is not known whether it was noted. Trying again is safe.
+        """
+        async with self.pool.acquire() as connection:
+            await connection.execute(self._sql["note_opened"], token_hash(token))
+        self.relay.wake()
+
     async def can_keep(self) -> bool:
         """Whether an answer could be kept now."""
         try:

@@ -161,6 +161,9 @@ class SurveyRoutes:
         try:
             body = await _read(request, receive)
             fields = _parse(body)
+            if first(fields, "part") == "opened":
+                await self._note_opened(token, fields)
+                return Response(status_code=204, headers={"cache-control": "no-store"})
             revision = await self._keep(request, token, fields, body)
         except Refused as refused:
             return await self._turn_away(refused, request, token, fields)
@@ -175,10 +178,7 @@ class SurveyRoutes:
 
     async def _keep(self, request: Request, token: str, fields: Fields, body: bytes) -> int:
         """Keep what is posted; returns its revision after the commit, or raises Refused."""
-        if not hmac.compare_digest(first(fields, "nonce").encode(), self._views.nonce(token).encode()):
-            raise Refused("nonce", 403, "The answer did not come from our page; open the link again")
-        if not looks_like_token(token):
-            raise Refused("unknown", 404, "No such link")
+        self._check_origin(token, fields)
         try:
             recorded = await self._record(request, token, fields, body)
         except Rejected as error:
@@ -189,6 +189,22 @@ class SurveyRoutes:
             log.warning("answer not kept", action="refuse", error=type(error).__name__, transient=is_transient(error))
             raise Refused("storage", 503, "The answer is not saved yet; try again") from None
         return self._revision(recorded)
+
+    def _check_origin(self, token: str, fields: Fields) -> None:
+        if not hmac.compare_digest(first(fields, "nonce").encode(), self._views.nonce(token).encode()):
+            raise Refused("nonce", 403, "The answer did not come from our page; open the link again")
+        if not looks_like_token(token):
+            raise Refused("unknown", 404, "No such link")
+
+    async def _note_opened(self, token: str, fields: Fields) -> None:
+        """Note that a person touched the page; whether the link is known does not show."""
+        self._check_origin(token, fields)
+        if self.looks.suspicion(token_hash(token), by_script=False, honeypot=first(fields, HONEYPOT)) is not None:
+            return
+        try:
+            await self.answers.note_opened(token)
+        except _AWAY as error:
+            log.warning("opened page not noted", action="leave_out", error=type(error).__name__)
 
     async def _record(self, request: Request, token: str, fields: Fields, body: bytes) -> Recorded:
         if first(fields, "part") == "preferences":

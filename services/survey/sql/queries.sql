@@ -184,6 +184,23 @@ WITH person AS (
 SELECT person.person_id IS NOT NULL AS named, person.open, coalesce(k.revision, p.revision) AS revision
 FROM person LEFT JOIN kept AS k USING (person_id) LEFT JOIN preference AS p USING (person_id)
 
+-- name: note_opened
+-- Once for each invitation, and not where the answer tells it already.
+WITH opened AS (
+    UPDATE invitation SET opened_at = clock_timestamp()
+    WHERE token_sha256 = $1 AND opened_at IS NULL AND invited AND expires_at > clock_timestamp()
+      AND NOT EXISTS (SELECT FROM response WHERE response_id = invitation_id)
+    RETURNING invitation_id, delivery, language, traceparent, opened_at
+)
+INSERT INTO outbox (shard, topic, key, value, traceparent)
+SELECT hashtext(delivery ->> 'delivery_id') & 3, 'invitation.progress.v1', convert_to(delivery ->> 'delivery_id', 'UTF8'),
+       convert_to(json_build_object(
+           'invitation_id', invitation_id, 'step', 'opened', 'delivery', delivery, 'channel', 'web',
+           'language', language, 'at', opened_at
+       )::text, 'UTF8'),
+       traceparent
+FROM opened
+
 -- name: pages_of
 SELECT i.token_sha256, i.invitation_id, i.expires_at, i.language, i.brand, i.survey, i.delivery, clock_timestamp() AS now,
        i.expires_at > clock_timestamp() AS open, i.person_id IS NOT NULL AS named,

@@ -70,6 +70,17 @@
     event.preventDefault();
     save(event.target, event.submitter);
   });
+  // Link scanners load pages, people touch them: told when a touched page is left unanswered.
+  let touched = 0;
+  const touch = ({ isTrusted }) => { if (isTrusted) touched ||= 1; };
+  addEventListener("pointerdown", touch);
+  addEventListener("keydown", touch);
+  document.addEventListener("visibilitychange", () => {
+    const form = document.querySelector("form");
+    if (!document.hidden || touched !== 1 || tries || !form || location.hash === "#saved") return;
+    touched = 2;
+    navigator.sendBeacon(form.action, new URLSearchParams({ part: "opened", nonce: form.elements.nonce.value }));
+  });
   document.addEventListener("DOMContentLoaded", () => {
     askForAddress();
     const again = document.querySelector("[data-reload]");
