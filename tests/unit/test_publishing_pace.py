@@ -1,8 +1,15 @@
 """The pace of publishing, on a clock of its own: at once in quiet times, seldom while there is much to count."""
 
+import asyncio
+from typing import Any, cast
+
 import pytest
 
+from services.aggregator.publishing import publisher
 from services.aggregator.publishing.pace import Pace
+from services.aggregator.publishing.publisher import Publisher
+from services.chassis.metrics import Metrics
+from services.chassis.settings import Settings
 
 PACE = Pace(interval=0.25, behind=5, comparing=60)
 
@@ -38,3 +45,41 @@ def test_a_comparison_is_put_off_while_counting_is_behind_but_not_for_ever() -> 
     assert not PACE.comparison_is_due(61, took=0, waiting=10_000)
     assert not PACE.comparison_is_due(600, took=0, waiting=10_000)
     assert PACE.comparison_is_due(601, took=0, waiting=10_000)
+
+
+class Counting(Publisher):
+    """Publishes nothing, and tells when it would have."""
+
+    passes: list[float]
+    comparisons: list[float]
+
+    async def publish_touched(self, *_: object) -> int:
+        self.passes.append(self.clock())
+        self.wake()
+        return 0
+
+    async def repair(self, *_: object) -> int:
+        self.comparisons.append(self.clock())
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("waiting", "passes", "comparisons"), [(0, 480, [0.0, 60.25]), (2_000, 120, [0.0, 61.0]), (50_000, 24, [0.0])]
+)
+async def test_the_publisher_keeps_the_pace(
+    monkeypatch: pytest.MonkeyPatch, waiting: int, passes: int, comparisons: list[float]
+) -> None:
+    now, stop = [0.0], asyncio.Event()
+
+    async def pause(seconds: float, stop: asyncio.Event) -> bool:
+        now[0] += seconds
+        if now[0] >= 120:
+            stop.set()
+        return stop.is_set()
+
+    monkeypatch.setattr(publisher, "pause_or_stop", pause)
+    counting = Counting(Settings(), Metrics(), waiting=lambda: waiting, clock=lambda: now[0])
+    counting.passes, counting.comparisons = [], []
+    await counting._publish_until_stopped(*cast("tuple[Any, Any, Any]", (None, None, None)), stop)
+    assert len(counting.passes) == passes
+    assert counting.comparisons == comparisons

@@ -7,6 +7,7 @@ again, so that a paused publisher can never leave an old value as the last one (
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -75,6 +76,7 @@ class Publisher:
     metrics: Metrics
     waiting: Callable[[], int] = lambda: 0
     """How many records still wait to be counted."""
+    clock: Callable[[], float] = time.monotonic
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
     _records: CellRecords = field(default_factory=lambda: CellRecords(named_sql("services.aggregator")))
     _doorbell: asyncio.Event = field(default_factory=asyncio.Event)
@@ -126,7 +128,6 @@ class Publisher:
     async def _publish_until_stopped(
         self, connection: Database, producer: AIOKafkaProducer, mirror: AIOKafkaConsumer, stop: asyncio.Event
     ) -> None:
-        loop = asyncio.get_running_loop()
         pace = Pace(
             self.settings.publish_interval_seconds,
             self.settings.publish_interval_behind_seconds,
@@ -138,12 +139,12 @@ class Publisher:
         while not stop.is_set():
             self._doorbell.clear()
             await self.publish_touched(connection, producer)
-            if pace.comparison_is_due(loop.time() - compared, took, self.waiting()):
-                compared = loop.time()
+            if pace.comparison_is_due(self.clock() - compared, took, self.waiting()):
+                compared = self.clock()
                 await self.repair(connection, producer, mirror)
-                took, compared = loop.time() - compared, loop.time()
-            ended = loop.time()
-            while not pace.pass_is_due(loop.time() - ended, self.waiting()):
+                took, compared = self.clock() - compared, self.clock()
+            ended = self.clock()
+            while not pace.pass_is_due(self.clock() - ended, self.waiting()):
                 if await pause_or_stop(self.settings.publish_interval_seconds, stop):
                     return
             await self._rest()
