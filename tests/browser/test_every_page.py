@@ -17,6 +17,8 @@ PHONE: ViewportSize = {"width": 390, "height": 844}
 SMALLEST_PHONE: ViewportSize = {"width": 320, "height": 640}
 ALL_RULES = {"resultTypes": ["violations"]}
 CONTRAST = ALL_RULES | {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
+SEEN_IN_THE_DARK = ("sv", "de")
+"""Colours are those of the state, whatever the language; the second has the longest words."""
 WITHOUT_SCRIPT = ("question", "question not saved", "saved low", "done", "contested", "not ready")
 
 TOUCHPOINTS = sorted(set(DEFINITIONS) - {"home"})
@@ -139,9 +141,10 @@ async def test_axe_finds_nothing_and_nothing_moves_or_is_fetched_on_any_page(gal
     for state in STATES:
         page = await gallery.show(state, language)
         found[state] = await page.evaluate(SHIFTS) + await gallery.violations()
-        await page.emulate_media(color_scheme="dark")
-        found[state] += [f"dark: {wrong}" for wrong in await gallery.violations(CONTRAST)]
-        await page.emulate_media(color_scheme="light")
+        if language in SEEN_IN_THE_DARK:
+            await page.emulate_media(color_scheme="dark")
+            found[state] += [f"dark: {wrong}" for wrong in await gallery.violations(CONTRAST)]
+            await page.emulate_media(color_scheme="light")
 
     assert {state: wrong for state, wrong in found.items() if wrong} == {}
     assert len(gallery.asked) == len(STATES), gallery.asked
