@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+LANES  ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
@@ -37,8 +38,8 @@ $(VENV)/.dev-ready: requirements-dev.lock pyproject.toml
 demo: $(VENV)/.run-ready ## start everything on this machine and open the demo page (ARGS="--rate 50")
 	@$(BIN)/kvittera demo $(ARGS)
 
-test: $(VENV)/.dev-ready ## prove that nothing is lost and nothing counted twice (all tests)
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev-ready ## prove that nothing is lost and nothing counted twice (all tests; LANES=1 for one after another)
+	@$(BIN)/python -m pytest -n $(LANES) $(ARGS)
 
 test-fast: $(VENV)/.dev-ready ## unit and contract tests only, no servers
 	@$(BIN)/python -m pytest tests/unit tests/contract $(ARGS)

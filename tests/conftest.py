@@ -9,11 +9,13 @@ import asyncpg
 import hypothesis
 import pytest
 from pydantic import SecretStr
+from xdist.remote import Producer
 
 from services.chassis.postgres import Pool, migrate, open_pool
 from services.chassis.settings import Settings
 from services.embedded.servers import running_servers
 from tests.container_servers import BothServers, container_servers
+from tests.lanes import Lanes
 
 # Properties are judged by what they find, not by the clock of a busy machine.
 hypothesis.settings.register_profile("kvittera", deadline=None, database=None)
@@ -30,6 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="embedded",
         help="where Kafka and PostgreSQL of the tests come from; containers need Docker",
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    return Lanes(config, log)
 
 
 @pytest.fixture(scope="session")
