@@ -35,8 +35,8 @@ COMPLAINTS = {
     "de": "Kam zwei Stunden zu spät.",
 }
 _COUNTED_APART = (
-    "SELECT a.apart FROM aggregator.answer AS a JOIN survey.feedback_case AS c ON c.response_id = a.response_id::text"
-    " WHERE c.serial = $1"
+    "SELECT a.series IS NOT NULL FROM aggregator.answer AS a"
+    " JOIN survey.feedback_case AS c ON c.response_id = a.response_id::text WHERE c.serial = $1"
 )
 WISH = {"name": "Elin Sandahl", "address": "070-174 06 12"}
 

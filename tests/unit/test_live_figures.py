@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from services.aggregator.counting.freshness import Freshness
-from services.aggregator.figures.figures import figures, terminals
+from services.aggregator.figures.figures import figures, kept_apart, terminals
 from services.aggregator.live.line import Line
 
 
@@ -26,6 +26,27 @@ def test_no_answers_is_not_zero_per_cent() -> None:
         assert empty["satisfied"] is None
         assert empty["answers"] == 0
         assert not empty["too_few"]
+
+
+@pytest.mark.parametrize(
+    ("total", "machine", "told"),
+    [
+        ((0, 0, 0, 0, 9), (1, 0, 0, 0, 0), {"answers": {"machine": None}, "raw": None}),
+        ((0, 0, 0, 0, 4), (6, 0, 0, 0, 0), {"answers": {"machine": 6}, "raw": None}),
+        ((0, 0, 0, 0, 0), (0, 0, 0, 0, 0), {"answers": {}, "raw": None}),
+    ],
+)
+def test_few_answers_that_are_kept_apart_cannot_be_worked_out(
+    total: tuple[int, ...], machine: tuple[int, ...], told: dict[str, Any]
+) -> None:
+    assert kept_apart(cell("", *total), [cell("machine", *machine)]) == told
+
+
+def test_the_raw_share_adds_what_machines_said_and_nothing_of_other_series() -> None:
+    series = [cell("machine", 6, 0, 0, 0, 0), cell("uninvited", 0, 0, 0, 0, 50)]
+    told = kept_apart(cell("", 0, 0, 0, 4, 10), series)
+    assert told["answers"] == {"machine": 6, "uninvited": 50}
+    assert (told["raw"]["n"], told["raw"]["share"]) == (20, 0.7)
 
 
 def test_few_answers_leave_no_trace_of_their_values() -> None:

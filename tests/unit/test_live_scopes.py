@@ -8,10 +8,13 @@ from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import asyncpg
 import orjson
 import pytest
+from structlog.testing import capture_logs
 
 from services.aggregator.live import feed as live
+from services.aggregator.live import scopes as live_scopes
 from services.aggregator.live.page import render_live
 from services.aggregator.live.past import past_of
 from services.aggregator.live.scope import Scope, Span, row_of, scope_of, today_in, zone_named
@@ -39,7 +42,14 @@ COUNTS = (
     "opened",
 )
 
-NAMES = {"total": ("",), "method": ("",), "terminal.method": ("Årsta × home_day",), "reason": ("not_sampled",), "": ()}
+NAMES = {
+    "total": ("",),
+    "method": ("",),
+    "terminal.method": ("Årsta × home_day",),
+    "reason": ("not_sampled",),
+    "series": ("machine",),
+    "": (),
+}
 
 
 def row(place: int, cut: str, value: str, satisfied: int, bad: int = 0, *, version: int = 1) -> dict[str, Any]:
@@ -151,6 +161,53 @@ async def test_rows_of_one_method_are_named_by_their_terminal() -> None:
     assert picture["reasons"] == {}
     assert watched.feed(Scope()).snapshot()["reasons"] == {"not_sampled": 7}  # type: ignore[union-attr]
     assert picture["scope"] == {"span": "today", "rows": "terminal", "method": "home_day", "zone": "Europe/Stockholm"}
+
+
+async def test_answers_that_are_kept_apart_are_told_beside_the_figures_but_not_by_method() -> None:
+    watched = scopes()
+    feed = watched.feed(Scope(method="home_day"))
+    assert feed is not None
+    await watched.tick(Database())  # type: ignore[arg-type]
+    assert feed.snapshot()["apart"] == {"answers": {}, "raw": None}
+    told = watched.feed(Scope()).snapshot()["apart"]  # type: ignore[union-attr]
+    assert told["answers"] == {"machine": 100}
+    assert (told["raw"]["n"], told["raw"]["share"]) == (200, 0.9)
+
+
+class Away(Pool):
+    """A pool whose database fails as told, and is well when nothing is left to tell."""
+
+    def __init__(self, stop: asyncio.Event, *errors: Exception | None) -> None:
+        super().__init__()
+        self.stop, self.errors = stop, [*errors]
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Database]:
+        error = self.errors.pop(0)
+        if not self.errors:
+            self.stop.set()
+        if error is not None:
+            raise error
+        yield self.database
+
+
+async def test_a_database_that_is_away_is_logged_once_and_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_scopes, "PERIOD", 0.0)
+    stop = asyncio.Event()
+    gone = asyncpg.AdminShutdownError("gone")
+    pool = Away(stop, gone, ConnectionResetError(), None, gone, None)
+    watched = LiveScopes(pool, Counter(), STOCKHOLM, now=lambda: NOW)  # type: ignore[arg-type]
+    with capture_logs() as logs:
+        await watched.run(stop)
+    assert [(entry["action"], entry["error"]) for entry in logs] == [("retry", "AdminShutdownError")] * 2
+    assert watched.feed(Scope()).snapshot()["figures"]["answers"] == 100  # type: ignore[union-attr]
+
+
+async def test_what_does_not_pass_by_itself_ends_the_reading_loudly() -> None:
+    stop = asyncio.Event()
+    pool = Away(stop, asyncpg.UndefinedColumnError("no such column"))
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        await LiveScopes(pool, Counter(), STOCKHOLM, now=lambda: NOW).run(stop)  # type: ignore[arg-type]
 
 
 async def test_a_chosen_row_is_told_its_own_line() -> None:

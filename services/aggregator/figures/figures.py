@@ -25,6 +25,21 @@ def figures(total: Cell | None) -> dict[str, Any]:
     }
 
 
+def kept_apart(total: Cell | None, series: Sequence[Cell]) -> dict[str, Any]:
+    """How many answers each series holds that is kept apart (None: too few to tell), and the raw satisfied share.
+
+    Raw are the counted answers with those of suspected machines. It is told only where both are enough, since the
+    difference of two shares tells what the few said.
+    """
+    counts = {c["value"]: c["answers"] if c["answers"] >= FEWEST else None for c in series if c["answers"]}
+    raw = None
+    machine = next((c for c in series if c["value"] == "machine"), None)
+    if total and machine and min(total["answers"], machine["answers"]) >= FEWEST:
+        scores = [a + b for a, b in zip(total["scores"], machine["scores"], strict=True)]
+        raw = as_json(_satisfied({"scores": scores, "answers": sum(scores)}))
+    return {"answers": counts, "raw": raw}
+
+
 def terminals(cells: Sequence[Cell], total: Cell | None) -> dict[str, Any]:
     """Terminals by concern (ascending upper bound, D5); those with too few answers by name only, and grouped."""
     hidden = to_hide([c["answers"] for c in cells], FEWEST)

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from schemas.delivery import Method
 from schemas.satisfaction import Window
-from services.aggregator.counting.cuts import TOTAL
+from services.aggregator.counting.cuts import SERIES, TOTAL
 from services.aggregator.counting.windows import base_of
 from services.chassis.failures import MustStop
 
@@ -60,6 +60,10 @@ class Scope:
     def reasons(self, today: date) -> Wanted | None:
         """The cells by reason of not asking; they are not counted by method."""
         return None if self.method else Wanted("reason", self._code(today))
+
+    def apart(self, today: date) -> Wanted | None:
+        """The cells of answers that are kept apart, by their series; they are not counted by method."""
+        return None if self.method else Wanted(SERIES, self._code(today))
 
     def _code(self, today: date) -> int:
         match self.span:

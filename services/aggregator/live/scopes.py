@@ -1,7 +1,6 @@
 """Reads what live pages look at: one statement per tick for all scopes that are watched, whoever many watch."""
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,19 +9,22 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import asyncpg
+import structlog
 
 from schemas.satisfaction import Window
 from services.aggregator.counting.cuts import JOINT
 from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.windows import base_of
-from services.aggregator.figures.figures import figures, terminals
+from services.aggregator.figures.figures import figures, kept_apart, terminals
 from services.aggregator.live.feed import LiveFeed
 from services.aggregator.live.past import DAYS, WEEKS, past_of
 from services.aggregator.live.scope import Scope, Span, Wanted, day_number, today_in
 from services.aggregator.publishing.publisher import cell_message
 from services.chassis.consumer import Reader
+from services.chassis.failures import is_transient
 from services.chassis.postgres import Database, Pool, named_sql
 
+log = structlog.get_logger()
 PERIOD: Final = 0.25
 PAST_PERIOD: Final = 60.0
 _GRACE: Final = 10.0
@@ -70,14 +72,22 @@ class LiveScopes:
                 self._asked.pop(scope, None)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep all feeds fresh until stopped."""
+        """Keep all feeds fresh until stopped. Raises database errors that do not pass by themselves."""
+        away = False
         while not stop.is_set():
             started = time.monotonic()
-            # When PostgreSQL is away the pages show by `as_of` that nothing new comes.
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            try:
                 async with self.pool.acquire() as connection:
                     await self.tick(connection)
                     await self._read_past(connection, started)
+                away = False
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                if not is_transient(error):
+                    raise
+                # The pages show by `as_of` that nothing new comes; one line for each time that PostgreSQL is away.
+                if not away:
+                    log.warning("will try again", action="retry", what="live page", error=type(error).__name__)
+                away = True
             for feed in self._feeds.values():
                 await feed.wake()
             await asyncio.sleep(max(0.0, PERIOD - (time.monotonic() - started)))
@@ -89,7 +99,7 @@ class LiveScopes:
         scopes = dict(self._feeds)
         today = today_in(self.zone, self.now())
         wanted = [
-            w for scope in scopes for w in (scope.total(today), scope.parts(today), scope.reasons(today) or _NOTHING)
+            w or _NOTHING for s in scopes for w in (s.total(today), s.parts(today), s.reasons(today), s.apart(today))
         ]
         rows = await connection.fetch(self._sql["live_cells"], *_columns(wanted), JOINT)
         now = self.now()
@@ -98,9 +108,12 @@ class LiveScopes:
             found.setdefault(row["place"], []).append(cell_message(row, now))
         both = {"freshness": self.freshness.summary(now.timestamp()), "behind": self.reader.lag}
         for i, (scope, feed) in enumerate(scopes.items()):
-            total, parts, reasons = (found.get(3 * i + part, []) for part in (1, 2, 3))
+            total, parts, reasons, apart = (found.get(4 * i + part, []) for part in (1, 2, 3, 4))
             picture = self._picture(scope, total[0] if total else None, parts, now)
-            told = {"reasons": {c["value"]: c["suppressed"] for c in reasons}}
+            told = {
+                "reasons": {c["value"]: c["suppressed"] for c in reasons},
+                "apart": kept_apart(total[0] if total else None, apart),
+            }
             await feed.take(picture | both | told, now.timestamp())
 
     def _picture(

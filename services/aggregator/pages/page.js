@@ -81,7 +81,8 @@ const funnel = (total, figures) => {
   let before = "";
   for (const row of byId("funnel").rows) {
     const { key } = row.dataset, n = total[key], of = total[before];
-    row.hidden = n === undefined;
+    // Without receipts or gestures nobody knows; a row of noughts would say that nobody was reached.
+    row.hidden = n === undefined || (n === 0 && ["reached", "opened"].includes(key));
     if (row.hidden) continue;
     const few = figures.too_few && (key === "answers" || key === "commented");
     text(row.querySelector("[data-count]"), few ? "too few" : number(n));
@@ -95,6 +96,15 @@ const funnel = (total, figures) => {
   byId("sum").classList.toggle("gap", gap !== 0);
   const sum = `${number(delivered)} = ${number(asked)} asked + ${number(suppressed)} not + ${number(pending)} waiting + ${number(failed)} failed`;
   text(byId("sum"), gap === 0 ? sum : `${sum}. ${number(Math.abs(gap))} ${gap > 0 ? "missing" : "too many"}`);
+};
+
+// Answers that count in no figure above, and what the share would be with those that look like a machine's.
+const APART = { machine: "by suspected machines", uninvited: "uninvited", other_party: "about other parties", unknown: "others" };
+const apart = ({ answers, raw } = { answers: {} }, figures) => {
+  const parts = Object.entries(answers).map(([series, n]) => `${n === null ? `fewer than ${figures.fewest}` : number(n)} ${APART[series] ?? series}`);
+  byId("apart").hidden = !parts.length;
+  const both = raw ? ` With the suspected ones ${percent(raw.share, raw.n)} would be satisfied.` : "";
+  text(byId("apart"), `Kept apart: ${parts.join(", ")}.${both}`);
 };
 
 const words = () => {
@@ -150,6 +160,7 @@ const show = (event) => {
   freshness(fresh);
   funnel(total, figures);
   reasons(event.reasons, total);
+  apart(event.apart, figures);
   terminals.show(rows, figures);
   if (!view.row() || byId("which").dataset.shows === "all") chart.add(line);
 };
