@@ -88,12 +88,12 @@ class PersonKeys:
             boxes |= self._remember(await self._read(connection, missing))
         texts = [self._try(boxes, t) for t in things]
         # A key that was remembered may have been replaced since: look again before giving up.
-        stale = {t.person for t, text in zip(things, texts, strict=True) if text is None and t.person is not None}
-        if again := sorted(stale.difference(missing)):
+        shut = (t for t, text in zip(things, texts, strict=True) if text is None and t.sealed is not None)
+        if again := sorted({t.person for t in shut if t.person is not None}.difference(missing)):
             for person in again:
                 self.forget(person)
             boxes = self._remember(await self._read(connection, again))
-            texts = [self._try(boxes, t) if t.person in stale else x for t, x in zip(things, texts, strict=True)]
+            texts = [self._try(boxes, t) if t.person in again else x for t, x in zip(things, texts, strict=True)]
         return texts
 
     async def destroy(self, connection: Database, person: Person, at: datetime) -> bool:

@@ -43,7 +43,7 @@ async def close(pool: Pool, keys: PersonKeys, person: bytes, text: str) -> bytes
         return (await keys.for_closing(connection, known.values()))[person].close(text, "row")
 
 
-async def opened(pool: Pool, keys: PersonKeys, *things: tuple[bytes | None, bytes]) -> list[str | None]:
+async def opened(pool: Pool, keys: PersonKeys, *things: tuple[bytes | None, bytes | None]) -> list[str | None]:
     async with pool.acquire() as connection:
         return await keys.open_all(connection, [Sealed(person, sealed, "row") for person, sealed in things])
 
@@ -59,6 +59,20 @@ async def test_each_person_has_a_key_of_their_own(pool: Pool) -> None:
     assert await opened(pool, keys, (ASTRID, hers), (BO, his), (BO, hers)) == ["hers", "his", None]
     with pytest.raises(Poison, match="unsealable"):
         Seal(OLD).open(hers, "row")
+
+
+async def test_what_is_missing_or_shut_beside_it_keeps_nothing_from_opening(pool: Pool) -> None:
+    keys = PersonKeys(Seal(OLD))
+    hers, his = await close(pool, keys, ASTRID, "hers"), await close(pool, keys, BO, "his")
+    assert await opened(pool, keys, (BO, his)) == ["his"]  # and his key is remembered
+    assert await opened(pool, keys, (ASTRID, hers), (BO, his), (ASTRID, None), (BO, None)) == [
+        "hers",
+        "his",
+        None,
+        None,
+    ]
+    keys.forget(ASTRID)
+    assert await opened(pool, keys, (ASTRID, hers), (BO, hers)) == ["hers", None]
 
 
 async def test_what_no_person_is_known_of_is_sealed_by_the_installation(pool: Pool) -> None:
