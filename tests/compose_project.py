@@ -6,7 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -79,7 +79,8 @@ def running(project: Project) -> Iterator[Project]:
         project.up("--build")
         yield project
     finally:
-        project("down", "--volumes", "--remove-orphans", "--timeout", "20")
+        whole = replace(project, variables={**project.variables, "COMPOSE_PROFILES": "*"})
+        whole("down", "--volumes", "--timeout", "20")
 
 
 def needs_docker(request: pytest.FixtureRequest) -> None:
