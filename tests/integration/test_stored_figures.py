@@ -199,6 +199,7 @@ async def test_a_closed_month_stays_as_it_was_until_it_is_revised(pool: Pool, ap
         "DELETE FROM closed_cell",
         "UPDATE closed_month SET reason = 'x'",
         "DELETE FROM closed_month",
+        "TRUNCATE closed_cell",
         "TRUNCATE closed_month CASCADE",
     ],
 )
