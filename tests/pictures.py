@@ -18,10 +18,10 @@ from services.chassis.settings import Settings
 from services.chassis.web.files import page_files
 from services.survey.cases import inbox
 from services.survey.cases.case import Case, opened
-from services.survey.cases.desk import Line, Listed, Standing, Tabs
 from services.survey.cases.filters import Filters
 from services.survey.cases.page import HEADERS, PAGES, InboxPage
 from services.survey.cases.rules import CaseRules
+from services.survey.cases.shown import Line, Listed, Standing, Tabs
 from services.survey.cases.wiring import deadlines_of, rules_of
 from services.survey.praise.board_page import BoardPage
 from services.survey.recipient.rendering import SurveyPages

@@ -7,9 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from services.chassis.web import SCORES, face, faces_sprite, mark, page_headers
+from services.chassis.web import SCORES, face, faces_sprite, mark, page_headers, page_templates
 from services.chassis.web.files import page_files
 
 _FOLDER: Final = Path(__file__).parent / "page"
@@ -25,20 +23,17 @@ _FACES: Final = ("Very dissatisfied", "Dissatisfied", "Neither", "Satisfied", "V
 @cache
 def render_page() -> tuple[bytes, dict[str, str]]:
     """Return the page and the headers that guard it."""
-    environment = Environment(
-        loader=FileSystemLoader(_FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template("index.html").render(
-        faces_sprite=faces_sprite(),
-        face=face,
-        mark=mark(20),
-        scores=SCORES,
-        face_words=_FACES,
-        stages=_STAGES,
+    html = (
+        page_templates(_FOLDER)
+        .get_template("index.html")
+        .render(
+            faces_sprite=faces_sprite(),
+            face=face,
+            mark=mark(20),
+            scores=SCORES,
+            face_words=_FACES,
+            stages=_STAGES,
+        )
     )
     return html.encode(), {**page_headers(same_origin=True), "Content-Type": "text/html; charset=utf-8"}
 

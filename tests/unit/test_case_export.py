@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from schemas.feedback import CaseTrigger
 from schemas.response import ResponseRecorded
 from services.survey.cases.case import Case, opened
-from services.survey.cases.desk import Listed
 from services.survey.cases.export import COLUMNS, as_csv, defused
+from services.survey.cases.shown import Listed
 from tests.builders import NOON, facts
 
 

@@ -11,11 +11,11 @@ from services.chassis.staff import Member, Role
 from services.survey.cases import words
 from services.survey.cases.case import Case, opened
 from services.survey.cases.clock import WorkingHours
-from services.survey.cases.desk import Listed
 from services.survey.cases.filters import Filters
 from services.survey.cases.inbox import Looking, detail_of, ring_of, row_of
 from services.survey.cases.opening import Deadlines
 from services.survey.cases.rules import CaseRules
+from services.survey.cases.shown import Listed
 from tests.builders import NOON, facts
 
 DEADLINES = Deadlines(WorkingHours.parse("Mon-Fri 08-18"), timedelta(hours=10))

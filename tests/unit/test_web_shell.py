@@ -1,9 +1,9 @@
 """Colours, faces and headers that all pages share."""
 
 import re
+from pathlib import Path
 
 import pytest
-from jinja2 import Environment, StrictUndefined
 
 from services.chassis.web import (
     SCORES,
@@ -13,7 +13,7 @@ from services.chassis.web import (
     inline_assets,
     mark,
     page_headers,
-    shell_loader,
+    page_templates,
     squeezed_css,
     staff_css,
     tokens_css,
@@ -100,8 +100,8 @@ def test_squeezing_drops_comments_and_keeps_rules() -> None:
     )
 
 
-def test_the_staff_page_has_a_nav_with_counts_and_marks_the_current_page() -> None:
-    environment = Environment(loader=shell_loader(), autoescape=True, undefined=StrictUndefined)
+def test_the_staff_page_has_a_nav_with_counts_and_marks_the_current_page(tmp_path: Path) -> None:
+    environment = page_templates(tmp_path)
     html = environment.get_template("staff.html").render(
         lang="en",
         faces_sprite=faces_sprite(),

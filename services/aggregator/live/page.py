@@ -1,6 +1,5 @@
 """The live page for staff, and the files it loads."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -11,12 +10,9 @@ from starlette.routing import Route
 from schemas.delivery import Method
 from services.aggregator.live.scope import Scope, scope_of
 from services.aggregator.staff.page import HEADERS, PAGES, render
-from services.chassis.http import problem
-from services.chassis.web.files import PageFile, page_files
+from services.chassis.web.files import file_endpoint, page_files
 
 _USUAL: Final = Scope()
-_CACHED: Final = "public, max-age=300, stale-while-revalidate=86400"
-
 
 _FILTERS: Final = (
     ("span", "Time", (("today", "Today"), ("month", "This month"), ("all", "Everything"))),
@@ -42,7 +38,6 @@ def render_live(scope: Scope = _USUAL, *, compare: bool = True) -> bytes:
 
 def routes() -> list[Route]:
     """`GET /live` and its files."""
-    files: Mapping[str, PageFile] = page_files(PAGES)
 
     async def live(request: Request) -> Response:
         try:
@@ -52,13 +47,4 @@ def routes() -> list[Route]:
         body = render_live(scope, compare=request.query_params.get("compare") != "none")
         return Response(body, headers=HEADERS, media_type="text/html")
 
-    async def file(request: Request) -> Response:
-        found = files.get(request.path_params["name"])
-        if found is None:
-            return problem(404, "No such file")
-        about = {"cache-control": _CACHED, "etag": found.etag, "x-content-type-options": "nosniff"}
-        if request.headers.get("if-none-match") == found.etag:
-            return Response(status_code=304, headers=about)
-        return Response(found.body, headers={**about, "content-type": found.content_type})
-
-    return [Route("/live", live), Route("/live/assets/{name:str}", file)]
+    return [Route("/live", live), Route("/live/assets/{name:str}", file_endpoint(page_files(PAGES)))]

@@ -5,13 +5,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from services.aggregator.quality.figures import Quality
 from services.aggregator.quality.notes import LANGUAGES
 from services.aggregator.quality.words import LANGUAGE_NAMES, MonthInWords, Publisher, Shelf, words_of
-from services.chassis.web import page_headers
+from services.chassis.web import page_headers, page_templates
 from services.chassis.web.shell import csp_hash, squeezed_css, tokens_css
 
 _HERE: Final = Path(__file__).parent
@@ -34,14 +34,7 @@ def headers() -> dict[str, str]:
 
 @cache
 def _template() -> Template:
-    environment = Environment(
-        loader=FileSystemLoader(_HERE / "pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("quality.html")
+    return page_templates(_HERE / "pages").get_template("quality.html")
 
 
 def render(quality: Quality, publisher: Publisher, shelf: Shelf, language: str) -> str:

@@ -1,17 +1,22 @@
 """The files a staff page is served with: one style, our scripts and the chart library, ready in memory."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.chassis.http import problem
 from services.chassis.web.shell import squeezed_css, staff_css, vendor_folder
 
 _SCRIPTS: Final = Path(__file__).parent / "scripts"
 _CHART: Final = "uPlot.iife.min.js"
 _SCRIPT_TYPE: Final = "text/javascript; charset=utf-8"
 _STYLE_TYPE: Final = "text/css; charset=utf-8"
+_CACHED: Final = "public, max-age=300, stale-while-revalidate=86400"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +40,18 @@ def page_files(folder: Path) -> Mapping[str, PageFile]:
     for script in (vendor_folder() / _CHART, *sorted(_SCRIPTS.glob("*.js")), *sorted(folder.glob("*.js"))):
         files[script.name] = PageFile(script.read_bytes(), _SCRIPT_TYPE)
     return files
+
+
+def file_endpoint(files: Mapping[str, PageFile]) -> Callable[[Request], Awaitable[Response]]:
+    """What answers for a route that ends in `{name}`: that file, or 304 where the browser has it."""
+
+    async def file(request: Request) -> Response:
+        found = files.get(request.path_params["name"])
+        if found is None:
+            return problem(404, "No such file")
+        about = {"cache-control": _CACHED, "etag": found.etag, "x-content-type-options": "nosniff"}
+        if request.headers.get("if-none-match") == found.etag:
+            return Response(status_code=304, headers=about)
+        return Response(found.body, headers={**about, "content-type": found.content_type})
+
+    return file

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import BaseLoader, FileSystemLoader
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 STAFF_PAGES: Final = (
@@ -66,9 +66,19 @@ def staff_nav(current: str = "", counts: Mapping[str, int] | None = None) -> lis
     ]
 
 
-def shell_loader() -> BaseLoader:
-    """Load `recipient.html` and `staff.html`, the two templates that pages extend."""
-    return FileSystemLoader(_HERE / "templates")
+def page_templates(folder: Path) -> Environment:
+    """The templates of a folder, and `recipient.html` and `staff.html` that pages extend; an unknown name is an error.
+
+    All text is escaped.
+    """
+    return Environment(
+        loader=FileSystemLoader([folder, _HERE / "templates"]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
 
 
 def vendor_folder() -> Path:

@@ -3,21 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
 from services.chassis.web.faces import faces_sprite, mark
-from services.chassis.web.shell import csp_hash, page_headers, shell_loader, squeezed_css, staff_css
+from services.chassis.web.shell import csp_hash, page_headers, page_templates, squeezed_css, staff_css
 
 
 def staff_environment(templates: Path, *, skip_label: str, scope_note: str = "", **words: object) -> Environment:
     """Templates of a folder that extend `staff.html`, with what that template needs and the words of the page."""
-    environment = Environment(
-        loader=ChoiceLoader([FileSystemLoader(templates), shell_loader()]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates(templates)
     shell: Mapping[str, object] = {
         "lang": "en",
         "nav_label": "Pages",

@@ -9,7 +9,7 @@ import structlog
 
 from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Database, named_sql
-from services.survey.cases.desk import Contact
+from services.survey.cases.shown import Contact
 
 log = structlog.get_logger()
 

@@ -18,6 +18,7 @@ from services.survey.cases import keeping
 from services.survey.cases.case import Case, local_day
 from services.survey.cases.filters import Filters
 from services.survey.cases.opening import Deadlines
+from services.survey.cases.shown import Contact, Line, Listed, Standing, Tabs, searched
 from services.survey.cases.work import Action, ImpossibleMove, NotAllowed, Step, check_allowed, perform
 from services.survey.privacy.contact_views import record_view
 from services.survey.staff.directory import Directory
@@ -30,67 +31,12 @@ Comments = Callable[[Database, Iterable[uuid.UUID]], Awaitable[Mapping[uuid.UUID
 """Opens sealed comments; those that were erased or cannot be opened are missing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """How to reach the person; shown only after the view was noted."""
-
-    name: str | None
-    address: str
-    given_at: datetime
-
-
 Contacts = Callable[[Database, uuid.UUID], Awaitable[Contact | None]]
 """Opens the contact data that a person left with a response; None where there is none any more."""
 
 
 class NotThere(Exception):
     """There is no such case, or it is none of this member's business; both look the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A case with its comment, where the member may read it."""
-
-    case: Case
-    comment: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a case's history."""
-
-    what: str
-    by: str | None
-    at: datetime
-    detail: str | None
-    note: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What stands beside a case.
-
-    Attributes:
-        rated: whom the answer is about; none where the answer is unknown.
-        sent: where the latest words to the person stand; none where nothing was sent.
-        reason: why they were not sent, or are in doubt.
-        kept: the message in the local outbox, for those who may work on the case.
-    """
-
-    rated: RatedParty | None = None
-    sent: str | None = None
-    reason: str | None = None
-    kept: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tabs:
-    """How many cases there are, and how much praise waits, over all that the member may see."""
-
-    open: int
-    mine: int
-    contacted: int
-    praise: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +78,7 @@ class CaseDesk:
             )
             listed = await self._with_comments(connection, member, rows)
         wanted = filters.text.casefold()
-        return [one for one in listed if not wanted or wanted in _searched(one)][:most]
+        return [one for one in listed if not wanted or wanted in searched(one)][:most]
 
     async def one(self, member: Member, serial: int) -> Listed:
         """Return one case.
@@ -317,9 +263,3 @@ def _uuid(case: Case) -> uuid.UUID | None:
         return uuid.UUID(case.response_id)
     except ValueError:
         return None
-
-
-def _searched(one: Listed) -> str:
-    d = one.case.delivery
-    facts = (d.terminal, d.route, d.merchant_name, d.service_point, d.carrier, one.case.owner_name)
-    return " ".join(filter(None, (one.comment, one.case.number, d.delivery_id, *facts))).casefold()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from services.survey.cases import words
-from services.survey.cases.desk import Listed
+from services.survey.cases.shown import Listed
 
 _RUN_BY_SPREADSHEETS: Final = frozenset("=+-@＝＋－＠\t\r\n|%")
 _WRAPPINGS: Final = " \"'\u00a0\ufeff\u200b"

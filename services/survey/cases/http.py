@@ -10,11 +10,11 @@ from starlette.routing import Route
 
 from services.chassis.http import problem
 from services.chassis.staff import Gate, Member, Role
-from services.chassis.web.files import PageFile
+from services.chassis.web.files import PageFile, file_endpoint
 from services.survey.answers.responses import Rejected
 from services.survey.cases import inbox
 from services.survey.cases.changes import CaseChanges
-from services.survey.cases.desk import CaseDesk, Contact, Listed, NotThere
+from services.survey.cases.desk import CaseDesk, NotThere
 from services.survey.cases.export import as_csv
 from services.survey.cases.filters import Filters
 from services.survey.cases.forms import Form, read_form, read_rated, read_revision, read_step
@@ -22,17 +22,21 @@ from services.survey.cases.inbox import Looking
 from services.survey.cases.keeping import Stale
 from services.survey.cases.number import number_of, serial_of
 from services.survey.cases.page import HEADERS, InboxPage, Notice
+from services.survey.cases.shown import Contact, Listed
 from services.survey.cases.work import ImpossibleMove, NotAllowed
 
 _MOST_EXPORTED: Final = 10_000
 _NO_STORE: Final = {"cache-control": "no-store"}
-_CACHED: Final = "public, max-age=300, stale-while-revalidate=86400"
 _STALE = (
     "Somebody else changed this case while you worked on it, so nothing was saved."
     " Below is the case as it stands now, with your words kept. Look again, then save."
 )
 _TYPED: Final = ("judgement", "place", "nature", "note", "outcome")
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _Foreign(Exception):
+    """The form was not made for this member."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class CaseRoutes:
             Route("/cases", self._for_member(self._show)),
             Route("/cases/export.csv", self._for_member(self._export)),
             Route("/cases/events", self._for_member(self._events)),
-            Route("/cases/assets/{name:str}", self._file),
+            Route("/cases/assets/{name:str}", file_endpoint(self.files)),
             Route("/cases/assign", self._for_member(self._assign), methods=["POST"]),
             Route("/cases/{number:str}", self._for_member(self._act), methods=["POST"]),
             Route("/cases/{number:str}/contact", self._for_member(self._contact), methods=["POST"]),
@@ -72,6 +76,10 @@ class CaseRoutes:
             except NotThere:
                 text = "There is no such case, or it belongs to a terminal where you have no role."
                 return self._html(self.page.refusal(member, "No such case", text), 404)
+            except _Foreign:
+                return problem(
+                    403, "This request did not come from our pages", "Open the case again and repeat the step."
+                )
             except Rejected as rejected:
                 return problem(422, f"The form cannot be used: {rejected}")
 
@@ -138,23 +146,10 @@ class CaseRoutes:
         headers = {**_NO_STORE, "x-accel-buffering": "no"}
         return StreamingResponse(self.changes.events(member), media_type="text/event-stream", headers=headers)
 
-    async def _file(self, request: Request) -> Response:
-        found = self.files.get(request.path_params["name"])
-        if found is None:
-            return problem(404, "No such file")
-        about = {"cache-control": _CACHED, "etag": found.etag, "x-content-type-options": "nosniff"}
-        if request.headers.get("if-none-match") == found.etag:
-            return Response(status_code=304, headers=about)
-        return Response(found.body, headers={**about, "content-type": found.content_type})
-
     # -- working --
 
     async def _act(self, request: Request, member: Member) -> Response:
-        form = await self._our_form(request, member)
-        if form is None:
-            return _foreign()
-        serial = _serial(request.path_params["number"])
-        looking = self._looking(member, _filters_in(form))
+        form, serial, looking = await self._asked(request, member)
         listed = await self.desk.one(member, serial)
         case_id = str(listed.case.case_id)
         step = read_step(form, await self.desk.owners(member), lambda text: self.close(text, case_id))
@@ -175,11 +170,7 @@ class CaseRoutes:
         return self._html(await self._inbox(looking, chosen, notice=notice), status)
 
     async def _contact(self, request: Request, member: Member) -> Response:
-        form = await self._our_form(request, member)
-        if form is None:
-            return _foreign()
-        serial = _serial(request.path_params["number"])
-        looking = self._looking(member, _filters_in(form))
+        form, serial, looking = await self._asked(request, member)
         try:
             listed, contact = await self.desk.contact(member, serial)
         except NotAllowed as refused:
@@ -187,11 +178,7 @@ class CaseRoutes:
         return self._html(await self._inbox(looking, listed, contact=contact, contact_asked=True))
 
     async def _relabel(self, request: Request, member: Member) -> Response:
-        form = await self._our_form(request, member)
-        if form is None:
-            return _foreign()
-        serial = _serial(request.path_params["number"])
-        looking = self._looking(member, _filters_in(form))
+        form, serial, looking = await self._asked(request, member)
         try:
             await self.desk.relabel(member, serial, *read_rated(form))
         except NotAllowed as refused:
@@ -200,8 +187,6 @@ class CaseRoutes:
 
     async def _assign(self, request: Request, member: Member) -> Response:
         form = await self._our_form(request, member)
-        if form is None:
-            return _foreign()
         owner, owners = form.one("owner"), await self.desk.owners(member)
         serials = [_serial(number) for number in dict.fromkeys(form.every("case"))]
         if owner not in owners or not serials:
@@ -213,9 +198,16 @@ class CaseRoutes:
             return self._html(self.page.refusal(member, "No permission", str(refused)), 403)
         return RedirectResponse(filters.address(), 303, headers=_NO_STORE)
 
-    async def _our_form(self, request: Request, member: Member) -> Form | None:
+    async def _asked(self, request: Request, member: Member) -> tuple[Form, int, Looking]:
+        """The form, the number of its case, and the view that it was posted from."""
+        form = await self._our_form(request, member)
+        return form, _serial(request.path_params["number"]), self._looking(member, _filters_in(form))
+
+    async def _our_form(self, request: Request, member: Member) -> Form:
         form = await read_form(request)
-        return form if self.gate.form_is_ours(member, form.one("form_secret")) else None
+        if not self.gate.form_is_ours(member, form.one("form_secret")):
+            raise _Foreign
+        return form
 
     def _looking(self, member: Member, filters: Filters) -> Looking:
         return Looking(member, filters, self.desk.deadlines, self.desk.now())
@@ -235,7 +227,3 @@ def _serial(number: str) -> int:
     if serial is None:
         raise NotThere
     return serial
-
-
-def _foreign() -> Response:
-    return problem(403, "This request did not come from our pages", "Open the case again and repeat the step.")

@@ -6,19 +6,17 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from schemas.feedback import CaseTrigger
-from schemas.response import RatedParty
 from services.chassis.staff import Member, Role
 from services.survey.cases import words
 from services.survey.cases.case import Case, local_day
 from services.survey.cases.clock import TimeLeft, time_left
-from services.survey.cases.desk import Contact, Line, Listed, Standing
 from services.survey.cases.filters import Filters
-from services.survey.cases.forms import RELABELLED_BECAUSE
 from services.survey.cases.opening import Deadlines
+from services.survey.cases.shown import Contact, Line, Listed, Standing
+from services.survey.cases.timeline import Moment, timeline_of
 from services.survey.cases.work import MOVES, Action
 
 _HURRY: Final = 0.2
-_BY_RECIPIENT: Final = frozenset({"answered", "answer_changed"})
 _NOTHING: Final = Standing()
 
 
@@ -47,17 +45,6 @@ class Row:
     state: str
     chosen: bool
     may_assign: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A line of the timeline."""
-
-    at: str
-    title: str
-    detail: str
-    by_recipient: bool
-    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +159,7 @@ def detail_of(
         lang=case.language,
         remarks=_remarks(case),
         facts=_facts(case),
-        timeline=[*_before(case, looking.now), *(_moment(line, case, looking.now) for line in lines)],
+        timeline=timeline_of(case, lines, looking.now),
         zone=case.delivery.zone.rpartition("/")[2].replace("_", " "),
         same_day=same_day,
         may_work=member.may(Role.AGENT, case.desk),
@@ -253,32 +240,6 @@ def _facts(case: Case) -> list[tuple[str, str, str | None]]:
     if case.contested:
         facts.append(("Proof", d.proof_of_delivery or "No reference to a proof of delivery", None))
     return facts
-
-
-def _before(case: Case, now: datetime) -> list[Moment]:
-    d = case.delivery
-    found = []
-    if d.promised_from is not None:
-        window = words.promise(d)[0].partition(",")[0]
-        found.append(Moment(words.moment(d.promised_from, d.zone, now), "Promised window", window, by_recipient=False))
-    what = ", ".join(filter(None, (words.METHODS[d.method], d.route and f"route {d.route}", f"attempt {d.attempt}")))
-    return [*found, Moment(words.moment(d.occurred_at, d.zone, now), "Delivered", what, by_recipient=False)]
-
-
-def _moment(line: Line, case: Case, now: datetime) -> Moment:
-    detail = line.detail or ""
-    if line.what in _BY_RECIPIENT:
-        detail = words.SCORES.get(int(detail), "") if detail.isdigit() else "No face chosen"
-    elif line.what in {"opened", "reopened"}:
-        detail = ", ".join(t.replace("_", " ").capitalize() for t in detail.split(", "))
-    elif line.what == "relabelled":
-        party, _, why = detail.partition(", ")
-        detail = f"{words.PARTIES[RatedParty(party)]}. {RELABELLED_BECAUSE.get(why, why)}"
-    elif line.what == "contact_viewed":
-        detail = "The view is logged"
-    told = ". ".join(filter(None, (line.by, detail)))
-    at = words.moment(line.at, case.delivery.zone, now)
-    return Moment(at, words.ENTRIES[line.what], told, line.what in _BY_RECIPIENT, line.note)
 
 
 def same_day_of(case: Case, about: str, cases: int, still_open: int, *, by_reason: bool) -> SameDay | None:

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from babel.dates import format_date
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from services.chassis.catalogues import read_catalogue
-from services.chassis.web import inline_assets, tokens_css
+from services.chassis.web import inline_assets, page_templates, tokens_css
 from services.survey.praise.board import LEAST_FOR_COUNTS, LEAST_FOR_QUOTES, BoardView, Quote
 from services.survey.praise.scrub import Piece
 
@@ -53,13 +52,7 @@ class BoardPage:
         assets = inline_assets(style, script)
         policy = assets.headers["Content-Security-Policy"]
         self.headers = {**assets.headers, "Content-Security-Policy": f"{policy}; img-src data:"}  # the empty icon
-        environment = Environment(
-            loader=FileSystemLoader(_HERE / "pages"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        environment = page_templates(_HERE / "pages")
         environment.globals.update(
             assets=assets,
             version=hashlib.sha256(f"{assets.style}{assets.script}".encode()).hexdigest()[:12],

@@ -7,9 +7,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 
-from services.chassis.web import SCORES, face, faces_sprite, inline_assets, recipient_css, shell_loader
+from services.chassis.web import SCORES, face, faces_sprite, inline_assets, page_templates, recipient_css
 from services.survey.languages import LANGUAGES, choose_language, offered_languages
 from services.survey.recipient.moulds import Moulds
 from services.survey.recipient.page_models import (
@@ -227,11 +227,4 @@ def _with_marks(page: RecipientPage, marks: Mapping[str, str]) -> RecipientPage:
 
 def page_environment() -> Environment:
     """The templates of the recipient's pages; what they share is for the caller to add."""
-    return Environment(
-        loader=ChoiceLoader([FileSystemLoader(_PAGES), shell_loader()]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        auto_reload=False,
-    )
+    return page_templates(_PAGES)
