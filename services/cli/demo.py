@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 import typer
 
 if TYPE_CHECKING:
+    from services.demo.place import Options
     from services.demo.report import Report
-    from services.demo.runtime import Demo, Options
+    from services.demo.runtime import Demo
 
 
 def add_to(app: typer.Typer) -> None:
@@ -60,7 +61,7 @@ def demo(
     With KVITTERA_KAFKA_BOOTSTRAP and KVITTERA_POSTGRES_DSN set it uses those servers instead of its own, and with
     --attach also services that run elsewhere, as docker-compose.yml does.
     """
-    from services.demo.runtime import Options
+    from services.demo.place import Options
 
     urls = dict(given.partition("=")[::2] for given in attach or ())
     options = Options(rate, deliveries, until_done, headless, fresh, port, report, replay, mapping, seed, kill, urls)
@@ -77,13 +78,13 @@ def demo(
 
 def _run(options: "Options") -> "Report | None":
     from services.chassis.failures import MustStop
-    from services.demo import runtime
+    from services.demo import place, runtime
     from services.embedded.errors import EmbeddedError
     from services.embedded.local import FOLDER
 
     runtime.check(options)
     try:
-        with _Progress() as shown, runtime.servers(options, shown.fetching) as where:
+        with _Progress() as shown, place.servers(options, shown.fetching) as where:
             demo = runtime.assemble(options, where, FOLDER / "logs")
             return asyncio.run(_main(demo, shown))
     except EmbeddedError as error:

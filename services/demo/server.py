@@ -15,8 +15,9 @@ from services.chassis.http import json_response, make_app, problem, serve
 from services.chassis.metrics import Metrics
 from services.demo.messages import gallery_routes
 from services.demo.page import asset, render_page
+from services.demo.place import port_taken
 from services.demo.proxy import Proxy
-from services.demo.runtime import Demo, port_taken
+from services.demo.runtime import Demo
 from services.demo.scene import Scene
 
 _FASTEST = 500

@@ -22,7 +22,7 @@ from services.chassis.postgres import OwnConnection, connect, migrate
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.demo.people import Town, now
-from services.demo.runtime import POLICIES
+from services.demo.place import POLICIES
 from services.demo.upstream import record_of
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres

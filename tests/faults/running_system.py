@@ -33,9 +33,10 @@ from services.chassis.postgres import OwnConnection, connect
 from services.chassis.settings import PREFIX, Settings, load_settings
 from services.chassis.topic_identity import topic_partitions
 from services.demo.people import Case, Town, now
+from services.demo.place import free_ports
 from services.demo.recipients import Acknowledged, Recipients
 from services.demo.report import count_missing
-from services.demo.runtime import free_ports, prepare
+from services.demo.runtime import prepare
 from services.demo.supervisor import SERVICES, Supervisor
 from services.demo.upstream import Upstream
 from services.embedded.child import end_child, spawn_child

@@ -1,7 +1,6 @@
 """Statistics of few and many answers. Pure; every number that a page shows beside a share comes from here."""
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,11 +76,6 @@ def apart(one: tuple[float, float, float], other: tuple[float, float, float]) ->
     (a, a_low, a_high), (b, b_low, b_high) = one, other
     low = a - b - math.hypot(a - a_low, b_high - b)
     return (a - b, low, a - b + math.hypot(a_high - a, b - b_low))
-
-
-def sum_of_bins(bins: Iterable[Iterable[int]]) -> list[int]:
-    """Bins of several cells added up."""
-    return [sum(column) for column in zip(*bins, strict=True)]
 
 
 def share_of(k: int, n: int) -> Share | None:
