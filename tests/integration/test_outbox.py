@@ -125,15 +125,20 @@ async def test_a_row_becomes_a_record_with_key_value_and_event_id(settings: Sett
     assert (gone.key, gone.value) == (b"k", None)
 
 
-async def test_a_wake_up_call_sends_at_once(settings: Settings, notifier_pool: Pool) -> None:
+async def test_a_wake_up_call_sends_at_once(
+    settings: Settings, notifier_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.chassis.outbox._QUIET", 600)  # without a call nothing would be looked for
     topic = await make_topic(settings)
     relaying = relay(settings)
-    async with running(relaying.run):
-        await put(notifier_pool, topic, b"k", b"0")
+    await put(notifier_pool, topic, b"k", b"0")
+    async with running(relaying.run) as stop:
         await until(_empty(notifier_pool))
         await put(notifier_pool, topic, b"k", b"1")
         relaying.wake()
         await until(_empty(notifier_pool))
+        stop.set()
+        relaying.wake()
 
 
 async def test_of_two_relays_one_works_on_a_shard_and_the_other_takes_over_when_it_dies(

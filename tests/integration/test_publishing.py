@@ -125,8 +125,10 @@ async def test_each_touched_cell_is_published_once_a_pass_as_it_stands(house: Ho
 async def test_what_is_published_is_right_by_the_contract(house: House) -> None:
     await house.count(number=1, score=5)
     await house.count(number=2, score=2)
-    await house.publish()
-    for record in await house.records():
+    assert await house.publish() == 5
+    records = await house.records()
+    assert len(records) == 5
+    for record in records:
         event = read_record(record.value, record.headers, record.key)
         assert (event.type, event.source) == (SATISFACTION_CELLS, "/kvittera/aggregator")
         cell = decode(SatisfactionCell, event)

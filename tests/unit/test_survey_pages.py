@@ -241,8 +241,8 @@ def test_a_failed_save_keeps_the_choice_and_says_so(pages: SurveyPages) -> None:
 
 
 def test_the_alert_is_hidden_until_something_failed(pages: SurveyPages) -> None:
-    for notice in Page(pages.render_question(QUESTION)).all("p", **{"class": "notice"}):
-        assert "hidden" in notice
+    notices = Page(pages.render_question(QUESTION)).all("p", **{"class": "notice"})
+    assert ["hidden" in notice for notice in notices] == [True, True]
 
 
 def test_the_done_page_tells_what_is_stored_until_when_and_what_comes_next(pages: SurveyPages) -> None:
