@@ -51,8 +51,8 @@ async def acknowledge_at_kiosk(pool: Pool, *numbers: int) -> None:
 
 async def count(pool: Pool, *answers: Said) -> None:
     await pool.executemany(
-        "INSERT INTO answer (response_id, revision, score, commented, contested, apart, local_hour, units)"
-        " VALUES ($1, $2, $3, false, $4, true, 0, '{}')",
+        "INSERT INTO answer (response_id, revision, score, commented, contested, local_hour, units)"
+        " VALUES ($1, $2, $3, false, $4, 0, '{}')",
         [(UUID(int=n), *said) for n, *said in answers],
     )
 
