@@ -233,6 +233,7 @@ class DecideDeliveries:
             [p.token_hash for _, p in rows],
             [boxes[p.person].close(p.secret, str(p.invitation_id)) for _, p in rows],
             [d.received.message.delivery.drop_id for d, _ in rows],
+            [d.received.message.delivery.order_id for d, _ in rows],
             [d.told for d, _ in rows],
             [d.traceparent for d, _ in rows],
         )

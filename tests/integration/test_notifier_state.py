@@ -23,6 +23,7 @@ from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier import state
 from services.notifier.handlers import DecideDeliveries
+from services.notifier.history import LookBack
 from services.notifier.policy import Rules
 from services.notifier.state import KeepState
 from tests.builders import NOON, always, arrived, delivery, facts
@@ -180,6 +181,14 @@ async def test_corrected_facts_replace_those_of_what_is_planned_and_are_told(not
         (2, "scheduled", "Segeltorp"),
     ]
     assert {m.token_sha256 for m in messages} == {messages[0].token_sha256}
+
+
+async def test_a_request_moves_to_the_order_that_corrected_facts_name(notifier_pool: Pool) -> None:
+    await plan(notifier_pool, "D-1")
+    await hear(notifier_pool, correction("facts_corrected", order_id="order-9"))
+    async with notifier_pool.acquire() as connection:
+        past = await LookBack()(connection, [facts(delivery_id="D-2", order_id="order-9")], {})
+    assert past.orders == {"order-9"}
 
 
 async def test_facts_corrected_to_a_damage_are_not_asked_about(notifier_pool: Pool) -> None:

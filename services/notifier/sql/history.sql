@@ -7,8 +7,8 @@ SELECT pg_advisory_xact_lock(hashtextextended('kvittera order ' || o, 0))
 FROM (SELECT DISTINCT o FROM unnest($1::text[]) AS o ORDER BY o) AS ordered
 
 -- name: orders_asked
-SELECT message -> 'delivery' ->> 'order_id' AS order_id FROM invitation
-WHERE message -> 'delivery' ->> 'order_id' = ANY($1::text[]) AND kind = 'ask' AND state NOT IN ('withheld', 'refused')
+SELECT order_id FROM invitation
+WHERE order_id = ANY($1::text[]) AND kind = 'ask' AND state NOT IN ('withheld', 'refused')
 
 -- name: contacts
 SELECT person, coalesce(called_at, due_at) AS at, channel, message -> 'delivery' ->> 'merchant_id' AS merchant_id

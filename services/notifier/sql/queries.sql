@@ -8,13 +8,13 @@ RETURNING delivery_id
 
 -- name: plan_invitations
 INSERT INTO invitation (invitation_id, delivery_id, kind, state, person, channel, language, due_at, occurred_at,
-                        token_sha256, sealed, drop_id, message, traceparent)
+                        token_sha256, sealed, drop_id, order_id, message, traceparent)
 SELECT invitation_id, delivery_id, 'ask', 'planned', person, channel, language, due_at, occurred_at,
-       token_sha256, sealed, drop_id, message, traceparent
+       token_sha256, sealed, drop_id, order_id, message, traceparent
 FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[],
-            $8::bytea[], $9::bytea[], $10::text[], $11::json[], $12::text[])
+            $8::bytea[], $9::bytea[], $10::text[], $11::text[], $12::json[], $13::text[])
      AS i (invitation_id, delivery_id, person, channel, language, due_at, occurred_at,
-           token_sha256, sealed, drop_id, message, traceparent)
+           token_sha256, sealed, drop_id, order_id, message, traceparent)
 
 -- name: tell
 INSERT INTO outbox (shard, topic, key, value, traceparent)

@@ -59,7 +59,7 @@ RETURNING i.delivery_id, i.kind, i.revision, i.message, i.reason, i.traceparent
 -- name: correct_planned
 -- Only what is still planned: what is claimed goes out as it was known a moment ago.
 UPDATE invitation AS i
-SET occurred_at = f.occurred_at, revision = i.revision + 1,
+SET occurred_at = f.occurred_at, order_id = f.facts ->> 'order_id', revision = i.revision + 1,
     message = json_build_object('delivery', f.facts)::jsonb || (i.message::jsonb - 'delivery')
 FROM unnest($1::text[], $2::timestamptz[], $3::json[]) AS f (delivery_id, occurred_at, facts)
 WHERE i.delivery_id = f.delivery_id AND i.state = 'planned' AND i.kind = 'ask'
