@@ -1,8 +1,8 @@
 """Schedules drawn over all zones, and an oracle for them that shares no code with what it judges.
 
 The oracle looks at every minute between the moment a message is ready and the moment it leaves, on the clock on the
-wall; it knows nothing of beginnings and ends. Offsets are read every quarter of an hour: since 2020 no clock has
-been changed at another time.
+wall; it knows nothing of beginnings and ends. Offsets are read every quarter of an hour, and every minute in a quarter
+within which they change, as at Casey in the Antarctic, where it was one minute past midnight.
 """
 
 import random
@@ -105,13 +105,10 @@ def violations(case: Drawn, at: datetime) -> list[str]:
     """What is wrong with letting the message leave at `at`."""
     if at < case.ready:
         return ["it leaves before it is ready"]
-    quarters = np.arange(int(case.ready.timestamp()) // 900, int(at.timestamp()) // 900 + 1)
-    place = ZoneInfo(case.zone)
-    offsets = [datetime.fromtimestamp(int(q) * 900, place).utcoffset() for q in quarters]
-    seconds = np.array([o.total_seconds() for o in offsets if o is not None])
-    wall = np.repeat(quarters * 15 + seconds // 60, 15) + np.tile(np.arange(15), len(quarters))
-    of_week = (wall.astype(int) + _THURSDAY * _DAY) % _WEEK
-    first, last = int(case.ready.timestamp()) // 60 - quarters[0] * 15, int(at.timestamp()) // 60 - quarters[0] * 15
+    begin, end = int(case.ready.timestamp()) // 900, int(at.timestamp()) // 900 + 1
+    wall = np.arange(begin * 15, end * 15) + _offsets(ZoneInfo(case.zone), begin, end)
+    of_week = (wall + _THURSDAY * _DAY) % _WEEK
+    first, last = int(case.ready.timestamp()) // 60 - begin * 15, int(at.timestamp()) // 60 - begin * 15
     allowed = case.hours.allowed[of_week[first : last + 1]]
     found = [] if allowed[-1] else ["it leaves at a forbidden time"]
     if allowed[:-1].any():
@@ -119,6 +116,22 @@ def violations(case: Drawn, at: datetime) -> list[str]:
     if at > case.ready and at.second:
         found.append("it is held for a part of a minute")
     return found
+
+
+def _offsets(place: ZoneInfo, begin: int, end: int) -> np.ndarray:
+    """The offset in minutes at each minute of the quarters of an hour from `begin` up to `end`, counted since 1970."""
+
+    def at(minute: int) -> int:
+        offset = datetime.fromtimestamp(minute * 60, place).utcoffset()
+        assert offset is not None
+        return int(offset.total_seconds()) // 60
+
+    edges = [at(quarter * 15) for quarter in range(begin, end + 1)]
+    offsets = np.repeat(edges[:-1], 15)
+    for n, (early, late) in enumerate(pairwise(edges)):
+        if early != late:
+            offsets[n * 15 : n * 15 + 15] = [at((begin + n) * 15 + minute) for minute in range(15)]
+    return offsets
 
 
 def look_at(number: int, seed: int, leave: Callable[[Drawn], datetime]) -> list[str]:

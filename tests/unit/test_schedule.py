@@ -4,11 +4,12 @@ import os
 import random
 from datetime import datetime
 
+import numpy as np
 import pytest
 
 from services.notifier.policy.sections import HoursRule
 from services.notifier.schedule import departure, reminder
-from tests.wall_clock import look_at
+from tests.wall_clock import Drawn, Hours, between, look_at, violations
 
 QUIET = {"quiet_from": "21:00", "quiet_until": "08:00"}
 NIGHT = HoursRule.model_validate(QUIET)
@@ -102,6 +103,16 @@ def test_a_reminder_keeps_the_time_of_the_day_and_the_quiet_hours(asked: str, re
 def test_hours_that_make_no_sense_are_refused(given: dict[str, object], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         HoursRule.model_validate(given)
+
+
+def test_a_clock_that_is_put_forward_a_minute_past_midnight_is_followed_to_the_minute() -> None:
+    rule = HoursRule.model_validate({"quiet_from": "11:53", "quiet_until": "00:13"})
+    ready, leaves = "2021-10-02T04:29:16Z", "2021-10-02T16:01:00Z"  # 00:01 became 03:01
+    assert left("Antarctica/Casey", ready, rule) == (leaves, "quiet_hours")
+    hours = Hours(rule, np.tile(~between(11 * 60 + 53, 13), 7))
+    drawn = Drawn(hours, "Antarctica/Casey", datetime.fromisoformat(ready))
+    assert violations(drawn, datetime.fromisoformat(leaves)) == []
+    assert violations(drawn, datetime.fromisoformat("2021-10-02T16:00:00Z")) == ["it leaves at a forbidden time"]
 
 
 def test_schedules_over_all_zones_and_nights_keep_the_rules_and_hold_no_longer_than_they_must() -> None:
