@@ -1,7 +1,7 @@
 """Erasing a person at the survey: no words and no link are left, scores stay, and no replay brings anything back."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,14 +13,15 @@ from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys
-from services.chassis.postgres import Pool, named_sql
+from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.handlers import new_token
 from services.survey.answers.handlers import Answers, LearnInvitations
-from services.survey.answers.recorded import PLAIN
+from services.survey.answers.recorded import PLAIN, Outcome, Posted
 from services.survey.answers.responses import Answer, Contact, token_hash
+from services.survey.answers.sealing_answers import AnswerSeal
 from services.survey.comments.texts import SealedTexts
 from services.survey.privacy.erasure import ErasePersons
 from tests.builders import NOON, decided
@@ -119,6 +120,25 @@ async def test_words_are_sealed_with_the_key_of_their_person(pool: Pool, answers
     async with pool.acquire() as connection:
         texts = await SealedTexts(SEAL).of(connection, ids)
     assert {c.text for c in texts.values()} == {"CANARY-comment", "Bos ord", "Någons ord"}
+
+
+async def test_words_for_a_link_that_becomes_known_while_they_are_sealed_are_taken_at_the_next_try(
+    pool: Pool, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, sealed = new_token(), AnswerSeal.close
+
+    async def known_meanwhile(seal: AnswerSeal, connection: Database, posted: Sequence[Posted]) -> list[Posted]:
+        closed = await sealed(seal, connection, posted)
+        await learn(pool, invitation(token))
+        return closed
+
+    monkeypatch.setattr(AnswerSeal, "close", known_meanwhile)
+    assert (await answers.record(token, WORDS)).outcome is Outcome.UNKNOWN
+    assert (await answers.record(token, WORDS)).outcome is Outcome.KEPT
+    async with pool.acquire() as connection:
+        answered = uuid.UUID((await told(pool))[0].response_id)
+        [comment] = (await SealedTexts(SEAL).of(connection, [answered])).values()
+    assert comment.text == "CANARY-comment"
 
 
 async def test_an_answer_without_words_costs_no_look_up_and_many_with_words_cost_one(

@@ -178,7 +178,7 @@ class Answers:
                     found |= await keep_alone(connection, self._sql, one, one.how.only_if)
         self.relay.wake()
         self.metrics.observe("kvittera_answers_per_commit", len(posted))
-        recorded = [found.get(p.token_sha256, Recorded(Outcome.UNKNOWN)) for p in posted]
+        recorded = [found.get(p.token_sha256, Recorded(Outcome.UNKNOWN)) for p in batch]
         for kind, n in Counter("first" if r.kept == 1 else "revision" for r in recorded if r.kept is not None).items():
             self.metrics.count("kvittera_answers_total", n, kind=kind)
         return recorded

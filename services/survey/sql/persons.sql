@@ -1,7 +1,7 @@
 -- name: persons_of_links
 SELECT i.token_sha256, k.person AS known, k.wrapped, k.erased_at, decode(i.person_id, 'hex') AS person
 FROM invitation AS i LEFT JOIN person_key AS k ON k.person = decode(i.person_id, 'hex')
-WHERE i.token_sha256 = ANY($1::bytea[]) AND i.person_id IS NOT NULL
+WHERE i.token_sha256 = ANY($1::bytea[])
 
 -- name: erase_responses
 -- Score, facts and the moment stay; the next revision says that the person's data are gone.
