@@ -12,14 +12,11 @@ async def test_answers_are_acknowledged_while_kafka_is_down_and_counted_afterwar
         system.servers.kafka.kill()
         await asyncio.sleep(1)  # what was on its way has arrived or failed
         changed = system.changed
-
-        async def acknowledging() -> bool:
-            return system.changed > changed + 30
-
-        await until(acknowledging, "answers to be acknowledged without Kafka")
+        await asyncio.sleep(6)
         acknowledged = system.changed - changed
         counted = await system.number("aggregator", "SELECT sum(revision) FROM answer")
         await system.restart_kafka()
+        assert acknowledged > 20
 
         async def counting_again() -> bool:
             return await system.number("aggregator", "SELECT sum(revision) FROM answer") > counted + acknowledged
