@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from schemas.cloudevents import decode, read_record
 from schemas.satisfaction import SatisfactionCell
+from schemas.topics import CARDS, SATISFACTION_CELLS
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.publishing.batches import SharedHeaders, WrittenBatch
 from services.aggregator.publishing.publisher import cell_key, cell_message
@@ -88,13 +89,13 @@ def test_the_same_version_of_a_cell_is_the_same_event_and_the_next_one_is_anothe
     assert len(set(ids)) == 3
 
 
-def test_batches_are_cut_at_a_quarter_of_a_mebibyte_and_keep_their_order() -> None:
+def test_batches_are_no_larger_than_the_topic_takes_and_keep_their_order() -> None:
     made = CellRecords({"names_of_units": ""})
     rows = np.array([row(7, 0, index) for index in range(1500)])
     asyncio.run(made.learn(Names(), rows[:, 0]))  # type: ignore[arg-type]
     batches = made.batches(rows, NOW, [0])
-    assert [batch.size() <= 256 * 1024 + 100 for _, batch in batches] == [True] * len(batches)
-    assert 2 <= len(batches) <= 5
+    assert max(batch.size() for _, batch in batches) < CARDS[SATISFACTION_CELLS].max_message_bytes
+    assert 4 <= len(batches) <= 9
     records = [record for _, record in read(batches)]
     assert [r.key for r in records] == [made.key(cell) for cell in rows[:, 0].tolist()]
     assert [r.offset for r in records] == [n for _, b in batches for n in range(b.record_count())]

@@ -14,7 +14,7 @@ _BEFORE_CRC = struct.Struct(">qiibI")
 _AFTER_CRC = struct.Struct(">hiqqqhii")
 _AFTER_LENGTH = 9  # leader epoch, magic and checksum
 _MAGIC, _NO_LEADER_EPOCH = 2, -1
-_LARGEST: Final = 256 * 1024
+_LARGEST: Final = 128 * 1024  # what topics hold at most is twice that
 _START = b"\0\0"  # no attributes, the batch's own time
 
 
