@@ -1,0 +1,110 @@
+"""A counter that dies at any statement of a batch, again and again: what its heir counts is counted once (guarantee 2).
+
+A death cuts the connection as a killed process does: PostgreSQL rolls back what was not committed.
+`COUNTING_DEATHS` says how often every boundary is tried.
+"""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord, TopicPartition
+
+from schemas.topics import CARDS
+from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
+from services.aggregator.counting.units import Units
+from services.aggregator.handlers import CountBatch
+from services.chassis.fence import Fence
+from services.chassis.metrics import Metrics
+from services.chassis.postgres import Pool
+from tests.harness import begin, record
+from tests.integration.test_counting_store import audit, clear, pool, settings, table
+from tests.integration.test_replay_shadow import records
+
+__all__ = ["pool", "settings"]
+TIMES = int(os.environ.get("COUNTING_DEATHS", "1"))
+STATEMENTS = frozenset({"execute", "fetch", "fetchrow", "fetchval", "copy_records_to_table", "copy_to_table"})
+Batch = dict[TopicPartition, list[ConsumerRecord]]
+
+
+class DyingConnection:
+    """A connection that is cut after so many statements of its pool."""
+
+    def __init__(self, real: Any, whole: "DyingPool") -> None:
+        self._real, self._whole = real, whole
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._real, name)
+        return self._counted(found) if name in STATEMENTS else found
+
+    def _counted(self, statement: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def run(*values: Any, **named: Any) -> Any:
+            if self._whole.left == 0:
+                self._real.terminate()
+                raise ConnectionResetError("killed")
+            self._whole.left -= 1
+            return await statement(*values, **named)
+
+        return run
+
+
+class DyingPool:
+    def __init__(self, real: Pool, left: int) -> None:
+        self._real, self.left = real, left
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[DyingConnection]:
+        async with self._real.acquire() as connection:
+            yield DyingConnection(connection, self)
+
+
+def counting(pool: Any) -> Fence[Counted]:
+    return Fence(
+        pool=pool,
+        service="aggregator",
+        group=GROUP,
+        decode=reader(),
+        apply=CountBatch(Units(pool, ()), Metrics(), lambda: None),
+        dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
+        metrics=Metrics(),
+    )
+
+
+async def anew(pool: Pool) -> None:
+    await clear(pool)
+    await pool.execute("UPDATE progress SET next = 0")
+    await pool.execute("TRUNCATE unit RESTART IDENTITY")
+
+
+@pytest.mark.parametrize("seed", range(TIMES))
+async def test_a_counter_that_dies_between_any_two_statements_has_counted_all_of_a_batch_or_nothing(
+    pool: Pool, seed: int
+) -> None:
+    parts = {topic: await begin(pool, topic) for topic in TOPICS}
+    told: Batch = {part: [] for part in parts.values()}
+    for topic, _, value in records(700 + seed, 6)[:-2]:  # the last two are no records of ours
+        told[parts[topic]].append(record(topic, len(told[parts[topic]]), value))
+    await counting(pool).take(told)
+    expected = await table(pool)
+    assert expected
+    deaths = 0
+    while True:
+        await anew(pool)
+        dying = DyingPool(pool, deaths)
+        try:
+            await counting(dying).take(told)
+        except Exception:  # noqa: BLE001  whatever a cut connection makes of it
+            assert dying.left == 0
+            assert await pool.fetchval("SELECT (SELECT count(*) FROM cell) + (SELECT count(*) FROM answer)") == 0
+            assert await pool.fetchval("SELECT sum(next)::int FROM progress") == 0
+        else:
+            break
+        deaths += 1
+        await counting(pool).take(told)
+        assert await table(pool) == expected
+        assert await audit(pool) == []
+    await counting(pool).take(told)  # committed, and brought again by whoever did not hear of it
+    assert await table(pool) == expected
+    assert deaths >= 12
