@@ -158,6 +158,7 @@ class RunningSystem:
             PREFIX + "INSTANCE": "first",
             PREFIX + "SEND_LEASE_SECONDS": "4",
             PREFIX + "ANTI_ENTROPY_SECONDS": "5",
+            PREFIX + "WRONG_LINKS_PER_MINUTE": "1000000",  # all people come from one address here
             PREFIX + "LOG_FORMAT": "json",
         }
         settings = load_settings(variables)
