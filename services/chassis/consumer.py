@@ -45,6 +45,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self._positions: dict[TopicPartition, int] = {}
         self._busy = False
         self._joined = False
+        self._away = False
         self._identities: dict[str, TopicIdentity] = {}
         self._moved = time.monotonic()
         self._stop = asyncio.Event()
@@ -60,9 +61,9 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self._consumer = consumer
 
     def caught_up(self) -> bool:
-        """Whether every record that Kafka had a moment ago has been applied here."""
+        """Whether every record that Kafka had a moment ago has been applied here; never while Kafka is away."""
         consumer = self.consumer
-        if consumer is None or not self._joined:
+        if consumer is None or not self._joined or self._away:
             return False
         # More processes than partitions: one without any has nothing to catch up with.
         mine = consumer.assignment()
@@ -245,7 +246,9 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
                 for partition in mine:
                     await self._pass_over_markers(consumer, partition)
         except (KafkaError, OSError, TimeoutError):
+            self._away = True
             return 0  # a broker that does not answer has nothing to be read
+        self._away = False
         for partition, end in ends.items():
             if (at := self._at(partition)) >= 0:
                 by_topic[partition.topic] += max(0, end - at)

@@ -51,7 +51,7 @@ def answers(rows: list[dict[str, Any]]) -> object:
 
 
 def funnel(rows: list[dict[str, Any]]) -> object:
-    return [rows[0][name] for name in ("delivered", "asked", "answers", "commented")]
+    return [rows[0][name] for name in ("delivered", "asked", "opened", "answers", "commented")]
 
 
 async def test_the_demo_page_shows_the_numbers_that_the_cells_hold(demo: RunningDemo, visitor: Visitor) -> None:

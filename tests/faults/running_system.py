@@ -23,7 +23,14 @@ import asyncpg
 import orjson
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from schemas.topics import DELIVERY_COMPLETED, INVITATION_DECIDED, PERSON_ERASED, RESPONSE_RECORDED, SATISFACTION_CELLS
+from schemas.topics import (
+    DELIVERY_COMPLETED,
+    INVITATION_DECIDED,
+    INVITATION_PROGRESS,
+    PERSON_ERASED,
+    RESPONSE_RECORDED,
+    SATISFACTION_CELLS,
+)
 from services.aggregator.cells.rows import Cells
 from services.aggregator.publishing.publisher import cell_key, cell_message
 from services.audit import run_audit
@@ -48,7 +55,7 @@ AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 READS = {
     "notifier": (DELIVERY_COMPLETED, *HEARD_BY_NOTIFIER),
     "survey": (INVITATION_DECIDED, RESPONSE_RECORDED, PERSON_ERASED),
-    "aggregator": (INVITATION_DECIDED, RESPONSE_RECORDED),
+    "aggregator": (INVITATION_DECIDED, INVITATION_PROGRESS, RESPONSE_RECORDED),
 }
 POISON_KEY = b"poison"
 """Records with this key were made to be refused."""
