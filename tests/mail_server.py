@@ -44,7 +44,8 @@ async def mail_server(handler: object, password: str | None = None) -> AsyncIter
     protocols: list[SmtpProtocol] = []
 
     def judge(_server: Any, _session: Any, _envelope: Any, _mechanism: str, said: LoginPassword) -> AuthResult:
-        return AuthResult(success=said.password == (password or "").encode())
+        right = said.password == (password or "").encode()
+        return AuthResult(success=right, handled=right)  # what is not handled gets the server's own refusal
 
     def begin() -> SmtpProtocol:
         wanted: dict[str, Any] = {"authenticator": judge, "auth_require_tls": False} if password else {}
