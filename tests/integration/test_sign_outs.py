@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlencode
 
+import asyncpg
 import pytest
 from starlette.applications import Starlette
 
@@ -94,6 +95,13 @@ async def test_all_sessions_of_a_member_end_at_once_and_the_next_sign_in_holds(p
     assert [await here.knows(c) for c in cookies] == [False, False]
     here.clock.pass_by(seconds=1)
     assert await here.knows(signed_in(here.gate))
+
+
+async def test_a_look_for_ended_sessions_that_can_never_work_ends_loudly(pool: Pool) -> None:
+    broken = SignOuts(pool, gate_at(Clock()), {"ended_since": "SELECT session FROM nowhere WHERE $1 > now()"})
+    with pytest.raises(asyncpg.UndefinedTableError):
+        async with asyncio.timeout(10):
+            await broken.watch(asyncio.Event())
 
 
 @pytest.fixture(params=["notifier", "aggregator"])

@@ -1,14 +1,15 @@
 """Which sessions of staff are over: each service keeps what it hears of, and its processes look it up."""
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
+import structlog
 
 from schemas.staff import SessionEnded
 from schemas.topics import SESSION_ENDED
+from services.chassis.failures import is_transient
 from services.chassis.faststream_feed import carry
 from services.chassis.lifecycle import Task
 from services.chassis.pauses import pause_or_stop
@@ -18,6 +19,7 @@ from services.chassis.staff.gate import CookieGate
 from services.chassis.staff.members import Gate
 from services.chassis.subscriptions import Subscriptions
 
+log = structlog.get_logger()
 AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 """PostgreSQL cannot be asked now."""
 _LOOK_EVERY = 5.0
@@ -48,10 +50,14 @@ class SignOuts:
         ended.members = {member: at for at, member in latest}
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """Look until stopped; while PostgreSQL is away what was known holds."""
+        """Look until stopped; while PostgreSQL is away what was known holds. Raises what does not pass by itself."""
         while not stop.is_set():
-            with contextlib.suppress(*AWAY):
+            try:
                 await self.look()
+            except AWAY as error:
+                if not is_transient(error):
+                    raise
+                log.warning("will try again", action="retry", what="ended sessions", error=type(error).__name__)
             await pause_or_stop(_LOOK_EVERY, stop)
 
 
