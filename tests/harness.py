@@ -10,13 +10,14 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import NewTopic
 
-from services.chassis.consumer import Reader, consume
+from services.chassis.consumer import Reader
 from services.chassis.failures import Poison
 from services.chassis.faststream_feed import carry
 from services.chassis.fence import Fence
 from services.chassis.kafka import make_admin, make_consumer
 from services.chassis.lifecycle import Task
 from services.chassis.metrics import Metrics
+from services.chassis.own_feed import consume
 from services.chassis.postgres import Database, Pool
 from services.chassis.settings import Settings
 

@@ -26,7 +26,7 @@ from services.aggregator.quality.routes import QualityPages
 from services.aggregator.quality.words import publisher_of
 from services.aggregator.staff.driver import DriverPages
 from services.aggregator.staff.terminal import TerminalPages
-from services.chassis.consumer import Reader, consume
+from services.chassis.consumer import Reader
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
 from services.chassis.kafka import membership
@@ -34,6 +34,7 @@ from services.chassis.lifecycle import run_until_stopped
 from services.chassis.logs import configure_logs
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
+from services.chassis.own_feed import consume
 from services.chassis.postgres import Database, check_migrated, named_sql, open_pool
 from services.chassis.settings import Settings
 from services.chassis.staff.door import behind_sign_in

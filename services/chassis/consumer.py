@@ -1,6 +1,6 @@
 """Feeding a fence: where to read from, what to do when reading goes wrong, and when to give up.
 
-Two feeds share this file's `Reader`: our own loop (`consume`, for the hot path) and FastStream's batch
+Two feeds share this file's `Reader`: our own loop (`own_feed.py`, for the hot path) and FastStream's batch
 subscribers (`faststream_feed.py`). Neither trusts Kafka's committed offsets; they are written as a hint
 for operators' lag tools only.
 """
@@ -12,15 +12,15 @@ from typing import Generic, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
+from aiokafka.errors import IllegalStateError, KafkaError
 
 from services.chassis.failures import MustStop, is_transient
 from services.chassis.fence import Batch, Fence, Gap
-from services.chassis.kafka import make_client, make_consumer, start_with_patience, stop_in_time
+from services.chassis.kafka import start_with_patience
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
-from services.chassis.postgres import named_sql
 from services.chassis.settings import Settings
-from services.chassis.topic_identity import TopicIdentity, identify_topics
+from services.chassis.starting_point import starting_point
+from services.chassis.topic_identity import KnownTopics
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -39,14 +39,13 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self._consumer: Callable[[], AIOKafkaConsumer | None] = lambda: None
         self.failure: BaseException | None = None
         self.lag = 0
-        self._sql = named_sql("services.chassis", "progress.sql")
         self._began: dict[TopicPartition, int] = {}
         self._passed: dict[TopicPartition, int] = {}
         self._positions: dict[TopicPartition, int] = {}
         self._busy = False
         self._joined = False
         self._away = False
-        self._identities: dict[str, TopicIdentity] = {}
+        self._identities = KnownTopics(settings, self.topics)
         self._moved = time.monotonic()
         self._stop = asyncio.Event()
         fence.log_start = self._log_start
@@ -79,20 +78,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         Raises:
             MustStop: Kafka does not answer, or a topic is missing.
         """
-
-        async def ask() -> None:
-            self._identities = await self._ask_identities()
-
-        return await start_with_patience(ask, self.settings, self.fence.group, stop=stop)
-
-    async def _ask_identities(self) -> dict[str, TopicIdentity]:
-        client = make_client(self.settings)
-        try:
-            async with asyncio.timeout(10):
-                await client.bootstrap()
-                return await identify_topics(client, self.topics)
-        finally:
-            await client.close()
+        return await start_with_patience(self._identities.learn, self.settings, self.fence.group, stop=stop)
 
     def on_partitions_revoked(self, _: Iterable[TopicPartition]) -> None:
         """Forget what was read; another process may be ahead when partitions come back. All are revoked at once."""
@@ -107,7 +93,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         patience = time.monotonic() + self.settings.stall_seconds
         for pause in pauses(first=0.1, longest=2):
             try:
-                self._identities = await self._ask_identities()  # a topic made again calls for a new assignment
+                await self._identities.learn()  # a topic made again calls for a new assignment
                 for partition in sorted(assigned):
                     await self._position(partition)
             except Exception as error:  # noqa: BLE001  handed to `watch`, which ends the process
@@ -121,36 +107,11 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
 
     async def _position(self, partition: TopicPartition) -> None:
         assert self.consumer is not None
-        identity = self._identities[partition.topic]
-        async with self.fence.pool.acquire() as connection:
-            kept = await connection.fetchrow(self._sql["read_partition"], partition.topic, partition.partition)
-            if kept is None:
-                first = (await self.consumer.beginning_offsets([partition]))[partition]
-                await connection.execute(
-                    self._sql["begin_partition"],
-                    partition.topic,
-                    partition.partition,
-                    identity.cluster_id,
-                    identity.topic_id,
-                    first,
-                )
-                kept = await connection.fetchrow(self._sql["read_partition"], partition.topic, partition.partition)
-        assert kept is not None
-        if (kept["cluster_id"], kept["topic_id"]) != (identity.cluster_id, identity.topic_id):
-            raise MustStop(
-                f"{partition.topic} is not the topic that progress is kept for (it was deleted and made again, or this"
-                " is another cluster); nothing was read. Delete its progress rows to read the new one from its start"
-            )
-        end = (await self.consumer.end_offsets([partition]))[partition]
-        if kept["next"] > end:
-            raise MustStop(
-                f"{partition.topic}/{partition.partition} ends at {end} but was read up to {kept['next']}: Kafka lost"
-                " records; refill it with `kvittera republish`"
-            )
+        at = await starting_point(self.fence.pool, self.consumer, partition, self._identities[partition.topic])
         # Not a cursor yet: records fetched before this seek may still be on their way (H25).
-        self._began[partition] = kept["next"]
+        self._began[partition] = at
         self.fence.cursors.pop(partition, None)
-        self.consumer.seek(partition, kept["next"])
+        self.consumer.seek(partition, at)
 
     async def _log_start(self, partition: TopicPartition) -> int:
         assert self.consumer is not None
@@ -182,7 +143,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
             return True  # an earlier batch may have been given up; taking this one would leave a hole
         try:
             if any(records[0].offset < self._at(p) for p, records in batch.items()):
-                await self._check_identity()  # reading jumped back without us: is this still the same topic?
+                await self._identities.check()  # reading jumped back without us: is this still the same topic?
             await self.fence.take(batch)
         except Gap as gap:
             self._go_back(gap.positions)
@@ -279,53 +240,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
 
     async def _check_identity_when_possible(self) -> None:
         try:
-            await self._check_identity()
+            await self._identities.check()
         except Exception as error:
             if not is_transient(error):
                 raise  # Kafka being away is the stall watch's business
-
-    async def _check_identity(self) -> None:
-        now = await self._ask_identities()
-        for topic, identity in now.items():
-            if identity.topic_id != self._identities[topic].topic_id:
-                raise MustStop(
-                    f"{topic} was deleted and made again while it was read. Delete its progress rows to read the new"
-                    " one from its start"
-                )
-
-
-async def consume(reader: Reader[T], stop: asyncio.Event, *, max_records: int, linger_ms: int = 20) -> None:
-    """Our own loop: read, take, repeat; the batch grows by itself when records pile up.
-
-    Raises:
-        MustStop: going on would lose something.
-    """
-    if not await reader.prepare(stop):
-        return
-    consumer = make_consumer(
-        reader.settings,
-        group=reader.fence.group,
-        client=f"kvittera-{reader.fence.service}",
-        group_instance_id=reader.member,
-    )
-    reader.read_through(lambda: consumer)
-    try:
-        if not await start_with_patience(consumer.start, reader.settings, reader.fence.group, stop=stop):
-            return
-        consumer.subscribe(reader.topics, listener=reader)
-        while not stop.is_set():
-            try:
-                batch = await consumer.getmany(timeout_ms=linger_ms * 5, max_records=max_records)
-            except ConsumerStoppedError:
-                return
-            except KafkaError as error:
-                log.warning("cannot read", action="retry", error=type(error).__name__)
-                await pause_or_stop(1.0, stop)
-                continue
-            if batch:
-                await reader.take(batch)
-            elif reader.failure is not None:
-                raise reader.failure
-    finally:
-        reader.read_through(lambda: None)
-        await stop_in_time(consumer.stop, 4, "consumer")

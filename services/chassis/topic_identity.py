@@ -4,6 +4,7 @@ A topic that was deleted and made again starts at offset 0; progress kept for th
 skip records (hazard 28). Kafka's Metadata request v12 (KIP-516) tells the ids.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
@@ -144,3 +145,46 @@ async def identify_topics(client: AIOKafkaClient, topics: Iterable[str]) -> dict
             raise TryAgain(f"Kafka answers error {error} for topic {name}")
         found[name] = TopicIdentity(reply.cluster_id, topic_id, len(partitions))
     return found
+
+
+class KnownTopics:
+    """The topics of a reader as they were when it learned them, and whether they still are."""
+
+    def __init__(self, settings: Settings, topics: Iterable[str]) -> None:
+        self._settings = settings
+        self._topics = tuple(topics)
+        self._known: dict[str, TopicIdentity] = {}
+
+    def __getitem__(self, topic: str) -> TopicIdentity:
+        """The identity of a topic that was learned."""
+        return self._known[topic]
+
+    async def learn(self) -> None:
+        """Ask the cluster now and remember what it says.
+
+        Raises:
+            MustStop: a topic does not exist.
+        """
+        self._known = await self._ask()
+
+    async def check(self) -> None:
+        """See that every topic is still the one that was learned.
+
+        Raises:
+            MustStop: a topic was made again, or is gone.
+        """
+        for topic, identity in (await self._ask()).items():
+            if identity.topic_id != self._known[topic].topic_id:
+                raise MustStop(
+                    f"{topic} was deleted and made again while it was read. Delete its progress rows to read the new"
+                    " one from its start"
+                )
+
+    async def _ask(self) -> dict[str, TopicIdentity]:
+        client = make_client(self._settings)
+        try:
+            async with asyncio.timeout(10):
+                await client.bootstrap()
+                return await identify_topics(client, self._topics)
+        finally:
+            await client.close()

@@ -28,6 +28,7 @@ _PLACES: Places = (
     ("services/aggregator/handlers.py", "", "dedupe"),
     ("services/chassis/fence.py", "", "fence"),
     ("services/chassis/consumer.py", "", "fetch"),
+    ("services/chassis/own_feed.py", "", "fetch"),
     ("aiokafka/", "", "fetch"),
 )
 NOTIFIER: Places = (
@@ -48,6 +49,7 @@ NOTIFIER: Places = (
     ("services/chassis/records.py", "", "decode"),
     ("services/chassis/fence.py", "", "fence"),
     ("services/chassis/consumer.py", "", "fetch"),
+    ("services/chassis/own_feed.py", "", "fetch"),
     ("aiokafka/", "", "fetch"),
 )
 """The same for the notifier: what is called from one of these places belongs to it."""

@@ -12,9 +12,10 @@ import pytest
 from schemas.feedback import FeedbackCase
 from schemas.response import ResponseRecorded
 from schemas.topics import RESPONSE_RECORDED
-from services.chassis.consumer import Reader, consume
+from services.chassis.consumer import Reader
 from services.chassis.fence import Fence
 from services.chassis.metrics import Metrics
+from services.chassis.own_feed import consume
 from services.chassis.postgres import Pool
 from services.chassis.records import Received, reading
 from services.chassis.settings import Settings

@@ -1,0 +1,51 @@
+"""Our own loop as the carrier of a subscription: for the hot path, where batches grow with what waits."""
+
+import asyncio
+from typing import TypeVar
+
+import structlog
+from aiokafka.errors import ConsumerStoppedError, KafkaError
+
+from services.chassis.consumer import Reader
+from services.chassis.kafka import make_consumer, start_with_patience, stop_in_time
+from services.chassis.pauses import pause_or_stop
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+async def consume(reader: Reader[T], stop: asyncio.Event, *, max_records: int, linger_ms: int = 20) -> None:
+    """Read, hand over, repeat; the batch grows by itself when records pile up.
+
+    Raises:
+        MustStop: going on would lose something.
+    """
+    if not await reader.prepare(stop):
+        return
+    consumer = make_consumer(
+        reader.settings,
+        group=reader.fence.group,
+        client=f"kvittera-{reader.fence.service}",
+        group_instance_id=reader.member,
+    )
+    reader.read_through(lambda: consumer)
+    try:
+        if not await start_with_patience(consumer.start, reader.settings, reader.fence.group, stop=stop):
+            return
+        consumer.subscribe(reader.topics, listener=reader)
+        while not stop.is_set():
+            try:
+                batch = await consumer.getmany(timeout_ms=linger_ms * 5, max_records=max_records)
+            except ConsumerStoppedError:
+                return
+            except KafkaError as error:
+                log.warning("cannot read", action="retry", error=type(error).__name__)
+                await pause_or_stop(1.0, stop)
+                continue
+            if batch:
+                await reader.take(batch)
+            elif reader.failure is not None:
+                raise reader.failure
+    finally:
+        reader.read_through(lambda: None)
+        await stop_in_time(consumer.stop, 4, "consumer")
