@@ -186,6 +186,7 @@ async def run(settings: Settings) -> None:
                 **({"watch followup": followed.watch} if settings.survey_follow_up else {}),
                 "case changes": cases.watch,
                 "sign-outs": sign_in.watch,
+                "own sign-outs": sign_in.keep,
                 **({"outcomes": outcomes.run} if outcomes else {}),
                 "relay": relay.run,
                 "answers": finish_answers,

@@ -181,6 +181,7 @@ async def test_a_view_of_all_merchants_needs_three_of_them(
         (view("town", None, cuts=("merchant",)), "may not be cut by merchant"),
         (view("b", ["B"], cuts=("terminal", "method")), "cells that cross"),
         (view("b", ["B"], cuts=("attempt",)), "not counted by attempt"),
+        (view("b", ["B"], cuts=("series",)), "no partner sees those"),
     ],
 )
 async def test_a_view_that_could_be_subtracted_is_refused(pool: Pool, wanted: View, why: str) -> None:

@@ -49,10 +49,9 @@ class Process:
     def __post_init__(self) -> None:
         self.gate = gate_at(self.clock)
         self.sign_outs = SignOuts(self.pool, self.gate)
+        self.leaving = SigningOut(self.pool, self.gate)
         pages = StaffPages.load(demo=True)
-        app = Starlette(
-            routes=routes(self.gate, DemoAccount(self.gate, pages), pages, SigningOut(self.pool, self.gate).end)
-        )
+        app = Starlette(routes=routes(self.gate, DemoAccount(self.gate, pages), pages, self.leaving.end))
         self.app = SessionCare(app, self.gate)
 
     async def opens(self, cookie: tuple[str, str]) -> bool:
@@ -102,6 +101,35 @@ async def test_a_look_for_ended_sessions_that_can_never_work_ends_loudly(pool: P
     with pytest.raises(asyncpg.UndefinedTableError):
         async with asyncio.timeout(10):
             await broken.watch(asyncio.Event())
+
+
+class Leaky:
+    """A pool of a PostgreSQL that goes away and comes back."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool, self.away = pool, True
+
+    def acquire(self) -> object:
+        if self.away:
+            raise ConnectionRefusedError
+        return self.pool.acquire()
+
+
+async def test_a_sign_out_without_postgresql_says_so_and_reaches_the_others_when_it_is_back(pool: Pool) -> None:
+    leaky = Leaky(pool)
+    here, there = Process(cast("Pool", leaky)), Process(pool)
+    cookie = signed_in(here.gate)
+    assert await here.sign_out(cookie) == 503
+    assert not await here.knows(cookie)
+    await there.sign_outs.look()
+    assert await there.knows(cookie)
+    await here.leaving.keep_what_waits()
+    leaky.away = False
+    await here.leaving.keep_what_waits()
+    await here.leaving.keep_what_waits()
+    await there.sign_outs.look()
+    assert not await there.knows(cookie)
+    assert await pool.fetchval("SELECT count(*) FROM sign_out") == 1
 
 
 @pytest.fixture(params=["notifier", "aggregator"])

@@ -49,6 +49,8 @@ def check_view(view: View, others: Iterable[View], counted: Sequence[Cut]) -> No
         raise MustStop(f"answers are not counted by {', '.join(missing)}; add it to KVITTERA_CUTS_FILE")
     if "merchant" not in known:
         raise MustStop("answers are not counted by merchant, so nobody can tell whose deliveries they are about")
+    if apart := [c.name for c in chain if c.of_series]:
+        raise MustStop(f"cut {apart[0]} holds answers that are kept apart; no partner sees those")
     for coarse, fine in itertools.pairwise(chain):
         if not set(coarse.properties) < set(fine.properties):
             raise MustStop(

@@ -1,5 +1,6 @@
 """Ends sessions of staff: for every process of the survey, and by a topic for the pages of the other services."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -7,12 +8,15 @@ from datetime import datetime
 import structlog
 
 from schemas.staff import SessionEnded
+from services.chassis.failures import is_transient
+from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.staff import Member
 from services.chassis.staff.gate import CookieGate
 from services.chassis.staff.sign_outs import AWAY
 
 log = structlog.get_logger()
+_TRY_AGAIN_EVERY = 5.0
 
 
 def _sql() -> Mapping[str, str]:
@@ -26,17 +30,34 @@ class SigningOut:
     pool: Pool
     gate: CookieGate
     sql: Mapping[str, str] = field(default_factory=_sql)
+    _unkept: dict[str, SessionEnded] = field(default_factory=dict)
 
-    async def end(self, member: Member) -> None:
-        """End it: in this process in any case, elsewhere where it could be kept."""
+    async def end(self, member: Member) -> bool:
+        """End it in this process. Returns whether every other one will hear of it; if not yet, it is tried again."""
         now = self.gate.now()
         self.gate.ended.sessions[member.session] = now
         told = SessionEnded(member=self.gate.sessions.alias(member.subject), session=member.session, ended_at=now)
+        self._unkept[member.session] = told
+        await self.keep_what_waits()
+        return member.session not in self._unkept
+
+    async def keep_what_waits(self) -> None:
+        """Keep the sign-outs that are not kept yet, as long as that works."""
         try:
             async with self.pool.acquire() as connection:
-                await keep(connection, told, self.sql)
+                for session, told in list(self._unkept.items()):
+                    await keep(connection, told, self.sql)
+                    self._unkept.pop(session, None)
         except AWAY as error:
-            log.warning("sign-out not kept", action="end_here_only", error=type(error).__name__)
+            if not is_transient(error):
+                raise
+            log.warning("sign-out not kept", action="retry", waiting=len(self._unkept), error=type(error).__name__)
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Until stopped, keep those that PostgreSQL was away for."""
+        while not await pause_or_stop(_TRY_AGAIN_EVERY, stop):
+            if self._unkept:
+                await self.keep_what_waits()
 
 
 async def end_all(connection: Database, alias: str, now: datetime) -> None:

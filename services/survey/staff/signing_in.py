@@ -20,14 +20,28 @@ HOME = "/staff"
 _LONGEST_FORM = 4096
 _LONGEST_PLACE = 80
 _NO_STORE = {"cache-control": "no-store"}
+_SIGNED_OUT = ("Signed out", "You are signed out on this device.")
+_HERE_ONLY = (
+    "The database does not answer. The other servers hear of your sign-out when it does; until then a copy of your"
+    " session would open pages there. If you fear that there is one, ask for all your sessions to be ended."
+)
+"""What ends them all is `kvittera signout`."""
+_SIGNED_OUT_HERE = ("Signed out on this device only", _HERE_ONLY)
 
 
 Seen = Callable[[Member], Awaitable[None]]
 """Is told of each member who signs in."""
+Leave = Callable[[Member], Awaitable[bool]]
+"""Ends the session of a member; returns whether every process will hear of it."""
 
 
 async def unseen(_: Member) -> None:
     """Note nothing."""
+
+
+async def only_here(_: Member) -> bool:
+    """Keep nothing: what the browser holds is all there is."""
+    return True
 
 
 class Account(Protocol):
@@ -76,7 +90,7 @@ def welcome(gate: CookieGate, session: Session, onwards: str) -> Response:
     return RedirectResponse(onwards, 303, headers=headers)
 
 
-def routes(gate: CookieGate, account: Account, pages: StaffPages, end: Seen = unseen) -> list[Route]:
+def routes(gate: CookieGate, account: Account, pages: StaffPages, end: Leave = only_here) -> list[Route]:
     """The routes of the sign-in; `end` makes a session that was signed out of void, wherever its cookie went."""
 
     async def home(request: Request) -> Response:
@@ -98,11 +112,10 @@ def routes(gate: CookieGate, account: Account, pages: StaffPages, end: Seen = un
         fields = await first_values(request, longest=_LONGEST_FORM)
         if member is not None and not gate.form_is_ours(member, fields.get("form_secret", "")):
             return problem(403, "This request did not come from our pages")
-        if member is not None:
-            await end(member)
-        body = pages.notice("Signed out", "You are signed out on this device.")
+        kept = member is None or await end(member)
         headers = {**pages.headers, "set-cookie": gate.cookies.header(gate.cookies.session, "", 0)}
-        return Response(body, headers=headers, media_type="text/html")
+        body = pages.notice(*(_SIGNED_OUT if kept else _SIGNED_OUT_HERE))
+        return Response(body, 200 if kept else 503, headers=headers, media_type="text/html")
 
     return [
         Route("/staff", home),

@@ -26,14 +26,17 @@ class SignInParts:
 
     routes: list[Route]
     watch: Task
+    keep: Task
+    """Keeps sign-outs that PostgreSQL was away for."""
 
 
 def sign_in_parts(settings: Settings, gate: Gate, pool: Pool, metrics: Metrics) -> SignInParts:
     """Put the sign-in together; without routes where staff cannot sign in."""
     if not isinstance(gate, CookieGate):
-        return SignInParts([], _until_stopped)
+        return SignInParts([], _until_stopped, _until_stopped)
     account = _account(settings, gate, metrics, Directory(pool, gate.now).note)
-    return SignInParts(routes(gate, *account, SigningOut(pool, gate).end), SignOuts(pool, gate).watch)
+    leaving = SigningOut(pool, gate)
+    return SignInParts(routes(gate, *account, leaving.end), SignOuts(pool, gate).watch, leaving.watch)
 
 
 async def _until_stopped(stop: asyncio.Event) -> None:
