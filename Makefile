@@ -87,8 +87,9 @@ schemas: $(VENV)/.run-ready ## write the generated contract files again (schemas
 mail: $(VENV)/.dev-ready ## compile the HTML of the mail again from services/notifier/mail/invitation.mjml
 	@$(BIN)/python -m services.notifier.mail
 
-pictures: $(VENV)/.dev-ready ## draw the pictures of the documents again (docs/images; needs Chromium)
+pictures: $(VENV)/.dev-ready ## draw the pictures of the documents and those that pages are compared with again (needs Chromium)
 	@$(BIN)/python -m tests.pictures
+	@KEEP_PICTURES=1 $(BIN)/python -m pytest -q tests/browser -k looks_like_its_picture
 
 trace: $(VENV)/.dev-ready ## draw one real trace again (docs/images/trace.svg; runs a short demo)
 	@$(BIN)/python -m tests.trace_picture

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from markupsafe import Markup
-from playwright.async_api import Browser, Page, Route, ViewportSize, async_playwright
+from playwright.async_api import Browser, Page, Route, ViewportSize
 
 from services.survey.comments.page import CommentsPage
 from services.survey.comments.search import Hit
@@ -23,7 +23,7 @@ from services.survey.praise.scrub import scrub
 from services.survey.staff.pages import StaffPages
 from tests.boards import BOARD, SHOWN, quote
 from tests.builders import NOON
-from tests.chromium import CHROMIUM, launch
+from tests.likeness import MOST, difference, has_inter, kept, picture_of, restyle
 from tests.members import AGENT, LEAD, READER
 from tests.unit.test_praise_rules import praise
 
@@ -108,16 +108,6 @@ def site() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-async def chromium() -> AsyncIterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: install chromium, chromium-browser or google-chrome")
-    async with async_playwright() as playwright:
-        started = await launch(playwright)
-        yield started
-        await started.close()
-
-
 @pytest.fixture
 async def page(chromium: Browser) -> AsyncIterator[Page]:
     opened = await chromium.new_page(viewport=TV)
@@ -151,6 +141,20 @@ async def test_the_board_is_readable_at_five_metres_and_axe_finds_nothing(page: 
         large = page.locator(".slide.on .large p")
         assert float(await large.evaluate("(e) => parseFloat(getComputedStyle(e).fontSize)")) >= 44
     assert [v["id"] for v in (await Axe().run(page)).response["violations"]] == []
+
+
+@pytest.mark.skipif(not has_inter(), reason="the pictures were drawn with the font Inter")
+@pytest.mark.parametrize("look", ["screen", "print"])
+async def test_the_board_looks_like_its_picture_and_not_so_when_a_part_has_moved(
+    page: Page, site: str, look: str
+) -> None:
+    await page.emulate_media(media="print" if look == "print" else "screen")
+    await page.goto(f"{site}/board")
+    found = await picture_of(page)
+    whole = kept(f"whiteboard-{look}", found)
+    assert difference(found, whole) < MOST
+    await restyle(page, ".tally, .print svg { transform: translateX(80px) }")
+    assert difference(await picture_of(page), whole) > MOST
 
 
 @pytest.mark.parametrize(("motion", "seconds"), [("no-preference", "0.4s"), ("reduce", "0s")])
