@@ -111,11 +111,13 @@ async def _main(demo: "Demo", shown: "_Progress") -> "Report | None":
 
 
 def _summary(r: "Report") -> list[str]:
-    suppressed = ", ".join(f"{n} {reason}" for reason, n in r.suppressed.items()) or "none"
+    from services.notifier.explaining import NAMES
+
+    suppressed = [f"  {n} {reason}: {NAMES.get(reason, reason)}" for reason, n in r.suppressed.items()]
     unasked = sum(r.suppressed.values())
     return [
         f"{r.delivered} delivered = {r.asked} asked + {unasked} not asked + {r.pending} waiting + {r.failed} failed",
-        f"not asked: {suppressed}",
+        *(["not asked:", *suppressed] if suppressed else ["not asked: none"]),
         f"{r.opened} opened, {r.answered} answered, {r.counted} counted in {r.seconds:.1f} s",
         f"{r.lost} lost, {r.double} double, {r.differing_cells} cells off",
     ]

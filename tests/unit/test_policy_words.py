@@ -1,5 +1,6 @@
 """Every reason can be told in plain words, and a changed policy can be tried without anything being sent."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from schemas.delivery import ChannelKind
 from services.chassis.failures import MustStop
 from services.notifier.channels.reports import Progress
-from services.notifier.explaining import SENTENCES, Told, explain, sentence
+from services.notifier.explaining import NAMES, SENTENCES, Told, explain, sentence
 from services.notifier.past import read_csv
 from services.notifier.policies import read_changed
 from services.notifier.policy import RULES, Policies, Rules
@@ -207,3 +208,9 @@ def test_a_changed_policy_that_is_wrong_is_named(tmp_path: Path) -> None:
         read_changed(tmp_path / "hours.v9.toml")
     with pytest.raises(MustStop, match="cannot read"):
         read_changed(tmp_path / "hours.v10.toml")
+
+
+def test_every_reason_has_a_name_and_pages_name_it_alike(repository: Path) -> None:
+    script = (repository / "services/chassis/web/scripts/ledger.js").read_text("utf-8")
+    assert set(NAMES) == set(SENTENCES)
+    assert dict(re.findall(r'^  (\w+): "(.+)",$', script, re.MULTILINE)) == NAMES
