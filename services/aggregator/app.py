@@ -104,7 +104,7 @@ async def run(settings: Settings) -> None:
     gate = gate_for(settings, lambda: datetime.now(UTC))
     subscriptions = Subscriptions(settings, SERVICE, settings.aggregator_port, pool, metrics, traces)
     routes = [
-        *http.routes(pool, feeds, ending),
+        *http.routes(pool, feeds, ending, gate),
         *partner_http.routes(pool),
         *figure_routes.routes(pool, settings),
         *digest_routes.routes(pool, gate, lambda: datetime.now(UTC)),

@@ -13,10 +13,12 @@ from services.aggregator.live.scope import row_of, scope_of
 from services.aggregator.live.scopes import LiveScopes
 from services.chassis.http import json_response, problem
 from services.chassis.postgres import Pool
+from services.chassis.staff import Gate
+from services.chassis.staff.streams import lasts, while_signed_in
 
 
-def routes(pool: Pool, feeds: LiveScopes, stop: asyncio.Event) -> list[Route]:
-    """All routes; event streams end when `stop` is set."""
+def routes(pool: Pool, feeds: LiveScopes, stop: asyncio.Event, gate: Gate) -> list[Route]:
+    """All routes; event streams end when `stop` is set, and when the reader's session is over."""
 
     def feed_of(request: Request) -> LiveFeed | Response:
         try:
@@ -38,7 +40,7 @@ def routes(pool: Pool, feeds: LiveScopes, stop: asyncio.Event) -> list[Route]:
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         # A browser repeats the id itself, unless a page makes its connection anew.
         last = request.headers.get("last-event-id") or request.query_params.get("last")
-        events = feed.events(stop, last, row_of(request.query_params))
+        events = while_signed_in(feed.events(stop, last, row_of(request.query_params)), lasts(gate, request))
         return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
     return [

@@ -21,6 +21,7 @@ from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
+from services.chassis.staff.gate import ShutGate
 from tests.asgi import ask
 from tests.builders import NOON
 from tests.tables import empty_pool
@@ -43,7 +44,7 @@ def app(pool: Pool) -> Starlette:
         return None
 
     feeds = LiveScopes(pool, None)  # type: ignore[arg-type]  # nobody watches
-    return make_app(list(http.routes(pool, feeds, asyncio.Event())), ready=ready, metrics=Metrics())
+    return make_app(list(http.routes(pool, feeds, asyncio.Event(), ShutGate())), ready=ready, metrics=Metrics())
 
 
 async def count(pool: Pool, terminal: str, *scores: int, delivered: datetime = NOON) -> None:

@@ -15,6 +15,7 @@ from services.aggregator.live.scope import Scope
 from services.aggregator.live.scopes import LiveScopes
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
+from services.chassis.staff.gate import ShutGate
 from tests.asgi import Reply, ask
 
 NAMES = ("", 'B "1" å', "Årsta × home_day", "ö|&=%")
@@ -46,7 +47,7 @@ def app(feeds: LiveScopes | None = None) -> Any:
 
     ending = asyncio.Event()
     ending.set()
-    routes = http.routes(Nothing(), feeds or LiveScopes(Nothing(), None), ending)  # type: ignore[arg-type]
+    routes = http.routes(Nothing(), feeds or LiveScopes(Nothing(), None), ending, ShutGate())  # type: ignore[arg-type]
     return make_app(list(routes), ready=ready, metrics=Metrics())
 
 

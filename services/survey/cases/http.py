@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from services.chassis.http import problem
 from services.chassis.staff import Gate, Member, Role
+from services.chassis.staff.streams import lasts, while_signed_in
 from services.chassis.web.files import PageFile, file_endpoint
 from services.survey.answers.responses import Rejected
 from services.survey.cases import inbox
@@ -142,9 +143,10 @@ class CaseRoutes:
         headers = {**_NO_STORE, "content-disposition": 'attachment; filename="cases.csv"'}
         return Response(as_csv(listed), headers=headers, media_type="text/csv; charset=utf-8; header=present")
 
-    async def _events(self, _: Request, member: Member) -> Response:
+    async def _events(self, request: Request, member: Member) -> Response:
         headers = {**_NO_STORE, "x-accel-buffering": "no"}
-        return StreamingResponse(self.changes.events(member), media_type="text/event-stream", headers=headers)
+        events = while_signed_in(self.changes.events(member), lasts(self.gate, request))
+        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
     # -- working --
 

@@ -45,8 +45,12 @@ export const follow = (url, show, { stamp, connection, onSkew = () => {}, also =
     if (more) show(event);
   };
 
-  const state = ({ since, retryIn }) => {
+  const state = ({ since, over, retryIn }) => {
     if (told) return told;
+    if (over) {
+      const words = "You are signed out.";
+      return { words, more: "These numbers stand still until you sign in again.", heard: words, lost: true };
+    }
     if (since) {
       const next = retryIn === null ? "Trying now." : `Next try in ${Math.ceil(retryIn / 1000)}\u00a0s.`;
       const words = `Not live since ${clock(since)}.`;
@@ -59,11 +63,11 @@ export const follow = (url, show, { stamp, connection, onSkew = () => {}, also =
   };
 
   const age = () => Date.now() - skew - asOf;
-  const restamp = ({ since }) => {
+  const restamp = ({ since, over }) => {
     const stale = asOf > 0 && age() > STALE;
-    stamp.classList.toggle("stale", stale || Boolean(since));
+    stamp.classList.toggle("stale", stale || over || Boolean(since));
     const words = stamp.querySelector("[data-as-of]");
-    text(stamp.querySelector("strong"), since ? "Not live" : "Live");
+    text(stamp.querySelector("strong"), since || over ? "Not live" : "Live");
     if (!asOf) text(words, "no numbers yet");
     else if (!stale && age() < PRECISE) text(words, `as of ${seconds(Math.max(0.1, age() / 1000))} ago`);
     else text(words, `as of ${clock(new Date(asOf + skew))}, ${exact(age() / 1000)} ago`);

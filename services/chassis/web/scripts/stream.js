@@ -2,7 +2,7 @@
 const FIRST = 1000, LONGEST = 8000, SILENT = 15000;
 
 export const stream = (address, handlers, onState = () => {}) => {
-  let url = address, source = null, wait = FIRST, timer = 0, retryAt = 0, heard = Date.now(), since = null, last = "";
+  let url = address, source = null, wait = FIRST, timer = 0, retryAt = 0, heard = Date.now(), since = null, last = "", over = false;
 
   const close = () => { source?.close(); source = null; };
   const retry = () => {
@@ -16,9 +16,12 @@ export const stream = (address, handlers, onState = () => {}) => {
     close();
     clearTimeout(timer);
     retryAt = 0;
+    over = false;
     // A new EventSource forgets what it had heard, so we tell where to go on.
     source = new EventSource(last ? `${url}${url.includes("?") ? "&" : "?"}last=${encodeURIComponent(last)}` : url);
     source.onerror = retry;
+    // The sign-in is over: nobody is let in again before somebody signs in.
+    source.addEventListener("over", () => { over = true; close(); });
     for (const [name, handle] of Object.entries(handlers)) {
       source.addEventListener(name, (event) => {
         heard = Date.now();
@@ -35,7 +38,7 @@ export const stream = (address, handlers, onState = () => {}) => {
     // A connection that is open but dumb is made anew.
     if (quiet > SILENT && source && source.readyState === EventSource.OPEN) retry();
     if (quiet > SILENT) since ??= new Date(heard);
-    onState({ quiet, since, retryIn: retryAt ? Math.max(0, retryAt - Date.now()) : null });
+    onState({ quiet, since, over, retryIn: retryAt ? Math.max(0, retryAt - Date.now()) : null });
   }, 500);
   open();
   return {

@@ -73,9 +73,9 @@ const source = stream("/cases/events", {
     due = true;
     if (detail && data.cases[detail.dataset.number] > Number(detail.dataset.revision)) $("#changed").hidden = false;
   },
-}, ({ since, retryIn }) => {
+}, ({ since, over, retryIn }) => {
   const line = $(".connection");
-  const words = since ? `No news since ${since.toTimeString().slice(0, 8)}. ` : "";
+  const words = over ? "You are signed out. " : since ? `No news since ${since.toTimeString().slice(0, 8)}. ` : "";
   if (line.dataset.words !== words) {
     line.dataset.words = words;
     line.replaceChildren(words);
