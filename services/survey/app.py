@@ -65,6 +65,8 @@ async def run(settings: Settings) -> None:
         MustStop: it cannot or must not run; the message says what to do.
     """
     configure_logs(settings, SERVICE)
+    # Answers and pages make many objects that are in no cycle; each look through them holds up all that wait.
+    gc.set_threshold(100_000, 50, 100)
     seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
     gate = gate_for(settings, lambda: datetime.now(UTC))
     metrics = Metrics()
@@ -167,8 +169,6 @@ async def run(settings: Settings) -> None:
         app, Guesses(settings.wrong_links_per_minute), settings.trusted_proxies, time.monotonic, too_many_guesses
     )
 
-    lanes = app.lanes(guarded.lets_look)
-
     async def finish_answers(stop: asyncio.Event) -> None:
         await stop.wait()
         await answers.drained()
@@ -177,7 +177,9 @@ async def run(settings: Settings) -> None:
     try:
         await run_until_stopped(
             {
-                "http": lambda stop: serve(guarded, settings.http_host, settings.survey_port, stop, lanes=lanes),
+                "http": lambda stop: serve(
+                    guarded, settings.http_host, settings.survey_port, stop, lanes=app.lanes(guarded.lets_look)
+                ),
                 "invitations": carry(reader, patient, max_records=_BATCH),
                 "watch": reader.watch,
                 "erasures": carry(erasures, patient, max_records=_BATCH),

@@ -78,8 +78,15 @@ async def _measure(
     *,
     peers: bool,
 ) -> dict[str, object]:
-    result: dict[str, object] = {"machine": describe_machine(), "flush_us": flush_microseconds(folder)}
-    print(f"machine: {result['machine']}; a flush of 8 KiB takes {result['flush_us']:.0f} us")
+    result: dict[str, object] = {
+        "machine": describe_machine(),
+        "flush_us": flush_microseconds(folder),
+        "flush_p99_us": flush_microseconds(folder, share=0.99),
+    }
+    print(
+        f"machine: {result['machine']}; a flush of 8 KiB takes {result['flush_us']:.0f} us,"
+        f" p99 {result['flush_p99_us']:.0f} us"
+    )
     print("PostgreSQL: fsync, synchronous_commit and full_page_writes are on; every acknowledged answer is checked\n")
     result["deciding"] = measure_deciding()
     if events:

@@ -6,6 +6,7 @@ share a machine: these connections keep the measurement about the server.
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -31,6 +32,8 @@ class Reply:
     """Whether Retry-After came along."""
     at: float
     """When the whole reply was there, on the clock of `time.perf_counter`."""
+    own_delay: float = 0.0
+    """Of these seconds, those that this process took to send what was due, though a connection was free."""
 
 
 class _Connection(asyncio.Protocol):
@@ -44,15 +47,16 @@ class _Connection(asyncio.Protocol):
         self._first = 0.0
         self._number = 0
         self._due = 0.0
+        self._own_delay = 0.0
         self.closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
-    def send(self, number: int, request: bytes, due: float) -> None:
+    def send(self, number: int, request: bytes, due: float, own_delay: float = 0.0) -> None:
         """Send one request; `due` is when it should have been sent."""
         assert self._transport is not None
-        self._number, self._due, self._buffer = number, due, b""
+        self._number, self._due, self._own_delay, self._buffer = number, due, own_delay, b""
         self._transport.write(request)
 
     def data_received(self, data: bytes) -> None:
@@ -69,7 +73,8 @@ class _Connection(asyncio.Protocol):
         now = time.perf_counter()
         status = int(self._buffer[9:12])
         told_when = status != _OK and _RETRY in self._buffer[:end]
-        self._replied(self, Reply(self._number, status, self._first - self._due, now - self._due, told_when, now))
+        first_byte, seconds = self._first - self._due, now - self._due
+        self._replied(self, Reply(self._number, status, first_byte, seconds, told_when, now, self._own_delay))
 
     def connection_lost(self, _: Exception | None) -> None:
         if not self.closing:
@@ -110,6 +115,17 @@ class _Run:
             connection.close()
 
 
+@contextlib.contextmanager
+def _no_pauses() -> Iterator[None]:
+    """No look for cycles in this process meanwhile: what it holds is large, and its pauses would count as waiting."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 async def closed_loop(port: int, requests: Sequence[bytes], clients: int, seconds: float) -> list[Reply]:
     """Each client sends its next request as soon as it has the last one's reply, until the time is over."""
     run = _Run(port)
@@ -138,7 +154,8 @@ async def closed_loop(port: int, requests: Sequence[bytes], clients: int, second
     for connection in connections:
         go_on(connection)
     try:
-        await asyncio.wait([all_ended, run.failure], return_when=asyncio.FIRST_COMPLETED)
+        with _no_pauses():
+            await asyncio.wait([all_ended, run.failure], return_when=asyncio.FIRST_COMPLETED)
         if run.failure.done():
             run.failure.result()
     finally:
@@ -162,20 +179,24 @@ async def open_loop(port: int, requests: Sequence[bytes], rate: float, connectio
         if len(run.replies) == len(requests) and not finished.done():
             finished.set_result(None)
 
+    def send_what_is_due(start: float, sent: int) -> int:
+        while sent < len(requests) and (due := start + sent / rate) <= (now := time.perf_counter()):
+            if free:
+                # In turn: the server closes connections that have nothing to say for long.
+                free.popleft().send(sent, requests[sent], due, now - due)
+            else:
+                late.append((sent, requests[sent], due))
+            sent += 1
+        return sent
+
     free.extend(await run.open(connections, replied))
-    start = time.perf_counter()
-    sent = 0
     try:
-        while sent < len(requests) and not run.failure.done():
-            while sent < len(requests) and (due := start + sent / rate) <= time.perf_counter():
-                if free:
-                    # In turn: the server closes connections that have nothing to say for long.
-                    free.popleft().send(sent, requests[sent], due)
-                else:
-                    late.append((sent, requests[sent], due))
-                sent += 1
-            await asyncio.sleep(max(0.0, start + sent / rate - time.perf_counter()))
-        await asyncio.wait([finished, run.failure], return_when=asyncio.FIRST_COMPLETED)
+        with _no_pauses():
+            start, sent = time.perf_counter(), 0
+            while sent < len(requests) and not run.failure.done():
+                sent = send_what_is_due(start, sent)
+                await asyncio.sleep(max(0.0, start + sent / rate - time.perf_counter()))
+            await asyncio.wait([finished, run.failure], return_when=asyncio.FIRST_COMPLETED)
         if run.failure.done():
             run.failure.result()
     finally:
