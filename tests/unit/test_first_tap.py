@@ -37,6 +37,12 @@ def test_the_tap_of_the_page_s_script_is_taken() -> None:
     assert (tap.answer.score, tap.answer.language) == (4, "sv")
 
 
+def test_the_empty_field_that_people_do_not_see_comes_with_the_page_s_form() -> None:
+    tap = read_tap(PATH, headers(), BODY.replace(b"&score", b"&website=&score"))
+    assert tap is not None
+    assert tap.answer.score == 4
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -53,6 +59,8 @@ def test_the_tap_of_the_page_s_script_is_taken() -> None:
         BODY.replace(b"&", b";"),
         BODY + b"\n",
         BODY + b"&nonce=",
+        BODY.replace(b"lang=sv&score=4", b"score=4&lang=sv"),
+        BODY.replace(b"&score", b"&website=spam&score"),
     ],
 )
 def test_any_other_form_is_left_to_the_application(body: bytes) -> None:
@@ -92,7 +100,11 @@ values = st.sampled_from(["", "1", "4", "5", "sv", "en", "on_time", "details", "
 
 @given(st.lists(st.tuples(names, values), max_size=6))
 def test_what_is_taken_says_what_the_application_would_read(pairs: list[tuple[str, str]]) -> None:
-    body = "&".join(f"{name}={value}" for name, value in [("score", "4"), ("lang", "sv"), *pairs]).encode()
+    whole = [("nonce", "Zm9v"), ("lang", "sv"), ("website", ""), ("score", "4")]
+    for name, value in pairs:  # the page's own form with fields put in, changed or taken out
+        place = next((n for n, (known, _) in enumerate(whole) if known == name), len(whole))
+        whole[place : place + 1] = [(name, value)] if value else []
+    body = "&".join(f"{name}={value}" for name, value in whole).encode()
     tap = read_tap(PATH, headers(), body)
     if tap is not None:
         fields = parse_form(body)

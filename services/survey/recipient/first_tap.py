@@ -22,12 +22,11 @@ from services.survey.recipient.forms import HONEYPOT
 from services.survey.recipient.rendering import LANGUAGES
 
 _PATH = re.compile(rb"/r/([A-Za-z0-9_-]{22})")
-_FORM = re.compile(r"[A-Za-z0-9=&_-]{1,200}")
-"""Nothing in it is escaped, so there is nothing to decode."""
-_FIELDS = frozenset({"nonce", "lang", "score", HONEYPOT})
+_FORM = re.compile(rb"nonce=([A-Za-z0-9_-]{1,64})&lang=([a-z]{2})(?:&%s=)?&score=([1-5])" % HONEYPOT.encode())
+"""As the page's script posts it; nothing in it is escaped, so there is nothing to decode."""
 _ANSWERS = {
-    (score, language): Answer(score=int(score), language=language)
-    for score in ("1", "2", "3", "4", "5")
+    (score, language.encode()): Answer(score=int(score), language=language)
+    for score in (b"1", b"2", b"3", b"4", b"5")
     for language in LANGUAGES
 }
 
@@ -43,18 +42,16 @@ class Tap(NamedTuple):
 
 def read_tap(path: bytes, headers: Headers, body: bytes) -> Tap | None:
     """The tap in a POST, or None for any that is not the plain case."""
-    found = _PATH.fullmatch(path)
+    found, said = _PATH.fullmatch(path), _FORM.fullmatch(body)
     told = dict(headers)
-    text = body.decode("latin-1")
-    if found is None or len(told) < len(headers) or not _suits(told) or not _FORM.fullmatch(text):
+    if found is None or said is None or len(told) < len(headers) or not _suits(told):
         return None
-    pairs = [pair.partition("=") for pair in text.split("&")]
-    fields = {name: value for name, _, value in pairs}
-    answer = _ANSWERS.get((fields.get("score", ""), fields.get("lang", "")))
-    if answer is None or len(fields) < len(pairs) or not fields.keys() <= _FIELDS or fields.get(HONEYPOT):
+    nonce, language, score = said.groups()
+    answer = _ANSWERS.get((score, language))
+    if answer is None:
         return None
     key = told.get(b"idempotency-key")
-    return Tap(found[1].decode(), fields.get("nonce", ""), answer, None if key is None else key.decode("latin-1"))
+    return Tap(found[1].decode(), nonce.decode(), answer, None if key is None else key.decode("latin-1"))
 
 
 def _suits(told: dict[bytes, bytes]) -> bool:
