@@ -82,10 +82,11 @@ async def run(settings: Settings) -> None:
         service=SERVICE,
         group=GROUP,
         decode=reader(),
-        apply=CountBatch(Units(pool, cuts), metrics, publisher.wake, freshness=freshness),
+        apply=CountBatch(Units(pool, cuts), metrics, publisher.counted, freshness=freshness),
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
         metrics=metrics,
         traces=traces,
+        committed=publisher.wake,
     )
     reading = Reader(settings, fence, TOPICS, membership(settings, SERVICE, settings.aggregator_port))
 

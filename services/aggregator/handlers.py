@@ -12,12 +12,9 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import asyncpg
-import numpy as np
 
 from services.aggregator.counting.deltas import (
-    COLUMNS,
     Change,
-    Deltas,
     LocalClock,
     Twins,
     answer_changes,
@@ -28,8 +25,9 @@ from services.aggregator.counting.deltas import (
 )
 from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.reading import Counted, CountedAnswer, CountedDecision, Facts
+from services.aggregator.counting.stored_cells import add_to_cells
 from services.aggregator.counting.units import Units
-from services.chassis.bigint_copy import write_rows
+from services.aggregator.counting.windows import Int64
 from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, named_sql
@@ -44,11 +42,15 @@ _decision_deltas = functools.lru_cache(1024)(decision_deltas)
 
 @dataclass(slots=True)
 class CountBatch:
-    """Counts a batch of answers and decisions exactly once."""
+    """Counts a batch of answers and decisions exactly once.
+
+    `touched` gets the number of what a batch leaves for the publisher, and the cells as they stand after it. The
+    batch is not committed then, and may never be.
+    """
 
     units: Units
     metrics: Metrics
-    touched: Callable[[], None]
+    touched: Callable[[int, Int64], None]
     now: Callable[[], float] = time.time
     freshness: Freshness = field(default_factory=Freshness)
     _clock: LocalClock = field(default_factory=LocalClock)
@@ -66,10 +68,9 @@ class CountBatch:
         masks = await self.units.masks(connection, (u for c in changes for u in c.units))
         deltas = fold(changes, masks, minutes_from)
         if len(deltas.cells):
-            await add_to_cells(connection, self._sql, deltas)
-            await connection.execute(self._sql["touch"], deltas.cells.tolist())
+            rows = await add_to_cells(connection, self._sql, deltas)
+            self.touched(await connection.fetchval(self._sql["touch"], deltas.cells.tolist()), rows)
         self._watch_freshness(answers)
-        self.touched()
 
     async def _keep_answers(self, connection: Database, answers: Sequence[CountedAnswer]) -> list[Change]:
         if not answers:
@@ -147,13 +148,6 @@ class CountBatch:
         for age in ages:
             self.metrics.observe("kvittera_freshness_seconds", age)
         self.freshness.add(now, ages)
-
-
-async def add_to_cells(connection: Database, sql: Mapping[str, str], deltas: Deltas) -> None:
-    """Add to the counters, in key order; call inside a transaction on a connection with the incoming tables."""
-    rows = np.column_stack((deltas.cells, np.ones_like(deltas.cells), deltas.amounts))
-    await write_rows(connection, "incoming_cell", ["cell", "version", *COLUMNS], rows)
-    await connection.execute(sql["apply_deltas"])
 
 
 def _latest(keyed: Iterable[tuple[K, V]]) -> list[V]:

@@ -51,6 +51,7 @@ class Fence(Generic[T]):
     Attributes:
         cursors: per partition, where this process's gapless reading has come to.
         log_start: the first offset that Kafka still has; set by whoever feeds the fence.
+        committed: called after each commit.
     """
 
     pool: Pool
@@ -64,6 +65,7 @@ class Fence(Generic[T]):
     traces: Traces = field(default_factory=lambda: Traces("untold"))
     cursors: dict[TopicPartition, int] = field(default_factory=dict)
     log_start: Callable[[TopicPartition], Awaitable[int]] | None = None
+    committed: Callable[[], None] = lambda: None
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", "progress.sql"))
 
     async def take(self, batch: Batch) -> None:
@@ -139,6 +141,7 @@ class Fence(Generic[T]):
             await self._advance(connection, positions, fresh)
         for partition, records in batch.items():
             cursors[partition] = records[-1].offset + 1
+        self.committed()
         self._account(fresh, meant, dead, time.perf_counter() - started)
         if self.traces.on:
             self._trace(fresh, since)

@@ -21,7 +21,7 @@ Places = Sequence[tuple[str, str, str]]
 _PLACES: Places = (
     ("services/aggregator/publishing/publisher.py", "", "publish"),
     ("aiokafka/producer/", "", "publish"),
-    ("services/aggregator/handlers.py", "add_to_cells", "upsert"),
+    ("services/aggregator/counting/stored_cells.py", "", "upsert"),
     ("services/aggregator/publishing/records.py", "", "publish"),
     ("services/aggregator/counting/deltas.py", "fold", "fold"),
     ("services/aggregator/counting/reading.py", "", "decode"),
@@ -56,7 +56,7 @@ NOTIFIER: Places = (
 _STATEMENTS = (
     ("answer", ("incoming_answer",)),
     ("decision", ("incoming_decision",)),
-    ("cells", ("incoming_cell", "cell_block")),
+    ("cells", ("incoming_cell", 'COPY "cell"', "SELECT cell FROM cell WHERE")),
     ("publish", ("touched", "FROM cell", "FROM unit AS u WHERE id")),
     ("fence", ("progress",)),
 )

@@ -48,7 +48,7 @@ def app(pool: Pool) -> Starlette:
 
 
 async def count(pool: Pool, terminal: str, *scores: int, delivered: datetime = NOON) -> None:
-    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
     facts = Facts("Nordposten Demo", "SE", "home_day", delivered, "Europe/Stockholm", "D-1", terminal=terminal)
     answers = [CountedAnswer(uuid.uuid4(), 1, NOON, facts, score) for score in scores]
     async with pool.acquire() as connection, connection.transaction():

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.aggregator.cells.rows import Cells, Difference
+from services.aggregator.counting import stored_cells
 from services.aggregator.counting import units as units_module
 from services.aggregator.counting.cuts import cut_named, load_cuts
 from services.aggregator.counting.deltas import COLUMNS
@@ -78,7 +79,7 @@ def opened(number: int, **changed: object) -> CountedAnswer:
 
 
 async def count(pool: Pool, *counted: Counted, units: Units | None = None) -> None:
-    batch = CountBatch(units or Units(pool, load_cuts(None)), Metrics(), lambda: None)
+    batch = CountBatch(units or Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
     async with pool.acquire() as connection, connection.transaction():
         await batch(connection, list(counted))
 
@@ -247,7 +248,10 @@ def history(seed: int, deliveries: int = 12) -> list[Counted]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_order_repetition_and_batching_do_not_change_a_single_cell(pool: Pool, seed: int) -> None:
+async def test_order_repetition_and_batching_do_not_change_a_single_cell(
+    pool: Pool, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_cells, "_MANY", (1, 40, 2000)[seed % 3])
     counted = history(seed)
     await count(pool, *counted)
     expected = await table(pool)
@@ -264,6 +268,23 @@ async def test_order_repetition_and_batching_do_not_change_a_single_cell(pool: P
             rest = rest[size:]
         assert await table(pool) == expected
         assert await audit(pool) == []
+
+
+async def test_two_counters_that_find_the_same_new_cells_wait_for_each_other(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_cells, "_MANY", 1)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    units = Units(pool, load_cuts(None))
+    batch = CountBatch(units, Metrics(), lambda _, __: None)
+    async with pool.acquire() as connection, connection.transaction():
+        await batch(connection, [answer(1, 1, 5)])
+        second = asyncio.create_task(count(pool, answer(2, 1, 5)))
+        while not second.done() and not await pool.fetchval(waiting):
+            await asyncio.sleep(0.01)
+    await second
+    assert {tuple(c.items()) for c in (await table(pool)).values()} == {(("s5", 2), ("opened", 2))}
+    assert await audit(pool) == []
 
 
 async def test_a_random_permutation_of_many_events_gives_identical_tables(pool: Pool) -> None:
@@ -301,7 +322,7 @@ async def test_counters_are_what_a_plain_sum_of_the_last_revisions_says(pool: Po
 
 
 async def test_a_batch_that_is_rolled_back_counts_nothing(pool: Pool) -> None:
-    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
     async with pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()

@@ -42,7 +42,7 @@ async def pool(settings: Settings) -> AsyncIterator[Pool]:
 
 
 async def count(pool: Pool, at: datetime, method: str, good: int, bad: int, *, unasked: int = 0) -> None:
-    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
 
     def facts() -> Facts:
         name = uuid.uuid4().hex

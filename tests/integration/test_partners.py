@@ -75,7 +75,7 @@ async def count(
         facts = Facts("Nordposten Demo", "SE", method, at, "Europe/Stockholm", f"D-{number}", merchant_id=merchant)
         score = SCORES[number % 10]
         answers.append(CountedAnswer(uuid.UUID(int=number), revision, at, facts, score, **more))
-    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
     async with pool.acquire() as connection, connection.transaction():
         await batch(connection, list(answers))
 

@@ -52,13 +52,25 @@ class House:
     def everything(self) -> bytes:
         return cell_key("terminal", self.terminal, "all", None).encode()
 
-    async def count(self, number: int = 1, score: int = 5, delivered: datetime = NOON) -> None:
+    async def count(
+        self,
+        number: int = 1,
+        score: int = 5,
+        delivered: datetime = NOON,
+        *,
+        elsewhere: bool = False,
+        given_up: bool = False,
+    ) -> None:
+        """Count one more revision; `elsewhere`: in another process than the publisher's; `given_up`: not committed."""
         self.revision += 1
         facts = Facts("Nordposten Demo", "SE", "home_day", delivered, "Europe/Stockholm", "D-1", terminal=self.terminal)
         answer = CountedAnswer(uuid.UUID(int=number), self.revision, NOON, facts, score)
-        batch = CountBatch(Units(self.pool, [cut_named("terminal")]), Metrics(), self.publisher.wake)
+        tell = (lambda _, __: None) if elsewhere else self.publisher.counted
+        batch = CountBatch(Units(self.pool, [cut_named("terminal")]), Metrics(), tell)
         async with self.pool.acquire() as connection, connection.transaction():
             await batch(connection, [answer])
+            if given_up:
+                raise LookupError
 
     async def publish(self) -> int:
         return await self.publisher.publish_touched(self.connection, self.producer)
@@ -99,7 +111,9 @@ async def house(settings: Settings) -> AsyncIterator[House]:
         mirror = make_consumer(settings, group=None, client="test-mirror")
         await producer.start()
         await mirror.start()
-        yield House(settings, pool, connection, producer, mirror, Publisher(settings, Metrics()))
+        publisher = Publisher(settings, Metrics())
+        publisher._counted.begin()
+        yield House(settings, pool, connection, producer, mirror, publisher)
         await producer.stop()
         await mirror.stop()
         connection.terminate()
@@ -146,13 +160,42 @@ async def test_versions_of_a_key_strictly_increase_while_counting_goes_on(house:
 
     publishing = asyncio.create_task(publish_until_done())
     for n in range(60):
-        await house.count(score=n % 5 + 1)
+        await house.count(score=n % 5 + 1, elsewhere=n % 3 == 0)
     done.set()
     await publishing
     await house.publish()
     for versions in (await house.versions()).values():
         assert versions == sorted(set(versions))
         assert versions[-1] == 60
+
+
+@pytest.mark.parametrize("first_elsewhere", [True, False])
+async def test_what_two_processes_counted_is_published_once_with_the_higher_version(
+    house: House, *, first_elsewhere: bool
+) -> None:
+    await house.count(score=1, elsewhere=first_elsewhere)
+    await house.count(score=5, elsewhere=not first_elsewhere)
+    assert await house.publish() == 5
+    assert (await house.versions())[house.everything] == [2]
+
+
+async def test_what_was_counted_and_not_committed_is_not_published(house: House) -> None:
+    with pytest.raises(LookupError):
+        await house.count(score=1, given_up=True)
+    assert await house.publish() == 0
+    await house.count(score=5)
+    assert await house.publish() == 5
+    [last] = [r for r in await house.records() if r.key == house.everything]
+    assert orjson.loads(last.value)["scores"] == [0, 0, 0, 0, 1]
+    assert not house.publisher._counted.of(range(1000))
+
+
+async def test_a_cell_that_goes_while_it_waits_is_taken_back_at_once(house: House) -> None:
+    await house.count()
+    gone = await house.connection.fetchval("DELETE FROM cell WHERE cell & 4294967295 = 3221225472 RETURNING cell")
+    await house.connection.execute("INSERT INTO touched (cells) VALUES ($1)", [gone])
+    assert await house.publish() == 5
+    assert [r.value is None for r in await house.records() if r.key == house.everything] == [True]
 
 
 async def test_a_cell_touched_during_a_pass_is_published_by_the_next_with_its_new_version(house: House) -> None:

@@ -56,7 +56,7 @@ def app(pool: Pool, moments: list[float]) -> Starlette:
 
 async def count(pool: Pool, method: str, good: int, bad: int, *, silent: int = 0, at: datetime = MIDDLE) -> None:
     """So many satisfied, dissatisfied and silent recipients of deliveries that came in time."""
-    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
 
     def facts() -> Facts:
         name = uuid.uuid4().hex

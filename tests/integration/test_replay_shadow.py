@@ -82,7 +82,7 @@ async def count_live(settings: Settings, pool: Pool) -> int:
         service="aggregator",
         group=GROUP,
         decode=reader(),
-        apply=CountBatch(Units(pool, ()), Metrics(), lambda: None),
+        apply=CountBatch(Units(pool, ()), Metrics(), lambda _, __: None),
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
         metrics=Metrics(),
     )

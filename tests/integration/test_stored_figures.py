@@ -54,7 +54,7 @@ def app(pool: Pool, settings: Settings) -> Starlette:
 
 async def count(pool: Pool, terminal: str, at: datetime, good: int, bad: int) -> list[uuid.UUID]:
     """Count answers; returns the bad ones."""
-    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
     facts = Facts("Nordposten Demo", "SE", "home_day", at, "Europe/Stockholm", "D-1", terminal=terminal)
     answers = [CountedAnswer(uuid.uuid4(), 1, at, facts, 5 if i < good else 1) for i in range(good + bad)]
     async with pool.acquire() as connection, connection.transaction():

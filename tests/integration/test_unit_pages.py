@@ -58,7 +58,7 @@ def app(pool: Pool) -> Starlette:
 
 
 async def count(pool: Pool, at: datetime, *scores: int, terminal: str = "Årsta", driver: str = "F-17") -> None:
-    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda: None)
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
     facts = Facts("Nordposten Demo", "SE", "home_day", at, "Europe/Stockholm", "D", terminal=terminal, driver=driver)
     answers = [CountedAnswer(uuid.uuid4(), 1, at, facts, score) for score in scores]
     async with pool.acquire() as connection, connection.transaction():

@@ -16,10 +16,10 @@ from services.aggregator.cells.rows import Cells
 from services.aggregator.counting.cuts import Cut
 from services.aggregator.counting.deltas import Change, Counting, answer_changes, decision_deltas, fold
 from services.aggregator.counting.reading import Counted, CountedAnswer, reader
+from services.aggregator.counting.stored_cells import add_to_cells
 from services.aggregator.counting.stored_cuts import BUILDING, BUILT, COUNTED, LEAVING, StoredCut, StoredCuts
 from services.aggregator.counting.units import Units
 from services.aggregator.counting.windows import base_of, last_of, mask_of, windows_in
-from services.aggregator.handlers import add_to_cells
 from services.aggregator.history.past import Batch, batches, begin, counted_up_to, reading_again
 from services.chassis.failures import MustStop, Poison
 from services.chassis.postgres import OwnConnection, Pool, named_sql

@@ -129,7 +129,7 @@ async def _count_and_compare(settings: Settings, connection: OwnConnection, bega
         service=_LIVE,
         group=GROUP,
         decode=decode,
-        apply=CountBatch(Units(pool, ()), metrics, lambda: None),
+        apply=CountBatch(Units(pool, ()), metrics, lambda _, __: None),
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
         metrics=metrics,
     )

@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaError
 from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.windows import Int64, unpack, window_start
+from services.aggregator.publishing.counted_cells import CountedCells, newest
 from services.aggregator.publishing.pace import Pace
 from services.aggregator.publishing.records import CellRecords
 from services.chassis.bigint_copy import read_rows
@@ -79,13 +80,18 @@ class Publisher:
     clock: Callable[[], float] = time.monotonic
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
     _records: CellRecords = field(default_factory=lambda: CellRecords(named_sql("services.aggregator")))
+    _counted: CountedCells = field(default_factory=CountedCells)
     _doorbell: asyncio.Event = field(default_factory=asyncio.Event)
     _seen: dict[bytes, int] = field(default_factory=dict)
     _ends: dict[int, int] = field(default_factory=dict)
     """How far `_seen` tells of each partition of our topic."""
 
+    def counted(self, touched: int, rows: Int64) -> None:
+        """Tell the cells as they stand after a batch, which may not be committed yet, by its row in `touched`."""
+        self._counted.keep(touched, rows)
+
     def wake(self) -> None:
-        """Say that cells were touched."""
+        """Say that cells were touched, now that others can see it."""
         self._doorbell.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -114,8 +120,10 @@ class Publisher:
             # No limit to our patience: touched cells wait in their table, and counting goes on without Kafka's answer.
             await producer.start()
             await mirror.start()
+            self._counted.begin()
             await self._publish_until_stopped(connection, producer, mirror, stop)
         finally:
+            self._counted.end()
             await asyncio.gather(stop_in_time(producer.stop, 2, "producer"), stop_in_time(mirror.stop, 2, "mirror"))
             connection.terminate()
 
@@ -165,10 +173,14 @@ class Publisher:
                 waiting = await connection.fetch(self._sql["read_touched"])
                 touched = _some(waiting)
                 more = len(touched) < len(waiting)
-                rows = await self._read(connection, "touched_cells", touched)
+                counted = self._counted.of(touched)
+                read = await self._read(connection, "touched_cells", [t for t in touched if t not in counted])
+                rows = newest(read, [*counted.values()])
+                await self._records.learn(connection, rows[:, 0])
             if touched:
                 await self._publish(producer, rows)
                 await connection.execute(self._sql["forget_touched"], touched)
+                self._counted.forget(touched)
             published += len(rows)
         return published
 

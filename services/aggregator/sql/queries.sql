@@ -38,6 +38,12 @@ WHERE d.revision < excluded.revision
 RETURNING new.delivery_id, new.kind, old.outcome, CASE WHEN old.revision IS NOT NULL THEN new.units END, new.local_hour,
           new.minute
 
+-- name: hold_cells
+SELECT pg_advisory_xact_lock(hashtextextended('cells of ' || current_schema(), 0))
+
+-- name: which_cells
+SELECT cell FROM cell WHERE cell = ANY($1::bigint[])
+
 -- name: apply_deltas
 INSERT INTO cell AS c SELECT * FROM incoming_cell ORDER BY cell
 ON CONFLICT (cell) DO UPDATE
@@ -48,9 +54,11 @@ SET version = c.version + 1,
     failed = c.failed + excluded.failed, commented = c.commented + excluded.commented,
     contested = c.contested + excluded.contested, reached = c.reached + excluded.reached,
     opened = c.opened + excluded.opened
+RETURNING cell, version, s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested, reached,
+          opened
 
 -- name: touch
-INSERT INTO touched (cells) VALUES ($1)
+INSERT INTO touched (cells) VALUES ($1) RETURNING id
 
 -- name: read_touched
 SELECT id, cardinality(cells) AS cells FROM touched ORDER BY id LIMIT 1000
