@@ -1,4 +1,7 @@
-"""Senders that are ended by kill -9 at any moment of their work: no message leaves twice, and none is forgotten."""
+"""Senders that are ended by kill -9 at any moment of their work: no message leaves twice, and none is forgotten.
+
+`KILLS` says how many; they are ended in stages that add up, so that a long run tells how far it is.
+"""
 
 import asyncio
 import os
@@ -15,14 +18,19 @@ from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.notifier.dispatch import Dispatcher
 from tests.channel_kit import KITS
-from tests.gateways import answer, gateway
+from tests.gateways import Gateway, answer, gateway
 from tests.sending import dispatcher, ledger, plan, relay_everything
 from tests.tables import empty_pool
 
 KILLS = int(os.environ.get("KILLS", "8"))
-A_LIFE = 0.04
-"""Seconds of work after which a sender is dead at the latest; a message takes it about a thousandth."""
+A_STAGE = 50
+STAGES = [min(A_STAGE, KILLS - done) for done in range(0, KILLS, A_STAGE)]
 EACH = 12
+"""Messages for each sender; it dies at one of the first few of them."""
+LONGEST = 0.03
+"""Seconds between a call and the death; a sender claims every 0.02."""
+THINKING = 0.01
+"""Seconds that the gateway takes to answer: as long, a call is under way."""
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +64,23 @@ async def doomed(settings: Settings, port: int) -> AsyncIterator[asyncio.subproc
             await process.wait()
 
 
-async def kill_one(process: asyncio.subprocess.Process, after: float) -> None:
+async def slowly(book: Gateway, writer: asyncio.StreamWriter) -> None:
+    await asyncio.sleep(THINKING)
+    await answer(200)(book, writer)
+
+
+async def kill_one(process: asyncio.subprocess.Process, book: Gateway, at_call: int, after: float) -> None:
+    """Let a sender live until so many calls have come, and a moment longer."""
     assert process.stdin is not None
     assert process.stdout is not None
+    last = len(book.calls) + at_call
     process.stdin.write(b"live\n")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         sender = int(await process.stdout.readline())
-    await asyncio.sleep(after)
+        while len(book.calls) < last:
+            await asyncio.sleep(0.001)
+    if after:
+        await asyncio.sleep(after)
     os.kill(sender, signal.SIGKILL)
 
 
@@ -75,19 +93,27 @@ async def inherit(pool: Pool, heir: Dispatcher) -> Counter[str]:
     return Counter(r["state"] for r in rows)
 
 
-@pytest.mark.timeout(60 + KILLS)
+@pytest.fixture(scope="module")
+def whole() -> Counter[str]:
+    """What all stages together have come to."""
+    return Counter()
+
+
+@pytest.mark.parametrize(("stage", "kills"), list(enumerate(STAGES)))
 async def test_senders_killed_at_random_moments_send_nothing_twice_and_lose_nothing(
-    pool: Pool, settings: Settings
+    pool: Pool, settings: Settings, whole: Counter[str], stage: int, kills: int
 ) -> None:
-    dice = random.Random(KILLS)
-    planned = KILLS * EACH
+    dice = random.Random(stage)
+    planned = kills * EACH
     await plan(pool, planned, channels=({"kind": "sms", "address": "+46701740634"},))
     left = Counter[str]()
-    async with gateway(answer(200)) as book:
+    async with gateway(slowly) as book:
         heir = dispatcher(pool, settings, next(k for k in KITS if k.name == "gateway").make(book.port, 5))
         async with doomed(settings, book.port) as process:
-            for _ in range(KILLS):
-                await kill_one(process, dice.uniform(0, A_LIFE))
+            await kill_one(process, book, 1, 0)  # surely with a call under way
+            left += await inherit(pool, heir)
+            for _ in range(kills - 1):
+                await kill_one(process, book, dice.randrange(8), dice.uniform(0, LONGEST))
                 left += await inherit(pool, heir)
         while found := await inherit(pool, heir):  # what PostgreSQL was still busy with
             left += found
@@ -96,9 +122,11 @@ async def test_senders_killed_at_random_moments_send_nothing_twice_and_lose_noth
         await heir.channel.close()
     calls = Counter(c.headers["idempotency-key"] for c in book.calls)
     counted = await ledger(pool)
-    print(f"{KILLS} senders killed; left behind: {dict(left)}; {len(calls)} of {planned} called, {counted}")
-    assert max(calls.values()) == 1
-    assert counted["asked"] + counted["in_doubt"] == planned
+    doubles = sum(n - 1 for n in calls.values())
+    lost = planned - counted["asked"] - counted["in_doubt"]
+    whole.update(killed=kills, planned=planned, called=len(calls), doubles=doubles, lost=lost, **left)
+    print(f"stage {stage + 1} of {len(STAGES)}, all so far: {dict(whole)}", flush=True)
+    assert (doubles, lost) == (0, 0)
     asked = await pool.fetch("SELECT reference FROM invitation WHERE state = 'accepted'")
     assert {r["reference"] for r in asked} <= set(calls)
     assert counted["in_doubt"] >= left["calling"] > 0
