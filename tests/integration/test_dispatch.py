@@ -508,3 +508,37 @@ async def test_the_sweeper_runs_by_itself_until_stopped(notifier_pool: Pool, set
             await asyncio.sleep(0.02)
     stop.set()
     await sweeping
+
+
+async def test_the_next_claim_waits_until_a_quarter_of_the_calls_are_back(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 12)
+    may_end: asyncio.Queue[None] = asyncio.Queue()
+
+    async def when_told(_: Message) -> None:
+        await may_end.get()
+
+    channel = ScriptedChannel(before_answer=when_told)
+    d = dispatcher(notifier_pool, settings, channel)
+    stop = asyncio.Event()
+    sending = asyncio.create_task(d.run(stop))
+
+    async def calls(n: int) -> None:
+        async with asyncio.timeout(60):
+            while len(channel.calls) < n:
+                await asyncio.sleep(0)
+
+    await calls(8)
+    may_end.put_nowait(None)
+    while len(d._sending) == 8:
+        await asyncio.sleep(0)
+    assert not d._has_room()
+    may_end.put_nowait(None)
+    await calls(10)
+    for _ in range(12):
+        may_end.put_nowait(None)
+    await calls(12)
+    stop.set()
+    await sending
+    assert (await ledger(notifier_pool))["asked"] == 12

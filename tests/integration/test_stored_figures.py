@@ -201,6 +201,9 @@ async def test_a_closed_month_stays_as_it_was_until_it_is_revised(pool: Pool, ap
         "DELETE FROM closed_month",
         "TRUNCATE closed_cell",
         "TRUNCATE closed_month CASCADE",
+        "UPDATE closed_complaint SET complaints = 0",
+        "DELETE FROM closed_complaint",
+        "TRUNCATE closed_complaint",
     ],
 )
 async def test_nothing_can_change_a_closed_month(pool: Pool, change: str) -> None:
