@@ -86,11 +86,15 @@ def _own_headers(record: ConsumerRecord) -> tuple[tuple[str, bytes | None], ...]
     return tuple((name, value) for name, value in record.headers if not name.startswith(MARK))
 
 
+def topics_with_dead_letters() -> list[str]:
+    """The topics whose bad records are put aside."""
+    return [card.name for card in CARDS.values() if card.dead_letter]
+
+
 def _dead_letter_topic(topic: str) -> str:
     card = CARDS.get(topic)
     if card is None or card.dead_letter is None:
-        known = ", ".join(c.name for c in CARDS.values() if c.dead_letter)
-        raise MustStop(f"{topic} has no dead letters; topics that have: {known}")
+        raise MustStop(f"{topic} has no dead letters; topics that have: {', '.join(topics_with_dead_letters())}")
     return card.dead_letter
 
 

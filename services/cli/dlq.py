@@ -1,10 +1,14 @@
 """`kvittera dlq list | show | replay | drop`: look at dead letters, send them again, or give them up."""
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from services.chassis.deadletter_store import Letter
 
 Topic = Annotated[str, typer.Argument(help="The topic whose dead letters are meant, such as delivery.completed.v1.")]
 
@@ -19,15 +23,25 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="dlq", rich_help_panel="Repair")
 
 
-def list_letters(topic: Topic) -> None:
-    """Count the dead letters of a topic by reason."""
-    from collections import Counter
-
-    from services.chassis.deadletter_store import read_letters
+def list_letters(
+    topic: Annotated[str | None, typer.Argument(help="Only this topic's, such as delivery.completed.v1.")] = None,
+) -> None:
+    """Count dead letters by reason, of one topic or of all that have some."""
+    from services.chassis.deadletter_store import read_letters, topics_with_dead_letters
     from services.embedded.local import reachable
 
     with reachable(kafka=True) as settings:
-        letters = asyncio.run(read_letters(settings, topic))
+        found = {t: asyncio.run(read_letters(settings, t)) for t in ([topic] if topic else topics_with_dead_letters())}
+    for name, letters in found.items():
+        if topic is None and letters:
+            print(name)
+        if topic or letters:
+            _print_counts(letters)
+    if not topic and not any(found.values()):
+        print("there are no dead letters")
+
+
+def _print_counts(letters: list["Letter"]) -> None:
     for (reason, detail), n in Counter((x.told["reason"], x.told["detail"]) for x in letters).most_common():
         print(f"{n:8}  {reason}  {detail}")
     print(f"{len(letters):8}  in all")

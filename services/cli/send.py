@@ -19,7 +19,9 @@ def send(
     resume: Annotated[
         bool, typer.Option("--resume", help="Let sending go on; the volume breaker counts anew.")
     ] = False,
-    status: Annotated[bool, typer.Option("--status", help="Only say where sending stands.")] = False,
+    status: Annotated[
+        bool, typer.Option("--status", help="Only say where sending stands; so does no option at all.")
+    ] = False,
 ) -> None:
     """Pause or resume sending everywhere, or say where it stands.
 
@@ -28,10 +30,10 @@ def send(
     """
     from services.embedded.local import reachable
 
-    if pause + resume + status != 1:
+    if pause + resume + status > 1:
         raise typer.BadParameter("give one of --pause, --resume and --status")
     with reachable(postgres=True) as settings:
-        for line in asyncio.run(_send(settings, None if status else resume)):
+        for line in asyncio.run(_send(settings, resume if pause or resume else None)):
             print(line)
 
 

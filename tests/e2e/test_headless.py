@@ -92,9 +92,9 @@ def test_the_topics_are_as_their_cards_say(folder: Path, second: dict[str, Any])
 
 def test_there_are_no_dead_letters(folder: Path, second: dict[str, Any]) -> None:
     assert second
-    done = kvittera(folder, "dlq", "list", "delivery.completed.v1")
+    done = kvittera(folder, "dlq", "list")
 
-    assert (done.returncode, done.stdout.split()) == (0, ["0", "in", "all"])
+    assert (done.returncode, done.stdout) == (0, "there are no dead letters\n")
 
 
 def test_the_audit_is_clean_until_a_counter_is_changed_by_hand(folder: Path, second: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from schemas.topics import CARDS, DELIVERY_DISRUPTION
 from services.chassis.consumer import Reader
 from services.chassis.deadletter import DeadLetter
-from services.chassis.deadletter_store import read_letters, replay_letters
+from services.chassis.deadletter_store import read_letters, replay_letters, topics_with_dead_letters
 from services.chassis.failures import MustStop
 from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool
@@ -121,7 +121,9 @@ async def test_the_command_lists_shows_and_replays_and_hides_values_unless_asked
         assert done.exit_code == 0, done.output
         return done.output
 
+    await apply_topics(settings, [CARDS[f"{t}.dlq"] for t in topics_with_dead_letters()])
     listed = await run("list", TOPIC)
+    assert f"{TOPIC}\n{listed}" in await run("list")
     assert "schema  a detail" in listed
     assert "in all" in listed
     shown = await run("show", TOPIC, "--limit", "2")

@@ -84,13 +84,13 @@ async def kill_one(process: asyncio.subprocess.Process, book: Gateway, at_call: 
     os.kill(sender, signal.SIGKILL)
 
 
-async def inherit(pool: Pool, heir: Dispatcher) -> Counter[str]:
-    """The leases of the dead run out, and another process looks after what they left; counts that by state."""
-    rows = await pool.fetch("SELECT state FROM invitation WHERE state IN ('claimed', 'calling')")
+async def inherit(pool: Pool, heir: Dispatcher) -> int:
+    """The leases of the dead run out, and another process looks after what they left; says how much it was."""
+    left: int = await pool.fetchval("SELECT count(*) FROM invitation WHERE state IN ('claimed', 'calling')")
     await pool.execute("UPDATE invitation SET lease_until = now() WHERE lease_until > now()")
     await heir._sweep_once()
     await relay_everything(pool)
-    return Counter(r["state"] for r in rows)
+    return left
 
 
 @pytest.fixture(scope="module")
@@ -106,17 +106,16 @@ async def test_senders_killed_at_random_moments_send_nothing_twice_and_lose_noth
     dice = random.Random(stage)
     planned = kills * EACH
     await plan(pool, planned, channels=({"kind": "sms", "address": "+46701740634"},))
-    left = Counter[str]()
     async with gateway(slowly) as book:
         heir = dispatcher(pool, settings, next(k for k in KITS if k.name == "gateway").make(book.port, 5))
         async with doomed(settings, book.port) as process:
             await kill_one(process, book, 1, 0)  # surely with a call under way
-            left += await inherit(pool, heir)
+            await inherit(pool, heir)
             for _ in range(kills - 1):
                 await kill_one(process, book, dice.randrange(8), dice.uniform(0, LONGEST))
-                left += await inherit(pool, heir)
-        while found := await inherit(pool, heir):  # what PostgreSQL was still busy with
-            left += found
+                await inherit(pool, heir)
+        while await inherit(pool, heir):
+            pass  # PostgreSQL was still busy with what the last one had asked for
         while await heir._begin_some():
             await asyncio.gather(*heir._sending)
         await heir.channel.close()
@@ -124,9 +123,11 @@ async def test_senders_killed_at_random_moments_send_nothing_twice_and_lose_noth
     counted = await ledger(pool)
     doubles = sum(n - 1 for n in calls.values())
     lost = planned - counted["asked"] - counted["in_doubt"]
-    whole.update(killed=kills, planned=planned, called=len(calls), doubles=doubles, lost=lost, **left)
+    whole.update(
+        killed=kills, planned=planned, called=len(calls), doubles=doubles, lost=lost, in_doubt=counted["in_doubt"]
+    )
     print(f"stage {stage + 1} of {len(STAGES)}, all so far: {dict(whole)}", flush=True)
     assert (doubles, lost) == (0, 0)
     asked = await pool.fetch("SELECT reference FROM invitation WHERE state = 'accepted'")
     assert {r["reference"] for r in asked} <= set(calls)
-    assert counted["in_doubt"] >= left["calling"] > 0
+    assert counted["in_doubt"] > 0

@@ -28,10 +28,11 @@ CROSS JOIN LATERAL (
            i.message -> 'delivery' ->> 'zone' AS zone, i.message -> 'delivery' ->> 'country' AS country
     FROM invitation AS i JOIN person_key AS k ON k.person = i.person
     WHERE i.state = 'planned' AND i.channel = c.channel AND i.due_at <= statement_timestamp()
-      -- Kafka first: a link must not reach a person before the survey can learn of it. OFFSET 0 keeps it a look at the
-      -- index for each row; joined with all that waits it took milliseconds a request when there were no statistics yet.
+      -- Kafka first: a link must not reach a person before the survey can learn of it. OFFSET 0 and the condition of
+      -- outbox_waiting_key keep it a look at that index for each row, whatever the statistics say or do not say yet.
       AND NOT EXISTS (SELECT 1 FROM outbox
-                      WHERE published_at IS NULL AND key = convert_to(i.delivery_id, 'UTF8') OFFSET 0)
+                      WHERE coalesce(published_at, 'infinity') = 'infinity'
+                        AND key = convert_to(i.delivery_id, 'UTF8') OFFSET 0)
     ORDER BY i.due_at
     LIMIT c.most
     FOR UPDATE OF i, k SKIP LOCKED
