@@ -70,8 +70,8 @@ lint: $(VENV)/.dev-ready ## ruff, mypy --strict, import rules
 bench: $(VENV)/.dev-ready ## measure answers, counted events and sent messages a second
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-bench-peers: $(VENV)/.dev-ready ## count on Kafka Streams beside ours (needs Java and Maven)
-	@$(BIN)/python -m tests.benchmarks --counting-only --peers $(ARGS)
+bench-peers: $(VENV)/.dev-ready ## count beside ours on Kafka Streams, Quix, Faust and a plain program (needs Java and Maven)
+	@$(BIN)/python -m tests.benchmarks.peers $(ARGS)
 
 bench-scaling: $(VENV)/.dev-ready ## measure 1, 2 and 4 aggregators and notifiers with as many partitions
 	@$(BIN)/python -m tests.benchmarks.scaling $(ARGS)

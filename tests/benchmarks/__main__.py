@@ -33,7 +33,6 @@ def main(
     planned: Annotated[int, typer.Option(help="Requests due in the same minute, under a cap.")] = 20_000,
     capped_seconds: Annotated[float, typer.Option(help="How long they are watched.")] = 75,
     sending_only: Annotated[bool, typer.Option(help="Leave out everything but sending.")] = False,
-    peers: Annotated[bool, typer.Option(help="Count on Kafka Streams too (needs Java and Maven).")] = False,
     output: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
 ) -> None:
     """Measure durable answers per second against pgbench, and counted events per second with CPU per event."""
@@ -52,9 +51,7 @@ def main(
         try:
             if not sending_only:
                 kept = [] if counting_only else numbers
-                result = runner.run(
-                    _measure(postgres, kafka, Path(folder), seconds, rounds, kept, minutes, events, peers=peers)
-                )
+                result = runner.run(_measure(postgres, kafka, Path(folder), seconds, rounds, kept, minutes, events))
             if sending and not counting_only:
                 result["sending"] = runner.run(
                     _measure_sending(postgres, kafka, Path(folder), sending, replayed, planned, capped_seconds)
@@ -75,8 +72,6 @@ async def _measure(
     clients: list[int],
     minutes: float,
     events: int,
-    *,
-    peers: bool,
 ) -> dict[str, object]:
     result: dict[str, object] = {
         "machine": describe_machine(),
@@ -91,7 +86,7 @@ async def _measure(
     result["deciding"] = measure_deciding()
     if events:
         # Counting first: it wants the topic to hold nothing but its own records.
-        result["counting"] = await measure_counting(postgres, kafka, folder, events, peers=peers)
+        result["counting"] = await measure_counting(postgres, kafka, folder, events)
     if not clients:
         return result
     posts = await measure_posts(postgres, kafka, folder, seconds, rounds, clients)

@@ -19,15 +19,13 @@ from aiokafka import TopicPartition
 from schemas.satisfaction import Window
 from schemas.topics import RESPONSE_RECORDED, SATISFACTION_CELLS
 from services.aggregator.cells.rows import Cells
-from services.aggregator.counting.windows import unpack, window_start
 from services.chassis.kafka import make_consumer, make_producer
-from services.chassis.postgres import Database, connect
+from services.chassis.postgres import connect
 from services.chassis.settings import Settings
 from services.chassis.topic_identity import topic_partitions
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.machine import cpu_seconds, family_cpu_seconds
-from tests.benchmarks.peers import Progress, Table, build, measure_kafka_streams, ratios, second_half
 from tests.benchmarks.stages import as_json, forget_statements, shares, statement_shares, table
 from tests.benchmarks.system import prepare, running, settings_of, variables
 
@@ -37,15 +35,13 @@ _READ = "SELECT coalesce(sum(next), 0) FROM progress WHERE topic = $1"
 _WAL = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 _UNPUBLISHED = "SELECT count(*) FROM touched"
 _ALL_CELLS = "SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = c.cell >> 32"
-_ANSWER_COLUMNS = ("s1", "s2", "s3", "s4", "s5", "commented", "contested")
 _METHODS = ("service_point", "parcel_locker", "home_day", "home_evening", "home_box")
 
 
 async def measure_counting(
-    postgres: EmbeddedPostgres, kafka: EmbeddedKafka, folder: Path, events: int, *, peers: bool = False
+    postgres: EmbeddedPostgres, kafka: EmbeddedKafka, folder: Path, events: int
 ) -> dict[str, object]:
-    """Fill the topic, start the aggregator, wait until all is counted, check, report; then the peers."""
-    jar = await build(folder) if peers else None
+    """Fill the topic, start the aggregator, wait until all is counted, check, report."""
     cuts = folder / "cuts.toml"
     cuts.write_text(f"windows = {list(_WINDOWS)!r}\ncuts = {list(_CUTS)!r}\n")
     environment = variables(postgres, kafka, KVITTERA_CUTS_FILE=str(cuts))
@@ -63,13 +59,9 @@ async def measure_counting(
     async with running("aggregator", environment, folder / "aggregator.log", sampled=samples) as (process, _):
         started = time.perf_counter()
         base = cpu_seconds(process.pid)
-        track: list[Progress] = []
-        while not track or track[-1].done < len(records):
+        while await connection.fetchval(_READ, RESPONSE_RECORDED) < len(records):
             await asyncio.sleep(0.1)
-            done = await connection.fetchval(_READ, RESPONSE_RECORDED)
-            used = cpu_seconds(process.pid) - base + family_cpu_seconds(postgres.pid) - before
-            track.append(Progress(int(done), time.perf_counter() - started, used))
-        seconds = track[-1].wall
+        seconds = time.perf_counter() - started
         # What was counted is also published before the clock of the processor stops.
         while await connection.fetchval(_UNPUBLISHED):
             await asyncio.sleep(0.1)
@@ -82,18 +74,12 @@ async def measure_counting(
     await connection.execute("ANALYZE")  # the audit joins all there is, and no autovacuum may have come by yet
     total = await Cells().of_cut(connection, "total", Window.ALL)
     exact = total[0]["scores"] == [scores[n] for n in range(1, 6)] and not await Cells().audit(connection)
-    truth = await _cells(connection)
     await connection.close()
     assert exact, "the counters are wrong, so their speed says nothing"
-    wall_late, cpu_late = second_half(track, len(records))
     per = 1e6 / len(records)
     result: dict[str, Any] = {
         "events_per_second": len(records) / seconds,
         "cpu_us_per_event": (python + database) * per,
-        "wall_us": seconds * per,
-        "cpu_us": (python + database) * per,
-        "wall_us_second_half": wall_late,
-        "cpu_us_second_half": cpu_late,
         "python_us": python * per,
         "postgres_us": database * per,
         "seconds_until_counted": seconds,
@@ -115,28 +101,7 @@ async def measure_counting(
         f"  {result['cells_sent_per_event']:.2f} cells sent an event, {result['wal_bytes_per_event']:,.0f} B of"
         f" write-ahead log an event; all published after {published:.1f} s\n"
     )
-    if jar is not None:
-        result["kafka_streams"] = []
-        for threads in (1, 2):
-            peer = await measure_kafka_streams(kafka, settings, jar, folder, len(records), threads, truth)
-            result["kafka_streams"].append(peer)
-            print(ratios(result, peer))
-        print()
     return result
-
-
-async def _cells(connection: Database) -> Table:
-    """All counters of answers that are not zero."""
-    found: Table = Counter()
-    for row in await connection.fetch(
-        "SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = c.cell >> 32"
-    ):
-        _, window, index = unpack(row["cell"])
-        start = window_start(window, index)
-        for n, column in enumerate(_ANSWER_COLUMNS):
-            if row[column]:
-                found[row["cut"], row["value"], window.value, start, n] = row[column]
-    return found
 
 
 def make_records(events: int, seed: int = 42) -> tuple[list[tuple[bytes, bytes]], Counter[int]]:
@@ -174,6 +139,7 @@ def _record(dice: random.Random, response: str, revision: int, score: int, at: d
             "delivery_id": f"D-{n}",
             "carrier": "Nordposten Demo",
             "country": "SE",
+            "postcode_prefix": f"{10 + route % 80}",
             "terminal": f"T{route % 60}",
             "route": f"R{route}",
             "driver": f"driver-{route % 900}",
@@ -193,11 +159,11 @@ def _revised(value: bytes, score: int) -> bytes:
     return orjson.dumps(again)
 
 
-async def fill(settings: Settings, records: list[tuple[bytes, bytes]]) -> None:
-    """Put records on the topic of answers."""
+async def fill(settings: Settings, records: list[tuple[bytes, bytes]], topic: str = RESPONSE_RECORDED) -> None:
+    """Put records on the topic of answers, or on another one."""
     producer = make_producer(settings, client="bench")
     await producer.start()
-    futures = [await producer.send(RESPONSE_RECORDED, value, key=key) for key, value in records]
+    futures = [await producer.send(topic, value, key=key) for key, value in records]
     await asyncio.gather(*futures)
     await producer.stop()
 

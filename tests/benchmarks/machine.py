@@ -1,8 +1,10 @@
 """The machine under the figures, and how much processor time processes have used."""
 
+import contextlib
 import os
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -22,15 +24,18 @@ def cpu_seconds(pid: int) -> float:
 def family_cpu_seconds(pid: int) -> float:
     """The same for a process and all its living children (PostgreSQL's backends)."""
     total = cpu_seconds(pid)
+    for child in _children(pid):
+        with contextlib.suppress(OSError):
+            total += cpu_seconds(child)
+    return total
+
+
+def _children(pid: int) -> Iterator[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == pid:
-                    total += cpu_seconds(int(entry.name))
-            except (OSError, ValueError):
-                continue
-    return total
+            with contextlib.suppress(OSError, ValueError):
+                if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+                    yield int(entry.name)
 
 
 def resident_mib(pid: int) -> float:
@@ -49,3 +54,21 @@ def flush_microseconds(folder: Path, times: int = 500, share: float = 0.5) -> fl
             os.fdatasync(file.fileno())
             found.append(time.perf_counter() - began)
     return sorted(found)[int(len(found) * share)] * 1e6
+
+
+def peak_memory_mib(pid: int) -> float:
+    """The most memory that a process has held, in MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
+
+
+def family_memory_mib(pid: int) -> float:
+    """Memory of a process and its children now, what they share counted once, in MiB."""
+    total = 0.0
+    for member in [pid, *_children(pid)]:
+        try:
+            lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        total += int(next(line for line in lines if line.startswith("Pss:")).split()[1]) / 1024
+    return total
