@@ -55,7 +55,7 @@ class Elks:
             "message": message.text,
             "whendelivered": self._links.url(name, message.reference),
         }
-        answer = await self._caller.post(self._table.url, data=form, headers=self._headers)
+        answer = await self._caller.post(self._table.url, self._headers, form=form)
         if isinstance(answer, Result):
             return answer
         fate = answer.fate(name)

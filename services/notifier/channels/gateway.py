@@ -88,7 +88,7 @@ class Gateway:
         headers = dict(self._headers)
         if table.reference_header is not None:
             headers[table.reference_header] = message.reference
-        answer = await self._caller.post(table.url, json=body, headers=headers)
+        answer = await self._caller.post(table.url, headers, json=body)
         return answer if isinstance(answer, Result) else self._judge(answer)
 
     def _judge(self, answer: Answer) -> Result:

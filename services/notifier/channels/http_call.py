@@ -3,25 +3,27 @@
 Before it every failure is a refusal; after it everything but a definite answer is a doubt (guarantee 4).
 """
 
-import asyncio
 import math
+import re
 import ssl
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache
 from http import HTTPStatus
-from typing import Any
+from typing import NamedTuple
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
 from yarl import URL
 
 from services.notifier.channels import Fate, Result
+from services.notifier.channels.http_connections import BrokenError, Connections, Place, UnreachableError
 
-_NO_BYTE_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
-_MOST_BODY = 64 * 1024
+_FORM = "application/x-www-form-urlencoded"
+_BREAKS = re.compile(r"[\r\n\0]").search
 _LONGEST_WAIT = 3600.0
 _WAIT_WHEN_BUSY = 60.0
 _WAIT_FOR_OUR_ACCOUNT = 300.0
@@ -53,55 +55,83 @@ class Answer:
 
 
 class Caller:
-    """Calls one provider over pooled connections; every call ends within `timeout_seconds`."""
+    """Calls one provider over kept connections; every call ends within `timeout_seconds`."""
 
     def __init__(self, provider: str, timeout_seconds: float, *, keep: bool = True) -> None:
         self.provider = provider
         self._timeout = timeout_seconds
-        self._keep = keep
-        self._session: aiohttp.ClientSession | None = None
+        self._connections = Connections(keep=keep)
 
-    async def post(self, url: str, **request: Any) -> Answer | Result:
-        """The answer, or the fate of a call that got none. `request` is what aiohttp takes."""
-        answer: Answer | None = None
+    async def post(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        *,
+        json: object = None,
+        form: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        server_hostname: str | None = None,
+    ) -> Answer | Result:
+        """The answer, or the fate of a call that got none: what is posted is `json`, a `form`, or a typed `body`.
+
+        `server_hostname` is the name that the certificate must prove, where the address holds a number.
+        """
+        if form is not None:
+            body, headers = urlencode(form).encode(), {"Content-Type": _FORM, **headers}
+        elif json is not None:
+            body, headers = orjson.dumps(json), {"Content-Type": "application/json", **headers}
         try:
             target = _target(url)
+            request = _written(target, headers, body)
         except ValueError:
-            return Result(Fate.REFUSED_FOR_NOW, f"{self.provider}_unreachable", 30)
+            return self._unreachable()
+        place = Place(target.host, target.port, server_hostname or target.host, _trust() if target.tls else None)
         try:
-            async with (
-                asyncio.timeout(self._timeout),
-                self._open().post(target, allow_redirects=False, **request) as reply,
-            ):
-                answer = Answer(reply.status, b"", retry_after(reply.headers.get("retry-after"), _now()))
-                return Answer(answer.status, await _beginning(reply), answer.again_after)
-        except _NO_BYTE_LEFT:
-            return Result(Fate.REFUSED_FOR_NOW, f"{self.provider}_unreachable", 30)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            return answer or Result(Fate.IN_DOUBT, f"{self.provider}_{type(error).__name__}")
+            reply = await self._connections.exchange(place, request, self._timeout)
+        except UnreachableError:
+            return self._unreachable()
+        except BrokenError as error:
+            return Result(Fate.IN_DOUBT, f"{self.provider}_{error}")
+        return Answer(reply.status, reply.body, retry_after(reply.retry_after, _now()) if reply.retry_after else 0.0)
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connect = self._timeout / 2
-            self._session = aiohttp.ClientSession(
-                # As many connections as calls: how many those may be is for the dispatcher to say.
-                connector=aiohttp.TCPConnector(limit=0, force_close=not self._keep, ssl=_trust()),
-                # The whole call has the caller's time limit; a second one for each call costs a timer more.
-                timeout=aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                json_serialize_bytes=orjson.dumps,
-            )
-        return self._session
+    def _unreachable(self) -> Result:
+        return Result(Fate.REFUSED_FOR_NOW, f"{self.provider}_unreachable", 30)
 
     async def close(self) -> None:
         """Let connections go."""
-        if self._session is not None:
-            await self._session.close()
+        self._connections.close()
+
+
+class _Target(NamedTuple):
+    host: str
+    port: int
+    tls: bool
+    head: str
+    netloc: str
 
 
 @lru_cache(maxsize=64)
-def _target(url: str) -> URL:
-    return URL(url, encoded=True)
+def _target(url: str) -> _Target:
+    parts = URL(url, encoded=True)
+    if parts.raw_host is None or parts.port is None or parts.scheme not in {"http", "https"}:
+        raise ValueError("no address of a server")
+    head = f"POST {parts.raw_path_qs} HTTP/1.1\r\nUser-Agent: kvittera\r\nAccept: */*\r\n"
+    if parts.user is not None:
+        head += f"Authorization: {aiohttp.encode_basic_auth(parts.user, parts.password or '')}\r\n"
+    return _Target(parts.raw_host, parts.port, parts.scheme == "https", head, parts.raw_authority.rpartition("@")[2])
+
+
+def _written(target: _Target, headers: Mapping[str, str], body: bytes) -> bytes:
+    """The request's bytes.
+
+    Raises:
+        ValueError: a header would be two.
+    """
+    named = headers if "Host" in headers else {"Host": target.netloc, **headers}
+    if any(_BREAKS(name) or _BREAKS(value) for name, value in named.items()):
+        raise ValueError("a line break in a header")
+    lines = "".join([f"{name}: {value}\r\n" for name, value in named.items()])
+    return f"{target.head}{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 @cache
@@ -123,13 +153,6 @@ def retry_after(header: str | None, now: datetime) -> float:
             return 0.0
         seconds = (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds()
     return min(max(seconds, 0.0), _LONGEST_WAIT) if math.isfinite(seconds) else 0.0
-
-
-async def _beginning(reply: aiohttp.ClientResponse) -> bytes:
-    body = b""
-    while len(body) < _MOST_BODY and (chunk := await reply.content.read(_MOST_BODY - len(body))):
-        body += chunk
-    return body
 
 
 def _now() -> datetime:

@@ -39,7 +39,7 @@ class Doorman:
     schemes: frozenset[str] = frozenset({"https"})
 
     async def pinned(self, url: str) -> tuple[str, dict[str, Any]]:
-        """The address with the number in place of the name, and what aiohttp needs besides.
+        """The address with the number in place of the name, and what the call needs besides.
 
         Raises:
             UnsafeAddressError: it must not be called.

@@ -77,7 +77,7 @@ class Twilio:
             "Body": message.text,
             "StatusCallback": self._links.url(name, message.reference),
         }
-        answer = await self._caller.post(self._url, data=form, headers=self._headers)
+        answer = await self._caller.post(self._url, self._headers, form=form)
         if isinstance(answer, Result):
             return answer
         fate = answer.fate(name)

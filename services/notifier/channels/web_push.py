@@ -104,7 +104,7 @@ class WebPush:
             "urgency": "low",
             "authorization": f"vapid t={self._token(origin)}, k={self._public}",
         }
-        answer = await self._caller.post(url, data=encrypt(shown, subscription), **pinned)
+        answer = await self._caller.post(url, body=encrypt(shown, subscription), **pinned)
         if isinstance(answer, Result):
             return answer
         return Result(Fate.REFUSED, f"{name}_gone") if answer.status in _GONE else answer.fate(name)

@@ -54,7 +54,7 @@ class AppWebhook:
             "webhook-timestamp": str(int(at.timestamp())),
             "webhook-signature": self._signer.sign(message.reference, at, body.decode()),
         }
-        answer = await self._caller.post(url, data=body, **pinned)
+        answer = await self._caller.post(url, body=body, **pinned)
         return answer if isinstance(answer, Result) else answer.fate(name)
 
     async def look_up(self, reference: str) -> Result | None:  # noqa: ARG002  webhooks are not asked

@@ -74,7 +74,7 @@ class Whatsapp:
         language = self._table.languages.get(message.language)
         if language is None or not message.link:
             return Result(Fate.REFUSED, f"{name}_no_template")
-        answer = await self._caller.post(self._url, json=self._body(message, language), headers=self._headers)
+        answer = await self._caller.post(self._url, self._headers, json=self._body(message, language))
         if isinstance(answer, Result):
             return answer
         fate = answer.fate(name)
