@@ -330,3 +330,26 @@ async def test_a_log_in_that_fails_is_our_trouble_and_costs_no_recipient_the_que
         assert (await channel.send(MESSAGE)).fate is expected
         await channel.close()
     assert len(room.mails) == (1 if expected is Fate.ACCEPTED else 0)
+
+
+async def test_a_server_that_offers_pipelining_gets_each_mail_in_two_writes() -> None:
+    heard: list[bytes] = []
+
+    async def pipelined(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        heard.append(await reader.readline())
+        writer.write(b"250-here\r\n250 PIPELINING\r\n")
+        for _ in range(2):
+            heard.extend([await reader.readline() for _ in range(3)])  # all three before any is answered
+            writer.write(b"250 ok\r\n250 ok\r\n354 go on\r\n")
+            await reader.readuntil(b"\r\n.\r\n")
+            writer.write(b"250 kept\r\n")
+        heard.append(await reader.readline())
+        writer.write(b"221 bye\r\n")
+
+    async with hostile_server(pipelined) as port:
+        channel = smtp(port)
+        assert [(await channel.send(MESSAGE)).fate for _ in range(2)] == [Fate.ACCEPTED] * 2
+        await channel.close()
+    verbs = [line[:4].strip() for line in heard]
+    assert verbs == [b"EHLO", *[b"MAIL", b"RCPT", b"DATA"] * 2, b"QUIT"]

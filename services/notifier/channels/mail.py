@@ -43,7 +43,7 @@ def written(form: MailForm, message: Message, recipient: str) -> bytes:
     Raises:
         ValueError: a header would hold a line break, or a text no letters.
     """
-    domain = parseaddr(form.sender)[1].rpartition("@")[2]
+    domain = _address(form.sender).rpartition("@")[2]
     head = {
         "To": recipient,
         "Date": format_datetime(datetime.now(UTC)),
@@ -67,7 +67,7 @@ def _mould(form: MailForm, language: str, subject: str, with_html: bool) -> tupl
     Making it takes a hundred times as long as filling it.
     """
     mail = EmailMessage(policy=_WIRE)
-    domain = parseaddr(form.sender)[1].rpartition("@")[2]
+    domain = _address(form.sender).rpartition("@")[2]
     mail["From"] = form.sender
     mail["Subject"] = subject
     mail["Auto-Submitted"] = "auto-generated"
@@ -83,13 +83,21 @@ def _mould(form: MailForm, language: str, subject: str, with_html: bool) -> tupl
 
 
 def _quoted(text: str) -> bytes:
-    return b2a_qp("\r\n".join(text.splitlines()).encode())
+    lines = text.splitlines()
+    quoted = b2a_qp("\r\n".join(lines).encode())
+    # Where it sees no line end, it breaks long lines by half of one.
+    return quoted if len(lines) > 1 else quoted.replace(b"=\n", b"=\r\n")
+
+
+@lru_cache(maxsize=64)
+def _address(sender: str) -> str:
+    return parseaddr(sender)[1]
 
 
 def envelope_sender(form: MailForm, reference: str) -> str:
     """Where a bounce of this message comes back to: an address of its own, proved (VERP)."""
     if form.bounces is None or form.links is None:
-        return parseaddr(form.sender)[1]
+        return _address(form.sender)
     name, _, domain = form.bounces.partition("@")
     short = UUID(reference).hex
     return f"{name}+{short}.{_proof(form.links, form.provider, short)}@{domain}"

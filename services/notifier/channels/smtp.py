@@ -1,6 +1,8 @@
-"""E-mail over SMTP on kept connections. The end of the DATA command is the point of no return."""
+"""E-mail over SMTP on kept connections. The first byte of the content is the point of no return."""
 
 import asyncio
+import re
+from email.utils import parseaddr
 from typing import Literal
 
 import aiosmtplib
@@ -13,9 +15,11 @@ from services.notifier.channels import Fate, Message, Result
 from services.notifier.channels.described import ProviderTable, Surroundings
 from services.notifier.channels.mail import MailForm, envelope_sender, report_of_bounce, written
 from services.notifier.channels.reports import FORGED, Posted, Report
+from services.notifier.channels.smtp_session import LostError, SmtpSession, dotted
 
 log = structlog.get_logger()
 _PERMANENT = range(500, 600)
+_PLAIN = re.compile(r"[!-;=?-~]+@[!-;=?-~]+").fullmatch
 _START_TLS = {"auto": None, "starttls": True, "tls": False, "off": False}
 
 
@@ -51,56 +55,46 @@ class Smtp:
         self._form = form
         self._password = password
         self._timeout = table.timeout_seconds
-        self._idle: list[aiosmtplib.SMTP] = []
+        self._idle: list[SmtpSession] = []
 
     async def send(self, message: Message) -> Result:
-        """Hand over. Before DATA is answered every failure is a refusal; after its first byte, a doubt."""
+        """Hand over. Before the content leaves every failure is a refusal; after its first byte, a doubt."""
         try:
             recipient = message.address.strip()
-            recipient.encode("ascii")
-            mail = written(self._form, message, recipient)
-            sender = envelope_sender(self._form, message.reference)
+            mail = dotted(written(self._form, message, recipient))
+            addresses = _path(envelope_sender(self._form, message.reference)), _path(recipient)
         except Exception:
             log.exception("mail cannot be made", action="refuse", reference=message.reference)
             return Result(Fate.REFUSED, "smtp_unwritable")
-        opened: list[aiosmtplib.SMTP] = []
         try:
-            async with asyncio.timeout(self._timeout):
-                client = await self._addressed(sender, recipient, opened)
+            session = await self._addressed(*addresses, self._clock() + self._timeout)
         except aiosmtplib.SMTPResponseException as error:
-            _close(opened)
-            return _refusal(error)
+            return _refusal(error.code, known=not isinstance(error, aiosmtplib.SMTPAuthenticationError))
+        except LostError as error:
+            return Result(Fate.REFUSED_FOR_NOW, f"smtp_{error}", 30)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            _close(opened)
             return Result(Fate.REFUSED_FOR_NOW, f"smtp_{type(error).__name__}", 30)
-        return await self._hand_over(client, mail)
+        return await self._hand_over(session, mail)
 
-    async def _addressed(self, sender: str, recipient: str, opened: list[aiosmtplib.SMTP]) -> aiosmtplib.SMTP:
-        """A connection that has taken both addresses; a kept one that is dead by now is replaced."""
+    async def _addressed(self, sender: bytes, recipient: bytes, deadline: float) -> SmtpSession:
+        """A session that waits for the content; a kept one that is dead by now is replaced."""
         while self._idle:
-            client = self._idle.pop()
-            opened.append(client)
+            session = self._idle.pop()
             try:
-                await client.mail(sender)
-                await client.rcpt(recipient)
-            except (aiosmtplib.SMTPServerDisconnected, OSError):
-                client.close()
-            except aiosmtplib.SMTPResponseException as error:
-                if error.code != aiosmtplib.SMTPStatus.domain_unavailable:  # 421: it hangs up on an idle connection
+                code = await session.address(sender, recipient, deadline)
+            except LostError:
+                if self._clock() >= deadline:
                     raise
-                client.close()
-            else:
-                return client
-        client = self._client()
-        opened.append(client)
-        await client.connect()
-        await client.mail(sender)
-        await client.rcpt(recipient)
-        return client
+                continue
+            if code != aiosmtplib.SMTPStatus.domain_unavailable:  # 421: it hangs up on an idle connection
+                return _ready(session, code)
+            session.close()
+        session = await self._open(deadline)
+        return _ready(session, await session.address(sender, recipient, deadline))
 
-    def _client(self) -> aiosmtplib.SMTP:
+    async def _open(self, deadline: float) -> SmtpSession:
         table = self._table
-        return aiosmtplib.SMTP(
+        client = aiosmtplib.SMTP(
             hostname=table.host,
             port=table.port,
             timeout=self._timeout,
@@ -109,22 +103,31 @@ class Smtp:
             username=table.username,
             password=self._password,
         )
-
-    async def _hand_over(self, client: aiosmtplib.SMTP, mail: bytes) -> Result:
         try:
-            async with asyncio.timeout(self._timeout):
-                await client.data(mail)
-        except aiosmtplib.SMTPDataError as error:
+            async with asyncio.timeout_at(deadline):
+                await client.connect()
+                return await SmtpSession.greeted(client)
+        except BaseException:
             client.close()
-            return _refusal(error)
-        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            client.close()
-            return Result(Fate.IN_DOUBT, f"smtp_{type(error).__name__}")
-        if len(self._idle) < self._table.connections and client.is_connected:
-            self._idle.append(client)
+            raise
+
+    async def _hand_over(self, session: SmtpSession, mail: bytes) -> Result:
+        try:
+            code = await session.content(mail, self._clock() + self._timeout)
+        except LostError as error:
+            return Result(Fate.IN_DOUBT, f"smtp_{error}")
+        if code != aiosmtplib.SMTPStatus.completed:
+            session.close()
+            return _refusal(code)
+        if len(self._idle) < self._table.connections and session.is_usable:
+            self._idle.append(session)
         else:
-            client.close()
+            session.close()
         return Result(Fate.ACCEPTED)
+
+    @staticmethod
+    def _clock() -> float:
+        return asyncio.get_running_loop().time()
 
     async def look_up(self, reference: str) -> Result | None:  # noqa: ARG002  SMTP has no such question
         """SMTP cannot tell."""
@@ -140,19 +143,27 @@ class Smtp:
     async def close(self) -> None:
         """Say goodbye on the kept connections."""
         while self._idle:
-            client = self._idle.pop()
-            try:
-                async with asyncio.timeout(2):
-                    await client.quit()
-            except (aiosmtplib.SMTPException, OSError, TimeoutError):
-                client.close()
+            await self._idle.pop().quit(self._clock() + 2)
 
 
-def _refusal(error: aiosmtplib.SMTPResponseException) -> Result:
-    permanent = error.code in _PERMANENT and not isinstance(error, aiosmtplib.SMTPAuthenticationError)
-    return Result(Fate.REFUSED if permanent else Fate.REFUSED_FOR_NOW, f"smtp_{error.code}", 300)
+def _ready(session: SmtpSession, code: int) -> SmtpSession:
+    """The session, if it waits for the content; nothing has left otherwise."""
+    if code == aiosmtplib.SMTPStatus.start_input:
+        return session
+    session.close()
+    raise aiosmtplib.SMTPResponseException(code, "")
 
 
-def _close(clients: list[aiosmtplib.SMTP]) -> None:
-    for client in clients:
-        client.close()
+def _path(address: str) -> bytes:
+    """An address as commands hold it.
+
+    Raises:
+        ValueError: it is not ASCII, or would be another command.
+    """
+    if not address.isascii() or not address.isprintable():
+        raise ValueError("no address that every server takes")
+    return (address if _PLAIN(address) else parseaddr(address)[1] or address).encode()
+
+
+def _refusal(code: int, *, known: bool = True) -> Result:
+    return Result(Fate.REFUSED if known and code in _PERMANENT else Fate.REFUSED_FOR_NOW, f"smtp_{code}", 300)
