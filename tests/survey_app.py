@@ -14,7 +14,7 @@ from services.chassis.postgres import Pool, named_sql
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
-from services.notifier.handlers import new_token
+from services.notifier.planned import new_token
 from services.survey.answers.handlers import Answers, LearnInvitations
 from services.survey.answers.responses import token_hash
 from services.survey.definitions import load_definitions

@@ -33,6 +33,7 @@ class MicroBatcher(Generic[I, R]):
         largest: most items in one flush.
         queue: items that may wait; more raise `Overloaded`.
         flushes: most flushes at once. More than one keep process, database and disk at work at the same time.
+        linger: seconds in which further items may join a flush, where nobody waits for it.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class MicroBatcher(Generic[I, R]):
         largest: int = 512,
         queue: int = 4096,
         flushes: int = 1,
+        linger: float = 0.0,
     ) -> None:
         self._flush = flush
         self._key = key
@@ -50,6 +52,7 @@ class MicroBatcher(Generic[I, R]):
         self._queue = queue
         self._waiting: deque[tuple[I, asyncio.Future[R]]] = deque()
         self._flushes = flushes
+        self._linger = linger
         self._under_way = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[Hashable] = set()
@@ -82,7 +85,11 @@ class MicroBatcher(Generic[I, R]):
 
     async def _flush_until_empty(self) -> None:
         try:
-            while batch := self._next_batch():
+            while self._waiting:
+                if self._linger and len(self._waiting) < self._largest:
+                    await asyncio.sleep(self._linger)
+                if not (batch := self._next_batch()):
+                    break
                 keys = {self._key(item) for item, _ in batch}
                 self._busy |= keys
                 try:

@@ -96,6 +96,11 @@ class PersonKeys:
             texts = [self._try(boxes, t) if t.person in again else x for t, x in zip(things, texts, strict=True)]
         return texts
 
+    def open_with(self, keys: Mapping[Person, bytes | None], things: Sequence[Sealed]) -> list[str | None]:
+        """As `open_all`, with sealed keys that the caller has just read."""
+        boxes = {p: self._unwrap(p, wrapped) for p, wrapped in keys.items() if wrapped is not None}
+        return [self._try(boxes, t) for t in things]
+
     async def destroy(self, connection: Database, person: Person, at: datetime) -> bool:
         """Destroy the key and leave a tombstone. Returns whether this erasure is news.
 

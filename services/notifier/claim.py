@@ -50,7 +50,7 @@ class Claims:
     async def take(
         self, connection: Database, most: int, allowed: Mapping[str, int] | None = None
     ) -> list[asyncpg.Record]:
-        """Claim, withhold or hold at most `most`, in the caller's transaction. Returns those claimed and withheld.
+        """Claim, withhold or hold at most `most`, in the caller's transaction. Returns those to call and withheld.
 
         `allowed` sets a lower number for some kinds of channel.
         """
@@ -94,6 +94,6 @@ class Claims:
         )
 
     async def _count(self, connection: Database, rows: Sequence[asyncpg.Record]) -> None:
-        begun = Counter(r["channel"] for r in rows if r["state"] == "claimed")
+        begun = Counter(r["channel"] for r in rows if r["state"] == "calling")
         if begun:
             await connection.execute(self.sql["count_calls"], list(begun), list(begun.values()))

@@ -1,7 +1,7 @@
 """Sending: claim what is due, commit `calling` before the first byte leaves, settle what came of it.
 
-planned -> claimed -> calling -> accepted | refused | in_doubt -> accepted | unknown. Only a definite refusal
-goes back to planned. Nothing in doubt is ever sent again by itself (guarantee 4).
+planned -> calling -> accepted | refused | in_doubt -> accepted | unknown. Only a definite refusal goes back to
+planned. Nothing in doubt is ever sent again by itself (guarantee 4).
 """
 
 import asyncio
@@ -38,8 +38,10 @@ from services.notifier.settlement import Settlement, Settling, Share
 
 log = structlog.get_logger()
 _QUIET = 0.1
-_GATHER = 0.02
+_GATHER = 0.05
 """What falls due meanwhile is claimed together: a claim costs about what twenty of its rows do."""
+_LINGER = 0.02
+"""What comes back meanwhile is settled together."""
 _SWEEP_EVERY = 5.0
 
 
@@ -87,6 +89,7 @@ class Dispatcher:
     clock: Callable[[], float] = time.monotonic
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier"))
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
+    _calls: int = 0
     _room: asyncio.Event = field(default_factory=asyncio.Event)
     _settling: Settling = field(init=False)
     _settler: MicroBatcher[Settlement, bool] = field(init=False)
@@ -114,7 +117,7 @@ class Dispatcher:
             self.departs,
             self.share,
         )
-        self._settler = MicroBatcher(self._settling.write, key=lambda s: s.invitation_id)
+        self._settler = MicroBatcher(self._settling.write, key=lambda s: s.invitation_id, linger=_LINGER)
         self._breaker = ProviderBreaker(self.clock, self.share)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -134,7 +137,8 @@ class Dispatcher:
                 self.metrics.count("kvittera_retries_total", what="dispatch")
                 await pause_or_stop(next(waits), stop)
                 continue
-            await pause_or_stop(_GATHER if begun else _QUIET, stop)
+            if not begun or self._has_room():  # otherwise more may be due already
+                await pause_or_stop(_GATHER if begun else _QUIET, stop)
         if self._sending:
             await asyncio.wait(self._sending)
         await self._settler.drained()
@@ -142,8 +146,8 @@ class Dispatcher:
 
     def _has_room(self) -> bool:
         """Whether a claim is worth its statements: for a quarter of all calls, or when all are back."""
-        free = self.limits.concurrency - len(self._sending)
-        return not self._sending or free >= max(1, self.limits.concurrency // 4)
+        free = self.limits.concurrency - self._calls
+        return not self._calls or free >= max(1, self.limits.concurrency // 4)
 
     async def _for_room(self) -> None:
         self._room.clear()
@@ -151,38 +155,22 @@ class Dispatcher:
             async with asyncio.timeout(_QUIET):
                 await self._room.wait()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._sending.discard(task)
-        if self._has_room():
-            self._room.set()
-
     async def _begin_some(self) -> int:
-        free = self.limits.concurrency - len(self._sending)
+        free = self.limits.concurrency - self._calls
         if free <= 0 or not self.permitted():
             return 0
         claimed_at = self.clock()
         async with self.pool.acquire() as connection:
-            rows = await self._claim(connection, free)
-            if not rows:
-                return 0
-            secrets = await self._persons.open_all(
-                connection, [Sealed(r["person"], r["sealed"], str(r["invitation_id"])) for r in rows]
-            )
-            # Committed on its own before any byte leaves.
-            begun = {
-                r["invitation_id"]
-                for r in await connection.fetch(
-                    self._sql["begin_calls"], [r["invitation_id"] for r in rows], [r["fence"] for r in rows]
-                )
-            }
-        for row, secret in zip(rows, secrets, strict=True):
-            if row["invitation_id"] in begun:
-                task = asyncio.create_task(self._send(row, secret, claimed_at))
-                self._sending.add(task)
-                task.add_done_callback(self._ended)
-        return len(rows)
+            begun = await self._claim(connection, free)
+        for row, secret in begun:
+            task = asyncio.create_task(self._send(row, secret, claimed_at))
+            self._calls += 1
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        return len(begun)
 
-    async def _claim(self, connection: Database, most: int) -> list[asyncpg.Record]:
+    async def _claim(self, connection: Database, most: int) -> list[tuple[asyncpg.Record, str | None]]:
+        """What is to be called, with its secret; committed as `calling`, before any byte leaves."""
         allowed = self._breaker.allowed()
         if self._sending:
             allowed = dict.fromkeys(allowed, 0)  # one call goes to see, and only when all others are back
@@ -201,14 +189,24 @@ class Dispatcher:
                     if r["kind"] == "ask"
                 ],
             )
+            calling = [r for r in rows if r["state"] == "calling"]
+            secrets = self._persons.open_with(
+                {r["person"]: r["wrapped"] for r in calling},
+                [Sealed(r["person"], r["sealed"], str(r["invitation_id"])) for r in calling],
+            )
         for row in withheld:
             self.metrics.count("kvittera_withheld_total", reason=row["reason"])
-        return [r for r in rows if r["state"] == "claimed"]
+        return list(zip(calling, secrets, strict=True))
 
     async def _send(self, row: asyncpg.Record, secret: str | None, claimed_at: float) -> None:
-        result = await self._hand_over(row, secret, claimed_at)
+        try:
+            result = await self._hand_over(row, secret, claimed_at)
+        finally:
+            self._calls -= 1  # what is still to be settled holds up no other call
+            if self._has_room():
+                self._room.set()
         self.metrics.count("kvittera_sends_total", channel=row["channel"], result=result.fate.value)
-        settlement = self._settling.of(row, result, row["attempts"] + 1)
+        settlement = self._settling.of(row, result, row["attempts"])
         for pause in pauses():
             try:
                 await self._settler.submit(settlement)

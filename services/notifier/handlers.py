@@ -1,14 +1,11 @@
 """What the notifier does with deliveries, top to bottom: look back, decide, write the decision, plan, tell."""
 
-import base64
-import hashlib
-import json
-import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from uuid import UUID, uuid4
+
+import orjson
 
 from schemas.delivery import ContactChannel, DeliveryCompleted, DeliveryFacts
 from schemas.invitation import InvitationDecided, Outcome
@@ -22,39 +19,12 @@ from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.notifier import policy
 from services.notifier.history import LookBack, Past
+from services.notifier.planned import COLUMNS, Planned
 from services.notifier.policies import PolicyBook
 
 _LONGEST_FACT = 200
 Deliveries = Sequence[Received[DeliveryCompleted]]
 Now = Callable[[Database], Awaitable[datetime]]
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """An invitation to be, with its secret.
-
-    Attributes:
-        token_hash: what is stored and told instead of the token.
-    """
-
-    invitation_id: UUID
-    ask: policy.Ask
-    person: Person
-    token: str
-    token_hash: bytes
-
-    @classmethod
-    def of(cls, ask: policy.Ask, person: Person) -> "Planned":
-        """A new one."""
-        token = new_token()
-        return cls(uuid4(), ask, person, token, hashlib.sha256(token.encode()).digest())
-
-    @property
-    def secret(self) -> str:
-        """What the message needs and nobody else may see, as the dispatcher reads it."""
-        said = {"co_brand": self.ask.co_brand, "notice": self.ask.notice}
-        told = {name: text for name, text in said.items() if text is not None}
-        return json.dumps({"address": self.ask.channel.address, "token": self.token, **told})
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +179,7 @@ class DecideDeliveries:
             ["suppressed" if d.planned is None else "scheduled" for d in decided],
             [d.event.reason for d in decided],
             [",".join(d.event.matched) for d in decided],
-            [json.dumps(dict(d.event.evidence)) for d in decided],
+            [orjson.dumps(dict(d.event.evidence)).decode() for d in decided],
             [d.event.next_eligible_at for d in decided],
         )
         return {r["delivery_id"] for r in rows}
@@ -221,28 +191,13 @@ class DecideDeliveries:
         boxes = await self.persons.for_closing(connection, [known[p.person] for _, p in rows])
         if any(p.person not in boxes for _, p in rows):
             raise TryAgain("a person was erased while a delivery was decided")
-        await connection.execute(
-            self.sql["plan_invitations"],
-            [p.invitation_id for _, p in rows],
-            [d.delivery_id for d, _ in rows],
-            [p.person for _, p in rows],
-            [p.ask.channel.kind.value for _, p in rows],
-            [p.ask.language for _, p in rows],
-            [p.ask.at for _, p in rows],
-            [d.received.message.delivery.occurred_at for d, _ in rows],
-            [p.token_hash for _, p in rows],
-            [boxes[p.person].close(p.secret, str(p.invitation_id)) for _, p in rows],
-            [d.received.message.delivery.drop_id for d, _ in rows],
-            [d.received.message.delivery.order_id for d, _ in rows],
-            [d.told for d, _ in rows],
-            [d.traceparent for d, _ in rows],
+        # COPY: of so many values, arrays would cost more to encode, and PostgreSQL more to take apart.
+        await connection.copy_records_to_table(
+            "invitation",
+            columns=COLUMNS,
+            records=[p.row(d.received.message.delivery, d.told, d.traceparent, boxes[p.person]) for d, p in rows],
         )
 
 
 def _as_facts(evidence: Mapping[str, str | int | bool]) -> dict[str, str]:
     return {name: str(fact)[:_LONGEST_FACT] for name, fact in evidence.items()}
-
-
-def new_token() -> str:
-    """128 random bits as 22 letters, digits, `-` and `_` (hazard 64)."""
-    return base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()

@@ -43,6 +43,7 @@ NOTIFIER: Places = (
     ("aiokafka/producer/", "", "relay"),
     ("services/notifier/policy/", "", "decide"),
     ("services/notifier/history.py", "", "look back"),
+    ("services/notifier/planned.py", "", "plan"),
     ("services/notifier/handlers.py", "_event", "tell"),
     ("services/notifier/handlers.py", "", "plan"),
     ("services/notifier/dispatch.py", "", "dispatch"),

@@ -15,7 +15,7 @@ from services.chassis.keys import Key
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
-from services.notifier.handlers import new_token
+from services.notifier.planned import new_token
 from services.survey.answers.responses import token_hash
 from services.survey.api.keys import Scope
 from tests.asgi import Reply

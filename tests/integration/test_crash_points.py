@@ -27,13 +27,11 @@ from tests.tables import empty_pool
 CRASHES = int(os.environ.get("CRASHES", "5"))
 ONE_AT_A_TIME = Limits(concurrency=1, lease_seconds=60, max_age_seconds=72 * 3600, in_doubt_deadline_seconds=3600)
 SQL = {**named_sql("services.notifier"), **named_sql("services.notifier", "claim.sql")}
-BEFORE_ANY_CALL = ("claim not committed", "claim committed", "calling not committed")
 AFTER_CALLING = ("calling committed", "before the first byte", "taken and not answered", "answered")
-POINTS = (*BEFORE_ANY_CALL, *AFTER_CALLING, "outcome not committed", "outcome committed")
-BEFORE = {"calling not committed": "begin_calls", "answered": "settle"}
-AFTER = {"calling committed": "begin_calls"}
-IN_TRANSACTION = {"claim not committed": "claim", "outcome not committed": "settle"}
-AFTER_TRANSACTION = {"claim committed": "claim", "outcome committed": "settle"}
+POINTS = ("calling not committed", *AFTER_CALLING, "outcome not committed", "outcome committed")
+BEFORE = {"answered": "settle"}
+IN_TRANSACTION = {"calling not committed": "claim", "outcome not committed": "settle"}
+AFTER_TRANSACTION = {"calling committed": "claim", "outcome committed": "settle"}
 
 
 @dataclass
@@ -96,7 +94,6 @@ class DyingConnection:
         rows = await self._real.fetch(sql, *values)
         if sql in {SQL["claim"], SQL["settle"]}:
             self.last = sql
-        await self.death.at_statement(AFTER, sql)
         return rows
 
 

@@ -237,7 +237,7 @@ async def test_a_crash_during_the_call_leaves_a_doubt_that_ends_as_unknown(
     assert (await ledger(notifier_pool))["failed"] == 1
 
 
-async def test_a_crash_between_claim_and_call_gives_the_invitation_back(
+async def test_a_crash_between_claim_and_call_is_a_doubt_like_any_other(
     notifier_pool: Pool, settings: Settings
 ) -> None:
     await plan(notifier_pool)
@@ -245,6 +245,23 @@ async def test_a_crash_between_claim_and_call_gives_the_invitation_back(
     dead = dispatcher(notifier_pool, settings, channel)
     async with notifier_pool.acquire() as connection:
         await dead._claim(connection, 8)
+    heir = dispatcher(notifier_pool, settings, channel)
+    await forget_leases(notifier_pool)
+    await heir._sweep_once()
+    assert await work(heir) == 0
+    assert await state_of(notifier_pool) == ("in_doubt", None, 1)
+    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "in_doubt", "interrupted")]
+    assert channel.calls == []
+
+
+async def test_what_an_earlier_version_claimed_and_did_not_call_is_given_back(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool)
+    channel = ScriptedChannel()
+    await notifier_pool.execute(
+        "UPDATE invitation SET state = 'claimed', lease_until = clock_timestamp() + interval '1 minute'"
+    )
     heir = dispatcher(notifier_pool, settings, channel)
     assert await work(heir) == 0
     await forget_leases(notifier_pool)
@@ -260,7 +277,7 @@ async def test_a_claim_whose_lease_has_run_out_does_not_call(notifier_pool: Pool
     late = dispatcher(notifier_pool, settings, channel, Limits(8, -1, 72 * 3600, 3600))
     await work(late)
     assert channel.calls == []
-    assert (await state_of(notifier_pool))[0] == "claimed"
+    assert await state_of(notifier_pool) == ("planned", "permit_expired", 0)
 
 
 @pytest.mark.parametrize(

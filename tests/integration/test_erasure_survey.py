@@ -17,7 +17,7 @@ from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
-from services.notifier.handlers import new_token
+from services.notifier.planned import new_token
 from services.survey.answers.handlers import Answers, LearnInvitations
 from services.survey.answers.recorded import PLAIN, Outcome, Posted
 from services.survey.answers.responses import Answer, Contact, token_hash

@@ -219,8 +219,7 @@ async def test_a_message_that_was_refused_for_now_and_is_reported_as_taken_is_no
     await work(sender)
     await pool.execute("UPDATE invitation SET due_at = clock_timestamp()")
     if claimed:
-        async with pool.acquire() as connection:
-            assert len(await sender._claim(connection, 1)) == 1
+        await pool.execute("UPDATE invitation SET state = 'claimed'")  # as a version before 0.2 did
     failed = Report(channel.calls[0].reference, "s1", "failed", Progress.UNDELIVERED, b"")
     await inbox(pool).take("elks", failed)  # that does not forbid another attempt
     assert (await state_of(pool))[0] == ("claimed" if claimed else "planned")

@@ -17,7 +17,7 @@ from services.chassis.http_protocol import Lane, Whole
 from services.chassis.postgres import Pool, named_sql, open_look_up_pool
 from services.chassis.records import Received
 from services.chassis.settings import Settings
-from services.notifier.handlers import new_token
+from services.notifier.planned import new_token
 from services.survey import bodies
 from services.survey.answers.handlers import LearnInvitations
 from services.survey.answers.recorded import Page

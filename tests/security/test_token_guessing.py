@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from services.chassis.peers import peer_of
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
-from services.notifier.handlers import new_token
+from services.notifier.planned import new_token
 from services.survey.recipient.guesses import _MOST_PEERS, Guesses, GuessLimit
 from tests.asgi import ask
 from tests.survey_app import invite, survey

@@ -40,13 +40,15 @@ CROSS JOIN LATERAL (
 ORDER BY p.due_at
 
 -- name: claim
--- All that could have changed since the decision is read again here, under the row's lock (H56 to H58, H61a).
+-- All that could have changed since the decision is read again here, under the row's lock (H56 to H58, H61a). What may
+-- leave is `calling` from here on, and committed as such before its first byte leaves (guarantee 4). The reference is
+-- the same at every attempt.
 -- $1 the locked, $2 to $3 those held and until when, $4 lease, $5 most age, $6 age more for reminders,
 -- $7 and $8 the carrier's budget (most, days), $9 and $10 the merchant's, $11 who may be reached (NULL: everybody).
 WITH due AS (
     SELECT p.invitation_id, p.person, p.delivery_id, p.kind, p.channel, p.due_at, p.occurred_at,
            p.message -> 'delivery' ->> 'merchant_id' AS merchant, h.until,
-           k.erased_at, w.never, w.most_per_year, w.only_channel, u.until AS unreachable_until
+           k.wrapped, k.erased_at, w.never, w.most_per_year, w.only_channel, u.until AS unreachable_until
     FROM invitation AS p
     JOIN person_key AS k ON k.person = p.person
     LEFT JOIN preference AS w ON w.person = p.person
@@ -89,12 +91,15 @@ WITH due AS (
                count(*) FILTER (WHERE o.called_at > clock_timestamp() - make_interval(days => $10)
                                 AND o.message -> 'delivery' ->> 'merchant_id' = d.merchant) AS merchant
         FROM (SELECT coalesce(x.called_at, clock_timestamp()) AS called_at, x.message FROM invitation AS x
-              WHERE x.person = d.person AND x.state IN ('claimed', 'calling', 'accepted', 'in_doubt', 'unknown')) AS o
+              WHERE x.person = d.person AND x.state IN ('calling', 'accepted', 'in_doubt', 'unknown')) AS o
         WHERE o.called_at > clock_timestamp() - interval '365 days'
     ) AS used ON coalesce(d.most_per_year, $7, $9) IS NOT NULL
 )
 UPDATE invitation AS i
-SET state = CASE WHEN d.reason IS NOT NULL THEN 'withheld' WHEN d.until IS NOT NULL THEN 'planned' ELSE 'claimed' END,
+SET state = CASE WHEN d.reason IS NOT NULL THEN 'withheld' WHEN d.until IS NOT NULL THEN 'planned' ELSE 'calling' END,
+    called_at = CASE WHEN d.reason IS NULL AND d.until IS NULL THEN clock_timestamp() ELSE i.called_at END,
+    attempts = i.attempts + (d.reason IS NULL AND d.until IS NULL)::int,
+    reference = i.invitation_id::text,
     reason = coalesce(d.reason, CASE WHEN d.until IS NOT NULL THEN i.reason END),
     settled_at = CASE WHEN d.reason IS NOT NULL THEN clock_timestamp() END,
     sealed = CASE WHEN d.reason IS NOT NULL THEN NULL ELSE i.sealed END,
@@ -107,4 +112,4 @@ WHERE i.invitation_id = d.invitation_id
   -- One request to a person at a time where requests are counted; the next is judged in the next round.
   AND (d.turn = 1 OR NOT d.counted)
 RETURNING i.invitation_id, i.delivery_id, i.kind, i.state, i.reason, i.fence, i.revision, i.channel, i.language,
-          i.sealed, i.person, i.message, i.occurred_at, i.attempts, i.traceparent
+          i.sealed, i.person, d.wrapped, i.message, i.occurred_at, i.attempts, i.traceparent

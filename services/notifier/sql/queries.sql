@@ -6,29 +6,10 @@ FROM unnest($1::text[], $3::text[], $4::text[], $5::text[], $6::json[], $7::time
 ON CONFLICT (delivery_id, kind) DO NOTHING
 RETURNING delivery_id
 
--- name: plan_invitations
-INSERT INTO invitation (invitation_id, delivery_id, kind, state, person, channel, language, due_at, occurred_at,
-                        token_sha256, sealed, drop_id, order_id, message, traceparent)
-SELECT invitation_id, delivery_id, 'ask', 'planned', person, channel, language, due_at, occurred_at,
-       token_sha256, sealed, drop_id, order_id, message, traceparent
-FROM unnest($1::uuid[], $2::text[], $3::bytea[], $4::text[], $5::text[], $6::timestamptz[], $7::timestamptz[],
-            $8::bytea[], $9::bytea[], $10::text[], $11::text[], $12::json[], $13::text[])
-     AS i (invitation_id, delivery_id, person, channel, language, due_at, occurred_at,
-           token_sha256, sealed, drop_id, order_id, message, traceparent)
-
 -- name: tell
 INSERT INTO outbox (shard, topic, key, value, traceparent)
 SELECT hashtext(key) & 3, $1, convert_to(key, 'UTF8'), value, traceparent
 FROM unnest($2::text[], $3::bytea[], $4::text[]) AS e (key, value, traceparent)
-
--- name: begin_calls
--- Committed before the first byte leaves (guarantee 4). The reference is the same at every attempt.
-UPDATE invitation AS i
-SET state = 'calling', called_at = clock_timestamp(), attempts = i.attempts + 1, reference = i.invitation_id::text
-FROM unnest($1::uuid[], $2::int[]) AS c (invitation_id, fence)
-WHERE i.invitation_id = c.invitation_id AND i.fence = c.fence AND i.state = 'claimed'
-  AND i.lease_until > clock_timestamp()
-RETURNING i.invitation_id
 
 -- name: settle
 UPDATE invitation AS i
@@ -46,6 +27,7 @@ WHERE i.invitation_id = s.invitation_id AND i.fence = s.fence AND i.state IN ('c
 RETURNING i.invitation_id
 
 -- name: release_expired_claims
+-- Left by a version that claimed first and called then.
 UPDATE invitation SET state = 'planned', fence = fence + 1
 WHERE state = 'claimed' AND lease_until < clock_timestamp()
 

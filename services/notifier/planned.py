@@ -1,0 +1,86 @@
+"""A request to be: its link, its secret, and its row in the table that is the schedule."""
+
+import base64
+import hashlib
+import secrets
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import orjson
+
+from schemas.delivery import DeliveryFacts
+from services.chassis.persons import Person
+from services.chassis.sealing import Box
+from services.notifier import policy
+
+COLUMNS = (
+    "invitation_id",
+    "delivery_id",
+    "kind",
+    "state",
+    "person",
+    "channel",
+    "language",
+    "due_at",
+    "occurred_at",
+    "token_sha256",
+    "sealed",
+    "drop_id",
+    "order_id",
+    "message",
+    "traceparent",
+)
+"""Of `invitation`, in the order of `Planned.row`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An invitation to be, with its secret.
+
+    Attributes:
+        token_hash: what is stored and told instead of the token.
+    """
+
+    invitation_id: UUID
+    ask: policy.Ask
+    person: Person
+    token: str
+    token_hash: bytes
+
+    @classmethod
+    def of(cls, ask: policy.Ask, person: Person) -> "Planned":
+        """A new one."""
+        token = new_token()
+        return cls(uuid4(), ask, person, token, hashlib.sha256(token.encode()).digest())
+
+    @property
+    def secret(self) -> str:
+        """What the message needs and nobody else may see, as the dispatcher reads it."""
+        said = {"co_brand": self.ask.co_brand, "notice": self.ask.notice}
+        told = {name: text for name, text in said.items() if text is not None}
+        return orjson.dumps({"address": self.ask.channel.address, "token": self.token, **told}).decode()
+
+    def row(self, facts: DeliveryFacts, told: str, traceparent: str | None, box: Box) -> tuple[object, ...]:
+        """What is written; `told` is the event, and `box` seals for the person."""
+        return (
+            self.invitation_id,
+            facts.delivery_id,
+            "ask",
+            "planned",
+            self.person,
+            self.ask.channel.kind,
+            self.ask.language,
+            self.ask.at,
+            facts.occurred_at,
+            self.token_hash,
+            box.close(self.secret, str(self.invitation_id)),
+            facts.drop_id,
+            facts.order_id,
+            told,
+            traceparent,
+        )
+
+
+def new_token() -> str:
+    """128 random bits as 22 letters, digits, `-` and `_` (hazard 64)."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
