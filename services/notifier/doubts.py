@@ -1,6 +1,5 @@
 """Sends whose fate is not known: seen, and resolved by a person who knows more (C12)."""
 
-from enum import StrEnum
 from uuid import UUID
 
 import asyncpg
@@ -9,15 +8,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
 from services.notifier.channels import Fate, Result
 from services.notifier.settlement import Settling
-
-
-class Verdict(StrEnum):
-    """What a person says became of a send in doubt."""
-
-    ARRIVED = "arrived"
-    LOST = "lost"
-    AGAIN = "again"
-
+from services.notifier.verdicts import Verdict
 
 _RESULTS = {
     Verdict.ARRIVED: Result(Fate.ACCEPTED, "resolved_by_operator"),

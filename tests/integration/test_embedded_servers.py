@@ -15,6 +15,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.embedded.errors import EmbeddedError
+from services.embedded.jars import cache_folder, locked_jars
+from services.embedded.kafka_config import archive_in
 from services.embedded.processes import children_of, is_running
 from services.embedded.servers import Servers, running_servers
 
@@ -120,6 +122,15 @@ def test_a_port_taken_while_a_server_was_down_is_named(servers: Servers) -> None
     ):
         servers.postgres.start()
     servers.postgres.start()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what a process has mapped")
+def test_the_archive_that_make_test_makes_is_what_the_broker_starts_from(servers: Servers) -> None:
+    archive = archive_in(cache_folder(locked_jars()))
+
+    mapped = Path(f"/proc/{servers.kafka.pid}/maps").read_text(encoding="utf-8")
+
+    assert (str(archive) in mapped) == archive.exists()
 
 
 def test_postgres_has_its_programs_beside_it(servers: Servers) -> None:

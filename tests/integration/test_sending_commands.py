@@ -10,8 +10,9 @@ from services.chassis.postgres import Pool, connect
 from services.chassis.settings import Settings
 from services.cli import send
 from services.notifier.channels import Fate, Result
-from services.notifier.doubts import Verdict, list_doubts, resolve_doubt
+from services.notifier.doubts import list_doubts, resolve_doubt
 from services.notifier.reconcile import reconcile
+from services.notifier.verdicts import Verdict
 from tests.builders import delivery
 from tests.harness import make_topic, produce
 from tests.sending import ScriptedChannel, dispatcher, plan, state_of, told, work
