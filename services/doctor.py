@@ -18,6 +18,8 @@ from services.chassis.postgres import OwnConnection, check_durability, check_mig
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import compare_topics
+from services.notifier.retention import months as of_notifier
+from services.survey.privacy.retention import months as of_survey
 
 Verdict = Literal["well", "look", "ill"]
 SERVICES: Final = ("notifier", "survey", "aggregator")
@@ -45,7 +47,7 @@ Look = Callable[[Settings], Awaitable[list[Finding]]]
 async def examine(settings: Settings, looks: Sequence[Look] | None = None) -> list[Finding]:
     """Look at everything, each for ten seconds at most; what cannot be looked at is a finding too."""
     found: list[Finding] = []
-    for look in looks or (keys, kafka, topics, postgres, tables, addresses, mail):
+    for look in looks or (keys, kafka, topics, postgres, tables, months, addresses, mail):
         name = look.__name__.replace("_", " ")
         try:
             async with asyncio.timeout(_SECONDS):
@@ -62,6 +64,7 @@ _AWAY: Final = {
     "topics": "bring Kafka up first",
     "postgres": "check KVITTERA_POSTGRES_DSN and that the server runs",
     "tables": "bring PostgreSQL up first",
+    "months": "bring PostgreSQL up first",
 }
 
 
@@ -188,6 +191,31 @@ async def tables(settings: Settings) -> list[Finding]:
         finally:
             await connection.close()
     return found
+
+
+async def months(settings: Settings) -> list[Finding]:
+    """Every table that is kept by months has room for this month and the next ones, and lets go of the old ones."""
+    found = []
+    for service, kept in (("notifier", of_notifier(settings)), ("survey", of_survey(settings))):
+        connection = await connect(settings, service)
+        try:
+            room, due = await kept.room(connection), await kept.due(connection)
+        finally:
+            await connection.close()
+        for table, ahead in room.items():
+            found.append(_month_finding(f"months of {service}.{table}", ahead, due[table]))
+    return found
+
+
+def _month_finding(what: str, ahead: int, due: Sequence[str]) -> Finding:
+    if ahead < 1:
+        found = "no room for this month" if ahead < 0 else "no room for the next month"
+        return Finding(
+            what, "ill", found, "start the service or run `kvittera retention run`; look at its log if it runs"
+        )
+    if due:
+        return Finding(what, "look", f"past their time: {', '.join(due)}", "run `kvittera retention run`")
+    return Finding(what, "well", f"room for {ahead} month{'s' * (ahead != 1)} more")
 
 
 async def _swollen(connection: OwnConnection, schema: str) -> str:

@@ -50,6 +50,8 @@ CounterName = Literal[
     "kvittera_cells_republished_total",
     # Rows of personal data deleted or blanked because they were older than their time, by what they held.
     "kvittera_retention_deleted_total",
+    # Months that were dropped because every row in them was older than its time, by table.
+    "kvittera_months_dropped_total",
 ]
 GaugeName = Literal[
     # Records not yet consumed, by topic.
@@ -76,6 +78,8 @@ GaugeName = Literal[
     "kvittera_cases_overdue",
     # Longest recent delay of the event loop, in seconds.
     "kvittera_loop_lag_seconds",
+    # Months after the present one for which a table has room; -1 where even this month has none.
+    "kvittera_months_ahead",
 ]
 HistogramName = Literal[
     # Records in one transaction, by topic group.
@@ -116,6 +120,7 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
     "kvittera_praise_total": ("What staff did with praise.", ("act",)),
     "kvittera_staff_sign_ins_total": ("Ends of sign-ins of staff.", ("result",)),
     "kvittera_retention_deleted_total": ("Rows of personal data older than their time that went.", ("what",)),
+    "kvittera_months_dropped_total": ("Whole months older than their time that were dropped.", ("table",)),
     "kvittera_cells_republished_total": ("Cells found behind on the topic and published again.", ()),
 }
 GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
@@ -131,6 +136,7 @@ GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
     "kvittera_cases": ("Cases not yet resolved.", ("state",)),
     "kvittera_cases_overdue": ("Cases whose first contact is overdue.", ()),
     "kvittera_loop_lag_seconds": ("Longest recent delay of the event loop.", ()),
+    "kvittera_months_ahead": ("Months after the present one for which a table has room.", ("table",)),
 }
 _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)
 _MANY = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000)

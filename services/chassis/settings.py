@@ -219,8 +219,11 @@ class Settings(BaseModel):
     """Comments, and staff's notes on resolved cases, are kept this long."""
     contact_keep_days: float = Field(default=90, gt=0)
     """A wish to be contacted is kept this long, and while its case is open."""
+    contact_view_keep_days: float = Field(default=730, gt=0)
+    """Who looked at whose contact data is kept this long, and until the whole month is so old."""
     message_keep_days: float = Field(default=30, gt=0)
-    """Messages of the outbox viewer, and addresses of requests that never left, are kept this long."""
+    """Messages of the outbox viewer, and addresses of requests that never left, are kept this long; reports of
+    providers also until their whole month is so old."""
     outbox_keep_hours: float = Field(default=72, ge=0)
     """Published outbox rows are kept this long, so that a lost broker can be refilled."""
     stall_seconds: float = Field(default=30, gt=0)

@@ -1,6 +1,7 @@
 """`kvittera retention run`: delete now what is older than its time."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -25,8 +26,8 @@ def run(
 ) -> None:
     """Delete what is older than its time, in small batches.
 
-    Running services do this once a day by themselves; docs/privacy.md lists what is kept how long. Scores and
-    counters stay.
+    Running services do this once a day by themselves; docs/privacy.md lists what is kept how long. Tables that are
+    kept by months lose whole months, and get room for the next ones. Scores and counters stay.
     """
     from services.embedded.local import reachable
 
@@ -37,6 +38,9 @@ def run(
                 print(f"{service}: another process is at it")
             for what, rows in (gone or {}).items():
                 print(f"{service}: {rows} {what.replace('_', ' ')} {'would go' if dry_run else 'gone'}")
+            for table, names in (asyncio.run(_months(settings, service, dry_run=dry_run)) or {}).items():
+                for name in names:
+                    print(f"{service}: month {name} of {table} {'would go' if dry_run else 'gone'}")
 
 
 async def _run(settings: Settings, service: str, *, dry_run: bool) -> dict[str, int] | None:
@@ -49,5 +53,21 @@ async def _run(settings: Settings, service: str, *, dry_run: bool) -> dict[str, 
     try:
         await check_migrated(connection, service, f"services.{service}")
         return await (rules.due(connection) if dry_run else rules.run(connection))
+    finally:
+        await connection.close()
+
+
+async def _months(settings: Settings, service: str, *, dry_run: bool) -> dict[str, list[str]] | None:
+    from services.chassis.postgres import connect
+    from services.notifier.retention import months as of_notifier
+    from services.survey.privacy.retention import months as of_survey
+
+    months = (of_notifier if service == "notifier" else of_survey)(settings)
+    connection = await connect(settings, service, command_timeout=600)
+    try:
+        if dry_run:
+            return await months.due(connection)
+        await months.prepare(connection)
+        return await months.drop(connection, datetime.now(UTC))
     finally:
         await connection.close()

@@ -41,7 +41,7 @@ from services.notifier.policy import Rules
 from services.notifier.policy.draws import KEY
 from services.notifier.receipts import ReceiptsInbox
 from services.notifier.render import Renderer, Sender
-from services.notifier.retention import measure_erasures, retention
+from services.notifier.retention import measure_erasures, months, retention
 from services.notifier.schedule import departure
 from services.notifier.send_guard import check_permission, persons_allowed
 from services.notifier.volume import watch_volume
@@ -154,6 +154,7 @@ async def run(settings: Settings) -> None:
                 "volume": lambda stop: watch_volume(pool, metrics, settings.usual_sends_per_hour, stop),
                 "ledger": lambda stop: measure_ledger(pool, metrics, stop),
                 "retention": lambda stop: retention(settings).daily(pool, metrics, stop),
+                "months": lambda stop: months(settings).daily(pool, metrics, stop),
                 "erasures": lambda stop: measure_erasures(pool, metrics, stop),
             },
             drain_seconds=settings.drain_seconds,

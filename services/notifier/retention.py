@@ -6,6 +6,7 @@ from datetime import timedelta
 import asyncpg
 
 from services.chassis.metrics import Metrics
+from services.chassis.months import MonthlyTable, Months
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.retention import Retention, Rule
@@ -19,10 +20,14 @@ def retention(settings: Settings) -> Retention:
         (
             Rule("viewer_messages", timedelta(days=settings.message_keep_days)),
             Rule("secrets", timedelta(days=settings.message_keep_days)),
-            Rule("receipts", timedelta(days=settings.message_keep_days)),
             Rule("unreachable", timedelta(0)),
         ),
     )
+
+
+def months(settings: Settings) -> Months:
+    """The notifier's tables that go by whole months."""
+    return Months("notifier", (MonthlyTable("receipt", timedelta(days=settings.message_keep_days)),))
 
 
 async def measure_erasures(pool: Pool, metrics: Metrics, stop: asyncio.Event, every: float = 15.0) -> None:

@@ -40,7 +40,7 @@ from services.survey.followup import FollowUp, Reaction
 from services.survey.outcomes.wiring import outcomes_of
 from services.survey.praise.wiring import praise_parts
 from services.survey.privacy.erasure import ErasePersons
-from services.survey.privacy.retention import retention
+from services.survey.privacy.retention import months, retention
 from services.survey.recipient.guesses import Guesses, GuessLimit
 from services.survey.recipient.http import SurveyRoutes
 from services.survey.recipient.kiosk_page import KioskPage
@@ -193,6 +193,7 @@ async def run(settings: Settings) -> None:
                 "relay": relay.run,
                 "answers": finish_answers,
                 "retention": lambda stop: retention(settings).daily(pool, metrics, stop),
+                "months": lambda stop: months(settings).daily(pool, metrics, stop),
             },
             drain_seconds=settings.drain_seconds,
             metrics=metrics,

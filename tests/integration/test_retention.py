@@ -93,29 +93,17 @@ async def test_old_messages_go_in_batches_and_young_ones_stay(notifier: Pool, se
     assert await run(notifier, of_notifier(settings), batch=3) == {
         "viewer_messages": 7,
         "secrets": 0,
-        "receipts": 0,
         "unreachable": 0,
     }
     assert [r["reference"] for r in await notifier.fetch("SELECT reference FROM viewer_message")] == ["ref-8"]
 
 
-async def test_receipts_go_with_the_messages_and_a_hopeless_address_when_it_is_tried_again(
-    notifier: Pool, settings: Settings
-) -> None:
-    for number, days in enumerate((31, 29)):
-        await notifier.execute(
-            "INSERT INTO receipt (provider, message_id, status, invitation_id, received_at)"
-            " VALUES ('elks', $1, '', $2, $3)",
-            f"s{number}",
-            UUID(int=number),
-            ago(days),
-        )
+async def test_a_hopeless_address_goes_when_it_is_tried_again(notifier: Pool, settings: Settings) -> None:
+    for number in range(2):
         await notifier.execute(
             "INSERT INTO unreachable VALUES ($1, 'failed 5.1.1', now(), $2)", bytes([number]) * 16, ago(number * 2 - 1)
         )
-    gone = await run(notifier, of_notifier(settings))
-    assert (gone["receipts"], gone["unreachable"]) == (1, 1)
-    assert await notifier.fetchval("SELECT message_id FROM receipt") == "s1"
+    assert (await run(notifier, of_notifier(settings)))["unreachable"] == 1
     assert await notifier.fetchval("SELECT person FROM unreachable") == bytes(16)
 
 
@@ -132,7 +120,7 @@ async def test_of_two_processes_one_deletes_at_a_time(notifier: Pool, settings: 
         await other.execute("SELECT pg_advisory_lock(hashtext('kvittera retention notifier'))")
         assert await rules.run(connection) is None
         await other.execute("SELECT pg_advisory_unlock(hashtext('kvittera retention notifier'))")
-        assert await rules.run(connection) == {"viewer_messages": 0, "secrets": 0, "receipts": 0, "unreachable": 0}
+        assert await rules.run(connection) == {"viewer_messages": 0, "secrets": 0, "unreachable": 0}
 
 
 async def test_old_comments_go_and_their_scores_stay(survey: Pool, settings: Settings) -> None:

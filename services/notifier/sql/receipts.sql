@@ -2,8 +2,11 @@
 SELECT invitation_id, person, channel, progress FROM invitation WHERE invitation_id = $1 FOR UPDATE
 
 -- name: keep_receipt
+-- All reports of an invitation wait for the lock on it, so this looks at every one before it, in whichever month.
 INSERT INTO receipt (provider, message_id, status, invitation_id, reason, sealed, progress)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+SELECT $1::text, $2::text, $3::text, $4::uuid, $5::text, $6::bytea, $7::text
+WHERE NOT EXISTS (SELECT FROM receipt
+                  WHERE invitation_id = $4::uuid AND provider = $1::text AND message_id = $2::text AND status = $3::text)
 ON CONFLICT DO NOTHING
 RETURNING true
 

@@ -20,16 +20,6 @@ UPDATE invitation SET sealed = NULL WHERE invitation_id IN (
     FOR UPDATE SKIP LOCKED
 )
 
--- name: receipts_due
-SELECT count(*) FROM receipt WHERE received_at < clock_timestamp() - make_interval(secs => $1)
-
--- name: receipts
-DELETE FROM receipt WHERE (provider, message_id, status) IN (
-    SELECT provider, message_id, status FROM receipt
-    WHERE received_at < clock_timestamp() - make_interval(secs => $1)
-    ORDER BY received_at LIMIT $2
-)
-
 -- name: unreachable_due
 SELECT count(*) FROM unreachable WHERE until < clock_timestamp() - make_interval(secs => $1)
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from services.chassis.months import MonthlyTable, Months
 from services.chassis.retention import Retention, Rule
 from services.chassis.settings import Settings
 
@@ -19,3 +20,8 @@ def retention(settings: Settings) -> Retention:
             Rule("outcome_messages", timedelta(days=settings.message_keep_days)),
         ),
     )
+
+
+def months(settings: Settings) -> Months:
+    """The survey's tables that go by whole months."""
+    return Months("survey", (MonthlyTable("contact_view", timedelta(days=settings.contact_view_keep_days)),))

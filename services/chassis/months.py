@@ -1,0 +1,205 @@
+"""Tables by month: partitions are made ahead, and dropped as a whole once every row in them is older than its time.
+
+There is no partition for what fits nowhere. Rows in it would have to be moved before their month could be made, and
+PostgreSQL detaches no month beside it without locking the whole table. A row without a month is refused instead.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+
+import asyncpg
+import structlog
+
+from services.chassis.failures import is_transient
+from services.chassis.metrics import Metrics
+from services.chassis.pauses import pause_or_stop
+from services.chassis.postgres import Database, Pool, database_time, named_sql
+
+log = structlog.get_logger()
+AHEAD = 2
+"""Months that stand ready after the present one."""
+CLOCKS_AGREE = timedelta(hours=1)
+_PATIENCE = "5s"
+_A_DAY = 86_400.0
+_FIRST_WITHIN = 600.0
+_BOUNDS = re.compile(r"^FOR VALUES FROM \('?([^')]+)'?\) TO \('?([^')]+)'?\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class MonthlyTable:
+    """A table that is partitioned by months of UTC, and how long its rows are kept at least."""
+
+    name: str
+    keep: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One partition. Without `ends` it is not clear what it holds, so it is never dropped."""
+
+    name: str
+    starts: date | None
+    ends: date | None
+    pending: bool = False
+    """Whether PostgreSQL was stopped in the middle of detaching it."""
+
+    @classmethod
+    def of(cls, row: Mapping[str, object]) -> "Part":
+        """A partition as the catalogue tells it, in a session whose zone is UTC."""
+        bounds = _BOUNDS.match(str(row["bounds"]))
+        starts, ends = (None, None) if bounds is None else (_day(bounds[1]), _day(bounds[2]))
+        return cls(str(row["name"]), starts, ends, bool(row["pending"]))
+
+    def holds(self, month: date) -> bool:
+        """Whether rows of the month go here."""
+        return self.ends is not None and (self.starts or date.min) <= month < self.ends
+
+
+def _day(text: str) -> date | None:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).date()
+    except ValueError:  # MINVALUE, MAXVALUE, or what we did not write
+        return None
+
+
+def month_of(moment: datetime) -> date:
+    """The first day of the month in UTC in which a moment lies."""
+    return moment.astimezone(UTC).date().replace(day=1)
+
+
+def later(month: date, months: int) -> date:
+    """The first day of another month."""
+    number = month.year * 12 + month.month - 1 + months
+    return date(number // 12, number % 12 + 1, 1)
+
+
+def missing(parts: Sequence[Part], now: datetime) -> list[date]:
+    """Which of this month and the next ones no partition holds."""
+    wanted = [later(month_of(now), n) for n in range(AHEAD + 1)]
+    return [month for month in wanted if not any(p.holds(month) for p in parts)]
+
+
+def ahead(parts: Sequence[Part], now: datetime) -> int:
+    """How many months in a row after this one have a partition; -1 where this one has none."""
+    month, found = month_of(now), -1
+    while any(p.holds(month) for p in parts):
+        month, found = later(month, 1), found + 1
+    return found
+
+
+def past(parts: Sequence[Part], keep: timedelta, now: datetime) -> list[Part]:
+    """The partitions in which even the last moment is older than `keep`, oldest first."""
+    known = [p for p in parts if p.ends is not None and _midnight(p.ends) <= now - keep]
+    return sorted(known, key=lambda p: p.ends or date.max)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Months:
+    """The monthly tables of one service; connections are in its schema."""
+
+    service: str
+    tables: Sequence[MonthlyTable]
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", "months.sql"))
+
+    async def parts(self, connection: Database, table: str) -> list[Part]:
+        """The partitions of a table."""
+        return [Part.of(row) for row in await connection.fetch(self.sql["parts"], table)]
+
+    async def prepare(self, connection: Database) -> list[str]:
+        """Make the partitions that are missing; returns their names. Several processes may do it at once."""
+        now = await database_time(connection)
+        made = []
+        for table in self.tables:
+            if missing(await self.parts(connection, table.name), now):
+                made += await self._make(connection, table.name, now)
+        return made
+
+    async def _make(self, connection: Database, table: str, now: datetime) -> list[str]:
+        names = []
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
+            await connection.execute(self.sql["lock_making"])
+            for month in missing(await self.parts(connection, table), now):
+                name, bounds = f"{table}_{month:%Y_%m}", (f"{month} 00:00+00", f"{later(month, 1)} 00:00+00")
+                await connection.execute(await connection.fetchval(self.sql["make"], name, table, *bounds))
+                names.append(name)
+        return names
+
+    async def due(self, connection: Database) -> dict[str, list[str]]:
+        """The partitions past their time, by table."""
+        now = await database_time(connection)
+        return {t.name: [p.name for p in past(await self.parts(connection, t.name), t.keep, now)] for t in self.tables}
+
+    async def drop(self, connection: Database, now: datetime) -> dict[str, list[str]] | None:
+        """Drop what is past its time; returns the names by table, or None where another process is at it.
+
+        `now` is this machine's clock. Where it disagrees with the database's, nothing is dropped: what a wrong clock
+        takes does not come back.
+        """
+        if abs(await database_time(connection) - now) > CLOCKS_AGREE:
+            log.error("clocks disagree, so no month is dropped", action="withhold", service=self.service)
+            return {t.name: [] for t in self.tables}
+        if not await connection.fetchval(self.sql["try_dropping"]):
+            return None
+        try:
+            await connection.execute(f"SET lock_timeout = '{_PATIENCE}'")
+            for row in await connection.fetch(self.sql["left_over"]):
+                await self._run(connection, "drop", row["name"])
+            return {t.name: await self._drop_past(connection, t, now) for t in self.tables}
+        finally:
+            await connection.execute("RESET lock_timeout")
+            await connection.execute(self.sql["end_dropping"])
+
+    async def _drop_past(self, connection: Database, table: MonthlyTable, now: datetime) -> list[str]:
+        parts = await self.parts(connection, table.name)
+        pending = [p for p in parts if p.pending]
+        for part in pending:
+            await self._run(connection, "finish_detaching", table.name, part.name)
+            await self._run(connection, "drop", part.name)
+        due = [p for p in past(parts, table.keep, now) if not p.pending]
+        for part in due:
+            await self._run(connection, "mark", part.name)
+            await self._run(connection, "detach", table.name, part.name)
+            await self._run(connection, "drop", part.name)
+        return [p.name for p in pending + due]
+
+    async def _run(self, connection: Database, what: str, *names: str) -> None:
+        await connection.execute(await connection.fetchval(self.sql[what], *names))
+
+    async def room(self, connection: Database) -> dict[str, int]:
+        """For how many months after this one each table has room; -1 where even this one has none."""
+        now = await database_time(connection)
+        return {t.name: ahead(await self.parts(connection, t.name), now) for t in self.tables}
+
+    async def daily(self, pool: Pool, metrics: Metrics, stop: asyncio.Event) -> None:
+        """Make room at once, drop soon after, not in step with others, and do both every day.
+
+        A failure waits for the next time.
+        """
+        pause, dropping = 0.0, False
+        while not await pause_or_stop(pause, stop):
+            try:
+                async with pool.acquire() as connection:
+                    await self.prepare(connection)
+                    gone = await self.drop(connection, datetime.now(UTC)) if dropping else {}
+                    room = await self.room(connection)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                if not is_transient(error):
+                    raise
+                log.warning("will try again", action="retry", what="months", error=type(error).__name__)
+                pause = _FIRST_WITHIN
+                continue
+            for table, months in room.items():
+                metrics.set("kvittera_months_ahead", months, table=table)
+            for table, names in (gone or {}).items():
+                metrics.count("kvittera_months_dropped_total", len(names), table=table)
+            pause = _A_DAY if dropping else random.SystemRandom().uniform(0, _FIRST_WITHIN)
+            dropping = True

@@ -1,0 +1,223 @@
+"""Migrations over tables that hold rows: nothing is lost, figures stay, and the version before goes on writing."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from services.chassis import postgres
+from services.chassis.metrics import Metrics
+from services.chassis.months import later, month_of
+from services.chassis.persons import PersonKeys
+from services.chassis.postgres import OwnConnection, connect, migrate, named_sql, open_pool
+from services.chassis.sealing import Seal
+from services.chassis.settings import Settings
+from services.notifier.channels.reports import Progress, Report
+from services.notifier.receipts import ReceiptsInbox
+from services.notifier.retention import months as of_notifier
+from services.survey.privacy.contact_views import views
+from services.survey.privacy.retention import months as of_survey
+
+ALL = 3221225472
+FIGURES = "s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested"
+
+
+class Upgrade:
+    """One service's schema, made as it was before a migration, and then brought up to date."""
+
+    def __init__(self, settings: Settings, patch: pytest.MonkeyPatch) -> None:
+        self.settings, self.patch = settings, patch
+
+    async def before(self, service: str, migration: str) -> OwnConnection:
+        """A connection to an empty schema that lacks this migration and all later ones."""
+        every = postgres.migrations
+        connection = await connect(self.settings, service)
+        await connection.execute(f'DROP SCHEMA "{service}" CASCADE')
+        with self.patch.context() as patched:
+            patched.setattr(postgres, "migrations", lambda package: [m for m in every(package) if m[0] < migration])
+            await migrate(connection, service, f"services.{service}")
+        return connection
+
+    async def now(self, connection: OwnConnection, service: str) -> list[str]:
+        """Bring the schema up to date; returns what was applied."""
+        return await migrate(connection, service, f"services.{service}")
+
+
+@pytest.fixture
+def upgrade(shared_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Upgrade:
+    return Upgrade(shared_settings, monkeypatch)
+
+
+def hour(text: str) -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) // 3600
+
+
+async def count_before_the_funnel(connection: OwnConnection) -> None:
+    """Answers and decisions of the total and one terminal across a month, and the cells that they make."""
+    await connection.execute(
+        "INSERT INTO unit (cut, value) VALUES ('total', ''), ('terminal', 'Årsta');"
+        "INSERT INTO counted_cut (cut, windows, state) VALUES ('total', 31, 'counted'), ('terminal', 31, 'counted');"
+        "INSERT INTO counting (version) VALUES (7)"
+    )
+    october, november = hour("2026-10-31T23:00"), hour("2026-11-01T00:00")
+    answers = [
+        (1, 5, False, False, False, october),
+        (2, 4, True, False, False, november),
+        (3, 1, True, False, False, november),
+        (4, 2, False, True, False, november),  # contested: its score counts nowhere
+        (5, 1, True, False, True, november),  # kept apart
+        (6, None, True, False, False, november + 1),
+    ]
+    await connection.executemany(
+        "INSERT INTO answer (response_id, revision, score, commented, contested, apart, local_hour, units, minute)"
+        " VALUES ($1, 1, $2, $3, $4, $5, $6, '{1,2}', 0)",
+        [(UUID(int=n), *rest) for n, *rest in answers],
+    )
+    outcomes = ("asked", "asked", "suppressed", "pending", "failed")
+    await connection.executemany(
+        "INSERT INTO decision (delivery_id, kind, revision, outcome, local_hour, units)"
+        " VALUES ($1, 'ask', 1, $2, $3, $4)",
+        [(f"D-{n}", outcome, november, [1, 2] if n else [1]) for n, outcome in enumerate(outcomes)],
+    )
+    await connection.execute(
+        f"INSERT INTO cell (cell, version, {FIGURES}) SELECT cell, 3, {FIGURES} FROM expected_cell"
+    )
+
+
+async def figures(connection: OwnConnection) -> dict[int, tuple[int, ...]]:
+    return {r["cell"]: tuple(r)[1:] for r in await connection.fetch(f"SELECT cell, {FIGURES} FROM cell")}
+
+
+async def test_the_funnel_comes_to_counted_tables_and_leaves_every_figure_as_it_was(upgrade: Upgrade) -> None:
+    connection = await upgrade.before("aggregator", "024")
+    await count_before_the_funnel(connection)
+    before = await figures(connection)
+    total, terminal = ((unit << 32) + ALL for unit in (1, 2))
+    assert before[total] == (1, 0, 0, 1, 1, 5, 2, 1, 1, 1, 3, 1)
+    assert before[terminal] == (1, 0, 0, 1, 1, 4, 1, 1, 1, 1, 3, 1)
+
+    assert "024_funnel.sql" in await upgrade.now(connection, "aggregator")
+    after = await figures(connection)
+    assert {cell: after[cell] for cell in before} == before
+    assert await connection.fetch(named_sql("services.aggregator")["audit_cells"]) == []
+    opened = {r["cell"]: r["opened"] for r in await connection.fetch("SELECT cell, opened FROM cell")}
+    assert (opened[total], opened[terminal]) == (5, 5)
+
+    series = await connection.fetchval("SELECT id FROM unit WHERE cut = 'series' AND value = 'unknown'")
+    assert after[(series << 32) + ALL] == (1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0)
+    assert {cell >> 32 for cell in after.keys() - before.keys()} == {series}
+    touched = await connection.fetch("SELECT DISTINCT unnest(cells) AS cell FROM touched")
+    assert {r["cell"] for r in touched} == set(after)
+    versions = await connection.fetch("SELECT cell, version FROM cell")
+    assert {r["cell"]: r["version"] for r in versions} == {cell: 4 if cell in before else 1 for cell in after}
+    assert await connection.fetchval("SELECT version FROM counting") == 8
+    await connection.close()
+
+
+# As the version before 030 writes and reads.
+KEEP_RECEIPT_BEFORE = (
+    "INSERT INTO receipt (provider, message_id, status, invitation_id, reason, sealed, progress)"
+    " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING RETURNING true"
+)
+RECORD_VIEW_BEFORE = "INSERT INTO contact_view (subject, member, response_id, reason) VALUES ($1, $2, $3, $4)"
+
+
+async def invite(connection: OwnConnection, invitation: UUID) -> None:
+    await connection.execute(
+        "INSERT INTO invitation (invitation_id, delivery_id, kind, state, person, channel, language, due_at,"
+        " occurred_at, token_sha256, message)"
+        " VALUES ($1, 'D-0', 'ask', 'accepted', $2, 'sms', 'sv', now(), now(), $2, '{}')",
+        invitation,
+        b"p" * 16,
+    )
+
+
+async def test_kept_receipts_become_the_first_month_and_stay_known(upgrade: Upgrade) -> None:
+    connection = await upgrade.before("notifier", "030")
+    invitation, now = UUID(int=1), datetime.now(UTC)
+    await invite(connection, invitation)
+    for days, status in ((0, "delivered"), (20, "sent"), (70, "created")):
+        await connection.execute(
+            "INSERT INTO receipt (provider, message_id, status, invitation_id, sealed, progress, received_at)"
+            " VALUES ('elks', 's1', $1, $2, 'x', 'sent', $3)",
+            status,
+            invitation,
+            now - timedelta(days=days),
+        )
+    before = await connection.fetch("SELECT * FROM receipt ORDER BY received_at")
+
+    assert "030_months.sql" in await upgrade.now(connection, "notifier")
+    assert await connection.fetch("SELECT * FROM receipt ORDER BY received_at") == before
+    kept = [
+        await connection.fetchval(KEEP_RECEIPT_BEFORE, "elks", "s2", "sent", invitation, None, None, "sent")
+        for _ in range(2)
+    ]
+    assert kept == [True, None]
+
+    pool = await open_pool(upgrade.settings, "notifier")
+    inbox = ReceiptsInbox(pool, PersonKeys(Seal(b"k" * 32)), timedelta(days=1), Metrics())
+    taken = [
+        await inbox.take("elks", Report(str(invitation), m, "sent", Progress.SENT, b"")) for m in ("s1", "s2", "s3")
+    ]
+    assert taken == ["duplicate", "duplicate", "sent"]
+    pool.terminate()
+
+    parts = await of_notifier(upgrade.settings).parts(connection, "receipt")
+    assert [(p.name, p.ends) for p in parts if p.starts is None] == [("receipt_before", later(month_of(now), 1))]
+    assert await of_notifier(upgrade.settings).room(connection) == {"receipt": 2}
+    await connection.close()
+
+
+async def test_a_report_that_comes_again_in_the_next_month_is_a_duplicate(upgrade: Upgrade) -> None:
+    connection = await upgrade.before("notifier", "999")
+    invitation = UUID(int=1)
+    await invite(connection, invitation)
+    await connection.execute(
+        "INSERT INTO receipt (provider, message_id, status, invitation_id, progress, received_at)"
+        " VALUES ('elks', 's1', 'sent', $1, 'sent', now() + interval '31 days')",
+        invitation,
+    )
+    keep = named_sql("services.notifier", "receipts.sql")["keep_receipt"]
+    assert await connection.fetchval(keep, "elks", "s1", "sent", invitation, None, None, "sent") is None
+    assert await connection.fetchval(keep, "elks", "s1", "delivered", invitation, None, None, "delivered") is True
+    assert await connection.fetchval(keep, "cell", "s1", "sent", invitation, None, None, "sent") is True
+    await connection.close()
+
+
+async def test_views_of_contact_data_become_the_first_month_and_numbers_go_on(upgrade: Upgrade) -> None:
+    connection = await upgrade.before("survey", "030")
+    for days in (500, 40, 0):
+        await connection.execute(
+            "INSERT INTO contact_view (viewed_at, subject, member, response_id, reason)"
+            " VALUES ($1, 's-1', 'Anna Lund', $2, 'case K-1')",
+            datetime.now(UTC) - timedelta(days=days),
+            UUID(int=days),
+        )
+    before = await connection.fetch("SELECT * FROM contact_view ORDER BY view_id")
+
+    assert "030_months.sql" in await upgrade.now(connection, "survey")
+    assert await connection.fetch("SELECT * FROM contact_view ORDER BY view_id") == before
+    await connection.execute(RECORD_VIEW_BEFORE, "s-2", "Bo Ek", UUID(int=7), "case K-2")
+    assert [r["view_id"] for r in await connection.fetch("SELECT view_id FROM contact_view ORDER BY 1")] == [1, 2, 3, 4]
+    assert len(await views(connection, datetime(2020, 1, 1, tzinfo=UTC))) == 4
+    with pytest.raises(asyncpg.CheckViolationError, match="reason"):
+        await connection.execute(RECORD_VIEW_BEFORE, "s-2", "Bo Ek", UUID(int=7), "")
+    assert await of_survey(upgrade.settings).room(connection) == {"contact_view": 2}
+    await connection.close()
+
+
+async def test_a_row_that_a_wrong_clock_dated_ahead_keeps_its_place_and_the_version_before_goes_on_writing(upgrade: Upgrade) -> None:
+    connection = await upgrade.before("notifier", "030")
+    soon = datetime.now(UTC) + timedelta(days=62)
+    await connection.execute(
+        "INSERT INTO receipt (provider, message_id, status, invitation_id, received_at)"
+        " VALUES ('elks', 's1', '', $1, $2)",
+        UUID(int=1),
+        soon,
+    )
+    await upgrade.now(connection, "notifier")
+    assert await connection.fetchval("SELECT tableoid::regclass::text FROM receipt") == "receipt_before"
+    await connection.execute(KEEP_RECEIPT_BEFORE, "elks", "s2", "", UUID(int=1), None, None, None)
+    assert await connection.fetchval("SELECT count(*) FROM receipt") == 2
+    await connection.close()
