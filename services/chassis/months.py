@@ -48,7 +48,7 @@ class Part:
     """Whether PostgreSQL was stopped in the middle of detaching it."""
 
     @classmethod
-    def of(cls, row: Mapping[str, object]) -> "Part":
+    def of(cls, row: asyncpg.Record | Mapping[str, object]) -> "Part":
         """A partition as the catalogue tells it, in a session whose zone is UTC."""
         bounds = _BOUNDS.match(str(row["bounds"]))
         starts, ends = (None, None) if bounds is None else (_day(bounds[1]), _day(bounds[2]))
@@ -151,8 +151,6 @@ class Months:
             return None
         try:
             await connection.execute(f"SET lock_timeout = '{_PATIENCE}'")
-            for row in await connection.fetch(self.sql["left_over"]):
-                await self._run(connection, "drop", row["name"])
             return {t.name: await self._drop_past(connection, t, now) for t in self.tables}
         finally:
             await connection.execute("RESET lock_timeout")
@@ -160,16 +158,17 @@ class Months:
 
     async def _drop_past(self, connection: Database, table: MonthlyTable, now: datetime) -> list[str]:
         parts = await self.parts(connection, table.name)
-        pending = [p for p in parts if p.pending]
-        for part in pending:
-            await self._run(connection, "finish_detaching", table.name, part.name)
-            await self._run(connection, "drop", part.name)
-        due = [p for p in past(parts, table.keep, now) if not p.pending]
-        for part in due:
-            await self._run(connection, "mark", part.name)
-            await self._run(connection, "detach", table.name, part.name)
-            await self._run(connection, "drop", part.name)
-        return [p.name for p in pending + due]
+        for part in parts:
+            if part.pending:
+                await self._run(connection, "finish_detaching", table.name, part.name)
+        for part in past(parts, table.keep, now):
+            if not part.pending:
+                await self._run(connection, "mark", part.name)
+                await self._run(connection, "detach", table.name, part.name)
+        gone = [row["name"] for row in await connection.fetch(self.sql["marked"], table.name)]
+        for name in gone:
+            await self._run(connection, "drop", name)
+        return gone
 
     async def _run(self, connection: Database, what: str, *names: str) -> None:
         await connection.execute(await connection.fetchval(self.sql[what], *names))
@@ -182,24 +181,29 @@ class Months:
     async def daily(self, pool: Pool, metrics: Metrics, stop: asyncio.Event) -> None:
         """Make room at once, drop soon after, not in step with others, and do both every day.
 
-        A failure waits for the next time.
+        A failure waits for the next time and never ends the service: there is room for months, and a metric and an
+        alert tell when it gets short.
         """
         pause, dropping = 0.0, False
         while not await pause_or_stop(pause, stop):
             try:
                 async with pool.acquire() as connection:
-                    await self.prepare(connection)
-                    gone = await self.drop(connection, datetime.now(UTC)) if dropping else {}
-                    room = await self.room(connection)
+                    await self._work(connection, metrics, dropping=dropping)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-                if not is_transient(error):
-                    raise
-                log.warning("will try again", action="retry", what="months", error=type(error).__name__)
+                tell = log.warning if is_transient(error) else log.error
+                tell("will try again", action="retry", what="months", error=type(error).__name__)
                 pause = _FIRST_WITHIN
                 continue
-            for table, months in room.items():
-                metrics.set("kvittera_months_ahead", months, table=table)
-            for table, names in (gone or {}).items():
-                metrics.count("kvittera_months_dropped_total", len(names), table=table)
             pause = _A_DAY if dropping else random.SystemRandom().uniform(0, _FIRST_WITHIN)
             dropping = True
+
+    async def _work(self, connection: Database, metrics: Metrics, *, dropping: bool) -> None:
+        await self._measure(connection, metrics)  # also where making fails
+        if await self.prepare(connection):
+            await self._measure(connection, metrics)
+        for table, names in (await self.drop(connection, datetime.now(UTC)) or {} if dropping else {}).items():
+            metrics.count("kvittera_months_dropped_total", len(names), table=table)
+
+    async def _measure(self, connection: Database, metrics: Metrics) -> None:
+        for table, months in (await self.room(connection)).items():
+            metrics.set("kvittera_months_ahead", months, table=table)

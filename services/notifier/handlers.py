@@ -122,7 +122,7 @@ class DecideDeliveries:
         planned = None
         if isinstance(decision, policy.Ask):
             person = persons[decision.channel]
-            planned = Planned.of(decision, person)
+            planned = Planned.of(decision, person, now)
             past.plan(facts, person, decision)
         event = self._event(policy.marked(situation), decision, planned, now)
         told = event.model_dump_json(exclude_none=True)

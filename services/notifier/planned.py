@@ -4,11 +4,13 @@ import base64
 import hashlib
 import secrets
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from datetime import datetime
+from uuid import UUID
 
 import orjson
 
 from schemas.delivery import DeliveryFacts
+from services.chassis.ids import time_ordered
 from services.chassis.persons import Person
 from services.chassis.sealing import Box
 from services.notifier import policy
@@ -48,10 +50,10 @@ class Planned:
     token_hash: bytes
 
     @classmethod
-    def of(cls, ask: policy.Ask, person: Person) -> "Planned":
+    def of(cls, ask: policy.Ask, person: Person, now: datetime) -> "Planned":
         """A new one."""
         token = new_token()
-        return cls(uuid4(), ask, person, token, hashlib.sha256(token.encode()).digest())
+        return cls(time_ordered(now), ask, person, token, hashlib.sha256(token.encode()).digest())
 
     @property
     def secret(self) -> str:

@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import SystemRandom
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import orjson
 
 from schemas.invitation import Outcome
 from schemas.topics import INVITATION_DECIDED
+from services.chassis.ids import time_ordered
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Database, Pool, named_sql
@@ -145,7 +146,7 @@ class Settling:
         planned = []
         for row, secret in zip(rows, opened, strict=True):
             if secret is not None and (box := boxes.get(row["person"])) is not None:
-                reminder = uuid4()
+                reminder = time_ordered(row["remind_at"])
                 planned.append((row["invitation_id"], reminder, box.close(secret, str(reminder)), self._due(row)))
         if planned:
             await connection.execute(self.sql["plan_reminders"], *map(list, zip(*planned, strict=True)))

@@ -29,7 +29,7 @@ BEFORE_THE_FIRST_RELEASE = {
     },
     "notifier/sql/002_persons.sql": {"ban-drop-column", "adding-required-field"},
     "notifier/sql/003_state.sql": {"ban-drop-constraint"},
-    # What is renamed becomes a partition of a table of the old name; test_filled_tables.py writes as the version before.
+    # What is renamed becomes a partition of a table of the old name (test_filled_tables.py).
     "notifier/sql/030_months.sql": {"renaming-table"},
     "survey/sql/030_months.sql": {"renaming-table", "ban-alter-identity"},
 }

@@ -207,7 +207,9 @@ async def test_views_of_contact_data_become_the_first_month_and_numbers_go_on(up
     await connection.close()
 
 
-async def test_a_row_that_a_wrong_clock_dated_ahead_keeps_its_place_and_the_version_before_goes_on_writing(upgrade: Upgrade) -> None:
+async def test_a_row_that_a_wrong_clock_dated_ahead_keeps_its_place_and_others_go_on(
+    upgrade: Upgrade,
+) -> None:
     connection = await upgrade.before("notifier", "030")
     soon = datetime.now(UTC) + timedelta(days=62)
     await connection.execute(

@@ -30,11 +30,11 @@ SELECT format('ALTER TABLE %I DETACH PARTITION %I CONCURRENTLY', $1::text, $2::t
 -- name: finish_detaching
 SELECT format('ALTER TABLE %I DETACH PARTITION %I FINALIZE', $1::text, $2::text)
 
--- name: left_over
--- Detached by us and not dropped any more.
+-- name: marked
+-- Detached by us, now or by a process that died before it could drop them.
 SELECT relname AS name FROM pg_class
 WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND NOT relispartition
-  AND obj_description(oid, 'pg_class') = 'kvittera: past its time'
+  AND starts_with(relname, $1 || '_') AND obj_description(oid, 'pg_class') = 'kvittera: past its time'
 ORDER BY 1
 
 -- name: drop

@@ -10,6 +10,7 @@ from fastapi import Request, Response
 
 from schemas.delivery import DeliveryFacts, Method, Touchpoint
 from schemas.response import ResponseRecorded
+from services.chassis.ids import time_ordered
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool, named_sql
@@ -44,7 +45,7 @@ def after_tap(latest: Visit | None, score: int, now: datetime, debounce: timedel
     Each tap starts the time anew, so a child that drums on the glass is one visit.
     """
     if latest is None or abs(now - latest.changed_at) >= debounce:  # abs: clocks of two processes may differ
-        return Visit(uuid.uuid4(), 1, score, now, now)
+        return Visit(time_ordered(now), 1, score, now, now)
     revision = latest.revision + (score != latest.score)
     return replace(latest, revision=revision, score=score, changed_at=now)
 
