@@ -1,7 +1,6 @@
 """Drives deliveries at a rate through a running system, lets recipients answer, and measures how long each took."""
 
 import asyncio
-import ipaddress
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +17,7 @@ from services.chassis.failures import MustStop
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import OwnConnection, connect, named_sql
 from services.chassis.settings import Settings
+from services.chassis.staff.origins import is_loopback
 from services.demo.people import Case, Town, now
 from services.demo.recipients import Recipients
 from services.demo.upstream import Upstream
@@ -198,21 +198,13 @@ def refuse_strangers(settings: Settings, urls: list[str]) -> None:
         raise MustStop("KVITTERA_CHANNEL must be outbox: a load is made of people who do not exist")
     hosts = [part.rpartition(":")[0] for part in settings.kafka_bootstrap.split(",")]
     hosts += [urlsplit(url).hostname or "" for url in (settings.postgres_dsn.get_secret_value(), *urls)]
-    strange = sorted({host for host in hosts if not _is_here(host)})
+    # No host in a DSN is a socket of this machine.
+    strange = sorted({host for host in hosts if host and not is_loopback(host.strip("[]"))})
     if strange:
         raise MustStop(
             f"{', '.join(strange)} is not this machine: a load fills counters with made-up answers;"
             " give --not-loopback where that is wanted"
         )
-
-
-def _is_here(host: str) -> bool:
-    if host in {"", "localhost"}:  # no host in a DSN is a socket of this machine
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 async def find_viewer(settings: Settings) -> str:

@@ -16,7 +16,9 @@ from services.embedded.child import end_child, spawn_child
 
 SERVICES = ("notifier", "survey", "aggregator")
 _REFUSED = 2  # the exit code of a service that must not run: starting it again would not help
-_LOG_TAIL = 400
+_REFUSAL = "kvittera: "
+"""How the sentence begins that such a service ends with."""
+_LOG_TAIL = 4000
 
 
 @dataclass(slots=True)
@@ -90,8 +92,10 @@ class Supervisor:
             await self._end_all()
 
     def _last_words(self, service: str) -> str:
-        text = (self.logs / f"{service}.log").read_text(errors="replace")[-_LOG_TAIL:].strip()
-        return text.rpartition("\n")[2]
+        lines = (self.logs / f"{service}.log").read_text(errors="replace")[-_LOG_TAIL:].strip().splitlines()
+        # Libraries may log while the process ends, after what it says itself.
+        own = [line.removeprefix(_REFUSAL) for line in lines if line.startswith(_REFUSAL)]
+        return (own or lines or [""])[-1]
 
     async def _end_all(self) -> None:
         for process in self._processes.values():

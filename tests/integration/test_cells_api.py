@@ -63,7 +63,7 @@ async def test_cells_are_found_by_cut_window_and_value(app: Starlette, pool: Poo
     assert (cell["cut"], cell["value"], cell["window"], cell["start"]) == ("terminal", "Årsta", "day", "2026-10-13")
     assert (cell["scores"], cell["answers"]) == ([0, 1, 0, 0, 2], 3)
     everything = (await ask(app, "GET", "/api/cells?cut=terminal")).json["cells"]
-    assert [c["value"] for c in everything] == ["Toftanäs", "Årsta"]
+    assert {c["value"] for c in everything} == {"Toftanäs", "Årsta"}  # in the order of the database's language
     assert (await ask(app, "GET", "/api/cells")).json["cells"][0]["answers"] == 4
     assert (await ask(app, "GET", "/api/cells?cut=terminal&limit=0")).json == {"cells": []}
 
