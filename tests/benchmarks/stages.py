@@ -26,6 +26,7 @@ _PLACES: Places = (
     ("services/aggregator/counting/deltas.py", "fold", "fold"),
     ("services/aggregator/counting/reading.py", "", "decode"),
     ("services/aggregator/handlers.py", "", "dedupe"),
+    ("services/aggregator/counting/", "", "dedupe"),
     ("services/chassis/fence.py", "", "fence"),
     ("services/chassis/consumer.py", "", "fetch"),
     ("services/chassis/own_feed.py", "", "fetch"),
@@ -55,7 +56,7 @@ NOTIFIER: Places = (
 )
 """The same for the notifier: what is called from one of these places belongs to it."""
 _STATEMENTS = (
-    ("answer", ("incoming_answer",)),
+    ("answer", ("incoming_answer", 'COPY "answer"', "SELECT response_id FROM answer")),
     ("decision", ("incoming_decision",)),
     ("cells", ("incoming_cell", 'COPY "cell"', "SELECT cell FROM cell WHERE")),
     ("publish", ("touched", "FROM cell", "FROM unit AS u WHERE id")),

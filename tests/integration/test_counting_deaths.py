@@ -13,7 +13,7 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.topics import CARDS, INVITATION_DECIDED
-from services.aggregator.counting import stored_cells
+from services.aggregator.counting import stored_answers, stored_cells
 from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
 from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
@@ -85,7 +85,8 @@ async def anew(pool: Pool) -> None:
 async def test_a_counter_that_dies_between_any_two_statements_has_counted_all_of_a_batch_or_nothing(
     pool: Pool, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored_cells, "_MANY", 1)  # so that every statement is made
+    for module in (stored_answers, stored_cells):
+        monkeypatch.setattr(module, "_MANY", 1)  # so that every statement is made
     parts = {topic: await begin(pool, topic) for topic in TOPICS}
     told: Batch = {part: [] for part in parts.values()}
     for topic, _, value in records(700 + seed, 6)[:-2]:  # the last two are no records of ours

@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.aggregator.cells.rows import Cells, Difference
-from services.aggregator.counting import stored_cells
+from services.aggregator.counting import stored_answers, stored_cells
 from services.aggregator.counting import units as units_module
 from services.aggregator.counting.cuts import cut_named, load_cuts
 from services.aggregator.counting.deltas import COLUMNS
@@ -22,7 +22,7 @@ from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
 from services.aggregator.counting.windows import unpack, window_start
 from services.aggregator.handlers import CountBatch
-from services.chassis.failures import Poison
+from services.chassis.failures import Poison, TryAgain
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
@@ -251,7 +251,8 @@ def history(seed: int, deliveries: int = 12) -> list[Counted]:
 async def test_order_repetition_and_batching_do_not_change_a_single_cell(
     pool: Pool, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stored_cells, "_MANY", (1, 40, 2000)[seed % 3])
+    for module in (stored_answers, stored_cells):
+        monkeypatch.setattr(module, "_MANY", (1, 40, 2000)[seed % 3])
     counted = history(seed)
     await count(pool, *counted)
     expected = await table(pool)
@@ -268,6 +269,32 @@ async def test_order_repetition_and_batching_do_not_change_a_single_cell(
             rest = rest[size:]
         assert await table(pool) == expected
         assert await audit(pool) == []
+
+
+async def test_an_answer_that_is_counted_elsewhere_meanwhile_is_tried_again(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_answers, "_MANY", 1)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
+    async with pool.acquire() as connection, connection.transaction():
+        await batch(connection, [opened(1)])
+        second = asyncio.create_task(count(pool, answer(1, 1, 5)))
+        while not second.done() and not await pool.fetchval(waiting):
+            await asyncio.sleep(0.01)
+    with pytest.raises(TryAgain):
+        await second
+    await count(pool, answer(1, 1, 5))
+    assert (await table(pool))["total", "", "all", None] == {"s5": 1, "opened": 1}
+    assert await audit(pool) == []
+
+
+async def test_a_page_opened_elsewhere_does_not_hide_the_series_of_its_answer(pool: Pool) -> None:
+    await pool.execute("INSERT INTO counted_cut (cut, windows, state) VALUES ('terminal.series', 31, 'counted')")
+    await count(pool, opened(1, terminal="Luleå"))
+    await count(pool, replace(answer(1, 1, 5, terminal="Årsta"), suspected_machine=True))
+    found = {place[:2]: counters for place, counters in (await table(pool)).items() if place[2] == "all"}
+    assert found == {("series", "machine"): {"s5": 1}, ("terminal.series", "Årsta × machine"): {"s5": 1}}
 
 
 async def test_two_counters_that_find_the_same_new_cells_wait_for_each_other(

@@ -7,8 +7,10 @@ at the time of delivery, so that a day is the recipient's day (hazard 81).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,8 +44,7 @@ Masks = NDArray[np.int64]
 """The windows of each unit as bits, by the unit's number."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One counted thing that changed: where it counts and by how much in which column."""
 
     units: Sequence[int]
@@ -144,12 +145,9 @@ def _by_moment(changes: Sequence[Change], masks: Masks | None, minutes_from: int
 
     The moment is the minute where single minutes of the unit are counted, else the hour.
     """
-    slots = [(i * len(COLUMNS) + column, amount) for i, c in enumerate(changes) for column, amount in c.deltas]
-    slot, amount = np.array(slots, np.int64).reshape(-1, 2).T
-    sums = np.bincount(slot, weights=amount, minlength=len(changes) * len(COLUMNS))
-    of_change = sums.astype(np.int64).reshape(len(changes), len(COLUMNS))
+    kinds, kind = _kinds(changes)
     change = np.repeat(np.arange(len(changes)), [len(c.units) for c in changes])
-    unit = np.fromiter((u for c in changes for u in c.units), np.int64, len(change))
+    unit = np.fromiter(chain.from_iterable([c.units for c in changes]), np.int64, len(change))
     hours = np.array([c.local_hour for c in changes], np.int64) * 60
     minutes = hours + np.array([c.minute or 0 for c in changes], np.int64)
     kept = np.array([c.minute is not None for c in changes]) & (minutes >= minutes_from)
@@ -157,9 +155,19 @@ def _by_moment(changes: Sequence[Change], masks: Masks | None, minutes_from: int
     moments = unit << _UNIT_SHIFT | np.where(counts, minutes[change], hours[change]) << 1 | counts
     order = np.argsort(moments)
     first = _first_of_each(moments[order])
-    return moments[order][first], np.add.reduceat(of_change[change[order]], first, axis=0) if len(first) else of_change[
-        :0
-    ]
+    amounts = kinds[kind[change[order]]]
+    return moments[order][first], np.add.reduceat(amounts, first, axis=0) if len(first) else amounts
+
+
+def _kinds(changes: Sequence[Change]) -> tuple[Int64, Int64]:
+    """The different amounts that changes add, and which of them each change adds. Most share a few sequences."""
+    distinct = {id(c.deltas): c.deltas for c in changes}
+    places = {name: place for place, name in enumerate(distinct)}
+    kinds = np.zeros((len(distinct), len(COLUMNS)), np.int64)
+    for place, deltas in enumerate(distinct.values()):
+        for column, amount in deltas:
+            kinds[place, column] += amount
+    return kinds, np.fromiter([places[id(c.deltas)] for c in changes], np.int64, len(changes))
 
 
 def _masks_of(unit: Int64, masks: Masks | None) -> Masks:

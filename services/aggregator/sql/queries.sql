@@ -14,6 +14,9 @@ JOIN unnest($1::text[], $2::text[]) AS w (cut, value) ON u.cut = w.cut AND u.val
 -- name: units_by_number
 SELECT id, cut, value FROM unit WHERE id = ANY($1::int[])
 
+-- name: which_answers
+SELECT response_id FROM answer WHERE response_id = ANY($1::uuid[])
+
 -- name: keep_answers
 -- An older or repeated revision returns no row and so is not counted. Units and hour are those of the first; that a
 -- page was opened (revision 0) fixes no place, because it comes by another topic, before or after the answer. Of a
