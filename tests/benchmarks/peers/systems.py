@@ -168,6 +168,7 @@ class PythonPeer(_Peer):
 def systems(jar: Path | None) -> list[System]:
     """All systems, ours first; those on Kafka Streams only where their jar could be built."""
     once = "cells, state and offsets in one Kafka transaction a checkpoint"
+    outside = "state and offsets in one Kafka transaction a commit; cells outside of it, all again after a start"
     python: list[System] = [
         PythonPeer(
             "write-behind",
@@ -178,7 +179,7 @@ def systems(jar: Path | None) -> list[System]:
             in_postgres=True,
         ),
         PythonPeer("quix", "Quix Streams", once, "with_quix"),
-        PythonPeer("faust", "Faust", once, "with_faust"),
+        PythonPeer("faust", "Faust", outside, "with_faust"),
     ]
     streams: list[System] = []
     if jar is not None:

@@ -1,5 +1,8 @@
 """The same counting on Faust: two tables with changelogs, an agent, and a timer that publishes.
 
+Faust's transactions hold the offsets and the changelogs; what goes to a topic that it does not read itself goes
+outside of them. The values are absolute, so the last one of a cell is right.
+
 python -m tests.benchmarks.peers.programs.with_faust BOOTSTRAP INPUT OUTPUT ID COMMIT_MS PUBLISH_MS FOLDER
 """
 
@@ -31,11 +34,15 @@ def make(arguments: list[str]) -> faust.App:
     )
     answers = app.topic(source, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
     published = app.topic(output, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
-    kinds = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
-    last = app.Table("last", partitions=PARTITIONS, **kinds)
+    last = app.Table("last", partitions=PARTITIONS, key_type=bytes, value_type=bytes)
     # The input partition stands first in the key: a table's changelog follows the partition of the record.
-    cells = app.Table("cells", partitions=PARTITIONS, **kinds)
+    cells = app.Table("cells", partitions=PARTITIONS, key_type=bytes, value_type=bytes)
     dirty: set[bytes] = set()
+
+    @cells.on_recover  # type: ignore[untyped-decorator]
+    async def forget_what_is_published() -> None:
+        dirty.update(cells)
+
     read = Reader().read
 
     @app.agent(answers)  # type: ignore[untyped-decorator]
