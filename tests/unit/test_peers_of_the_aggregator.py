@@ -173,7 +173,7 @@ def test_the_table_tells_medians_spreads_and_ratios_to_ours() -> None:
 
 
 def test_the_second_half_begins_where_half_of_the_records_are_done() -> None:
-    track = [Progress(0, 4, 3), Progress(500, 6, 5), Progress(1_000, 7, 5.5)]
+    track = [Progress(400, 4, 3), Progress(500, 6, 5), Progress(1_000, 7, 5.5)]
 
     assert second_half(track, 1_000) == (2_000, 1_000)
 
