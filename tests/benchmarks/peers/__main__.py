@@ -55,7 +55,7 @@ def main(
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 bench = Bench(postgres, kafka, settings_of(variables(postgres, kafka)))
-                found = runner.run(_compare(bench, wanted, Path(folder), events, few, rounds))
+                found = runner.run(_compare(bench, wanted, Path(folder), events, few, rounds, output))
         finally:
             kafka.stop()
             postgres.stop()
@@ -63,9 +63,6 @@ def main(
     print(f"\n{table(found, titles)}\n")
     for system in wanted:
         print(f"- {system.title}: {system.promises}.")
-    if output is not None:
-        runs = [run.as_json() for of in found.values() for run in of]
-        output.write_text(json.dumps({"cores": os.cpu_count(), "runs": runs}, indent=1) + "\n")
     if draw:
         bars = [(titles[key], median(runs).cpu_us) for key, runs in found.items() if runs]
         loads = [run.load for runs in found.values() for run in runs]
@@ -89,7 +86,7 @@ def _wanted(only: str, folder: Path) -> list[System]:
 
 
 async def _compare(
-    bench: Bench, wanted: list[System], folder: Path, events: int, few: int, rounds: int
+    bench: Bench, wanted: list[System], folder: Path, events: int, few: int, rounds: int, output: Path | None
 ) -> dict[str, list[Figures]]:
     records, _ = make_records(events)
     await apply_topics(bench.settings, tuple(CARDS.values()))
@@ -112,6 +109,9 @@ async def _compare(
             run = await _run(bench, system, folder, number, topic, len(part), truths[system.few])
             if run is not None:
                 found[system.key].append(run)
+                if output is not None:
+                    runs = [run.as_json() for of in found.values() for run in of]
+                    output.write_text(json.dumps({"cores": os.cpu_count(), "runs": runs}, indent=1) + "\n")
     return found
 
 
