@@ -17,7 +17,7 @@ from tests.benchmarks.peers.bench import Bench, Job
 from tests.benchmarks.peers.systems import System
 from tests.benchmarks.peers.tools import CannotRunError
 from tests.benchmarks.peers.topics import read_cells, sent_records
-from tests.benchmarks.peers.truth import Cells, check
+from tests.benchmarks.peers.truth import Source, check
 
 _LOOK_EVERY_S = 0.25
 _LONGEST_S = 1_200.0
@@ -62,13 +62,14 @@ def second_half(track: list[Progress], records: int) -> tuple[float, float]:
     return 1e6 * (end.wall - middle.wall) / events, 1e6 * (end.cpu - middle.cpu) / events
 
 
-async def measure(bench: Bench, system: System, job: Job, records: int, truth: Cells) -> Figures:
+async def measure(bench: Bench, system: System, source: Source, job: Job) -> Figures:
     """Run the system on the records of the job's topic, compare every cell with the truth, tell the figures.
 
     Raises:
         CannotRunError: it does not run here, or ended, or did not come to an end.
         WrongCountsError: it published other counters than the true ones.
     """
+    records = source.records
     await system.prepare(bench, job)
     load = os.getloadavg()[0]
     command, more = system.command(bench, job)
@@ -91,14 +92,16 @@ async def measure(bench: Bench, system: System, job: Job, records: int, truth: C
 
     try:
         track = await _until_counted(bench, system, job, records, looked)
-        cpu = await _until_published(bench, system, job, looked)
+        published: list[Progress] = []
+        await until_quiet(bench, system, job, lambda: published.append(looked(records)))
+        cpu = published[-1].cpu
         database = family_cpu_seconds(bench.postgres.pid) - before if system.in_postgres else 0.0
         memory = peak_memory_mib(process.pid), family_memory_mib(bench.postgres.pid) if system.in_postgres else 0.0
     finally:
         _end(process)
     broker = cpu_seconds(bench.kafka.pid) - broker
     sent, found = await read_cells(bench.settings, system.output(job), system.reading)
-    check(system.title, found, truth)
+    check(system.title, found, source.truth)
     wall_late, cpu_late = second_half(track, records)
     per = 1e6 / records
     wall = track[-1].wall * per
@@ -117,22 +120,21 @@ async def _until_counted(
     return track
 
 
-async def _until_published(bench: Bench, system: System, job: Job, looked: Callable[[int], Progress]) -> float:
-    """Wait until nothing more comes to the system's topic; returns the processor time when the last came."""
+async def until_quiet(bench: Bench, system: System, job: Job, came: Callable[[], None] = lambda: None) -> None:
+    """Wait until nothing more comes to the system's topic; `came` is called whenever something has come."""
     patience = (bench.publish_ms + 2 * job.commit_ms) / 1_000 + 1
     consumer = make_consumer(bench.settings, group=None, client="bench")
     await consumer.start()
     try:
         parts = await topic_partitions(bench.settings, system.output(job))
-        sent, seen, cpu = -1, time.perf_counter(), 0.0
+        sent, seen = -1, time.perf_counter()
         while time.perf_counter() - seen < patience:
             if (now := await sent_records(consumer, parts)) != sent:
                 sent, seen = now, time.perf_counter()
-                cpu = looked(0).cpu
+                came()
             await asyncio.sleep(_LOOK_EVERY_S)
     finally:
         await consumer.stop()
-    return cpu
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -6,6 +6,7 @@ number since 1970 on the wall clock of the delivery. This fold shares no code wi
 
 import struct
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -30,6 +31,15 @@ CUTS = {
 WINDOWS = ("hour", "day", "month")
 _PLACE = struct.Struct(">BI")
 _NOTHING = (0,) * COUNTERS
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A topic with records, and what is true of them."""
+
+    topic: str
+    records: int
+    truth: Cells
 
 
 class WrongCountsError(Exception):
