@@ -136,11 +136,24 @@ async def told(pool: Pool, delivery_id: str = "D-0") -> list[tuple[int, str, str
     return [(m.revision, m.outcome.value, m.reason) for m in messages]
 
 
+_SAME_OPEN_SENDS = """
+SELECT NOT EXISTS (
+    (SELECT invitation_id, channel, state, at FROM open_send)
+    EXCEPT
+    (SELECT invitation_id, channel, state, CASE state WHEN 'planned' THEN due_at WHEN 'in_doubt' THEN called_at
+                                           ELSE coalesce(lease_until, 'infinity') END FROM invitation)
+) AND (SELECT count(*) FROM open_send)
+    = (SELECT count(*) FROM invitation WHERE state IN ('planned', 'claimed', 'calling', 'in_doubt'))
+"""
+
+
 async def ledger(pool: Pool) -> dict[str, int]:
     async with pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
         row = await connection.fetchrow(named_sql("services.notifier")["ledger"])
         as_told = await read_ledger(connection)
+        in_both = await connection.fetchval(_SAME_OPEN_SENDS)
     assert row is not None
+    assert in_both, "open_send is not what the requests say"
     counted = dict(row)
     assert counted["delivered"] == (counted["asked"] + counted["suppressed"] + counted["pending"] + counted["failed"])
     assert {side: getattr(as_told, side) for side in counted} == counted

@@ -11,7 +11,7 @@ WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backe
 SELECT count(*) FROM touched
 
 -- name: oldest_doubt
-SELECT coalesce(extract(epoch FROM clock_timestamp() - min(called_at)), 0)::float8 FROM invitation WHERE state = 'in_doubt'
+SELECT coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)::float8 FROM open_send WHERE state = 'in_doubt'
 
 -- name: oldest_unpublished
 SELECT coalesce(extract(epoch FROM clock_timestamp() - min(happened_at)), 0)::float8

@@ -29,11 +29,7 @@ from tests.benchmarks.system import prepare, running, settings_of, variables
 from tests.builders import delivery
 
 STAGES = (*dict.fromkeys(stage for _, _, stage in NOTIFIER), "other")
-_OPEN = """
-SELECT EXISTS (SELECT FROM invitation WHERE state = 'planned')
-    OR EXISTS (SELECT FROM invitation WHERE state = 'in_doubt')
-    OR EXISTS (SELECT FROM invitation WHERE state IN ('claimed', 'calling'))
-"""
+_OPEN = "SELECT EXISTS (SELECT FROM open_send)"
 _SPAN = """
 SELECT extract(epoch FROM max(i.settled_at) - min(d.decided_at))::float8 AS seconds
 FROM decision AS d JOIN invitation AS i USING (delivery_id, kind) WHERE starts_with(d.delivery_id, $1)

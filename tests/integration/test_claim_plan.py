@@ -1,12 +1,13 @@
 """However much waits, a claim looks at little more than what it takes, whatever PostgreSQL knows of its tables."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
-from services.chassis.postgres import Pool, named_sql
+from services.chassis.postgres import Pool, migrations, named_sql
 from services.chassis.settings import Settings
 from services.notifier.claim import KINDS
 from tests.tables import empty_pool
@@ -28,13 +29,13 @@ WAITING = """
 """Records of other deliveries that Kafka does not have yet."""
 PUBLISHED = "UPDATE outbox SET published_at = now()"
 UNPUBLISHED = "UPDATE outbox SET published_at = NULL"
-STATISTICS = "ANALYZE invitation; ANALYZE person_key; ANALYZE outbox"
+STATISTICS = "ANALYZE invitation; ANALYZE open_send; ANALYZE person_key; ANALYZE outbox"
 
 
 @pytest.fixture
 async def notifier_pool(shared_settings: Settings) -> AsyncIterator[Pool]:
     async with empty_pool(shared_settings, "notifier") as empty:
-        for table in ("invitation", "person_key", "outbox"):
+        for table in ("invitation", "open_send", "person_key", "outbox"):
             await empty.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
         yield empty
 
@@ -71,3 +72,29 @@ async def test_a_claim_out_of_thousands_looks_at_a_few_rows(notifier_pool: Pool,
     told = await notifier_pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {lock_due}", *most)
     assert len(rows) == TAKEN
     assert sum(map(looked_at, steps(json.loads(told)[0]["Plan"]))) < 20 * TAKEN
+
+
+async def test_no_index_of_a_request_holds_what_changes_while_it_is_sent(notifier_pool: Pool) -> None:
+    defined = await notifier_pool.fetchval(
+        "SELECT string_agg(pg_get_indexdef(indexrelid), ' ') FROM pg_index WHERE indrelid = 'invitation'::regclass"
+    )
+    changed = {"state", "reason", "fence", "attempts", "revision", "reference", "sealed", "due_at", "lease_until"}
+    assert changed & set(re.findall(r"\w+", defined)) == set()
+    assert {"invitation_id", "person"} <= set(re.findall(r"\w+", defined))
+
+
+async def test_what_an_earlier_version_had_not_settled_is_open_after_the_change(shared_settings: Settings) -> None:
+    async with empty_pool(shared_settings, "notifier") as pool:
+        await pool.execute(DUE)
+        await pool.execute("UPDATE invitation SET state = 'in_doubt', called_at = now() WHERE delivery_id = 'D-1'")
+        await pool.execute("UPDATE invitation SET state = 'accepted' WHERE delivery_id = 'D-2'")
+        await pool.execute("UPDATE invitation SET state = 'claimed', lease_until = now() WHERE delivery_id = 'D-3'")
+        kept = await pool.fetch("SELECT * FROM open_send ORDER BY invitation_id")
+        await pool.execute("DROP TABLE open_send; DROP FUNCTION open_since")
+        change = dict(migrations("services.notifier"))["031_open_sends.sql"]
+        before = "CREATE INDEX invitation_due ON invitation (due_at);" + "".join(
+            f"CREATE INDEX invitation_{name} ON invitation (state);" for name in ("leased", "in_doubt")
+        )
+        await pool.execute(before + change)
+        assert await pool.fetch("SELECT * FROM open_send ORDER BY invitation_id") == kept
+        assert len(kept) == 4999

@@ -24,18 +24,23 @@ ON CONFLICT (channel, second) DO UPDATE SET n = s.n + excluded.n
 SELECT p.invitation_id, p.channel, p.zone, p.country, clock_timestamp() AS now
 FROM unnest($1::text[], $2::int[]) AS c (channel, most)
 CROSS JOIN LATERAL (
-    SELECT i.invitation_id, i.channel, i.due_at,
-           i.message -> 'delivery' ->> 'zone' AS zone, i.message -> 'delivery' ->> 'country' AS country
-    FROM invitation AS i JOIN person_key AS k ON k.person = i.person
-    WHERE i.state = 'planned' AND i.channel = c.channel AND i.due_at <= statement_timestamp()
-      -- Kafka first: a link must not reach a person before the survey can learn of it. OFFSET 0 and the condition of
-      -- outbox_waiting_key keep it a look at that index for each row, whatever the statistics say or do not say yet.
-      AND NOT EXISTS (SELECT 1 FROM outbox
-                      WHERE coalesce(published_at, 'infinity') = 'infinity'
-                        AND key = convert_to(i.delivery_id, 'UTF8') OFFSET 0)
-    ORDER BY i.due_at
+    SELECT d.*
+    FROM (SELECT o.invitation_id FROM open_send AS o
+          WHERE o.state = 'planned' AND o.channel = c.channel AND o.at <= statement_timestamp()
+          ORDER BY o.at) AS o
+    CROSS JOIN LATERAL (
+        SELECT i.invitation_id, i.channel, i.due_at,
+               i.message -> 'delivery' ->> 'zone' AS zone, i.message -> 'delivery' ->> 'country' AS country
+        FROM invitation AS i JOIN person_key AS k ON k.person = i.person
+        WHERE i.invitation_id = o.invitation_id AND i.state = 'planned' AND i.due_at <= statement_timestamp()
+          -- Kafka first: a link must not reach a person before the survey can learn of it. OFFSET 0 and the condition of
+          -- outbox_waiting_key keep it a look at that index for each row, whatever the statistics say or do not say yet.
+          AND NOT EXISTS (SELECT 1 FROM outbox
+                          WHERE coalesce(published_at, 'infinity') = 'infinity'
+                            AND key = convert_to(i.delivery_id, 'UTF8') OFFSET 0)
+        FOR UPDATE OF i, k SKIP LOCKED
+    ) AS d
     LIMIT c.most
-    FOR UPDATE OF i, k SKIP LOCKED
 ) AS p
 ORDER BY p.due_at
 
@@ -47,7 +52,7 @@ ORDER BY p.due_at
 -- $7 and $8 the carrier's budget (most, days), $9 and $10 the merchant's, $11 who may be reached (NULL: everybody).
 WITH due AS (
     SELECT p.invitation_id, p.person, p.delivery_id, p.kind, p.channel, p.due_at, p.occurred_at,
-           p.message -> 'delivery' ->> 'merchant_id' AS merchant, h.until,
+           CASE WHEN $9::int IS NOT NULL THEN p.message -> 'delivery' ->> 'merchant_id' END AS merchant, h.until,
            k.wrapped, k.erased_at, w.never, w.most_per_year, w.only_channel, u.until AS unreachable_until
     FROM invitation AS p
     JOIN person_key AS k ON k.person = p.person
@@ -91,9 +96,10 @@ WITH due AS (
                count(*) FILTER (WHERE o.called_at > clock_timestamp() - make_interval(days => $10)
                                 AND o.message -> 'delivery' ->> 'merchant_id' = d.merchant) AS merchant
         FROM (SELECT coalesce(x.called_at, clock_timestamp()) AS called_at, x.message FROM invitation AS x
-              WHERE x.person = d.person AND x.state IN ('calling', 'accepted', 'in_doubt', 'unknown')) AS o
+              WHERE coalesce(d.most_per_year, $7, $9) IS NOT NULL -- nothing is read where nothing is counted
+                AND x.person = d.person AND x.state IN ('calling', 'accepted', 'in_doubt', 'unknown')) AS o
         WHERE o.called_at > clock_timestamp() - interval '365 days'
-    ) AS used ON coalesce(d.most_per_year, $7, $9) IS NOT NULL
+    ) AS used ON true
 )
 UPDATE invitation AS i
 SET state = CASE WHEN d.reason IS NOT NULL THEN 'withheld' WHEN d.until IS NOT NULL THEN 'planned' ELSE 'calling' END,

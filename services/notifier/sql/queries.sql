@@ -29,17 +29,21 @@ RETURNING i.invitation_id
 -- name: release_expired_claims
 -- Left by a version that claimed first and called then.
 UPDATE invitation SET state = 'planned', fence = fence + 1
-WHERE state = 'claimed' AND lease_until < clock_timestamp()
+WHERE state = 'claimed' AND lease_until < clock_timestamp() AND invitation_id = ANY (ARRAY(
+    SELECT invitation_id FROM open_send WHERE state IN ('claimed', 'calling') AND at < clock_timestamp()))
 
 -- name: doubt_expired_calls
 UPDATE invitation SET state = 'in_doubt', fence = fence + 1, revision = revision + (kind = 'ask')::int
-WHERE state = 'calling' AND lease_until < clock_timestamp()
+WHERE state = 'calling' AND lease_until < clock_timestamp() AND invitation_id = ANY (ARRAY(
+    SELECT invitation_id FROM open_send WHERE state IN ('claimed', 'calling') AND at < clock_timestamp()))
 RETURNING invitation_id, delivery_id, kind, revision, message, traceparent
 
 -- name: in_doubt
 SELECT invitation_id, delivery_id, kind, state, fence, revision, attempts, channel, reference, message, traceparent,
        progress, called_at < clock_timestamp() - make_interval(secs => $1) AS past_deadline
-FROM invitation WHERE state = 'in_doubt' ORDER BY progress IS NULL, called_at LIMIT 500
+FROM invitation
+WHERE state = 'in_doubt' AND invitation_id = ANY (ARRAY(SELECT invitation_id FROM open_send WHERE state = 'in_doubt'))
+ORDER BY progress IS NULL, called_at LIMIT 500
 
 -- name: ledger
 SELECT (SELECT count(*) FROM decision WHERE kind = 'ask') AS delivered,

@@ -27,11 +27,11 @@ INSERT INTO switch AS s (name, is_on, changed_at, reason) VALUES ('sending', $1,
 ON CONFLICT (name) DO UPDATE SET is_on = excluded.is_on, changed_at = excluded.changed_at, reason = excluded.reason
 
 -- name: what_waits
-SELECT count(*) FILTER (WHERE state = 'planned' AND due_at <= clock_timestamp()) AS due,
-       count(*) FILTER (WHERE state = 'planned' AND due_at > clock_timestamp()) AS later,
+SELECT count(*) FILTER (WHERE state = 'planned' AND at <= clock_timestamp()) AS due,
+       count(*) FILTER (WHERE state = 'planned' AND at > clock_timestamp()) AS later,
        count(*) FILTER (WHERE state IN ('claimed', 'calling')) AS sending,
        count(*) FILTER (WHERE state = 'in_doubt') AS in_doubt
-FROM invitation WHERE state IN ('planned', 'claimed', 'calling', 'in_doubt')
+FROM open_send
 
 -- name: calls_in_the_last_minute
 SELECT coalesce(sum(n), 0)::int FROM send_second
