@@ -11,6 +11,7 @@ from services.chassis.settings import Settings
 
 if TYPE_CHECKING:
     from services.notifier.explaining import Told
+    from services.notifier.policy.sections import Section
     from services.notifier.simulating import Comparison
 
 
@@ -61,15 +62,17 @@ def simulate(
     from services.chassis.settings import load_settings
     from services.embedded.local import reachable
     from services.notifier.past import read_csv
+    from services.notifier.policies import read_changed
 
     if (csv_file is None) == (days is None):
         raise MustStop("give either --from with a CSV file or --from-last with days")
+    changed = read_changed(file)
     if csv_file is not None:
-        comparison = _comparison(load_settings(), file)
+        comparison = _comparison(load_settings(), *changed)
         comparison.take(read_csv(csv_file))
     else:
         with reachable(kafka=True) as settings:
-            comparison = _comparison(settings, file)
+            comparison = _comparison(settings, *changed)
             asyncio.run(_take_topic(comparison, settings, datetime.now(UTC) - timedelta(days=days or 0)))
     print(f"{comparison.deliveries} deliveries; nothing was sent.\n")
     print(f"{'':32}{'now':>9}{'changed':>9}")
@@ -85,16 +88,16 @@ async def _take_topic(comparison: "Comparison", settings: Settings, since: datet
         comparison.take(past)
 
 
-def _comparison(settings: Settings, file: Path) -> "Comparison":
-    """Both sides, from the settings and the changed file."""
+def _comparison(settings: Settings, section: str, changed: "Section") -> "Comparison":
+    """Both sides, from the settings and the changed section."""
     from schemas.delivery import ChannelKind
     from services.chassis.sealing import Seal
-    from services.notifier.policies import read_changed, read_policies
+    from services.notifier.policies import read_policies
     from services.notifier.policy import Policies, Rules
     from services.notifier.policy.draws import KEY
     from services.notifier.simulating import Comparison, Side
 
-    book, (section, changed) = read_policies(settings.policies_folder), read_changed(file)
+    book = read_policies(settings.policies_folder)
     given = bool(settings.sealing_key.get_secret_value())
     # Without the installation's key the shares are right, but other deliveries are drawn.
     key = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before).pseudonym(KEY) if given else b""
