@@ -7,6 +7,7 @@ held until the first moment at which it may, and not dropped.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from services.chassis.public_holidays import is_holiday
@@ -26,8 +27,9 @@ class Departure:
     held_by: str | None = None
 
 
+@lru_cache(maxsize=1024)
 def departure(rule: HoursRule, zone: str, country: str, earliest: datetime) -> Departure:
-    """When a message may leave that is ready at `earliest`.
+    """When a message may leave that is ready at `earliest`. A batch has one moment and few zones, so it is remembered.
 
     Args:
         rule: quiet and preferred hours, and free days.

@@ -21,7 +21,7 @@ ON CONFLICT (channel, second) DO UPDATE SET n = s.n + excluded.n
 -- name: lock_due
 -- The person's row is locked too: two requests to one person are never judged at once (H56). Whoever comes
 -- second skips them; what it reads next, in a statement of its own, knows what the first one did.
-SELECT p.invitation_id, p.channel, p.zone, p.country, clock_timestamp() AS now
+SELECT p.invitation_id, p.channel, p.zone, p.country, statement_timestamp() AS now
 FROM unnest($1::text[], $2::int[]) AS c (channel, most)
 CROSS JOIN LATERAL (
     SELECT d.*
