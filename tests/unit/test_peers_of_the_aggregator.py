@@ -2,18 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from tests.benchmarks.counting import make_records
-from tests.benchmarks.peers import tools
+from tests.benchmarks.peers import comparing, tools
+from tests.benchmarks.peers.bench import Bench
 from tests.benchmarks.peers.figures import median, table
 from tests.benchmarks.peers.picture import picture
 from tests.benchmarks.peers.programs import job, rows
 from tests.benchmarks.peers.programs.counters import Counters
 from tests.benchmarks.peers.running import Figures, Progress, second_half
+from tests.benchmarks.peers.systems import KafkaStreams
 from tests.benchmarks.peers.topics import read_binary, read_ours
-from tests.benchmarks.peers.truth import Cells, WrongCountsError, cell_key, check, count
+from tests.benchmarks.peers.truth import Cells, Source, WrongCountsError, cell_key, check, count
 
 _DELIVERY = {
     "carrier": "Nordposten Demo",
@@ -154,6 +157,32 @@ def test_a_peer_whose_tools_are_missing_is_left_out_with_the_reason(
 
     with pytest.raises(tools.CannotRunError, match=r"^Java 17 or later \(java\) is not installed$"):
         tools.build_kafka_streams(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (WrongCountsError("a liar: 3 of 30 cells are wrong"), "  REFUSED a liar: 3 of 30 cells are wrong\n"),
+        (
+            tools.CannotRunError("pip found no wheel"),
+            "  Kafka Streams, 1 thread cannot be run here: pip found no wheel\n",
+        ),
+    ],
+)
+async def test_a_system_that_is_wrong_or_cannot_run_gets_no_figures_and_the_next_one_has_its_turn(
+    error: Exception, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> Figures:
+        raise error
+
+    monkeypatch.setattr(comparing, "measure", fail)
+    source = Source("answers", 1, {})
+    peer = KafkaStreams(Path("none.jar"), 1)
+    comparison = comparing.Comparison(cast("Bench", None), [peer], tmp_path, source, source)
+
+    assert await comparison.measure(2, tmp_path / "figures.json") == {"streams-cached-1": []}
+    assert capsys.readouterr().out == told * 2
+    assert not (tmp_path / "figures.json").exists()
 
 
 def run(system: str, cpu: float, wall: float = 50) -> Figures:

@@ -25,6 +25,7 @@ def make(arguments: list[str]) -> faust.App:
         store="memory://",
         processing_guarantee="exactly_once",
         broker_commit_interval=int(commit_ms) / 1000,
+        broker_session_timeout=10.0,
         consumer_auto_offset_reset="earliest",
         topic_partitions=PARTITIONS,
         topic_replication_factor=1,

@@ -43,6 +43,7 @@ def main() -> None:
         processing_guarantee="exactly-once",
         commit_interval=int(commit_ms) / 1000,
         state_dir=folder,
+        consumer_extra_config={"session.timeout.ms": 10_000},
         producer_extra_config={"linger.ms": 20, "batch.size": 262_144, "queue.buffering.max.messages": 2_000_000},
         loglevel="WARNING",
     )

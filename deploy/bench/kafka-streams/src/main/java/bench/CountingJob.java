@@ -54,6 +54,7 @@ public final class CountingJob {
     p.put(StreamsConfig.STATESTORE_CACHE_MAX_BYTES_CONFIG, String.valueOf(CACHE_BYTES));
     p.put(StreamsConfig.REPLICATION_FACTOR_CONFIG, "1");
     p.put(StreamsConfig.consumerPrefix("auto.offset.reset"), "earliest");
+    p.put(StreamsConfig.consumerPrefix("session.timeout.ms"), "10000");
     p.put(StreamsConfig.consumerPrefix("max.poll.records"), "10000");
     p.put(StreamsConfig.producerPrefix("batch.size"), "262144");
     p.put(StreamsConfig.producerPrefix("linger.ms"), "20");
