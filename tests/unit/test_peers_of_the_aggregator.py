@@ -9,7 +9,7 @@ import pytest
 from tests.benchmarks.counting import make_records
 from tests.benchmarks.peers import comparing, tools
 from tests.benchmarks.peers.bench import Bench
-from tests.benchmarks.peers.figures import median, table
+from tests.benchmarks.peers.figures import described, median, read_figures, table
 from tests.benchmarks.peers.picture import picture
 from tests.benchmarks.peers.programs import job, rows
 from tests.benchmarks.peers.programs.counters import Counters
@@ -199,6 +199,15 @@ def test_the_table_tells_medians_spreads_and_ratios_to_ours() -> None:
         "| Faust | 410.0 | 10.00 | 205.0 | 10.00 | 50.0 | 1.00 | 25.0 | 1.00 | 4.25 | 512 | 1,000 |"
     )
     assert len(shown) == 4
+
+
+def test_figures_that_were_written_are_told_again(tmp_path: Path) -> None:
+    runs = [run("kvittera", 40), run("faust", 410), run("kvittera", 60)]
+    file = tmp_path / "figures.json"
+    file.write_text(json.dumps({"cores": 2, "runs": [r.as_json() for r in runs]}))
+
+    assert read_figures(file) == {"kvittera": [runs[0], runs[2]], "faust": [runs[1]]}
+    assert described(read_figures(file)) == "1,000 events, 30 counters each, load 2 to 2"
 
 
 def test_the_second_half_begins_where_half_of_the_records_are_done() -> None:

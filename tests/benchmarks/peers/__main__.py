@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-import os
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +15,7 @@ from services.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.peers import tools
 from tests.benchmarks.peers.bench import Bench
 from tests.benchmarks.peers.comparing import Comparison
-from tests.benchmarks.peers.figures import OURS, median, table
+from tests.benchmarks.peers.figures import OURS, described, median, read_figures, table
 from tests.benchmarks.peers.picture import picture
 from tests.benchmarks.peers.running import Figures
 from tests.benchmarks.peers.systems import System, systems
@@ -33,9 +33,14 @@ def main(
         int, typer.Option(help="Kill each system so often while it counts, and check it all the same.")
     ] = 0,
     output: Annotated[Path | None, typer.Option(help="Write the figures of each run as JSON too.")] = None,
+    kept: Annotated[Path | None, typer.Option("--from", help="Run nothing: tell of figures written before.")] = None,
     draw: Annotated[bool, typer.Option(help="Draw docs/images/peers.svg again.")] = False,
 ) -> None:
     """Compare the aggregator with its peers; a system that counts wrong is refused, and gets no figures."""
+    if kept is not None:
+        runs = read_figures(kept)
+        _tell([s for s in systems(Path()) if s.key in runs], runs, draw=draw)
+        return
     # A topic's first records find out who leads it.
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory(prefix="kvittera-bench-") as folder:
@@ -57,19 +62,17 @@ def main(
         finally:
             kafka.stop()
             postgres.stop()
-    _tell(wanted, found, f"{events:,} answers, 30 counters each" if draw else None)
+    _tell(wanted, found, draw=draw)
 
 
-def _tell(wanted: list[System], found: dict[str, list[Figures]], drawn: str | None) -> None:
+def _tell(wanted: Sequence[System], found: Mapping[str, Sequence[Figures]], *, draw: bool) -> None:
     titles = {system.key: system.title for system in wanted}
     print(f"\n{table(found, titles)}\n")
     for system in wanted:
         print(f"- {system.title}: {system.promises}.")
-    if drawn is not None:
+    if draw:
         bars = [(titles[key], median(runs).cpu_us) for key, runs in found.items() if runs]
-        loads = [run.load for runs in found.values() for run in runs]
-        note = f"{drawn}, {os.cpu_count()} cores at load {min(loads):.0f} to {max(loads):.0f}"
-        _PICTURE.write_text(picture(bars, titles[OURS], note))
+        _PICTURE.write_text(picture(bars, titles[OURS], described(found)))
 
 
 def _wanted(only: str, folder: Path) -> list[System]:

@@ -1,8 +1,10 @@
 """Figures of all systems side by side: medians of the rounds, ratios to ours, as a table. Pure."""
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 
 from tests.benchmarks.peers.running import Figures
 
@@ -27,6 +29,23 @@ def median(runs: Sequence[Figures]) -> Figures:
     """The median of each figure over the runs of one system."""
     numbers = [f.name for f in fields(Figures) if f.name not in {"system", "events"}]
     return replace(runs[0], **{n: statistics.median(getattr(run, n) for run in runs) for n in numbers})
+
+
+def read_figures(file: Path) -> dict[str, list[Figures]]:
+    """The runs of each system from the JSON that a comparison has written."""
+    found: dict[str, list[Figures]] = {}
+    for run in json.loads(file.read_text())["runs"]:
+        found.setdefault(run["system"], []).append(Figures(**run))
+    return found
+
+
+def described(found: Mapping[str, Sequence[Figures]]) -> str:
+    """What stands under a picture: how many events, and the load before the runs."""
+    runs = [run for of in found.values() for run in of]
+    loads = [run.load for run in runs]
+    most, least = max(run.events for run in runs), min(run.events for run in runs)
+    few = f" (Quix and Faust {least:,})" if least < most else ""
+    return f"{most:,} events{few}, 30 counters each, load {min(loads):.0f} to {max(loads):.0f}"
 
 
 def table(found: Mapping[str, Sequence[Figures]], titles: Mapping[str, str]) -> str:
