@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 import hypothesis
 import pytest
+import structlog
 from pydantic import SecretStr
 from xdist.remote import Producer
 
@@ -15,11 +16,20 @@ from services.chassis.postgres import Pool, migrate, open_pool
 from services.chassis.settings import Settings
 from services.embedded.servers import running_servers
 from tests.container_servers import BothServers, container_servers
-from tests.lanes import Lanes
+from tests.lanes import Lanes, rank_of
 
 # Properties are judged by what they find, not by the clock of a busy machine.
 hypothesis.settings.register_profile("kvittera", deadline=None, database=None)
 hypothesis.settings.load_profile("kvittera")
+
+# Until a service sets logs up, tracebacks come in colours and with all their locals: half a second of work for each.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 SEALING_KEY = "5e" * 32
 SERVICES = ("notifier", "survey", "aggregator")
@@ -34,8 +44,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: rank_of(item.nodeid))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Lanes:
+    config.option.loadscopereorder = False  # by number of tests, which says nothing about how long they take
     return Lanes(config, log)
 
 

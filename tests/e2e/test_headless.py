@@ -11,7 +11,7 @@ import pytest
 from services.embedded.postgres import EmbeddedPostgres
 from tests.kvittera import kvittera, report_of
 
-DELIVERIES = 400
+DELIVERIES = 200
 
 
 def assert_proved(report: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ kvittera() {
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
-    with demo_with_page(tmp_path_factory.mktemp("page"), "--rate", "20") as running:
+    with demo_with_page(tmp_path_factory.mktemp("page"), "--rate", "5") as running:
         yield running
 
 
@@ -86,7 +86,7 @@ def test_the_events_show_deliveries_turning_into_answers(demo: RunningDemo) -> N
 
     assert later["running"] == {"notifier": True, "survey": True, "aggregator": True}
     assert later["events"] > first["events"]
-    assert later["rate"] == 20
+    assert later["rate"] == 5
 
 
 def test_commands_find_the_running_demo_by_its_folder(demo: RunningDemo) -> None:
@@ -110,7 +110,7 @@ def test_answers_keep_coming_while_the_aggregator_is_killed_and_it_catches_up(de
     tell(demo, "/demo/aggregator", run=False)
     down = wait_for(demo, lambda state: not state["running"]["aggregator"])
     counted = audited(demo)["counted"]
-    wait_for(demo, lambda state: state["topics"][ANSWERS] >= down["topics"][ANSWERS] + 20)
+    wait_for(demo, lambda state: state["topics"][ANSWERS] >= down["topics"][ANSWERS] + 8)
     behind = audited(demo)
     tell(demo, "/demo/aggregator", run=True)
     until = time.monotonic() + 120

@@ -15,7 +15,7 @@ from tests.kvittera import ROOT, kvittera, report_of
 SAMPLE = ROOT / "deploy" / "demo" / "sample_deliveries.csv"
 LARGER = ROOT.parent / "shared" / "data" / "ecommerce_shipping.csv"
 MODES = {"Flight": "same_day", "Ship": "service_point", "Road": "home_day"}
-MOST = 2000
+MOST = 800
 CUTS = ("terminal", "method", "terminal.method")
 
 Cells = dict[str, dict[str, list[int]]]

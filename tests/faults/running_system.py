@@ -59,7 +59,7 @@ READS = {
 }
 POISON_KEY = b"poison"
 """Records with this key were made to be refused."""
-_LOOKS_A_SECOND = 5
+_LOOKS_A_SECOND = 2
 _ALL_CELLS = "SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = (c.cell >> 32)::int"
 _DECIDED_OTHERWISE_THAN_PLANNED = """
 SELECT count(*) FROM decision AS d FULL JOIN invitation AS i USING (delivery_id, kind)
@@ -194,7 +194,7 @@ class RunningSystem:
     # -- load --
 
     @asynccontextmanager
-    async def load(self, rate: float = 60) -> AsyncIterator[Upstream]:
+    async def load(self, rate: float) -> AsyncIterator[Upstream]:
         """Deliveries at a rate and answers that change, while the counters are looked at again and again."""
         cases: Iterator[Case] = iter(lambda: self.town.next_case(now()), None)
         upstream = Upstream(self.settings, cases, rate, self.recipients.behaviours)
@@ -344,6 +344,7 @@ class RunningSystem:
     async def check(self) -> None:
         """Wait until nothing is on its way any more, then judge everything that ever happened."""
         await until(self._everybody_is_done, "nothing to be on its way", seconds=120, tell=self._whereabouts)
+        await self._check_everything_is_read()  # what is read only now touches cells once more
         assert not [t for t in self._work if t.done()]
         audit = await run_audit(self.settings, wait=30)
         assert audit.clean, audit.lines()

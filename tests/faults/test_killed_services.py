@@ -17,7 +17,7 @@ async def test_services_killed_again_and_again_under_load_lose_nothing_and_doubl
     victims = [service for service in SERVICES for _ in range(2)]
     dice.shuffle(victims)
     with system.second("aggregator"), system.second("notifier"), system.second("survey"):
-        async with system.load(rate=60):
+        async with system.load(rate=30):
             await asyncio.sleep(3)
             for service in victims:
                 system.supervisor.kill(service)
@@ -37,7 +37,7 @@ async def test_services_killed_again_and_again_under_load_lose_nothing_and_doubl
 async def test_a_killed_service_works_on_within_seconds(
     system: RunningSystem, service: str, progress: str, record_property: Callable[[str, object], None]
 ) -> None:
-    async with system.load(rate=60):
+    async with system.load(rate=30):
         await asyncio.sleep(2)
         system.supervisor.kill(service)
         before = await system.number(service, progress)
@@ -51,7 +51,7 @@ async def test_a_killed_service_works_on_within_seconds(
 
 
 async def test_deploys_under_load_end_by_themselves_and_lose_nothing(system: RunningSystem) -> None:
-    async with system.load(rate=60):
+    async with system.load(rate=30):
         for service in (*SERVICES, *SERVICES):
             await asyncio.sleep(1)
             assert await system.deploy(service) == 0, service

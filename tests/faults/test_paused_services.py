@@ -29,7 +29,7 @@ async def _positions(system: RunningSystem) -> dict[tuple[str, int], int]:
 
 async def test_a_paused_aggregator_is_replaced_and_counts_nothing_twice_when_it_wakes(system: RunningSystem) -> None:
     with system.second("aggregator"):
-        async with system.load(rate=60):
+        async with system.load(rate=30):
             await asyncio.sleep(4)  # the second has joined
             system.pause("aggregator")
             paused = time.monotonic()
@@ -51,7 +51,7 @@ async def test_a_paused_aggregator_is_replaced_and_counts_nothing_twice_when_it_
 
 async def test_a_notifier_paused_beyond_its_lease_hands_nothing_over_twice(system: RunningSystem) -> None:
     with system.second("notifier"):
-        async with system.load(rate=100):
+        async with system.load(rate=50):
             await asyncio.sleep(3)
             system.pause("notifier")
             await asyncio.sleep(1.5 * _LEASE)

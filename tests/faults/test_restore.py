@@ -81,7 +81,7 @@ async def test_a_lost_database_is_restored_to_its_last_moment_and_counters_are_m
     system: RunningSystem, repository: Path, tmp_path: Path
 ) -> None:
     postgres, base = system.servers.postgres, tmp_path / "base"
-    async with system.load(rate=60):
+    async with system.load(rate=30):
         await asyncio.sleep(2)
         await run_script(repository, postgres, "base.sh", base, postgres.dsn())
         saved = len(system.recipients.acknowledged)

@@ -7,7 +7,7 @@ from tests.faults.running_system import RunningSystem, until
 
 
 async def test_answers_are_acknowledged_while_kafka_is_down_and_counted_afterwards(system: RunningSystem) -> None:
-    async with system.load(rate=60):
+    async with system.load(rate=30):
         await asyncio.sleep(4)
         system.servers.kafka.kill()
         await asyncio.sleep(1)  # what was on its way has arrived or failed
@@ -26,7 +26,7 @@ async def test_answers_are_acknowledged_while_kafka_is_down_and_counted_afterwar
 
 
 async def test_no_answer_is_acknowledged_that_a_crash_of_postgresql_takes_away(system: RunningSystem) -> None:
-    async with system.load(rate=60):
+    async with system.load(rate=30):
         for pause in (3, 2):
             await asyncio.sleep(pause)
             await asyncio.to_thread(system.servers.postgres.stop, "immediate")

@@ -42,7 +42,7 @@ async def _kvittera(system: RunningSystem, *words: str) -> str:
 
 async def test_poison_between_good_records_is_put_aside_untouched_and_holds_nothing_up(system: RunningSystem) -> None:
     sent: list[tuple[str, int, int, bytes, tuple[tuple[str, bytes], ...]]] = []
-    async with system.load(rate=60), producing(system.settings, compression_type="gzip") as producer:
+    async with system.load(rate=30), producing(system.settings, compression_type="gzip") as producer:
         for _ in range(2):
             await asyncio.sleep(2)
             for topic in _TOPICS:
@@ -89,7 +89,7 @@ async def _for_each_topic(system: RunningSystem, word: str, *options: str) -> li
 
 
 async def test_everything_three_times_and_shuffled_sends_nothing_and_changes_no_counter(system: RunningSystem) -> None:
-    async with system.load(rate=60):
+    async with system.load(rate=30):
         await asyncio.sleep(4)
     await system.check()
     cells, messages = await _stored(system)
