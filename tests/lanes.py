@@ -19,7 +19,7 @@ _LONGEST_FIRST = (
     "tests/integration/test_cut_changes.py",
     "tests/integration/",
     "tests/security/",
-    "tests/",
+    "",
 )
 
 
