@@ -74,7 +74,9 @@ def cases() -> Picture:
         Line("answered", None, answered, "2", None),
         Line("opened", None, answered, "low_score, wants_contact", None),
     ]
-    detail = inbox.detail_of(chosen, lines, looking, same_day=None, standing=Standing(RatedParty.CARRIER), sends=True)
+    detail = inbox.detail_of(
+        chosen, lines, looking, same_day=None, standing=Standing(RatedParty.CARRIER), sends="by e-mail"
+    )
     body = InboxPage.load(scope_note="Nordposten Demo, demo data").inbox(
         looking,
         [inbox.row_of(one, chosen.case.number, looking) for one in listed],

@@ -160,6 +160,10 @@ class Settings(BaseModel):
     """Country of our numbers: a reply from `070…` is from there; empty: such senders are nobody's."""
     kiosk_debounce_seconds: float = Field(default=3, ge=0, le=60)
     """A tap at a kiosk so soon after the one before is the same person, and corrects it."""
+    outcome_text_url: str = Field(default="", pattern=r"^(https?://[^/?#@]+(/[^?#]*)?)?$")
+    """Gateway that takes words to people who left a phone number; empty: they go by e-mail only."""
+    outcome_text_secret: SecretStr = SecretStr("")
+    """Secret (`whsec_…`) that those messages are signed with."""
     survey_follow_up: bool = True
     """Read the answers for cases and praise; off where other survey processes of the group do it."""
 

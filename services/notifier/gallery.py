@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from schemas.delivery import ChannelKind
+from services.chassis.segments import segments
 from services.notifier.channels import Message
-from services.notifier.channels.segments import segments
 from services.notifier.phrasing import OCCASIONS
 from services.notifier.policy import LANGUAGES
 from services.notifier.render import Invitation, Renderer

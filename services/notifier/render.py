@@ -8,8 +8,8 @@ from jinja2 import Environment, StrictUndefined
 
 from schemas.delivery import ChannelKind
 from services.chassis.catalogues import read_catalogue
+from services.chassis.segments import in_gsm7, segments
 from services.notifier.channels import Message
-from services.notifier.channels.segments import in_gsm7, segments
 from services.notifier.phrasing import Invitation, Phrases, Sender, phrases, without_links
 from services.notifier.policy import LANGUAGES
 

@@ -34,6 +34,7 @@ from tests.tables import empty_pool, everything_stored
 WORDS = "Vi har lagt om lastningen på rutt 14."
 BY_MAIL = replace(CASELOAD[1], contact=Contact("Elin Sandahl", "elin@mottagare.example"))
 BY_PHONE = CASELOAD[1]
+TEXTED = replace(CASELOAD[1], contact=Contact("Elin Sandahl", "070-174 06 05"))
 DID_NOT_ASK = CASELOAD[0]
 
 
@@ -160,6 +161,32 @@ async def test_who_left_a_phone_number_or_nothing_any_more_is_sent_nothing(pool:
     assert await sending(pool, settings, sender).send_next()
     assert await pool.fetchval("SELECT count(*) FROM outcome_message WHERE reason = 'no_contact'") == 1
     assert sender.sent == []
+
+
+@pytest.mark.parametrize(
+    ("listed", "stood", "sent"),
+    [("*", ("accepted", None), ["+46701740605"]), ("+46701740606", ("withheld", "not_listed"), [])],
+)
+async def test_who_left_a_phone_number_is_sent_a_text_message_where_a_gateway_is_set(
+    pool: Pool, settings: Settings, listed: str, stood: tuple[str, str | None], sent: list[str]
+) -> None:
+    desk, mails, texts = await write(pool, settings, TEXTED), Scripted(), Scripted()
+    staging = settings.model_copy(update={"send_only_to": SecretStr(listed)})
+    assert await replace(sending(pool, staging, mails), texts=texts).send_next()
+    assert await stands(desk) == stood
+    assert ([m.address for m in texts.sent], mails.sent) == (sent, [])
+    assert all(m.text.startswith(f"{settings.brand}: {WORDS}") for m in texts.sent)
+
+
+async def test_what_is_no_number_or_has_no_way_out_is_sent_nothing(pool: Pool, settings: Settings) -> None:
+    desk, texts = await write(pool, settings, replace(TEXTED, contact=Contact("Elin", "12345"))), Scripted()
+    assert await replace(sending(pool, settings, Scripted()), texts=texts).send_next()
+    assert await stands(desk) == ("withheld", "no_number")
+    await pool.execute("TRUNCATE feedback_case, outcome_message, case_entry RESTART IDENTITY CASCADE")
+    desk = await write(pool, settings)
+    assert await replace(sending(pool, settings), sender=None, texts=texts).send_next()
+    assert await stands(desk) == ("withheld", "no_mail")
+    assert texts.sent == []
 
 
 @pytest.mark.parametrize(("sent_before", "fate"), [(False, "withheld"), (True, "accepted")])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.delivery import ChannelKind
 from services.chassis.catalogues import placeholders, read_catalogue
-from services.notifier.channels.segments import in_gsm7, segments
+from services.chassis.segments import in_gsm7, segments
 from services.notifier.gallery import Choice, samples
 from services.notifier.mail.compiling import SOURCE, compiled
 from services.notifier.phrasing import OCCASIONS, occasion_of

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.notifier.channels.segments import in_gsm7, segments
+from services.chassis.segments import in_gsm7, segments
 
 
 @pytest.mark.parametrize(

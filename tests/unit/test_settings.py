@@ -40,6 +40,7 @@ TEXT_SETTINGS = {
     "KVITTERA_INBOUND_URL_SECRET",
     "KVITTERA_INBOUND_TWILIO_TOKEN",
     "KVITTERA_INBOUND_WHATSAPP_SECRET",
+    "KVITTERA_OUTCOME_TEXT_SECRET",  # as the next one, where words to persons are put together
     "KVITTERA_INBOUND_SECRETS",  # read where the API is put together: a wrong one stops the start there
 }
 """Any text is a possible value of these; all others are numbers, words of a list, moments or patterns."""

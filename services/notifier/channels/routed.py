@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from schemas.delivery import ChannelKind
 from services.chassis.metrics import Metrics
+from services.chassis.segments import segments
 from services.notifier.channels import Channel, Fate, Message, Result
 from services.notifier.channels.reports import Reporting
-from services.notifier.channels.segments import segments
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ class CaseDesk:
     wake: Callable[[], None]
     relabelling: Relabelling
     directory: Directory
-    sends: bool
+    sends: str
+    """How words to a person leave, as staff read it; empty: they do not."""
     sql: Mapping[str, str] = field(
         default_factory=lambda: {
             **named_sql("services.survey", "cases.sql"),

@@ -78,7 +78,7 @@ class Detail:
     rated: str | None
     outcome: str
     kept: str | None
-    may_send: bool
+    send_by: str
     owner: str | None
     desk: str
 
@@ -140,7 +140,7 @@ def detail_of(
     *,
     same_day: SameDay | None,
     standing: Standing = _NOTHING,
-    sends: bool = False,
+    sends: str = "",
     contact: Contact | None = None,
     contact_asked: bool = False,
 ) -> Detail:
@@ -174,7 +174,7 @@ def detail_of(
         rated=standing.rated,
         outcome=_outcome(case, standing),
         kept=standing.kept,
-        may_send=sends and case.wants_contact,
+        send_by=sends if case.wants_contact else "",
         owner=case.owner,
         desk=case.desk or "no terminal",
     )
@@ -197,10 +197,14 @@ def _owner(case: Case, member: Member) -> str:
 
 def _outcome(case: Case, standing: Standing) -> str:
     if standing.sent is not None and standing.sent != "accepted":
-        return words.SENT[standing.sent].format(why=words.NOT_SENT.get(standing.reason or "", "the mail server"))
+        return words.SENT[standing.sent].format(why=words.NOT_SENT.get(standing.reason or "", _refuser(standing)))
     if case.outcome_told:
         return "The person was told what came of the case."
     return "Words to the person are kept and were not sent." if case.outcome_sealed else ""
+
+
+def _refuser(standing: Standing) -> str:
+    return "the gateway" if (standing.reason or "").startswith("gateway_") else "the mail server"
 
 
 def _remarks(case: Case) -> str:

@@ -26,7 +26,7 @@ from services.survey.cases.page import PAGES, InboxPage
 from services.survey.cases.rules import CaseRules
 from services.survey.comments.texts import Texts
 from services.survey.followup import Reaction
-from services.survey.outcomes.message import SENDING_CHANNELS
+from services.survey.outcomes.message import ways_out
 from services.survey.staff.directory import Directory
 
 
@@ -73,7 +73,7 @@ def case_parts(
         wake=wake_relay,
         relabelling=Relabelling(pool, wake_relay, now),
         directory=Directory(pool, now),
-        sends=settings.channel in SENDING_CHANNELS,
+        sends=ways_out(settings.channel, settings.outcome_text_url),
     )
     changes = CaseChanges(pool, metrics, now)
     scope_note = f"{settings.brand}, demo data" if settings.demo_mark else settings.brand

@@ -72,6 +72,9 @@ SENT: Final = {
 NOT_SENT: Final = {
     "no_contact": "no contact details are kept any more",
     "no_email": "the person left a phone number, and words go by e-mail only",
+    "no_mail": "the person left an e-mail address, and words go by text message only",
+    "no_number": "no text message can be sent to what the person left",
+    "too_long": "they are longer than six text messages",
     "not_listed": "this system reaches listed addresses only",
     "erased": "the person's data were erased",
     "expired": "they waited too long",

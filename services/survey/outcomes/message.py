@@ -9,9 +9,21 @@ from typing import Final, Protocol
 from services.chassis.catalogues import Catalogue, read_plural_catalogue
 from services.survey.languages import LANGUAGES, choose_language
 
-SENDING_CHANNELS: Final = frozenset({"outbox", "smtp"})
-"""The values of `KVITTERA_CHANNEL` by which such messages can leave."""
+_BY_MAIL: Final = frozenset({"outbox", "smtp"})
+"""The values of `KVITTERA_CHANNEL` by which such messages can leave as e-mail."""
 _LOCALES: Final = Path(__file__).parent / "locales"
+
+
+def ways_out(channel: str, text_url: str) -> str:
+    """How words to a person can leave, as staff read it; empty: they cannot.
+
+    Args:
+        channel: KVITTERA_CHANNEL.
+        text_url: KVITTERA_OUTCOME_TEXT_URL; the local outbox reaches nobody, and no gateway either.
+    """
+    mail = ["by e-mail"] if channel in _BY_MAIL else []
+    text = ["by text message"] if text_url and channel != "outbox" else []
+    return " or ".join([*mail, *text])
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +32,7 @@ class OutcomeMessage:
 
     Attributes:
         reference: the message's id; the same at every attempt.
-        text: staff's words, and below them why the message came.
+        text: staff's words, with why the message came.
     """
 
     reference: str
@@ -70,10 +82,16 @@ class Writer:
         return cls(carrier, phone, {code: read_plural_catalogue(_LOCALES, code, "outcome") for code in LANGUAGES})
 
     def write(self, reference: str, address: str, language: str | None, number: str, words: str) -> OutcomeMessage:
-        """Return the message about a case."""
+        """Return the e-mail about a case."""
         chosen = choose_language(language).language
         texts = self.catalogues[chosen].texts
         why = texts["why"].format(carrier=self.carrier, phone=self.phone)
         return OutcomeMessage(
             reference, address, chosen, texts["subject"].format(number=number), f"{words}\n\n{self.carrier}\n{why}\n"
         )
+
+    def write_short(self, reference: str, number: str, language: str | None, words: str) -> OutcomeMessage:
+        """Return the text message to a phone number; it has no subject, and does not ask for a reply."""
+        chosen = choose_language(language).language
+        why = self.catalogues[chosen].texts["why.text"].format(carrier=self.carrier, phone=self.phone)
+        return OutcomeMessage(reference, number, chosen, "", f"{self.carrier}: {words}\n{why}")

@@ -19,7 +19,8 @@ from services.survey.cases import keeping
 from services.survey.cases.case import Case, Entry
 from services.survey.cases.desk import Contacts
 from services.survey.cases.number import number_of
-from services.survey.outcomes.message import Fate, OutcomeSender, Result, Writer
+from services.survey.outcomes.message import Fate, OutcomeMessage, OutcomeSender, Result, Writer
+from services.survey.outcomes.text_message import number_of_person
 
 log = structlog.get_logger()
 _GIVE_UP_AFTER: Final = timedelta(days=2)
@@ -38,6 +39,8 @@ class SendOutcomes:
     """Hands over what staff wrote, one message after the other.
 
     Attributes:
+        sender: takes e-mails; none: there is no way for them.
+        texts: takes text messages; none: there is no way for them.
         permitted: asked before every message; what is due waits while it says no.
         only_to: on a staging system, the only addresses that may be reached; none: all.
         words: opens what staff wrote.
@@ -45,7 +48,7 @@ class SendOutcomes:
     """
 
     pool: Pool
-    sender: OutcomeSender
+    sender: OutcomeSender | None
     permitted: Callable[[], bool]
     contacts: Contacts
     words: Box
@@ -53,6 +56,7 @@ class SendOutcomes:
     metrics: Metrics
     now: Callable[[], datetime]
     wake: Callable[[], None]
+    texts: OutcomeSender | None = None
     only_to: frozenset[str] | None = None
     lease: timedelta = timedelta(minutes=2)
     period: float = 1.0
@@ -108,8 +112,6 @@ class SendOutcomes:
                 contact = await self.contacts(connection, UUID(row["response_id"]))
             if contact is None:
                 return Result(Fate.WITHHELD, "no_contact")
-            if (reason := self._not_to(contact.address)) is not None:
-                return Result(Fate.WITHHELD, reason)
             words = self.words.open(row["words_sealed"], f"outcome {row['case_id']}")
         except Poison as error:
             return Result(Fate.REFUSED, error.reason)
@@ -117,19 +119,33 @@ class SendOutcomes:
             if not is_transient(error):
                 raise
             return Result(Fate.REFUSED_FOR_NOW, "storage")  # nothing has left yet
-        number = number_of(row["serial"])
-        message = self.writer.write(str(row["message_id"]), contact.address, row["language"], number, words)
+        way = self._way(row, contact.address, words)
+        if isinstance(way, str):
+            return Result(Fate.WITHHELD, way)
+        sender, message = way
         try:
-            return await self.sender.send(message)
+            return await sender.send(message)
         except Exception as error:
             log.exception("outcome message failed", action="in_doubt", message_id=message.reference)
             return Result(Fate.IN_DOUBT, type(error).__name__)
 
-    def _not_to(self, address: str) -> str | None:
-        """Why nothing may be sent to an address; None: it may."""
-        if "@" not in address:
-            return "no_email"
-        return "not_listed" if self.only_to is not None and address.casefold() not in self.only_to else None
+    def _way(self, row: asyncpg.Record, address: str, words: str) -> tuple[OutcomeSender, OutcomeMessage] | str:
+        """What takes the message, and the message; or why nothing may be sent to this address."""
+        reference, language = str(row["message_id"]), row["language"]
+        if "@" in address:
+            message = self.writer.write(reference, address, language, number_of(row["serial"]), words)
+            way, closed = self.sender, "no_mail"
+        else:
+            number = number_of_person(address, row["country"])
+            if number is None and self.texts is not None:
+                return "no_number"
+            message = self.writer.write_short(reference, number or "", language, words)
+            way, closed = self.texts, "no_email"
+        if way is None:
+            return closed
+        if self.only_to is not None and message.address.casefold() not in self.only_to:
+            return "not_listed"
+        return way, message
 
     async def _settle(self, row: asyncpg.Record, result: Result) -> None:
         """Keep what came of a message, with its line in the case; the case's row is locked before the message's."""

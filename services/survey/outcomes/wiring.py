@@ -1,18 +1,23 @@
 """Outcome messages put together from the settings."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
+from services.chassis.failures import MustStop
 from services.chassis.metrics import Metrics
 from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Pool
-from services.chassis.sealing import Seal
+from services.chassis.sealing import Box, Seal
 from services.chassis.settings import Settings, live_sending
+from services.chassis.staff.origins import is_loopback
 from services.survey.cases.contacts import SealedContacts
 from services.survey.outcomes.local import LocalOutbox
-from services.survey.outcomes.message import OutcomeSender, Writer
+from services.survey.outcomes.message import OutcomeSender, Writer, ways_out
 from services.survey.outcomes.sending import SendOutcomes
 from services.survey.outcomes.smtp import OutcomeMail
+from services.survey.outcomes.text_message import TextGateway
 
 
 def outcomes_of(
@@ -24,20 +29,19 @@ def outcomes_of(
     now: Callable[[], datetime],
     wake_relay: Callable[[], None],
 ) -> SendOutcomes | None:
-    """What sends the words of staff; None where the installation's channel is none that the survey can use."""
-    words = seal.for_purpose("case notes")
-    sender: OutcomeSender
-    if settings.channel == "outbox":
-        sender = LocalOutbox(pool, words)
-    elif settings.channel == "smtp":
-        sender = OutcomeMail(
-            settings.smtp_host, settings.smtp_port, settings.smtp_sender, settings.smtp_timeout_seconds
-        )
-    else:
+    """What sends the words of staff; None where they cannot leave.
+
+    Raises:
+        MustStop: the gateway for text messages is not described as it must be.
+    """
+    texts = _texts(settings)
+    if not ways_out(settings.channel, settings.outcome_text_url):
         return None
+    words = seal.for_purpose("case notes")
     return SendOutcomes(
         pool=pool,
-        sender=sender,
+        sender=_sender(settings, pool, words),
+        texts=texts,
         permitted=lambda: settings.channel == "outbox" or live_sending(settings, now()),
         contacts=SealedContacts(PersonKeys(seal)),
         words=words,
@@ -48,6 +52,29 @@ def outcomes_of(
         only_to=_only_to(settings.send_only_to.get_secret_value()),
         lease=timedelta(seconds=max(60, 3 * settings.smtp_timeout_seconds)),
     )
+
+
+def _sender(settings: Settings, pool: Pool, words: Box) -> OutcomeSender | None:
+    match settings.channel:
+        case "outbox":
+            return LocalOutbox(pool, words)
+        case "smtp":
+            return OutcomeMail(
+                settings.smtp_host, settings.smtp_port, settings.smtp_sender, settings.smtp_timeout_seconds
+            )
+    return None
+
+
+def _texts(settings: Settings) -> TextGateway | None:
+    url, secret = settings.outcome_text_url, settings.outcome_text_secret.get_secret_value()
+    if not url or settings.channel == "outbox":
+        return None
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not is_loopback(parts.hostname or ""):
+        raise MustStop("KVITTERA_OUTCOME_TEXT_URL must begin with https: numbers and words are not sent in the clear")
+    if re.fullmatch(r"whsec_[A-Za-z0-9+/]{16,}={0,2}", secret) is None:
+        raise MustStop("KVITTERA_OUTCOME_TEXT_SECRET must be the secret of the gateway: whsec_ and base64")
+    return TextGateway(url, secret, settings.smtp_timeout_seconds)
 
 
 def _only_to(text: str) -> frozenset[str] | None:

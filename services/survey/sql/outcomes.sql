@@ -11,7 +11,7 @@ WHERE c.case_id = m.case_id
                       WHERE state = 'planned' AND due_at <= $1 AND (SELECT is_on FROM sending)
                       ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING m.message_id, m.case_id, m.fence, m.words_sealed, m.by_subject, m.by_name, m.written_at,
-          c.serial, c.response_id, c.language
+          c.serial, c.response_id, c.language, c.delivery ->> 'country' AS country
 
 -- name: expired_outcomes
 SELECT m.message_id, m.case_id, m.fence, m.by_subject, m.by_name, m.written_at, c.serial
