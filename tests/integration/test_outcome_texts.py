@@ -67,7 +67,7 @@ async def test_the_gateway_gets_number_words_and_parts_under_a_signature_that_it
 )
 async def test_only_an_answer_that_promises_that_nothing_was_taken_is_a_refusal(status: int, fate: Fate) -> None:
     reason = None if fate is Fate.ACCEPTED else f"gateway_{status}"
-    assert await handed_over(answer(status)) == Result(fate, reason)
+    assert await handed_over(answer(status, location="/again")) == Result(fate, reason)
 
 
 @pytest.mark.parametrize("act", [reset, babble])
