@@ -1,8 +1,13 @@
 """How long the relay lets rows gather: never in quiet times, never while a pass leaves rows behind."""
 
+import asyncio
+from itertools import pairwise
+
 import pytest
 
-from services.chassis.outbox import seconds_to_gather
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay, seconds_to_gather
+from services.chassis.settings import Settings
 
 
 @pytest.mark.parametrize("moved", [1, 24, 500, 2000])
@@ -17,3 +22,42 @@ def test_many_rows_gather_until_forty_milliseconds_after_the_pass_began(moved: i
 
 def test_a_pass_that_took_longer_is_followed_at_once() -> None:
     assert seconds_to_gather(250, 0.041) == 0
+
+
+class Nothing:
+    """A connection and a producer that have nothing to do."""
+
+    async def execute(self, *_: object) -> str:
+        return "DELETE 0"
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def terminate(self) -> None: ...
+
+
+async def test_the_relay_lets_rows_gather_between_passes_that_move_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, began = asyncio.Event(), list[float]()
+    relay = Relay(Settings.model_validate({"sealing_key": "5e" * 32}), "survey", Metrics())
+
+    async def no_connection(*_: object, **__: object) -> Nothing:
+        return Nothing()
+
+    async def nothing(*_: object) -> list[int]:
+        return [0, 1, 2, 3]
+
+    async def move(*_: object) -> int:
+        began.append(asyncio.get_running_loop().time())
+        if len(began) == 3:
+            stop.set()
+        return 100
+
+    monkeypatch.setattr("services.chassis.outbox.connect", no_connection)
+    monkeypatch.setattr("services.chassis.outbox.make_producer", lambda *_, **__: Nothing())
+    monkeypatch.setattr(relay, "_measure", nothing)
+    monkeypatch.setattr(relay, "_take_shards", nothing)
+    monkeypatch.setattr(relay, "_move", move)
+    await relay.run(stop)
+    assert len(began) == 3
+    assert all(later - earlier > 0.035 for earlier, later in pairwise(began))
