@@ -32,6 +32,11 @@ def test_a_later_tap_is_another_person(seconds: float) -> None:
     assert (visit.revision, visit.answered_at) == (1, now)
 
 
+def test_the_id_of_a_visit_begins_with_its_moment() -> None:
+    visit = after_tap(None, 4, NOON, THREE)
+    assert (visit.response_id.version, visit.response_id.int >> 80) == (7, NOON.timestamp() * 1000)
+
+
 def test_drumming_on_the_glass_is_one_person() -> None:
     visit = after_tap(None, 1, NOON, THREE)
     first = visit.response_id
