@@ -53,6 +53,8 @@ def cell(value: str, answers: int, share: float) -> dict[str, Any]:
         "answers": answers,
         "asked": asked,
         "delivered": delivered,
+        "reached": asked * 97 // 100,
+        "opened": answers * 8 // 5,
         **counts,
     }
 
@@ -104,6 +106,9 @@ def events(row: str = "", worst: str = "") -> bytes:
         "open_cases": 14,
         "cases": {"Årsta": 7, "Växjö": 1, "Segeltorp": 2},
         "alerts": {"Årsta": "11:10"},
+        "disruptions": [
+            {"kind": "weather", "countries": ["SE"], "from": NOW.timestamp() - 110, "until": NOW.timestamp() - 40}
+        ],
     }
     told: list[tuple[str, Any]] = [("snapshot", picture), ("past", past)]
     if row:

@@ -10,7 +10,8 @@ LEAD = Member("lead-1", "Lena Ledare", {EVERYWHERE: Role.LEAD})
 AGENT = Member("agent-1", "Anton Agent", {"Årsta": Role.AGENT})
 READER = Member("reader-1", "Rut Läsare", {"Årsta": Role.READER})
 ELSEWHERE = Member("lead-2", "Lo Annan", {"Umeå": Role.LEAD})
-MEMBERS = {member.subject: member for member in (LEAD, AGENT, READER, ELSEWHERE)}
+DRIVER = Member("driver-1", "Dan Förare", {"DRV-1": Role.DRIVER})
+MEMBERS = {member.subject: member for member in (LEAD, AGENT, READER, ELSEWHERE, DRIVER)}
 
 
 class HeaderGate:

@@ -17,6 +17,7 @@ from services.aggregator.digests import routes as digest_routes
 from services.aggregator.figures import routes as figure_routes
 from services.aggregator.figures.alerts import Alerts, watch, watched_cuts
 from services.aggregator.handlers import CountBatch
+from services.aggregator.live.disruptions import disruptions_reader
 from services.aggregator.live.scope import zone_named
 from services.aggregator.live.scopes import LiveScopes
 from services.aggregator.partners import http as partner_http
@@ -104,6 +105,7 @@ async def run(settings: Settings) -> None:
     ending = asyncio.Event()
     gate = gate_for(settings, lambda: datetime.now(UTC))
     subscriptions = Subscriptions(settings, SERVICE, settings.aggregator_port, pool, metrics, traces)
+    disrupted = disruptions_reader(subscriptions)
     routes = [
         *http.routes(pool, feeds, ending, gate),
         *partner_http.routes(pool),
@@ -130,6 +132,8 @@ async def run(settings: Settings) -> None:
                 "watch": reading.watch,
                 "complaints": lambda stop: consume(complained, stop, max_records=_CASES),
                 "watch complaints": complained.watch,
+                "disruptions": lambda stop: consume(disrupted, stop, max_records=_CASES),
+                "watch disruptions": disrupted.watch,
                 "live": keep_live,
                 "publish": publisher.run,
                 "partners": partners.run,

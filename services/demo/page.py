@@ -41,5 +41,5 @@ def render_page() -> tuple[bytes, dict[str, str]]:
 @cache
 def asset(name: str) -> tuple[bytes, str] | None:
     """Return the body and content type of a file that the page loads, None for any other name."""
-    file = page_files(_FOLDER).get(name)
+    file = page_files(_FOLDER, figures=True).get(name)
     return None if file is None else (file.body, file.content_type)

@@ -26,7 +26,7 @@ class Stage:
     """Serves the pages with their own headers, and notes what was asked for and complained about."""
 
     def __init__(self) -> None:
-        self.files = page_files(FILES)
+        self.files = page_files(FILES, figures=True)
         self.asked: list[str] = []
         self.complaints: list[str] = []
         self.comments = list(COMMENTS)
@@ -49,7 +49,7 @@ class Stage:
         if path == "/live/events":
             row = query.get("row", [""])[0]
             await route.fulfill(body=events(row, self.worst), headers={"content-type": "text/event-stream"})
-        elif path == "/comments/latest":
+        elif path in {"/comments/latest", "/praise/mine"}:
             await route.fulfill(
                 body=self.fragment(),
                 headers={"content-type": "text/html; charset=utf-8"},
@@ -95,6 +95,8 @@ def name_of(path: str, look: str) -> str:
 
 async def show(page: Page, path: str) -> None:
     await page.goto(ORIGIN + path)
+    if path in {"/drivers/me", "/terminals/Arsta"}:
+        await page.locator("#comments .comments").wait_for()
     if path.startswith("/live"):
         await page.locator("#satisfied .lead:not(.none)").wait_for()
         await page.locator("#comments .comments").wait_for()
@@ -141,7 +143,7 @@ async def test_each_page_looks_like_its_picture(page: Page, path: str, look: str
         ("/live", "#line canvas { visibility: hidden }"),
         ("/live", "#funnel { transform: translateX(60px) }"),
         ("/live", "#terminals .interval { visibility: hidden }"),
-        ("/drivers/me", ".interval { visibility: hidden }"),
+        ("/drivers/me", ".comments { display: none }"),
     ],
 )
 async def test_a_page_whose_part_is_gone_or_moved_does_not_look_like_its_picture(

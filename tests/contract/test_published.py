@@ -155,6 +155,8 @@ def test_every_service_finds_its_operations_in_the_asyncapi_document() -> None:
         "aggregator.receive.response.recorded.v1",
         "aggregator.receive.feedback.case.v1",
         "aggregator.receive.session.ended.v1",
+        "aggregator.receive.delivery.disruption.v1",
+        "aggregator.send.delivery.disruption.v1.dlq",
         "aggregator.send.satisfaction.alert.v1",
         "aggregator.send.satisfaction.cells.v1",
         "aggregator.send.satisfaction.partner.v1",

@@ -33,7 +33,7 @@ CARDS_BY_HAND = {
         "disruption id",
         "notifier",
         "upstream",
-        "notifier",
+        "notifier aggregator",
         1,
         "delete",
         28,
@@ -74,7 +74,7 @@ CARDS_BY_HAND = {
     "delivery.disruption.v1.dlq": (
         "disruption id",
         "notifier",
-        "notifier",
+        "notifier aggregator",
         "",
         1,
         "delete",

@@ -25,6 +25,7 @@ from services.survey.praise.board_http import BoardRoutes
 from services.survey.praise.board_page import BoardPage
 from services.survey.praise.desk import NotAllowed, Outdated, PraiseDesk, Unknown
 from services.survey.praise.http import PraiseRoutes
+from services.survey.praise.own import OwnPraise
 from services.survey.praise.queue_page import QueuePage
 from services.survey.praise.reaction import TakeUpPraise
 from services.survey.praise.rules import Act, Impossible, Rules, State
@@ -67,7 +68,8 @@ def desk(pool: Pool, metrics: Metrics) -> PraiseDesk:
 def app(desk: PraiseDesk) -> Starlette:
     pages = PraiseRoutes(desk, HeaderGate(), QueuePage(), Languages(), lambda: NOON + timedelta(hours=17))
     boards = BoardRoutes(Boards(desk.pool, TEXTS, lambda: NOON, 7), HeaderGate(), BoardPage(7))
-    return Starlette(routes=[*pages.routes(), *boards.routes()])
+    own = OwnPraise(desk.pool, TEXTS, Languages(), HeaderGate(), lambda: NOON + timedelta(hours=1))
+    return Starlette(routes=[*own.routes(), *pages.routes(), *boards.routes()])
 
 
 async def react(pool: Pool, *messages: Received[ResponseRecorded]) -> None:
@@ -378,3 +380,37 @@ async def test_staff_choose_among_the_boards_of_their_terminals(pool: Pool, app:
     assert [t for t in ("Årsta", "Umeå", "Luleå") if f">{t}</a>" in lead] == ["Årsta", "Umeå", "Luleå"]
     reader = (await ask(app, "GET", "/whiteboard", headers=[("x-member", "reader-1")])).text
     assert [t for t in ("Årsta", "Umeå", "Luleå") if f">{t}</a>" in reader] == ["Årsta"]
+
+
+async def own_page(app: Starlette, member: str) -> Reply:
+    return await ask(app, "GET", "/praise/mine", headers=[("x-member", member)])
+
+
+async def test_a_driver_reads_own_praise_at_once_scrubbed_and_with_the_day_only(pool: Pool, app: Starlette) -> None:
+    await praised(pool)
+    await praised(pool, delivery={"driver": "DRV-2"}, comment="Till en annan")
+    reply = await own_page(app, "driver-1")
+    text = reply.text
+    assert (reply.status, reply.headers["cache-control"]) == (200, "no-store")
+    assert "Ringde" in text
+    assert "Delivery of 13 Oct<" in text
+    assert "Till en annan" not in text
+    assert "174 06 05" not in text
+
+
+async def test_what_was_declined_or_disputed_is_not_on_the_drivers_page(
+    pool: Pool, desk: PraiseDesk, app: Starlette
+) -> None:
+    declined, disputed = await praised(pool), await praised(pool, comment="Fel förare")
+    await desk.act(LEAD, declined, Act.DECLINE, revision=1)
+    await desk.act(LEAD, disputed, Act.PASS_ON, revision=1)
+    await desk.act(LEAD, disputed, Act.DISPUTE, revision=2, evidence="Jag var ledig")
+    assert "Nothing was written" in (await own_page(app, "driver-1")).text
+
+
+@pytest.mark.parametrize(("member", "status"), [("lead-1", 403), ("reader-1", 403), ("", 401)])
+async def test_nobody_else_reads_a_drivers_praise(pool: Pool, app: Starlette, member: str, status: int) -> None:
+    await praised(pool)
+    reply = await own_page(app, member)
+    assert reply.status == status
+    assert "Ringde" not in reply.text

@@ -66,6 +66,12 @@ def test_figures_say_share_interval_and_number_together() -> None:
     assert shown["distribution"] == [0.1, 0.1, 0, 0.3, 0.5]
 
 
+@pytest.mark.parametrize(("reached", "rate"), [(0, None), (799, None), (800, 0.125), (1000, 0.1)])
+def test_answered_of_reached_is_told_where_receipts_tell_of_most_of_the_asked(reached: int, rate: float | None) -> None:
+    found = figures(cell("", 10, 10, 0, 30, 50) | {"reached": reached})["response_of_reached"]
+    assert (found and found["share"]) == rate
+
+
 def test_there_is_no_response_rate_while_decisions_lag_behind_answers() -> None:
     assert figures(cell("", 0, 0, 0, 0, 9, asked=4))["response"] is None
 

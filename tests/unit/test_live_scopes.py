@@ -290,7 +290,7 @@ def test_a_small_line_leaves_out_days_that_could_be_worked_out() -> None:
 
 def test_the_first_load_of_the_live_page_is_under_150_kb() -> None:
 
-    files = page_files(PAGES)
+    files = page_files(PAGES, figures=True)
     page = render_live().decode()
     first = set(re.findall(r'"/live/assets/([^"]+)"', page))
     todo = set(first)

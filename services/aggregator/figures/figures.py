@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from services.aggregator.statistics import Share, share_of, to_hide
+from services.aggregator.statistics.response import response_rates
 
 FEWEST: Final = 5
 """Fewer answers than this are not shown to anybody inside (D9)."""
+RECEIPTS_FROM: Final = 0.8
+"""Answered of reached is told only where at least this share of the asked are known as reached: channels without
+receipts tell of none, and the rate would look too high. The limit is ours."""
 _DECIMALS: Final = 5
 Cell = Mapping[str, Any]
 
@@ -76,14 +80,18 @@ def _grouped(few: Sequence[Cell], parent: Share | None) -> dict[str, Any] | None
 
 def _shares(cell: Cell | None) -> dict[str, Any]:
     if cell is None:
-        return {"satisfied": None, "dissatisfied": None, "response": None, "response_of_delivered": None}
+        told = ("satisfied", "dissatisfied", "response", "response_of_reached", "response_of_delivered")
+        return dict.fromkeys(told)
     answers = cell["answers"]
     # Answers can be counted a moment before the decisions they belong to; then there is no rate yet.
-    of_delivered = share_of(answers, cell["delivered"])
+    reached = cell.get("reached", 0)
+    known = reached >= RECEIPTS_FROM * cell["asked"]
+    of_reached, of_delivered = response_rates(answers, reached if known else 0, cell["delivered"])
     return {
         "satisfied": as_json(_satisfied(cell)),
         "dissatisfied": as_json(share_of(cell["scores"][0] + cell["scores"][1], answers)),
         "response": as_json(share_of(answers, cell["asked"])),
+        "response_of_reached": as_json(of_reached),
         "response_of_delivered": None if of_delivered is None else round(of_delivered.share, _DECIMALS),
     }
 

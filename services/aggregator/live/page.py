@@ -47,4 +47,4 @@ def routes() -> list[Route]:
         body = render_live(scope, compare=request.query_params.get("compare") != "none")
         return Response(body, headers=HEADERS, media_type="text/html")
 
-    return [Route("/live", live), Route("/live/assets/{name:str}", file_endpoint(page_files(PAGES)))]
+    return [Route("/live", live), Route("/live/assets/{name:str}", file_endpoint(page_files(PAGES, figures=True)))]

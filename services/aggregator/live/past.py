@@ -21,6 +21,7 @@ def past_of(
     by_terminal: bool,
     alerts: Mapping[str, str],
     with_usual: bool,
+    disruptions: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The past of a scope from its counters by day; days with too few answers are left out, with a neighbour."""
     return {
@@ -29,6 +30,7 @@ def past_of(
         "open_cases": sum(cases.values()),
         "cases": dict(cases) if by_terminal else None,
         "alerts": dict(alerts),
+        "disruptions": list(disruptions),
     }
 
 

@@ -16,6 +16,7 @@ from services.aggregator.counting.cuts import JOINT
 from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.windows import base_of
 from services.aggregator.figures.figures import figures, kept_apart, terminals
+from services.aggregator.live.disruptions import Disruptions
 from services.aggregator.live.feed import LiveFeed
 from services.aggregator.live.past import DAYS, WEEKS, past_of
 from services.aggregator.live.scope import Scope, Span, Wanted, day_number, today_in
@@ -45,6 +46,7 @@ class LiveScopes:
     zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     freshness: Freshness = field(default_factory=Freshness)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    disruptions: Disruptions = field(default_factory=Disruptions)
     _feeds: dict[Scope, LiveFeed] = field(default_factory=lambda: {scope: LiveFeed() for scope in _ALWAYS})
     clock: Callable[[], float] = time.monotonic
     _asked: dict[Scope, float] = field(default_factory=dict)
@@ -160,6 +162,7 @@ class LiveScopes:
             by_terminal=scope.rows == "terminal" and not scope.method,
             alerts={r["value"]: r["raised_at"].astimezone(self.zone).strftime("%H:%M") for r in alerts},
             with_usual=scope.span is Span.TODAY,
+            disruptions=await self.disruptions.going_on(connection, self.now()),
         )
 
 

@@ -12,10 +12,12 @@ const SVG = "http://www.w3.org/2000/svg";
 const WORDS = ["Very dissatisfied", "Dissatisfied", "Neither", "Satisfied", "Very satisfied"];
 let skew = 0;
 const now = () => Date.now() / 1000 - skew;
-let chart = lineChart(byId("line"), { now });
+let disruptions = [];
+const newLine = () => lineChart(byId("line"), { now, rains: () => disruptions });
+let chart = newLine();
 let usual = null, zone = "UTC", live = null, comments = null;
 const view = viewOf(byId("filters"), () => look());
-const terminals = rowTable(byId("terminals"), (value) => view.choose(value === view.row() ? "" : value));
+const terminals = rowTable(byId("terminals"), { choose: (value) => view.choose(value === view.row() ? "" : value) });
 
 const fill = (id, value, note, { few = false, none = false } = {}) => {
   const figure = byId(id), lead = figure.querySelector("[data-value]");
@@ -42,7 +44,7 @@ const share = (id, value, figures, more = "") => {
   interval(svg, value, { ...scale([value, at === null ? null : { low: at, high: at }]), usual: at });
   if (few) return fill(id, "Too few answers", `Fewer than ${figures.fewest}`, { few });
   if (!value) return fill(id, "–", id === "response" ? "None answered yet" : "No answers yet", { none: true });
-  const n = value.n < 100 ? `, ${number(value.n)} ${id === "response" ? "asked" : "answers"}` : "";
+  const n = value.n < 100 ? `, ${number(value.n)} ${id === "response" ? (figures.response_of_reached ? "reached" : "asked") : "answers"}` : "";
   const said = make(loud ? "strong" : "span", { class: loud ? "loud" : "" }, words);
   return fill(id, percent(value.share, value.n), words ? make("span", {}, `${range(value)}${n}. `, said) : `${range(value)}${n}${more}`);
 };
@@ -111,7 +113,7 @@ const words = () => {
   const last = chart.points().at(-1);
   if (!last) return text(byId("line-words"), "No answers in the last four minutes.");
   const place = last[1] < last[2] ? "below" : last[1] > last[3] ? "above" : "inside";
-  return text(byId("line-words"), `The satisfied share is ${percent(last[1], 100)}, ${place} the expected range.`);
+  return text(byId("line-words"), `The satisfied share is ${percent(last[1], 100)}, ${place} the expected range.${disruptions.map(([, , words]) => ` ${words}.`).join("")}`);
 };
 
 const table = () => {
@@ -155,7 +157,9 @@ const show = (event) => {
   scopeWords(scope, at);
   share("satisfied", figures.satisfied, figures);
   share("dissatisfied", figures.dissatisfied, figures);
-  share("response", figures.response, figures, of === null ? "" : `. Of delivered ${percent(of, figures.answers)}`);
+  const reached = figures.response_of_reached;
+  text(byId("response").querySelector("dt"), `Response rate, of ${reached ? "reached" : "asked"}`);
+  share("response", reached ?? figures.response, figures, of === null ? "" : `. Of delivered ${percent(of, figures.answers)}`);
   distribution(figures);
   freshness(fresh);
   funnel(total, figures);
@@ -180,7 +184,7 @@ const gently = (event) => {
 // The line is that of everything, or of the row that is chosen.
 const newChart = () => {
   byId("line").replaceChildren();
-  chart = lineChart(byId("line"), { now });
+  chart = newLine();
 };
 const titles = () => {
   const row = view.row(), which = byId("which"), all = !row || which.dataset.shows === "all";
@@ -243,9 +247,12 @@ live = follow(view.address("/live/events"), gently, {
   also: {
     past: (told) => {
       usual = told.usual;
+      disruptions = (told.disruptions ?? []).map(({ kind, countries, from, until }) =>
+        [from, until, `Disruption: ${kind}, ${countries.join(", ")}`]);
       terminals.past(told);
       casesInNav(told.open_cases);
       if (latest) show({ ...latest, line: [] });
+      chart.redraw();
     },
     row: ({ value, line }) => { if (value === view.row() && byId("which").dataset.shows !== "all") chart.add(line); },
   },

@@ -12,7 +12,8 @@ from starlette.responses import Response
 from services.chassis.http import problem
 from services.chassis.web.shell import squeezed_css, staff_css, vendor_folder
 
-_SCRIPTS: Final = Path(__file__).parent / "scripts"
+_HERE: Final = Path(__file__).parent
+_SCRIPTS: Final = _HERE / "scripts"
 _CHART: Final = "uPlot.iife.min.js"
 _SCRIPT_TYPE: Final = "text/javascript; charset=utf-8"
 _STYLE_TYPE: Final = "text/css; charset=utf-8"
@@ -32,9 +33,14 @@ class PageFile:
         return f'"{hashlib.sha256(self.body).hexdigest()[:20]}"'
 
 
-def page_files(folder: Path) -> Mapping[str, PageFile]:
-    """Return the files of a staff page: `page.css` from shell, chart and `folder`, and every script by its name."""
+def page_files(folder: Path, *, figures: bool = False) -> Mapping[str, PageFile]:
+    """Return the files of a staff page: `page.css` from shell, chart and `folder`, and every script by its name.
+
+    With `figures` the style of live figures is part of it.
+    """
     styles = [staff_css(), (vendor_folder() / "uPlot.min.css").read_text("utf-8")]
+    if figures:
+        styles.append((_HERE / "figures.css").read_text("utf-8"))
     styles += [file.read_text("utf-8") for file in sorted(folder.glob("*.css"))]
     files = {"page.css": PageFile(squeezed_css("\n".join(styles)).encode(), _STYLE_TYPE)}
     for script in (vendor_folder() / _CHART, *sorted(_SCRIPTS.glob("*.js")), *sorted(folder.glob("*.js"))):

@@ -2,7 +2,7 @@
 import { lineChart } from "./chart.js";
 import { exact, interval, number, percent, range, scale, text } from "./figures.js";
 import { follow } from "./live.js";
-import { terminalTable } from "./terminals.js";
+import { rowTable } from "./rows.js";
 
 const COLUMN = 7.5; // rem, as the style has it
 const byId = (id) => document.getElementById(id);
@@ -50,7 +50,7 @@ export const results = () => {
   let skew = 0, shown = 0;
   const rains = [], now = () => Date.now() / 1000 - skew;
   const chart = lineChart(byId("line"), { ago: true, rains: () => rains, now });
-  const terminals = terminalTable(byId("terminals"), 120);
+  const terminals = rowTable(byId("terminals"), { width: 120 });
   const show = ({ figures, total, terminals: units, freshness: fresh, line }) => {
     chart.add(line);
     if (calm.matches && Date.now() - shown < 1000) return;
@@ -68,7 +68,7 @@ export const results = () => {
   return {
     rain: (on) => {
       const last = rains.at(-1), falls = last && last[1] === null;
-      if (on && !falls) rains.push([now(), null]);
+      if (on && !falls) rains.push([now(), null, "Disruption: rain"]);
       if (!on && falls) last[1] = now();
     },
     // The counter stands still while the demo goes on: say how far behind it is, and that nothing is lost.

@@ -20,6 +20,7 @@ from services.survey.praise.board_http import BoardRoutes
 from services.survey.praise.board_page import BoardPage
 from services.survey.praise.desk import PraiseDesk
 from services.survey.praise.http import PraiseRoutes
+from services.survey.praise.own import OwnPraise
 from services.survey.praise.queue_page import QueuePage
 from services.survey.praise.reaction import TakeUpPraise
 from services.survey.praise.rules import PassOnBy, Rules
@@ -50,7 +51,8 @@ def praise_parts(
     pages = PraiseRoutes(desk=desk, gate=gate, page=QueuePage(), languages=languages, now=now)
     reaction = TakeUpPraise(rules=rules_of(settings), texts=texts, pass_on_by=_deadline(settings), now=now)
     boards = BoardRoutes(Boards(pool, texts, now, settings.board_days), gate, BoardPage(settings.board_days))
-    return PraiseParts(reaction, [*pages.routes(), *boards.routes()])
+    own = OwnPraise(pool, texts, languages, gate, now)
+    return PraiseParts(reaction, [*own.routes(), *pages.routes(), *boards.routes()])
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -78,6 +78,14 @@ WHERE p.terminal = $1 AND p.state = 'on_board' AND p.score >= 4 AND p.praised_at
 ORDER BY p.praised_at DESC
 LIMIT $3
 
+-- name: said_of_driver
+SELECT praise_id, comment_digest, masks, country, score, zone, occurred_at
+FROM praise
+WHERE driver = $1 AND praised_at >= $2 AND score >= 4 AND comment_digest IS NOT NULL
+  AND state IN ('waiting', 'passed_on', 'on_board')
+ORDER BY praised_at DESC, praise_id
+LIMIT $3
+
 -- name: tally
 SELECT count(*) FILTER (WHERE praised_at >= $2) AS today,
        count(*) FILTER (WHERE praised_at >= $2 AND passed_on_at IS NOT NULL) AS passed_on,

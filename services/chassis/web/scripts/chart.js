@@ -72,23 +72,34 @@ const marks = (u, paint, rains) => {
   ctx.textBaseline = "middle";
   ctx.textAlign = "left";
   ctx.fillText((share * 100).toFixed(1), x + 8 * ratio, y);
-  ctx.strokeStyle = ctx.fillStyle = paint.s2;
-  ctx.lineWidth = 4 * ratio;
-  for (const [from, to] of rains) {
+  ctx.font = `${11 * ratio}px ${paint.text}`;
+  ctx.textBaseline = "bottom";
+  for (const [from, to, words] of rains) {
     const [a, b] = [from, to ?? u.scales.x.max].map((t) => u.valToPos(Math.max(t, u.scales.x.min), "x", true));
     if (b <= u.bbox.left) continue;
+    ctx.fillStyle = paint.s2;
     ctx.fillRect(a, u.bbox.top - 6 * ratio, Math.max(b - a, 2 * ratio), 4 * ratio);
     ctx.fillStyle = paint.ink3;
-    ctx.font = `${11 * ratio}px ${paint.text}`;
-    ctx.textAlign = "right";
-    ctx.fillText("rain", Math.max(a - 6 * ratio, u.bbox.left + 24 * ratio), u.bbox.top - 4 * ratio);
-    ctx.fillStyle = paint.s2;
+    ctx.fillText(words, Math.min(a, u.bbox.left + u.bbox.width - ctx.measureText(words).width), u.bbox.top - 8 * ratio);
   }
   ctx.restore();
 };
 
+// The bars' own axis: nothing, and the most of a window.
+const barAxis = (u, paint) => {
+  const { ctx } = u, ratio = devicePixelRatio, most = Math.max(0, ...u.data[u.data.length - 1]);
+  if (!most) return;
+  ctx.save();
+  ctx.fillStyle = paint.ink3;
+  ctx.font = `${11 * ratio}px ${paint.text}`;
+  ctx.textAlign = "right";
+  ctx.textBaseline = "middle";
+  for (const n of [0, most]) ctx.fillText(String(n), u.bbox.left - 6 * ratio, u.valToPos(n, "answers", true));
+  ctx.restore();
+};
+
 const options = (paint, size, { ago, rains, now }) => ({
-  ...size, cursor: { show: false }, legend: { show: false }, select: { show: false }, padding: [14, 42, 0, 0],
+  ...size, cursor: { show: false }, legend: { show: false }, select: { show: false }, padding: [22, 42, 0, 0],
   scales: {
     x: { time: false, range: () => { const to = now(); return [to - SPAN, to]; } },
     share: { range: shareRange },
@@ -107,7 +118,7 @@ const options = (paint, size, { ago, rains, now }) => ({
   ],
   hooks: {
     drawSeries: [(u, index) => { if (index === SHARE) outside(u, paint, ...u.series[SHARE].idxs); }],
-    draw: [(u) => marks(u, paint, rains())],
+    draw: [(u) => { marks(u, paint, rains()); barAxis(u, paint); }],
   },
 });
 
@@ -138,5 +149,6 @@ export const lineChart = (place, { ago = false, rains = () => [], now = () => Da
       draw();
     },
     points: () => points,
+    redraw: () => { drawn = 0; draw(); },
   };
 };

@@ -1,0 +1,103 @@
+// Rows by concern. Values change in place; rows change places once a minute and never under hand or focus.
+import { bare, interval, make, number, scale, text } from "./figures.js";
+import { commonScale, drawing, fillSpark } from "./sparks.js";
+
+const RESORT = 60000;
+
+const newRow = (name, width, choose) => {
+  const num = (kind = "") => make("td", { class: `num ${kind}`.trim() });
+  const button = choose ? make("button", { type: "button", class: "row-name", "aria-pressed": "false" }, name) : null;
+  button?.addEventListener("click", () => choose());
+  const tag = make("span", { class: "tag", hidden: "" }), head = make("th", { scope: "row" }, button ?? name);
+  const parts = { head, button, tag, count: num(), share: num("share"), bad: num(), rate: num() };
+  parts.whiskers = make("td", {}, drawing("interval", { "data-width": width }), make("span", { class: "vh" }));
+  const { count, share, whiskers, bad, rate } = parts;
+  if (choose === undefined) return { ...parts, row: make("tr", {}, head, count, share, whiskers, bad, rate) };
+  head.append(" ", tag);
+  const spark = drawing("spark", { viewBox: "0 0 92 20", width: 92, height: 20 });
+  parts.days = make("td", {}, spark, make("span", { class: "vh" }));
+  parts.cases = num();
+  return { ...parts, row: make("tr", {}, head, count, share, whiskers, parts.days, bad, rate, parts.cases) };
+};
+
+const fillRow = (parts, { answers, satisfied, dissatisfied, response, below }, axis) => {
+  parts.row.classList.toggle("below", below);
+  parts.share.classList.toggle("below", below);
+  text(parts.count, number(answers));
+  text(parts.share, bare(satisfied.share, satisfied.n));
+  const words = `${bare(satisfied.low, satisfied.n)} to ${bare(satisfied.high, satisfied.n)}`;
+  text(parts.whiskers.lastChild, below ? `${words}, below all deliveries` : words);
+  interval(parts.whiskers.firstChild, satisfied, { ...axis, track: false });
+  text(parts.bad, bare(dissatisfied.share, dissatisfied.n));
+  text(parts.rate, response ? bare(response.share, response.n) : "–");
+};
+
+const fewRow = (names, columns, counted) => make("tr", {}, make("th", { scope: "row" }, names),
+  make("td", { colspan: columns - 1, class: "quiet" }, make("span", { class: "hatched hatch" }), counted));
+
+// With `choose` rows are buttons, and beside them stand two weeks, alerts and open cases; what they hold `past` tells.
+export const rowTable = (table, { choose, width = 168 } = {}) => {
+  const body = table.tBodies[0], columns = choose ? 8 : 6;
+  let rows = new Map(), sorted = 0, known = "", fewKnown = "", few = [], chosen = "", past = null;
+  const touched = () => table.matches(":hover") || table.parentElement.contains(document.activeElement);
+
+  const place = (shown, grouped) => {
+    const order = shown.map((unit) => rows.get(unit.value).row);
+    if (grouped) order.push(rows.get("").row);
+    body.replaceChildren(...order, ...few);
+    sorted = Date.now();
+  };
+  const remember = (unit, name, axis) => {
+    const chooses = choose && (unit.value ? () => choose(unit.value) : null);
+    if (!rows.has(unit.value)) rows.set(unit.value, newRow(name, width, chooses));
+    if (!unit.value) text(rows.get("").head, name);
+    fillRow(rows.get(unit.value), unit, axis);
+  };
+  const rememberFew = ({ hidden, grouped }, fewest) => {
+    const together = grouped ? `the ${hidden.length} grouped` : "all deliveries";
+    const names = hidden.filter((unit) => unit.few).map((unit) => unit.value).join(", ");
+    const told = hidden.map((unit) => (unit.few
+      ? `Too few answers (fewer than ${fewest}). Counted in ${together}.`
+      : `Hidden with ${names}. Counted in ${together}.`));
+    if (fewKnown === told.join() + names) return;
+    fewKnown = told.join() + names;
+    few = hidden.map((unit, i) => fewRow(unit.value, columns, told[i]));
+  };
+  const mark = () => {
+    const axis = commonScale(past?.days ?? {});
+    for (const [value, { row, button, tag, days, cases }] of rows) {
+      row.classList.toggle("chosen", value !== "" && value === chosen);
+      button?.setAttribute("aria-pressed", String(value === chosen));
+      if (!past || !value) continue;
+      fillSpark(days, past.days[value] ?? [], axis);
+      text(cases, past.cases ? String(past.cases[value] ?? 0) : "");
+      tag.hidden = !past.alerts[value];
+      text(tag, past.alerts[value] ? `alert ${past.alerts[value]}` : "");
+    }
+  };
+
+  return {
+    show: (units, { satisfied, fewest }) => {
+      const { shown, grouped, hidden } = units, every = grouped ? [...shown, grouped] : shown;
+      if (!shown.length && !hidden.length) return text(body.querySelector("td"), "No answers yet");
+      const axis = { ...scale(every.map((unit) => unit.satisfied)), usual: satisfied?.share ?? null };
+      for (const unit of shown) remember(unit, unit.value, axis);
+      if (grouped) remember(grouped, `${hidden.length} grouped`, axis);
+      rememberFew(units, fewest);
+      const members = JSON.stringify([shown.map((unit) => unit.value).sort(), hidden]);
+      const due = Date.now() - sorted > RESORT && !touched();
+      if (members !== known || due) place(shown, grouped);
+      if (members !== known) mark();
+      known = members;
+      return undefined;
+    },
+    past: (told) => { past = told; mark(); },
+    choose: (value) => { chosen = value; mark(); },
+    clear: (words) => {
+      rows = new Map();
+      known = fewKnown = "";
+      past = null;
+      body.replaceChildren(make("tr", {}, make("td", { colspan: columns, class: "quiet" }, words)));
+    },
+  };
+};
