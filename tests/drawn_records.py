@@ -26,7 +26,7 @@ def counting(pool: Any) -> Fence[Counted]:
         service="aggregator",
         group=GROUP,
         decode=reader(),
-        apply=CountBatch(Units(pool, ()), Metrics(), lambda: None),
+        apply=CountBatch(Units(pool, ()), Metrics(), lambda _, __: None),
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
         metrics=Metrics(),
     )

@@ -10,16 +10,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord, TopicPartition
 
-from schemas.topics import CARDS, INVITATION_DECIDED
+from schemas.topics import INVITATION_DECIDED
 from services.aggregator.counting import stored_answers, stored_cells
-from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
-from services.aggregator.counting.units import Units
-from services.aggregator.handlers import CountBatch
-from services.chassis.fence import Fence
-from services.chassis.metrics import Metrics
+from services.aggregator.counting.reading import TOPICS
 from services.chassis.postgres import Pool
+from tests.drawn_records import Batch, counting
 from tests.harness import begin, record
 from tests.integration.test_counting_store import audit, clear, pool, settings, table
 from tests.integration.test_replay_shadow import records
@@ -29,7 +25,6 @@ TIMES = int(os.environ.get("COUNTING_DEATHS", "1"))
 STATEMENTS = frozenset(
     {"execute", "fetch", "fetchrow", "fetchval", "copy_records_to_table", "copy_to_table", "copy_from_query"}
 )
-Batch = dict[TopicPartition, list[ConsumerRecord]]
 
 
 class DyingConnection:
@@ -61,18 +56,6 @@ class DyingPool:
     async def acquire(self) -> AsyncIterator[DyingConnection]:
         async with self._real.acquire() as connection:
             yield DyingConnection(connection, self)
-
-
-def counting(pool: Any) -> Fence[Counted]:
-    return Fence(
-        pool=pool,
-        service="aggregator",
-        group=GROUP,
-        decode=reader(),
-        apply=CountBatch(Units(pool, ()), Metrics(), lambda _, __: None),
-        dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
-        metrics=Metrics(),
-    )
 
 
 async def anew(pool: Pool) -> None:
