@@ -3,6 +3,7 @@
 import asyncio
 import email
 import email.policy
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -38,8 +39,14 @@ class MailRoom:
 
 
 @asynccontextmanager
-async def mail_server(handler: object, password: str | None = None) -> AsyncIterator[int]:
-    """Serve with a handler of aiosmtpd, behind a password if there is one; yields the port."""
+async def mail_server(
+    handler: object,
+    password: str | None = None,
+    *,
+    starttls: ssl.SSLContext | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[int]:
+    """Serve with a handler of aiosmtpd, behind a password if there is one, and encrypted if so; yields the port."""
     loop = asyncio.get_running_loop()
     protocols: list[SmtpProtocol] = []
 
@@ -49,10 +56,11 @@ async def mail_server(handler: object, password: str | None = None) -> AsyncIter
 
     def begin() -> SmtpProtocol:
         wanted: dict[str, Any] = {"authenticator": judge, "auth_require_tls": False} if password else {}
+        wanted |= {"tls_context": starttls, "require_starttls": True} if starttls else {}
         protocols.append(SmtpProtocol(handler, hostname="127.0.0.1", loop=loop, **wanted))
         return protocols[-1]
 
-    server = await loop.create_server(begin, "127.0.0.1", 0)
+    server = await loop.create_server(begin, "127.0.0.1", 0, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
