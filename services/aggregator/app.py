@@ -48,6 +48,7 @@ SERVICE = "aggregator"
 PACKAGE = "services.aggregator"
 FOR_STAFF = ("/live", "/terminals/", "/api/live", "/api/cells", *figure_routes.FOR_STAFF, *digest_routes.FOR_STAFF)
 _CASES = 1000
+_FETCH_WAIT_MS = 25  # counters are to be fresh, and an idle broker that is asked forty times a second has little to do
 
 
 async def run(settings: Settings) -> None:
@@ -128,7 +129,9 @@ async def run(settings: Settings) -> None:
         await run_until_stopped(
             {
                 "http": lambda stop: serve(app, settings.http_host, settings.aggregator_port, stop),
-                "count": lambda stop: consume(reading, stop, max_records=settings.aggregator_batch),
+                "count": lambda stop: consume(
+                    reading, stop, max_records=settings.aggregator_batch, fetch_wait_ms=_FETCH_WAIT_MS
+                ),
                 "watch": reading.watch,
                 "complaints": lambda stop: consume(complained, stop, max_records=_CASES),
                 "watch complaints": complained.watch,

@@ -14,8 +14,13 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 
-async def consume(reader: Reader[T], stop: asyncio.Event, *, max_records: int, linger_ms: int = 20) -> None:
+async def consume(
+    reader: Reader[T], stop: asyncio.Event, *, max_records: int, linger_ms: int = 20, fetch_wait_ms: int = 100
+) -> None:
     """Read, hand over, repeat; the batch grows by itself when records pile up.
+
+    `fetch_wait_ms` is how long the broker may wait for records. While it waits for those of quiet partitions, aiokafka
+    asks it for nothing of the busy ones that it has just read, so their next records wait as long.
 
     Raises:
         MustStop: going on would lose something.
@@ -27,6 +32,7 @@ async def consume(reader: Reader[T], stop: asyncio.Event, *, max_records: int, l
         group=reader.fence.group,
         client=f"kvittera-{reader.fence.service}",
         group_instance_id=reader.member,
+        fetch_max_wait_ms=fetch_wait_ms,
     )
     reader.read_through(lambda: consumer)
     try:

@@ -4,25 +4,28 @@
 """
 
 import asyncio
-import resource
+import contextlib
+import json
+import os
+import sys
 import tempfile
 import time
+from asyncio.subprocess import PIPE
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import asyncpg
 import typer
 import uvloop
 
 from schemas.topics import RESPONSE_RECORDED
-from services.aggregator.history.shadow import replay
 from services.chassis.postgres import connect
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.counting import fill, make_records
 from tests.benchmarks.invitations import check_kept, invite
 from tests.benchmarks.load import open_loop, quantile
-from tests.benchmarks.machine import describe_machine
+from tests.benchmarks.machine import describe_machine, peak_mib
 from tests.benchmarks.system import prepare, running, settings_of, variables
 
 _COUNTED = """
@@ -42,6 +45,7 @@ FROM generate_series(0, $1::int - 1) AS n
 """
 _POLL = 0.004
 _WARM = 200
+_CHUNK = 200_000
 
 
 async def measure_freshness(
@@ -100,32 +104,51 @@ def _ages(acknowledged: list[float], seen: list[tuple[float, int]]) -> list[floa
 
 async def measure_replay(
     postgres: EmbeddedPostgres, kafka: EmbeddedKafka, folder: Path, sizes: list[int]
-) -> list[dict[str, float]]:
-    """Count so many answers live, then everything again into the shadow; the next size adds to the last."""
+) -> list[dict[str, Any]]:
+    """Count so many answers live, then everything again into the shadow; the next size adds to the last.
+
+    The replay is a process of its own, so that its memory is not that of the records' maker.
+    """
     environment = variables(postgres, kafka)
     settings = settings_of(environment)
     await prepare(settings)
     connection = await connect(settings, "aggregator", command_timeout=3600)
-    found: list[dict[str, float]] = []
+    found: list[dict[str, Any]] = []
     sent = await connection.fetchval(_READ, RESPONSE_RECORDED)
     for number, size in enumerate(sizes):
-        records, _ = make_records(size - (sizes[number - 1] if number else 0), seed=number)
-        await fill(settings, records)
-        sent += len(records)
+        began = sizes[number - 1] if number else 0
+        for first in range(began, size, _CHUNK):
+            records, _ = make_records(min(_CHUNK, size - first), seed=first)
+            await fill(settings, records)
+            sent += len(records)
         async with running("aggregator", environment, folder / "aggregator.log"):
             while await connection.fetchval(_READ, RESPONSE_RECORDED) < sent:
                 await asyncio.sleep(0.2)
         await connection.execute("ANALYZE")
-        result = await replay(settings)
-        assert result.equal, f"{len(result.differing)} cells differ"
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        found.append({"records": result.read, "seconds": result.seconds, "cells": result.cells, "peak_mib": memory})
+        found.append(result := await _replayed(environment))
+        assert result["equal"], result["differing"]
         print(
-            f"replay: {result.read:,} records again and {result.cells:,} cells compared in {result.seconds:.1f} s"
-            f" ({result.seconds / result.read * 1e6:.0f} us a record, at most {memory:,.0f} MiB); equal"
+            f"replay: {result['read']:,} records again and {result['cells']:,} cells compared in"
+            f" {result['seconds']:.1f} s ({result['seconds'] / result['read'] * 1e6:.0f} us a record, at most"
+            f" {result['peak_mib']:,.0f} MiB); equal",
+            flush=True,
         )
     await connection.close()
     return found
+
+
+async def _replayed(environment: dict[str, str]) -> dict[str, Any]:
+    """What `kvittera replay --json` tells, and the most memory that it held."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services", "replay", "--json", env={**os.environ, **environment}, stdout=PIPE
+    )
+    told, peak = asyncio.create_task(process.communicate()), 0.0
+    while not told.done():
+        with contextlib.suppress(OSError, StopIteration):  # it has ended
+            peak = max(peak, peak_mib(process.pid))
+        await asyncio.sleep(0.2)
+    result: dict[str, Any] = json.loads((await told)[0])
+    return {**result, "peak_mib": peak}
 
 
 async def measure_restart(

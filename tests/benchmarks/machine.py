@@ -43,6 +43,12 @@ def resident_mib(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def peak_mib(pid: int) -> float:
+    """The most memory that a process has held so far, in MiB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
 def flush_microseconds(folder: Path, times: int = 500, share: float = 0.5) -> float:
     """Time to put 8 KiB more on this disk with fdatasync that this share does not exceed: the floor of every commit."""
     found = []
