@@ -30,8 +30,12 @@ def list_letters(
     from services.chassis.deadletter_store import read_letters, topics_with_dead_letters
     from services.embedded.local import reachable
 
+    async def read_all() -> "dict[str, list[Letter]]":
+        names = [topic] if topic else topics_with_dead_letters()
+        return dict(zip(names, await asyncio.gather(*(read_letters(settings, n) for n in names)), strict=True))
+
     with reachable(kafka=True) as settings:
-        found = {t: asyncio.run(read_letters(settings, t)) for t in ([topic] if topic else topics_with_dead_letters())}
+        found = asyncio.run(read_all())
     for name, letters in found.items():
         if topic is None and letters:
             print(name)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from services.chassis.failures import MustStop
+from services.chassis.failures import MustStop, is_transient
 from services.chassis.settings import PREFIX, Settings, load_settings
 from services.embedded.errors import EmbeddedError
 from services.embedded.folder_lock import sole_use
@@ -17,6 +17,8 @@ from services.embedded.processes import is_running
 FOLDER = Path(".kvittera")
 NOTE = "running.json"
 KEY = "sealing.key"
+_OF_SERVERS = (ConnectionError, TimeoutError)
+"""Errors of the system that a server causes; others are about the caller's own files."""
 
 
 @contextmanager
@@ -24,8 +26,22 @@ def reachable(*, kafka: bool = False, postgres: bool = False) -> Iterator[Settin
     """Settings with servers behind them; the demo's own are started for the time of the command if need be.
 
     Raises:
-        MustStop: nothing is set and no demo has run in this folder.
+        MustStop: nothing is set and no demo has run in this folder, or a server went away before the command was done.
     """
+    try:
+        with _found(kafka=kafka, postgres=postgres) as settings:
+            yield settings
+    except Exception as error:
+        if not is_transient(error) or (isinstance(error, OSError) and not isinstance(error, _OF_SERVERS)):
+            raise
+        # Not the exit code of a proof that found something.
+        raise MustStop(
+            f"Kafka or PostgreSQL went away before this was done ({type(error).__name__}); try again once it is back"
+        ) from None
+
+
+@contextmanager
+def _found(*, kafka: bool, postgres: bool) -> Iterator[Settings]:
     needed = [PREFIX + n for n, wanted in (("KAFKA_BOOTSTRAP", kafka), ("POSTGRES_DSN", postgres)) if wanted]
     if any(name in os.environ or f"{name}_FILE" in os.environ for name in needed):
         yield load_settings()

@@ -1,0 +1,38 @@
+"""A command whose servers go away says so in a sentence, and never ends like a proof that found something."""
+
+import asyncpg
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from services.chassis.failures import MustStop
+from services.embedded.local import reachable
+
+
+@pytest.fixture(autouse=True)
+def servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KVITTERA_POSTGRES_DSN", "postgresql://127.0.0.1:9/none")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        asyncpg.AdminShutdownError("terminating connection"),
+        asyncpg.InterfaceError("connection is closed"),
+        ConnectionResetError(),
+        TimeoutError(),
+        KafkaConnectionError(),
+    ],
+    ids=lambda e: type(e).__name__,
+)
+def test_a_server_that_goes_away_meanwhile_is_told_in_a_sentence(error: Exception) -> None:
+    with (
+        pytest.raises(MustStop, match=rf"went away before this was done \({type(error).__name__}\)"),
+        reachable(postgres=True),
+    ):
+        raise error
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("nowhere.csv"), MustStop("no such delivery"), ValueError("odd")])
+def test_any_other_failure_is_told_as_it_is(error: Exception) -> None:
+    with pytest.raises(type(error), match=str(error)), reachable(postgres=True):
+        raise error
