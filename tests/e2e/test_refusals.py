@@ -139,3 +139,16 @@ def test_a_command_in_an_empty_folder_says_what_to_do_first(tmp_path: Path, comm
     assert (done.returncode, done.stdout) == (2, "")
     assert "or run `kvittera demo` in this folder first" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_broker_that_is_away_is_told_in_one_line(tmp_path: Path) -> None:
+    away = {"KVITTERA_KAFKA_BOOTSTRAP": "127.0.0.1:9", "KVITTERA_BOOT_PATIENCE_SECONDS": "0"}
+    done = kvittera(tmp_path, "topics", "check", timeout=120, **away)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        (
+            "kvittera: Kafka cannot be reached by topic administration (KafkaConnectionError);"
+            " check KVITTERA_KAFKA_BOOTSTRAP and that it runs"
+        )
+    ]
