@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
-from PIL import Image
 from playwright.async_api import Browser, BrowserContext, Page, Route, ViewportSize, expect
 
 from services.aggregator.live.page import render_live
@@ -13,7 +12,7 @@ from services.aggregator.quality.page import headers as quality_headers
 from services.aggregator.staff.page import HEADERS
 from services.aggregator.staff.page import PAGES as FILES
 from services.chassis.web.files import page_files
-from tests.likeness import FOLDER, MOST, difference, has_inter, kept, picture_of, restyle
+from tests.likeness import MOST, checked_in, difference, has_inter, kept, picture_of, restyle
 from tests.live_pictures import COMMENTS, NOW, PAGES, comment, events
 from tests.visitors import barriers
 
@@ -152,8 +151,7 @@ async def test_a_page_whose_part_is_gone_or_moved_does_not_look_like_its_picture
     await page.clock.set_fixed_time(NOW)
     await show(page, path)
     await restyle(page, spoilt.replace(" }", " !important }"))
-    whole = Image.open(FOLDER / f"{name_of(path, 'light')}.png").convert("RGB")
-    assert difference(await picture_of(page), whole) > MOST
+    assert difference(await picture_of(page), checked_in(name_of(path, "light"))) > MOST
 
 
 async def test_the_view_stands_in_the_address_and_the_address_opens_the_view(page: Page, stage: Stage) -> None:
