@@ -196,7 +196,7 @@ def test_the_table_tells_medians_spreads_and_ratios_to_ours() -> None:
     shown = table({**found, "quix": []}, {"kvittera": "ours", "faust": "Faust", "quix": "Quix"}).splitlines()
     assert shown[2].startswith("| ours | 41.0 (40–60) | 1.00 | 20.5 | 1.00 | 50.0 (50–50) | 1.00 |")
     assert shown[3].startswith(
-        "| Faust | 410.0 | 10.00 | 205.0 | 10.00 | 50.0 | 1.00 | 25.0 | 1.00 | 4.25 | 512 | 1,000 |"
+        "| Faust | 410.0 | 10.00 | 205.0 | 10.00 | 50.0 | 1.00 | 25.0 | 1.00 | 4.25 | 512 | 1,000 | 2 |"
     )
     assert len(shown) == 4
 

@@ -22,6 +22,7 @@ _HEAD = (
     "cells sent/event",
     "memory MiB",
     "events",
+    "load",
 )
 
 
@@ -79,6 +80,7 @@ def _row(of: Figures, ours: Figures | None, runs: Sequence[Figures], title: str)
         f"{of.cells_sent:.2f}",
         f"{of.memory_mib:,.0f}{database}",
         f"{of.events:,}",
+        "–".join(dict.fromkeys(f"{load:.0f}" for load in (min(r.load for r in runs), max(r.load for r in runs)))),
     )
 
 
