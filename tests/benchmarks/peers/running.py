@@ -54,12 +54,15 @@ class Figures:
         return {k: round(v, 2) if isinstance(v, float) else v for k, v in asdict(self).items()}
 
 
-def second_half(track: list[Progress], records: int) -> tuple[float, float]:
-    """Microseconds of wall and processor time an event after the first half, when a JVM is warm."""
+def second_half(track: list[Progress], records: int, published: float) -> tuple[float, float]:
+    """Microseconds of wall and processor time an event after the first half, when a JVM is warm.
+
+    Wall time ends when all is counted, processor time when all is published: `published` seconds of it.
+    """
     middle = next(p for p in track if p.done >= records // 2)
     end = next(p for p in track if p.done >= records)
     events = max(1, end.done - middle.done)
-    return 1e6 * (end.wall - middle.wall) / events, 1e6 * (end.cpu - middle.cpu) / events
+    return 1e6 * (end.wall - middle.wall) / events, 1e6 * (published - middle.cpu) / events
 
 
 async def measure(bench: Bench, system: System, source: Source, job: Job) -> Figures:
@@ -102,7 +105,7 @@ async def measure(bench: Bench, system: System, source: Source, job: Job) -> Fig
     broker = cpu_seconds(bench.kafka.pid) - broker
     sent, found = await read_cells(bench.settings, system.output(job), system.reading)
     check(system.title, found, source.truth)
-    wall_late, cpu_late = second_half(track, records)
+    wall_late, cpu_late = second_half(track, records, cpu)
     per = 1e6 / records
     wall = track[-1].wall * per
     figures = (cpu * per, wall, cpu_late, wall_late, database * per, broker * per, sent / records)
