@@ -217,9 +217,9 @@ def test_the_second_half_begins_where_half_of_the_records_are_done() -> None:
 
 
 def test_the_picture_tells_each_system_and_ours_apart() -> None:
-    drawn = picture([("ours", 40), ("Faust", 400)], "ours", "1,000 answers")
+    drawn = picture([("ours", 100), ("Faust", 10_000)], "ours", "1,000 answers")
 
-    assert "<title>CPU µs an event by system: ours 40; Faust 400</title>" in drawn
+    assert "<title>CPU µs an event by system: ours 100; Faust 10,000</title>" in drawn
     assert drawn.count('class="ours"') == 1
-    assert 'class="bar" x="300" y="78" width="380.0"' in drawn
-    assert 'class="ours" x="300" y="44" width="38.0"' in drawn
+    assert 'class="bar" x="330" y="78" width="380.0"' in drawn
+    assert 'class="ours" x="330" y="44" width="190.0"' in drawn

@@ -45,8 +45,8 @@ def described(found: Mapping[str, Sequence[Figures]]) -> str:
     runs = [run for of in found.values() for run in of]
     loads = [run.load for run in runs]
     most, least = max(run.events for run in runs), min(run.events for run in runs)
-    few = f" (Quix and Faust {least:,})" if least < most else ""
-    return f"{most:,} events{few}, 30 counters each, load {min(loads):.0f} to {max(loads):.0f}"
+    few = f"{least:,} (Quix, Faust) to " if least < most else ""
+    return f"{few}{most:,} events, 30 counters each, load {min(loads):.0f} to {max(loads):.0f}"
 
 
 def table(found: Mapping[str, Sequence[Figures]], titles: Mapping[str, str]) -> str:
@@ -59,7 +59,8 @@ def table(found: Mapping[str, Sequence[Figures]], titles: Mapping[str, str]) -> 
 
 def _row(of: Figures, ours: Figures | None, runs: Sequence[Figures], title: str) -> tuple[str, ...]:
     def times(name: str) -> str:
-        return f"{getattr(of, name) / getattr(ours, name):.2f}" if ours and getattr(ours, name) else ""
+        value, base = getattr(of, name), getattr(ours, name, 0)
+        return f"{value / base:.2f}" if value and base else ""
 
     def spread(name: str) -> str:
         values = [getattr(run, name) for run in runs]
