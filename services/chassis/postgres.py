@@ -145,32 +145,38 @@ async def check_durability(connection: Database) -> None:
 async def migrate(connection: Database, schema: str, package: str) -> list[str]:
     """Bring one service's schema up to date: the chassis' tables, then the service's numbered files.
 
-    Returns the names applied now. Two callers at once are safe: an advisory lock lets one go first.
+    Each file is a transaction of its own, so that a lock ends with the file that needs it; what failed is begun again
+    at its file. Returns the names applied now. Two callers at once are safe: an advisory lock lets one go first.
 
     Raises:
         MustStop: a file that was applied earlier has changed since.
     """
-    applied: list[str] = []
-    async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"kvittera migrate {schema}")
+    lock = f"kvittera migrate {schema}"
+    await connection.execute("SELECT pg_advisory_lock(hashtextextended($1, 0))", lock)
+    try:
         await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
-        await connection.execute(f'SET LOCAL search_path TO "{schema}"')
         await connection.execute(
-            "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, sha256 text NOT NULL,"
+            f'CREATE TABLE IF NOT EXISTS "{schema}".migration (name text PRIMARY KEY, sha256 text NOT NULL,'
             " applied_at timestamptz NOT NULL DEFAULT now())"
         )
-        done = {r["name"]: r["sha256"] for r in await connection.fetch("SELECT name, sha256 FROM migration")}
-        for name, text in migrations(package):
-            digest = hashlib.sha256(text.encode()).hexdigest()
-            if name not in done:
-                await connection.execute(text)
-                await connection.execute("INSERT INTO migration (name, sha256) VALUES ($1, $2)", name, digest)
-                applied.append(name)
-            elif done[name] != digest:
-                raise MustStop(
-                    f"migration {schema}/{name} was applied before and has changed since; add a new file instead"
-                )
-    return applied
+        return [n for n, text in migrations(package) if await _apply(connection, schema, n, text)]
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock(hashtextextended($1, 0))", lock)
+
+
+async def _apply(connection: Database, schema: str, name: str, text: str) -> bool:
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    async with connection.transaction():
+        await connection.execute(f'SET LOCAL search_path TO "{schema}"')
+        applied = await connection.fetchval("SELECT sha256 FROM migration WHERE name = $1", name)
+        if applied is None:
+            await connection.execute(text)
+            await connection.execute("INSERT INTO migration (name, sha256) VALUES ($1, $2)", name, digest)
+        elif applied != digest:
+            raise MustStop(
+                f"migration {schema}/{name} was applied before and has changed since; add a new file instead"
+            )
+    return applied is None
 
 
 async def check_migrated(connection: Database, schema: str, package: str) -> None:

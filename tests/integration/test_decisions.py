@@ -84,6 +84,9 @@ async def test_a_delivery_becomes_one_decision_one_invitation_and_one_event(noti
         1,
         str(invitation["invitation_id"]),
     )
+    decided_at = NOON + timedelta(minutes=1)
+    assert (event.decided_at, invitation["invitation_id"].version) == (decided_at, 7)
+    assert invitation["invitation_id"].int >> 80 == decided_at.timestamp() * 1000
     assert bytes.fromhex(str(event.token_sha256)) == invitation["token_sha256"]
     assert event.expires_at == NOON + timedelta(days=14, minutes=1)
 

@@ -223,3 +223,24 @@ async def test_a_row_that_a_wrong_clock_dated_ahead_keeps_its_place_and_others_g
     await connection.execute(KEEP_RECEIPT_BEFORE, "elks", "s2", "", UUID(int=1), None, None, None)
     assert await connection.fetchval("SELECT count(*) FROM receipt") == 2
     await connection.close()
+
+
+async def test_requests_that_were_on_their_way_are_open_sends_and_settled_ones_are_not(upgrade: Upgrade) -> None:
+    connection = await upgrade.before("notifier", "031")
+    due, lease, called = (datetime(2026, 11, 22, hour, tzinfo=UTC) for hour in (10, 11, 12))
+    states = ("planned", "claimed", "calling", "in_doubt", "accepted", "refused", "unknown", "withheld")
+    await connection.executemany(
+        "INSERT INTO invitation (invitation_id, delivery_id, kind, state, person, channel, language, due_at,"
+        " occurred_at, lease_until, called_at, token_sha256, message)"
+        " VALUES ($1, $2, 'ask', $3, $4, 'sms', 'sv', $5, $5, $6, $7, convert_to($2, 'UTF8'), '{}')",
+        [(UUID(int=n), f"D-{n}", state, b"p" * 16, due, lease, called) for n, state in enumerate(states)],
+    )
+    assert "031_open_sends.sql" in await upgrade.now(connection, "notifier")
+    rows = await connection.fetch("SELECT invitation_id, channel, state, at FROM open_send ORDER BY 1")
+    assert [(r["invitation_id"].int, *list(r)[1:]) for r in rows] == [
+        (0, "sms", "planned", due),
+        (1, "sms", "claimed", lease),
+        (2, "sms", "calling", lease),
+        (3, "sms", "in_doubt", called),
+    ]
+    await connection.close()

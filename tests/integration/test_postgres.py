@@ -1,6 +1,9 @@
+import asyncio
+
 import asyncpg
 import pytest
 
+from services.chassis import postgres
 from services.chassis.failures import MustStop
 from services.chassis.postgres import check_durability, connect, migrate, open_pool
 from services.chassis.settings import Settings
@@ -29,6 +32,31 @@ async def test_migrating_twice_applies_nothing_the_second_time(servers: BothServ
     assert await migrate(connection, "twice", "services.survey") == []
     await connection.execute("DROP SCHEMA twice CASCADE")
     await connection.close()
+
+
+async def test_a_migration_that_fails_leaves_those_before_it_applied_and_is_begun_again_as_a_whole(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [("001_a.sql", "CREATE TABLE a ()"), ("002_b.sql", "CREATE TABLE b (); SELECT 1 / 0")]
+    monkeypatch.setattr(postgres, "migrations", lambda _: files)
+    connection = await connect(settings, "half")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate(connection, "half", "services.survey")
+    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'half' ORDER BY 1")
+    assert [t["tablename"] for t in tables] == ["a", "migration"]
+    files[1] = ("002_b.sql", "CREATE TABLE b ()")
+    assert await migrate(connection, "half", "services.survey") == ["002_b.sql"]
+    await connection.close()
+
+
+async def test_of_two_migrations_at_once_one_waits_and_finds_everything_done(settings: Settings) -> None:
+    connections = [await connect(settings, "both") for _ in range(2)]
+    applied = await asyncio.gather(*(migrate(c, "both", "services.notifier") for c in connections))
+    fewest, most = sorted(map(len, applied))
+    assert fewest == 0
+    assert most > 10
+    for connection in connections:
+        await connection.close()
 
 
 async def test_a_migration_that_changed_after_it_was_applied_stops_the_start(settings: Settings) -> None:
