@@ -40,7 +40,7 @@ from services.chassis.postgres import OwnConnection, connect
 from services.chassis.settings import PREFIX, Settings, load_settings
 from services.chassis.topic_identity import topic_partitions
 from services.demo.people import Case, Town, now
-from services.demo.place import free_ports
+from services.demo.place import POLICIES, free_ports
 from services.demo.recipients import Acknowledged, Recipients
 from services.demo.report import count_missing
 from services.demo.runtime import prepare
@@ -162,6 +162,7 @@ class RunningSystem:
             **{f"{PREFIX}{service.upper()}_PORT": str(port) for service, port in ports.items()},
             PREFIX + "PUBLIC_URL": f"http://127.0.0.1:{ports['survey']}",
             PREFIX + "SEALING_KEY": SEALING_KEY,
+            PREFIX + "POLICIES_FOLDER": str(POLICIES),  # the default ones let nothing out at night
             PREFIX + "INSTANCE": "first",
             PREFIX + "SEND_LEASE_SECONDS": "4",
             PREFIX + "ANTI_ENTROPY_SECONDS": "5",
