@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import asyncpg
+import structlog
 
+from services.chassis.failures import is_transient
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Database, Pool, named_sql
 
+log = structlog.get_logger()
 _STANDS_FOR = {
     **dict.fromkeys(("planned", "claimed", "calling", "in_doubt"), "pending"),
     **dict.fromkeys(("refused", "unknown"), "failed"),
@@ -69,7 +72,10 @@ async def measure_ledger(pool: Pool, metrics: Metrics, stop: asyncio.Event, ever
             async with pool.acquire() as connection:
                 await connection.execute(sql["fold_ledger"])
                 ledger = await read_ledger(connection)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            if not is_transient(error):
+                raise
+            log.warning("will try again", action="retry", what="ledger", error=type(error).__name__)
             continue
         for state in ("delivered", "asked", "suppressed", "pending", "failed"):
             metrics.set("kvittera_ledger", getattr(ledger, state), state=state)

@@ -4,13 +4,17 @@ import asyncio
 from datetime import timedelta
 
 import asyncpg
+import structlog
 
+from services.chassis.failures import is_transient
 from services.chassis.metrics import Metrics
 from services.chassis.months import MonthlyTable, Months
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.retention import Retention, Rule
 from services.chassis.settings import Settings
+
+log = structlog.get_logger()
 
 
 def retention(settings: Settings) -> Retention:
@@ -37,5 +41,7 @@ async def measure_erasures(pool: Pool, metrics: Metrics, stop: asyncio.Event, ev
         try:
             async with pool.acquire() as connection:
                 metrics.set("kvittera_erasures_pending", await connection.fetchval(sql["erasures_pending"]))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            continue
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            if not is_transient(error):
+                raise
+            log.warning("will try again", action="retry", what="erasures pending", error=type(error).__name__)

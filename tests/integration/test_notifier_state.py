@@ -1,5 +1,6 @@
 """Wishes, disruptions, corrections and answers leave one row each and stop what has not left yet."""
 
+import asyncio
 import itertools
 import random
 from collections.abc import AsyncIterator
@@ -24,10 +25,12 @@ from services.chassis.settings import Settings
 from services.notifier import state
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.history import LookBack
+from services.notifier.ledger import measure_ledger
 from services.notifier.policy import Rules
 from services.notifier.state import KeepState
 from tests.builders import NOON, always, arrived, delivery, facts
 from tests.conftest import SEALING_KEY
+from tests.harness import until
 from tests.tables import empty_pool, footprint
 
 
@@ -234,3 +237,24 @@ async def test_a_replay_in_any_order_changes_nothing(notifier_pool: Pool) -> Non
     for message in everything:
         await hear(notifier_pool, message)
     assert await footprint(notifier_pool) == before
+
+
+async def test_the_ledger_is_folded_and_stands_in_the_metrics(notifier_pool: Pool) -> None:
+    await plan(notifier_pool, "D-1", "D-2")
+    metrics, stop = Metrics(), asyncio.Event()
+    measuring = asyncio.create_task(measure_ledger(notifier_pool, metrics, stop, every=0.01))
+    read = metrics.registry.get_sample_value
+
+    async def folded() -> bool:
+        assert not measuring.done()
+        return read("kvittera_ledger", {"state": "delivered"}) is not None
+
+    await until(folded, seconds=10)
+    stop.set()
+    await measuring
+
+    assert read("kvittera_ledger", {"state": "delivered"}) == 2
+    assert read("kvittera_ledger", {"state": "pending"}) == 2
+    assert read("kvittera_ledger_gap") == 0
+    assert await notifier_pool.fetchval("SELECT count(*) FROM ledger_change") == 0
+    assert await notifier_pool.fetchval("SELECT n FROM ledger_total WHERE state = 'delivered'") == 2

@@ -62,8 +62,8 @@ SELECT state, reason, sum(n)::bigint AS n FROM (
 ) AS l GROUP BY state, reason HAVING sum(n) <> 0
 
 -- name: fold_ledger
-WITH only AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtext('kvittera fold ledger')) AS mine),
-     gone AS (DELETE FROM ledger_change WHERE (SELECT mine FROM only) RETURNING state, reason, n)
+WITH alone AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtext('kvittera fold ledger')) AS mine),
+     gone AS (DELETE FROM ledger_change WHERE (SELECT mine FROM alone) RETURNING state, reason, n)
 INSERT INTO ledger_total AS t (state, reason, n)
 SELECT state, reason, sum(n) FROM gone GROUP BY state, reason
 ON CONFLICT (state, reason) DO UPDATE SET n = t.n + excluded.n
