@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 import structlog
+from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
 from services.chassis.failures import MustStop, is_transient
@@ -44,9 +45,21 @@ def named_sql(package: str, file: str = "queries.sql") -> Mapping[str, str]:
 
 async def connect(settings: Settings, schema: str, **options: Any) -> OwnConnection:
     """One connection of its own, in the schema of a service."""
-    return await asyncpg.connect(
+    return await _connect_to_primary(
         settings.postgres_dsn.get_secret_value(), server_settings=_session(schema), timeout=10, **options
     )
+
+
+async def _connect_to_primary(dsn: str, **options: Any) -> OwnConnection:
+    """A connection to a server that is not recovering.
+
+    A standby, or a server that is being restored, shows an earlier state to whoever only reads: what is published
+    from that goes back behind what was published before. With several hosts in the address, the next one is tried.
+    """
+    try:
+        return await asyncpg.connect(dsn, **options, target_session_attrs=SessionAttribute.primary)
+    except asyncpg.TargetServerAttributeNotMatched:
+        raise asyncpg.CannotConnectNowError("PostgreSQL is a standby or recovers: it only reads") from None
 
 
 Prepare = Callable[[Database], Coroutine[Any, Any, None]]
@@ -88,7 +101,7 @@ async def _when_reachable(
     deadline = asyncio.get_running_loop().time() + settings.boot_patience_seconds
     for pause in pauses(first=0.1, longest=2):
         try:
-            return await asyncpg.create_pool(
+            pool: Pool = await asyncpg.create_pool(  # type: ignore[call-overload]  # the stubs lack `connect`
                 settings.postgres_dsn.get_secret_value(),
                 min_size=1,
                 max_size=connections,
@@ -96,6 +109,7 @@ async def _when_reachable(
                 server_settings={**_session(schema), **session},
                 command_timeout=60,
                 init=prepare,
+                connect=_connect_to_primary,
             )
         except asyncpg.InvalidCatalogNameError as error:
             raise MustStop(
@@ -107,6 +121,8 @@ async def _when_reachable(
                     f"PostgreSQL cannot be used ({type(error).__name__}); check KVITTERA_POSTGRES_DSN and that it runs"
                 ) from None
             await asyncio.sleep(pause)
+        else:
+            return pool
     raise AssertionError("pauses never end")
 
 

@@ -13,7 +13,11 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
+from services.chassis.failures import MustStop
+from services.chassis.postgres import connect, open_pool
+from services.chassis.settings import Settings
 from services.embedded import postgres_files, unprivileged
 from services.embedded.errors import EmbeddedError
 from services.embedded.postgres import EmbeddedPostgres
@@ -210,3 +214,28 @@ async def test_settings_override_the_defaults(open_folder: Path) -> None:
     assert await connection.fetchval("SHOW wal_level") == "replica"
     await connection.close()
     server.stop()
+
+
+async def test_nobody_reads_a_server_that_recovers_as_it_shows_an_earlier_state(tmp_path: Path) -> None:
+    server = EmbeddedPostgres(tmp_path / "run", fsync=False)
+    server.start()
+    settings = Settings(postgres_dsn=SecretStr(server.dsn()), boot_patience_seconds=0.2)
+    try:
+        await (await connect(settings, "public")).close()
+        server.stop()
+        (server.data / "standby.signal").touch()
+        server.launch()
+        server.wait_until_ready()
+        assert await answers(server), "it lets others read"
+
+        with pytest.raises(asyncpg.CannotConnectNowError, match="only reads"):
+            await connect(settings, "public")
+        with pytest.raises(MustStop, match="CannotConnectNowError"):
+            await open_pool(settings, "public")
+
+        recovering = await asyncpg.connect(server.dsn())
+        assert await recovering.fetchval("SELECT pg_promote()")
+        await recovering.close()
+        await (await connect(settings, "public")).close()
+    finally:
+        server.stop()
