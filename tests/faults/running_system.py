@@ -339,6 +339,14 @@ class RunningSystem:
         await asyncio.to_thread(self.servers.postgres.prepare)
         self.servers.postgres.launch()
         await asyncio.to_thread(self.servers.postgres.wait_until_ready)
+        await until(self._postgres_writes, "PostgreSQL to have recovered")
+
+    async def _postgres_writes(self) -> bool:
+        try:
+            await (await connect(self.settings, "public")).close()
+        except asyncpg.CannotConnectNowError:
+            return False  # it lets readers see an earlier state
+        return True
 
     # -- the verdict --
 
@@ -411,7 +419,7 @@ class RunningSystem:
             version = said.pop("version")
             said.pop("as_of")
             before, numbers = self._cells.get(record.key, (0, said))
-            assert version > before or (version, said) == (before, numbers), record.key
+            assert version > before or (version, said) == (before, numbers), (record.key, before, version)
             self._cells[record.key] = version, said
         rows = await aggregator.fetch(_ALL_CELLS)
         table = {}
