@@ -142,7 +142,7 @@ async def test_the_keyboard_chooses_and_only_the_button_sends(link: str, visitor
 async def test_a_browser_that_only_looks_writes_nothing(
     link: str, scripts: bool, visitor: Visitor, stored: Stored
 ) -> None:
-    for _ in range(5):  # the demo's last recipients may answer meanwhile; a page that writes would do so each time
+    for _ in range(15):  # the demo's last recipients may answer meanwhile; a page that writes would do so each time
         before = await stored.rows()
         for address in (link, f"{link}?s=4", f"{link}?s=1&lang=en", f"{link}?done=1&edit=1"):
             page = await visitor.visit(address, java_script_enabled=scripts)
