@@ -179,10 +179,19 @@ async def test_a_change_needs_the_revision_seen_last(app: ASGIApp, pool: Pool, k
     changed = await send(app, "PATCH", path, {"score": 5}, key=key, headers=[("if-match", '"1"')])
     assert (changed.status, changed.headers["etag"], changed.json["score"]) == (200, '"2"', 5)
     assert is_problem(await send(app, "PATCH", path, {"score": 1}, key=key, headers=[("if-match", '"1"')]), 412)
+    again = await send(app, "PATCH", path, {"score": 5}, key=key, headers=[("if-match", "*")])
+    assert (again.status, again.headers["etag"]) == (200, '"2"')
     for nonsense in ('"0"', "1", '"1', 'W/"2"', '"２"', '""', "", "2"):
         reply = await send(app, "PATCH", path, {"score": 1}, key=key, headers=[("if-match", nonsense)])
         assert is_problem(reply, 412), nonsense
     assert [e.score for e in await told(pool)] == [4, 5]
+
+
+async def test_a_change_to_the_first_answer_as_it_stands_makes_nothing_new(app: ASGIApp, pool: Pool, key: Key) -> None:
+    made = await send(app, "POST", RESPONSES, {"token": await invite(pool), "score": 4}, key=key)
+    same = await send(app, "PATCH", f"{RESPONSES}/{made.json['id']}", {"score": 4}, key=key, headers=[("if-match", "*")])
+    assert (same.status, same.headers["etag"]) == (200, '"1"')
+    assert [e.score for e in await told(pool)] == [4]
 
 
 async def test_of_many_changes_to_one_revision_one_holds(app: ASGIApp, pool: Pool, key: Key) -> None:

@@ -46,7 +46,8 @@ class AnswerRoutes:
         token_sha256 = token_hash(body.model.token)
 
         async def work() -> Reply:
-            return await self._keep(client, token_sha256, body.model, expected)
+            page, revision = await self._keep(client, token_sha256, body.model, expected)
+            return _reply(HTTPStatus.CREATED if revision == 1 else HTTPStatus.OK, page)
 
         response: Response = (await self.once.run(str(client.client_id), key, body.sha256, work)).response()
         return response
@@ -59,7 +60,8 @@ class AnswerRoutes:
             raise Problem(HTTPStatus.PRECONDITION_REQUIRED, "Send the ETag that you saw last as If-Match")
         body = await read_json(request, ResponseChange)
         token_sha256 = await self._own(client, request)
-        response: Response = (await self._keep(client, token_sha256, body.model, expected)).response()
+        page, _ = await self._keep(client, token_sha256, body.model, expected)
+        response: Response = _reply(HTTPStatus.OK, page).response()
         return response
 
     async def show(self, request: Request) -> Response:
@@ -83,7 +85,7 @@ class AnswerRoutes:
 
     async def _keep(
         self, client: Client, token_sha256: bytes, change: ResponseChange, expected: OnlyIf | None
-    ) -> Reply:
+    ) -> tuple[Page, int | None]:
         how = Circumstances(only_if=expected)
         recorded = await self.answers.record_for(token_sha256, _answer(change), channel=CHANNEL, how=how)
         match recorded.outcome:
@@ -97,7 +99,7 @@ class AnswerRoutes:
         if page is None:
             raise _unknown()
         await self.pool.execute(self.sql["keep_own_response"], client.client_id, page.invitation_id)
-        return _reply(HTTPStatus.CREATED if recorded.revision == 1 else HTTPStatus.OK, page)
+        return page, recorded.revision
 
 
 def _answer(change: ResponseChange) -> Answer:
