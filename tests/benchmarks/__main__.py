@@ -28,9 +28,9 @@ def main(
     minutes: Annotated[float, typer.Option(help="How long memory is watched at 200 answers a second.")] = 0.5,
     events: Annotated[int, typer.Option(help="Events to count; 0 leaves counting out.")] = 200_000,
     counting_only: Annotated[bool, typer.Option(help="Leave out the posting of answers.")] = False,
-    sending: Annotated[int, typer.Option(help="Deliveries to send to each gateway; 0 leaves sending out.")] = 10_000,
-    replayed: Annotated[int, typer.Option(help="Deliveries of last month to replay.")] = 20_000,
-    planned: Annotated[int, typer.Option(help="Requests due in the same minute, under a cap.")] = 20_000,
+    sending: Annotated[int, typer.Option(help="Deliveries to send to each gateway; 0: none.")] = 10_000,
+    replayed: Annotated[int, typer.Option(help="Deliveries of last month to replay; 0: none.")] = 20_000,
+    planned: Annotated[int, typer.Option(help="Requests due in the same minute, under a cap; 0: none.")] = 20_000,
     capped_seconds: Annotated[float, typer.Option(help="How long they are watched.")] = 75,
     sending_only: Annotated[bool, typer.Option(help="Leave out everything but sending.")] = False,
     output: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
@@ -52,7 +52,7 @@ def main(
             if not sending_only:
                 kept = [] if counting_only else numbers
                 result = runner.run(_measure(postgres, kafka, Path(folder), seconds, rounds, kept, minutes, events))
-            if sending and not counting_only:
+            if (sending or replayed or planned) and not counting_only:
                 result["sending"] = runner.run(
                     _measure_sending(postgres, kafka, Path(folder), sending, replayed, planned, capped_seconds)
                 )
@@ -107,9 +107,13 @@ async def _measure_sending(
 ) -> dict[str, object]:
     print(f"machine: {describe_machine()}")
     bench = await open_bench(postgres, kafka, folder)
-    result: dict[str, object] = {"gateways": await measure_sending(bench, deliveries, (0.0, 0.02, 0.1))}
-    result["replay"] = await measure_replay(bench, replayed)
-    result["capped"] = await measure_capped(bench, planned, capped_seconds)
+    result: dict[str, object] = {}
+    if deliveries:
+        result["gateways"] = await measure_sending(bench, deliveries, (0.0, 0.02, 0.1))
+    if replayed:
+        result["replay"] = await measure_replay(bench, replayed)
+    if planned:
+        result["capped"] = await measure_capped(bench, planned, capped_seconds)
     await bench.connection.close()
     return result
 
