@@ -1,8 +1,8 @@
 """The relay: every committed outbox row reaches Kafka, in key order (guarantee 6).
 
-Rows are found by their missing `published_at`, never by a cursor on the id: ids are drawn before commits
-and a cursor loses the late ones (19 % in a test, H35). One relay works on a shard at a time, held by a
-session advisory lock. A row may be sent twice after a crash; its event id and version stay the same.
+Each row has a narrow one in `outbox_waiting` until Kafka has it. Never is it a cursor on the id that finds rows: ids
+are drawn before commits and a cursor loses the late ones (19 % in a test, H35). One relay works on a shard at a time,
+held by a session advisory lock. A row may be sent twice after a crash; its event id and version stay the same.
 """
 
 import asyncio
@@ -71,8 +71,9 @@ class Relay:
         connection = await connect(self._settings, self._service, command_timeout=30)
         producer = make_producer(self._settings, client=f"kvittera-{self._service}-relay")
         try:
-            # Marks alone are written here. What a crash takes of them is sent again, as after any crash.
-            await connection.execute("SET synchronous_commit TO off")
+            # Only the end of waiting is written here. What a crash takes of that is sent again, as after any crash.
+            # And no plan from when nothing waited may read a whole table.
+            await connection.execute("SET synchronous_commit TO off; SET enable_seqscan TO off")
             await self._measure(connection)  # also while Kafka is away, when it matters most
             # No limit to our patience: rows wait safely, and the service goes on without Kafka (guarantee 1).
             await producer.start()
@@ -108,18 +109,20 @@ class Relay:
         return [r["shard"] for r in rows]
 
     async def _move(self, connection: Database, producer: AIOKafkaProducer, shards: Sequence[int]) -> int:
-        rows = await connection.fetch(self._sql["read_unpublished"], shards, _BATCH)
-        if not rows:
+        waiting = await connection.fetch(self._sql["read_waiting"], shards, _BATCH)
+        if not waiting:
             return 0
+        rows = [r for r in waiting if r["topic"] is not None]
         async with asyncio.timeout(_SEND_TIMEOUT):
             outcomes = await send_all(producer, [self._record(r) for r in rows])
         kept, refused = _sort(rows, outcomes)
-        await connection.execute(self._sql["mark_published"], [r["id"] for r in kept])
+        done = [*kept, *(r for r in waiting if r["topic"] is None)]
+        await connection.execute(self._sql["end_waiting"], shards, [r["id"] for r in done])
         for topic, n in Counter(r["topic"] for r in kept).items():
             self._metrics.count("kvittera_outbox_published_total", n, topic=topic)
         if refused is not None:
             raise refused
-        return len(rows)
+        return len(waiting)
 
     def _record(self, row: asyncpg.Record) -> Record:
         return Record(row["topic"], row["key"], row["value"], self._headers(row))

@@ -20,7 +20,7 @@ def republish(
 ) -> None:
     """Publish a service's outbox rows again, after Kafka lost records.
 
-    Rows are kept for KVITTERA_OUTBOX_KEEP_HOURS after they were published. Event ids and revisions stay the
+    Rows are kept for KVITTERA_OUTBOX_KEEP_HOURS after they were written. Event ids and revisions stay the
     same, so readers drop what they have already. The running service's relay does the sending.
     """
     from services.embedded.local import reachable

@@ -78,7 +78,7 @@ async def count_kept(connection: asyncpg.Connection, ids: list[uuid.UUID]) -> in
 
 async def forget_all(connection: asyncpg.Connection) -> None:
     """Empty tables for the next round."""
-    await connection.execute("TRUNCATE response, invitation; TRUNCATE outbox")
+    await connection.execute("TRUNCATE response, invitation; TRUNCATE outbox, outbox_waiting")
 
 
 def _tap(token: str, seal: Seal) -> bytes:

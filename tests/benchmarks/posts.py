@@ -64,7 +64,7 @@ async def measure_posts(
             one = await _round(postgres, connection, environment, folder, count, seconds)
             one["pgbench"] = _pgbench(postgres, folder, count, seconds)
             one["ratio"] = one["ours"] / one["pgbench"]
-            await connection.execute("TRUNCATE bench_response; TRUNCATE outbox")
+            await connection.execute("TRUNCATE bench_response; TRUNCATE outbox, outbox_waiting")
             found[count].append(one)
             print(f"    {count} clients: {one['ours']:,.0f}/s beside {one['pgbench']:,.0f}/s", flush=True)
     await connection.close()

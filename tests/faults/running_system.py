@@ -83,9 +83,9 @@ WHERE NOT EXISTS (SELECT 1 FROM survey.invitation AS s WHERE s.token_sha256 = i.
 """
 _WAITING = """
 SELECT service, topic, count(*) FROM (
-    SELECT 'notifier' AS service, topic FROM notifier.outbox WHERE published_at IS NULL
-    UNION ALL SELECT 'survey', topic FROM survey.outbox WHERE published_at IS NULL
-    UNION ALL SELECT 'aggregator', topic FROM aggregator.outbox WHERE published_at IS NULL
+    SELECT 'notifier' AS service, topic FROM notifier.outbox JOIN notifier.outbox_waiting USING (shard, id)
+    UNION ALL SELECT 'survey', topic FROM survey.outbox JOIN survey.outbox_waiting USING (shard, id)
+    UNION ALL SELECT 'aggregator', topic FROM aggregator.outbox JOIN aggregator.outbox_waiting USING (shard, id)
     UNION ALL SELECT 'aggregator', 'touched cells' FROM aggregator.touched
 ) AS w GROUP BY service, topic
 """

@@ -27,15 +27,15 @@ WAITING = """
     SELECT 0, 'invitation.decided.v1', convert_to('another-' || n, 'UTF8') FROM generate_series(1, 5000) AS n
 """
 """Records of other deliveries that Kafka does not have yet."""
-PUBLISHED = "UPDATE outbox SET published_at = now()"
-UNPUBLISHED = "UPDATE outbox SET published_at = NULL"
-STATISTICS = "ANALYZE invitation; ANALYZE open_send; ANALYZE person_key; ANALYZE outbox"
+PUBLISHED = "DELETE FROM outbox_waiting"
+UNPUBLISHED = "INSERT INTO outbox_waiting (id, key_hash, shard) SELECT id, hashbytea(key), shard FROM outbox"
+STATISTICS = "ANALYZE invitation; ANALYZE open_send; ANALYZE person_key; ANALYZE outbox; ANALYZE outbox_waiting"
 
 
 @pytest.fixture
 async def notifier_pool(shared_settings: Settings) -> AsyncIterator[Pool]:
     async with empty_pool(shared_settings, "notifier") as empty:
-        for table in ("invitation", "open_send", "person_key", "outbox"):
+        for table in ("invitation", "open_send", "person_key", "outbox", "outbox_waiting"):
             await empty.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
         yield empty
 

@@ -86,8 +86,10 @@ async def test_a_record_put_aside_is_processed_once_after_the_repair_and_replayi
     relay = Relay(settings, "notifier", reader.fence.metrics)
 
     async def relayed() -> bool:
-        rows = await notifier_pool.fetchrow("SELECT count(*) AS n, count(published_at) AS out FROM outbox")
-        return rows is not None and rows["n"] == rows["out"] >= 1
+        rows = await notifier_pool.fetchrow(
+            "SELECT count(*) AS n, (SELECT count(*) FROM outbox_waiting) AS waiting FROM outbox"
+        )
+        return rows is not None and rows["n"] >= 1 and rows["waiting"] == 0
 
     async def done() -> bool:
         return b"repairable" in await effects_of(notifier_pool)

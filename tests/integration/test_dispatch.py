@@ -448,7 +448,9 @@ async def test_a_deploy_that_makes_a_thousand_old_invitations_due_sends_none(
 
 async def test_nothing_is_sent_before_kafka_knows_of_the_invitation(notifier_pool: Pool, settings: Settings) -> None:
     await plan(notifier_pool)
-    await notifier_pool.execute("UPDATE outbox SET published_at = NULL")
+    await notifier_pool.execute(
+        "INSERT INTO outbox_waiting (id, key_hash, shard) SELECT id, hashbytea(key), shard FROM outbox"
+    )
     channel = ScriptedChannel()
     d = dispatcher(notifier_pool, settings, channel)
     assert await d._begin_some() == 0

@@ -79,7 +79,7 @@ def dispatcher(pool: Pool, settings: Settings) -> Dispatcher:
 
 
 async def send_what_is_due(pool: Pool, settings: Settings) -> None:
-    await pool.execute("UPDATE outbox SET published_at = clock_timestamp() WHERE published_at IS NULL")
+    await pool.execute("DELETE FROM outbox_waiting")
     d = dispatcher(pool, settings)
     await d._begin_some()
     while d._sending:

@@ -161,7 +161,7 @@ async def test_a_bad_record_becomes_an_outbox_row_with_reason_place_and_untouche
     assert letter["topic"] == "t.dlq"
     assert letter["key"] == b"k"
     assert letter["value"] == big
-    assert letter["published_at"] is None
+    assert await pool.fetchval("SELECT id FROM outbox_waiting") == letter["id"]
     headers = unpack_headers(letter["raw_headers"])
     assert headers[:3] == list(own)
     told = dict(headers[3:])

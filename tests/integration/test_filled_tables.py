@@ -1,5 +1,6 @@
 """Migrations over tables that hold rows: nothing is lost, figures stay, and the version before goes on writing."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from services.notifier.receipts import ReceiptsInbox
 from services.notifier.retention import months as of_notifier
 from services.survey.privacy.contact_views import views
 from services.survey.privacy.retention import months as of_survey
+from tests.harness import until
 
 ALL = 3221225472
 FIGURES = "s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested"
@@ -243,4 +245,57 @@ async def test_requests_that_were_on_their_way_are_open_sends_and_settled_ones_a
         (2, "sms", "calling", lease),
         (3, "sms", "in_doubt", called),
     ]
+    await connection.close()
+
+
+# As the version before outbox_waiting writes, reads, marks and takes marks away.
+WRITE_BEFORE = "INSERT INTO outbox (shard, topic, key, value) VALUES (1, 't', 'k', convert_to($1, 'UTF8'))"
+READ_BEFORE = "SELECT id FROM outbox WHERE published_at IS NULL AND shard = 1 ORDER BY id LIMIT 500"
+MARK_BEFORE = "UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY($1::bigint[])"
+AGAIN_BEFORE = "UPDATE outbox SET published_at = NULL WHERE published_at IS NOT NULL AND happened_at >= $1"
+
+
+async def waiting(connection: OwnConnection) -> list[int]:
+    rows = await connection.fetch(named_sql("services.chassis", "outbox.sql")["read_waiting"], [0, 1, 2, 3], 500)
+    assert all(r["topic"] == "t" for r in rows)
+    return [r["id"] for r in rows]
+
+
+async def test_what_waits_for_kafka_waits_on_and_the_version_before_ends_and_begins_waiting(upgrade: Upgrade) -> None:
+    connection = await upgrade.before("survey", "002")
+    for value in ("1", "2", "3"):
+        await connection.execute(WRITE_BEFORE, value)
+    await connection.execute(MARK_BEFORE, [2])
+    assert "002_outbox_waiting.sql" in await upgrade.now(connection, "survey")
+    assert await waiting(connection) == [1, 3]
+    await connection.execute(WRITE_BEFORE, "4")
+    assert await waiting(connection) == [1, 3, 4]
+    await connection.execute(MARK_BEFORE, [1, 4])
+    assert await waiting(connection) == [3]
+    await connection.execute(AGAIN_BEFORE, datetime(2020, 1, 1, tzinfo=UTC))
+    assert await waiting(connection) == [1, 2, 3, 4]
+    await connection.close()
+
+
+async def test_a_relay_of_the_version_before_finds_all_that_waits_and_more(upgrade: Upgrade) -> None:
+    connection = await upgrade.before("survey", "999")
+    for value in ("1", "2"):
+        await connection.execute(WRITE_BEFORE, value)
+    await connection.execute(named_sql("services.chassis", "outbox.sql")["end_waiting"], [1], [1])
+    assert await waiting(connection) == [2]
+    assert [r["id"] for r in await connection.fetch(READ_BEFORE)] == [1, 2]
+    await connection.close()
+
+
+async def test_a_row_that_is_written_while_the_outbox_changes_waits_for_kafka(upgrade: Upgrade) -> None:
+    connection = await upgrade.before("survey", "002")
+    writer = await connect(upgrade.settings, "survey")
+    async with writer.transaction():
+        await writer.execute(WRITE_BEFORE, "1")
+        change = asyncio.create_task(upgrade.now(connection, "survey"))
+        # The change waits for us; what we write commits before it goes on.
+        await until(lambda: writer.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
+    await change
+    assert await waiting(connection) == [1]
+    await writer.close()
     await connection.close()

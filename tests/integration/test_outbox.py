@@ -54,7 +54,7 @@ async def put(pool: Any, topic: str, key: bytes, value: bytes | None) -> None:
 
 
 async def waiting(pool: Pool) -> int:
-    count: int = await pool.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL")
+    count: int = await pool.fetchval("SELECT count(*) FROM outbox_waiting")
     return count
 
 
@@ -191,7 +191,7 @@ async def test_a_relay_killed_between_sending_and_marking_sends_again_with_the_s
     for n in range(3):
         await put(notifier_pool, topic, b"k", b"%d" % n)
     killed = relay(settings)
-    killed._sql = {**SQL, "mark_published": "SELECT 1 / 0 FROM unnest($1::bigint[])"}
+    killed._sql = {**SQL, "end_waiting": "SELECT 1 / 0 FROM unnest($1::smallint[], $2::bigint[])"}
     with pytest.raises(asyncpg.DivisionByZeroError):
         await killed.run(asyncio.Event())
     assert await waiting(notifier_pool) == 3
@@ -216,7 +216,7 @@ async def test_a_row_that_kafka_refuses_holds_back_its_own_key_only_and_repeats_
         await until(_waiting_is(notifier_pool, 2))
         await asyncio.sleep(1)
         assert await waiting(notifier_pool) == 2
-        left = await notifier_pool.fetch("SELECT DISTINCT key FROM outbox WHERE published_at IS NULL")
+        left = await notifier_pool.fetch("SELECT DISTINCT key FROM outbox JOIN outbox_waiting USING (shard, id)")
         assert [r["key"] for r in left] == [b"stuck"]
         await notifier_pool.execute("UPDATE outbox SET value = '7' WHERE length(value) > 100000")
         await until(_empty(notifier_pool))
@@ -256,10 +256,11 @@ async def test_published_rows_are_kept_for_a_while_and_can_be_published_again(
     assert [r.value for r in records] == [b"0", b"1", b"2", b"1", b"2"]
     ids = [dict(r.headers)["ce_id"] for r in records]
     assert ids[1:3] == ids[3:]
-    # Only rows that were published longer ago than that are forgotten, and never those that wait.
+    # Only rows that were written longer ago than that are forgotten, and never those that wait.
     await put(notifier_pool, topic, b"k", b"3")
-    await notifier_pool.execute("UPDATE outbox SET published_at = published_at - interval '73 hours' WHERE value = '1'")
-    await notifier_pool.execute("UPDATE outbox SET happened_at = happened_at - interval '999 hours'")
+    await notifier_pool.execute(
+        "UPDATE outbox SET happened_at = happened_at - interval '73 hours' WHERE value IN ('1', '3')"
+    )
     await notifier_pool.execute(SQL["forget_published"], settings.outbox_keep_hours * 3600)
     left = await notifier_pool.fetch("SELECT value FROM outbox ORDER BY id")
     assert [r["value"] for r in left] == [b"0", b"2", b"3"]

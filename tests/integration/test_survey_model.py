@@ -84,7 +84,7 @@ class Answering(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.wait(self.pool.execute("TRUNCATE invitation, response, outbox, contact_wish, relabelling"))
+        self.wait(self.pool.execute("TRUNCATE invitation, response, outbox, outbox_waiting, contact_wish, relabelling"))
         self.token = self.wait(invite(self.pool))
         self.model = Model()
 

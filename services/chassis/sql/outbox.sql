@@ -2,30 +2,34 @@
 SELECT shard FROM unnest($2::int[]) AS shard
 WHERE pg_try_advisory_lock(hashtext($1), shard)
 
--- name: read_unpublished
--- Each shard by itself, in the order of its index: however much waits, only what is read costs time.
-SELECT o.*
-FROM unnest($1::smallint[]) AS s (shard), LATERAL (
-    SELECT id, topic, key, value, event_id, happened_at, traceparent, raw_headers
-    FROM outbox
-    WHERE published_at IS NULL AND shard = s.shard
-    ORDER BY id
-    LIMIT $2
-) AS o
+-- name: read_waiting
+-- Each shard by itself, in the order of its index: however much waits, only what is read costs time. OFFSET 0 makes it a
+-- look at the outbox for each; what somebody deleted there has no topic.
+SELECT w.shard, w.id, o.*
+FROM unnest($1::smallint[]) AS s (shard)
+CROSS JOIN LATERAL (SELECT shard, id FROM outbox_waiting WHERE shard = s.shard ORDER BY id LIMIT $2) AS w
+LEFT JOIN LATERAL (
+    SELECT topic, key, value, event_id, happened_at, traceparent, raw_headers
+    FROM outbox WHERE id = w.id OFFSET 0
+) AS o ON true
 
--- name: mark_published
-UPDATE outbox SET published_at = clock_timestamp() WHERE id = ANY($1::bigint[])
+-- name: end_waiting
+DELETE FROM outbox_waiting WHERE shard = ANY($1::smallint[]) AND id = ANY($2::bigint[])
 
 -- name: forget_published
--- The oldest rows only: an index on published_at would cost every row more than this look does.
+-- The oldest rows only: an index on their age would cost every row more than this look does.
 DELETE FROM outbox WHERE id IN (
-    SELECT id FROM (SELECT id, published_at FROM outbox ORDER BY id LIMIT 10000) AS oldest
-    WHERE published_at < clock_timestamp() - make_interval(secs => $1)
+    SELECT id FROM (SELECT shard, id, happened_at FROM outbox ORDER BY id LIMIT 10000) AS oldest
+    WHERE happened_at < clock_timestamp() - make_interval(secs => $1)
+      AND NOT EXISTS (SELECT FROM outbox_waiting AS w WHERE w.shard = oldest.shard AND w.id = oldest.id)
 )
 
 -- name: measure
-SELECT count(*) AS waiting, coalesce(extract(epoch FROM clock_timestamp() - min(happened_at)), 0)::float8 AS age
-FROM (SELECT happened_at FROM outbox WHERE published_at IS NULL ORDER BY id LIMIT 100000) AS waiting
+SELECT w.waiting, coalesce(extract(epoch FROM clock_timestamp() - o.happened_at), 0)::float8 AS age
+FROM (SELECT count(*) AS waiting, min(id) AS oldest FROM (SELECT id FROM outbox_waiting LIMIT 100000) AS counted) AS w
+LEFT JOIN outbox AS o ON o.id = w.oldest
 
 -- name: publish_again_since
-UPDATE outbox SET published_at = NULL WHERE published_at IS NOT NULL AND happened_at >= $1
+INSERT INTO outbox_waiting (id, key_hash, shard)
+SELECT id, hashbytea(key), shard FROM outbox WHERE happened_at >= $1
+ON CONFLICT DO NOTHING

@@ -87,8 +87,7 @@ WITH given AS (
            i.traceparent
     FROM kept AS k JOIN known AS i ON i.invitation_id = k.response_id
     WHERE k.revision IS DISTINCT FROM k.revision_before
-), disputed AS (
-    INSERT INTO outbox (shard, topic, key, value, traceparent)
+    UNION ALL
     SELECT hashtext(k.response_id::text) & 3, 'delivery.contested.v1', convert_to(i.delivery ->> 'delivery_id', 'UTF8'),
            convert_to(json_build_object(
                'delivery_id', i.delivery -> 'delivery_id', 'revision', k.contested_revision,
