@@ -189,7 +189,9 @@ async def test_a_change_needs_the_revision_seen_last(app: ASGIApp, pool: Pool, k
 
 async def test_a_change_to_the_first_answer_as_it_stands_makes_nothing_new(app: ASGIApp, pool: Pool, key: Key) -> None:
     made = await send(app, "POST", RESPONSES, {"token": await invite(pool), "score": 4}, key=key)
-    same = await send(app, "PATCH", f"{RESPONSES}/{made.json['id']}", {"score": 4}, key=key, headers=[("if-match", "*")])
+    same = await send(
+        app, "PATCH", f"{RESPONSES}/{made.json['id']}", {"score": 4}, key=key, headers=[("if-match", "*")]
+    )
     assert (same.status, same.headers["etag"]) == (200, '"1"')
     assert [e.score for e in await told(pool)] == [4]
 
