@@ -16,7 +16,7 @@ from tests.benchmarks.counting import measure_counting
 from tests.benchmarks.deciding import measure_deciding
 from tests.benchmarks.machine import describe_machine, flush_microseconds
 from tests.benchmarks.posts import measure_posts
-from tests.benchmarks.sending import measure_replay, measure_sending, open_bench
+from tests.benchmarks.sending import cases, measure_replay, measure_sending, open_bench
 from tests.benchmarks.stages import POSTGRES_SETTINGS
 from tests.benchmarks.steady import measure_steady
 
@@ -29,6 +29,7 @@ def main(
     events: Annotated[int, typer.Option(help="Events to count; 0 leaves counting out.")] = 200_000,
     counting_only: Annotated[bool, typer.Option(help="Leave out the posting of answers.")] = False,
     sending: Annotated[int, typer.Option(help="Deliveries to send to each gateway; 0: none.")] = 10_000,
+    notifiers: Annotated[str, typer.Option(help="Numbers of notifiers that send them.")] = "1,2",
     replayed: Annotated[int, typer.Option(help="Deliveries of last month to replay; 0: none.")] = 20_000,
     planned: Annotated[int, typer.Option(help="Requests due in the same minute, under a cap; 0: none.")] = 20_000,
     capped_seconds: Annotated[float, typer.Option(help="How long they are watched.")] = 75,
@@ -53,8 +54,9 @@ def main(
                 kept = [] if counting_only else numbers
                 result = runner.run(_measure(postgres, kafka, Path(folder), seconds, rounds, kept, minutes, events))
             if (sending or replayed or planned) and not counting_only:
+                crews = [int(text) for text in notifiers.split(",")]
                 result["sending"] = runner.run(
-                    _measure_sending(postgres, kafka, Path(folder), sending, replayed, planned, capped_seconds)
+                    _measure_sending(postgres, kafka, Path(folder), sending, crews, replayed, planned, capped_seconds)
                 )
         finally:
             kafka.stop()
@@ -101,6 +103,7 @@ async def _measure_sending(
     kafka: EmbeddedKafka,
     folder: Path,
     deliveries: int,
+    notifiers: list[int],
     replayed: int,
     planned: int,
     capped_seconds: float,
@@ -109,7 +112,7 @@ async def _measure_sending(
     bench = await open_bench(postgres, kafka, folder)
     result: dict[str, object] = {}
     if deliveries:
-        result["gateways"] = await measure_sending(bench, deliveries, (0.0, 0.02, 0.1))
+        result["gateways"] = await measure_sending(bench, deliveries, cases(notifiers))
     if replayed:
         result["replay"] = await measure_replay(bench, replayed)
     if planned:

@@ -39,8 +39,8 @@ async def measure_capped(bench: Bench, planned: int, seconds: float) -> dict[str
     book = bench.folder / "capped-book"
     claims = [bench.folder / f"capped-claims-{n}" for n in range(_INSTANCES)]
     most = 0.0
-    with gateway("http", 0.02, book) as port:
-        environment = bench.environment("http", port, KVITTERA_SENDS_PER_MINUTE=str(_CAP))
+    with gateway("http", 0.02, book) as provider:
+        environment = bench.environment("http", provider.port, KVITTERA_SENDS_PER_MINUTE=str(_CAP))
         async with AsyncExitStack() as stack:
             processes = [
                 (

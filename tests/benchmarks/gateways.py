@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import uvloop
 
@@ -91,14 +91,21 @@ class _MailGateway(asyncio.Protocol):
         return {b"DATA": b"354 go on\r\n", b"EHLO": b"250-here\r\n250 PIPELINING\r\n"}.get(part[:4], b"250 ok\r\n")
 
 
+class Gateway(NamedTuple):
+    """A gateway that runs."""
+
+    port: int
+    pid: int
+
+
 @contextmanager
-def gateway(kind: str, latency: float, book: Path) -> Iterator[int]:
-    """Such a process until the end of the block; yields its port. Then `book` can be read."""
+def gateway(kind: str, latency: float, book: Path) -> Iterator[Gateway]:
+    """Such a process until the end of the block. Then `book` can be read."""
     command = [sys.executable, "-m", "tests.benchmarks.gateways", kind, str(latency), str(book)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        yield int(process.stdout.readline())
+        yield Gateway(int(process.stdout.readline()), process.pid)
     finally:
         end_child(cast("subprocess.Popen[bytes]", process), signal.SIGTERM, 20)
 

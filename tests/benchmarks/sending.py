@@ -1,32 +1,31 @@
 """Deliveries per second from the record consumed to the outcome committed, with real gateways on this machine.
 
-The topic is filled first; then the notifier decides, plans, claims, calls and settles until nothing waits. Each
-gateway is a process of its own, and its book is the oracle: one accepted call for each delivery, none for a replay.
+The topic is filled while the notifiers stand still; then they decide, plan, claim, call and settle until nothing
+waits. Each gateway is a process of its own, and its book is the oracle: one accepted call for each delivery, none for
+a replay.
 """
 
 import asyncio
-import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 
 from schemas.topics import DELIVERY_COMPLETED
-from services.chassis.kafka import make_producer
-from services.chassis.postgres import connect
-from services.chassis.settings import Settings
+from services.chassis.postgres import connect, named_sql
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
-from tests.benchmarks.gateways import gateway, read_book
-from tests.benchmarks.machine import cpu_seconds, family_cpu_seconds, resident_mib
-from tests.benchmarks.stages import NOTIFIER, as_json, forget_statements, shares, table
-from tests.benchmarks.system import prepare, running, settings_of, variables
-from tests.builders import delivery
+from tests.benchmarks.crew import Crew, crew
+from tests.benchmarks.deliveries import fill, make_deliveries
+from tests.benchmarks.gateways import Gateway, gateway, read_book
+from tests.benchmarks.machine import cpu_seconds, family_cpu_seconds
+from tests.benchmarks.stages import NOTIFIER, as_json, forget_statements, table
+from tests.benchmarks.system import free_port, prepare, running, settings_of, variables
 
 STAGES = (*dict.fromkeys(stage for _, _, stage in NOTIFIER), "other")
 _OPEN = "SELECT EXISTS (SELECT FROM open_send)"
@@ -43,18 +42,23 @@ SELECT query, total_exec_time AS ms FROM public.pg_stat_statements ORDER BY tota
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where the notifier runs and what it writes to."""
+    """Where the notifier runs and what it writes to.
+
+    Attributes:
+        ports: of the notifiers, the same for all rounds: by them they take each other's places in Kafka's groups.
+    """
 
     postgres: EmbeddedPostgres
     kafka: EmbeddedKafka
     folder: Path
     connection: asyncpg.Connection
+    ports: Sequence[int] = field(default_factory=lambda: [free_port() for _ in range(4)])
 
     @contextmanager
-    def sending_to(self, kind: str, latency: float, book: Path) -> Iterator[dict[str, str]]:
+    def sending_to(self, kind: str, latency: float, book: Path) -> Iterator[tuple[Gateway, dict[str, str]]]:
         """A gateway, and the environment of a notifier that may call it as fast as it can."""
-        with gateway(kind, latency, book) as port:
-            yield self.environment(kind, port)
+        with gateway(kind, latency, book) as provider:
+            yield provider, self.environment(kind, provider.port)
 
     def environment(self, kind: str, port: int, **more: str) -> dict[str, str]:
         """The settings of a notifier that sends to a gateway."""
@@ -104,61 +108,98 @@ async def open_bench(postgres: EmbeddedPostgres, kafka: EmbeddedKafka, folder: P
     return Bench(postgres, kafka, folder, await connect(settings, "notifier", command_timeout=600))
 
 
-async def measure_sending(bench: Bench, deliveries: int, latencies: Sequence[float]) -> list[dict[str, object]]:
-    """HTTP gateways with each of these latencies in seconds, and mails with none."""
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is sent to, and by how many notifiers; the gateway's latency in seconds."""
+
+    kind: str
+    latency: float
+    notifiers: int
+
+    @property
+    def name(self) -> str:
+        """Begins the ids of its deliveries."""
+        return f"{self.kind}-{self.latency * 1000:.0f}-{self.notifiers}-"
+
+    def __str__(self) -> str:
+        """As the report names it."""
+        by = "one notifier" if self.notifiers == 1 else f"{self.notifiers} notifiers"
+        return f"{self.kind}, {self.latency * 1000:.0f} ms, {by}"
+
+
+def cases(notifiers: Sequence[int]) -> list[Case]:
+    """HTTP gateways that answer at once and later, and mails; more than one notifier where they answer at once."""
+    alone = [Case("http", 0.0, 1), Case("http", 0.02, 1), Case("http", 0.1, 1), Case("smtp", 0.0, 1)]
+    return [c for c in alone if 1 in notifiers] + [
+        Case(kind, 0.0, n) for n in notifiers if n > 1 for kind in ("http", "smtp")
+    ]
+
+
+async def measure_sending(bench: Bench, deliveries: int, wanted: Sequence[Case]) -> list[dict[str, object]]:
+    """So many deliveries in each case."""
     print(f"sending, {deliveries:,} deliveries each from the record consumed to the outcome committed")
-    cases = [("http", latency) for latency in latencies] + [("smtp", 0.0)]
-    startup = await _startup(bench)
-    return [await _case(bench, kind, latency, deliveries, startup) for kind, latency in cases]
+    return [await _case(bench, case, deliveries) for case in wanted]
 
 
-async def _startup(bench: Bench) -> float:
-    """Processor seconds that a notifier takes to start, which no delivery is to blame for."""
-    log = bench.folder / "startup-log"
-    environment = bench.environment("http", 9)
-    async with running("notifier", environment, log, sampled=bench.folder / "startup-stages") as (process, _):
-        return cpu_seconds(process.pid)
-
-
-async def _case(bench: Bench, kind: str, latency: float, deliveries: int, startup: float) -> dict[str, object]:
-    name = f"{kind}-{latency * 1000:.0f}-"
+async def _case(bench: Bench, case: Case, deliveries: int) -> dict[str, object]:
     end = await bench.connection.fetchval(_READ, DELIVERY_COMPLETED) + deliveries
-    await fill(settings_of(variables(bench.postgres, bench.kafka)), kind, name, deliveries)
-    book, samples = bench.folder / f"{name}book", bench.folder / f"{name}stages"
-    await forget_statements(bench.connection)
-    database = family_cpu_seconds(bench.postgres.pid)
-    with bench.sending_to(kind, latency, book) as environment:
-        async with running("notifier", environment, bench.folder / f"{name}log", sampled=samples) as (process, _):
-            most = 0.0
-            while await _unread(bench, end) or await bench.connection.fetchval(_OPEN):
-                most = max(most, resident_mib(process.pid))
-                await asyncio.sleep(0.2)
-            python = cpu_seconds(process.pid) - startup
-    database = family_cpu_seconds(bench.postgres.pid) - database
-    seconds = await bench.connection.fetchval(_SPAN, name)
-    await _check_book(bench.connection, name, read_book(book), deliveries)
-    per, rate = 1e6 / deliveries, deliveries / seconds
+    records = make_deliveries(case.kind, case.name, deliveries)
+    book, log = bench.folder / f"{case.name}book", bench.folder / f"{case.name}log"
+    with bench.sending_to(case.kind, case.latency, book) as (provider, environment):
+        async with crew(bench.ports[: case.notifiers], environment, bench.connection, log) as notifiers:
+            notifiers.stand_still()
+            await fill(settings_of(environment), records)
+            await forget_statements(bench.connection)
+            before = _spent(bench, provider, notifiers)
+            notifiers.go_on()
+            most = await _until_done(bench, end, notifiers)
+            per = 1e6 / deliveries
+            cost = {who: (s - before[who]) * per for who, s in _spent(bench, provider, notifiers).items()}
+    rate = deliveries / await bench.connection.fetchval(_SPAN, case.name)
+    await _check_book(bench.connection, case.name, read_book(book), deliveries)
     print(
-        f"  {kind}, {latency * 1000:.0f} ms: {rate:,.0f} deliveries/s; CPU a delivery"
-        f" {(python + database) * per:.0f} us (Python {python * per:.0f}, PostgreSQL {database * per:.0f});"
-        f" at most {most:.0f} MiB; one accepted call for each, by the gateway's book"
+        f"  {case}: {rate:,.0f} deliveries/s; CPU a delivery {sum(cost.values()):.0f} us"
+        f" ({', '.join(f'{who} {us:.0f}' for who, us in cost.items())}); at most {most:.0f} MiB each;"
+        " one accepted call for each, by the gateway's book"
     )
-    print(table("Python", python * per, shares(samples, STAGES)))
-    await _print_statements(bench.connection, database * per)
+    stages = {stage: notifiers.stages().get(stage, 0.0) for stage in STAGES}
+    print(table("Python", cost["Python"], stages))
+    await _print_statements(bench.connection, cost["PostgreSQL"])
     return {
-        "gateway": kind,
-        "latency_ms": latency * 1000,
+        "case": str(case),
         "deliveries_per_second": rate,
-        "python_us": python * per,
-        "postgres_us": database * per,
-        "python_stages_us": as_json(shares(samples, STAGES), python * per),
+        "cpu_us": {who: round(us, 1) for who, us in cost.items()},
+        "python_stages_us": as_json(stages, cost["Python"]),
         "most_mib": most,
     }
+
+
+def _spent(bench: Bench, provider: Gateway, notifiers: Crew) -> dict[str, float]:
+    """Processor seconds of all that take part."""
+    return {
+        "Python": notifiers.cpu_seconds(),
+        "PostgreSQL": family_cpu_seconds(bench.postgres.pid),
+        "Kafka": family_cpu_seconds(bench.kafka.pid),
+        "gateway": cpu_seconds(provider.pid),
+    }
+
+
+async def _until_done(bench: Bench, end: int, notifiers: Crew) -> float:
+    """All is read, sent, settled, and told to Kafka. Returns the most memory of one notifier, in MiB."""
+    most = 0.0
+    while await _unread(bench, end) or await bench.connection.fetchval(_OPEN) or await _untold(bench):
+        most = max(most, notifiers.most_mib())
+        await asyncio.sleep(0.1)
+    return most
 
 
 async def _unread(bench: Bench, end: int) -> bool:
     """Whether deliveries are left to be read; counting the decisions would cost as much as a stage of the notifier."""
     return bool(await bench.connection.fetchval(_READ, DELIVERY_COMPLETED) < end)
+
+
+async def _untold(bench: Bench) -> bool:
+    return bool(await bench.connection.fetchval(named_sql("services.chassis", "outbox.sql")["measure"]))
 
 
 async def _check_book(
@@ -180,13 +221,13 @@ async def _print_statements(connection: asyncpg.Connection, micros: float) -> No
 
 async def measure_replay(bench: Bench, deliveries: int) -> dict[str, object]:
     """Deliveries of last month, read anew: nobody is called, and each has its reason."""
-    settings = settings_of(variables(bench.postgres, bench.kafka))
     end = await bench.connection.fetchval(_READ, DELIVERY_COMPLETED) + deliveries
-    await fill(settings, "smtp", "old-", deliveries, datetime.now(UTC) - timedelta(days=30))
+    records = make_deliveries("smtp", "old-", deliveries, datetime.now(UTC) - timedelta(days=30))
+    await fill(settings_of(variables(bench.postgres, bench.kafka)), records)
     book = bench.folder / "old-book"
     began = time.perf_counter()
-    with bench.sending_to("http", 0.0, book) as environment:
-        async with running("notifier", environment, bench.folder / "old-log"):
+    with bench.sending_to("http", 0.0, book) as (_, environment):
+        async with running("notifier", environment, bench.folder / "old-log", port=bench.ports[0]):
             while await _unread(bench, end):
                 await asyncio.sleep(0.2)
             seconds = time.perf_counter() - began
@@ -200,26 +241,3 @@ async def measure_replay(bench: Bench, deliveries: int) -> dict[str, object]:
     assert sends == 0, f"{sends} messages left for deliveries of last month"
     print(f"replay: {deliveries:,} deliveries of last month, 0 sends, {deliveries / seconds:,.0f}/s; {counts}")
     return {"deliveries": deliveries, "sends": sends, "decisions": counts, "seconds": seconds}
-
-
-async def fill(settings: Settings, kind: str, name: str, count: int, at: datetime | None = None) -> None:
-    """Deliveries to as many persons, as upstream writes them."""
-    producer = make_producer(settings, client="bench")
-    await producer.start()
-    moment = at or datetime.now(UTC)
-    template = delivery((_ADDRESS[kind],), delivery_id="D-0", occurred_at=moment).model_dump_json(exclude_none=True)
-    plain = json.loads(template)
-    futures = []
-    for n in range(count):
-        plain["delivery"]["delivery_id"] = f"{name}{n}"
-        address = f"+46701740{n:07d}" if kind == "http" else f"{name}{n}@mottagare.example"
-        plain["pii"]["channels"][0]["address"] = address
-        futures.append(await producer.send(DELIVERY_COMPLETED, json.dumps(plain).encode(), key=f"{name}{n}".encode()))
-    await asyncio.gather(*futures)
-    await producer.stop()
-
-
-_ADDRESS = {
-    "http": {"kind": "sms", "address": "+46701740605"},
-    "smtp": {"kind": "email", "address": "r@mottagare.example"},
-}

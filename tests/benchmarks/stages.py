@@ -1,7 +1,8 @@
 """Where the time of a counted event goes: processor time of Python by stage, PostgreSQL's by statement.
 
 Run as a program it is the service itself, sampled: `python -m tests.benchmarks.stages OUT aggregator`. Every
-millisecond of processor time the main thread's stack is looked at, and one stage gets a sample.
+millisecond of processor time the main thread's stack is looked at, and one stage gets a sample. SIGUSR1 forgets what
+was seen until then.
 """
 
 import atexit
@@ -47,6 +48,7 @@ NOTIFIER: Places = (
     ("services/notifier/planned.py", "", "plan"),
     ("services/notifier/handlers.py", "_event", "tell"),
     ("services/notifier/handlers.py", "", "plan"),
+    ("services/notifier/hand_over.py", "", "dispatch"),
     ("services/notifier/dispatch.py", "", "dispatch"),
     ("services/chassis/records.py", "", "decode"),
     ("services/chassis/fence.py", "", "fence"),
@@ -80,15 +82,22 @@ def stage_of(frame: FrameType | None, places: Places = _PLACES) -> str:
 def _sample(into: Path, places: Places) -> None:
     found: Counter[str] = Counter()
     signal.signal(signal.SIGPROF, lambda _, frame: found.update((stage_of(frame, places),)))
+    signal.signal(signal.SIGUSR1, lambda *_: found.clear())
     signal.setitimer(signal.ITIMER_PROF, _LEAST_EVERY_S, _LEAST_EVERY_S)
     atexit.register(lambda: into.write_text(json.dumps(found)))
 
 
 def shares(samples: Path, stages: Sequence[str] = PYTHON) -> dict[str, float]:
     """The share of each stage in the sampled processor time, from 0 to 1."""
-    found: dict[str, int] = json.loads(samples.read_text())
+    found = read_samples(samples)
     total = sum(found.values()) or 1
     return {stage: found.get(stage, 0) / total for stage in stages}
+
+
+def read_samples(samples: Path) -> dict[str, int]:
+    """How often each stage was seen."""
+    found: dict[str, int] = json.loads(samples.read_text())
+    return found
 
 
 POSTGRES_SETTINGS: Mapping[str, str] = {"shared_preload_libraries": "pg_stat_statements"}

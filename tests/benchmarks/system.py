@@ -51,14 +51,14 @@ async def running(
     *,
     sampled: Path | None = None,
     program: Sequence[str] = ("services",),
+    port: int | None = None,
 ) -> AsyncIterator[tuple[subprocess.Popen[bytes], int]]:
     """The service, ready to work; yields its process and port. `sampled` is where its stages are told at its end.
 
-    `program` is the module that runs it, with what stands before the service's name.
+    `program` is the module that runs it, with what stands before the service's name. A process with the `port` of one
+    that has ended takes its place in Kafka's groups at once; others wait until that one is given up.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = port or free_port()
     environment = {**os.environ, **environment, f"KVITTERA_{service.upper()}_PORT": str(port)}
     program = program if sampled is None else ("tests.benchmarks.stages", str(sampled))
     process = spawn_child([sys.executable, "-m", *program, service], log=log, env=environment)
@@ -77,6 +77,13 @@ async def running(
         yield process, port
     finally:
         end_child(process, signal.SIGTERM, 25)
+
+
+def free_port() -> int:
+    """A port that nobody has now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def settings_of(environment: dict[str, str]) -> Settings:
