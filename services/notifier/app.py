@@ -150,7 +150,7 @@ async def run(settings: Settings) -> None:
                 **heard_sign_outs(subscriptions, gate),
                 "relay": relay.run,
                 "dispatch": dispatcher.run,
-                "sweep": dispatcher.sweep,
+                "sweep": dispatcher.sweep.run,
                 "volume": lambda stop: watch_volume(pool, metrics, settings.usual_sends_per_hour, stop),
                 "ledger": lambda stop: measure_ledger(pool, metrics, stop),
                 "retention": lambda stop: retention(settings).daily(pool, metrics, stop),

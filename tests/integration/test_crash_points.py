@@ -180,7 +180,7 @@ async def die(pool: Pool, settings: Settings, channel: Channel, book: Gateway, p
 async def inherit(pool: Pool, heir: Dispatcher) -> None:
     """The leases of the dead run out, and a fresh process looks after what they left."""
     await pool.execute("UPDATE invitation SET lease_until = now() - interval '1 second' WHERE lease_until > now()")
-    await heir._sweep_once()
+    await heir.sweep.once()
 
 
 async def finish(pool: Pool, heir: Dispatcher) -> None:

@@ -141,7 +141,7 @@ async def test_a_doubt_is_kept_and_never_sent_again(notifier_pool: Pool, setting
     d = dispatcher(notifier_pool, settings, channel)
     for _ in range(3):
         await work(d)
-        await d._sweep_once()
+        await d.sweep.once()
     assert len(channel.calls) == 1
     assert await state_of(notifier_pool) == ("in_doubt", "smtp_timeout", 1)
     assert await told(notifier_pool) == [(1, "scheduled", None), (2, "in_doubt", "smtp_timeout")]
@@ -217,15 +217,15 @@ async def test_a_crash_during_the_call_leaves_a_doubt_that_ends_as_unknown(
     async with interrupted(dispatcher(notifier_pool, settings, channel), channel):
         assert await state_of(notifier_pool) == ("calling", None, 1)
     successor = dispatcher(notifier_pool, settings, channel)
-    await successor._sweep_once()
+    await successor.sweep.once()
     assert (await state_of(notifier_pool))[0] == "calling"  # the lease still runs
     await forget_leases(notifier_pool)
     for _ in range(3):
-        await successor._sweep_once()
+        await successor.sweep.once()
         await work(successor)
     assert (await state_of(notifier_pool))[0] == "in_doubt"
     await notifier_pool.execute("UPDATE invitation SET called_at = called_at - interval '2 hours'")
-    await successor._sweep_once()
+    await successor.sweep.once()
     await work(successor)
     assert len(channel.calls) == 1
     assert await state_of(notifier_pool) == ("unknown", "fate_unknown", 1)
@@ -247,7 +247,7 @@ async def test_a_crash_between_claim_and_call_is_a_doubt_like_any_other(
         await dead._claim(connection, 8)
     heir = dispatcher(notifier_pool, settings, channel)
     await forget_leases(notifier_pool)
-    await heir._sweep_once()
+    await heir.sweep.once()
     assert await work(heir) == 0
     assert await state_of(notifier_pool) == ("in_doubt", None, 1)
     assert await told(notifier_pool) == [(1, "scheduled", None), (2, "in_doubt", "interrupted")]
@@ -265,7 +265,7 @@ async def test_what_an_earlier_version_claimed_and_did_not_call_is_given_back(
     heir = dispatcher(notifier_pool, settings, channel)
     assert await work(heir) == 0
     await forget_leases(notifier_pool)
-    await heir._sweep_once()
+    await heir.sweep.once()
     await work(heir)
     assert await state_of(notifier_pool) == ("accepted", None, 1)
     assert len(channel.calls) == 1
@@ -295,7 +295,7 @@ async def test_a_provider_that_can_be_asked_resolves_the_doubt(
     channel = ScriptedChannel([IN_DOUBT], known=lambda _: found)
     d = dispatcher(notifier_pool, settings, channel)
     await work(d)
-    await d._sweep_once()
+    await d.sweep.once()
     assert (await state_of(notifier_pool))[0] == state
     assert [(revision, what) for revision, what, _ in await told(notifier_pool)] == [
         (1, "scheduled"),
@@ -313,7 +313,7 @@ async def test_a_doubt_that_comes_again_and_again_ends_after_eight_calls(
     d = dispatcher(notifier_pool, settings, channel)
     for _ in range(12):
         await work(d)
-        await d._sweep_once()
+        await d.sweep.once()
     assert len(channel.calls) == 8
     assert (await state_of(notifier_pool))[0] == "refused"
 
@@ -330,7 +330,7 @@ async def test_the_outbox_viewer_knows_what_became_of_an_interrupted_message(
             assert await viewer.send(dying.calls[0]) == ACCEPTED
     await forget_leases(notifier_pool)
     heir = dispatcher(notifier_pool, settings, viewer)
-    await heir._sweep_once()
+    await heir.sweep.once()
     await work(heir)
     assert await state_of(notifier_pool) == ("accepted", None, 1 if arrived_before_the_crash else 2)
     assert await notifier_pool.fetchval("SELECT count(*) FROM viewer_message") == 1
@@ -345,7 +345,7 @@ async def test_a_process_that_lost_its_lease_cannot_hand_over_to_the_viewer(
         pass
     await forget_leases(notifier_pool)
     viewer = OutboxViewer(notifier_pool, Seal(bytes.fromhex(SEALING_KEY)))
-    await dispatcher(notifier_pool, settings, viewer)._sweep_once()
+    await dispatcher(notifier_pool, settings, viewer).sweep.once()
     assert await viewer.send(zombie.calls[0]) == Result(Fate.IN_DOUBT, "lease_lost")
     assert await notifier_pool.fetchval("SELECT count(*) FROM viewer_message") == 0
 
@@ -364,7 +364,7 @@ async def test_a_late_settlement_of_an_old_lease_changes_nothing(notifier_pool: 
     await asyncio.wait_for(received.wait(), 60)
     await forget_leases(notifier_pool)
     heir = dispatcher(notifier_pool, settings, ScriptedChannel())
-    await heir._sweep_once()
+    await heir.sweep.once()
     before = await notifier_pool.fetchrow("SELECT * FROM invitation")
     said = await told(notifier_pool)
     answer.set()
@@ -504,7 +504,7 @@ async def test_the_books_balance_after_every_step_of_every_fate(notifier_pool: P
             await asyncio.wait(one_at_a_time._sending)
         steps.append(await ledger(notifier_pool))
     await notifier_pool.execute("UPDATE invitation SET called_at = called_at - interval '2 hours'")
-    await one_at_a_time._sweep_once()
+    await one_at_a_time.sweep.once()
     last = await ledger(notifier_pool)
     assert {s["delivered"] for s in steps} == {15}
     assert {k: last[k] for k in ("asked", "suppressed", "pending", "failed")} == {
@@ -521,7 +521,7 @@ async def test_the_sweeper_runs_by_itself_until_stopped(notifier_pool: Pool, set
     async with interrupted(dispatcher(notifier_pool, settings, channel), channel):
         await forget_leases(notifier_pool)
     stop = asyncio.Event()
-    sweeping = asyncio.create_task(dispatcher(notifier_pool, settings, channel, HASTY).sweep(stop))
+    sweeping = asyncio.create_task(dispatcher(notifier_pool, settings, channel, HASTY).sweep.run(stop))
     async with asyncio.timeout(60):
         while (await state_of(notifier_pool))[0] != "in_doubt":
             await asyncio.sleep(0.02)

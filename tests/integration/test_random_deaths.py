@@ -88,7 +88,7 @@ async def inherit(pool: Pool, heir: Dispatcher) -> int:
     """The leases of the dead run out, and another process looks after what they left; says how much it was."""
     left: int = await pool.fetchval("SELECT count(*) FROM invitation WHERE state IN ('claimed', 'calling')")
     await pool.execute("UPDATE invitation SET lease_until = now() WHERE lease_until > now()")
-    await heir._sweep_once()
+    await heir.sweep.once()
     await relay_everything(pool)
     return left
 

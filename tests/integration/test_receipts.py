@@ -186,10 +186,10 @@ async def test_a_doubt_is_settled_by_a_report(
 ) -> None:
     reference = await sent(pool, settings, [IN_DOUBT])
     sender = dispatcher(pool, settings, ScriptedChannel())
-    await sender._sweep_once()
+    await sender.sweep.once()
     assert (await state_of(pool))[0] == "in_doubt"
     await place.report(reference, id="s1", status=status)
-    await sender._sweep_once()
+    await sender.sweep.once()
     assert await state_of(pool) == state
     assert (await told(pool))[-1] == outcome
     assert (await ledger(pool))["pending"] == 0
@@ -205,7 +205,7 @@ async def test_a_report_that_comes_before_the_call_is_answered_settles_the_doubt
     await plan(pool)
     sender = dispatcher(pool, settings, ScriptedChannel([IN_DOUBT], before_answer=report_at_once))
     await work(sender)
-    await sender._sweep_once()
+    await sender.sweep.once()
     assert await state_of(pool) == ("accepted", "reported", 1)
 
 
@@ -225,7 +225,7 @@ async def test_a_message_that_was_refused_for_now_and_is_reported_as_taken_is_no
     assert (await state_of(pool))[0] == ("claimed" if claimed else "planned")
     await inbox(pool).take("elks", replace(failed, status="sent", progress=Progress.DELIVERED))
     await work(sender)
-    await sender._sweep_once()
+    await sender.sweep.once()
     assert len(channel.calls) == 1
     assert await state_of(pool) == ("accepted", "reported", 1)
     assert (await told(pool))[-1] == (2, "asked", "reported")

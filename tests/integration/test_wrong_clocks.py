@@ -67,7 +67,7 @@ async def test_a_lease_ends_when_the_databases_clock_says_so(pool: Pool, setting
         assert len(await sender._claim(connection, 1)) == 1
     for ends, state in (("+ interval '30 minutes'", "calling"), ("- interval '1 second'", "in_doubt")):
         await pool.execute(f"UPDATE invitation SET lease_until = clock_timestamp() {ends}")
-        await sender._sweep_once()
+        await sender.sweep.once()
         assert (await state_of(pool))[0] == state
 
 

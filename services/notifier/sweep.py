@@ -1,0 +1,86 @@
+"""What dead processes left: their calls come into doubt, and doubts are resolved where that is possible."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import asyncpg
+import structlog
+
+from schemas.invitation import Outcome
+from services.chassis.failures import is_transient
+from services.chassis.microbatch import MicroBatcher
+from services.chassis.pauses import pause_or_stop
+from services.chassis.postgres import Database, Pool, named_sql
+from services.notifier.channels import Channel, Fate, Result
+from services.notifier.channels.reports import Progress
+from services.notifier.settlement import Settlement, Settling
+
+log = structlog.get_logger()
+_EVERY = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Looks for calls whose lease has ended and for doubts, until stopped.
+
+    Attributes:
+        settler: where what was found out is written.
+        deadline_seconds: then a doubt that nobody can resolve is given up.
+    """
+
+    pool: Pool
+    channel: Channel
+    settling: Settling
+    settler: MicroBatcher[Settlement, bool]
+    lease_seconds: float
+    deadline_seconds: float
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier"))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look every few seconds."""
+        while not await pause_or_stop(min(_EVERY, self.lease_seconds / 2), stop):
+            try:
+                await self.once()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("will try again", action="retry", what="sweep", error=type(error).__name__)
+
+    async def once(self) -> None:
+        """Look now."""
+        async with self.pool.acquire() as connection:
+            await connection.execute(self.sql["release_expired_claims"])
+            async with connection.transaction():
+                await self._doubt_expired_calls(connection)
+            waiting = await connection.fetch(self.sql["in_doubt"], self.deadline_seconds)
+        for row in waiting:
+            await self._resolve(row)
+
+    async def _doubt_expired_calls(self, connection: Database) -> None:
+        doubted = await connection.fetch(self.sql["doubt_expired_calls"])
+        asks = [r for r in doubted if r["kind"] == "ask"]
+        event = self.settling.event
+        await self.settling.tell(
+            connection,
+            [
+                (r["delivery_id"], event(r, r["revision"], Outcome.IN_DOUBT, "interrupted"), r["traceparent"])
+                for r in asks
+            ],
+        )
+
+    async def _resolve(self, row: asyncpg.Record) -> None:
+        found = reported(row["progress"]) or await self.channel.look_up(row["reference"])
+        if found is not None and found.fate is not Fate.IN_DOUBT:
+            await self.settler.submit(self.settling.of(row, found, row["attempts"]))
+        elif row["past_deadline"]:
+            await self.settler.submit(self.settling.settled(row, "unknown", Outcome.FAILED, "fate_unknown"))
+
+
+def reported(progress: str | None) -> Result | None:
+    """What a provider's receipts say about a hand-over in doubt; None where none came."""
+    if progress is None:
+        return None
+    if progress == Progress.UNDELIVERED:
+        return Result(Fate.REFUSED, "undelivered")
+    return Result(Fate.ACCEPTED, "reported")
