@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from aiokafka.errors import KafkaError
 
 from services.chassis.kafka import make_admin, make_consumer
 from services.chassis.settings import Settings
@@ -94,7 +95,10 @@ async def _until_shared(settings: Settings, size: int) -> None:
 
 
 async def _is_shared(admin: Any, group: str, size: int) -> bool:
-    [reply] = await admin.describe_consumer_groups([group])
+    try:
+        [reply] = await admin.describe_consumer_groups([group])
+    except KafkaError:
+        return False  # a new cluster has no coordinator yet
     [(_, _, state, _, _, members, *_)] = reply.groups
     return bool(state == "Stable" and len(members) == size)
 

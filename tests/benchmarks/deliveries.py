@@ -1,6 +1,6 @@
 """Deliveries to as many persons, on the topic as upstream writes them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import orjson
@@ -18,18 +18,21 @@ _ADDRESS = {
 }
 
 
-def make_deliveries(kind: str, name: str, count: int, at: datetime | None = None) -> list[Record]:
-    """Records of so many deliveries; `kind` is that of the gateway that shall get the requests."""
+def make_deliveries(kind: str, name: str, persons: Sequence[int], at: datetime | None = None) -> list[Record]:
+    """Records of a delivery to each of these persons; `kind` is that of the gateway that shall get the requests.
+
+    Nobody may be asked often, so each round needs persons of its own.
+    """
     template = delivery((_ADDRESS[kind],), delivery_id="D-0", occurred_at=at or datetime.now(UTC))
-    return list(_records(orjson.loads(template.model_dump_json(exclude_none=True)), kind, name, count))
+    return list(_records(orjson.loads(template.model_dump_json(exclude_none=True)), kind, name, persons))
 
 
-def _records(plain: dict[str, dict[str, object]], kind: str, name: str, count: int) -> Iterator[Record]:
-    for n in range(count):
+def _records(plain: dict[str, dict[str, object]], kind: str, name: str, persons: Sequence[int]) -> Iterator[Record]:
+    for n in persons:
         plain["delivery"]["delivery_id"] = f"{name}{n}"
         address = f"+46701740{n:07d}" if kind == "http" else f"{name}{n}@mottagare.example"
         plain["pii"]["channels"] = [{"kind": _ADDRESS[kind]["kind"], "address": address}]
-        yield Record(DELIVERY_COMPLETED, f"{name}{n}".encode(), orjson.dumps(plain), ())
+        yield Record(DELIVERY_COMPLETED, f"{name}{n}".encode(), orjson.dumps(plain), [])
 
 
 async def fill(settings: Settings, records: list[Record]) -> None:

@@ -142,8 +142,8 @@ async def measure_sending(bench: Bench, deliveries: int, wanted: Sequence[Case])
 
 
 async def _case(bench: Bench, case: Case, deliveries: int) -> dict[str, object]:
-    end = await bench.connection.fetchval(_READ, DELIVERY_COMPLETED) + deliveries
-    records = make_deliveries(case.kind, case.name, deliveries)
+    begin = await bench.connection.fetchval(_READ, DELIVERY_COMPLETED)
+    records = make_deliveries(case.kind, case.name, range(begin, begin + deliveries))
     book, log = bench.folder / f"{case.name}book", bench.folder / f"{case.name}log"
     with bench.sending_to(case.kind, case.latency, book) as (provider, environment):
         async with crew(bench.ports[: case.notifiers], environment, bench.connection, log) as notifiers:
@@ -152,7 +152,7 @@ async def _case(bench: Bench, case: Case, deliveries: int) -> dict[str, object]:
             await forget_statements(bench.connection)
             before = _spent(bench, provider, notifiers)
             notifiers.go_on()
-            most = await _until_done(bench, end, notifiers)
+            most = await _until_done(bench, begin + deliveries, notifiers)
             per = 1e6 / deliveries
             cost = {who: (s - before[who]) * per for who, s in _spent(bench, provider, notifiers).items()}
     rate = deliveries / await bench.connection.fetchval(_SPAN, case.name)
@@ -222,7 +222,7 @@ async def _print_statements(connection: asyncpg.Connection, micros: float) -> No
 async def measure_replay(bench: Bench, deliveries: int) -> dict[str, object]:
     """Deliveries of last month, read anew: nobody is called, and each has its reason."""
     end = await bench.connection.fetchval(_READ, DELIVERY_COMPLETED) + deliveries
-    records = make_deliveries("smtp", "old-", deliveries, datetime.now(UTC) - timedelta(days=30))
+    records = make_deliveries("smtp", "old-", range(deliveries), datetime.now(UTC) - timedelta(days=30))
     await fill(settings_of(variables(bench.postgres, bench.kafka)), records)
     book = bench.folder / "old-book"
     began = time.perf_counter()
