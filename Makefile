@@ -17,8 +17,11 @@ help: ## list the targets
 # uv is quicker and is used when it is there; plain venv and pip do the same work.
 define install
 	@$(PYTHON) -c 'import sys; sys.exit("Kvittera needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 $(MAKECMDGOALS)") if sys.version_info < (3, 11) else None'
-	@echo "installing $(1) into $(VENV) (first run only; again when the lock changes)"
-	@if command -v uv >/dev/null 2>&1; then \
+	@echo "installing $(1) into $(VENV): takes about a minute (first run only; again when the lock changes)"
+	@told=0; while sleep 10 >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do \
+	  told=$$((told + 10)); echo "  still downloading and unpacking packages ($$told s)"; done & ticker=$$!; \
+	trap "kill $$ticker 2>/dev/null" EXIT; \
+	if command -v uv >/dev/null 2>&1; then \
 	  { [ -x $(BIN)/python ] || uv venv -q --seed --python $(PYTHON) $(VENV); } && \
 	  VIRTUAL_ENV=$(VENV) uv pip install -q --require-hashes -r $(1) && \
 	  VIRTUAL_ENV=$(VENV) uv pip install -q --no-deps --no-build-isolation -e . ; \

@@ -4,9 +4,9 @@ import asyncio
 import gc
 from datetime import UTC, datetime
 
-from schemas.topics import CARDS, FEEDBACK_CASE
+from schemas.topics import CARDS
 from services.aggregator import http
-from services.aggregator.counting.complaints import complaints_fence
+from services.aggregator.counting.complaints import complaints_reader
 from services.aggregator.counting.cuts import load_cuts
 from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.minute_cells import MinuteCells
@@ -92,13 +92,6 @@ async def run(settings: Settings) -> None:
     )
     reading = Reader(settings, fence, TOPICS, membership(settings, SERVICE, settings.aggregator_port))
 
-    complained = Reader(
-        settings,
-        complaints_fence(pool, SERVICE, metrics),
-        [FEEDBACK_CASE],
-        membership(settings, SERVICE, settings.aggregator_port),
-    )
-
     async def ready() -> str | None:
         return None if reading.consumer is not None else "answers are not read yet"
 
@@ -106,7 +99,7 @@ async def run(settings: Settings) -> None:
     ending = asyncio.Event()
     gate = gate_for(settings, lambda: datetime.now(UTC))
     subscriptions = Subscriptions(settings, SERVICE, settings.aggregator_port, pool, metrics, traces)
-    disrupted = disruptions_reader(subscriptions)
+    complained, disrupted = complaints_reader(subscriptions), disruptions_reader(subscriptions)
     routes = [
         *http.routes(pool, feeds, ending, gate),
         *partner_http.routes(pool),

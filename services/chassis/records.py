@@ -1,8 +1,9 @@
 """From a Kafka record to its meaning: CloudEvents in any mode or plain JSON, checked against the contract."""
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from aiokafka import ConsumerRecord
 
@@ -13,6 +14,17 @@ from services.chassis.fence import Decode, name_of
 from services.chassis.tracing import step_of
 
 M = TypeVar("M", bound=Contract)
+
+
+class Revised(Protocol):
+    """What is told anew with each change of it."""
+
+    @property
+    def revision(self) -> int:
+        """Counts the changes from 1."""
+
+
+R = TypeVar("R", bound=Revised)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +56,12 @@ def reading(model: type[M], by: str) -> Decode[Received[M]]:
         return Received(message, step, datetime.fromtimestamp(record.timestamp / 1000, UTC))
 
     return read
+
+
+def last_revisions(told: Iterable[R], name: Callable[[R], str]) -> list[R]:
+    """Of each named thing in a batch its highest revision, by name: one statement may touch a row only once."""
+    latest: dict[str, R] = {}
+    for one in told:
+        if name(one) not in latest or latest[name(one)].revision < one.revision:
+            latest[name(one)] = one
+    return [latest[key] for key in sorted(latest)]

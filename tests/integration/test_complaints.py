@@ -13,7 +13,7 @@ from aiokafka import ConsumerRecord
 from schemas.delivery import DeliveryFacts, Method
 from schemas.feedback import Attribution, CaseState, CaseTrigger, Cause, FeedbackCase, Nature
 from schemas.topics import FEEDBACK_CASE
-from services.aggregator.counting.complaints import KeepComplaints, complaints_fence, month_of_delivery
+from services.aggregator.counting.complaints import KeepComplaints, complaints_reader, month_of_delivery
 from services.aggregator.figures.months import Months, month_number
 from services.aggregator.quality.figures import Counted, Month, Revision
 from services.aggregator.quality.months import ClosedMonths
@@ -22,6 +22,8 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.settings import Settings
+from services.chassis.subscriptions import Subscriptions
+from services.chassis.traces import Traces
 from tests.harness import begin, progress_of, record
 from tests.tables import empty_pool
 
@@ -139,8 +141,11 @@ def test_a_zone_that_is_none_makes_a_dead_letter() -> None:
         month_of_delivery(strange)
 
 
-async def test_cases_are_read_behind_a_fence_and_poison_does_not_stop_them(pool: Pool) -> None:
-    fence = complaints_fence(pool, "aggregator", Metrics())
+async def test_cases_are_read_behind_a_fence_and_poison_does_not_stop_them(
+    pool: Pool, shared_settings: Settings
+) -> None:
+    subscriptions = Subscriptions(shared_settings, "aggregator", 8603, pool, Metrics(), Traces("aggregator"))
+    fence = complaints_reader(subscriptions).fence
     part = await begin(pool, FEEDBACK_CASE)
 
     def of(offset: int, value: bytes) -> ConsumerRecord:

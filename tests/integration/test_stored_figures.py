@@ -256,3 +256,8 @@ async def test_a_digest_is_taken_care_of_once_by_who_may_at_that_terminal(pool: 
     )
     assert (await ask(app, "GET", "/digests?cut=driver&value=F-17&day=2026-10-20")).status == 400
     assert (await ask(app, "GET", "/digests?value=A&day=today")).status == 400
+    misspelt = await ask(app, "GET", "/digests?value=Arsta&day=2026-10-20")
+    assert (misspelt.status, misspelt.json["detail"]) == (
+        400,
+        "no delivery was counted of terminal 'Arsta'; did you mean Årsta?",
+    )

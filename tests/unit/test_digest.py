@@ -3,6 +3,7 @@
 from datetime import UTC, date, datetime
 
 from services.aggregator.digests.digest import as_html, as_text, digest
+from services.aggregator.digests.routes import not_counted
 from services.aggregator.figures.interventions import Intervention
 
 DAY = date(2026, 11, 20)
@@ -58,3 +59,12 @@ def test_a_digest_that_was_taken_care_of_says_by_whom() -> None:
     told = digest("terminal", "Luleå", DAY, ROWS, fewest=5, taken_care=care)
     assert as_text(told).endswith("Taken care of by Ada Demo, 2026-11-21 08:05 UTC: rang the driver\n")
     assert "<form" not in as_html(told, form_secret="f-1")
+
+
+def test_a_misspelt_name_is_told_with_the_known_ones_that_are_written_most_alike() -> None:
+    known = ["Göteborg", "Luleå", "Lund", "Umeå", "Årsta"]
+    assert not_counted("terminal", "lulea", known) == (
+        "no delivery was counted of terminal 'lulea'; did you mean Luleå?"
+    )
+    assert not_counted("terminal", "Kiruna", known) == "no delivery was counted of terminal 'Kiruna'"
+    assert not_counted("terminal", "Luleå", []) == "no delivery was counted of terminal 'Luleå'"

@@ -6,12 +6,12 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from schemas.feedback import CaseState, FeedbackCase, Nature
-from schemas.topics import CARDS, FEEDBACK_CASE
+from schemas.topics import FEEDBACK_CASE
+from services.chassis.consumer import Reader
 from services.chassis.failures import Poison
-from services.chassis.fence import Fence
-from services.chassis.metrics import Metrics
-from services.chassis.postgres import Database, Pool, named_sql
-from services.chassis.records import Received, reading
+from services.chassis.postgres import Database, named_sql
+from services.chassis.records import Received, last_revisions
+from services.chassis.subscriptions import Subscriptions
 
 _GROUP: Final = "kvittera-aggregator-complaints"
 _FIRST_YEAR: Final = 1970
@@ -25,11 +25,7 @@ class KeepComplaints:
 
     async def __call__(self, connection: Database, told: Sequence[Received[FeedbackCase]]) -> None:
         """Keep them."""
-        latest: dict[str, FeedbackCase] = {}
-        for case in (received.message for received in told):
-            if case.case_id not in latest or latest[case.case_id].revision < case.revision:
-                latest[case.case_id] = case
-        cases = [latest[name] for name in sorted(latest)]
+        cases = last_revisions((received.message for received in told), lambda c: c.case_id)
         await connection.execute(
             self.sql["keep_complaints"],
             [c.case_id for c in cases],
@@ -56,14 +52,6 @@ def month_of_delivery(case: FeedbackCase) -> int:
     return max(0, 12 * (local.year - _FIRST_YEAR) + local.month - 1)
 
 
-def complaints_fence(pool: Pool, service: str, metrics: Metrics) -> Fence[Received[FeedbackCase]]:
-    """The fence of the topic of cases, apart from that of answers: neither waits for the other."""
-    return Fence(
-        pool=pool,
-        service=service,
-        group=_GROUP,
-        decode=reading(FeedbackCase, _GROUP),
-        apply=KeepComplaints(),
-        dead_letter_topics={FEEDBACK_CASE: str(CARDS[FEEDBACK_CASE].dead_letter)},
-        metrics=metrics,
-    )
+def complaints_reader(subscriptions: Subscriptions) -> Reader[Received[FeedbackCase]]:
+    """The reader of the topic of cases, apart from that of answers: neither waits for the other."""
+    return subscriptions.reader(FEEDBACK_CASE, _GROUP, FeedbackCase, KeepComplaints())

@@ -1,8 +1,9 @@
 """Daily digests of terminals and shops: read from the cells, shown to staff, and said to be taken care of."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from difflib import get_close_matches
 from typing import Final
 from urllib.parse import urlencode
 
@@ -26,6 +27,7 @@ from services.chassis.web import page_headers
 FOR_STAFF: Final = ("/digests",)
 _LONGEST_FORM: Final = 16 * 1024
 _LONGEST_NOTE: Final = 400
+_NEAREST, _ALIKE = 3, 0.6
 _EPOCH: Final = date(1970, 1, 1)
 
 
@@ -39,9 +41,12 @@ class Digests:
         """The digest of a unit and a day.
 
         Raises:
-            MustStop: the cut is not known, or names people.
+            MustStop: the cut is not known, or names people; or nothing was ever counted of the value.
         """
         cut = unit_of(cut, value)
+        known = [r["value"] for r in await connection.fetch(self.sql["values_of_cut"], cut, value)]
+        if value not in known:
+            raise MustStop(not_counted(cut, value, known))
         number = (day - _EPOCH).days
         rows = await connection.fetch(self.sql["day_counters"], cut, value, max(0, number - USUAL_DAYS), number)
         alerts = await Alerts(()).listed(connection, cut=cut, value=value, first=number, last=number)
@@ -73,6 +78,14 @@ def unit_of(cut: str, value: str) -> str:
     if NEVER_RANKED & set(known.properties) or "\x00" in value:
         raise MustStop("digests are made of places and shops, not of people")
     return known.name
+
+
+def not_counted(cut: str, value: str, known: Sequence[str]) -> str:
+    """What to say of a value that nothing was counted of: the known values that are written most alike."""
+    folded = {name.casefold(): name for name in known}
+    nearest = [folded[name] for name in get_close_matches(value.casefold(), folded, _NEAREST, _ALIKE)]
+    said = f"no delivery was counted of {cut} {value!r}"
+    return f"{said}; did you mean {' or '.join(nearest)}?" if nearest else said
 
 
 def routes(pool: Pool, gate: Gate, now: Callable[[], datetime]) -> list[Route]:

@@ -9,7 +9,7 @@ from schemas.disruption import DeliveryDisruption, DisruptionState
 from schemas.topics import DELIVERY_DISRUPTION
 from services.chassis.consumer import Reader
 from services.chassis.postgres import Database, named_sql
-from services.chassis.records import Received
+from services.chassis.records import Received, last_revisions
 from services.chassis.subscriptions import Subscriptions
 
 _GROUP: Final = "kvittera-aggregator-disruptions"
@@ -25,11 +25,7 @@ class Disruptions:
 
     async def keep(self, connection: Database, told: Sequence[Received[DeliveryDisruption]]) -> None:
         """Keep what a batch tells, inside the fence's transaction; an older revision changes nothing."""
-        latest: dict[str, DeliveryDisruption] = {}
-        for one in (received.message for received in told):
-            if one.disruption_id not in latest or latest[one.disruption_id].revision < one.revision:
-                latest[one.disruption_id] = one
-        kept = [latest[name] for name in sorted(latest)]
+        kept = last_revisions((received.message for received in told), lambda d: d.disruption_id)
         await connection.execute(
             self.sql["keep_disruptions"],
             [d.disruption_id for d in kept],

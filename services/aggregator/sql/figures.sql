@@ -117,3 +117,10 @@ JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) | (1::bigint << 30) | $3::
                              AND (u.id::bigint << 32) | (1::bigint << 30) | $4::bigint
 WHERE u.cut = $1 AND u.value = $2
 ORDER BY c.cell
+
+-- name: values_of_cut
+-- The value itself where it is known, else those that somebody may have meant.
+SELECT value FROM unit WHERE cut = $1 AND value = $2
+UNION ALL
+(SELECT value FROM unit WHERE cut = $1 AND NOT EXISTS (SELECT FROM unit WHERE cut = $1 AND value = $2)
+ ORDER BY value LIMIT 10000)

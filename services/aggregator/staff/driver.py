@@ -21,9 +21,9 @@ from services.aggregator.figures.unit_figures import day_number, last_day
 from services.aggregator.figures.words import interval, month_in_words, percent
 from services.aggregator.staff.page import HEADERS, render
 from services.aggregator.statistics import Share, share_of
-from services.chassis.http import problem
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.staff import Gate
+from services.chassis.staff.drivers import driver_behind
 
 FEWEST_ANSWERS: Final = 10
 FEWEST_DAYS: Final = 5
@@ -76,22 +76,20 @@ class DriverPages:
 
     async def show(self, request: Request) -> Response:
         """The page of the driver who is signed in."""
-        member = self.gate.who(request)
-        if member is None:
-            return self.gate.turn_away(request)
-        if member.driver is None:
-            return problem(403, "Only drivers have this page", "A driver sees it, and nobody else.")
+        driver = driver_behind(self.gate, request)
+        if isinstance(driver, Response):
+            return driver
         now = self.now().astimezone(UTC)
         today = day_number(now.date())
         since = 12 * (now.year - 1970) + now.month - 1 - _MONTHS - 1
         async with self.pool.acquire() as connection:
-            rows = await connection.fetch(self.sql["closed_months_of_a_driver"], member.driver, since)
+            rows = await connection.fetch(self.sql["closed_months_of_a_driver"], driver, since)
             days = await self.cells.of_cut(
-                connection, "driver", Window.DAY, first=today - 31 * (_MONTHS + 1), last=today + 1, value=member.driver
+                connection, "driver", Window.DAY, first=today - 31 * (_MONTHS + 1), last=today + 1, value=driver
             )
         closed = {int(r["month"]): [r[f"s{n}"] for n in range(1, 6)] for r in rows}
         lately = [c for c in days if day_number(date.fromisoformat(c["start"])) > today - 28]
-        body = told(member.driver, praise_of(lately, now.date()), months_of(closed, days), now)
+        body = told(driver, praise_of(lately, now.date()), months_of(closed, days), now)
         return Response(body, headers=HEADERS, media_type="text/html")
 
 

@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.chassis.http import problem
 from services.chassis.postgres import Pool
 from services.chassis.staff import Gate
+from services.chassis.staff.drivers import driver_behind
 from services.chassis.web import SCORES, face, page_templates
 from services.survey.comments.languages import Languages
 from services.survey.comments.texts import Texts
@@ -55,12 +55,10 @@ class OwnPraise:
 
     async def show(self, request: Request) -> Response:
         """The praise of the driver who is signed in."""
-        member = self.gate.who(request)
-        if member is None:
-            return self.gate.turn_away(request)
-        if member.driver is None:
-            return problem(403, "Only drivers have this page", "A driver sees it, and nobody else.")
-        body = _fragment(await self.of(member.driver))
+        driver = driver_behind(self.gate, request)
+        if isinstance(driver, Response):
+            return driver
+        body = _fragment(await self.of(driver))
         return Response(body, headers=_NO_STORE, media_type="text/html")
 
     async def of(self, driver: str) -> Sequence[Said]:
