@@ -252,6 +252,55 @@ async def test_a_pause_holds_words_to_persons_too(pool: Pool, settings: Settings
     assert len(sender.sent) == 1
 
 
+async def test_a_pause_holds_text_messages_too(pool: Pool, settings: Settings) -> None:
+    desk, texts = await write(pool, settings, TEXTED), Scripted()
+    await send._send(settings, turn_to=False)
+    by_text = replace(sending(pool, settings), sender=None, texts=texts)
+    assert await by_text.send_next() is False
+    assert (await stands(desk), texts.sent) == (("planned", None), [])
+    await send._send(settings, turn_to=True)
+    assert await by_text.send_next()
+    assert [m.address for m in texts.sent] == ["+46701740605"]
+
+
+async def test_a_text_message_waits_until_sending_is_permitted(pool: Pool, settings: Settings) -> None:
+    desk, texts, stop = await write(pool, settings, TEXTED), Scripted(), asyncio.Event()
+    asked: list[tuple[bool, int]] = []
+
+    def permitted() -> bool:
+        asked.append((len(asked) == 2, len(texts.sent)))
+        if len(texts.sent) > 0 or len(asked) > 9:
+            stop.set()
+        return asked[-1][0]
+
+    by_text = replace(sending(pool, settings), sender=None, texts=texts, permitted=permitted, period=0.01)
+    await by_text.run(stop)
+    assert asked == [(False, 0), (False, 0), (True, 0), (False, 1)]
+    assert (await stands(desk), len(texts.sent)) == (("accepted", None), 1)
+
+
+async def test_text_messages_are_permitted_as_long_as_live_sending_is(pool: Pool, settings: Settings) -> None:
+    secret = "whsec_bWFkZSB1cCBmb3IgdGhlIHRlc3Rz"
+    live = settings.model_copy(
+        update={
+            "channel": "providers",
+            "outcome_text_url": "https://gateway.example/texts",
+            "outcome_text_secret": SecretStr(secret),
+            "live_sending_until": NOW + timedelta(hours=1),
+        }
+    )
+    assert sending(pool, live).permitted()
+    assert not sending(pool, live, minutes=61).permitted()
+    assert not sending(pool, live.model_copy(update={"live_sending_until": None})).permitted()
+
+
+async def test_who_takes_the_wish_to_be_contacted_back_gets_no_text_message(pool: Pool, settings: Settings) -> None:
+    desk, texts = await write(pool, settings, TEXTED), Scripted()
+    await pool.execute("DELETE FROM contact_wish")
+    assert await replace(sending(pool, settings), sender=None, texts=texts).send_next()
+    assert (await stands(desk), texts.sent) == (("withheld", "no_contact"), [])
+
+
 async def test_the_local_outbox_keeps_the_message_sealed_for_agents_to_read(pool: Pool, settings: Settings) -> None:
     desk = await write(pool, settings)
     assert await sending(pool, settings).send_next()
