@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from services.aggregator.figures.figures import figures, terminals
+from services.aggregator.figures.further import asked_of, waves_of
 from services.aggregator.figures.interventions import Intervention
 from services.aggregator.figures.unit_figures import unit_of
 from services.aggregator.live.page import render_live
@@ -18,6 +19,7 @@ from services.aggregator.quality.words import Shelf
 from services.aggregator.staff import driver as driver_page
 from services.aggregator.staff import terminal as terminal_page
 from services.aggregator.staff.driver import OwnMonth
+from services.aggregator.staff.further import further_rows
 from services.aggregator.staff.page import render as render_staff
 from services.aggregator.statistics import share_of
 from tests.months import COMPLAINTS, PUBLISHER, SEPTEMBER, two_years
@@ -129,7 +131,11 @@ def terminal() -> bytes:
     methods.append({**day(0, 0, 0, 0, 0, 3), "value": "Årsta × home_box"})
     unit = unit_of("Årsta", days, methods, TODAY)
     marked = [Intervention("evening delivery", "terminal", "Årsta", date(2026, 10, 1))]
-    return render_staff("terminal.html", **terminal_page.told(unit, share_of(7900, 9000), [], marked, NOW))
+    said = {"recommend": {10: 40, 9: 30, 8: 20, 4: 10}, "ease": {2: 4, 3: 9, 4: 40, 5: 47}, "courtesy": {1: 4}}
+    waves = [{"value": f"Årsta × {w}", "scores": s} for w, s in (("early", (30, 9, 40, 220, 500)), ("late", [20] * 5))]
+    beside = further_rows(asked_of(said), waves_of(waves))
+    values = terminal_page.told(unit, share_of(7900, 9000), [], marked, NOW, beside)
+    return render_staff("terminal.html", **values)
 
 
 def driver() -> bytes:

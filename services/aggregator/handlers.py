@@ -22,6 +22,7 @@ from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.reading import Counted, CountedAnswer, CountedDecision, Facts
 from services.aggregator.counting.stored_answers import keep_answers
 from services.aggregator.counting.stored_cells import add_to_cells
+from services.aggregator.counting.stored_questions import keep_questions
 from services.aggregator.counting.units import Units
 from services.aggregator.counting.windows import Int64
 from services.chassis.failures import Poison
@@ -49,7 +50,12 @@ class CountBatch:
     now: Callable[[], float] = time.time
     freshness: Freshness = field(default_factory=Freshness)
     _clock: LocalClock = field(default_factory=LocalClock)
-    _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
+    _sql: Mapping[str, str] = field(
+        default_factory=lambda: {
+            **named_sql("services.aggregator"),
+            **named_sql("services.aggregator", "questions.sql"),
+        }
+    )
 
     async def __call__(self, connection: Database, counted: list[Counted]) -> None:
         """Count what is new in the batch; what was counted before, in this or a higher revision, is not."""
@@ -73,6 +79,7 @@ class CountBatch:
         units = await self.units.of(answers)
         placed = [*map(Placed, answers, units, self._minutes(answers))]
         kept = await keep_answers(connection, self._sql, placed)
+        await keep_questions(connection, self._sql, kept)
         apart = beside(kept)
         return changes_of(kept, await self.units.twins(apart) if apart else {})
 

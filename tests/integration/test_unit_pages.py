@@ -1,15 +1,17 @@
 """A terminal's and a driver's page over real tables, and who may open them."""
 
+import re
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
-from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.cuts import cut_named, load_cuts
 from services.aggregator.counting.reading import CountedAnswer, Facts
 from services.aggregator.counting.units import Units
 from services.aggregator.figures.months import Months, month_number
@@ -75,6 +77,69 @@ async def test_a_terminals_page_tells_of_its_own_four_weeks(pool: Pool, app: Sta
     assert "home day" in page.text
     assert (await ask(app, "GET", "/terminals/Kiruna")).status == 404
     assert (await ask(app, "GET", "/terminals/\x00")).status == 404
+
+
+async def keep(pool: Pool, *answers: CountedAnswer) -> None:
+    cuts = [cut_named("total"), cut_named("terminal"), cut_named("terminal.wave")]
+    batch = CountBatch(Units(pool, cuts), Metrics(), lambda _, __: None)
+    async with pool.acquire() as connection, connection.transaction():
+        await batch(connection, list(answers))
+
+
+def says(score: int, *, days: float = 0, revision: int = 1, **changed: Any) -> CountedAnswer:
+    facts = Facts("Nordposten Demo", "SE", "home_day", NOW, "Europe/Stockholm", "D", terminal="Årsta")
+    plain = CountedAnswer(uuid.uuid4(), revision, NOW, facts, score, answered_at=NOW + timedelta(days=days))
+    return replace(plain, **changed)
+
+
+async def further(app: Starlette) -> list[tuple[str, ...]]:
+    """The rows of further figures as the page shows them."""
+    page = (await ask(app, "GET", "/terminals/Årsta")).text
+    body = page.partition('id="further"')[2].partition("</section>")[0]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in body.split("<tr>")[2:]]
+    return [tuple(re.sub(r"<.*?>", "", cell) for cell in row) for row in rows]
+
+
+async def test_a_terminals_page_tells_what_was_asked_beside_the_faces(pool: Pool, app: Starlette) -> None:
+    first = [says(5, follow_ups={"recommend": 9, "ease": 4}) for _ in range(8)]
+    index = [says(4, follow_ups={"satisfaction": 9, "expectancy": 9, "ideal": 9}) for _ in range(5)]
+    await keep(pool, *first, *index, *[says(1, follow_ups={"recommend": 0}) for _ in range(2)])
+    # P 0.8, D 0.2: 60, reach 1.96 * sqrt((1 - 0.36) / 10); the questions of the index alone are no row
+    assert (await further(app))[:3] == [
+        ("Net promoter score, -100 to 100", "60", "10 to 100", "10"),
+        ("Index of ACSI form, 0 to 100", "88.9", "88.9 to 88.9", "5"),
+        ("Ease, 1 to 5", "4.0", "4.0 to 4.0", "8, 100\u00a0% found it easy"),
+    ]
+
+
+async def test_further_questions_follow_the_last_revision_and_count_where_the_answer_does(
+    pool: Pool, app: Starlette
+) -> None:
+    asked = [says(5, follow_ups={"ease": 5}) for _ in range(9)]
+    await keep(pool, *asked)
+    await keep(pool, replace(asked[0], follow_ups={"ease": 1, "courtesy": 2}, revision=2))
+    await keep(pool, replace(asked[0], follow_ups={"ease": 3}))  # an older revision changes nothing
+    await keep(
+        pool,
+        replace(asked[1], revision=2, contested=True),
+        replace(asked[2], revision=2, suspected_machine=True),
+        replace(asked[3], revision=2, follow_ups={}),
+    )
+    [ease, courtesy, *_] = await further(app)
+    assert ease[:2] == ("Ease, 1 to 5", "4.3")  # 1 and five times 5
+    assert courtesy == ("Courtesy, 1 to 5", "Too few answers (fewer than 5)")
+    assert await pool.fetchval("SELECT count(*) FROM question") == 8
+
+
+async def test_early_and_late_answers_stand_beside_each_other_where_they_are_counted(
+    pool: Pool, app: Starlette
+) -> None:
+    await keep(pool, *[says(5, days=3) for _ in range(6)], *[says(1, days=3.1) for _ in range(4)])
+    contrast = "Satisfied % of early less late answers"
+    assert (contrast, "Too few answers (fewer than 5)") in await further(app)
+    await keep(pool, says(5, days=9))
+    # 6 of 6 less 1 of 5: 0.8, Newcombe's interval of Wilson's 0.610 to 1 and 0.036 to 0.624
+    assert (contrast, "80", "22 to 96", "6 early, 5 late") in await further(app)
 
 
 async def test_only_the_driver_opens_the_drivers_page(pool: Pool, app: Starlette) -> None:

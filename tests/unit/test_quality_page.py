@@ -130,6 +130,36 @@ def test_the_share_without_a_disruption_is_told_where_neither_part_can_be_worked
         assert (quality_of(SEPTEMBER, {SEPTEMBER: month}).undisturbed is not None) is told
 
 
+def month_of_waves(early: Counted, late: Counted) -> Quality:
+    closed = revision(1, SEPTEMBER, 0).closed_at
+    waves = {("wave", "early"): early, ("wave", "late"): late}
+    parts = cells_of(home_day=early.answers + late.answers) | waves
+    return quality_of(SEPTEMBER, {SEPTEMBER: month_of(SEPTEMBER, [Revision(1, "closed", closed, parts)])})
+
+
+def test_early_less_late_is_told_and_warns_where_it_is_surely_large() -> None:
+    # Newcombe's method 10 for 56 of 70 less 48 of 80: 0.2, 0.0524 to 0.3339
+    found = month_of_waves(Counted((14, 0, 0, 0, 56), 0, 0), Counted((32, 0, 0, 0, 48), 0, 0))
+    page = render(found, PUBLISHER, SHELF, "en")
+    assert "first three days less that of later ones is 20 points (5 to 33)" in page
+    assert "Early and late answers differ" in page
+    told = document(found, None)
+    assert told["early_less_late"] == {
+        "value": 0.2,
+        "low": 0.05243,
+        "high": 0.33387,
+        "early": {"n": 70, "share": 0.8, "low": 0.69183, "high": 0.87695},
+        "late": {"n": 80, "share": 0.6, "low": 0.49045, "high": 0.70038},
+    }
+    assert told["read_with_care"] == ["late_differ"]
+
+
+def test_early_less_late_is_hidden_where_a_side_has_fewer_than_fifty_answers() -> None:
+    found = month_of_waves(Counted((100, 0, 0, 0, 900), 0, 0), Counted((49, 0, 0, 0, 0), 0, 0))
+    assert document(found, None)["early_less_late"] is None
+    assert "first three days" not in render(found, PUBLISHER, SHELF, "en")
+
+
 def test_a_gap_in_the_months_is_a_gap_in_the_line() -> None:
     shares = [share_of(80, 100), None, share_of(90, 100)]
     assert [[i for i, _ in run] for run in runs(shares)] == [[0], [2]]

@@ -61,6 +61,26 @@ def test_a_day_with_too_few_answers_hides_with_the_smallest_other_day() -> None:
     assert unit.days[0].hidden is False
 
 
+def days_of(*scores: tuple[int, ...]) -> Unit:
+    """A terminal from its scores by day, the newest first."""
+    return unit_of("Årsta", [cell(TODAY - timedelta(days=d), *s) for d, s in enumerate(scores)], [], TODAY)
+
+
+def test_the_last_days_stand_beside_the_four_weeks_where_these_hold_more_than_a_hundred_answers() -> None:
+    unit = days_of((0, 0, 0, 0, 70), (10, 0, 0, 0, 40), (80, 0, 0, 0, 0))
+    assert unit.lately is not None
+    assert (unit.lately.k, unit.lately.n) == (110, 120)
+    # 110 of 120: Wilson 85.3 to 95.4
+    row = '<th scope="row">Satisfied %, the last days</th><td class="num share">91.7</td><td class="num">85.3–95.4</td>'
+    assert row in page_of(unit)
+    assert days_of((0, 0, 0, 0, 70), (10, 0, 0, 0, 40)).lately is None
+
+
+def test_the_last_days_are_not_told_where_a_hidden_day_could_be_worked_out() -> None:
+    assert days_of((0, 0, 0, 0, 90), (3, 0, 0, 0, 0), (0, 0, 0, 0, 20), (0, 0, 0, 0, 10)).lately is None
+    assert days_of((0, 0, 0, 0, 96), (0, 0, 0, 0, 8), (3, 0, 0, 0, 0), (0, 0, 0, 0, 20)).lately is None
+
+
 def test_a_terminal_with_too_few_answers_shows_no_figure() -> None:
     page = page_of(unit_of("Årsta", [cell(TODAY, 1, 0, 0, 0, 3)], [], TODAY))
     assert re.findall(r'class="lead[^"]*">([^<]*)<', page) == ["Too few answers"] * 3 + ["–"]

@@ -28,7 +28,7 @@ OF_DELIVERY = (
     "disrupted",
 )
 """What a delivery can be cut by: fields of its attribution snapshot."""
-OF_RECORD = ("channel", "language", "reason")
+OF_RECORD = ("channel", "language", "reason", "wave")
 """What an answer or a decision can be cut by: its own fields."""
 SERIES = "series"
 """Stands last in a cut of answers that are kept apart: `series` beside `total`, `terminal.series` beside `terminal`."""

@@ -4,7 +4,7 @@ import dataclasses
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Self
 
 import msgspec
@@ -36,9 +36,14 @@ REACHED = ProgressStep.REACHED.value
 MACHINE, OTHER_PARTY, UNINVITED = "machine", "other_party", "uninvited"
 """The series of answers that stay out of the carrier's counters, each counted by itself (docs/figures.md)."""
 CARRIER = RatedParty.CARRIER.value
+EARLY, LATE = "early", "late"
+"""The waves of answers: before and after a reminder would leave."""
+FIRST_WAVE = timedelta(days=3)
+"""An answer within so long after its delivery is early; the policies that come with us remind then."""
 _FIRST_YEAR, _LAST_YEAR = 1970, 2261
 _Revision = Annotated[int, msgspec.Meta(ge=1, le=2_147_483_647)]
 _Score = Annotated[int, msgspec.Meta(ge=1, le=5)]
+_Step = Annotated[int, msgspec.Meta(ge=0, le=10)]
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -92,14 +97,29 @@ class CountedAnswer(msgspec.Struct, frozen=True):
     suspected_machine: bool = False
     channel: str | None = None
     language: str | None = None
+    answered_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    follow_ups: dict[str, _Step] = {}
 
     def counted_as(self, first: Self) -> Self:
-        """This revision at the place of the first one: its delivery, channel and language."""
-        return replace(self, delivery=first.delivery, channel=first.channel, language=first.language)
+        """This revision at the place of the first one: its delivery, channel, language and moment."""
+        return replace(
+            self,
+            delivery=first.delivery,
+            channel=first.channel,
+            language=first.language,
+            answered_at=first.answered_at,
+        )
 
     @property
     def reason(self) -> None:
         """An answer was asked for: nothing was suppressed."""
+
+    @property
+    def wave(self) -> str | None:
+        """Whether it came early or late after the delivery; None for a page that was only opened."""
+        if self.answered_at is None:
+            return None
+        return EARLY if self.answered_at - self.delivery.occurred_at <= FIRST_WAVE else LATE
 
     @property
     def series(self) -> str | None:
@@ -141,6 +161,8 @@ class CountedDecision:
     channel: str | None = None
     language: str | None = None
     reason: str | None = None
+    wave: None = None
+    """Answers come in waves, decisions do not."""
 
     def counted_as(self, first: Self) -> Self:
         """This revision at the place of the first one: its delivery, channel, language and reason."""

@@ -8,8 +8,10 @@ from typing import Any, Final
 from services.aggregator.counting.cuts import JOINT
 from services.aggregator.figures.figures import FEWEST
 from services.aggregator.statistics import Share, share_of, to_hide
+from services.aggregator.statistics.units import latest
 
 DAYS: Final = 28
+_LATELY: Final = 100
 Cell = Mapping[str, Any]
 _EPOCH: Final = date(1970, 1, 1)
 
@@ -33,9 +35,12 @@ class Unit:
     answers: int | None
     scores: Sequence[int] | None
     satisfied: Share | None
+    lately: Share | None
+    """Of about the last hundred answers, in whole days; None where that is all, or would tell of too few."""
     dissatisfied: Share | None
     response: Share | None
     delivered: int
+    asked: int
     days: Sequence[Part]
     methods: Sequence[Part]
 
@@ -60,7 +65,8 @@ def unit_of(name: str, cells: Sequence[Cell], methods: Sequence[Cell], today: da
     scores = [sum(c["scores"][i] for c in days if c) for i in range(5)]
     asked, answers = sum(c["asked"] for c in days if c), sum(scores)
     enough = answers >= FEWEST
-    parts = [(f"{first + timedelta(days=i)}", c["scores"] if c else []) for i, c in enumerate(days)]
+    by_name = [(f"{first + timedelta(days=i)}", c["scores"] if c else []) for i, c in enumerate(days)]
+    parts = _parts(by_name)
     return Unit(
         name=name,
         first=first,
@@ -68,12 +74,28 @@ def unit_of(name: str, cells: Sequence[Cell], methods: Sequence[Cell], today: da
         answers=answers if enough or not answers else None,
         scores=scores if enough else None,
         satisfied=share_of(scores[3] + scores[4], answers) if enough else None,
+        lately=_lately([s for _, s in by_name], [p.hidden for p in parts]) if enough else None,
         dissatisfied=share_of(scores[0] + scores[1], answers) if enough else None,
         response=share_of(answers, asked) if enough else None,
         delivered=sum(c["delivered"] for c in days if c),
-        days=_parts(parts),
+        asked=asked,
+        days=parts,
         methods=_parts([(c["value"].split(JOINT)[-1], c["scores"]) for c in methods if c["answers"]]),
     )
+
+
+def _lately(days: Sequence[Sequence[int]], hidden: Sequence[bool]) -> Share | None:
+    """The last answers, newest day last; the days that are hidden must not be told apart by it."""
+    counted = [(sum(s[3:]), sum(s)) for s in reversed(days)]
+    share = latest(counted, _LATELY)
+    if share is None or share.n == sum(n for _, n in counted):
+        return None
+    inside = outside = seen = 0
+    for (_, n), is_hidden in zip(counted, reversed(hidden), strict=True):
+        within, seen = seen < share.n, seen + n
+        inside += n if is_hidden and within else 0
+        outside += n if is_hidden and not within else 0
+    return None if 0 < inside < FEWEST or 0 < outside < FEWEST else share
 
 
 def _parts(named: Sequence[tuple[str, Sequence[int]]]) -> list[Part]:

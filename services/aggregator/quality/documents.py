@@ -6,7 +6,7 @@ from typing import Any
 
 from services.aggregator.figures.months import month_name
 from services.aggregator.quality.complaints import Complaints
-from services.aggregator.quality.figures import FEWEST, Quality
+from services.aggregator.quality.figures import FEWEST, Quality, Waves
 from services.aggregator.statistics import Share
 
 
@@ -32,11 +32,17 @@ def document(quality: Quality, complaints: Complaints | None) -> dict[str, Any]:
         "weighted": q.weighted
         and {n: round(getattr(q.weighted, n), 5) for n in ("share", "low", "high", "design_effect")},
         "undisturbed": _plain(q.undisturbed),
+        "early_less_late": q.waves and _waves(q.waves),
         "read_with_care": [r for r in q.reasons if r != "too_few"],
         "months": [{"month": month_name(m), "satisfied": _plain(s)} for m, s in q.series],
         "methods": [{"method": m.value, "satisfied": _plain(m.share)} for m in q.methods],
         "complaints": complaints.document() if complaints else None,
     }
+
+
+def _waves(waves: Waves) -> dict[str, Any]:
+    value, low, high = (round(v, 5) for v in waves.apart)
+    return {"value": value, "low": low, "high": high, "early": _plain(waves.early), "late": _plain(waves.late)}
 
 
 def _plain(share: Share | None) -> dict[str, Any] | None:

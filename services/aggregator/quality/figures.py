@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Final
 
 from services.aggregator.counting.cuts import JOINT, TOTAL
+from services.aggregator.counting.reading import EARLY, LATE
 from services.aggregator.statistics import Share, share_of, to_hide
 from services.aggregator.statistics.means import mean_interval, smiley_index
 from services.aggregator.statistics.response import (
     Stratum,
     Weighted,
+    early_late,
     post_stratified,
     reasons_not_to_publish,
     worst_case,
@@ -110,7 +112,18 @@ class Quality:
     weighted: Weighted | None
     undisturbed: Share | None
     """Without deliveries in a disruption, where both parts have answers enough."""
+    waves: "Waves | None"
+    """Early answers beside late ones, where both have answers enough."""
     reasons: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Waves:
+    """Answers of the first days and later ones, and the difference of their satisfied shares with its interval."""
+
+    early: Share
+    late: Share
+    apart: tuple[float, float, float]
 
 
 def month_of(number: int, revisions: Sequence[Revision]) -> Month:
@@ -131,7 +144,7 @@ def month_of(number: int, revisions: Sequence[Revision]) -> Month:
 
 def _safe(old: Revision, new: Revision) -> bool:
     none = Counted((0, 0, 0, 0, 0), 0, 0)
-    for key in {k for k in old.cells.keys() | new.cells.keys() if k[0] in {TOTAL, "method", "disrupted"}}:
+    for key in {k for k in old.cells.keys() | new.cells.keys() if k[0] in {TOTAL, "method", "disrupted", "wave"}}:
         before, after = old.cells.get(key, none).scores, new.cells.get(key, none).scores
         moved = sum(abs(a - b) for a, b in zip(after, before, strict=True))
         if 0 < moved < FEWEST:
@@ -161,6 +174,7 @@ def _figures(number: int, months: Mapping[int, Month]) -> Quality:
     total = cells.total
     enough = total.answers >= FEWEST
     weighted = post_stratified(_strata(cells)) if enough else None
+    waves = _waves(cells)
     return Quality(
         month=month,
         too_few=not enough,
@@ -175,7 +189,10 @@ def _figures(number: int, months: Mapping[int, Month]) -> Quality:
         bounds=_bounds(total) if enough else None,
         weighted=weighted,
         undisturbed=_undisturbed(cells),
-        reasons=reasons_not_to_publish(total.satisfied, total.asked, fewest=FEWEST, weighted=weighted),
+        waves=waves,
+        reasons=reasons_not_to_publish(
+            total.satisfied, total.asked, fewest=FEWEST, weighted=weighted, contrast=waves.apart if waves else None
+        ),
     )
 
 
@@ -200,6 +217,14 @@ def _undisturbed(cells: Revision) -> Share | None:
     if set(parts) != {"true", "false"} or any(c.answers < FEWEST for c in parts.values()):
         return None
     return parts["false"].satisfied
+
+
+def _waves(cells: Revision) -> Waves | None:
+    of = cells.of_cut("wave")
+    early, late = (of[w].satisfied if w in of and of[w].answers >= FEWEST else None for w in (EARLY, LATE))
+    if early is None or late is None or (apart := early_late((early.k, early.n), (late.k, late.n))) is None:
+        return None
+    return Waves(early, late, apart)
 
 
 def _bounds(total: Counted) -> tuple[float, float] | None:

@@ -214,8 +214,16 @@ class MonthInWords:
             weighted = self.say("known.of_all", value=points(q.weighted.share, q.satisfied.n, language))
         if q.undisturbed is not None:
             text += " " + self.say("known.undisturbed", value=percent(q.undisturbed.share, q.undisturbed.n, language))
+        text += self._waves()
         raw = self.say("known.raw", value=points(q.satisfied.share, q.satisfied.n, language))
         return {"known": text, "bounds": bounds(q, language, raw=raw, weighted=weighted)}
+
+    def _waves(self) -> str:
+        if (waves := self.quality.waves) is None:
+            return ""
+        n = min(waves.early.n, waves.late.n)
+        value, low, high = (points(v, n, self.language) for v in waves.apart)
+        return " " + self.say("known.waves", value=value, low=low, high=high)
 
     def _complaints(self) -> dict[str, Any]:
         told = self.shelf.complaints

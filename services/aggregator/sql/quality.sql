@@ -2,7 +2,8 @@
 -- Counters of every revision of the months from $1 to $2, for the cuts of the quality page.
 SELECT m.month, m.revision, m.reason, m.closed_at, c.cut, c.value, c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked
 FROM closed_month AS m JOIN closed_cell AS c USING (month, revision)
-WHERE m.month BETWEEN $1 AND $2 AND (c.cut IN ('total', 'method', 'late', 'disrupted') OR (m.month = $2 AND c.cut = 'terminal.method'))
+WHERE m.month BETWEEN $1 AND $2 AND (c.cut IN ('total', 'method', 'late', 'disrupted', 'wave')
+                                        OR (m.month = $2 AND c.cut = 'terminal.method'))
 ORDER BY m.month, m.revision, c.cut, c.value
 
 -- name: months_closed

@@ -1,6 +1,6 @@
 """The page of one terminal: its last four weeks beside everything, what happened there, and where to go on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -14,17 +14,20 @@ from starlette.routing import Route
 from schemas.satisfaction import SatisfactionAlert, Window
 from services.aggregator.cells.rows import Cells
 from services.aggregator.counting.cuts import JOINT, TOTAL
+from services.aggregator.counting.reading import EARLY, LATE
 from services.aggregator.figures import drawings
 from services.aggregator.figures.alerts import Alerts
 from services.aggregator.figures.drawings import Scale, axis_of
 from services.aggregator.figures.figures import FEWEST
+from services.aggregator.figures.further import WAVES, asked_of, silence, waves_of
 from services.aggregator.figures.interventions import Intervention, Ledger
 from services.aggregator.figures.unit_figures import DAYS, Part, Unit, day_number, unit_of
 from services.aggregator.figures.words import decimal, interval, percent, points, whole
+from services.aggregator.staff.further import Row, further_rows, lately_row, silence_row
 from services.aggregator.staff.page import HEADERS, render
 from services.aggregator.statistics import Share, share_of
 from services.chassis.http import problem
-from services.chassis.postgres import Pool
+from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.web import face
 
 _LANGUAGE: Final = "en"
@@ -41,6 +44,7 @@ class TerminalPages:
     cells: Cells = field(default_factory=Cells)
     ledger: Ledger = field(default_factory=Ledger)
     alerts: Alerts = field(default_factory=lambda: Alerts(()))
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "questions.sql"))
 
     def routes(self) -> list[Route]:
         """The route."""
@@ -63,10 +67,31 @@ class TerminalPages:
             methods = await self.cells.of_cut(connection, "terminal.method", Window.ALL)
             alerts = await self.alerts.listed(connection, cut="terminal", value=name)
             marked = await self.ledger.listed(connection, "terminal", name)
+            beside = further_rows(
+                asked_of(await self._said(connection, name, first, last)),
+                waves_of(await self._waves(connection, name, first, last)),
+            )
         own = [c for c in methods if c["value"].startswith(f"{name}{JOINT}")]
         unit = unit_of(name, days, own, today)
-        body = render("terminal.html", **told(unit, _usual(everything), alerts[:_MOST_ALERTS], marked, now))
-        return Response(body, headers=HEADERS, media_type="text/html")
+        page = told(unit, _usual(everything), alerts[:_MOST_ALERTS], marked, now, beside)
+        return Response(render("terminal.html", **page), headers=HEADERS, media_type="text/html")
+
+    async def _waves(self, connection: Database, name: str, first: int, last: int) -> list[dict[str, Any]]:
+        return [
+            cell
+            for wave in (EARLY, LATE)
+            for cell in await self.cells.of_cut(
+                connection, WAVES, Window.DAY, first=first, last=last, value=f"{name}{JOINT}{wave}"
+            )
+        ]
+
+    async def _said(self, connection: Database, name: str, first: int, last: int) -> dict[str, dict[int, int]]:
+        """How often each value was given to each further question on those days."""
+        rows = await connection.fetch(self.sql["said_in_unit"], "terminal", name, first * 24, last * 24 + 23)
+        said: dict[str, dict[int, int]] = {}
+        for row in rows:
+            said.setdefault(row["question"], {})[row["value"]] = row["answers"]
+        return said
 
 
 def _usual(cells: Sequence[dict[str, Any]]) -> Share | None:
@@ -80,8 +105,9 @@ def told(
     alerts: Sequence[SatisfactionAlert],
     marked: Sequence[Intervention],
     now: datetime,
+    beside: Sequence[Row] = (),
 ) -> dict[str, Any]:
-    """What the page's template fills in."""
+    """What the page's template fills in; `beside` are rows of further figures."""
     place = quote(unit.name, safe="")
     digest = urlencode({"cut": "terminal", "value": unit.name, "day": unit.last - timedelta(days=1)})
     return {
@@ -92,6 +118,7 @@ def told(
         "as_of": f"{now.astimezone(UTC):%H:%M:%S} UTC",
         "figures": _figures(unit, usual),
         "mix": _mix(unit),
+        "further": [*lately_row(unit.lately), *beside, *silence_row(silence(unit.satisfied, unit.asked))],
         "chart": _chart(unit, usual),
         "rows": [(_day(date.fromisoformat(p.name)), _said(p)) for p in reversed(unit.days)],
         "methods": [(p.name.replace("_", " "), _said(p)) for p in unit.methods],

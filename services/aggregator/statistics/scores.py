@@ -12,6 +12,8 @@ TOP_BOXES: Mapping[int, int] = MappingProxyType({3: 3, 4: 3, 5: 4, 6: 5, 7: 6, 1
 """The lowest satisfied score for each length of scale. Source: Formbricks' table (D4)."""
 _BOTTOM_BOXES: Mapping[int, int] = MappingProxyType({3: 1, 4: 2, 5: 2, 6: 2, 7: 2, 10: 3})
 """The highest dissatisfied score: as many as the satisfied ones. Ours."""
+_EASY: Mapping[int, int] = MappingProxyType({5: 4, 7: 5})
+"""The lowest score that counts as easy."""
 EQUAL_WEIGHTS = (1 / 3, 1 / 3, 1 / 3)
 OHIO_WEIGHTS = (0.3885, 0.3190, 0.2925)
 """The weights that the State of Ohio published (D4)."""
@@ -44,14 +46,14 @@ def shares_of_faces(bins: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArr
 
 
 def ease(bins: Sequence[int]) -> tuple[float, Share]:
-    """Customer effort of seven bins, 1 very hard to 7 very easy: the mean, and the share of 5 to 7 (D4).
+    """Customer effort of five or seven bins, 1 very hard: the mean, and the share that found it easy (4-5, 5-7; D4).
 
     Raises:
         ValueError: another scale, or nothing was counted.
     """
-    share = share_of(sum(bins[4:]), sum(bins)) if len(bins) == 7 else None  # noqa: PLR2004  1 to 7
+    share = share_of(sum(bins[_EASY[len(bins)] - 1 :]), sum(bins)) if len(bins) in _EASY else None
     if share is None:
-        raise ValueError("effort is asked on a scale from 1 to 7")
+        raise ValueError("effort is asked on a scale from 1 to 5 or 1 to 7")
     return sum(score * k for score, k in enumerate(bins, 1)) / share.n, share
 
 
