@@ -5,8 +5,6 @@ import shutil
 import signal
 import subprocess
 import time
-import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +12,17 @@ from types import MappingProxyType
 from services.embedded.child import end_child, run_child, spawn_child
 from services.embedded.errors import EmbeddedError, from_log, from_os_error
 from services.embedded.jars import Progress, cache_folder, fetch, in_silence, locked_jars
-from services.embedded.kafka_config import LOG_SETTINGS, STARTED, archive_in, broker_properties, java_flags
+from services.embedded.kafka_config import (
+    FEATURE_LEVELS,
+    LOG_SETTINGS,
+    STARTED,
+    archive_in,
+    broker_properties,
+    data_properties,
+    java_flags,
+    new_id,
+)
+from services.embedded.kept_data import keep_file
 from services.embedded.ports import free_port, port_to_keep, remembered_port
 
 _STOP_WITHIN_S = 30.0
@@ -90,7 +98,7 @@ class EmbeddedKafka:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             (self.folder / "kafka-log4j2.properties").write_text(LOG_SETTINGS)
-            if not (self._data / "meta.properties").exists():
+            if not self._properties_of_data.exists():
                 self._format()
         except OSError as error:
             raise from_os_error(error, self.folder, "Preparing Kafka") from error
@@ -146,6 +154,10 @@ class EmbeddedKafka:
         return self.folder.resolve() / "kafka-data"
 
     @property
+    def _properties_of_data(self) -> Path:
+        return self._data / "meta.properties"
+
+    @property
     def _properties(self) -> Path:
         return self.folder.resolve() / "kafka.properties"
 
@@ -153,13 +165,23 @@ class EmbeddedKafka:
         self._properties.write_text(broker_properties(self._data, port, controller_port, self._settings))
 
     def _format(self) -> None:
-        """Give the data folder its cluster id and feature levels, as Kafka's own tool does."""
+        """Give the data folder its ids and feature levels; the levels, those of the version, are asked for once."""
+        kept = self._jars[0].parent / FEATURE_LEVELS
+        if kept.exists():
+            self._data.mkdir(exist_ok=True)
+            shutil.copyfile(kept, self._data / FEATURE_LEVELS)
+            self._properties_of_data.write_text(data_properties())  # last: with it the folder counts as formatted
+            return
+        self._format_with_tool()
+        keep_file(self._data / FEATURE_LEVELS, kept)
+
+    def _format_with_tool(self) -> None:
+        """Let Kafka's own tool format the folder, which takes a whole start of Java."""
         log = self.folder / "kafka-format.log"
         log.unlink(missing_ok=True)
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
         self._write_properties(free_port(), free_port())
         # One word with its option: an id may begin with a dash.
-        argv = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", self._properties)
+        argv = self._java("kafka.tools.StorageTool", "format", f"--cluster-id={new_id()}", "-c", self._properties)
         if run_child(argv, log=log, env=self._environment(), cwd=self.folder) != 0:
             raise from_log("Kafka", log, self.folder)
 

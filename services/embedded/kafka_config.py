@@ -1,5 +1,7 @@
 """What the embedded Kafka broker is given at its start."""
 
+import uuid
+from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -8,6 +10,8 @@ from types import MappingProxyType
 _NONE: Mapping[str, str] = MappingProxyType({})
 STARTED = "Kafka Server started"
 """What the broker logs when it takes requests."""
+FEATURE_LEVELS = "bootstrap.checkpoint"
+"""The file of a formatted folder with the feature levels of the Kafka version, the same for every cluster."""
 
 # One node, so one copy of everything. When the log is flushed stays Kafka's own choice. A broker that was
 # killed is let in again once its last session has run out, hence the short session. Few partitions of its own
@@ -59,6 +63,16 @@ def broker_properties(data: Path, port: int, controller_port: int, settings: Map
     """
     more = "".join(f"{name}={text}\n" for name, text in settings.items())
     return (_BROKER + more).format(data=data, port=port, controller_port=controller_port)
+
+
+def data_properties() -> str:
+    """Return what Kafka's own tool writes into `meta.properties` of a new cluster's only folder."""
+    return f"version=1\ncluster.id={new_id()}\nnode.id=1\ndirectory.id={new_id()}\n"
+
+
+def new_id() -> str:
+    """Return a random id in Kafka's own form."""
+    return urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
 
 
 def archive_in(cache: Path) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from services.embedded.child import run_child
 from services.embedded.errors import EmbeddedError, from_log
+from services.embedded.kept_data import copy_kept, keep, kept_for
 from services.embedded.unprivileged import Account, may_enter, readable_copy
 
 DATABASE = "kvittera"
@@ -16,6 +17,8 @@ DATABASE = "kvittera"
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 _LOCALE = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+_INITDB = ("-U", "postgres", "--auth=trust", "--no-sync", *_LOCALE)
+_FIRST_WORDS = f"CREATE DATABASE {DATABASE}\n"
 
 
 def find_binaries(account: Account | None, notice: Callable[[str], None]) -> Path:
@@ -43,27 +46,31 @@ def make_data(data: Path, binaries: Path, account: Account | None, log: Path) ->
     part = data.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(mode=0o700)
-    user = account.name if account else None
     if account:
         os.chown(part, account.uid, account.gid)
     log.unlink(missing_ok=True)
-    initdb: list[str | Path] = ["-D", part, "-U", "postgres", "--auth=trust", "--no-sync", *_LOCALE]
-    alone: list[str | Path] = ["--single", "-F", "-c", "exit_on_error=true", "-D", part, "postgres"]
-    for program, flags, words in (
-        ("initdb", initdb, ""),
-        ("postgres", alone, f"CREATE DATABASE {DATABASE}\n"),
-    ):
-        if (
-            run_child(
-                [binaries / program, *flags],
-                user=user,
-                log=log,
-                env=ENVIRONMENT,
-                cwd=Path("/"),
-                words=words.encode(),
-            )
-            != 0
-        ):
-            shutil.rmtree(part, ignore_errors=True)
-            raise from_log("PostgreSQL", log, data.parent)
+    kept = kept_for((*_INITDB, _FIRST_WORDS))
+    try:
+        if not copy_kept(kept, part, account):
+            _initialise(part, binaries, account, log)
+            keep(part, kept)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     part.rename(data)
+
+
+def _initialise(part: Path, binaries: Path, account: Account | None, log: Path) -> None:
+    initdb: list[str | Path] = ["-D", part, *_INITDB]
+    alone: list[str | Path] = ["--single", "-F", "-c", "exit_on_error=true", "-D", part, "postgres"]
+    for program, flags, words in (("initdb", initdb, ""), ("postgres", alone, _FIRST_WORDS)):
+        ended = run_child(
+            [binaries / program, *flags],
+            user=account.name if account else None,
+            log=log,
+            env=ENVIRONMENT,
+            cwd=Path("/"),
+            words=words.encode(),
+        )
+        if ended != 0:
+            raise from_log("PostgreSQL", log, part.parent)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,7 +17,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.embedded.errors import EmbeddedError
 from services.embedded.jars import cache_folder, locked_jars
-from services.embedded.kafka_config import archive_in
+from services.embedded.kafka import EmbeddedKafka
+from services.embedded.kafka_config import FEATURE_LEVELS, LOG_SETTINGS, archive_in
 from services.embedded.processes import children_of, is_running
 from services.embedded.servers import Servers, running_servers
 
@@ -131,6 +133,31 @@ def test_the_archive_that_make_test_makes_is_what_the_broker_starts_from(servers
     mapped = Path(f"/proc/{servers.kafka.pid}/maps").read_text(encoding="utf-8")
 
     assert (str(archive) in mapped) == archive.exists()
+
+
+def test_a_folder_is_formatted_as_the_tool_of_this_kafka_formats_it(servers: Servers, tmp_path: Path) -> None:
+    by_tool, by_us = EmbeddedKafka(tmp_path / "by-tool"), EmbeddedKafka(tmp_path / "by-us")
+    by_us.prepare()
+    by_tool.folder.mkdir()
+    by_tool._jars = servers.kafka._jars
+    (by_tool.folder / "kafka-log4j2.properties").write_text(LOG_SETTINGS)
+    by_tool._format_with_tool()
+
+    names, told, levels = zip(*(_formatted(kafka) for kafka in (by_tool, by_us)), strict=True)
+
+    assert not (by_us.folder / "kafka-format.log").exists(), "the tool was not run"
+    assert names[0] == names[1]
+    assert told[0] == told[1]
+    # Between batches stand checksums and moments; the names and numbers of the levels are the same.
+    assert levels[0] == levels[1]
+    assert len(levels[0]) > 3
+
+
+def _formatted(kafka: EmbeddedKafka) -> tuple[set[str], dict[str, int], list[bytes]]:
+    """The names of the files, how long each property is, and the levels."""
+    told = re.findall(r"^([^#=]+)=(.+)$", (kafka._data / "meta.properties").read_text(), re.MULTILINE)
+    levels = re.findall(rb"[a-z.]{8,}.{2}", (kafka._data / FEATURE_LEVELS).read_bytes(), re.DOTALL)
+    return {file.name for file in kafka._data.iterdir()}, {name: len(value) for name, value in told}, levels
 
 
 def test_postgres_has_its_programs_beside_it(servers: Servers) -> None:
