@@ -4,7 +4,8 @@ import asyncio
 import hashlib
 import importlib.resources
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -48,6 +49,21 @@ async def connect(settings: Settings, schema: str, **options: Any) -> OwnConnect
     return await _connect_to_primary(
         settings.postgres_dsn.get_secret_value(), server_settings=_session(schema), timeout=10, **options
     )
+
+
+@asynccontextmanager
+async def tables_of(settings: Settings, service: str, **options: Any) -> AsyncIterator[OwnConnection]:
+    """One connection of its own to the tables of a service, for as long as a command takes.
+
+    Raises:
+        MustStop: the tables lack a migration.
+    """
+    connection = await connect(settings, service, **options)
+    try:
+        await check_migrated(connection, service, f"services.{service}")
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def _connect_to_primary(dsn: str, **options: Any) -> OwnConnection:

@@ -48,14 +48,10 @@ def cells(
 async def _read(settings: Settings, cut: str, window: str, value: str | None, limit: int) -> list[dict[str, object]]:
     from schemas.satisfaction import Window
     from services.aggregator.cells.rows import Cells
-    from services.chassis.postgres import check_migrated, connect
+    from services.chassis.postgres import tables_of
 
-    connection = await connect(settings, "aggregator")
-    try:
-        await check_migrated(connection, "aggregator", "services.aggregator")
+    async with tables_of(settings, "aggregator") as connection:
         return await Cells().of_cut(connection, cut, Window(window), value=value, limit=limit)
-    finally:
-        await connection.close()
 
 
 def _print_table(rows: list[dict[str, object]], cut: str, window: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from services.chassis.postgres import Database
+from services.chassis.postgres import Database, tables_of
 from services.chassis.settings import Settings
 
 T = TypeVar("T")
@@ -104,11 +104,5 @@ def _with_survey(work: Callable[[Database], Awaitable[T]]) -> T:
 
 
 async def _connected(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
-    from services.chassis.postgres import check_migrated, connect
-
-    connection = await connect(settings, "survey")
-    try:
-        await check_migrated(connection, "survey", "services.survey")
+    async with tables_of(settings, "survey") as connection:
         return await work(connection)
-    finally:
-        await connection.close()

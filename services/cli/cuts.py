@@ -87,13 +87,11 @@ async def _stored(changes: "CutChanges") -> tuple[list["StoredCut"], int]:
 
 async def _changing(settings: "Settings", work: Callable[["CutChanges"], Awaitable[T]]) -> T:
     from services.aggregator.history.cut_changes import CutChanges
-    from services.chassis.postgres import check_migrated, connect, open_pool
+    from services.chassis.postgres import open_pool, tables_of
 
     pool = await open_pool(settings, "aggregator")
-    connection = await connect(settings, "aggregator", command_timeout=3600)
     try:
-        await check_migrated(connection, "aggregator", "services.aggregator")
-        return await work(CutChanges(settings, pool, connection))
+        async with tables_of(settings, "aggregator", command_timeout=3600) as connection:
+            return await work(CutChanges(settings, pool, connection))
     finally:
-        await connection.close()
         pool.terminate()

@@ -74,21 +74,17 @@ def _person_id(text: str) -> "Person":
 
 async def _erase(settings: Settings, persons: "list[Person]") -> "list[Erasure]":
     from services.chassis.persons import PersonKeys
-    from services.chassis.postgres import check_migrated, connect
+    from services.chassis.postgres import tables_of
     from services.chassis.sealing import Seal
     from services.notifier.erasure import Eraser
 
     eraser = Eraser(PersonKeys(Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)))
-    connection = await connect(settings, "notifier", command_timeout=60)
-    try:
-        await check_migrated(connection, "notifier", "services.notifier")
+    async with tables_of(settings, "notifier", command_timeout=60) as connection:
         done = []
         for person in persons:
             async with connection.transaction():
                 done.append(await eraser(connection, person, datetime.now(UTC)))
         return done
-    finally:
-        await connection.close()
 
 
 def _told(erased: "Erasure") -> str:

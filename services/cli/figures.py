@@ -153,16 +153,12 @@ def _number(month: str) -> int:
 
 def asked(question: "Callable[[Database, Settings], Awaitable[T]]") -> T:
     """The answer of a question to the aggregator's tables, with servers found as all commands find them."""
-    from services.chassis.postgres import check_migrated, connect
+    from services.chassis.postgres import tables_of
     from services.embedded.local import reachable
 
     async def ask() -> T:
-        connection = await connect(settings, "aggregator")
-        try:
-            await check_migrated(connection, "aggregator", "services.aggregator")
+        async with tables_of(settings, "aggregator") as connection:
             return await question(connection, settings)
-        finally:
-            await connection.close()
 
     with reachable(postgres=True) as settings:
         return asyncio.run(ask())

@@ -35,13 +35,11 @@ def rotate() -> None:
 
 async def _rotate(settings: Settings, service: str) -> int:
     from services.chassis.persons import PersonKeys
-    from services.chassis.postgres import check_migrated, connect
+    from services.chassis.postgres import tables_of
     from services.chassis.sealing import Seal
 
     persons = PersonKeys(Seal.from_setting(settings.sealing_key, settings.sealing_keys_before))
-    connection = await connect(settings, service, command_timeout=600)
-    try:
-        await check_migrated(connection, service, f"services.{service}")
+    async with tables_of(settings, service, command_timeout=600) as connection:
         total = 0
         while True:
             async with connection.transaction():
@@ -49,5 +47,3 @@ async def _rotate(settings: Settings, service: str) -> int:
             total += done
             if not done:
                 return total
-    finally:
-        await connection.close()

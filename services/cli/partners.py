@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from services.chassis.postgres import Database
+from services.chassis.postgres import Database, tables_of
 from services.chassis.settings import Settings
 
 if TYPE_CHECKING:
@@ -142,11 +142,5 @@ async def _counted(settings: Settings, connection: Database) -> "list[Cut]":
 
 
 async def _connected(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
-    from services.chassis.postgres import check_migrated, connect
-
-    connection = await connect(settings, "aggregator")
-    try:
-        await check_migrated(connection, "aggregator", "services.aggregator")
+    async with tables_of(settings, "aggregator") as connection:
         return await work(connection)
-    finally:
-        await connection.close()

@@ -37,15 +37,11 @@ def explain(delivery: Annotated[str, typer.Option(help="The delivery's id.")]) -
 
 
 async def _read(settings: Settings, delivery: str) -> "Told | None":
-    from services.chassis.postgres import check_migrated, connect
+    from services.chassis.postgres import tables_of
     from services.notifier.stored import stored_decision
 
-    connection = await connect(settings, "notifier")
-    try:
-        await check_migrated(connection, "notifier", "services.notifier")
+    async with tables_of(settings, "notifier") as connection:
         return await stored_decision(connection, delivery)
-    finally:
-        await connection.close()
 
 
 def simulate(

@@ -29,13 +29,9 @@ def reconcile() -> None:
 
 
 async def _reconcile(settings: Settings) -> tuple[bool, list[str]]:
-    from services.chassis.postgres import check_migrated, connect
+    from services.chassis.postgres import tables_of
     from services.notifier.reconcile import reconcile as compare
 
-    connection = await connect(settings, "notifier", command_timeout=300)
-    try:
-        await check_migrated(connection, "notifier", "services.notifier")
+    async with tables_of(settings, "notifier", command_timeout=300) as connection:
         found = await compare(connection, settings)
-    finally:
-        await connection.close()
     return found.clean, found.lines()

@@ -33,13 +33,9 @@ def republish(
 async def _mark(settings: Settings, service: str, since: datetime) -> int:
     from datetime import UTC
 
-    from services.chassis.postgres import check_migrated, connect, named_sql
+    from services.chassis.postgres import named_sql, tables_of
 
-    connection = await connect(settings, service, command_timeout=600)
-    try:
-        await check_migrated(connection, service, f"services.{service}")
+    async with tables_of(settings, service, command_timeout=600) as connection:
         moment = since if since.tzinfo else since.replace(tzinfo=UTC)
         status = await connection.execute(named_sql("services.chassis", "outbox.sql")["publish_again_since"], moment)
         return int(status.rpartition(" ")[2])
-    finally:
-        await connection.close()

@@ -44,17 +44,13 @@ def run(
 
 
 async def _run(settings: Settings, service: str, *, dry_run: bool) -> dict[str, int] | None:
-    from services.chassis.postgres import check_migrated, connect
+    from services.chassis.postgres import tables_of
     from services.notifier.retention import retention as of_notifier
     from services.survey.privacy.retention import retention as of_survey
 
     rules = (of_notifier if service == "notifier" else of_survey)(settings)
-    connection = await connect(settings, service, command_timeout=600)
-    try:
-        await check_migrated(connection, service, f"services.{service}")
+    async with tables_of(settings, service, command_timeout=600) as connection:
         return await (rules.due(connection) if dry_run else rules.run(connection))
-    finally:
-        await connection.close()
 
 
 async def _months(settings: Settings, service: str, *, dry_run: bool) -> dict[str, list[str]] | None:

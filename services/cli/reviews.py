@@ -49,15 +49,11 @@ def report() -> None:
 
 
 async def _report(settings: Settings) -> tuple[list[str], bool]:
-    from services.chassis.postgres import check_migrated, connect
+    from services.chassis.postgres import tables_of
     from services.chassis.sealing import Seal
     from services.survey.reviews.report import make_report
 
     seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
-    connection = await connect(settings, "survey", command_timeout=600)
-    try:
-        await check_migrated(connection, "survey", "services.survey")
+    async with tables_of(settings, "survey", command_timeout=600) as connection:
         made = await make_report(connection, seal)
         return made.lines(), made.sound
-    finally:
-        await connection.close()

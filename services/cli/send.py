@@ -38,20 +38,16 @@ def send(
 
 
 async def _send(settings: Settings, turn_to: bool | None) -> list[str]:
-    from services.chassis.postgres import check_migrated, connect, named_sql
+    from services.chassis.postgres import named_sql, tables_of
     from services.notifier.send_guard import who_is_reached
 
     sql = named_sql("services.notifier", "volume.sql")
-    connection = await connect(settings, "notifier", command_timeout=60)
-    try:
-        await check_migrated(connection, "notifier", "services.notifier")
+    async with tables_of(settings, "notifier", command_timeout=60) as connection:
         if turn_to is not None:
             await connection.execute(sql["turn_switch"], turn_to, "operator")
         switch = await connection.fetchrow(sql["switch"])
         waits = await connection.fetchrow(sql["what_waits"])
         minute = await connection.fetchval(sql["calls_in_the_last_minute"])
-    finally:
-        await connection.close()
     if turn_to is not None:
         await _turn_outcomes(settings, turn_to)
     assert waits is not None
@@ -71,11 +67,7 @@ async def _send(settings: Settings, turn_to: bool | None) -> list[str]:
 
 async def _turn_outcomes(settings: Settings, turn_to: bool) -> None:
     """Hold what staff write to persons about their cases too: the survey sends it, under a switch of its own."""
-    from services.chassis.postgres import check_migrated, connect, named_sql
+    from services.chassis.postgres import named_sql, tables_of
 
-    connection = await connect(settings, "survey", command_timeout=60)
-    try:
-        await check_migrated(connection, "survey", "services.survey")
+    async with tables_of(settings, "survey", command_timeout=60) as connection:
         await connection.execute(named_sql("services.survey", "outcomes.sql")["turn_sending"], turn_to)
-    finally:
-        await connection.close()

@@ -27,13 +27,9 @@ def signout(subject: Annotated[str, typer.Argument(help="The member, by the prov
 
 
 async def _end(settings: Settings, subject: str) -> None:
-    from services.chassis.postgres import check_migrated, connect
+    from services.chassis.postgres import tables_of
     from services.chassis.staff.gate import sessions_of
     from services.survey.staff.sign_outs import end_all
 
-    connection = await connect(settings, "survey", command_timeout=60)
-    try:
-        await check_migrated(connection, "survey", "services.survey")
+    async with tables_of(settings, "survey", command_timeout=60) as connection:
         await end_all(connection, sessions_of(settings).alias(subject), datetime.now(UTC))
-    finally:
-        await connection.close()

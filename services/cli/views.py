@@ -35,13 +35,9 @@ def views(
 async def _read(
     settings: Settings, since: datetime, subject: str | None, answer: UUID | None, limit: int
 ) -> list[dict[str, object]]:
-    from services.chassis.postgres import check_migrated, connect
+    from services.chassis.postgres import tables_of
     from services.survey.privacy import contact_views
 
-    connection = await connect(settings, "survey")
-    try:
-        await check_migrated(connection, "survey", "services.survey")
+    async with tables_of(settings, "survey") as connection:
         found = await contact_views.views(connection, since, subject=subject, response_id=answer, limit=limit)
         return [asdict(view) for view in found]
-    finally:
-        await connection.close()
