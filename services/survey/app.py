@@ -4,18 +4,22 @@ import asyncio
 import gc
 import math
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from schemas.invitation import InvitationDecided
 from schemas.recipient import PersonErased
 from schemas.response import ResponseRecorded
 from schemas.topics import INVITATION_DECIDED, PERSON_ERASED, RESPONSE_RECORDED
+from services.chassis.consumer import Reader
 from services.chassis.faststream_feed import carry
 from services.chassis.http import make_app, serve
-from services.chassis.lifecycle import run_until_stopped
+from services.chassis.lifecycle import Task, run_until_stopped
 from services.chassis.logs import configure_logs
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
@@ -24,6 +28,7 @@ from services.chassis.postgres import Database, Pool, check_migrated, named_sql,
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
+from services.chassis.staff import Gate
 from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import gate_for
 from services.chassis.subscriptions import Subscriptions
@@ -31,14 +36,8 @@ from services.chassis.traces import Traces
 from services.survey.answers.handlers import Answers, LearnInvitations
 from services.survey.api.wiring import api_mount
 from services.survey.cases.notice import CaseNotices
-from services.survey.cases.wiring import case_parts
-from services.survey.comments.languages import Languages
-from services.survey.comments.texts import SealedTexts
-from services.survey.comments.wiring import comment_parts
 from services.survey.definitions import load_definitions
 from services.survey.followup import FollowUp, Reaction
-from services.survey.outcomes.wiring import outcomes_of
-from services.survey.praise.wiring import praise_parts
 from services.survey.privacy.erasure import ErasePersons
 from services.survey.privacy.retention import months, retention
 from services.survey.recipient.guesses import Guesses, GuessLimit
@@ -48,7 +47,7 @@ from services.survey.recipient.public_wiring import public_routes
 from services.survey.recipient.rendering import HumanRoute, Site, SurveyPages, choose_language
 from services.survey.reviews.offer import read_policies
 from services.survey.reviews.stored import Reviews
-from services.survey.staff.wiring import sign_in_parts
+from services.survey.staff_parts import staff_parts
 
 SERVICE = "survey"
 _GROUP = "kvittera-survey"
@@ -56,6 +55,28 @@ _FOLLOW_UP_GROUP = "kvittera-survey-followup"
 _ERASURES_GROUP = "kvittera-survey-erasures"
 PACKAGE = "services.survey"
 _BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class _Readers:
+    """The topics that the survey service reads."""
+
+    invitations: Reader[Received[InvitationDecided]]
+    responses: Reader[Received[ResponseRecorded]]
+    erasures: Reader[Received[PersonErased]]
+
+    def tasks(self, patient: Settings) -> dict[str, Task]:
+        """What reads and watches each; answers are followed up only where the settings say so."""
+        reading: dict[str, Task] = {
+            "invitations": carry(self.invitations, patient, max_records=_BATCH),
+            "watch": self.invitations.watch,
+            "erasures": carry(self.erasures, patient, max_records=_BATCH),
+            "watch erasures": self.erasures.watch,
+        }
+        if patient.survey_follow_up:
+            reading["followup"] = carry(self.responses, patient, max_records=_BATCH)
+            reading["watch followup"] = self.responses.watch
+        return reading
 
 
 async def run(settings: Settings) -> None:
@@ -68,106 +89,28 @@ async def run(settings: Settings) -> None:
     # Answers and pages make many objects that are in no cycle; each look through them holds up all that wait.
     gc.set_threshold(100_000, 50, 100)
     seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
-    gate = gate_for(settings, lambda: datetime.now(UTC))
+    gate = gate_for(settings, _now)
     metrics = Metrics()
     traces = Traces.from_settings(settings, SERVICE)
     pool, looking = await _pools(settings)
     relay = Relay(settings, SERVICE, metrics)
-    learn = LearnInvitations(named_sql(PACKAGE))
     reviews = Reviews(read_policies(settings.review_policy_file), seal)
-
-    async def learn_and_offer(connection: Database, decided: list[Received[InvitationDecided]]) -> None:
-        await learn(connection, decided)
-        await reviews.decide(connection, decided)
-
+    staff = staff_parts(settings, pool=pool, seal=seal, gate=gate, metrics=metrics, now=_now, wake_relay=relay.wake)
     # Kafka may be away for as long as it likes: answers to known invitations are kept meanwhile (guarantee 1).
     patient = settings.model_copy(update={"boot_patience_seconds": math.inf})
     subscriptions = Subscriptions(patient, SERVICE, settings.survey_port, pool, metrics, traces)
-    reader = subscriptions.reader(INVITATION_DECIDED, _GROUP, InvitationDecided, learn_and_offer)
-    texts, languages = SealedTexts(seal), Languages()
-    comments = comment_parts(pool=pool, texts=texts, languages=languages, gate=gate)
-    praise = praise_parts(
-        settings,
-        pool=pool,
-        seal=seal,
-        texts=texts,
-        languages=languages,
-        gate=gate,
-        metrics=metrics,
-        now=lambda: datetime.now(UTC),
-        wake_relay=relay.wake,
-    )
-    cases = case_parts(
-        settings,
-        pool=pool,
-        seal=seal,
-        texts=texts,
-        gate=gate,
-        metrics=metrics,
-        now=lambda: datetime.now(UTC),
-        wake_relay=relay.wake,
-    )
-    outcomes = outcomes_of(
-        settings,
-        pool=pool,
-        seal=seal,
-        metrics=metrics,
-        now=lambda: datetime.now(UTC),
-        wake_relay=relay.wake,
-    )
-    reactions: list[Reaction] = [cases.reaction, praise.reaction, comments.reaction]
-    followed = subscriptions.reader(RESPONSE_RECORDED, _FOLLOW_UP_GROUP, ResponseRecorded, FollowUp(reactions))
-    erasures = subscriptions.reader(PERSON_ERASED, _ERASURES_GROUP, PersonErased, ErasePersons(PersonKeys(seal)))
+    readers = _readers(subscriptions, reviews, staff.reactions, seal)
     answers = Answers(
         pool=pool,
         seal=seal,
         relay=relay,
         metrics=metrics,
-        now=lambda: datetime.now(UTC),
+        now=_now,
         queue=settings.survey_queue,
         looking=looking,
     )
-    site = Site(
-        carrier=settings.brand,
-        human=HumanRoute(settings.help_phone, "8–18", settings.help_email),
-        demo=settings.demo_mark,
-        edit_days=round(settings.lock_after_days),
-    )
-    pages = SurveyPages(site)
-
-    sign_in = sign_in_parts(settings, gate, pool, metrics)
-    staff = [*sign_in.routes, *cases.routes, *praise.routes, *comments.routes]
-    kiosk_page = KioskPage(settings.brand, demo=settings.demo_mark).route()
-    public = public_routes(settings, answers, site, pages, reader.caught_up)
-    others = [*staff, *public, api_mount(settings, answers, reader.caught_up), kiosk_page]
-
-    async def ready() -> str | None:
-        # Answers need PostgreSQL only; a link newer than what was read so far is told to come back.
-        return None if await answers.can_keep() else "PostgreSQL does not answer"
-
-    app = SurveyRoutes(
-        answers=answers,
-        definitions=load_definitions(),
-        pages=pages,
-        seal=seal,
-        metrics=metrics,
-        caught_up=reader.caught_up,
-        brand=settings.brand,
-        case_of=CaseNotices(pool, lambda: datetime.now(UTC)),
-        reviews=reviews,
-        others=SessionCare(make_app(others, ready=ready, metrics=metrics), gate),
-    )
-
-    def too_many_guesses(request: HTTPConnection) -> Response:
-        language = choose_language(request.headers.get("accept-language", "")[:2]).language
-        metrics.count("kvittera_pages_total", state="too_many_guesses")
-        return Response(
-            app.pages.render_unavailable(language), 429, {**app.pages.headers, "retry-after": "60"}, "text/html"
-        )
-
-    guarded = GuessLimit(
-        app, Guesses(settings.wrong_links_per_minute), settings.trusted_proxies, time.monotonic, too_many_guesses
-    )
+    pages = _recipient_pages(settings, answers, reviews, readers.invitations.caught_up, staff.routes, gate)
+    limit = _limit_guesses(pages, settings)
 
     async def finish_answers(stop: asyncio.Event) -> None:
         await stop.wait()
@@ -178,18 +121,10 @@ async def run(settings: Settings) -> None:
         await run_until_stopped(
             {
                 "http": lambda stop: serve(
-                    guarded, settings.http_host, settings.survey_port, stop, lanes=app.lanes(guarded.lets_look)
+                    limit, settings.http_host, settings.survey_port, stop, lanes=pages.lanes(limit.lets_look)
                 ),
-                "invitations": carry(reader, patient, max_records=_BATCH),
-                "watch": reader.watch,
-                "erasures": carry(erasures, patient, max_records=_BATCH),
-                "watch erasures": erasures.watch,
-                **({"followup": carry(followed, patient, max_records=_BATCH)} if settings.survey_follow_up else {}),
-                **({"watch followup": followed.watch} if settings.survey_follow_up else {}),
-                "case changes": cases.watch,
-                "sign-outs": sign_in.watch,
-                "own sign-outs": sign_in.keep,
-                **({"outcomes": outcomes.run} if outcomes else {}),
+                **readers.tasks(patient),
+                **staff.tasks,
                 "relay": relay.run,
                 "answers": finish_answers,
                 "retention": lambda stop: retention(settings).daily(pool, metrics, stop),
@@ -204,9 +139,77 @@ async def run(settings: Settings) -> None:
         pool.terminate()
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 async def _pools(settings: Settings) -> tuple[Pool, Pool]:
     """A pool for everything, and one for looking at pages."""
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
     return pool, await open_look_up_pool(settings, SERVICE, 1)
+
+
+def _readers(subscriptions: Subscriptions, reviews: Reviews, reactions: Sequence[Reaction], seal: Seal) -> _Readers:
+    learn = LearnInvitations(named_sql(PACKAGE))
+
+    async def learn_and_offer(connection: Database, decided: list[Received[InvitationDecided]]) -> None:
+        await learn(connection, decided)
+        await reviews.decide(connection, decided)
+
+    return _Readers(
+        subscriptions.reader(INVITATION_DECIDED, _GROUP, InvitationDecided, learn_and_offer),
+        subscriptions.reader(RESPONSE_RECORDED, _FOLLOW_UP_GROUP, ResponseRecorded, FollowUp(reactions)),
+        subscriptions.reader(PERSON_ERASED, _ERASURES_GROUP, PersonErased, ErasePersons(PersonKeys(seal))),
+    )
+
+
+def _recipient_pages(
+    settings: Settings,
+    answers: Answers,
+    reviews: Reviews,
+    caught_up: Callable[[], bool],
+    for_staff: Sequence[BaseRoute],
+    gate: Gate,
+) -> SurveyRoutes:
+    """The recipient's pages, and behind them everything else that the survey serves."""
+    site = Site(
+        carrier=settings.brand,
+        human=HumanRoute(settings.help_phone, "8–18", settings.help_email),
+        demo=settings.demo_mark,
+        edit_days=round(settings.lock_after_days),
+    )
+    pages = SurveyPages(site)
+    kiosk_page = KioskPage(settings.brand, demo=settings.demo_mark).route()
+    public = public_routes(settings, answers, site, pages, caught_up)
+    others = [*for_staff, *public, api_mount(settings, answers, caught_up), kiosk_page]
+
+    async def ready() -> str | None:
+        # Answers need PostgreSQL only; a link newer than what was read so far is told to come back.
+        return None if await answers.can_keep() else "PostgreSQL does not answer"
+
+    return SurveyRoutes(
+        answers=answers,
+        definitions=load_definitions(),
+        pages=pages,
+        seal=answers.seal,
+        metrics=answers.metrics,
+        caught_up=caught_up,
+        brand=settings.brand,
+        case_of=CaseNotices(answers.pool, _now),
+        reviews=reviews,
+        others=SessionCare(make_app(others, ready=ready, metrics=answers.metrics), gate),
+    )
+
+
+def _limit_guesses(app: SurveyRoutes, settings: Settings) -> GuessLimit:
+    def too_many_guesses(request: HTTPConnection) -> Response:
+        language = choose_language(request.headers.get("accept-language", "")[:2]).language
+        app.metrics.count("kvittera_pages_total", state="too_many_guesses")
+        return Response(
+            app.pages.render_unavailable(language), 429, {**app.pages.headers, "retry-after": "60"}, "text/html"
+        )
+
+    guesses = Guesses(settings.wrong_links_per_minute)
+    return GuessLimit(app, guesses, settings.trusted_proxies, time.monotonic, too_many_guesses)

@@ -1,6 +1,5 @@
 """The survey over HTTP. GET renders and never writes; POST keeps the answer and says 2xx only after the commit."""
 
-import hmac
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -8,39 +7,34 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 from urllib.parse import quote
 
-import asyncpg
 import structlog
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.chassis.failures import Overloaded, is_transient
 from services.chassis.http import json_response, problem
 from services.chassis.http_protocol import Lane
 from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
 from services.survey.answers.handlers import Answers
-from services.survey.answers.recorded import Circumstances, Outcome, Page, Recorded
-from services.survey.answers.responses import Rejected, attempt, looks_like_token, token_hash
-from services.survey.bodies import FORM, read_body
-from services.survey.conditions import etag, idempotency_key, only_if
+from services.survey.answers.recorded import Page
+from services.survey.answers.responses import looks_like_token, token_hash
+from services.survey.conditions import etag
 from services.survey.definitions import Definitions
 from services.survey.recipient.first_tap import FirstTap
-from services.survey.recipient.forms import HONEYPOT, Fields, parse_form, read_answer, read_preference
+from services.survey.recipient.forms import Fields
 from services.survey.recipient.page_models import CaseNotice, ReviewLink
 from services.survey.recipient.plain_look import PlainLook
-from services.survey.recipient.rendering import LANGUAGES, SurveyPages, choose_language
+from services.survey.recipient.posting import AWAY, OFFERED, Posts, fields_of, read_post, wants_json
+from services.survey.recipient.rendering import SurveyPages, choose_language
 from services.survey.recipient.suspicion import RecentLooks
 from services.survey.recipient.views import Views, face_of_link, first, tells_what_happens_next
 from services.survey.refusals import Refused
 from services.survey.reviews.stored import Reviews
 
 log = structlog.get_logger()
-_LANGUAGES = frozenset(LANGUAGES)
 UNSUBSCRIBE = "/unsubscribe"
 """How the address ends that is behind the hot path."""
-_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Overloaded)
-"""PostgreSQL cannot be asked now."""
 
 CaseOf = Callable[[uuid.UUID, str], Awaitable[CaseNotice | None]]
 """What the page says about the case of a response; the name is that of the carrier."""
@@ -62,9 +56,11 @@ class SurveyRoutes:
     reviews: Reviews = field(default_factory=Reviews.none)
     looks: RecentLooks = field(default_factory=lambda: RecentLooks(time.monotonic))
     _views: Views = field(init=False)
+    _posts: Posts = field(init=False)
 
     def __post_init__(self) -> None:
         self._views = Views(self.pages, self.definitions, self.seal, self.brand)
+        self._posts = Posts(self.answers, self._views.nonce, self.looks, self.metrics, self.caught_up)
 
     def lanes(self, lets_look: Callable[[Scope], bool]) -> Sequence[Lane]:
         """The fast lanes of the HTTP server for a look at a page and the first tap; `lets_look` may refuse looks."""
@@ -95,7 +91,7 @@ class SurveyRoutes:
         try:
             page = await self._find(token)
             case = await self._case(page, request.query_params) if page is not None else None
-        except _AWAY as error:
+        except AWAY as error:
             log.warning("page not read", action="refuse", error=type(error).__name__)
             self.metrics.count("kvittera_pages_total", state="unavailable")
             return self._html(self.pages.render_unavailable(_language(wanted, accepted)), 503)
@@ -124,7 +120,7 @@ class SurveyRoutes:
                 merchant_id=page.delivery.get("merchant_id"),
                 language=language,
             )
-        except _AWAY as error:
+        except AWAY as error:
             log.warning("offer not read", action="leave_out", error=type(error).__name__)
             return None
 
@@ -153,98 +149,32 @@ class SurveyRoutes:
         response = Response(body, status, headers=self.pages.headers, media_type="text/html")
         return _with_retry(response)
 
-    # -- POST: the one thing that writes --
+    # -- POST: kept first, then told --
 
     async def _post(self, scope: Scope, receive: Receive, token: str) -> Response:
         request = Request(scope)
         fields: Fields = {}
         try:
-            body = await _read(request, receive)
-            fields = _parse(body)
+            body = await read_post(request, receive)
+            fields = fields_of(body)
             if first(fields, "part") == "opened":
-                await self._note_opened(token, fields)
+                await self._posts.note_opened(token, fields)
                 return Response(status_code=204, headers={"cache-control": "no-store"})
-            revision = await self._keep(request, token, fields, body)
+            revision = await self._posts.keep(request, token, fields, body)
         except Refused as refused:
             return await self._turn_away(refused, request, token, fields)
-        if _wants_json(request):
+        if wants_json(request):
             headers = {"cache-control": "no-store", "etag": etag(revision)}
             return json_response({"revision": revision}, headers=headers)
         query = {"details": "?done=1", "preferences": "?done=1&kept=preferences"}.get(first(fields, "part"), "")
         language = first(fields, "lang")
-        if language in _LANGUAGES:
+        if language in OFFERED:
             query += ("&" if query else "?") + f"lang={quote(language)}"
         return RedirectResponse(f"/r/{token}{query}", 303, headers={"cache-control": "no-store"})
 
-    async def _keep(self, request: Request, token: str, fields: Fields, body: bytes) -> int:
-        """Keep what is posted; returns its revision after the commit, or raises Refused."""
-        self._check_origin(token, fields)
-        try:
-            recorded = await self._record(request, token, fields, body)
-        except Rejected as error:
-            raise Refused(error.field, 422, f"{error.field} {error.rule}") from None
-        except Overloaded:
-            raise Refused("overloaded", 503, "Too many answers at once; try again in a moment") from None
-        except _AWAY as error:
-            log.warning("answer not kept", action="refuse", error=type(error).__name__, transient=is_transient(error))
-            raise Refused("storage", 503, "The answer is not saved yet; try again") from None
-        return self._revision(recorded)
-
-    def _check_origin(self, token: str, fields: Fields) -> None:
-        if not hmac.compare_digest(first(fields, "nonce").encode(), self._views.nonce(token).encode()):
-            raise Refused("nonce", 403, "The answer did not come from our page; open the link again")
-        if not looks_like_token(token):
-            raise Refused("unknown", 404, "No such link")
-
-    async def _note_opened(self, token: str, fields: Fields) -> None:
-        """Note that a person touched the page; whether the link is known does not show."""
-        self._check_origin(token, fields)
-        if self.looks.suspicion(token_hash(token), by_script=False, honeypot=first(fields, HONEYPOT)) is not None:
-            return
-        try:
-            await self.answers.note_opened(token)
-        except _AWAY as error:
-            log.warning("opened page not noted", action="leave_out", error=type(error).__name__)
-
-    async def _record(self, request: Request, token: str, fields: Fields, body: bytes) -> Recorded:
-        if first(fields, "part") == "preferences":
-            preferred = await self.answers.prefer(token, read_preference(fields))
-            if preferred is None:
-                raise Refused("nobody", 409, "This link leads to no person whose preferences could be kept")
-            return preferred
-        answer = read_answer(fields, _LANGUAGES)
-        key = idempotency_key(request)
-        looks_like = self.looks.suspicion(
-            token_hash(token), by_script=_wants_json(request), honeypot=first(fields, HONEYPOT)
-        )
-        how = Circumstances(
-            suspected_machine=looks_like is not None,
-            attempt=None if key is None else attempt(key, body),
-            only_if=only_if(request),
-        )
-        recorded = await self.answers.record(token, answer, how)
-        if looks_like is not None and recorded.outcome is Outcome.KEPT:
-            self.metrics.count("kvittera_answers_suspected_total", sign=looks_like)
-        return recorded
-
-    def _revision(self, recorded: Recorded) -> int:
-        match recorded.outcome:
-            case Outcome.UNKNOWN if not self.caught_up():
-                raise Refused("not_ready", 503, "This link is newer than this server; try again in a moment")
-            case Outcome.UNKNOWN:
-                raise Refused("unknown", 404, "No such link")
-            case Outcome.LOCKED:
-                raise Refused("locked", 423, "This answer can no longer be changed")
-            case Outcome.STALE:
-                raise Refused("stale", 412, "The answer has changed since; read it again", recorded.revision)
-            case Outcome.REUSED:
-                raise Refused("reused", 422, "This Idempotency-Key came before with another body")
-        assert recorded.revision is not None
-        return recorded.revision
-
     async def _turn_away(self, refused: Refused, request: Request, token: str, fields: Fields) -> Response:
         self.metrics.count("kvittera_answers_refused_total", reason=refused.reason)
-        if _wants_json(request):
+        if wants_json(request):
             response = _with_retry(problem(refused.status, refused.text))
             if refused.revision is not None:
                 response.headers["etag"] = etag(refused.revision)
@@ -253,7 +183,7 @@ class SurveyRoutes:
         try:
             page = await self.answers.page(token) if refused.reason == "locked" else await self._find(token)
             beside = await self._beside_preferences(page, language, fields)
-        except _AWAY:
+        except AWAY:
             return self._html(self.pages.render_unavailable(language), refused.status)
         if page is not None:
             body = self._views.not_saved(page, token, language, fields, reason=refused.reason, **beside)
@@ -277,10 +207,6 @@ def _language(*wanted: str | None) -> str:
     return choice.language
 
 
-def _wants_json(request: Request) -> bool:
-    return "application/json" in request.headers.get("accept", "")
-
-
 def _accepted_language(request: Request) -> str:
     return request.headers.get("accept-language", "")[:2]
 
@@ -289,19 +215,3 @@ def _with_retry(response: Response) -> Response:
     if response.status_code == 503:  # noqa: PLR2004  the only status that may be retried at once
         response.headers["retry-after"] = "2"
     return response
-
-
-async def _read(request: Request, receive: Receive) -> bytes:
-    try:
-        return await read_body(request.headers, receive, FORM)
-    except Rejected as error:
-        raise Refused(error.field, 413 if error.field == "size" else 422, f"{error.field} {error.rule}") from None
-    except TimeoutError:
-        raise Refused("slow", 408, "The request took too long") from None
-
-
-def _parse(body: bytes) -> Fields:
-    try:
-        return parse_form(body)
-    except Rejected as error:
-        raise Refused(error.field, 422, f"{error.field} {error.rule}") from None

@@ -3,24 +3,22 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import asyncpg
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.chassis.failures import Overloaded
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import named_sql
 from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Page
 from services.survey.answers.responses import looks_like_token, token_hash
 from services.survey.languages import choose_language
+from services.survey.recipient.posting import AWAY
 from services.survey.recipient.public_pages import PublicPages
 from services.survey.recipient.rendering import SurveyPages
 
 log = structlog.get_logger()
-_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Overloaded)
 
 
 def _sql() -> Mapping[str, str]:
@@ -58,7 +56,7 @@ class UnsubscribeRoutes:
             language = choose_language(wanted, page.language, accepted).language
             if request.method == "POST":
                 await self._stop(token)
-        except _AWAY as error:
+        except AWAY as error:
             log.warning("not unsubscribed", action="refuse", error=type(error).__name__)
             return self._notice(self.notices.render_unavailable(choose_language(wanted, accepted).language), 503)
         never = page.preference is not None and page.preference.never
