@@ -5,6 +5,7 @@ anybody else who brings the same records finds them below `next` and drops them.
 """
 
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,12 +15,12 @@ import asyncpg
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
+from services.chassis.applied_batches import count_batch, start_counting, trace_batch
 from services.chassis.deadletter import DeadLetter, pack_headers
 from services.chassis.failures import MustStop, Poison, is_transient
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.traces import Traces
-from services.chassis.tracing import step_of, traceparent_in
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -29,11 +30,6 @@ Decode = Callable[[ConsumerRecord], T | None]
 """A record's meaning, or None where there is nothing to do (a tombstone). Raises Poison."""
 Apply = Callable[[Database, list[T]], Awaitable[None]]
 """The effects of a batch, inside the transaction. Must not touch anything but the connection."""
-
-
-def name_of(record: ConsumerRecord) -> str:
-    """What names a record for ever."""
-    return f"{record.topic}/{record.partition}/{record.offset}"
 
 
 class Gap(Exception):
@@ -67,6 +63,9 @@ class Fence(Generic[T]):
     log_start: Callable[[TopicPartition], Awaitable[int]] | None = None
     committed: Callable[[], None] = lambda: None
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", "progress.sql"))
+
+    def __post_init__(self) -> None:
+        start_counting(self.metrics, self.dead_letter_topics)
 
     async def take(self, batch: Batch) -> None:
         """Apply a batch in one transaction, with its dead letters, and advance.
@@ -133,7 +132,7 @@ class Fence(Generic[T]):
             positions = {TopicPartition(r["topic"], r["part"]): r["next"] for r in rows}
             fresh = self._fresh(batch, positions)
             await self._refuse_lost_records(fresh, positions)
-            meant, dead = self._understand(fresh, condemned)
+            meant, dead, empty = self._understand(fresh, condemned)
             if meant:
                 await self.apply(connection, meant)
             for letter in dead:
@@ -142,9 +141,11 @@ class Fence(Generic[T]):
         for partition, records in batch.items():
             cursors[partition] = records[-1].offset + 1
         self.committed()
-        self._account(fresh, meant, dead, time.perf_counter() - started)
+        if fresh:
+            put_aside = Counter(letter.record.topic for letter in dead)
+            count_batch(self.metrics, self.group, fresh, put_aside, empty, time.perf_counter() - started)
         if self.traces.on:
-            self._trace(fresh, since)
+            trace_batch(self.traces, self.service, self.group, fresh, since)
 
     def _fresh(
         self, batch: Batch, positions: Mapping[TopicPartition, int]
@@ -189,9 +190,11 @@ class Fence(Generic[T]):
         self,
         fresh: Mapping[TopicPartition, Sequence[ConsumerRecord]],
         condemned: Mapping[tuple[TopicPartition, int], DeadLetter],
-    ) -> tuple[list[T], list[DeadLetter]]:
+    ) -> tuple[list[T], list[DeadLetter], Counter[str]]:
+        """What the records mean, those that mean nothing right, and how many of each topic call for nothing."""
         meant: list[T] = []
         dead: list[DeadLetter] = []
+        empty: Counter[str] = Counter()
         for partition, records in fresh.items():
             for record in records:
                 if letter := condemned.get((partition, record.offset)):
@@ -202,9 +205,11 @@ class Fence(Generic[T]):
                 except Poison as poison:
                     dead.append(DeadLetter(record, poison.reason, poison.detail))
                 else:
-                    if value is not None:
+                    if value is None:
+                        empty[record.topic] += 1
+                    else:
                         meant.append(value)
-        return meant, dead
+        return meant, dead, empty
 
     async def _keep(self, connection: Database, letter: DeadLetter) -> None:
         await connection.execute(
@@ -242,43 +247,3 @@ class Fence(Generic[T]):
         if status != f"UPDATE {len(moved)}":
             # Somebody else applied these records: nothing of ours may stay.
             raise Gap({p: positions[p] for p in moved})
-
-    def _trace(self, fresh: Mapping[TopicPartition, Sequence[ConsumerRecord]], since: int) -> None:
-        """Tell what was done with each record, now that it is committed."""
-        now = time.time_ns()
-        for records in fresh.values():
-            for record in records:
-                cause = traceparent_in(record.headers)
-                self.traces.tell(
-                    f"{self.service}: {record.topic}",
-                    parent=cause,
-                    own=step_of(cause, self.group, name_of(record)),
-                    started=since,
-                    ended=now,
-                    **{
-                        "messaging.system": "kafka",
-                        "messaging.destination.name": record.topic,
-                        "messaging.destination.partition.id": str(record.partition),
-                        "messaging.kafka.offset": record.offset,
-                        "messaging.consumer.group.name": self.group,
-                    },
-                )
-
-    def _account(
-        self,
-        fresh: Mapping[TopicPartition, Sequence[ConsumerRecord]],
-        meant: Sequence[T],
-        dead: Sequence[DeadLetter],
-        seconds: float,
-    ) -> None:
-        total = sum(map(len, fresh.values()))
-        if not total:
-            return
-        topic = ",".join(sorted({p.topic for p in fresh}))
-        self.metrics.count("kvittera_records_total", len(meant), topic=topic, result="applied")
-        if dead:
-            self.metrics.count("kvittera_records_total", len(dead), topic=topic, result="dead_letter")
-        if skipped := total - len(meant) - len(dead):
-            self.metrics.count("kvittera_records_total", skipped, topic=topic, result="skipped")
-        self.metrics.observe("kvittera_batch_records", total, group=self.group)
-        self.metrics.observe("kvittera_batch_seconds", seconds, group=self.group)

@@ -9,8 +9,9 @@ from aiokafka import ConsumerRecord
 
 from schemas.cloudevents import ContractError, decode, read_record
 from schemas.contract import Contract
+from services.chassis.applied_batches import name_of
 from services.chassis.failures import Poison
-from services.chassis.fence import Decode, name_of
+from services.chassis.fence import Decode
 from services.chassis.tracing import step_of
 
 M = TypeVar("M", bound=Contract)

@@ -60,12 +60,13 @@ async def test_a_batch_is_applied_once_and_what_is_brought_again_is_dropped(pool
 async def test_every_record_is_accounted_for_in_the_metrics(pool: Pool) -> None:
     part = await begin(pool, "t")
     fence = make_fence(pool, "t", Effects())
-    await fence.take({part: [record("t", 0, b"a"), record("t", 1, b"bad"), record("t", 2, None), record("t", 3, b"b")]})
-    await fence.take({part: [record("t", 3, b"b")]})
 
     def counted(result: str) -> float | None:
         return fence.metrics.registry.get_sample_value("kvittera_records_total", {"topic": "t", "result": result})
 
+    assert (counted("applied"), counted("dead_letter"), counted("skipped")) == (0, 0, 0)
+    await fence.take({part: [record("t", 0, b"a"), record("t", 1, b"bad"), record("t", 2, None), record("t", 3, b"b")]})
+    await fence.take({part: [record("t", 3, b"b")]})
     assert (counted("applied"), counted("dead_letter"), counted("skipped")) == (2, 1, 1)
 
 

@@ -19,8 +19,9 @@ from services.aggregator.counting.units import Units
 from services.aggregator.counting.windows import unpack, window_start
 from services.aggregator.handlers import CountBatch
 from services.aggregator.history.past import Positions, batches, begin, counted_up_to, reading_again
+from services.chassis.applied_batches import name_of
 from services.chassis.failures import MustStop
-from services.chassis.fence import Fence, name_of
+from services.chassis.fence import Fence
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, OwnConnection, check_migrated, connect, migrate, named_sql, open_pool
 from services.chassis.settings import Settings
