@@ -113,7 +113,7 @@ def test_every_alert_has_a_page_that_says_what_to_do_and_every_page_an_alert(rep
         assert rule["annotations"]["runbook"] == f"docs/runbooks/{name}.md"
         assert rule["labels"]["severity"] in {"page", "ticket"}
         text = pages[name].read_text(encoding="utf-8")
-        assert [part for part in ("**What it means.**", "## Look", "## Do") if part not in text] == []
+        assert [part for part in ("**What it means.**", "## Look", "## Do\n", "## Done when") if part not in text] == []
 
 
 def test_the_alerts_do_as_their_own_tests_say(repository: Path) -> None:
