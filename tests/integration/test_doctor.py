@@ -56,6 +56,12 @@ async def test_servers_that_are_away_are_findings_and_not_the_end(settings: Sett
     assert found["postgres"].do == "check KVITTERA_POSTGRES_DSN and that the server runs"
 
 
+async def test_the_doctor_looks_at_the_months_by_itself(settings: Settings) -> None:
+    found = {f.what: f.verdict for f in await examine(settings)}
+    assert found["months of notifier.receipt"] == "well"
+    assert found["months of survey.contact_view"] == "well"
+
+
 async def test_a_link_host_without_an_address_is_ill(settings: Settings) -> None:
     nowhere = settings.model_copy(update={"public_url": "https://nobody-knows.invalid"})
     assert [f.verdict for f in await addresses(nowhere)] == ["ill"]

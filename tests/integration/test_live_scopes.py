@@ -8,11 +8,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from schemas.disruption import DeliveryDisruption
 from services.aggregator.counting.complaints import KeepComplaints
 from services.aggregator.counting.cuts import load_cuts
 from services.aggregator.counting.reading import CountedAnswer, CountedDecision, Facts
 from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
+from services.aggregator.live.disruptions import Disruptions
 from services.aggregator.live.scope import Scope, Span
 from services.aggregator.live.scopes import LiveScopes
 from services.chassis.metrics import Metrics
@@ -79,6 +81,22 @@ async def test_each_scope_shows_its_own_span_and_method(pool: Pool) -> None:
     assert by_method["reasons"] == {}
     total = today["total"]
     assert (total["delivered"], total["asked"], total["suppressed"]) == (43, 40, 3)
+
+
+async def test_the_past_tells_of_disruptions_that_go_on(pool: Pool) -> None:
+    rain = {
+        "disruption_id": "rain-1",
+        "revision": 1,
+        "state": "active",
+        "kind": "weather",
+        "areas": [{"country": "SE"}],
+        "starts_at": NOW - timedelta(minutes=9),
+        "published_at": NOW,
+    }
+    async with pool.acquire() as connection:
+        await Disruptions().keep(connection, [Received(DeliveryDisruption.model_validate(rain), None, NOW)])
+    [told] = await look(pool, Scope())
+    assert [(d["kind"], d["countries"]) for d in told["past"]["disruptions"]] == [("weather", ["SE"])]
 
 
 async def test_the_past_holds_two_weeks_of_each_row_usual_weekdays_and_open_cases(pool: Pool) -> None:

@@ -26,6 +26,7 @@ from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.chassis.topic_identity import topic_partitions
 from tests.builders import NOON
+from tests.harness import until
 from tests.tables import empty_pool
 
 
@@ -271,6 +272,20 @@ async def test_a_cell_that_never_reached_the_topic_is_repaired(house: House) -> 
     assert await house.publish() == 0
     assert await house.repair() == 5
     assert (await house.versions())[house.everything] == [1]
+
+
+async def test_a_running_publisher_compares_and_repairs_by_itself(house: House) -> None:
+    await house.count(elsewhere=True)
+    await house.pool.execute("TRUNCATE touched")
+    stop = asyncio.Event()
+    running = asyncio.create_task(Publisher(house.settings, Metrics()).run(stop))
+
+    async def told() -> bool:
+        return house.everything in await house.versions()
+
+    await until(told)
+    stop.set()
+    await asyncio.wait_for(running, 90)
 
 
 async def test_what_the_next_pass_publishes_anyway_is_not_repaired(house: House) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lanes import rank_of, scope_of
+from tests.lanes import Lanes, rank_of, scope_of
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,9 @@ def test_the_longest_come_first_and_short_files_fill_the_end() -> None:
     ]
 
     assert sorted(queue, key=rank_of) == [queue[5], queue[6], queue[4], queue[3], queue[2], queue[1], queue[0]]
+
+
+def test_the_lanes_are_given_whole_scopes() -> None:
+    lanes = object.__new__(Lanes)
+    assert lanes._split_scope("tests/e2e/test_page.py::test_b") == "demos"
+    assert lanes._split_scope("tests/unit/test_forms.py::test_d") == "tests/unit/test_forms.py"
