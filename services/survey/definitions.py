@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from schemas.delivery import DeliveryException, Touchpoint
@@ -18,6 +19,8 @@ from services.chassis.failures import MustStop
 
 FIVE_STEPS: Final = ("courtesy", "time_kept", "expectation", "ease", "contactability")
 """Questions answered with 1 to 5; 5 is best."""
+RECOMMEND: Final = "recommend"
+"""The question of the net promoter score, answered with 0 to 10 (D4)."""
 INDEX: Final = ("satisfaction", "expectancy", "ideal")
 """The three questions of the index of ACSI form, answered with 1 to 10 (D4). All three or none."""
 REASONS: Final = ("on_time", "right_place", "condition", "courtesy", "information", "other")
@@ -43,10 +46,21 @@ class Occasion(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """A further question: the form field is `q.<name>`, the answer a whole number from 1 to `largest`."""
+    """A further question: the form field is `q.<name>`, the answer a whole number from `smallest` to `largest`."""
 
     name: str
     largest: int
+    smallest: int = 1
+
+
+FOLLOW_UPS: Final[Mapping[str, FollowUp]] = MappingProxyType(
+    {
+        **{name: FollowUp(name, 5) for name in FIVE_STEPS},
+        RECOMMEND: FollowUp(RECOMMEND, 10, 0),
+        **{name: FollowUp(name, 10) for name in INDEX},
+    }
+)
+"""Every further question there is, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +187,14 @@ class _Reading:
         self._known_keys("", self.values, ("id", "for", "rated", "scale", "follow_ups", "index", "comment", "reasons"))
         reasons = self._take("reasons", self.values, dict, "a table")
         self._known_keys("reasons.", reasons, ("low", "middle", "high"))
-        follow_ups = self._names("follow_ups", self.values, FIVE_STEPS)
+        follow_ups = self._names("follow_ups", self.values, (*FIVE_STEPS, RECOMMEND))
         index = self._take("index", self.values, bool, "true or false")
         return Definition(
             id=self._id(),
             occasion=self._one_of("for", Occasion),
             rated=self._one_of("rated", RatedParty),
             scale=self._scale(),
-            follow_ups=(*(FollowUp(n, 5) for n in follow_ups), *(FollowUp(n, 10) for n in INDEX if index)),
+            follow_ups=tuple(FOLLOW_UPS[name] for name in (*follow_ups, *(INDEX if index else ()))),
             low=self._names("reasons.low", reasons, REASONS),
             middle=self._names("reasons.middle", reasons, REASONS),
             high=self._names("reasons.high", reasons, REASONS),

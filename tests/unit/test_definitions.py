@@ -40,6 +40,11 @@ def test_a_released_definition_never_changes(repository: Path) -> None:
     assert {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files} == RELEASED
 
 
+def test_the_question_of_the_net_promoter_score_begins_at_nought() -> None:
+    asked = read_definition("home.v2.toml", GOOD.replace('"courtesy"]', '"recommend"]', 1)).follow_ups
+    assert asked[:2] == (FollowUp("ease", 5), FollowUp("recommend", 10, smallest=0))
+
+
 def test_every_occasion_has_a_survey() -> None:
     assert {d.occasion for d in load_definitions()} == set(Occasion)
 

@@ -36,6 +36,14 @@ def test_nothing_but_the_steps_of_its_scale_answers_a_question(value: str) -> No
     assert given_follow_ups({"q.ease": [value], "q.ideal": ["9"]}) == {"ideal": 9}
 
 
+def test_whether_somebody_would_recommend_us_is_answered_from_nought_to_ten() -> None:
+    assert posted(("q.recommend", "0")).follow_ups == {"recommend": 0}
+    assert posted(("q.recommend", "10")).follow_ups == {"recommend": 10}
+    with pytest.raises(Rejected, match=r"q\.recommend: must be a whole number from 0 to 10"):
+        posted(("q.recommend", "11"))
+    assert given_follow_ups({"q.recommend": ["0"]}) == {"recommend": 0}
+
+
 def test_a_question_answered_twice_is_refused() -> None:
     with pytest.raises(Rejected, match=r"q\.ease: is given more than once"):
         posted(("q.ease", "4"), ("q.ease", "4"))

@@ -9,7 +9,7 @@ import pytest
 from schemas.response import RatedParty
 from services.chassis.catalogues import Catalogue, placeholders, read_catalogue, read_plural_catalogue
 from services.notifier import render as messages
-from services.survey.definitions import REASONS
+from services.survey.definitions import FOLLOW_UPS, REASONS
 from services.survey.recipient.public_pages import PublicPages, SentState
 from services.survey.recipient.rendering import LANGUAGES, SurveyPages
 from services.survey.recipient.wording import MissingWordsError, Wording, load_wordings
@@ -154,6 +154,7 @@ def test_every_word_of_the_catalogue_stands_on_some_page(monkeypatch: pytest.Mon
         for score in range(1, 6):
             saved = replace(SAVED, definition=definition, score=score, follow_ups=definition.follow_ups)
             pages.render_saved(saved)
+    pages.render_saved(replace(SAVED, follow_ups=tuple(FOLLOW_UPS.values())))
     for rated in RatedParty:
         pages.render_question(replace(QUESTION, definition=replace(DEFINITIONS["home"], rated=rated)))
     methods = {key.split(".")[1] for key in words.words if key.startswith("method.")} - {"return", "enquiry"}

@@ -418,6 +418,15 @@ def test_further_questions_are_optional_radios_with_words_at_both_ends(pages: Su
     assert page.all("fieldset", **{"aria-describedby": "ends-courtesy"})
 
 
+@pytest.mark.parametrize("language", ["sv", "nb", "nn", "da", "fi", "en", "de"])
+def test_whether_a_person_would_recommend_us_is_asked_from_nought_to_ten(pages: SurveyPages, language: str) -> None:
+    asked = replace(SAVED, language=language, follow_ups=(FollowUp("recommend", 10, 0),), followed={"recommend": 0})
+    page = Page(pages.render_saved(asked))
+    steps = page.all("input", type="radio", name="q.recommend")
+    assert [radio["value"] for radio in steps] == [*map(str, range(11)), ""]
+    assert [radio["value"] for radio in steps if "checked" in radio] == ["0"]
+
+
 def test_answers_to_further_questions_are_shown_and_a_page_without_any_has_no_such_part(pages: SurveyPages) -> None:
     assert "open" in Page(pages.render_saved(SAVED)).all("details")[0]
     assert "open" not in Page(pages.render_saved(replace(SAVED, followed={}))).all("details")[0]

@@ -10,6 +10,7 @@ from schemas.contract import Instant, Language, Score
 from services.survey.answers.responses import LONGEST_ADDRESS, LONGEST_COMMENT, LONGEST_NAME
 
 Reason = Literal["on_time", "right_place", "condition", "courtesy", "information", "other"]
+ZeroToTen = Annotated[int, Field(strict=True, ge=0, le=10)]
 OneToTen = Annotated[int, Field(strict=True, ge=1, le=10)]
 
 
@@ -34,6 +35,7 @@ class FollowUps(Sent):
     expectation: Score | None = None
     ease: Score | None = None
     contactability: Score | None = None
+    recommend: ZeroToTen | None = None
     satisfaction: OneToTen | None = None
     expectancy: OneToTen | None = None
     ideal: OneToTen | None = None

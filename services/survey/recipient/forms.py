@@ -7,15 +7,14 @@ from urllib.parse import parse_qsl
 
 from services.survey.answers.preferences import ANY_CHANNEL, CHANNELS, FREQUENCIES, Preference
 from services.survey.answers.responses import Answer, Contact, Rejected, clean_comment, contact_of
-from services.survey.definitions import FIVE_STEPS, INDEX
+from services.survey.definitions import FOLLOW_UPS
 from services.survey.definitions import REASONS as _REASONS
 
 REASONS: Final = frozenset(_REASONS)
 HONEYPOT: Final = "website"
 """A field that people do not see; whoever fills it is a program (D10)."""
-_LARGEST: Final = dict.fromkeys(FIVE_STEPS, 5) | dict.fromkeys(INDEX, 10)
 _MOST_FIELDS = 40
-_WHOLE = re.compile(r"[1-9][0-9]?", re.ASCII)
+_WHOLE = re.compile(r"0|[1-9][0-9]?", re.ASCII)
 _YES_OR_NO = {"1": True, "0": False}
 Fields = Mapping[str, list[str]]
 
@@ -109,15 +108,15 @@ def _reasons(values: list[str]) -> tuple[str, ...]:
 
 def _follow_ups(fields: Fields) -> dict[str, int | None]:
     answered: dict[str, int | None] = {}
-    for name, largest in _LARGEST.items():
+    for name, asked in FOLLOW_UPS.items():
         text = _single(fields, f"q.{name}")
         if text is None:
             continue
         if not text:
             answered[name] = None
             continue
-        if not _WHOLE.fullmatch(text) or int(text) > largest:
-            raise Rejected(f"q.{name}", f"must be a whole number from 1 to {largest}")
+        if not _WHOLE.fullmatch(text) or not asked.smallest <= int(text) <= asked.largest:
+            raise Rejected(f"q.{name}", f"must be a whole number from {asked.smallest} to {asked.largest}")
         answered[name] = int(text)
     return answered
 
@@ -125,9 +124,9 @@ def _follow_ups(fields: Fields) -> dict[str, int | None]:
 def given_follow_ups(fields: Fields) -> dict[str, int]:
     """The follow-up answers of a form that breaks no rule by itself, to show a form again; the others are left out."""
     given = {}
-    for name, largest in _LARGEST.items():
+    for name, asked in FOLLOW_UPS.items():
         text = fields.get(f"q.{name}", [""])[0]
-        if _WHOLE.fullmatch(text) and int(text) <= largest:
+        if _WHOLE.fullmatch(text) and asked.smallest <= int(text) <= asked.largest:
             given[name] = int(text)
     return given
 

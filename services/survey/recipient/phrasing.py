@@ -16,6 +16,7 @@ ENDS: Final = {
     "expectation": "full",
     "ease": "easy",
     "contactability": "easy",
+    "recommend": "likely",
     "satisfaction": "satisfied",
     "expectancy": "full",
     "ideal": "near",
