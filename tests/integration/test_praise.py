@@ -408,6 +408,14 @@ async def test_what_was_declined_or_disputed_is_not_on_the_drivers_page(
     assert "Nothing was written" in (await own_page(app, "driver-1")).text
 
 
+async def test_a_comment_that_changed_unseen_is_not_on_the_drivers_page(pool: Pool, app: Starlette) -> None:
+    praise_id = await praised(pool)
+    await answered(pool, SEAL, response_id=praise_id, revision=2, comment="Något helt annat")
+    text = (await own_page(app, "driver-1")).text
+    assert "Nothing was written" in text
+    assert "helt annat" not in text
+
+
 @pytest.mark.parametrize(("member", "status"), [("lead-1", 403), ("reader-1", 403), ("", 401)])
 async def test_nobody_else_reads_a_drivers_praise(pool: Pool, app: Starlette, member: str, status: int) -> None:
     await praised(pool)
