@@ -6,7 +6,7 @@ those of one moment (guarantee 2).
 
 import functools
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
@@ -14,6 +14,7 @@ from typing import TypeVar
 from services.aggregator.counting.answers import Placed, beside, changes_of
 from services.aggregator.counting.deltas import (
     Change,
+    Deltas,
     LocalClock,
     decision_deltas,
     fold,
@@ -49,6 +50,8 @@ class CountBatch:
     touched: Callable[[int, Int64], None]
     now: Callable[[], float] = time.time
     freshness: Freshness = field(default_factory=Freshness)
+    hold: Callable[[Database, Deltas], Awaitable[None]] | None = None
+    """Takes what is added to cells instead of their table, inside the same transaction; nothing is touched then."""
     _clock: LocalClock = field(default_factory=LocalClock)
     _sql: Mapping[str, str] = field(
         default_factory=lambda: {
@@ -69,9 +72,15 @@ class CountBatch:
         masks = await self.units.masks(connection, chain.from_iterable([c.units for c in changes]))
         deltas = fold(changes, masks, minutes_from)
         if len(deltas.cells):
-            rows = await add_to_cells(connection, self._sql, deltas)
-            self.touched(await connection.fetchval(self._sql["touch"], deltas.cells.tolist()), rows)
+            await self._add(connection, deltas)
         self._watch_freshness(answers)
+
+    async def _add(self, connection: Database, deltas: Deltas) -> None:
+        if self.hold is not None:
+            await self.hold(connection, deltas)
+            return
+        rows = await add_to_cells(connection, self._sql, deltas)
+        self.touched(await connection.fetchval(self._sql["touch"], deltas.cells.tolist()), rows)
 
     async def _keep_answers(self, connection: Database, answers: Sequence[CountedAnswer]) -> list[Change]:
         if not answers:

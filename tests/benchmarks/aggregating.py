@@ -25,7 +25,7 @@ from services.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.counting import fill, make_records
 from tests.benchmarks.invitations import check_kept, invite
 from tests.benchmarks.load import open_loop, quantile
-from tests.benchmarks.machine import describe_machine, peak_mib
+from tests.benchmarks.machine import cpu_seconds, describe_machine, family_cpu_seconds, peak_mib
 from tests.benchmarks.system import prepare, running, settings_of, variables
 
 _COUNTED = """
@@ -125,11 +125,12 @@ async def measure_replay(
             while await connection.fetchval(_READ, RESPONSE_RECORDED) < sent:
                 await asyncio.sleep(0.2)
         await connection.execute("ANALYZE")
-        found.append(result := await _replayed(environment))
+        found.append(result := await _replayed(postgres, environment))
         assert result["equal"], result["differing"]
         print(
             f"replay: {result['read']:,} records again and {result['cells']:,} cells compared in"
-            f" {result['seconds']:.1f} s ({result['seconds'] / result['read'] * 1e6:.0f} us a record, at most"
+            f" {result['seconds']:.1f} s ({result['seconds'] / result['read'] * 1e6:.1f} us a record; CPU: Python"
+            f" {result['python_us']:.1f}, PostgreSQL {result['postgres_us']:.1f}; at most"
             f" {result['peak_mib']:,.0f} MiB); equal",
             flush=True,
         )
@@ -137,18 +138,21 @@ async def measure_replay(
     return found
 
 
-async def _replayed(environment: dict[str, str]) -> dict[str, Any]:
-    """What `kvittera replay --json` tells, and the most memory that it held."""
+async def _replayed(postgres: EmbeddedPostgres, environment: dict[str, str]) -> dict[str, Any]:
+    """What `kvittera replay --json` tells, what it cost, and the most memory that it held."""
+    database = family_cpu_seconds(postgres.pid)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "services", "replay", "--json", env={**os.environ, **environment}, stdout=PIPE
     )
-    told, peak = asyncio.create_task(process.communicate()), 0.0
+    told, peak, python = asyncio.create_task(process.communicate()), 0.0, 0.0
     while not told.done():
-        with contextlib.suppress(OSError, StopIteration):  # it has ended
-            peak = max(peak, peak_mib(process.pid))
+        with contextlib.suppress(OSError, StopIteration, IndexError):  # it has ended
+            peak, python = max(peak, peak_mib(process.pid)), max(python, cpu_seconds(process.pid))
         await asyncio.sleep(0.2)
     result: dict[str, Any] = json.loads((await told)[0])
-    return {**result, "peak_mib": peak}
+    per = 1e6 / result["read"]
+    database = family_cpu_seconds(postgres.pid) - database
+    return {**result, "peak_mib": peak, "python_us": python * per, "postgres_us": database * per}
 
 
 async def measure_restart(

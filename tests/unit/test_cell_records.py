@@ -109,7 +109,7 @@ records = st.tuples(st.binary(max_size=300), st.binary(max_size=300), st.binary(
 @given(st.lists(records, min_size=1, max_size=200))
 def test_a_written_batch_is_read_as_it_was_meant(told: list[tuple[bytes, bytes, bytes]]) -> None:
     batch = WrittenBatch(1_700_000_000_123, SharedHeaders.of([("a", b"1"), ("own", b""), ("b", b"2" * 200)], "own"))
-    assert all(batch.add(*parts, version=1) for parts in told)
+    assert batch.add([(*parts, 1) for parts in told]) == len(told)
     batch._set_producer_state(7, 8, 9)
     found = read([(0, batch)])
     assert [(r.key, r.value, r.headers[1]) for _, r in found] == [(k, v, ("own", own)) for k, v, own in told]

@@ -1,7 +1,7 @@
 """What the topics still hold of what was counted: read from the first record up to given positions."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -37,11 +37,11 @@ async def reading_again(settings: Settings, client: str) -> AsyncIterator[AIOKaf
         await stop_in_time(consumer.stop, 2, "replay")
 
 
-async def begin(consumer: AIOKafkaConsumer, positions: Positions) -> Positions:
+async def begin(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> Positions:
     """Go to the first record that Kafka still has of each partition. Returns where that is."""
-    consumer.assign([*positions])
-    await consumer.seek_to_beginning(*positions)
-    return {p: await consumer.position(p) for p in positions}
+    consumer.assign([*partitions])
+    await consumer.seek_to_beginning(*partitions)
+    return {p: await consumer.position(p) for p in partitions}
 
 
 async def batches(consumer: AIOKafkaConsumer, targets: Positions) -> AsyncIterator[Batch]:
@@ -52,10 +52,13 @@ async def batches(consumer: AIOKafkaConsumer, targets: Positions) -> AsyncIterat
             return
         consumer.pause(*(p for p in targets if p not in behind))
         consumer.resume(*behind)
+        batch: Batch = {}
         for partition, records in (await consumer.getmany(timeout_ms=500, max_records=_MOST_RECORDS)).items():
             within = [r for r in records if r.offset < targets[partition]]
             if len(within) < len(records):
                 consumer.seek(partition, targets[partition])
             if within:
-                yield {partition: within}
+                batch[partition] = within
+        if batch:
+            yield batch
         await asyncio.sleep(0)

@@ -10,19 +10,12 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
-from schemas.topics import CARDS
-from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
 from services.aggregator.counting.stored_cuts import StoredCuts
-from services.aggregator.counting.units import Units
 from services.aggregator.counting.windows import unpack, window_start
-from services.aggregator.handlers import CountBatch
-from services.aggregator.history.past import Positions, batches, begin, counted_up_to, reading_again
-from services.chassis.applied_batches import name_of
+from services.aggregator.history.lanes import reading_lanes
+from services.aggregator.history.past import Positions, counted_up_to
 from services.chassis.failures import MustStop
-from services.chassis.fence import Fence
-from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, OwnConnection, check_migrated, connect, migrate, named_sql, open_pool
 from services.chassis.settings import Settings
 
@@ -70,14 +63,6 @@ class Replay:
         return not self.differing and self.read == self.counted + self.put_aside + self.skipped
 
 
-@dataclass(slots=True)
-class _Tally:
-    """Counts records on their way through the fence. A batch may be tried again, so what is empty is kept by name."""
-
-    read: int = 0
-    empty: set[str] = field(default_factory=set)
-
-
 async def replay(settings: Settings, *, keep: bool = False) -> Replay:
     """Count all that the topics hold into a shadow schema and compare; `keep` leaves the schema to look at.
 
@@ -109,55 +94,39 @@ async def _make_schema(settings: Settings, connection: OwnConnection) -> None:
     finally:
         await own.close()
     async with connection.transaction():
+        await connection.execute(sql["keep_no_log"])
         await connection.execute(sql["copy_cuts"])
         await connection.execute(sql["copy_counting"])
 
 
 async def _count_and_compare(settings: Settings, connection: OwnConnection, began: float) -> Replay:
-    sql, tally, metrics = named_sql(_PACKAGE, "shadow.sql"), _Tally(), Metrics()
-    pool = await open_pool(settings, _SHADOW, prepare=partial(_make_incoming, named_sql(_PACKAGE)["make_incoming"]))
-
-    understand = reader()
-
-    def decode(record: ConsumerRecord) -> Counted | None:
-        meant = understand(record)
-        if meant is None:
-            tally.empty.add(name_of(record))
-        return meant
-
-    fence: Fence[Counted] = Fence(
-        pool=pool,
-        service=_LIVE,
-        group=GROUP,
-        decode=decode,
-        apply=CountBatch(Units(pool, ()), metrics, lambda _, __: None),
-        dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
-        metrics=metrics,
-    )
+    own = named_sql(_PACKAGE)
+    sql = {**own, **named_sql(_PACKAGE, "shadow.sql")}
+    pool = await open_pool(settings, _SHADOW, prepare=partial(_make_incoming, own["make_incoming"]))
     try:
-        async with reading_again(settings, "kvittera-replay") as consumer:
-            positions = await counted_up_to(connection)
-            first = await begin(consumer, positions)
+        positions = await counted_up_to(connection)
+        async with reading_lanes(settings, pool, sql, [*positions]) as lanes:
             await connection.executemany(
-                sql["copy_progress"], [(p.topic, p.partition, offset) for p, offset in first.items()]
+                sql["copy_progress"], [(p.topic, p.partition, offset) for p, offset in lanes.first.items()]
             )
-            at: Positions = first
+            at: Positions = lanes.first
             while sum(positions.values()) - sum(at.values()) > _CLOSE_BY:
-                await _take(fence, consumer, positions, tally)
+                await lanes.count(positions)
                 at, positions = positions, await counted_up_to(connection)
             async with connection.transaction(isolation="repeatable_read"):
                 positions = await counted_up_to(connection)
                 await connection.execute(sql["make_live"])
-            await _take(fence, consumer, positions, tally)
+            await lanes.count(positions)
+            await lanes.write()
         await connection.execute(sql["drop_old_minutes"])
+        await connection.execute(sql["know_sizes"])
         differing = [_differing(r) for r in await connection.fetch(sql["compare"])]
-        put_aside = await connection.fetchval(sql["put_aside"])
         return Replay(
-            read=tally.read,
-            counted=_applied(metrics),
-            put_aside=put_aside,
-            skipped=len(tally.empty),
-            missing=sum(first.values()),
+            read=lanes.tally.read,
+            counted=lanes.tally.counted,
+            put_aside=await connection.fetchval(sql["put_aside"]),
+            skipped=len(lanes.tally.empty),
+            missing=sum(lanes.first.values()),
             cells=await connection.fetchval(sql["live_cells"]),
             seconds=time.monotonic() - began,
             differing=differing,
@@ -168,18 +137,6 @@ async def _count_and_compare(settings: Settings, connection: OwnConnection, bega
 
 async def _make_incoming(statement: str, connection: Database) -> None:
     await connection.execute(statement)
-
-
-async def _take(fence: Fence[Counted], consumer: AIOKafkaConsumer, targets: Positions, tally: _Tally) -> None:
-    async for batch in batches(consumer, targets):
-        await fence.take(batch)
-        tally.read += sum(map(len, batch.values()))
-
-
-def _applied(metrics: Metrics) -> int:
-    """Records whose effects the fence committed."""
-    samples = [s for m in metrics.registry.collect() for s in m.samples if s.name == "kvittera_records_total"]
-    return int(sum(s.value for s in samples if s.labels["result"] == "applied"))
 
 
 def _differing(row: asyncpg.Record) -> DifferingCell:

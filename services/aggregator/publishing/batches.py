@@ -16,6 +16,9 @@ _AFTER_LENGTH = 9  # leader epoch, magic and checksum
 _MAGIC, _NO_LEADER_EPOCH = 2, -1
 _LARGEST: Final = 128 * 1024  # what topics hold at most is twice that
 _START = b"\0\0"  # no attributes, the batch's own time
+_OWN_LENGTH = 3  # what a record's length takes at most, up to 1 MiB
+Told = tuple[bytes, bytes, bytes, int]
+"""A record: key, value, its own value of the header, and the version that it tells."""
 
 
 class _Varints(dict[int, bytes]):
@@ -69,28 +72,20 @@ class WrittenBatch:
     _producer: tuple[int, int, int] = (-1, -1, 0)
     _written: bytes | None = None
 
-    def add(self, key: bytes, value: bytes, own: bytes, version: int) -> bool:
-        """Add a record with its own value of the header. Returns False where the batch is full and it was not added."""
-        parts = (
-            _START,
-            _VARINTS[len(self._parts)],
-            _VARINTS[len(key)],
-            key,
-            _VARINTS[len(value)],
-            value,
-            self.headers.before,
-            _VARINTS[len(own)],
-            own,
-            self.headers.behind,
-        )
-        record = b"".join(parts)
-        record = _VARINTS[len(record)] + record
-        if self._parts and self._length + len(record) > _LARGEST:
-            return False
-        self._parts.append(record)
-        self._length += len(record)
-        self.versions.append((key, version))
-        return True
+    def add(self, told: Sequence[Told]) -> int:
+        """Add records in their order until the batch is full, at least one. Returns how many were added."""
+        parts, length, first = self._parts, self._length, len(self.versions)
+        before, behind = self.headers.before, self.headers.behind
+        for number, (key, value, own, version) in enumerate(told, first):
+            sizes = _VARINTS[len(key)], _VARINTS[len(value)], _VARINTS[len(own)]
+            record = b"".join((_START, _VARINTS[number], sizes[0], key, sizes[1], value, before, sizes[2], own, behind))
+            length += len(record) + _OWN_LENGTH
+            if number and length > _LARGEST:
+                return number - first
+            parts += (_VARINTS[len(record)], record)
+            self.versions.append((key, version))
+            self._length = length
+        return len(told)
 
     def record_count(self) -> int:
         """How many records it holds."""
@@ -119,3 +114,13 @@ class WrittenBatch:
             length = _AFTER_LENGTH + len(counted)
             self._written = _BEFORE_CRC.pack(0, length, _NO_LEADER_EPOCH, _MAGIC, checksum) + counted
         return self._written
+
+
+def written(told: Sequence[Told], time_ms: int, headers: SharedHeaders) -> list[WrittenBatch]:
+    """Records of one partition as batches, in their order."""
+    batches, first = [], 0
+    while first < len(told):
+        batch = WrittenBatch(time_ms, headers)
+        first += batch.add(told[first:])
+        batches.append(batch)
+    return batches

@@ -11,7 +11,7 @@ _MIX = np.uint32(MURMUR_MIX)
 _13, _15, _24 = np.uint32(13), np.uint32(15), np.uint32(24)
 
 
-def murmur2_of(keys: Sequence[bytes]) -> list[int]:
+def murmur2_of(keys: Sequence[bytes]) -> NDArray[np.uint32]:
     """The same as `murmur2` of each key."""
     lengths = np.fromiter(map(len, keys), np.int64, len(keys))
     hashes = np.empty(len(keys), np.uint32)
@@ -19,7 +19,7 @@ def murmur2_of(keys: Sequence[bytes]) -> list[int]:
         places = np.flatnonzero(lengths == length)
         joined = b"".join([keys[place] for place in places.tolist()])
         hashes[places] = _of_length(np.frombuffer(joined, np.uint8).reshape(len(places), length), length)
-    return hashes.tolist()
+    return hashes
 
 
 def _of_length(keys: NDArray[np.uint8], length: int) -> NDArray[np.uint32]:

@@ -11,16 +11,18 @@ from schemas.cloudevents import Stamp
 from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.windows import Int64, unpack, window_start
-from services.aggregator.publishing.batches import SharedHeaders, WrittenBatch
+from services.aggregator.publishing.batches import SharedHeaders, Told, WrittenBatch, written
 from services.aggregator.publishing.hashes import murmur2_of
 from services.chassis.postgres import Database
 from services.chassis.record_batches import Record
 
 _UNIT_SHIFT, _IN_UNIT = 32, (1 << 32) - 1
+_POSITIVE = np.uint32(0x7FFFFFFF)  # Kafka leaves the sign of a hash out
 _MOST_KEPT = 1_000_000
 _SCORES, _COUNTS = slice(2, 7), slice(7, 16)
-_VALUE = b'%b,%b,"version":%d,"scores":[%b],"answers":%d,%b,"as_of":"%b"}'
-_NAMED = b",".join(b'"%b":%%d' % name.encode() for name in COLUMNS[5:])
+_NAMED = b"".join(b',"%b":%%b' % name.encode() for name in COLUMNS[5:])
+_Part = tuple[bytes, bytes, bytes]
+"""What a unit or a window gives to a record's key, value and event id."""
 
 
 @dataclass(slots=True)
@@ -29,8 +31,8 @@ class CellRecords:
 
     sql: Mapping[str, str]
     _stamp: Stamp = field(default_factory=lambda: Stamp(source="/kvittera/aggregator", type=SATISFACTION_CELLS))
-    _units: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
-    _windows: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    _units: dict[int, _Part] = field(default_factory=dict)
+    _windows: dict[int, _Part] = field(default_factory=dict)
     _counts: dict[bytes, bytes] = field(default_factory=dict)
 
     async def learn(self, connection: Database, cells: Int64) -> None:
@@ -41,8 +43,8 @@ class CellRecords:
         missing = {*np.unique(cells >> _UNIT_SHIFT).tolist()} - self._units.keys()
         if missing:
             for unit in await connection.fetch(self.sql["names_of_units"], list(missing)):
-                text = orjson.dumps({"cut": unit["cut"], "value": unit["value"]})[:-1]
-                self._units[unit["id"]] = f"{unit['cut']}|{unit['value']}|".encode(), text
+                text = orjson.dumps({"cut": unit["cut"], "value": unit["value"]})[:-1] + b","
+                self._units[unit["id"]] = f"{unit['cut']}|{unit['value']}|".encode(), text, b"%x" % unit["id"]
 
     def key(self, cell: int) -> bytes | None:
         """The record key of a cell: the same cell, the same key, for ever. None where its cut is not shown yet."""
@@ -55,41 +57,39 @@ class CellRecords:
         The same version of a cell has the same event id. `partitions` are all of the topic's, in order.
         """
         headers = SharedHeaders.of(self._stamp("-", now, None, tombstone=False), "ce_id")
+        told = self._records(rows, b',"as_of":"%b"}' % now.astimezone(UTC).isoformat().encode())
+        of = (murmur2_of([key for key, *_ in told]) & _POSITIVE) % len(partitions)
         time = int(now.timestamp() * 1000)
-        batches: list[tuple[int, WrittenBatch]] = []
-        filling: dict[int, WrittenBatch] = {}
-        told = self._records(rows, now.astimezone(UTC).isoformat().encode())
-        for hashed, (key, value, own, version) in zip(murmur2_of([key for key, *_ in told]), told, strict=True):
-            partition = partitions[(hashed & 0x7FFFFFFF) % len(partitions)]
-            batch = filling.get(partition)
-            if batch is None or not batch.add(key, value, own, version):
-                batch = filling[partition] = WrittenBatch(time, headers)
-                batches.append((partition, batch))
-                batch.add(key, value, own, version)  # the first record always fits
-        return batches
+        return [
+            (partition, batch)
+            for place, partition in enumerate(partitions)
+            for batch in written([told[n] for n in np.flatnonzero(of == place).tolist()], time, headers)
+        ]
 
-    def _records(self, rows: Int64, as_of: bytes) -> list[tuple[bytes, bytes, bytes, int]]:
-        """Key, value, event id and version of each row that is shown."""
-        found = []
-        for cell, version, scores, answers, counts in zip(
+    def _records(self, rows: Int64, tail: bytes) -> list[Told]:
+        """Each row that is shown; `tail` ends each value."""
+        found: list[Told] = []
+        # Numbers are written all at once; what cells share is looked up.
+        for cell, number, version, scores, answers, counts in zip(
             rows[:, 0].tolist(),
             rows[:, 1].tolist(),
+            _texts(rows[:, 1:2]),
             _texts(rows[:, _SCORES]),
-            rows[:, _SCORES].sum(axis=1).tolist(),
+            _texts(rows[:, _SCORES].sum(axis=1, keepdims=True)),
             _texts(rows[:, _COUNTS]),
             strict=True,
         ):
             if (unit := self._units.get(cell >> _UNIT_SHIFT)) is None:
                 continue
-            window, when = self._windows.get(cell & _IN_UNIT) or self._window(cell)
+            window = self._windows.get(cell & _IN_UNIT) or self._window(cell)
             told = self._counts.get(counts) or self._told(counts)
-            value = _VALUE % (unit[1], when, version, scores, answers, told, as_of)
-            found.append((unit[0] + window, value, b"%x.%d" % (cell, version), version))
+            parts = (unit[1], window[1], version, b',"scores":[', scores, b'],"answers":', answers, told, tail)
+            found.append((unit[0] + window[0], b"".join(parts), unit[2] + window[2] + version, number))
         return found
 
     def _told(self, counts: bytes) -> bytes:
         # Most cells are of few answers, so that few combinations of counts are met again and again.
-        told = self._counts[counts] = _NAMED % tuple(map(int, counts.split(b",")))
+        told = self._counts[counts] = _NAMED % tuple(counts.split(b","))
         return told
 
     def tombstones(self, cells: Iterable[int], now: datetime) -> list[Record]:
@@ -100,13 +100,14 @@ class CellRecords:
             for cell, key in keys
         ]
 
-    def _window(self, cell: int) -> tuple[bytes, bytes]:
+    def _window(self, cell: int) -> _Part:
         found = self._windows.get(cell & _IN_UNIT)
         if found is None:
             _, window, index = unpack(cell)
             start = window_start(window, index)
-            text = orjson.dumps({"window": window.value, "start": start})[1:-1]
-            found = self._windows[cell & _IN_UNIT] = f"{window.value}|{start or ''}".encode(), text
+            text = orjson.dumps({"window": window.value, "start": start})[1:-1] + b',"version":'
+            key, own = f"{window.value}|{start or ''}".encode(), b"%08x." % (cell & _IN_UNIT)
+            found = self._windows[cell & _IN_UNIT] = key, text, own
         return found
 
 

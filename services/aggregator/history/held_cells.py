@@ -1,0 +1,77 @@
+"""Cells of a shadow, summed in memory and written seldom: nobody reads them before everything is counted."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.aggregator.counting.deltas import COLUMNS, Deltas
+from services.aggregator.counting.stored_cells import add_to_cells
+from services.aggregator.counting.windows import Int64
+from services.chassis.pauses import pauses
+from services.chassis.postgres import Database, Pool
+
+_MOST = 1_000_000
+_WRITTEN_AT_ONCE = 200_000
+Int32 = NDArray[np.int32]
+
+
+@dataclass(slots=True)
+class HeldCells:
+    """What committed batches add to cells, until it is written.
+
+    A batch may be given up after it was counted, and a commit may come through unheard; so a transaction's cells
+    wait until PostgreSQL tells what became of it.
+    """
+
+    sql: Mapping[str, str]
+    """The statements of the aggregator and of its shadow."""
+    most: int = _MOST
+    """How many cells are held at most, 64 bytes each, and as much again while they are summed."""
+    _waiting: dict[int, Deltas] = field(default_factory=dict)
+    _parts: list[Deltas] = field(default_factory=list)
+
+    async def hold(self, connection: Database, deltas: Deltas) -> None:
+        """Keep what a batch adds, inside its transaction."""
+        amounts = deltas.amounts.astype(np.int32)
+        self._waiting[await connection.fetchval(self.sql["own_transaction"])] = Deltas(deltas.cells, amounts)
+
+    async def settle(self, pool: Pool) -> None:
+        """Take what was committed and forget what was given up; write all where there is too much of it."""
+        for pause in pauses() if self._waiting else ():
+            for row in await pool.fetch(self.sql["fates"], [*self._waiting]):
+                deltas = self._waiting.pop(row["own"])
+                if row["committed"]:
+                    self._parts.append(deltas)
+            if not self._waiting:
+                break
+            await asyncio.sleep(pause)  # its connection went away, and PostgreSQL has not noticed yet
+        if sum(len(part.cells) for part in self._parts) > self.most:
+            self._parts = [summed(self._parts)]
+            if len(self._parts[0].cells) > self.most // 2:
+                await self.write(pool)
+
+    async def write(self, pool: Pool) -> None:
+        """Add all that is held to the table of cells."""
+        if not self._parts:
+            return
+        held, self._parts = summed(self._parts), []
+        for first in range(0, len(held.cells), _WRITTEN_AT_ONCE):
+            some = slice(first, first + _WRITTEN_AT_ONCE)
+            async with pool.acquire() as connection, connection.transaction():
+                part = Deltas(held.cells[some], held.amounts[some].astype(np.int64))
+                await add_to_cells(connection, self.sql, part)
+
+
+def summed(parts: list[Deltas]) -> Deltas:
+    """Each cell once, ascending, with all that the parts add to it; numbers as wide as theirs."""
+    if not parts:
+        return Deltas(np.empty(0, np.int64), np.empty((0, len(COLUMNS)), np.int64))
+    cells: Int64 = np.concatenate([part.cells for part in parts])
+    order = np.argsort(cells, kind="stable")
+    cells = cells[order]
+    first = np.flatnonzero(np.concatenate((np.ones(1, bool), cells[1:] != cells[:-1])))
+    amounts = np.concatenate([part.amounts for part in parts])[order]
+    return Deltas(cells[first], np.add.reduceat(amounts, first, axis=0, dtype=amounts.dtype))
