@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from services.chassis.postgres import Database
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
-_HEADER = _SIGNATURE + bytes(8)  # no flags, no extension
-_TRAILER = b"\xff\xff"
+HEADER = _SIGNATURE + bytes(8)  # no flags, no extension
+"""What stands before the rows."""
+TRAILER = b"\xff\xff"
+"""What stands behind them."""
 _WIDTH = 8
 
 
@@ -27,7 +29,7 @@ def packed(rows: NDArray[np.int64]) -> bytes:
     told = np.empty(len(rows), _row(rows.shape[1]))
     told["columns"], told["fields"]["width"] = rows.shape[1], _WIDTH
     told["fields"]["number"] = rows
-    return _HEADER + told.tobytes() + _TRAILER
+    return HEADER + told.tobytes() + TRAILER
 
 
 def unpacked(told: bytes, columns: int) -> NDArray[np.int64]:
@@ -36,10 +38,10 @@ def unpacked(told: bytes, columns: int) -> NDArray[np.int64]:
     Raises:
         ValueError: they are not rows of so many `bigint` that are not null.
     """
-    body = len(told) - len(_HEADER) - len(_TRAILER)
+    body = len(told) - len(HEADER) - len(TRAILER)
     if not told.startswith(_SIGNATURE) or body % _row(columns).itemsize:
         raise ValueError("not rows of bigint")
-    rows = np.frombuffer(told, _row(columns), body // _row(columns).itemsize, len(_HEADER))
+    rows = np.frombuffer(told, _row(columns), body // _row(columns).itemsize, len(HEADER))
     if not ((rows["columns"] == columns).all() and (rows["fields"]["width"] == _WIDTH).all()):
         raise ValueError("not rows of bigint")
     return rows["fields"]["number"].astype(np.int64)

@@ -1,10 +1,12 @@
 """The last revisions of answers, kept as cheaply as their number allows."""
 
+import io
 from collections.abc import Mapping, Sequence
 
 import asyncpg
 
 from services.aggregator.counting.answers import Before, Kept, Placed
+from services.aggregator.counting.packed_answers import COLUMNS, packed_answers
 from services.chassis.failures import TryAgain
 from services.chassis.postgres import Database
 
@@ -26,7 +28,7 @@ async def keep_answers(connection: Database, sql: Mapping[str, str], placed: Seq
     known = {row[0].int for row in rows}
     first = [p for p in placed if p.answer.response_id.int not in known]
     try:
-        await connection.copy_records_to_table("answer", records=map(_row, first))
+        await _copied(connection, "answer", first)
     except asyncpg.UniqueViolationError:
         raise TryAgain("an answer was counted elsewhere meanwhile") from None
     again = [p for p in placed if p.answer.response_id.int in known]
@@ -36,7 +38,7 @@ async def keep_answers(connection: Database, sql: Mapping[str, str], placed: Seq
 async def _upserted(connection: Database, sql: Mapping[str, str], placed: Sequence[Placed]) -> list[Kept]:
     if not placed:
         return []
-    await connection.copy_records_to_table("incoming_answer", records=map(_row, placed))
+    await _copied(connection, "incoming_answer", placed)
     told = {p.answer.response_id.int: p for p in placed}
     return [
         (told[row[0].int], None if row[1] is None else Before(*row[1:]))
@@ -44,6 +46,6 @@ async def _upserted(connection: Database, sql: Mapping[str, str], placed: Sequen
     ]
 
 
-def _row(placed: Placed) -> tuple[object, ...]:
-    a, at = placed.answer, placed.minute
-    return (a.response_id, a.revision, a.score, a.commented, a.contested, at // 60, placed.units, at % 60, a.series)
+async def _copied(connection: Database, table: str, placed: Sequence[Placed]) -> None:
+    source = io.BytesIO(packed_answers(placed))
+    await connection.copy_to_table(table, source=source, columns=COLUMNS, format="binary")

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.aggregator.counting.deltas import COLUMNS, Deltas
+from services.aggregator.counting.deltas import Deltas
 from services.aggregator.counting.stored_cells import add_to_cells
 from services.aggregator.counting.windows import Int64
 from services.chassis.pauses import pauses
@@ -15,7 +16,13 @@ from services.chassis.postgres import Database, Pool
 
 _MOST = 1_000_000
 _WRITTEN_AT_ONCE = 200_000
-Int32 = NDArray[np.int32]
+
+
+class Summed(NamedTuple):
+    """What is added to which cells, ascending, in half the memory of `Deltas`."""
+
+    cells: Int64
+    amounts: NDArray[np.int32]
 
 
 @dataclass(slots=True)
@@ -30,13 +37,13 @@ class HeldCells:
     """The statements of the aggregator and of its shadow."""
     most: int = _MOST
     """How many cells are held at most, 64 bytes each, and as much again while they are summed."""
-    _waiting: dict[int, Deltas] = field(default_factory=dict)
-    _parts: list[Deltas] = field(default_factory=list)
+    _waiting: dict[int, Summed] = field(default_factory=dict)
+    _parts: list[Summed] = field(default_factory=list)
 
     async def hold(self, connection: Database, deltas: Deltas) -> None:
         """Keep what a batch adds, inside its transaction."""
-        amounts = deltas.amounts.astype(np.int32)
-        self._waiting[await connection.fetchval(self.sql["own_transaction"])] = Deltas(deltas.cells, amounts)
+        own = await connection.fetchval(self.sql["own_transaction"])
+        self._waiting[own] = Summed(deltas.cells, deltas.amounts.astype(np.int32))
 
     async def settle(self, pool: Pool) -> None:
         """Take what was committed and forget what was given up; write all where there is too much of it."""
@@ -65,13 +72,11 @@ class HeldCells:
                 await add_to_cells(connection, self.sql, part)
 
 
-def summed(parts: list[Deltas]) -> Deltas:
-    """Each cell once, ascending, with all that the parts add to it; numbers as wide as theirs."""
-    if not parts:
-        return Deltas(np.empty(0, np.int64), np.empty((0, len(COLUMNS)), np.int64))
-    cells: Int64 = np.concatenate([part.cells for part in parts])
+def summed(parts: list[Summed]) -> Summed:
+    """Each cell once with all that the parts, at least one, add to it."""
+    cells = np.concatenate([part.cells for part in parts])
     order = np.argsort(cells, kind="stable")
     cells = cells[order]
     first = np.flatnonzero(np.concatenate((np.ones(1, bool), cells[1:] != cells[:-1])))
     amounts = np.concatenate([part.amounts for part in parts])[order]
-    return Deltas(cells[first], np.add.reduceat(amounts, first, axis=0, dtype=amounts.dtype))
+    return Summed(cells[first], np.add.reduceat(amounts, first, axis=0, dtype=np.int32))
