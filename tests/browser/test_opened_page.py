@@ -2,8 +2,10 @@
 
 import asyncpg
 import pytest
+from playwright.async_api import Page
 
 from services.survey.answers.responses import token_hash
+from services.survey.recipient.suspicion import QUICKEST_HUMAN
 from tests.harness import until
 from tests.visitors import Stored, Visitor
 
@@ -20,10 +22,16 @@ async def is_opened(database: asyncpg.Connection, link: str) -> bool:
     return opened
 
 
+async def a_person_looks(page: Page) -> None:
+    """Stay as long as a person needs at least: whoever leaves sooner is taken for a program."""
+    await page.wait_for_timeout(1000 * QUICKEST_HUMAN)
+
+
 async def test_a_page_that_was_touched_and_left_counts_as_opened(
     link: str, visitor: Visitor, stored: Stored, database: asyncpg.Connection
 ) -> None:
     page = await visitor.visit(link, has_touch=True)
+    await a_person_looks(page)
     await page.touchscreen.tap(*BLANK)
     assert not await is_opened(database, link)
     await page.goto("about:blank")
@@ -40,6 +48,7 @@ async def test_a_page_left_without_script_or_untouched_reports_nothing(
     link: str, visitor: Visitor, database: asyncpg.Connection, how: str
 ) -> None:
     page = await visitor.visit(link, has_touch=True, java_script_enabled=how != "without script")
+    await a_person_looks(page)
     if how == "without script":
         await page.touchscreen.tap(*BLANK)
     await page.goto("about:blank")
