@@ -63,6 +63,8 @@ def _written_as_rfc3339(value: Any) -> Any:
 
 def _in_known_years(moment: datetime) -> datetime:
     """Keep to the years that nanoseconds since 1970 can count in 64 bits."""
+    if _FIRST_YEAR < moment.year < _LAST_YEAR:
+        return moment  # whatever its offset
     if not _FIRST_YEAR - 1 <= moment.year <= _LAST_YEAR + 1:
         raise ValueError("must lie in the years 1970 to 2261")
     if not _FIRST_YEAR <= moment.astimezone(UTC).year <= _LAST_YEAR:

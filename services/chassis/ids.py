@@ -1,18 +1,24 @@
 """Ids that begin with their moment."""
 
-import secrets
+import os
 from datetime import datetime
 from uuid import UUID
+
+from asyncpg.pgproto import pgproto
+
+_VERSION, _VARIANT = 0x7, 0b10
 
 
 def time_ordered(now: datetime) -> UUID:
     """A UUID of version 7: its millisecond and 74 random bits (RFC 9562, 5.7).
 
     Ids made together lie together in an index, where random ones dirty a page each; and a range of ids is a range of
-    time, so a table can be partitioned by month on its key.
+    time, so a table can be partitioned by month on its key. It is of asyncpg's kind, which is quicker to spell and to
+    hand over.
     """
+    drawn = int.from_bytes(os.urandom(10))
+    first, last = drawn & 0xFFF, drawn >> 12 & (1 << 62) - 1
     milliseconds = int(now.timestamp() * 1000)
-    version, variant = 0x7, 0b10
-    return UUID(
-        int=milliseconds << 80 | version << 76 | secrets.randbits(12) << 64 | variant << 62 | secrets.randbits(62)
-    )
+    made = milliseconds << 80 | _VERSION << 76 | first << 64 | _VARIANT << 62 | last
+    found: UUID = pgproto.UUID(made.to_bytes(16))
+    return found

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import orjson
 
@@ -27,8 +28,7 @@ Deliveries = Sequence[Received[DeliveryCompleted]]
 Now = Callable[[Database], Awaitable[datetime]]
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """One delivery's decision, ready to be written.
 
     Attributes:

@@ -3,8 +3,8 @@
 import base64
 import hashlib
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
@@ -35,8 +35,7 @@ COLUMNS = (
 """Of `invitation`, in the order of `Planned.row`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(NamedTuple):
     """An invitation to be, with its secret.
 
     Attributes:

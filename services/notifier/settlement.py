@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from random import SystemRandom
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -25,8 +26,7 @@ Share = Callable[[float, float], float]
 """A number between two, evenly drawn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(NamedTuple):
     """What came of one send, to be written."""
 
     invitation_id: UUID

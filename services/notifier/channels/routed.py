@@ -51,6 +51,8 @@ class Routed:
     def _in_turn(self, kind: ChannelKind) -> list[Provider]:
         """The providers for this message: one drawn by weight first, then the rest by falling weight."""
         able = sorted((p for p in self.providers if kind in p.channel.kinds), key=lambda p: -p.weight)
+        if len(able) == 1:
+            return able
         point = self.draw() * sum(p.weight for p in able)
         for provider in able:
             point -= provider.weight
