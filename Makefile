@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test test-fast test-faults test-api test-deaths test-deaths-counting test-properties test-containers test-compose lint bench bench-peers bench-scaling docs reference schemas pictures trace mail dashboards kafka-lock lock clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # uv is quicker and is used when it is there; plain venv and pip do the same work.
 define install
@@ -40,7 +40,7 @@ $(VENV)/.dev-ready: requirements-dev.lock pyproject.toml
 	$(call install,requirements-dev.lock)
 	@touch $(VENV)/.run-ready
 
-demo: $(VENV)/.run-ready ## start everything on this machine and open the demo page (ARGS="--rate 50")
+demo: $(VENV)/.run-ready ## start everything on this machine and one page to watch it (ARGS="--rate 50")
 	@$(BIN)/kvittera demo $(ARGS)
 
 test: $(VENV)/.dev-ready ## prove that nothing is lost and nothing counted twice (all tests; LANES=1 for one after another)

@@ -34,6 +34,7 @@ from services.cli import (
     signout,
     status,
     topics,
+    version,
     views,
 )
 
@@ -49,6 +50,7 @@ app = typer.Typer(
     "**Production:** run `kvittera topics apply` and `kvittera migrate` once, then one or more processes of each"
     " service. All settings are environment variables that begin with `KVITTERA_`; docs/settings.md lists them.",
 )
+version.add_to(app)
 demo.add_to(app)
 containers.add_to(app)
 run.add_to(app)

@@ -56,7 +56,7 @@ async def _send(settings: Settings, turn_to: bool | None) -> list[str]:
     else:
         by = f" ({switch['reason']})" if switch["reason"] else ""
         stands = f"{'on' if switch['is_on'] else 'paused'} since {switch['changed_at']:%Y-%m-%d %H:%M:%S} UTC{by}"
-    due = f"{waits['due']} due, {waits['later']} later"
+    due = f"{waits['due']} due, {waits['later']} later (held requests and reminders)"
     return [
         f"sending: {stands}",
         f"waiting: {due}, {waits['sending']} just being sent, {waits['in_doubt']} in doubt",

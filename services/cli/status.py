@@ -108,7 +108,7 @@ def _sending(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         ("deliveries", _numbers(told["deliveries"]) + _marked(f", off by {gap}" * bool(gap), bad=True)),
         ("requests", _numbers(told["invitations"]) or "none"),
-        ("waiting", f"{told['due']} due, {told['later']} later"),
+        ("waiting", f"{told['due']} due, {told['later']} later (held requests and reminders)"),
         ("in doubt", _marked(doubts, bad=True) if doubts else "none"),
         ("sending", _marked(told["sending"], bad=told["sending"] != "on")),
     ]

@@ -1,5 +1,6 @@
 """Every command says what it does."""
 
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,3 +48,9 @@ def test_a_mistyped_command_is_refused_without_a_traceback(tmp_path: Path) -> No
     assert told.returncode == 2
     assert "No such command 'dmeo'" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_the_program_says_which_version_it_is(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    told = CliRunner().invoke(app, ["--version"])
+    assert (told.exit_code, told.stdout) == (0, f"kvittera {project['version']}\n")

@@ -40,7 +40,7 @@ async def test_a_pause_stops_every_dispatcher_at_its_next_claim_and_says_who_and
     paused = await send._send(settings, turn_to=False)
     assert paused[0].startswith("sending: paused since ")
     assert paused[0].endswith("UTC (operator)")
-    assert paused[1] == "waiting: 2 due, 0 later, 0 just being sent, 0 in doubt"
+    assert paused[1] == "waiting: 2 due, 0 later (held requests and reminders), 0 just being sent, 0 in doubt"
     assert [await work(s) for s in senders] == [0, 0]
     await notifier_pool.execute("DELETE FROM switch")
     assert (await send._send(settings, None))[0] == "sending: off: the switch is missing; --resume makes it anew"

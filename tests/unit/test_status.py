@@ -74,7 +74,7 @@ def test_people_read_what_stands_where_and_what_needs_them() -> None:
         "cannot look at": "[red]Kafka sulks[/red]",
         "deliveries": "10 delivered, 6 asked, 2 suppressed, 2 pending, 0 failed",
         "requests": "6 accepted, 1 planned, 1 in_doubt",
-        "waiting": "1 due, 0 later",
+        "waiting": "1 due, 0 later (held requests and reminders)",
         "in doubt": "[yellow]1 sends, the oldest 42 s[/yellow]",
         "sending": "on",
         "counters": "2.5 s behind",
