@@ -1,11 +1,9 @@
 """The doctor: looks at settings, Kafka, PostgreSQL, clocks and addresses, and says what to do about each fault."""
 
 import asyncio
-import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -19,10 +17,11 @@ from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.chassis.staff.origins import is_loopback
 from services.chassis.topic_admin import compare_topics
+from services.findings import Finding, judged
 from services.notifier.retention import months as of_notifier
 from services.survey.privacy.retention import months as of_survey
+from services.way_out import addresses, sending
 
-Verdict = Literal["well", "look", "ill"]
 SERVICES: Final = ("notifier", "survey", "aggregator")
 _SECONDS: Final = 10.0
 _OLDEST_POSTGRES: Final = 18
@@ -32,23 +31,13 @@ _DEAD_ROWS: Final = 100_000
 _REPLICAS: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: `look` is worth a thought, `ill` must be mended before production."""
-
-    what: str
-    verdict: Verdict
-    found: str
-    do: str = ""
-
-
 Look = Callable[[Settings], Awaitable[list[Finding]]]
 
 
 async def examine(settings: Settings, looks: Sequence[Look] | None = None) -> list[Finding]:
     """Look at everything, each for ten seconds at most; what cannot be looked at is a finding too."""
     found: list[Finding] = []
-    for look in looks or (keys, kafka, topics, postgres, tables, months, addresses, mail):
+    for look in looks or (keys, kafka, topics, postgres, tables, months, addresses, sending):
         name = look.__name__.replace("_", " ")
         try:
             async with asyncio.timeout(_SECONDS):
@@ -66,6 +55,8 @@ _AWAY: Final = {
     "postgres": "check KVITTERA_POSTGRES_DSN and that the server runs",
     "tables": "bring PostgreSQL up first",
     "months": "bring PostgreSQL up first",
+    "addresses": "check this machine's DNS",
+    "sending": "check KVITTERA_SMTP_HOST and the way there",
 }
 
 
@@ -85,7 +76,7 @@ async def kafka(settings: Settings) -> list[Finding]:
         raise OSError(type(error).__name__) from None
     finally:
         await admin.close()
-    answer = [Finding("Kafka", "well", f"{brokers} broker{'s' * (brokers != 1)} answer")]
+    answer = [Finding("Kafka", "well", f"{brokers} broker{' answers' if brokers == 1 else 's answer'}")]
     if settings.kafka_security == "plaintext":
         answer.append(
             Finding("Kafka access", "look", "neither encrypted nor with log-in", "set KVITTERA_KAFKA_SECURITY=sasl_ssl")
@@ -95,7 +86,7 @@ async def kafka(settings: Settings) -> list[Finding]:
             Finding(
                 "Kafka copies",
                 "look",
-                f"{brokers} brokers, KVITTERA_KAFKA_REPLICATION={settings.kafka_replication}",
+                f"{brokers} broker{'s' * (brokers != 1)}, KVITTERA_KAFKA_REPLICATION={settings.kafka_replication}",
                 "in production run 3 brokers with replication 3 and min.insync.replicas=2: one may then be lost",
             )
         )
@@ -130,44 +121,51 @@ async def postgres(settings: Settings) -> list[Finding]:
         encrypted = await connection.fetchval(
             "SELECT ssl OR inet_server_addr() IS NULL FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
         )
-        try:
-            await check_durability(connection)
-        except MustStop as stop:
-            durable = Finding("PostgreSQL durability", "ill", str(stop).partition(";")[0], "set it to on")
-        else:
-            durable = Finding("PostgreSQL durability", "well", "acknowledged rows survive a crash")
+        durable = await _durability(connection)
     finally:
         await connection.close()
     # A container whose port is published on loopback sees itself at another address, so ours counts.
     encrypted = encrypted or is_loopback(urlsplit(settings.postgres_dsn.get_secret_value()).hostname or "")
     needed = 3 * (settings.postgres_connections + 4)
     return [
-        Finding(
+        judged(
             "PostgreSQL",
-            "well" if major >= _OLDEST_POSTGRES else "ill",
             f"version {major}",
-            "" if major >= _OLDEST_POSTGRES else "upgrade to PostgreSQL 18: our statements need it",
+            fine=major >= _OLDEST_POSTGRES,
+            otherwise="ill",
+            do="upgrade to PostgreSQL 18: our statements need it",
         ),
         durable,
-        Finding(
+        judged(
             "PostgreSQL access",
-            "well" if encrypted else "look",
             "encrypted, or on this machine" if encrypted else "not encrypted",
-            "" if encrypted else "end KVITTERA_POSTGRES_DSN with ?sslmode=verify-full&sslrootcert=ca.pem",
+            fine=encrypted,
+            otherwise="look",
+            do="end KVITTERA_POSTGRES_DSN with ?sslmode=verify-full&sslrootcert=ca.pem",
         ),
-        Finding(
+        judged(
             "PostgreSQL connections",
-            "well" if most >= needed else "look",
             f"{most} allowed; one process of each service takes up to {needed}",
-            "" if most >= needed else "raise max_connections or lower KVITTERA_POSTGRES_CONNECTIONS",
+            fine=most >= needed,
+            otherwise="look",
+            do="raise max_connections or lower KVITTERA_POSTGRES_CONNECTIONS",
         ),
-        Finding(
+        judged(
             "clocks",
-            "well" if skew < _SKEW_SECONDS else "ill",
             f"{skew:.1f} s between this machine and PostgreSQL",
-            "" if skew < _SKEW_SECONDS else "let both follow a time server: ages and deadlines are wrong otherwise",
+            fine=skew < _SKEW_SECONDS,
+            otherwise="ill",
+            do="let both follow a time server: ages and deadlines are wrong otherwise",
         ),
     ]
+
+
+async def _durability(connection: OwnConnection) -> Finding:
+    try:
+        await check_durability(connection)
+    except MustStop as stop:
+        return Finding("PostgreSQL durability", "ill", str(stop).partition(";")[0], "set it to on")
+    return Finding("PostgreSQL durability", "well", "acknowledged rows survive a crash")
 
 
 async def tables(settings: Settings) -> list[Finding]:
@@ -229,35 +227,3 @@ async def _swollen(connection: OwnConnection, schema: str) -> str:
         _DEAD_SHARE,
     )
     return ", ".join(r["relname"] for r in rows)
-
-
-async def addresses(settings: Settings) -> list[Finding]:
-    """Recipients can find the host in our links, and may trust it."""
-    link = urlsplit(settings.public_url)
-    host = link.hostname or ""
-    try:
-        await asyncio.get_running_loop().getaddrinfo(host, None)
-    except socket.gaierror:
-        return [Finding("link host", "ill", f"{host} has no address", "set KVITTERA_PUBLIC_URL to a name in your DNS")]
-    if link.scheme == "http":
-        return [
-            Finding(
-                "link host", "look", f"{host}, without encryption", "serve https in front and set KVITTERA_PUBLIC_URL"
-            )
-        ]
-    return [Finding("link host", "well", host)]
-
-
-async def mail(settings: Settings) -> list[Finding]:
-    """The mail server answers, where mail is sent."""
-    if settings.channel != "smtp":
-        return [Finding("sending", "well", "to the local outbox viewer; nobody outside is reached")]
-    at = f"{settings.smtp_host}:{settings.smtp_port}"
-    try:
-        _, writer = await asyncio.open_connection(settings.smtp_host, settings.smtp_port)
-    except OSError as error:
-        return [
-            Finding("mail server", "ill", f"{at} does not answer ({type(error).__name__})", "check KVITTERA_SMTP_HOST")
-        ]
-    writer.close()
-    return [Finding("mail server", "well", f"{at} answers")]

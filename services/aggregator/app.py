@@ -2,12 +2,15 @@
 
 import asyncio
 import gc
+from collections.abc import Sequence
 from datetime import UTC, datetime
+
+from starlette.routing import Route
 
 from schemas.topics import CARDS
 from services.aggregator import http
 from services.aggregator.counting.complaints import complaints_reader
-from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.cuts import Cut, load_cuts
 from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.minute_cells import MinuteCells
 from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
@@ -32,12 +35,13 @@ from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
 from services.chassis.kafka import membership
 from services.chassis.lifecycle import run_until_stopped
-from services.chassis.logs import configure_logs
+from services.chassis.logs import configure_logs, tell_start
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.own_feed import consume
-from services.chassis.postgres import Database, check_migrated, named_sql, open_pool
+from services.chassis.postgres import Database, Pool, check_migrated, named_sql, open_pool
 from services.chassis.settings import Settings
+from services.chassis.staff import Gate
 from services.chassis.staff.door import behind_sign_in
 from services.chassis.staff.gate import gate_for
 from services.chassis.staff.sign_outs import heard_sign_outs
@@ -58,26 +62,18 @@ async def run(settings: Settings) -> None:
         MustStop: it cannot or must not run; the message says what to do.
     """
     configure_logs(settings, SERVICE)
+    tell_start(settings.http_host, settings.aggregator_port)
     # A batch makes hundreds of thousands of objects that are in no cycle; each look through them is wasted.
     gc.set_threshold(100_000, 50, 100)
     metrics = Metrics()
     cuts = load_cuts(settings.cuts_file)
     alerts = Alerts(watched_cuts(settings.alert_cuts))
-    incoming = named_sql(PACKAGE)["make_incoming"]
-
-    async def prepare(connection: Database) -> None:
-        if await connection.fetchval("SELECT to_regclass('answer') IS NOT NULL"):
-            await connection.execute(incoming)
-
-    pool = await open_pool(settings, SERVICE, prepare=prepare)
-    async with pool.acquire() as connection:
-        await check_migrated(connection, SERVICE, PACKAGE)
-        await StoredCuts().agree(connection, cuts)
+    pool = await _pool(settings, cuts)
     traces = Traces.from_settings(settings, SERVICE)
     publisher = Publisher(settings, metrics, waiting=lambda: reading.lag)
-    partners = PartnerPublisher(settings, metrics, lambda: datetime.now(UTC))
+    partners = PartnerPublisher(settings, metrics, _now)
     relay = Relay(settings, SERVICE, metrics)
-    minutes = MinuteCells(pool, settings.minute_keep_hours, lambda: datetime.now(UTC))
+    minutes = MinuteCells(pool, settings.minute_keep_hours, _now)
     freshness = Freshness()
     fence: Fence[Counted] = Fence(
         pool=pool,
@@ -97,20 +93,11 @@ async def run(settings: Settings) -> None:
 
     feeds = LiveScopes(pool, reading, zone_named(settings.pages_zone), freshness)
     ending = asyncio.Event()
-    gate = gate_for(settings, lambda: datetime.now(UTC))
+    gate = gate_for(settings, _now)
     subscriptions = Subscriptions(settings, SERVICE, settings.aggregator_port, pool, metrics, traces)
     complained, disrupted = complaints_reader(subscriptions), disruptions_reader(subscriptions)
-    routes = [
-        *http.routes(pool, feeds, ending, gate),
-        *partner_http.routes(pool),
-        *figure_routes.routes(pool, settings),
-        *digest_routes.routes(pool, gate, lambda: datetime.now(UTC)),
-        *TerminalPages(pool, lambda: datetime.now(UTC)).routes(),
-        *DriverPages(pool, gate, lambda: datetime.now(UTC)).routes(),
-        *QualityPages(pool, publisher_of(settings)).routes(),
-    ]
-    open_app = make_app(routes, ready=ready, metrics=metrics)
-    app = behind_sign_in(open_app, settings, gate, FOR_STAFF)
+    routes = [*http.routes(pool, feeds, ending, gate), *_routes(settings, pool, gate)]
+    app = behind_sign_in(make_app(routes, ready=ready, metrics=metrics), settings, gate, FOR_STAFF)
 
     async def keep_live(stop: asyncio.Event) -> None:
         try:
@@ -144,3 +131,38 @@ async def run(settings: Settings) -> None:
     finally:
         traces.close()
         pool.terminate()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def _pool(settings: Settings, cuts: Sequence[Cut]) -> Pool:
+    """The pool of a service whose tables are migrated and count by these cuts.
+
+    Raises:
+        MustStop: they do not.
+    """
+    incoming = named_sql(PACKAGE)["make_incoming"]
+
+    async def prepare(connection: Database) -> None:
+        if await connection.fetchval("SELECT to_regclass('answer') IS NOT NULL"):
+            await connection.execute(incoming)
+
+    pool = await open_pool(settings, SERVICE, prepare=prepare)
+    async with pool.acquire() as connection:
+        await check_migrated(connection, SERVICE, PACKAGE)
+        await StoredCuts().agree(connection, cuts)
+    return pool
+
+
+def _routes(settings: Settings, pool: Pool, gate: Gate) -> list[Route]:
+    """What is served from the tables alone."""
+    return [
+        *partner_http.routes(pool),
+        *figure_routes.routes(pool, settings),
+        *digest_routes.routes(pool, gate, _now),
+        *TerminalPages(pool, _now).routes(),
+        *DriverPages(pool, gate, _now).routes(),
+        *QualityPages(pool, publisher_of(settings)).routes(),
+    ]

@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from importlib.metadata import version
 from typing import Any
 
 import structlog
@@ -84,3 +85,8 @@ def configure_logs(settings: Settings, service: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def tell_start(host: str, port: int) -> None:
+    """Say that this process begins, which version it is, and where it will listen."""
+    structlog.get_logger().info("starts", action="start", version=version("kvittera"), listens=f"{host}:{port}")

@@ -12,7 +12,7 @@ from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
 from services.chassis.kafka import membership
 from services.chassis.lifecycle import run_until_stopped
-from services.chassis.logs import configure_logs
+from services.chassis.logs import configure_logs, tell_start
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys
@@ -62,6 +62,7 @@ async def run(settings: Settings) -> None:
         MustStop: it cannot or must not run; the message says what to do.
     """
     configure_logs(settings, SERVICE)
+    tell_start(settings.http_host, settings.notifier_port)
     # Batches and calls make many objects that are in no cycle; each look through them is wasted.
     gc.set_threshold(100_000, 50, 100)
     seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
@@ -171,8 +172,15 @@ def choose_channel(settings: Settings, pool: Pool, seal: Seal, metrics: Metrics)
     Raises:
         MustStop: a live channel without a permission that holds, or a wrong providers' file.
     """
-    if settings.channel == "outbox":
-        return OutboxViewer(pool, seal)
+    return OutboxViewer(pool, seal) if settings.channel == "outbox" else live_channel(settings, seal, metrics)
+
+
+def live_channel(settings: Settings, seal: Seal, metrics: Metrics) -> Channel:
+    """A channel that reaches real people; opens no connection yet.
+
+    Raises:
+        MustStop: as `choose_channel`.
+    """
     check_permission(settings, utc_now())
     surroundings = Surroundings(ReceiptLinks(seal, settings.receipts_url or settings.public_url), settings.brand)
     if settings.channel == "providers":

@@ -20,7 +20,7 @@ from services.chassis.consumer import Reader
 from services.chassis.faststream_feed import carry
 from services.chassis.http import make_app, serve
 from services.chassis.lifecycle import Task, run_until_stopped
-from services.chassis.logs import configure_logs
+from services.chassis.logs import configure_logs, tell_start
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys
@@ -86,6 +86,7 @@ async def run(settings: Settings) -> None:
         MustStop: it cannot or must not run; the message says what to do.
     """
     configure_logs(settings, SERVICE)
+    tell_start(settings.http_host, settings.survey_port)
     # Answers and pages make many objects that are in no cycle; each look through them holds up all that wait.
     gc.set_threshold(100_000, 50, 100)
     seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)

@@ -1,5 +1,8 @@
 """The doctor finds what is wrong with an installation, and says what to do."""
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
 import pytest
 from pydantic import SecretStr
 
@@ -7,12 +10,14 @@ from schemas.topics import CARDS
 from services.chassis.postgres import connect
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
-from services.doctor import Finding, addresses, examine, kafka, keys, mail, postgres, tables, topics
+from services.doctor import examine, kafka, keys, postgres, tables, topics
+from services.findings import Finding
+from services.way_out import addresses, sending
 
 
 async def test_an_installation_with_everything_in_place_has_no_ill(settings: Settings) -> None:
     await apply_topics(settings, tuple(CARDS.values()))
-    found = await examine(settings, [keys, kafka, topics, tables, addresses, mail])
+    found = await examine(settings, [keys, kafka, topics, tables, addresses, sending])
     assert [f for f in found if f.verdict == "ill"] == []
     assert Finding("topics", "well", f"all {len(CARDS)} are as their cards say") in found
     assert [f.what for f in found if f.verdict == "look"] == ["Kafka access", "Kafka copies", "link host"]
@@ -70,8 +75,48 @@ async def test_a_link_host_without_an_address_is_ill(settings: Settings) -> None
 
 
 async def test_a_mail_server_that_is_away_is_ill(settings: Settings) -> None:
-    [found] = await mail(settings.model_copy(update={"channel": "smtp", "smtp_port": 9}))
-    assert (found.what, found.verdict) == ("mail server", "ill")
+    until = datetime.now(UTC) + timedelta(hours=1)
+    smtp = settings.model_copy(update={"channel": "smtp", "smtp_port": 9, "live_sending_until": until})
+    [reached, server] = await sending(smtp)
+    assert reached == Finding("sending", "well", f"everybody, until {until:%Y-%m-%d %H:%M} UTC")
+    assert (server.what, server.verdict) == ("mail server", "ill")
+
+
+async def test_only_the_outbox_viewer_is_said_to_reach_nobody(settings: Settings, tmp_path: Path) -> None:
+    assert await sending(settings) == [Finding("sending", "well", "nobody outside: messages stay in the outbox viewer")]
+    file = tmp_path / "providers.toml"
+    file.write_text(
+        '[[provider]]\nname = "post"\nadapter = "smtp"\nhost = "127.0.0.1"\nsender = "svar@nordposten.example"\n'
+    )
+    until = datetime.now(UTC) + timedelta(hours=1)
+    live = settings.model_copy(update={"channel": "providers", "providers_file": file, "live_sending_until": until})
+    assert await sending(live) == [Finding("sending", "well", f"everybody, until {until:%Y-%m-%d %H:%M} UTC")]
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"live_sending_until": None}, "KVITTERA_LIVE_SENDING_UNTIL"),
+        ({"providers_file": None}, "KVITTERA_PROVIDERS_FILE"),
+        ({"providers_file": Path("no-such-file.toml")}, "no-such-file.toml"),
+    ],
+)
+async def test_a_channel_that_the_notifier_would_refuse_is_ill(
+    settings: Settings, given: dict[str, object], named: str
+) -> None:
+    until = datetime.now(UTC) + timedelta(hours=1)
+    live = settings.model_copy(update={"channel": "providers", "live_sending_until": until, **given})
+    [found] = await examine(live, [sending])
+    assert (found.what, found.verdict) == ("sending", "ill")
+    assert named in found.found
+
+
+async def test_a_host_whose_name_is_not_found_in_time_is_a_finding(settings: Settings) -> None:
+    async def addresses(_: Settings) -> list[Finding]:
+        raise TimeoutError
+
+    [found] = await examine(settings, [addresses])
+    assert found == Finding("addresses", "ill", "cannot be looked at (TimeoutError)", "check this machine's DNS")
 
 
 @pytest.mark.parametrize("key", ["", "abc"])

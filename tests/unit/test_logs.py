@@ -3,13 +3,15 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from services.chassis.logs import redact, scrub
+from services.chassis.logs import redact, scrub, tell_start
 
 MAIL = "canary.maja@post.example"
 TOKEN = "Q2FuYXJ5X2NhbmFyeV9jYW"
@@ -88,6 +90,20 @@ def test_values_under_a_telling_name_are_hidden_whatever_they_look_like(key: str
 def test_numbers_and_flags_keep_their_kind() -> None:
     event = {"event": "x", "n": 3, "share": 0.5, "on": True, "off": None}
     assert redact(None, "info", dict(event)) == event
+
+
+def test_a_service_says_that_it_starts_where_it_listens_and_which_version_it_is() -> None:
+    with capture_logs() as told:
+        tell_start("127.0.0.1", 8602)
+    assert told == [
+        {
+            "event": "starts",
+            "log_level": "info",
+            "action": "start",
+            "version": version("kvittera"),
+            "listens": "127.0.0.1:8602",
+        }
+    ]
 
 
 PROGRAM = """
