@@ -36,7 +36,9 @@ def demo(
     mapping: Annotated[
         Path | None, typer.Option(help="How the CSV's columns become deliveries (TOML).", exists=True)
     ] = None,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same deliveries and people.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="The same seed makes the same deliveries and people in an empty folder.")
+    ] = 1,
     attach: Annotated[
         list[str] | None,
         typer.Option(

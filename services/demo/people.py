@@ -83,6 +83,10 @@ class Town:
         self._run = uuid4().hex[:10]
         self.raining = False
 
+    def begin_after(self, deliveries: int) -> None:
+        """Let what comes next be orders of people who were not here for so many deliveries of earlier runs."""
+        self._made = deliveries
+
     def next_case(self, now: datetime) -> Case:
         """One more delivery, as it would come from upstream."""
         dice = self._dice

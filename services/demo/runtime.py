@@ -140,6 +140,8 @@ async def run(demo: Demo, stop: asyncio.Event, watch: Callable[[Demo], None]) ->
             await demo.supervisor.wait_until_ready(stop)
             demo.ledger = await _ledger(demo)
             demo.delivered_before = int(demo.ledger["delivered"])
+            # A person is asked once about an order, also when the demo is started again on the same data.
+            demo.town.begin_after(demo.delivered_before)
             demo.started = time.monotonic()
             demo.delivering.set()
             ended = asyncio.Event()

@@ -110,6 +110,7 @@ class Scene:
         audit = demo.audit
         return {
             "rate": demo.upstream.rate,
+            "all_published": demo.upstream.done.is_set(),
             "running": demo.supervisor.running(),
             "raining": demo.town.raining,
             "events": sum(self.counts.values()),

@@ -52,6 +52,7 @@ def test_a_second_run_with_each_service_killed_adds_to_the_first(first: dict[str
     assert_proved(second)
     assert second["published"] == DELIVERIES
     assert second["delivered"] == 2 * DELIVERIES
+    assert second["answered"] > first["answered"] / 2, "people are asked again on the data of an earlier run"
     assert second["counted"] == first["counted"] + second["answered"]
 
 

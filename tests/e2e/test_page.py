@@ -151,6 +151,7 @@ def test_the_commands_of_the_tutorial_do_what_it_says(demo: RunningDemo, reposit
     blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert blocks[0].startswith("make demo "), "the demo of these tests"
     lines = "".join(blocks[1:]).replace("127.0.0.1:8601", f"127.0.0.1:{port}").replace("audit\n", "audit --wait 20\n")
+    lines = lines.replace("$PWD/services", f"{repository}/services")
 
     done = subprocess.run(
         ["bash", "-c", _PATIENT + lines],

@@ -81,6 +81,16 @@ def test_two_runs_ask_different_people() -> None:
     assert one != other
 
 
+def test_a_later_run_of_the_demo_brings_other_orders_of_other_people() -> None:
+    first = Town(1, "Nordposten Demo")
+    known = [first.next_case(NOON) for _ in range(50)]
+    later = Town(1, "Nordposten Demo")
+    later.begin_after(50)
+    found = [later.next_case(NOON) for _ in range(50)]
+    assert {c.address for c in known} & {c.address for c in found} == set()
+    assert {c.delivery.delivery.order_id for c in known} & {c.delivery.delivery.order_id for c in found} == set()
+
+
 @pytest.mark.parametrize(
     ("changed", "url"),
     [

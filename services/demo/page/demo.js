@@ -14,11 +14,12 @@ const live = results();
 const SILENT = 5000;
 let counted = true, answersThen = 0;
 
-const stages = ({ running, topics }) => {
+const stages = ({ running, topics, all_published: over }) => {
   for (const stage of document.querySelectorAll(".stage")) {
     const up = running[stage.dataset.stage] ?? true, role = stage.querySelector("[data-role]");
     stage.classList.toggle("down", !up);
-    text(role, up ? role.dataset.roleWords : "stopped");
+    const words = over && stage.dataset.stage === "deliveries" ? "simulated, all published" : role.dataset.roleWords;
+    text(role, up ? words : "stopped");
   }
   for (const place of document.querySelectorAll("[data-topic]")) {
     const n = topics[place.dataset.topic];
