@@ -97,6 +97,20 @@ def test_a_correction_is_public_only_if_no_cell_tells_fewer_than_fifty_answers(c
     assert (month.shown.number, month.waiting) == (shown, 2 - shown)
 
 
+@pytest.mark.parametrize(("late", "shown"), [(100, 2), (101, 1), (149, 1), (150, 2)])
+def test_a_correction_that_moves_few_late_answers_waits_too(late: int, shown: int) -> None:
+    closed = revision(1, SEPTEMBER, 0).closed_at
+
+    def waves(early: int, late: int) -> dict[tuple[str, str], Counted]:
+        cells = {("wave", "early"): Counted((0, 0, 0, 0, early), 0, 0)}
+        return cells_of(home_day=1000) | cells | {("wave", "late"): Counted((0, 0, 0, 0, late), 0, 0)}
+
+    month = month_of(
+        SEPTEMBER, [Revision(1, "closed", closed, waves(900, 100)), Revision(2, "late", closed, waves(900, late))]
+    )
+    assert month.shown.number == shown
+
+
 def test_small_corrections_wait_until_they_are_part_of_a_greater_one() -> None:
     closed = revision(1, SEPTEMBER, 0).closed_at
     steps = [Revision(i + 1, "late", closed, cells_of(home_day=400 + more)) for i, more in enumerate((0, 20, 40, 60))]
