@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import time
 from binascii import b2a_qp
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,7 +47,7 @@ def written(form: MailForm, message: Message, recipient: str) -> bytes:
     domain = _address(form.sender).rpartition("@")[2]
     head = {
         "To": recipient,
-        "Date": format_datetime(datetime.now(UTC)),
+        "Date": _date(int(time.time())),
         "Message-ID": make_msgid(message.reference, domain=domain),
     }
     if message.unsubscribe is not None:
@@ -56,8 +57,8 @@ def written(form: MailForm, message: Message, recipient: str) -> bytes:
         raise ValueError("a header would hold a line break or a letter that is not ASCII")
     own = "".join(f"{name}: {value}\r\n" for name, value in head.items()).encode()
     before, between, after = _mould(form, message.language, message.subject, message.html is not None)
-    html = b"" if message.html is None else _quoted(message.html)
-    return b"".join((own, before, _quoted(message.text), between, html, after))
+    html = b"" if message.html is None else _quoted(message.html, message.link)
+    return b"".join((own, before, _quoted(message.text, message.link), between, html, after))
 
 
 @lru_cache(maxsize=1024)
@@ -82,11 +83,22 @@ def _mould(form: MailForm, language: str, subject: str, with_html: bool) -> tupl
     return before, between, after
 
 
-def _quoted(text: str) -> bytes:
-    lines = text.splitlines()
-    quoted = b2a_qp("\r\n".join(lines).encode())
-    # Where it sees no line end, it breaks long lines by half of one.
-    return quoted if len(lines) > 1 else quoted.replace(b"=\n", b"=\r\n")
+def _quoted(text: str, link: str) -> bytes:
+    """Quoted-printable, line by line: most lines are those of every mail. What holds the link is remembered nowhere."""
+    return b"\r\n".join([_quoted_line(line) if link in line else _remembered_line(line) for line in text.splitlines()])
+
+
+def _quoted_line(line: str) -> bytes:
+    # Without a line end in sight it breaks long lines by half of one.
+    return b2a_qp(f"{line}\r\n".encode())[:-2]
+
+
+_remembered_line = lru_cache(maxsize=1024)(_quoted_line)
+
+
+@lru_cache(maxsize=8)
+def _date(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC))
 
 
 @lru_cache(maxsize=64)
