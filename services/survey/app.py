@@ -117,6 +117,7 @@ async def run(settings: Settings) -> None:
         await stop.wait()
         await answers.drained()
 
+    await pages.warm_up(_now())
     gc.freeze()  # what was made until now stays: looking through it again and again only holds up pages
     try:
         await run_until_stopped(

@@ -162,6 +162,16 @@ class Answers:
             return False
         return True
 
+    async def warm_up(self) -> None:
+        """Look for no link and keep no answer: the first of each is planned then, which takes ten times the work.
+
+        Raises:
+            Database errors.
+        """
+        await self.page_for(bytes(32))
+        async with self.pool.acquire() as connection:
+            await keep(connection, self._sql, [])
+
     async def drained(self) -> None:
         """Return when no answer is on its way any more."""
         await self._batcher.drained()

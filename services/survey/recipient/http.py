@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypedDict
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ from services.survey.recipient.posting import AWAY, OFFERED, Posts, fields_of, r
 from services.survey.recipient.rendering import SurveyPages, choose_language
 from services.survey.recipient.suspicion import RecentLooks
 from services.survey.recipient.views import Views, face_of_link, first, tells_what_happens_next
+from services.survey.recipient.warming import warm_up
 from services.survey.refusals import Refused
 from services.survey.reviews.stored import Reviews
 
@@ -66,6 +68,15 @@ class SurveyRoutes:
         """The fast lanes of the HTTP server for a look at a page and the first tap; `lets_look` may refuse looks."""
         look = PlainLook(self.answers, self._views, self.pages.headers, self.looks, self.metrics, lets_look)
         return look.lane(), FirstTap(self.answers, self._views.nonce).lane()
+
+    async def warm_up(self, now: datetime) -> None:
+        """Do once, for nobody, what costs more the first time; call it before the first request.
+
+        Raises:
+            Database errors: nothing is warm; everything works all the same.
+        """
+        warm_up(self._views, now)
+        await self.answers.warm_up()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve `/r/{token}` here and everything else behind."""
