@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import asyncpg
 import structlog
@@ -31,10 +32,19 @@ _SHARDS = 4  # as the SQL that writes outbox rows picks them
 _QUIET = 0.1
 _MANY = 25  # more than come in 40 ms at 500 a second
 _GATHER = 0.04
+_GATHER_LONGEST = 0.12
+_FOR_LONGER = 2000  # rows a second; from so many on they gather longer and longer
 _SEND_TIMEOUT = 30.0
 _CLEAN_EVERY = 60.0
 _FORGET = 10_000  # rows at once, as outbox.sql says
 _FINISH_WITHIN = 4.0
+
+
+class _Moved(NamedTuple):
+    """What a pass did; `more`: it left rows behind."""
+
+    rows: int
+    more: bool
 
 
 class Relay:
@@ -89,10 +99,10 @@ class Relay:
                 self._doorbell.clear()
                 began = loop.time()
                 moved = await self._move(connection, producer, shards)
-                if not moved:
+                if not moved.rows:
                     await self._measure(connection)
                     await self._rest()
-                elif pause := seconds_to_gather(moved, loop.time() - began):
+                elif not moved.more and (pause := seconds_to_gather(moved.rows, loop.time() - began)):
                     await asyncio.sleep(pause)
                 self._pauses = pauses(first=0.1, longest=5)
         finally:
@@ -108,10 +118,10 @@ class Relay:
         rows = await connection.fetch(self._sql["take_shards"], f"{self._service}.outbox", free)
         return [r["shard"] for r in rows]
 
-    async def _move(self, connection: Database, producer: AIOKafkaProducer, shards: Sequence[int]) -> int:
+    async def _move(self, connection: Database, producer: AIOKafkaProducer, shards: Sequence[int]) -> _Moved:
         waiting = await connection.fetch(self._sql["read_waiting"], shards, _BATCH)
         if not waiting:
-            return 0
+            return _Moved(0, more=False)
         rows = [r for r in waiting if r["topic"] is not None]
         async with asyncio.timeout(_SEND_TIMEOUT):
             outcomes = await send_all(producer, [self._record(r) for r in rows])
@@ -122,7 +132,7 @@ class Relay:
             self._metrics.count("kvittera_outbox_published_total", n, topic=topic)
         if refused is not None:
             raise refused
-        return len(waiting)
+        return _Moved(len(waiting), more=max(Counter(r["shard"] for r in waiting).values()) == _BATCH)
 
     def _record(self, row: asyncpg.Record) -> Record:
         return Record(row["topic"], row["key"], row["value"], self._headers(row))
@@ -155,9 +165,11 @@ def seconds_to_gather(moved: int, took: float) -> float:
     """How long rows may gather before the next pass, after one that moved so many and took so long.
 
     A pass costs PostgreSQL, Kafka and this process about what a hundred of its rows do. In quiet times rows do not
-    wait, nor while a pass leaves some behind.
+    wait. The rate decides how long: more than 2,000 a second make each pause longer than the last, fewer shorter.
     """
-    return max(0.0, _GATHER - took) if _MANY <= moved < _BATCH else 0.0
+    if moved < _MANY:
+        return 0.0
+    return max(0.0, min(_GATHER_LONGEST, max(_GATHER, moved / _FOR_LONGER)) - took)
 
 
 def _sort(
