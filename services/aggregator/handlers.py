@@ -26,6 +26,7 @@ from services.aggregator.counting.stored_cells import add_to_cells
 from services.aggregator.counting.stored_questions import keep_questions
 from services.aggregator.counting.units import Units
 from services.aggregator.counting.windows import Int64
+from services.chassis.bigint_copy import write_array
 from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, named_sql
@@ -80,7 +81,8 @@ class CountBatch:
             await self.hold(connection, deltas)
             return
         rows = await add_to_cells(connection, self._sql, deltas)
-        self.touched(await connection.fetchval(self._sql["touch"], deltas.cells.tolist()), rows)
+        await write_array(connection, "touched", "cells", deltas.cells)
+        self.touched(await connection.fetchval(self._sql["touched_last"]), rows)
 
     async def _keep_answers(self, connection: Database, answers: Sequence[CountedAnswer]) -> list[Change]:
         if not answers:

@@ -4,6 +4,7 @@ The format: https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-
 """
 
 import io
+import struct
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ HEADER = _SIGNATURE + bytes(8)  # no flags, no extension
 TRAILER = b"\xff\xff"
 """What stands behind them."""
 _WIDTH = 8
+_INT8_OID = 20
 
 
 def _row(columns: int) -> np.dtype[np.void]:
@@ -61,3 +63,19 @@ async def read_rows(connection: Database, query: str, *arguments: object, column
 async def write_rows(connection: Database, table: str, columns: Sequence[str], rows: NDArray[np.int64]) -> None:
     """Add rows to a table whose named columns are all `bigint`."""
     await connection.copy_to_table(table, source=io.BytesIO(packed(rows)), columns=[*columns], format="binary")
+
+
+def packed_array(numbers: NDArray[np.int64]) -> bytes:
+    """One row with one column of type `bigint[]`, as COPY reads it; the driver would look at each number in Python."""
+    elements = np.empty(len(numbers), [("width", ">i4"), ("number", ">i8")])
+    elements["width"], elements["number"] = _WIDTH, numbers
+    # One dimension without nulls, of so many numbers, the first of which has the index 1.
+    start = struct.pack(">iiiii", 1, 0, _INT8_OID, len(numbers), 1)
+    width = len(start) + elements.nbytes
+    return HEADER + struct.pack(">hi", 1, width) + start + elements.tobytes() + TRAILER
+
+
+async def write_array(connection: Database, table: str, column: str, numbers: NDArray[np.int64]) -> None:
+    """Add one row with these numbers, at least one, in a column of type `bigint[]`."""
+    source = io.BytesIO(packed_array(numbers))
+    await connection.copy_to_table(table, source=source, columns=[column], format="binary")

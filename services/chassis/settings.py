@@ -204,8 +204,8 @@ class Settings(BaseModel):
     """The same for numbers that everybody may see."""
     publish_interval_seconds: float = Field(default=0.25, ge=0)
     """Changed cells are published at most this often."""
-    publish_interval_behind_seconds: float = Field(default=5, ge=0)
-    """The same while 10,000 records or more wait to be counted; while fewer wait, in proportion."""
+    publish_interval_behind_seconds: float = Field(default=10, ge=0)
+    """The same while 10,000 records or more wait, or until memory is full of them; while fewer wait, in proportion."""
     anti_entropy_seconds: float = Field(default=60, gt=0)
     """How often the published cells are compared with the counted ones; a tenth as often while 10,000 records wait."""
     alert_cuts: str = "terminal,route,service_point,merchant"

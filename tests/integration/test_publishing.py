@@ -345,3 +345,18 @@ async def test_a_cut_that_is_being_built_is_told_of_after_the_switch_only(house:
     assert await house.records() == []
     await house.connection.execute("UPDATE counted_cut SET state = 'counted'")
     assert await house.repair() == 5
+
+
+async def test_a_hundred_thousand_cells_that_wait_hold_up_neither_the_pass_nor_the_comparison(house: House) -> None:
+    # Unit and place of a packed cell lie over each other in PostgreSQL's hash: a thousand units by hour are all alike.
+    await house.count()
+    await house.pool.execute(
+        "INSERT INTO touched (cells) SELECT array_agg(u::bigint << 32 | h)"
+        " FROM generate_series(1, 1000) AS u, generate_series(497000, 497130) AS h"
+    )
+    async with house.connection.transaction():
+        await house.connection.execute("SET LOCAL statement_timeout = '15s'")  # by that hash it takes minutes
+        waiting = await house.connection.fetch(house.publisher._sql["waiting_cells"])
+        numbers = [r["id"] for r in await house.connection.fetch(house.publisher._sql["read_touched"])]
+        found = await house.connection.fetch(house.publisher._sql["touched_cells"], numbers)
+    assert (len(waiting), len(found)) == (131_005, 131_005)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.chassis.bigint_copy import packed, unpacked
+from services.chassis.bigint_copy import packed, packed_array, unpacked
 
 ROW = "0002 00000008 0000000000000001 00000008 fffffffffffffffe"
 
@@ -17,6 +17,11 @@ def test_what_was_written_is_read() -> None:
     rows = np.array([[1, -2, 2**63 - 1], [0, 4, -(2**63)]])
     assert unpacked(packed(rows), 3).tolist() == rows.tolist()
     assert unpacked(packed(rows[:0]), 3).shape == (0, 3)
+
+
+def test_an_array_is_one_row_with_its_dimension_and_type() -> None:
+    told = "0001 00000020 00000001 00000000 00000014 00000001 00000001 00000008 fffffffffffffffe"
+    assert packed_array(np.array([-2])) == b"PGCOPY\n\xff\r\n\0" + bytes(8) + bytes.fromhex(told) + b"\xff\xff"
 
 
 @pytest.mark.parametrize(

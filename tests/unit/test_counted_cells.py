@@ -54,6 +54,17 @@ def test_the_oldest_batches_go_first_when_there_are_too_many_cells() -> None:
     assert list(counted.of(range(3))) == [1, 2]
 
 
+def test_memory_is_full_once_two_thirds_of_it_are_held_and_has_room_again_when_all_was_published() -> None:
+    counted = CountedCells(most=6)
+    counted.begin()
+    counted.keep(1, rows([1, 1, 1], [2, 1, 1], [3, 1, 1], [4, 1, 1]))
+    before = counted.full
+    counted.keep(2, rows([1, 2, 1]))
+    assert (before, counted.full) == (False, True)
+    counted.forget([2])
+    assert not counted.full
+
+
 def test_nothing_is_kept_where_another_process_publishes() -> None:
     counted = CountedCells()
     counted.keep(1, rows([1, 1, 1]))

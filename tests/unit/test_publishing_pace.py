@@ -34,6 +34,12 @@ def test_while_far_behind_two_minutes_have_24_passes_and_in_quiet_times_480() ->
     assert (passes(0), passes(50_000)) == (480, 24)
 
 
+def test_a_full_memory_of_counted_cells_is_published_without_waiting_for_the_rest_of_the_time() -> None:
+    assert not PACE.pass_is_due(0.2, 50_000, full=True)
+    assert PACE.pass_is_due(0.25, 50_000, full=True)
+    assert not PACE.pass_is_due(4.75, 50_000, full=False)
+
+
 def test_the_topic_is_compared_every_period_and_a_large_one_takes_a_twentieth_of_the_time() -> None:
     assert not PACE.comparison_is_due(60, took=0, waiting=0)
     assert PACE.comparison_is_due(61, took=0, waiting=0)
@@ -64,7 +70,7 @@ class Counting(Publisher):
 
 
 @pytest.mark.parametrize(
-    ("waiting", "passes", "comparisons"), [(0, 480, [0.0, 60.25]), (2_000, 120, [0.0, 61.0]), (50_000, 24, [0.0])]
+    ("waiting", "passes", "comparisons"), [(0, 480, [0.0, 60.25]), (2_000, 60, [0.0, 62.0]), (50_000, 12, [0.0])]
 )
 async def test_the_publisher_keeps_the_pace(
     monkeypatch: pytest.MonkeyPatch, waiting: int, passes: int, comparisons: list[float]

@@ -119,7 +119,7 @@ async def _count_and_compare(settings: Settings, connection: OwnConnection, bega
             await lanes.count(positions)
             await lanes.write()
         await connection.execute(sql["drop_old_minutes"])
-        await connection.execute(sql["know_sizes"])
+        await connection.execute(sql["compare_in_memory"])
         differing = [_differing(r) for r in await connection.fetch(sql["compare"])]
         return Replay(
             read=lanes.tally.read,

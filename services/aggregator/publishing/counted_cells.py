@@ -7,7 +7,7 @@ import numpy as np
 
 from services.aggregator.counting.windows import Int64
 
-_MOST_CELLS = 300_000  # 128 bytes each
+_MOST_CELLS = 600_000  # 128 bytes each
 
 
 @dataclass(slots=True)
@@ -22,6 +22,11 @@ class CountedCells:
     _wanted: bool = False
     _batches: dict[int, Int64] = field(default_factory=dict)
     _held: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether the next large batches may push out older ones."""
+        return self._held > self.most * 2 // 3
 
     def begin(self) -> None:
         """Keep what is counted from now on."""

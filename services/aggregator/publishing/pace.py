@@ -24,12 +24,13 @@ class Pace:
     behind: float
     comparing: float
 
-    def pass_is_due(self, since: float, waiting: int) -> bool:
+    def pass_is_due(self, since: float, waiting: int, *, full: bool = False) -> bool:
         """Whether to publish again, so long after the last pass ended, while so many records wait.
 
-        While counting catches up a cell changes in every batch, and only its last value matters.
+        While counting catches up a cell changes in every batch, and only its last value matters. `full`: memory has
+        no room for more of what was counted, and what does not fit must be read again.
         """
-        return since >= max(self.interval, self.behind * min(1.0, waiting / MANY))
+        return since >= self.interval and (full or since >= self.behind * min(1.0, waiting / MANY))
 
     def comparison_is_due(self, since: float, took: float, waiting: int) -> bool:
         """Whether to compare again, so long after the last comparison ended, which took so long."""

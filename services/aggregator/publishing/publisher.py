@@ -152,7 +152,7 @@ class Publisher:
                 await self.repair(connection, producer, mirror)
                 took, compared = self.clock() - compared, self.clock()
             ended = self.clock()
-            while not pace.pass_is_due(self.clock() - ended, self.waiting()):
+            while not pace.pass_is_due(self.clock() - ended, self.waiting(), full=self._counted.full):
                 if await pause_or_stop(self.settings.publish_interval_seconds, stop):
                     return
             await self._rest()

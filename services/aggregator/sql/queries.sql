@@ -63,6 +63,10 @@ RETURNING cell, version, s1, s2, s3, s4, s5, delivered, asked, suppressed, pendi
 -- name: touch
 INSERT INTO touched (cells) VALUES ($1) RETURNING id
 
+-- name: touched_last
+-- The number of the row that this session wrote last.
+SELECT currval(pg_get_serial_sequence('touched', 'id'))
+
 -- name: read_touched
 SELECT id, cardinality(cells) AS cells FROM touched ORDER BY id LIMIT 1000
 
@@ -72,11 +76,12 @@ SELECT t.cell, coalesce(c.version, 0), coalesce(c.s1, 0), coalesce(c.s2, 0), coa
        coalesce(c.s5, 0), coalesce(c.delivered, 0), coalesce(c.asked, 0), coalesce(c.suppressed, 0),
        coalesce(c.pending, 0), coalesce(c.failed, 0), coalesce(c.commented, 0), coalesce(c.contested, 0),
        coalesce(c.reached, 0), coalesce(c.opened, 0)
-FROM (SELECT DISTINCT unnest(cells) AS cell FROM touched WHERE id = ANY($1::bigint[]) ORDER BY cell) AS t
+FROM (SELECT DISTINCT c >> 32, c AS cell FROM touched, unnest(cells) AS c WHERE id = ANY($1::bigint[]) ORDER BY c) AS t
 LEFT JOIN cell AS c USING (cell)
 
 -- name: waiting_cells
-SELECT DISTINCT unnest(cells) AS cell FROM touched
+-- Some of them twice: to hash packed cells takes PostgreSQL minutes (039_cells_by_unit.sql).
+SELECT unnest(cells) AS cell FROM touched
 
 -- name: forget_touched
 DELETE FROM touched WHERE id = ANY($1::bigint[])
@@ -115,7 +120,7 @@ SELECT coalesce(e.cell, c.cell) AS cell, u.cut, u.value,
              c.contested, c.reached, c.opened] AS counted,
        ARRAY[e.s1, e.s2, e.s3, e.s4, e.s5, e.delivered, e.asked, e.suppressed, e.pending, e.failed, e.commented,
              e.contested, e.reached, e.opened]::bigint[] AS expected
-FROM expected_cell AS e FULL JOIN cell AS c ON c.cell = e.cell
+FROM expected_cell AS e FULL JOIN cell AS c ON c.cell >> 32 = e.cell >> 32 AND c.cell = e.cell
 LEFT JOIN unit AS u ON u.id = (coalesce(e.cell, c.cell) >> 32)::int
 WHERE (coalesce(e.s1, 0), coalesce(e.s2, 0), coalesce(e.s3, 0), coalesce(e.s4, 0), coalesce(e.s5, 0),
        coalesce(e.delivered, 0), coalesce(e.asked, 0), coalesce(e.suppressed, 0), coalesce(e.pending, 0),

@@ -32,8 +32,8 @@ JOIN aggregator.counted_cut AS k ON k.cut = u.cut AND k.state IN ('counted', 'le
 DELETE FROM aggregator_shadow.cell AS c USING aggregator_shadow.unit AS u, aggregator.counting AS k
 WHERE u.id = (c.cell >> 32)::int AND (c.cell & 4294967295) - 3758096384 BETWEEN 0 AND k.minutes_from - 1
 
--- name: know_sizes
-ANALYZE live_cell, aggregator_shadow.cell, aggregator_shadow.unit
+-- name: compare_in_memory
+SET work_mem = '256MB'
 
 -- name: compare
 -- Units have other numbers in the shadow: one that is not there live gets a negative one, which is in no live cell.
@@ -47,12 +47,12 @@ WITH same AS (
            s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested, reached, opened
     FROM aggregator_shadow.cell AS c JOIN same AS u ON u.shadow = (c.cell >> 32)::int
 ), differing AS (
-    SELECT cell,
+    SELECT coalesce(l.cell, s.cell) AS cell,
            CASE WHEN l.s1 IS NOT NULL THEN ARRAY[l.s1, l.s2, l.s3, l.s4, l.s5, l.delivered, l.asked, l.suppressed,
                l.pending, l.failed, l.commented, l.contested, l.reached, l.opened] END AS live,
            CASE WHEN s.s1 IS NOT NULL THEN ARRAY[s.s1, s.s2, s.s3, s.s4, s.s5, s.delivered, s.asked, s.suppressed,
                s.pending, s.failed, s.commented, s.contested, s.reached, s.opened] END AS shadow
-    FROM live_cell AS l FULL JOIN shadow AS s USING (cell)
+    FROM live_cell AS l FULL JOIN shadow AS s ON l.cell >> 32 = s.cell >> 32 AND l.cell = s.cell
     WHERE (l.s1, l.s2, l.s3, l.s4, l.s5, l.delivered, l.asked, l.suppressed, l.pending, l.failed, l.commented,
            l.contested, l.reached, l.opened)
        IS DISTINCT FROM
