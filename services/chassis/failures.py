@@ -1,6 +1,7 @@
 """The small vocabulary of failures. What a failure is called decides what happens to the work."""
 
 import asyncio
+from typing import Final
 
 import asyncpg
 from aiokafka.errors import KafkaError
@@ -44,6 +45,7 @@ _TRANSIENT = (
     KafkaError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,  # the connection went away under our hands
+    asyncpg.InternalClientError,  # the same, where the server's last words met the beginning of a statement
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
@@ -57,6 +59,15 @@ _TRANSIENT = (
     asyncpg.ReadOnlySQLTransactionError,  # a standby answered; the primary is moving
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
+BROKEN_OFF: Final = (
+    KafkaError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+    TimeoutError,
+)
+"""How work with Kafka and a connection of its own to PostgreSQL may break off; not all of it passes."""
 _NOT_TRANSIENT = (asyncpg_own.DataError,)
 """A value that cannot be sent, such as text with half a surrogate pair: the driver calls it an InterfaceError."""
 

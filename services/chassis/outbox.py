@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.cloudevents import Stamp
 from services.chassis.deadletter import unpack_headers
-from services.chassis.failures import is_transient
+from services.chassis.failures import BROKEN_OFF, is_transient
 from services.chassis.kafka import make_producer, stop_in_time
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
@@ -70,7 +70,7 @@ class Relay:
                 # What is cut short loses nothing: its rows simply wait.
                 if not await cut_short(self._session(stop), stop, finish_within=_FINISH_WITHIN):
                     log.warning("batch was not finished", action="abandon", what="relay")
-            except (KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except BROKEN_OFF as error:
                 if not is_transient(error):
                     raise
                 log.warning("will try again", action="retry", what="relay", error=type(error).__name__)

@@ -17,6 +17,7 @@ from services.chassis.failures import MustStop, Overloaded, Poison, TryAgain, is
         OSError("no route"),
         TimeoutError(),
         asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
         asyncpg.ConnectionDoesNotExistError(),
         asyncpg.CannotConnectNowError("starting up"),
         asyncpg.TooManyConnectionsError(),

@@ -3,6 +3,7 @@
 import asyncio
 from itertools import pairwise
 
+import asyncpg
 import pytest
 
 from services.chassis.metrics import Metrics
@@ -74,3 +75,18 @@ async def test_the_relay_lets_rows_gather_after_a_pass_that_moves_many_unless_it
     await relay.run(stop)
     assert len(began) == 3
     assert [later - earlier > 0.035 for earlier, later in pairwise(began)] == [not more, not more]
+
+
+async def test_a_server_that_ends_in_the_middle_of_a_statement_ends_no_relay(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop, metrics, sessions = asyncio.Event(), Metrics(), list[int]()
+    relay = Relay(Settings.model_validate({"sealing_key": "5e" * 32}), "survey", metrics)
+
+    async def session(_: asyncio.Event) -> None:
+        sessions.append(1)
+        if len(sessions) == 1:
+            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+        stop.set()
+
+    monkeypatch.setattr(relay, "_session", session)
+    await relay.run(stop)
+    assert metrics.registry.get_sample_value("kvittera_retries_total", {"what": "relay"}) == 1

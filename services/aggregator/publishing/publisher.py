@@ -17,7 +17,6 @@ import numpy as np
 import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError
 
 from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting.deltas import COLUMNS
@@ -26,7 +25,7 @@ from services.aggregator.publishing.counted_cells import CountedCells, newest
 from services.aggregator.publishing.pace import Pace
 from services.aggregator.publishing.records import CellRecords
 from services.chassis.bigint_copy import read_rows
-from services.chassis.failures import is_transient
+from services.chassis.failures import BROKEN_OFF, is_transient
 from services.chassis.kafka import make_consumer, make_producer, stop_in_time
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
@@ -103,7 +102,7 @@ class Publisher:
                 if not await cut_short(self._session(stop), stop, finish_within=_FINISH_WITHIN):
                     log.warning("cells were not published", action="abandon", what="publisher")
                 waits = pauses(first=0.1, longest=5)
-            except (KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except BROKEN_OFF as error:
                 if isinstance(error, asyncpg.PostgresError) and not is_transient(error):
                     raise
                 log.warning("will try again", action="retry", what="publisher", error=type(error).__name__)
