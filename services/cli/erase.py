@@ -91,6 +91,11 @@ def _told(erased: "Erasure") -> str:
     name = erased.person.hex()
     if erased.before is not None:
         return f"{name}: erased already, on {erased.before:%Y-%m-%d at %H:%M} UTC; nothing has come since"
+    if not erased.known:
+        return (
+            f"{name}: nothing was kept of this person: is the address right? The erasure stands all the same, and the"
+            " other services are told"
+        )
     return (
         f"{name}: key destroyed, {erased.withdrawn} planned requests withdrawn, {erased.messages} messages of the"
         " outbox viewer blanked; the other services follow as they read person.erased.v1"

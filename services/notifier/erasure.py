@@ -21,10 +21,12 @@ class Erasure:
     """What an erasure did.
 
     Attributes:
+        known: whether anything was ever kept of the person; where not, the address may be misspelt.
         before: when the person was erased before, with nothing come since; all else is then nought.
     """
 
     person: Person
+    known: bool = True
     before: datetime | None = None
     withdrawn: int = 0
     messages: int = 0
@@ -65,7 +67,8 @@ class Eraser:
         )
         event = PersonErased(person_id=person.hex(), requested_at=now)
         await self._tell(connection, PERSON_ERASED, [(person.hex(), event.model_dump_json().encode(), None)])
-        return Erasure(person, None, len(withdrawn), int(forgotten.rpartition(" ")[2]))
+        ever = known.wrapped is not None or known.erased_at is not None
+        return Erasure(person, ever, None, len(withdrawn), int(forgotten.rpartition(" ")[2]))
 
     async def _tell(self, connection: Database, topic: str, events: list[tuple[str, bytes, str | None]]) -> None:
         if events:

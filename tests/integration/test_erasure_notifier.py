@@ -17,6 +17,7 @@ from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Pool, database_time, named_sql
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
+from services.cli.erase import _told
 from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.dispatch import Dispatcher, Limits, utc_now
 from services.notifier.erasure import Eraser, Erasure, person_of
@@ -161,6 +162,13 @@ async def test_every_service_is_told_once_by_pseudonym(pool: Pool) -> None:
     [event] = [PersonErased.model_validate_json(v) for v in await told(pool, "person.erased.v1")]
     assert event.person_id == ASTRID.hex()
     assert second == Erasure(ASTRID, before=event.requested_at)
+
+
+async def test_who_was_never_here_is_told_from_who_was_so_that_a_misspelt_address_is_seen(pool: Pool) -> None:
+    await take(pool, delivery(occurred_at=utc_now()))
+    stranger = await erase(pool, person_of(SEAL, ChannelKind.EMAIL, "astird@mottagare.example"))
+    assert (stranger.known, (await erase(pool)).known) == (False, True)
+    assert "is the address right?" in _told(stranger)
 
 
 async def test_a_replay_of_every_delivery_brings_nothing_back(pool: Pool, settings: Settings) -> None:
