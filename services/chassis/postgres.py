@@ -221,7 +221,8 @@ async def check_migrated(connection: Database, schema: str, package: str) -> Non
     done = {r["name"] for r in await connection.fetch("SELECT name FROM migration")} if known else set()
     missing = [name for name, _ in migrations(package) if name not in done]
     if missing:
-        raise MustStop(f"PostgreSQL schema {schema} lacks {', '.join(missing)}: run `kvittera migrate`")
+        lacks = ", ".join(missing) if done else "every table"
+        raise MustStop(f"PostgreSQL schema {schema} lacks {lacks}: run `kvittera migrate`")
 
 
 def migrations(package: str) -> list[tuple[str, str]]:

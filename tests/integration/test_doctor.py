@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from schemas.topics import CARDS
 from services.chassis.postgres import connect
 from services.chassis.settings import Settings
-from services.chassis.topic_admin import apply_topics
-from services.doctor import examine, kafka, keys, postgres, tables, topics
+from services.chassis.topic_admin import Difference, apply_topics
+from services.doctor import examine, kafka, keys, months, postgres, tables, topics
 from services.findings import Finding
 from services.way_out import addresses, sending
 
@@ -45,6 +45,35 @@ async def test_a_missing_migration_is_named(settings: Settings) -> None:
         "tables of the survey", "ill", "PostgreSQL schema survey lacks 001_survey.sql", "run `kvittera migrate`"
     )
     assert found["tables of the notifier"].verdict == "well"
+
+
+async def test_a_schema_without_tables_is_one_short_finding_and_none_about_months(settings: Settings) -> None:
+    connection = await connect(settings, "survey")
+    await connection.execute("DROP SCHEMA survey CASCADE")
+    await connection.close()
+    found = {f.what: f for f in [*await tables(settings), *await months(settings)]}
+    assert found["tables of the survey"].found == "PostgreSQL schema survey lacks every table"
+    assert [what for what in found if what.startswith("months of survey")] == []
+    assert found["months of notifier.receipt"].verdict in {"well", "ill"}
+
+
+async def test_topics_that_are_missing_are_counted_and_those_that_differ_are_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def compared(*_: object) -> list[Difference]:
+        missing = [Difference(f"a{n}.b.v1", "topic", "exists", "missing") for n in range(5)]
+        return [*missing, Difference("response.recorded.v1", "partitions", "6", "1")]
+
+    monkeypatch.setattr("services.doctor.compare_topics", compared)
+    assert await topics(settings) == [
+        Finding(
+            "topics",
+            "ill",
+            f"5 of {len(CARDS)} are missing: a0.b.v1, a1.b.v1, a2.b.v1, …",
+            "run `kvittera topics apply`",
+        ),
+        Finding("topic response.recorded.v1", "ill", "partitions should be 6, is 1", "change it with your Kafka tools"),
+    ]
 
 
 async def test_servers_that_are_away_are_findings_and_not_the_end(settings: Settings) -> None:
