@@ -1,7 +1,8 @@
 """The report of a page that was touched and left: sent by the browser when it leaves, and kept by the survey."""
 
+from collections.abc import Iterator
+
 import asyncpg
-import pytest
 from playwright.async_api import Page
 
 from services.survey.answers.responses import token_hash
@@ -27,26 +28,21 @@ async def a_person_looks(page: Page) -> None:
     await page.wait_for_timeout(1000 * QUICKEST_HUMAN)
 
 
-async def test_a_page_that_was_touched_and_left_counts_as_opened(
-    link: str, visitor: Visitor, stored: Stored, database: asyncpg.Connection
+async def test_a_page_that_was_touched_and_left_counts_as_opened_and_one_only_looked_at_does_not(
+    links: Iterator[str], visitor: Visitor, stored: Stored, database: asyncpg.Connection
 ) -> None:
-    page = await visitor.visit(link, has_touch=True)
+    only_seen, touched = next(links), next(links)
+    seen = await visitor.visit(only_seen, has_touch=True)
+    page = await visitor.visit(touched, has_touch=True)
     await a_person_looks(page)
     await page.touchscreen.tap(*BLANK)
-    assert not await is_opened(database, link)
+    assert not await is_opened(database, touched)
+    await seen.goto("about:blank")
     await page.goto("about:blank")
 
     async def opened() -> bool:
-        return await is_opened(database, link)
+        return await is_opened(database, touched)
 
     await until(opened)
-    assert await stored.answer(link) is None
-
-
-@pytest.mark.parametrize("how", ["without script", "untouched"])
-async def test_a_page_left_without_script_or_untouched_reports_nothing(link: str, visitor: Visitor, how: str) -> None:
-    page = await visitor.visit(link, has_touch=True, java_script_enabled=how != "without script")
-    if how == "without script":
-        await page.touchscreen.tap(*BLANK)
-    await page.goto("about:blank")
-    assert visitor.posts == []
+    assert not await is_opened(database, only_seen)
+    assert await stored.answer(touched) is None
