@@ -17,6 +17,7 @@ def test_an_id_is_a_uuid_of_version_7_that_begins_with_its_millisecond() -> None
 def test_ids_of_one_moment_differ_and_later_ones_are_greater_than_all_of_them() -> None:
     together = {time_ordered(NOON) for _ in range(1000)}
     assert len(together) == 1000
+    assert {(i.version, i.variant) for i in together} == {(7, RFC_4122)}
     assert max(together) < time_ordered(NOON + timedelta(milliseconds=1))
 
 
