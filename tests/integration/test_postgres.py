@@ -28,7 +28,7 @@ async def test_migrating_twice_applies_nothing_the_second_time(servers: BothServ
     connection = await asyncpg.connect(servers.postgres.dsn("postgres"))
     applied = await migrate(connection, "twice", "services.survey")
     assert applied[:4] == ["000_chassis.sql", "001_outbox.sql", "002_outbox_waiting.sql", "001_survey.sql"]
-    assert applied == sorted(applied)
+    assert applied[3:] == sorted(applied[3:]), "the chassis' files, then the service's own, each in order"
     assert await migrate(connection, "twice", "services.survey") == []
     await connection.execute("DROP SCHEMA twice CASCADE")
     await connection.close()
