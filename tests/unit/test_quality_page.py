@@ -133,6 +133,12 @@ def test_bounds_weight_and_index_are_those_computed_by_hand() -> None:
     assert found.weighted.share == pytest.approx(0.8)
     assert found.index is not None
     assert found.index.value == pytest.approx(75.0)
+    page, told = render(found, PUBLISHER, SHELF, "en"), document(found, None)
+    assert "the satisfied share would be 20.0\u00a0%. Had all been satisfied, it would be 95.0\u00a0%." in page
+    assert "Weighted by way of delivery and terminal it is 80.0\u00a0%." in page
+    # two strata alike weigh the same; mean 4 with variance 180 / 99, t(0.975, 99) = 1.98422
+    assert (told["bounds"], told["weighted"]["share"], told["weighted"]["design_effect"]) == ([0.2, 0.95], 0.8, 1.0)
+    assert told["index"] == {"value": 75.0, "low": 68.31, "high": 81.69}
 
 
 def test_the_share_without_a_disruption_is_told_where_neither_part_can_be_worked_out(quality: Quality) -> None:
