@@ -33,7 +33,7 @@ from services.aggregator.staff.terminal import TerminalPages
 from services.chassis.consumer import Reader
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
-from services.chassis.kafka import membership
+from services.chassis.kafka import NO_HURRY_MS, membership
 from services.chassis.lifecycle import run_until_stopped
 from services.chassis.logs import configure_logs, tell_start
 from services.chassis.metrics import Metrics
@@ -113,9 +113,9 @@ async def run(settings: Settings) -> None:
                     reading, stop, max_records=settings.aggregator_batch, fetch_wait_ms=_FETCH_WAIT_MS
                 ),
                 "watch": reading.watch,
-                "complaints": lambda stop: consume(complained, stop, max_records=_CASES),
+                "complaints": lambda stop: consume(complained, stop, max_records=_CASES, fetch_wait_ms=NO_HURRY_MS),
                 "watch complaints": complained.watch,
-                "disruptions": lambda stop: consume(disrupted, stop, max_records=_CASES),
+                "disruptions": lambda stop: consume(disrupted, stop, max_records=_CASES, fetch_wait_ms=NO_HURRY_MS),
                 "watch disruptions": disrupted.watch,
                 "live": keep_live,
                 "publish": publisher.run,

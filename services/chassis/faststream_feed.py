@@ -32,8 +32,14 @@ async def _undecoded(_: KafkaMessage) -> None:
     return None
 
 
-def carry(reader: Reader[T], settings: Settings, *, max_records: int, linger_ms: int = 20) -> Task:
-    """A task that subscribes through FastStream and hands every batch to the reader until stopped."""
+def carry(
+    reader: Reader[T], settings: Settings, *, max_records: int, wait_ms: int = 100, fetch_wait_ms: int = 100
+) -> Task:
+    """A task that subscribes through FastStream and hands every batch to the reader until stopped.
+
+    A batch is handed over as soon as there is one; `wait_ms` is how often is looked while there is none.
+    `fetch_wait_ms`: see `own_feed.consume`.
+    """
 
     async def run(stop: asyncio.Event) -> None:
         if not await reader.prepare(stop):
@@ -47,13 +53,14 @@ def carry(reader: Reader[T], settings: Settings, *, max_records: int, linger_ms:
             request_timeout_ms=CONSUMER_OPTIONS["request_timeout_ms"],
         )
         options: dict[str, Any] = {k: v for k, v in CONSUMER_OPTIONS.items() if k not in _HANDLED_BY_FASTSTREAM}
+        options["fetch_max_wait_ms"] = fetch_wait_ms
         subscriber = broker.subscriber(
             *reader.topics,
             group_id=reader.fence.group,
             group_instance_id=reader.member,
             batch=True,
             max_records=max_records,
-            batch_timeout_ms=linger_ms,
+            batch_timeout_ms=wait_ms,
             ack_policy=AckPolicy.MANUAL,
             listener=reader,
             parser=_untouched,

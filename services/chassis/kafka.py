@@ -21,6 +21,9 @@ log = structlog.get_logger()
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """A dead letter is the untouched record, so we must be able to send what others could."""
 
+NO_HURRY_MS = 500
+"""How long a broker may wait for records of topics whose readers need none at once: each look costs it and us."""
+
 CONSUMER_OPTIONS: dict[str, Any] = {
     "enable_auto_commit": False,  # auto-commit commits what was handed out, not what was done (H5)
     "auto_offset_reset": "earliest",  # only a starting point: the fence decides, and gaps stop the service

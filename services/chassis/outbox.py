@@ -30,6 +30,7 @@ log = structlog.get_logger()
 _BATCH = 500  # of each shard
 _SHARDS = 4  # as the SQL that writes outbox rows picks them
 _QUIET = 0.1
+_MEASURE_EVERY = 1.0  # while nothing moves
 _MANY = 25  # more than come in 40 ms at 500 a second
 _GATHER = 0.04
 _GATHER_LONGEST = 0.12
@@ -89,7 +90,7 @@ class Relay:
             await producer.start()
             shards: list[int] = []
             loop = asyncio.get_running_loop()
-            cleaned = looked = -1e9
+            cleaned = looked = measured = -1e9
             while not stop.is_set():
                 if len(shards) < _SHARDS and loop.time() - looked > 1:
                     looked = loop.time()
@@ -100,7 +101,9 @@ class Relay:
                 began = loop.time()
                 moved = await self._move(connection, producer, shards)
                 if not moved.rows:
-                    await self._measure(connection)
+                    if began - measured > _MEASURE_EVERY:
+                        measured = began
+                        await self._measure(connection)
                     await self._rest()
                 elif not moved.more and (pause := seconds_to_gather(moved.rows, loop.time() - began)):
                     await asyncio.sleep(pause)

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 async def consume(
-    reader: Reader[T], stop: asyncio.Event, *, max_records: int, linger_ms: int = 20, fetch_wait_ms: int = 100
+    reader: Reader[T], stop: asyncio.Event, *, max_records: int, wait_ms: int = 100, fetch_wait_ms: int = 100
 ) -> None:
     """Read, hand over, repeat; the batch grows by itself when records pile up.
 
@@ -41,7 +41,7 @@ async def consume(
         consumer.subscribe(reader.topics, listener=reader)
         while not stop.is_set():
             try:
-                batch = await consumer.getmany(timeout_ms=linger_ms * 5, max_records=max_records)
+                batch = await consumer.getmany(timeout_ms=wait_ms, max_records=max_records)
             except ConsumerStoppedError:
                 return
             except KafkaError as error:

@@ -18,6 +18,8 @@ _NONCE = re.compile(r'name="nonce" value="([^"]+)"')
 _PAGE = 500
 _LATE_SECONDS = 5.0
 _SEEN_OFTEN = 12
+_LOOK_SECONDS = 0.05
+_LOOK_SECONDS_AT_REST = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class Recipients:
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
             after = self.asked_before = await self._newest(session, stop)
             self.ready.set()
+            rest = _LOOK_SECONDS
             while not stop.is_set():
                 messages = await self._messages(session, after)
                 for message in messages:
@@ -91,8 +94,11 @@ class Recipients:
                     after = message["id"]
                 for message in messages + await self._late(session):
                     await self._take(session, message, stop)
-                if not messages:
-                    await pause_or_stop(0.05, stop)
+                if messages:
+                    rest = _LOOK_SECONDS
+                else:
+                    await pause_or_stop(rest, stop)
+                    rest = min(_LOOK_SECONDS_AT_REST, rest * 1.3)  # looking costs the notifier as well
             for task in self._busy:
                 task.cancel()
             if self._busy:

@@ -19,6 +19,7 @@ from schemas.topics import INVITATION_DECIDED, PERSON_ERASED, RESPONSE_RECORDED
 from services.chassis.consumer import Reader
 from services.chassis.faststream_feed import carry
 from services.chassis.http import make_app, serve
+from services.chassis.kafka import NO_HURRY_MS
 from services.chassis.lifecycle import Task, run_until_stopped
 from services.chassis.logs import configure_logs, tell_start
 from services.chassis.metrics import Metrics
@@ -70,7 +71,7 @@ class _Readers:
         reading: dict[str, Task] = {
             "invitations": carry(self.invitations, patient, max_records=_BATCH),
             "watch": self.invitations.watch,
-            "erasures": carry(self.erasures, patient, max_records=_BATCH),
+            "erasures": carry(self.erasures, patient, max_records=_BATCH, fetch_wait_ms=NO_HURRY_MS),
             "watch erasures": self.erasures.watch,
         }
         if patient.survey_follow_up:

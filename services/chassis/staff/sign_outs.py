@@ -11,6 +11,7 @@ from schemas.staff import SessionEnded
 from schemas.topics import SESSION_ENDED
 from services.chassis.failures import is_transient
 from services.chassis.faststream_feed import carry
+from services.chassis.kafka import NO_HURRY_MS
 from services.chassis.lifecycle import Task
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Database, Pool, named_sql
@@ -85,7 +86,7 @@ def heard_sign_outs(subscriptions: Subscriptions, gate: Gate) -> dict[str, Task]
     group = f"kvittera-{subscriptions.service}-sign-outs"
     reader = subscriptions.reader(SESSION_ENDED, group, SessionEnded, KeepSignOuts())
     return {
-        "sign-outs": carry(reader, subscriptions.settings, max_records=_BATCH),
+        "sign-outs": carry(reader, subscriptions.settings, max_records=_BATCH, fetch_wait_ms=NO_HURRY_MS),
         "watch sign-outs": reader.watch,
         "ended sessions": SignOuts(subscriptions.pool, gate).watch,
     }
