@@ -59,7 +59,8 @@ READS = {
 }
 POISON_KEY = b"poison"
 """Records with this key were made to be refused."""
-_LOOKS_A_SECOND = 2
+_LOOKS_A_SECOND = 1
+_BETWEEN_CHANGES = 0.06
 _ALL_CELLS = "SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = (c.cell >> 32)::int"
 _DECIDED_OTHERWISE_THAN_PLANNED = """
 SELECT count(*) FROM decision AS d FULL JOIN invitation AS i USING (delivery_id, kind)
@@ -221,7 +222,7 @@ class RunningSystem:
         timeout = aiohttp.ClientTimeout(total=5)
         never = asyncio.Event()  # a change that was begun is brought to its end, or nobody knows what is saved
         async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session:
-            while not await pause_or_stop(0.03, stop):
+            while not await pause_or_stop(_BETWEEN_CHANGES, stop):
                 if not self.recipients.recent:
                     continue
                 message = self._dice.choice(self.recipients.recent)
