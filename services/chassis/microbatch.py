@@ -16,8 +16,8 @@ I = TypeVar("I")  # noqa: E741  item
 R = TypeVar("R")
 
 
-_WORTH_A_FLUSH = 8
-"""A statement costs PostgreSQL about what eight of its rows do: so many are worth one beside those under way."""
+_WORTH_A_FLUSH = 16
+"""A statement costs PostgreSQL about what eight of its rows do: twice as many are worth one beside those under way."""
 
 
 class _Miscounted(RuntimeError):

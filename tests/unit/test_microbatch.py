@@ -60,26 +60,26 @@ async def test_the_first_write_goes_at_once_and_those_that_come_meanwhile_share_
     assert table.flushes[1:] == [[("b", 1), ("c", 1), ("d", 1), ("e", 1)]]
 
 
-async def test_eight_that_wait_get_a_flush_beside_the_one_under_way_and_seven_do_not() -> None:
+async def test_sixteen_that_wait_get_a_flush_beside_the_one_under_way_and_fifteen_do_not() -> None:
     table = Table()
     table.gate.clear()
     writes = batcher(table, flushes=3)
     tasks = [asyncio.create_task(writes.submit(("first", 1)))]
     await asyncio.sleep(0.001)
-    tasks += [asyncio.create_task(writes.submit((f"s{n}", 1))) for n in range(7)]
+    tasks += [asyncio.create_task(writes.submit((f"s{n}", 1))) for n in range(15)]
     await asyncio.sleep(0.001)
     assert [len(flush) for flush in table.flushes] == [1]
-    tasks += [asyncio.create_task(writes.submit(("s7", 1)))]
+    tasks += [asyncio.create_task(writes.submit(("s15", 1)))]
     await asyncio.sleep(0.001)
-    assert [len(flush) for flush in table.flushes] == [1, 8]
-    tasks += [asyncio.create_task(writes.submit((f"t{n}", 1))) for n in range(8)]
+    assert [len(flush) for flush in table.flushes] == [1, 16]
+    tasks += [asyncio.create_task(writes.submit((f"t{n}", 1))) for n in range(16)]
     await asyncio.sleep(0.001)
     tasks += [asyncio.create_task(writes.submit((f"u{n}", 1))) for n in range(20)]
     await asyncio.sleep(0.001)
-    assert [len(flush) for flush in table.flushes] == [1, 8, 8]  # three at most
+    assert [len(flush) for flush in table.flushes] == [1, 16, 16]  # three at most
     table.gate.set()
     await asyncio.gather(*tasks)
-    assert [len(flush) for flush in table.flushes] == [1, 8, 8, 20]
+    assert [len(flush) for flush in table.flushes] == [1, 16, 16, 20]
     await writes.drained()
 
 
@@ -89,9 +89,9 @@ async def test_a_key_under_way_waits_for_its_flush_while_others_pass() -> None:
     writes = batcher(table, flushes=2)
     tasks = [asyncio.create_task(writes.submit(("a", 1)))]
     await asyncio.sleep(0.001)
-    tasks += [asyncio.create_task(writes.submit(item)) for item in [("a", 2), *((f"b{n}", 1) for n in range(7))]]
+    tasks += [asyncio.create_task(writes.submit(item)) for item in [("a", 2), *((f"b{n}", 1) for n in range(15))]]
     await asyncio.sleep(0.001)
-    assert table.flushes[1:] == [[(f"b{n}", 1) for n in range(7)]]
+    assert table.flushes[1:] == [[(f"b{n}", 1) for n in range(15)]]
     table.gate.set()
     await asyncio.gather(*tasks)
     assert table.flushes[2:] == [[("a", 2)]]
