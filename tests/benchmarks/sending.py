@@ -155,8 +155,8 @@ async def _case(bench: Bench, case: Case, deliveries: int) -> dict[str, object]:
             most = await _until_done(bench, begin + deliveries, notifiers)
             per = 1e6 / deliveries
             cost = {who: (s - before[who]) * per for who, s in _spent(bench, provider, notifiers).items()}
-    rate = deliveries / await bench.connection.fetchval(_SPAN, case.name)
     await _check_book(bench.connection, case.name, read_book(book), deliveries)
+    rate = deliveries / await bench.connection.fetchval(_SPAN, case.name)
     print(
         f"  {case}: {rate:,.0f} deliveries/s; CPU a delivery {sum(cost.values()):.0f} us"
         f" ({', '.join(f'{who} {us:.0f}' for who, us in cost.items())}); at most {most:.0f} MiB each;"
