@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-api test-deaths test-deaths-counting test-properties test-containers test-compose lint bench bench-peers bench-scaling docs reference schemas pictures trace mail dashboards kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-api test-deaths test-deaths-counting test-replay test-properties test-containers test-compose lint bench bench-peers bench-scaling docs reference schemas pictures trace mail dashboards kafka-lock lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ test-deaths-counting: $(VENV)/.dev-ready ## end 1,000 counters by kill -9, 50 at
 	@COUNTING_KILLS=1000 COUNTING_DEATHS=50 PERMUTED_EVENTS=10000 $(BIN)/python -m pytest -s --timeout 3600 \
 	  tests/integration/test_killed_counters.py tests/integration/test_counting_deaths.py \
 	  tests/integration/test_counting_store.py::test_a_random_permutation_of_many_events_gives_identical_tables $(ARGS)
+
+test-replay: $(VENV)/.dev-ready ## replay all 10,999 rows of a public file of deliveries, in ../shared/data (minutes)
+	@REPLAY_ROWS=10999 $(BIN)/python -m pytest tests/e2e/test_replay.py -k larger --timeout 3600 $(ARGS)
 
 test-properties: $(VENV)/.dev-ready ## draw 1,000,000 schedules over all zones: none in quiet hours, none held too long (minutes)
 	@SCHEDULES=1000000 $(BIN)/python -m pytest tests/unit/test_schedule.py -k all_zones --timeout 3600 $(ARGS)
