@@ -348,6 +348,25 @@ async def test_the_wait_is_measured(settings: Settings, notifier_pool: Pool) -> 
     assert 90 <= age < 120
 
 
+async def test_the_wait_is_measured_at_the_start_and_again_while_nothing_moves(
+    settings: Settings, notifier_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic = await make_topic(settings)
+    await put(notifier_pool, topic, b"k", b"0")
+    relaying, measured = relay(settings), list[float]()
+    monkeypatch.setattr(
+        relaying._metrics, "set", lambda name, value: measured.append(value) if "waiting" in name else 0
+    )
+
+    async def measured_three_times() -> bool:
+        return len(measured) >= 3
+
+    async with running(relaying.run):
+        await until(measured_three_times, seconds=20)
+    assert measured[0] == 1
+    assert measured[-1] == 0
+
+
 def _waiting_is(pool: Pool, count: int) -> Callable[[], Any]:
     async def ask() -> bool:
         return await waiting(pool) == count
