@@ -135,6 +135,7 @@ class Scene:
             phones.append(
                 {
                     "kind": "silent",
+                    "language": None,
                     "state": "silent",
                     "brand": self.demo.settings.brand,
                     "text": "",
@@ -153,6 +154,7 @@ def _phone(message: dict[str, Any], state: str) -> dict[str, Any]:
     link = message["link"]
     return {
         "kind": message["channel"],
+        "language": message["language"],
         "state": state,
         "brand": re.split(r"[:\n]", message["body"], maxsplit=1)[0][:40],
         "text": message["body"],

@@ -1,12 +1,14 @@
 """The page of `make demo`, as its server hands it out."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import services.demo.page
 from services.demo.page import asset, render_page
+from services.demo.people import Town
 
 PAGE = render_page()[0].decode()
 SCRIPTS = [file.name for file in Path(services.demo.page.__file__).with_suffix("").glob("*.js")]
@@ -71,3 +73,11 @@ def test_every_control_has_a_name_and_waits_until_the_server_speaks() -> None:
         assert "disabled" in control
     assert '<label for="speed">' in PAGE
     assert len(re.findall(r'<button type="button"[^>]*>.*?<span>[A-Z][a-z ]+</span>', PAGE)) == 2
+
+
+def test_a_phone_has_words_of_its_own_in_every_language_that_the_demos_people_speak() -> None:
+    town = Town(1, "Nordposten Demo")
+    spoken = {town.next_case(datetime(2026, 11, 22, 12, 0, tzinfo=UTC)).delivery.pii.language for _ in range(300)}
+    script = (Path(services.demo.page.__file__).with_suffix("") / "phones.js").read_text(encoding="utf-8")
+    assert spoken == {"sv", "en", "da"}
+    assert set(re.findall(r"^  (\w\w): \{ faces: ", script, re.MULTILINE)) == spoken

@@ -10,8 +10,10 @@ const WORDS = {
     saved: "Tack. Ditt svar är sparat.", inbox: "Inkorg" },
   en: { faces: ["Very dissatisfied", "Dissatisfied", "Neither", "Satisfied", "Very satisfied"],
     asks: "How did the delivery go?", saved: "Thank you. Your answer is saved.", inbox: "Inbox" },
+  da: { faces: ["Meget utilfreds", "Utilfreds", "Hverken eller", "Tilfreds", "Meget tilfreds"],
+    asks: "Hvordan gik leveringen?", saved: "Tak. Dit svar er gemt.", inbox: "Indbakke" },
 };
-const languageOf = ({ text }) => (/\b(Hur gick|leverera|Frågor)/.test(text ?? "") ? "sv" : "en");
+const languageOf = ({ language }) => (language in WORDS ? language : "en");
 const wordsOf = (phone) => WORDS[languageOf(phone)];
 
 // A link is opened on this origin: the demo's server passes /r/ on to the survey.
