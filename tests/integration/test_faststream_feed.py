@@ -109,11 +109,20 @@ async def test_a_consumer_stopped_in_the_middle_of_a_batch_and_started_again_cou
 async def test_a_batch_given_up_at_the_stop_is_not_passed_over_by_a_later_one(settings: Settings, pool: Pool) -> None:
     topic = await make_topic(settings)
     await produce(settings, topic, numbered(1, 20))
-    away = True
-    effects = Effects(fail=lambda values: OSError() if away and b"1" in values else None)
-    reader = Reader(settings, make_fence(pool, topic, effects), [topic])
+    away, failures = True, list[OSError]()
+
+    def fail(values: list[bytes]) -> OSError | None:
+        if not away or b"1" not in values:
+            return None
+        failures.append(OSError())
+        return failures[-1]
+
+    async def failed() -> bool:  # the call alone may come long before its failure, and then it would not fail
+        return bool(failures)
+
+    reader = Reader(settings, make_fence(pool, topic, Effects(fail=fail)), [topic])
     async with reading(reader, faststream(reader, settings, max_records=5)) as stop:
-        await until(_called(effects), stop)
+        await until(failed, stop)
         reader._stop.set()  # the watch saw the stop before FastStream did
         away = False
         await asyncio.sleep(0.5)
@@ -245,13 +254,6 @@ async def commit(settings: Settings, group: str, offsets: dict[TopicPartition, i
     consumer.assign(list(offsets))
     await consumer.commit(offsets)
     await consumer.stop()
-
-
-def _called(effects: Effects):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    async def ask() -> bool:
-        return bool(effects.calls)
-
-    return ask
 
 
 def _shared(*readers: Reader[bytes]):  # type: ignore[no-untyped-def]  # noqa: ANN202
