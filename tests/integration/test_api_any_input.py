@@ -161,6 +161,8 @@ def open_doors(
         case.headers.pop("Idempotency-Key", None)
     if "If-Match" in case.headers and turn < 60:
         case.headers["If-Match"] = "*"
+    if operation == "recordResponse" and turn < 40:  # most of them are first answers, which match nothing
+        case.headers.pop("If-Match", None)
     if operation == "receiveMessage":
         sign(case, turn)
 
@@ -169,6 +171,7 @@ def sign(case: schemathesis.Case[Any], turn: int) -> None:
     """Sign the message as a gateway does, for the most part from a person with an open invitation."""
     if isinstance(case.body, dict) and turn < 60:
         case.body["from"] = NUMBER
+        case.body["received_at"] = "2026-03-29T01:30:00Z"  # most moments drawn lie in years that nobody sends from
     moment = datetime.now(UTC)
     sent = requests.Request("POST", "http://x", json=cast("Any", case.body)).prepare().body
     assert isinstance(sent, bytes)
