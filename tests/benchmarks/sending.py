@@ -128,11 +128,9 @@ class Case:
 
 
 def cases(notifiers: Sequence[int]) -> list[Case]:
-    """HTTP gateways that answer at once and later, and mails; more than one notifier where they answer at once."""
-    alone = [Case("http", 0.0, 1), Case("http", 0.02, 1), Case("http", 0.1, 1), Case("smtp", 0.0, 1)]
-    return [c for c in alone if 1 in notifiers] + [
-        Case(kind, 0.0, n) for n in notifiers if n > 1 for kind in ("http", "smtp")
-    ]
+    """HTTP gateways that answer at once and later, and mails, by each number of notifiers."""
+    gateways = (("http", 0.0), ("http", 0.02), ("http", 0.1), ("smtp", 0.0))
+    return [Case(kind, latency, n) for n in notifiers for kind, latency in gateways]
 
 
 async def measure_sending(bench: Bench, deliveries: int, wanted: Sequence[Case]) -> list[dict[str, object]]:
