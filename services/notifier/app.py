@@ -1,8 +1,12 @@
 """The notifier put together: settings in, running service out. Nothing is built anywhere else."""
 
 import gc
+from dataclasses import dataclass
 from datetime import timedelta
 
+from starlette.applications import Starlette
+
+from schemas.contract import Contract
 from schemas.delivery import DeliveryCompleted
 from schemas.topics import CARDS, DELIVERY_COMPLETED
 from services.chassis.consumer import Reader
@@ -11,13 +15,13 @@ from services.chassis.faststream_feed import carry
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
 from services.chassis.kafka import membership
-from services.chassis.lifecycle import run_until_stopped
+from services.chassis.lifecycle import Task, run_until_stopped
 from services.chassis.logs import configure_logs, tell_start
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Pool, check_migrated, database_time, open_pool
-from services.chassis.records import reading
+from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings, live_sending
 from services.chassis.staff.door import behind_sign_in
@@ -36,7 +40,7 @@ from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.dispatch import Dispatcher, Limits, utc_now
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.ledger import measure_ledger
-from services.notifier.policies import read_policies
+from services.notifier.policies import PolicyBook, read_policies
 from services.notifier.policy import Rules
 from services.notifier.policy.draws import KEY
 from services.notifier.receipts import ReceiptsInbox
@@ -65,105 +69,150 @@ async def run(settings: Settings) -> None:
     tell_start(settings.http_host, settings.notifier_port)
     # Batches and calls make many objects that are in no cycle; each look through them is wasted.
     gc.set_threshold(100_000, 50, 100)
+    shared = await _shared(settings)
+    pool, metrics = shared.pool, shared.metrics
+    policies = read_policies(settings.policies_folder)
+    channel = choose_channel(settings, pool, shared.seal, metrics)
+    relay = Relay(settings, SERVICE, metrics)
+    deliveries, heard = _deliveries(shared, policies, channel), _heard(shared)
+    dispatcher = _dispatcher(shared, policies, channel, relay)
+    gate = gate_for(settings, utc_now)
+    app = behind_sign_in(_pages(shared, channel, deliveries), settings, gate, FOR_STAFF)
+    try:
+        await run_until_stopped(
+            {
+                "http": lambda stop: serve(app, settings.http_host, settings.notifier_port, stop),
+                "deliveries": carry(deliveries, settings, max_records=_BATCH),
+                "watch": deliveries.watch,
+                "state": carry(heard, settings, max_records=_BATCH),
+                "watch state": heard.watch,
+                **heard_sign_outs(shared.subscriptions, gate),
+                "relay": relay.run,
+                "dispatch": dispatcher.run,
+                "sweep": dispatcher.sweep.run,
+                **_upkeep(shared),
+            },
+            drain_seconds=settings.drain_seconds,
+            metrics=metrics,
+        )
+    finally:
+        shared.traces.close()
+        pool.terminate()
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What all parts share."""
+
+    settings: Settings
+    seal: Seal
+    metrics: Metrics
+    traces: Traces
+    pool: Pool
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """How topics are read."""
+        port = self.settings.notifier_port
+        return Subscriptions(self.settings, SERVICE, port, self.pool, self.metrics, self.traces)
+
+
+async def _shared(settings: Settings) -> _Shared:
+    """Made by the settings, with the tables checked."""
     seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
     metrics = Metrics()
     traces = Traces.from_settings(settings, SERVICE)
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
-    policies = read_policies(settings.policies_folder)
-    channel = choose_channel(settings, pool, seal, metrics)
-    relay = Relay(settings, SERVICE, metrics)
+    return _Shared(settings, seal, metrics, traces, pool)
+
+
+def _deliveries(shared: _Shared, policies: PolicyBook, channel: Channel) -> Reader[Received[DeliveryCompleted]]:
+    """Decides about each delivery whether to ask, by what the channel can reach."""
+    settings, seal = shared.settings, shared.seal
+    rules = Rules(
+        timedelta(hours=settings.max_delivery_age_hours),
+        timedelta(seconds=settings.ask_delay_seconds),
+        channel.kinds,
+        sampling_key=seal.pseudonym(KEY),
+    )
     decide = DecideDeliveries.with_queries(
-        rules=Rules(
-            timedelta(hours=settings.max_delivery_age_hours),
-            timedelta(seconds=settings.ask_delay_seconds),
-            channel.kinds,
-            sampling_key=seal.pseudonym(KEY),
-        ),
+        rules=rules,
         policies=policies,
         seal=seal,
         brand=settings.brand,
         link_lifetime=timedelta(days=settings.lock_after_days),
-        metrics=metrics,
+        metrics=shared.metrics,
         now=database_time,
     )
+    return shared.subscriptions.reader(DELIVERY_COMPLETED, _GROUP, DeliveryCompleted, decide)
+
+
+def _heard(shared: _Shared) -> Reader[Received[Contract]]:
+    """Keeps what is heard beside deliveries, of all topics in one order."""
+    settings = shared.settings
     fence = Fence(
-        pool=pool,
-        service=SERVICE,
-        group=_GROUP,
-        decode=reading(DeliveryCompleted, _GROUP),
-        apply=decide,
-        dead_letter_topics={DELIVERY_COMPLETED: str(CARDS[DELIVERY_COMPLETED].dead_letter)},
-        metrics=metrics,
-        traces=traces,
-    )
-    reader = Reader(settings, fence, [DELIVERY_COMPLETED], membership(settings, SERVICE, settings.notifier_port))
-    hearing = Fence(
-        pool=pool,
+        pool=shared.pool,
         service=SERVICE,
         group=state.GROUP,
         decode=state.reading_state(),
         apply=state.KeepState(utc_now),
         dead_letter_topics={topic: str(CARDS[topic].dead_letter) for topic in state.MODELS},
-        metrics=metrics,
-        traces=traces,
+        metrics=shared.metrics,
+        traces=shared.traces,
     )
-    heard = Reader(settings, hearing, state.MODELS, membership(settings, SERVICE, settings.notifier_port))
-    dispatcher = Dispatcher(
-        pool=pool,
+    return Reader(settings, fence, state.MODELS, membership(settings, SERVICE, settings.notifier_port))
+
+
+def _dispatcher(shared: _Shared, policies: PolicyBook, channel: Channel, relay: Relay) -> Dispatcher:
+    """Hands over what is due, as far and as fast as the settings and policies allow."""
+    settings = shared.settings
+    to_nobody = settings.channel == "outbox"
+    return Dispatcher(
+        pool=shared.pool,
         channel=channel,
         renderer=Renderer(Sender(settings.brand, settings.help_phone, settings.help_email, settings.public_url)),
-        seal=seal,
+        seal=shared.seal,
         relay=relay,
-        metrics=metrics,
+        metrics=shared.metrics,
         now=utc_now,
-        permitted=lambda: settings.channel == "outbox" or live_sending(settings, utc_now()),
+        permitted=lambda: to_nobody or live_sending(settings, utc_now()),
         limits=Limits(
             settings.send_concurrency,
             settings.send_lease_seconds,
             settings.max_delivery_age_hours * 3600,
             settings.in_doubt_deadline_seconds,
-            None if settings.channel == "outbox" else settings.sends_per_minute,
+            None if to_nobody else settings.sends_per_minute,
         ),
         policies=lambda: policies.at(utc_now()),
-        only_to=persons_allowed(settings.send_only_to.get_secret_value(), seal),
+        only_to=persons_allowed(settings.send_only_to.get_secret_value(), shared.seal),
         departs=lambda zone, country, at: departure(policies.at(at).hours.of(country), zone, country, at).at,
     )
 
+
+def _pages(shared: _Shared, channel: Channel, deliveries: Reader[Received[DeliveryCompleted]]) -> Starlette:
+    """What staff, scrapers and providers ask for."""
+    settings, pool, seal, metrics = shared.settings, shared.pool, shared.seal, shared.metrics
+
     async def ready() -> str | None:
-        return None if reader.consumer is not None else "deliveries are not read yet"
+        return None if deliveries.consumer is not None else "deliveries are not read yet"
 
     inbox = ReceiptsInbox(pool, PersonKeys(seal), timedelta(days=settings.unreachable_days), metrics)
     receipts = receipt_routes.routes(inbox, reporting(channel, SMTP), metrics)
-    gate = gate_for(settings, utc_now)
-    subscriptions = Subscriptions(settings, SERVICE, settings.notifier_port, pool, metrics, traces)
-    open_app = make_app([*http.routes(pool, seal), *receipts], ready=ready, metrics=metrics)
-    app = behind_sign_in(open_app, settings, gate, FOR_STAFF)
-    try:
-        await run_until_stopped(
-            {
-                "http": lambda stop: serve(app, settings.http_host, settings.notifier_port, stop),
-                "deliveries": carry(reader, settings, max_records=_BATCH),
-                "watch": reader.watch,
-                "state": carry(heard, settings, max_records=_BATCH),
-                "watch state": heard.watch,
-                **heard_sign_outs(subscriptions, gate),
-                "relay": relay.run,
-                "dispatch": dispatcher.run,
-                "sweep": dispatcher.sweep.run,
-                "volume": lambda stop: watch_volume(pool, metrics, settings.usual_sends_per_hour, stop),
-                "ledger": lambda stop: measure_ledger(pool, metrics, stop),
-                "retention": lambda stop: retention(settings).daily(pool, metrics, stop),
-                "months": lambda stop: months(settings).daily(pool, metrics, stop),
-                "erasures": lambda stop: measure_erasures(pool, metrics, stop),
-            },
-            drain_seconds=settings.drain_seconds,
-            metrics=metrics,
-        )
-    finally:
-        traces.close()
-        pool.terminate()
+    return make_app([*http.routes(pool, seal), *receipts], ready=ready, metrics=metrics)
+
+
+def _upkeep(shared: _Shared) -> dict[str, Task]:
+    """What looks after the tables from time to time."""
+    settings, pool, metrics = shared.settings, shared.pool, shared.metrics
+    return {
+        "volume": lambda stop: watch_volume(pool, metrics, settings.usual_sends_per_hour, stop),
+        "ledger": lambda stop: measure_ledger(pool, metrics, stop),
+        "retention": lambda stop: retention(settings).daily(pool, metrics, stop),
+        "months": lambda stop: months(settings).daily(pool, metrics, stop),
+        "erasures": lambda stop: measure_erasures(pool, metrics, stop),
+    }
 
 
 def choose_channel(settings: Settings, pool: Pool, seal: Seal, metrics: Metrics) -> Channel:
