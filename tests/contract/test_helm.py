@@ -1,5 +1,6 @@
 """The Helm chart renders for the clusters we know of, and everything in it is what Kubernetes takes."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from services.chassis.settings import PREFIX, Settings
+from services.chassis.settings import Settings, load_settings
 
 KUBERNETES = ("1.29", "1.37")
+INFORMATION = 1
+"""A finding of `helm lint` that asks for nothing."""
 SECURED = {
     "kafka": {
         "bootstrap": "kafka:9093",
@@ -22,6 +25,18 @@ SECURED = {
     "keda": {"enabled": True},
     "settings": {"BRAND": "Nordposten Demo", "LOCK_AFTER_DAYS": 14},
 }
+WATCHED = {
+    "public": {"trustedProxies": 2, "ingress": {"enabled": False}},
+    "policies": "kvittera-policies",
+    "tracing": {"endpoint": "http://collector.tracing.svc:4318", "share": 0.5},
+    "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
+    "networkPolicy": {"kafkaNamespace": "strimzi", "ingressController": {"app.kubernetes.io/name": "traefik"}},
+    "settings": {"USUAL_SENDS_PER_HOUR": 1_000_000, "OIDC_CLIENT_SECRET_FILE": "/run/kvittera/oidc-client-secret"},
+}
+VALUES = pytest.mark.parametrize("values", [{}, SECURED, WATCHED], ids=["as it comes", "secured", "watched"])
+OTHERS = {"ScaledObject", "PodMonitor", "PrometheusRule"}
+"""Kinds of KEDA and of the Prometheus operator have no schema among those of Kubernetes."""
+NOT_FOR_THE_WORLD = {"/health/live", "/health/ready", "/metrics", "/outbox/messages"}
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +56,20 @@ def named(things: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
     return found
 
 
+@VALUES
+def test_the_chart_has_nothing_that_helm_warns_of(repository: Path, values: dict[str, Any]) -> None:
+    found = helm.lint(repository / "deploy/helm/kvittera", values, strict=True, kube_version="v1.29.0")
+    assert [told for told in found["messages"] if told["severity"] > INFORMATION] == []
+    assert found["total_charts_linted"] == 1
+
+
 @pytest.mark.parametrize("version", KUBERNETES)
-@pytest.mark.parametrize("values", [{}, SECURED], ids=["as it comes", "secured"])
+@VALUES
 def test_everything_rendered_is_what_kubernetes_takes(chart: helm.Chart, version: str, values: dict[str, Any]) -> None:
     things = rendered(chart, values)
     assert len(things) > 15
     for thing in things:
-        if thing["kind"] != "ScaledObject":  # KEDA's own kind has no schema among those of Kubernetes
+        if thing["kind"] not in OTHERS:
             kubernetes_validate.validate(thing, version, strict=True)
 
 
@@ -66,13 +88,24 @@ def test_each_service_runs_as_nobody_with_probes_a_budget_and_time_to_drain(char
         assert named(things, "PodDisruptionBudget", f"post-{service}")["spec"]["maxUnavailable"] == 1
 
 
-def test_the_settings_are_ones_that_exist_and_no_secret_stands_in_the_map(chart: helm.Chart) -> None:
+@VALUES
+def test_the_services_take_the_settings_of_the_map_as_they_stand(chart: helm.Chart, values: dict[str, Any]) -> None:
+    data = named(rendered(chart, values), "ConfigMap", "post-settings")["data"]
+    secrets = {name for name in data if str(data[name]).startswith("/run/kvittera/")}
+    assert {"KVITTERA_POSTGRES_DSN_FILE", "KVITTERA_SEALING_KEY_FILE"} <= secrets
+    given = dict.fromkeys({name.removesuffix("_FILE") for name in secrets}, "0" * 64)
+    settings = load_settings({**{name: text for name, text in data.items() if name not in secrets}, **given})
+    assert settings.public_url == "https://svar.example"
+
+
+def test_no_secret_stands_in_the_map_and_numbers_stay_numbers(chart: helm.Chart) -> None:
     data = named(rendered(chart, SECURED), "ConfigMap", "post-settings")["data"]
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    assert {name.removesuffix("_FILE") for name in data if name.endswith("_FILE")} <= known | {"KVITTERA_KAFKA_CA"}
-    assert {name for name in data if not name.endswith("_FILE")} <= known
     assert data["KVITTERA_KAFKA_PASSWORD_FILE"] == "/run/kvittera/kafka-password"
     assert data["KVITTERA_LOCK_AFTER_DAYS"] == "14"
+    assert data["KVITTERA_TRUSTED_PROXIES"] == "1", "the ingress controller"
+    watched = named(rendered(chart, WATCHED), "ConfigMap", "post-settings")["data"]
+    assert watched["KVITTERA_USUAL_SENDS_PER_HOUR"] == "1000000"
+    assert watched["KVITTERA_TRUSTED_PROXIES"] == "2"
 
 
 def test_the_ingress_sends_each_path_to_the_service_that_owns_it(chart: helm.Chart) -> None:
@@ -83,6 +116,51 @@ def test_the_ingress_sends_each_path_to_the_service_that_owns_it(chart: helm.Cha
     assert owner["/live"] == owner["/api/cells"] == "post-aggregator"
     assert "/metrics" not in owner
     assert not any(path.startswith("/outbox") for path in owner), "the outbox viewer is not for the world"
+
+
+def test_the_ingress_has_every_path_of_the_operations_page_that_is_for_people_outside(
+    chart: helm.Chart, repository: Path
+) -> None:
+    [rule] = named(rendered(chart), "Ingress", "post")["spec"]["rules"]
+    owner = {p["path"].rstrip("/"): p["backend"]["service"]["name"] for p in rule["http"]["paths"]}
+    text = (repository / "docs/operations.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| (survey|notifier|aggregator) \| (.+?) \|", text, re.MULTILINE)
+    paths = {(service, path) for service, cell in told for path in re.findall(r"`(/[^`]*)`", cell)}
+    assert len(paths) > 40
+    for service, path in paths:
+        parts = path.split("/")
+        owners = {owner.get("/".join(parts[:end])) for end in range(2, len(parts) + 1)} - {None}
+        assert owners == (set() if path in NOT_FOR_THE_WORLD else {f"post-{service}"}), path
+
+
+def test_the_operator_gets_the_alerts_as_they_stand_and_the_labels_that_they_ask_for(
+    chart: helm.Chart, repository: Path
+) -> None:
+    things = rendered(chart, WATCHED)
+    rules = named(things, "PrometheusRule", "post")
+    stored = yaml.safe_load((repository / "deploy/prometheus/rules/kvittera.yml").read_text(encoding="utf-8"))
+    assert rules["spec"] == stored
+    monitor = named(things, "PodMonitor", "post")
+    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
+    assert {r["targetLabel"]: r.get("replacement") for r in endpoint["relabelings"]} == {
+        "job": "kvittera",
+        "service": None,
+    }
+    assert rules["metadata"]["labels"]["release"] == monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert not [t for t in rendered(chart) if t["kind"] in OTHERS], "only where it is asked for"
+
+
+def test_policies_and_traces_are_reached_where_values_say(chart: helm.Chart) -> None:
+    things = rendered(chart, WATCHED)
+    data = named(things, "ConfigMap", "post-settings")["data"]
+    pod = named(things, "Deployment", "post-notifier")["spec"]["template"]["spec"]
+    assert {"name": "policies", "configMap": {"name": "kvittera-policies"}} in pod["volumes"]
+    mounted = {m["name"]: m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
+    assert mounted["policies"] == data["KVITTERA_POLICIES_FOLDER"]
+    policy = named(things, "NetworkPolicy", "post-aggregator")["spec"]
+    assert policy["egress"][-1]["ports"] == [{"port": 4318}]
+    controller = policy["ingress"][0]["from"][1]["podSelector"]["matchLabels"]
+    assert controller == {"app.kubernetes.io/name": "traefik"}
 
 
 def test_scaling_follows_lag_and_leaves_the_number_to_keda(chart: helm.Chart) -> None:
@@ -103,6 +181,9 @@ def test_scaling_follows_lag_and_leaves_the_number_to_keda(chart: helm.Chart) ->
         {"services": {"notifier": {"replicas": -1, "port": 1}}},
         {"terminationGracePeriodSeconds": 5},
         {"colour": "blue"},
+        {"monitoring": True},
+        {"tracing": {"endpoint": "collector:4318"}},
+        {"public": {"trustedProxies": -1}},
     ],
 )
 def test_wrong_values_are_refused_before_anything_is_rendered(chart: helm.Chart, wrong: dict[str, Any]) -> None:

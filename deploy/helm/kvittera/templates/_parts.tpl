@@ -28,6 +28,9 @@ volumeMounts:
   {{- if .Values.kafka.caSecret }}
   - {name: kafka-ca, mountPath: /run/kafka, readOnly: true}
   {{- end }}
+  {{- if .Values.policies }}
+  - {name: policies, mountPath: /run/policies, readOnly: true}
+  {{- end }}
 {{- end }}
 
 {{- define "kvittera.pod" -}}
@@ -40,5 +43,9 @@ volumes:
   {{- if .Values.kafka.caSecret }}
   - name: kafka-ca
     secret: {secretName: {{ .Values.kafka.caSecret }}}
+  {{- end }}
+  {{- with .Values.policies }}
+  - name: policies
+    configMap: {name: {{ . }}}
   {{- end }}
 {{- end }}
