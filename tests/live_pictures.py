@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 
-from services.aggregator.figures.figures import figures, terminals
+from services.aggregator.figures.figures import figures
 from services.aggregator.figures.further import asked_of, waves_of
 from services.aggregator.figures.interventions import Intervention
+from services.aggregator.figures.rows import rows_of
 from services.aggregator.figures.unit_figures import unit_of
 from services.aggregator.live.page import render_live
 from services.aggregator.live.past import small_lines
@@ -83,7 +84,7 @@ def events(row: str = "", worst: str = "") -> bytes:
         "scope": {"span": "today", "rows": "terminal", "method": None, "zone": "Europe/Stockholm"},
         "total": total,
         "figures": figures(total),
-        "terminals": terminals(parts, total),
+        "terminals": rows_of("terminal", parts, total),
         "freshness": {
             "median": 0.04,
             "slowest": 0.19,

@@ -22,8 +22,12 @@ def test_a_cusum_at_one_in_a_hundred_runs_as_long_as_the_table_says() -> None:
 
 def test_the_limits_of_an_ewma_widen_to_their_lasting_width() -> None:
     # p 0.1, n 90: sigma = sqrt(0.09 / 90) = 0.0316228; first step 2.814 * 0.1 * sigma, in the end * sqrt(0.1 / 1.9)
-    assert change.ewma_limit(0.1, 90, 1) == pytest.approx(0.0088986, abs=1e-6)
-    assert change.ewma_limit(0.1, 90, 500) == pytest.approx(0.0204148, abs=1e-6)
+    charts, reaches = Charts(np.array([0.1])), []
+    for _ in range(500):
+        charts.add(np.array([9]), np.array([90]))
+        reaches.append(float(charts.reach()[0]))
+    assert reaches[0] == pytest.approx(0.0088986, abs=1e-6)
+    assert reaches[-1] == pytest.approx(0.0204148, abs=1e-6)
 
 
 def test_the_rejected_hypotheses_are_those_of_the_published_example() -> None:

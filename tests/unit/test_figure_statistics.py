@@ -86,8 +86,9 @@ def test_effort_is_a_mean_and_a_share() -> None:
 
 
 def test_the_index_of_acsi_form_matches_both_published_examples() -> None:
+    ohio = (0.3885, 0.3190, 0.2925)  # the weights that the State of Ohio published (D4)
     assert scores.acsi_form_index(8, 7, 7) == pytest.approx(70.37, abs=0.005)
-    assert scores.acsi_form_index(8, 7, 7, scores.OHIO_WEIGHTS) == pytest.approx(70.98, abs=0.005)
+    assert scores.acsi_form_index(8, 7, 7, ohio) == pytest.approx(70.98, abs=0.005)
     with pytest.raises(ValueError, match="sum to 1"):
         scores.acsi_form_index(8, 7, 7, (0.5, 0.5, 0.5))
 
@@ -102,17 +103,13 @@ def test_the_difference_of_two_shares_has_newcombes_published_interval() -> None
 def test_many_cells_at_once_get_what_each_gets_alone(cells: list[list[int]]) -> None:
     table = np.array(cells, np.int64)
     top, bottom = scores.shares_of_faces(table)
-    averages = means.means(table)
     for i, bins in enumerate(cells):
         if not sum(bins):
             assert np.isnan(top[i]).all()
-            assert np.isnan(averages[i])
             continue
         for found, alone in ((top[i], scores.satisfied(bins)), (bottom[i], scores.dissatisfied(bins))):
             assert alone is not None
             assert tuple(found) == pytest.approx((alone.share, alone.low, alone.high), abs=1e-12)
-        if sum(bins) > 1:
-            assert averages[i] == pytest.approx(means.mean_interval(bins)[0])
 
 
 def test_strata_weigh_as_many_as_were_delivered() -> None:
@@ -212,21 +209,23 @@ def test_a_fitted_strength_is_near_that_of_the_units_it_was_drawn_from() -> None
 
 
 def test_units_are_ordered_by_their_bounds_and_overlap_is_no_difference() -> None:
-    cells = {"Luleå": (450, 500), "Årsta": (30, 60), "Kiruna": (4, 5), "Ystad": (0, 0)}
-    praise = units.ordered("terminal", cells, "praise")
-    assert [(p.name, p.surely_better, p.surely_worse) for p in praise] == [
-        ("Luleå", 0, 1),
-        ("Årsta", 1, 0),
-        ("Kiruna", 0, 0),
-    ]
-    assert [p.name for p in praise if p.no_difference] == ["Kiruna"]
-    assert [p.name for p in units.ordered("terminal", cells, "concern")] == ["Årsta", "Luleå", "Kiruna"]
+    # Luleå 450 of 500, Årsta 30 of 60, Kiruna 4 of 5
+    names, counts = ["Luleå", "Årsta", "Kiruna"], ([450, 30, 4], [500, 60, 5])
+    places = units.by_concern("terminal", names, shares.wilson_many(*counts))
+    assert [names[i] for i in places.order] == ["Årsta", "Luleå", "Kiruna"]
+    assert (places.surely_better, places.surely_worse) == ([0, 1, 0], [1, 0, 0])
+
+
+def test_units_that_meet_at_one_point_are_no_different_and_equal_ones_stand_by_name() -> None:
+    satisfied = np.array([[0.6, 0.5, 0.7], [0.8, 0.7, 0.9], [0.6, 0.5, 0.7]])
+    places = units.by_concern("terminal", ["b", "c", "a"], satisfied)
+    assert (places.order, places.surely_better, places.surely_worse) == ([2, 0, 1], [0, 0, 0], [0, 0, 0])
 
 
 @pytest.mark.parametrize("cut", ["driver", "terminal.driver"])
 def test_drivers_are_never_ranked(cut: str) -> None:
     with pytest.raises(ValueError, match="never ranked"):
-        units.ordered(cut, {"a": (1, 2)}, "concern")
+        units.by_concern(cut, ["a"], shares.wilson_many([1], [2]))
 
 
 def test_the_last_answers_are_whole_hours_from_the_newest() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from services.aggregator.counting.freshness import Freshness
-from services.aggregator.figures.figures import figures, kept_apart, terminals
+from services.aggregator.figures.figures import figures, kept_apart
+from services.aggregator.figures.rows import rows_of
 from services.aggregator.live.line import Line
 
 
@@ -79,14 +80,40 @@ def test_there_is_no_response_rate_while_decisions_lag_behind_answers() -> None:
 def test_terminals_stand_by_concern_with_the_lowest_upper_bound_first() -> None:
     # One bad answer in five is no reason to stand before a hundred bad ones in five hundred.
     units = [cell("few", 1, 0, 0, 0, 4), cell("bad", 100, 0, 0, 0, 400), cell("good", 1, 0, 0, 0, 999)]
-    shown = terminals(units, cell("", 102, 0, 0, 0, 1403))["shown"]
+    shown = rows_of("terminal", units, cell("", 102, 0, 0, 0, 1403))["shown"]
     assert [row["value"] for row in shown] == ["bad", "few", "good"]
     assert [row["below"] for row in shown] == [True, False, False]
 
 
+def test_each_row_says_how_many_others_are_surely_better_and_surely_worse() -> None:
+    # Wilson: Luleå 0.870 to 0.923, Årsta 0.377 to 0.623, Kiruna 0.376 to 0.964, which overlaps both
+    units = [cell("Luleå", 50, 0, 0, 0, 450), cell("Kiruna", 1, 0, 0, 0, 4), cell("Årsta", 30, 0, 0, 0, 30)]
+    shown = rows_of("terminal", units, cell("", 81, 0, 0, 0, 484))["shown"]
+    assert [(r["value"], r["surely_better"], r["surely_worse"], r["no_different"]) for r in shown] == [
+        ("Årsta", 1, 0, 1),
+        ("Luleå", 0, 1, 1),
+        ("Kiruna", 0, 0, 2),
+    ]
+
+
+def test_drivers_are_never_rows() -> None:
+    with pytest.raises(ValueError, match="never ranked"):
+        rows_of("terminal.driver", [], None)
+
+
+def test_rows_say_share_interval_and_number_together() -> None:
+    units = [cell("Luleå", 10, 10, 0, 30, 50), cell("Umeå", 0, 0, 0, 0, 9, asked=4)]
+    told = {row["value"]: row for row in rows_of("terminal", units, None)["shown"]}
+    row = told["Luleå"]
+    assert row["satisfied"] == pytest.approx({"n": 100, "share": 0.8, "low": 0.71117, "high": 0.86663})
+    assert (row["dissatisfied"]["share"], row["response"]["share"], row["response"]["n"]) == (0.2, 0.1, 1000)
+    assert (row["below"], told["Umeå"]["response"]) == (False, None)
+    json.dumps(told, allow_nan=False)
+
+
 def test_terminals_with_too_few_answers_are_only_named_and_counted_together() -> None:
     units = [cell("tiny", 0, 0, 0, 0, 2), cell("small", 1, 0, 0, 0, 8), cell("large", 50, 0, 0, 0, 450)]
-    told = terminals(units, cell("", 51, 0, 0, 0, 460))
+    told = rows_of("terminal", units, cell("", 51, 0, 0, 0, 460))
     assert [row["value"] for row in told["shown"]] == ["large"]
     assert told["hidden"] == [{"value": "tiny", "few": True}, {"value": "small", "few": False}]
     assert told["grouped"]["answers"] == 11

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from services.aggregator.figures.drawings import Scale, axis_of, interval, runs, sparkline, svg, words
+from services.aggregator.figures.drawings import Scale, axis_of, interval, runs, svg, words
 from services.aggregator.quality.complaints import Complaints
 from services.aggregator.quality.documents import as_csv, document
 from services.aggregator.quality.figures import Counted, Quality, Revision, month_of, quality_of
@@ -276,9 +276,3 @@ def test_drawings_say_their_words_safely() -> None:
     assert "&lt;b&gt;" in drawn
     assert 'role="img" aria-label="a &#34;b&#34;"' in drawn
     assert 'aria-hidden="true"' in interval(share_of(8, 10), (0, 1))
-
-
-def test_a_sparkline_joins_neighbouring_days_only_and_marks_the_last() -> None:
-    drawn = sparkline([0.8, 0.9, None, 0.7, None], (0.5, 1.0))
-    assert drawn.count("<path") == 1
-    assert drawn.count("<circle") == 1

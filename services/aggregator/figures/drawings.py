@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 
 from markupsafe import Markup
 
@@ -90,17 +90,6 @@ def interval(share: Share | None, axis: tuple[float, float], *, width: int = 196
         parts += [line("whisker", low, 8, high, 8), *(line("whisker", end, 4, end, 12) for end in (low, high))]
         parts.append(dot("dot", x.at(share.share), 8, 4))
     return svg(width, 16, parts, kind="interval")
-
-
-def sparkline(shares: Sequence[float | None], axis: tuple[float, float]) -> Markup:
-    """Fourteen days in 92 by 20; the last known one is a dot. `axis` is common to a column."""
-    x, y = Scale(0, max(1, len(shares) - 1), 3, 89), Scale(*axis, 17, 3)
-    known = [(i, share) for i, share in enumerate(shares) if share is not None]
-    if not known:
-        return svg(92, 20, [], kind="spark")
-    parts = [line("line", x.at(i), y.at(a), x.at(j), y.at(b)) for (i, a), (j, b) in pairwise(known) if j == i + 1]
-    parts.append(dot("dot", x.at(known[-1][0]), y.at(known[-1][1]), 2.5))
-    return svg(92, 20, parts, kind="spark")
 
 
 def axis_of(shares: Iterable[Share | None], step: float = 0.02) -> tuple[float, float]:

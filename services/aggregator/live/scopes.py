@@ -15,7 +15,8 @@ from schemas.satisfaction import Window
 from services.aggregator.counting.cuts import JOINT
 from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.windows import base_of
-from services.aggregator.figures.figures import figures, kept_apart, terminals
+from services.aggregator.figures.figures import figures, kept_apart
+from services.aggregator.figures.rows import rows_of
 from services.aggregator.live.disruptions import Disruptions
 from services.aggregator.live.feed import LiveFeed
 from services.aggregator.live.past import DAYS, WEEKS, past_of
@@ -122,7 +123,7 @@ class LiveScopes:
         self, scope: Scope, total: dict[str, Any] | None, parts: Sequence[dict[str, Any]], now: datetime
     ) -> dict[str, Any]:
         named = [{**c, "value": c["value"].split(JOINT)[0]} for c in parts] if scope.method else parts
-        told = terminals(named, total)
+        told = rows_of(scope.rows, named, total)
         told["shown"] = told["shown"][:_MOST_ROWS]
         return {
             "as_of": now.isoformat(),

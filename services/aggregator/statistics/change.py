@@ -36,15 +36,6 @@ def cusum_weights(expected: ArrayLike, odds: float = ODDS) -> tuple[Floats, Floa
     return satisfied + math.log(odds), satisfied
 
 
-def ewma_limit(expected: float, answers: float, t: int, weight: float = WEIGHT, width: float = WIDTH) -> float:
-    """How far above its expectation the EWMA of shares of `answers` each may lie after `t` steps (D8).
-
-    `L σ sqrt(λ / (2 - λ) (1 - (1 - λ)^2t))` with σ² = p (1 - p) / n.
-    """
-    sigma = math.sqrt(expected * (1 - expected) / answers)
-    return width * sigma * math.sqrt(weight / (2 - weight) * (1 - (1 - weight) ** (2 * t)))
-
-
 def discoveries(p_values: ArrayLike, false_share: float) -> NDArray[np.bool_]:
     """Which hypotheses to reject so that at most `false_share` of the rejected are true.
 
@@ -97,7 +88,8 @@ class Charts:
         self._move(dissatisfied, answers)
         fresh = answers >= self.fewest
         cusum = discoveries(np.exp(-self._sum), FALSE_SHARE / 2) & (self._sum >= CUSUM_LIMIT) & fresh
-        p, reach = self._ewma_tails()
+        reach = self.reach()
+        p = self._ewma_tails(reach)
         ewma = discoveries(p, FALSE_SHARE / 2) & (self._level > self.expected + reach) & fresh & ~cusum
         alarms = [
             Alarm(u, self._day, int(self._cusum_since[u]), "cusum", float(self._sum[u]), CUSUM_LIMIT)
@@ -125,8 +117,15 @@ class Charts:
         self._cusum_since[self._sum == 0] = self._day + 1
         self._ewma_since[self._level <= self.expected] = self._day + 1
 
-    def _ewma_tails(self) -> tuple[Floats, Floats]:
-        reach = WIDTH * np.sqrt(self._spread)
+    def reach(self) -> Floats:
+        """How far above its expectation each unit's EWMA may lie (D8).
+
+        With `n` answers on each of `t` days this is `L σ sqrt(λ / (2 - λ) (1 - (1 - λ)^2t))`, σ² = p (1 - p) / n.
+        """
+        found: Floats = WIDTH * np.sqrt(self._spread)
+        return found
+
+    def _ewma_tails(self, reach: Floats) -> Floats:
         p = np.ones(len(self.expected))
         for u in np.flatnonzero((self._level > self.expected + reach) & (self._spread > 0)).tolist():
             p0, mass = float(self.expected[u]), float(self._mass[u])
@@ -135,7 +134,7 @@ class Charts:
             k = min(n, (p0 + (float(self._level[u]) - p0) / mass) * n)
             # P(X >= k) of a binomial, for any real k.
             p[u] = incomplete_beta(k, n - k + 1, p0)
-        return p, reach
+        return p
 
     def _begin_anew(self, units: NDArray[np.bool_]) -> None:
         self._sum[units] = 0.0

@@ -4,9 +4,6 @@ import math
 from collections.abc import Sequence
 from statistics import NormalDist
 
-import numpy as np
-from numpy.typing import NDArray
-
 from services.aggregator.statistics.shares import Z
 
 _TERMS = 500
@@ -30,12 +27,6 @@ def mean_interval(bins: Sequence[int]) -> tuple[float, float, float]:
     variance = sum(k * (score - mean) ** 2 for score, k in enumerate(bins, 1)) / (n - 1)
     reach = t_quantile(0.975, n - 1) * math.sqrt(variance / n)
     return mean, mean - reach, mean + reach
-
-
-def means(bins: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Means of many cells at once, a row of bins each; NaN where nothing was counted."""
-    n = bins.sum(axis=1)
-    return (bins @ np.arange(1, bins.shape[1] + 1)) / np.where(n > 0, n, np.nan)
 
 
 def smiley_index(mean: float, faces: int = 5) -> float:

@@ -15,8 +15,6 @@ _BOTTOM_BOXES: Mapping[int, int] = MappingProxyType({3: 1, 4: 2, 5: 2, 6: 2, 7: 
 _EASY: Mapping[int, int] = MappingProxyType({5: 4, 7: 5})
 """The lowest score that counts as easy."""
 EQUAL_WEIGHTS = (1 / 3, 1 / 3, 1 / 3)
-OHIO_WEIGHTS = (0.3885, 0.3190, 0.2925)
-"""The weights that the State of Ohio published (D4)."""
 
 
 def satisfied(bins: Sequence[int]) -> Share | None:

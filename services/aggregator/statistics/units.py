@@ -1,12 +1,14 @@
 """Comparing units: shrunken shares of small ones, and an order that claims no more than the intervals allow. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from services.aggregator.statistics.shares import Share, share_of, wilson_of_share
 
-Order = Literal["praise", "concern"]
+Floats = NDArray[np.float64]
 NEVER_RANKED = frozenset({"driver"})
 """People are not ranked, whatever the intervals say (C16)."""
 
@@ -44,41 +46,33 @@ def fitted(units: Sequence[tuple[int, int]]) -> Prior | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A unit in an order: how many others are surely better and surely worse. Neither: no difference is shown."""
+class Places:
+    """Units in the order of concern, by number; and for each unit how many others are surely better, surely worse.
 
-    name: str
-    share: Share
-    surely_better: int
-    surely_worse: int
+    Where both are nought no difference is shown.
+    """
 
-    @property
-    def no_difference(self) -> bool:
-        """Whether its interval overlaps that of every other."""
-        return self.surely_better == self.surely_worse == 0
+    order: Sequence[int]
+    surely_better: Sequence[int]
+    surely_worse: Sequence[int]
 
 
-def ordered(cut: str, units: Mapping[str, tuple[int, int]], order: Order) -> list[Place]:
-    """Units, each (satisfied, answers), by lower bound for praise or by upper bound for concern (D5, C16).
+def by_concern(cut: str, names: Sequence[str], satisfied: Floats) -> Places:
+    """Units by the upper bound of their satisfied share, the lowest first (D5, C16).
+
+    `satisfied` has a row for each name: share, lower and upper bound. A unit is better only where the whole
+    intervals lie apart.
 
     Raises:
         ValueError: the cut names people, who are never ranked.
     """
     if NEVER_RANKED & set(cut.split(".")):
         raise ValueError(f"{cut} is never ranked")
-    shares = {name: s for name, (k, n) in units.items() if (s := share_of(k, n)) is not None}
-    places = [
-        Place(
-            name,
-            s,
-            sum(other.low > s.high for other in shares.values()),
-            sum(other.high < s.low for other in shares.values()),
-        )
-        for name, s in shares.items()
-    ]
-    if order == "praise":
-        return sorted(places, key=lambda p: (-p.share.low, p.name))
-    return sorted(places, key=lambda p: (p.share.high, p.name))
+    low, high = satisfied[:, 1], satisfied[:, 2]
+    better = len(names) - np.searchsorted(np.sort(low), high, side="right")
+    worse = np.searchsorted(np.sort(high), low, side="left")
+    order = sorted(range(len(names)), key=lambda i: (high[i], names[i]))
+    return Places(order, better.tolist(), worse.tolist())
 
 
 def latest(hours: Sequence[tuple[int, int]], n: int) -> Share | None:

@@ -20,13 +20,19 @@ const newRow = (name, width, choose) => {
   return { ...parts, row: make("tr", {}, head, count, share, whiskers, parts.days, bad, rate, parts.cases) };
 };
 
+// A unit is better or worse than another only where the whole intervals lie apart.
+const apart = ({ surely_better: better, surely_worse: worse, no_different: same }) => {
+  const parts = [[better, "surely below"], [worse, "surely above"], [same, "no difference from"]], others = better + worse + same;
+  return others ? `${parts.filter(([n]) => n).map(([n, words]) => `${words} ${number(n)}`).join(", ")} of ${number(others)} others` : "";
+};
+
 const fillRow = (parts, { answers, satisfied, dissatisfied, response, below }, axis) => {
   parts.row.classList.toggle("below", below);
   parts.share.classList.toggle("below", below);
   text(parts.count, number(answers));
   text(parts.share, bare(satisfied.share, satisfied.n));
   const words = `${bare(satisfied.low, satisfied.n)} to ${bare(satisfied.high, satisfied.n)}`;
-  text(parts.whiskers.lastChild, below ? `${words}, below all deliveries` : words);
+  text(parts.whiskers.lastChild, [words, below && "below all deliveries", parts.apart].filter(Boolean).join(", "));
   interval(parts.whiskers.firstChild, satisfied, { ...axis, track: false });
   text(parts.bad, bare(dissatisfied.share, dissatisfied.n));
   text(parts.rate, response ? bare(response.share, response.n) : "–");
@@ -36,7 +42,8 @@ const fewRow = (names, columns, counted) => make("tr", {}, make("th", { scope: "
   make("td", { colspan: columns - 1, class: "quiet" }, make("span", { class: "hatched hatch" }), counted));
 
 // With `choose` rows are buttons, and beside them stand two weeks, alerts and open cases; what they hold `past` tells.
-export const rowTable = (table, { choose, width = 168 } = {}) => {
+// In `beside` stands how many others the chosen row surely differs from.
+export const rowTable = (table, { choose, width = 168, beside = null } = {}) => {
   const body = table.tBodies[0], columns = choose ? 8 : 6;
   let rows = new Map(), sorted = 0, known = "", fewKnown = "", few = [], chosen = "", past = null;
   const touched = () => table.matches(":hover") || table.parentElement.contains(document.activeElement);
@@ -51,6 +58,7 @@ export const rowTable = (table, { choose, width = 168 } = {}) => {
     const chooses = choose && (unit.value ? () => choose(unit.value) : null);
     if (!rows.has(unit.value)) rows.set(unit.value, newRow(name, width, chooses));
     if (!unit.value) text(rows.get("").head, name);
+    rows.get(unit.value).apart = unit.value ? apart(unit) : "";
     fillRow(rows.get(unit.value), unit, axis);
   };
   const rememberFew = ({ hidden, grouped }, fewest) => {
@@ -63,7 +71,14 @@ export const rowTable = (table, { choose, width = 168 } = {}) => {
     fewKnown = told.join() + names;
     few = hidden.map((unit, i) => fewRow(unit.value, columns, told[i]));
   };
+  const tell = () => {
+    const words = chosen && rows.get(chosen)?.apart;
+    if (!beside) return;
+    beside.hidden = !words;
+    text(beside, words ? `${chosen}: ${words}.` : "");
+  };
   const mark = () => {
+    tell();
     const axis = commonScale(past?.days ?? {});
     for (const [value, { row, button, tag, days, cases }] of rows) {
       row.classList.toggle("chosen", value !== "" && value === chosen);
@@ -84,6 +99,7 @@ export const rowTable = (table, { choose, width = 168 } = {}) => {
       for (const unit of shown) remember(unit, unit.value, axis);
       if (grouped) remember(grouped, `${hidden.length} grouped`, axis);
       rememberFew(units, fewest);
+      tell();
       const members = JSON.stringify([shown.map((unit) => unit.value).sort(), hidden]);
       const due = Date.now() - sorted > RESORT && !touched();
       if (members !== known || due) place(shown, grouped);

@@ -1,0 +1,82 @@
+"""The rows of the live page: units by concern, all worked out at once, four times a second. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.aggregator.figures.figures import DECIMALS, FEWEST, Cell, satisfied_of
+from services.aggregator.statistics import Share, to_hide
+from services.aggregator.statistics.scores import shares_of_faces
+from services.aggregator.statistics.shares import wilson_many
+from services.aggregator.statistics.units import by_concern
+
+Floats = NDArray[np.float64]
+
+
+def rows_of(cut: str, cells: Sequence[Cell], total: Cell | None) -> dict[str, Any]:
+    """Units by concern (ascending upper bound, D5); those with too few answers by name only, and grouped.
+
+    Raises:
+        ValueError: the cut names people, who are never ranked.
+    """
+    hidden = to_hide([c["answers"] for c in cells], FEWEST)
+    parent = satisfied_of(total) if total else None
+    told = [c for i, c in enumerate(cells) if i not in hidden]
+    few = [cells[i] for i in sorted(hidden)]
+    faces = np.array([c["scores"] for c in told], np.int64).reshape(-1, 5)
+    shares = shares_of_faces(faces)
+    places = by_concern(cut, [c["value"] for c in told], shares[0])
+    rows = _rows(told, *shares, parent)
+    for row, better, worse in zip(rows, places.surely_better, places.surely_worse, strict=True):
+        row |= {"surely_better": better, "surely_worse": worse, "no_different": len(rows) - 1 - better - worse}
+    return {
+        "shown": [rows[i] for i in places.order],
+        "hidden": [_hidden(c) for c in few],
+        "grouped": _grouped(few, parent),
+    }
+
+
+def _rows(cells: Sequence[Cell], satisfied: Floats, dissatisfied: Floats, parent: Share | None) -> list[dict[str, Any]]:
+    answers = np.array([c["answers"] for c in cells], np.int64)
+    asked = np.array([c["asked"] for c in cells], np.int64)
+    # Answers can be counted a moment before the decisions they belong to; then there is no rate yet.
+    response = wilson_many(answers, np.where(answers <= asked, asked, 0))
+    below = satisfied[:, 2] < (parent.low if parent else 0.0)
+    return [
+        {"value": c["value"], "answers": n, "below": b, "satisfied": s, "dissatisfied": d, "response": r}
+        for c, n, b, s, d, r in zip(
+            cells,
+            answers.tolist(),
+            below.tolist(),
+            _as_json(satisfied, answers),
+            _as_json(dissatisfied, answers),
+            _as_json(response, asked),
+            strict=True,
+        )
+    ]
+
+
+def _as_json(shares: Floats, of: NDArray[np.int64]) -> list[dict[str, Any] | None]:
+    known = np.isfinite(shares[:, 0]).tolist()
+    rounded = np.round(shares, DECIMALS).tolist()
+    return [
+        {"n": n, "share": share, "low": low, "high": high} if is_known else None
+        for is_known, n, (share, low, high) in zip(known, of.tolist(), rounded, strict=True)
+    ]
+
+
+def _hidden(cell: Cell) -> dict[str, Any]:
+    # Some have answers enough and are hidden only so that the others cannot be worked out.
+    return {"value": cell["value"], "few": cell["answers"] < FEWEST}
+
+
+def _grouped(few: Sequence[Cell], parent: Share | None) -> dict[str, Any] | None:
+    together = np.array([c["scores"] for c in few], np.int64).reshape(-1, 5).sum(axis=0)
+    answers = int(together.sum())
+    if answers < FEWEST:
+        return None
+    whole = {"value": "", "answers": answers, "asked": sum(c["asked"] for c in few)}
+    [row] = _rows([whole], *shares_of_faces(together[None, :]), parent)
+    return row
