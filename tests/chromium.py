@@ -1,13 +1,42 @@
 """The browser of the tests, started the same way everywhere and with the same font."""
 
+import asyncio
 import os
 import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from playwright.async_api import Browser, Playwright
+from playwright.async_api import Browser, Playwright, async_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+CLOSING_SECONDS = 15.0
 _FONTS = Path(__file__).parent / "fonts.conf"
+
+
+@asynccontextmanager
+async def running_chromium() -> AsyncIterator[Browser]:
+    """A browser of one's own, ended for certain: the driver ends what does not close by itself."""
+    playwright = await async_playwright().start()
+    try:
+        browser = await launch(playwright)
+        try:
+            yield browser
+        finally:
+            await leave(browser.close)
+    finally:
+        await leave(playwright.stop)
+
+
+async def leave(close: Callable[[], Awaitable[object]]) -> None:
+    """Close a page, a context or a browser, but never wait for longer than CLOSING_SECONDS.
+
+    Now and then Chromium never answers Target.disposeBrowserContext, and Playwright waits without limit. The rest of
+    the browser goes on; what was left behind ends with it.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSING_SECONDS):
+            await close()
 
 
 async def launch(playwright: Playwright) -> Browser:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from playwright.async_api import Browser, Route, ViewportSize, async_playwright
+from playwright.async_api import Browser, Route, ViewportSize
 
 from schemas.feedback import CaseTrigger
 from schemas.response import RatedParty, ResponseRecorded
@@ -28,7 +28,7 @@ from services.survey.recipient.rendering import SurveyPages
 from tests.boards import SHOWN
 from tests.builders import facts
 from tests.caseload import CASELOAD, LENA, NOW, Told
-from tests.chromium import launch
+from tests.chromium import leave, running_chromium
 from tests.recipient_pages import QUESTION, SITE
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
@@ -127,19 +127,17 @@ async def draw(browser: Browser, picture: Picture) -> Image.Image:
         await page.goto(f"{ORIGIN}/page")
         drawn = Image.open(io.BytesIO(await page.screenshot()))
     finally:
-        await context.close()
+        await leave(context.close)
     size = (round(drawn.width * picture.scale), round(drawn.height * picture.scale))
     return drawn.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(128)
 
 
 async def main() -> None:
     """Draw every picture anew."""
-    async with async_playwright() as playwright:
-        browser = await launch(playwright)
+    async with running_chromium() as browser:
         for name, picture in {"recipient": recipient(), "cases": cases(), "whiteboard": whiteboard()}.items():
             (await draw(browser, picture)).save(IMAGES / f"{name}.png", optimize=True)
             print(f"docs/images/{name}.png")
-        await browser.close()
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request
 
 from services.survey.answers.responses import token_hash
+from tests.chromium import leave
 
 _BESIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
   [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5)
@@ -62,7 +63,7 @@ class Visitor:
         """Open an address in a browser of its own."""
         how = {"locale": "sv-SE", "viewport": {"width": 390, "height": 844}, **how}
         context: BrowserContext = await self.browser.new_context(**how)
-        self.at_exit.push_async_callback(context.close)
+        self.at_exit.push_async_callback(leave, context.close)
         context.set_default_timeout(15_000)
         page = await context.new_page()
         page.on("console", self._hear)

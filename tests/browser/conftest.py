@@ -12,13 +12,13 @@ import aiohttp
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaProducer
-from playwright.async_api import Browser, async_playwright, expect
+from playwright.async_api import Browser, expect
 
 from schemas.topics import DELIVERY_COMPLETED
 from services.demo.people import Behaviour, Case
 from services.demo.upstream import record_of
 from tests.builders import delivery
-from tests.chromium import CHROMIUM, launch
+from tests.chromium import CHROMIUM, running_chromium
 from tests.kvittera import RunningDemo, demo_with_page
 from tests.visitors import Stored, Visitor
 
@@ -38,10 +38,8 @@ async def chromium() -> AsyncIterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
-    async with async_playwright() as playwright:
-        started = await launch(playwright)
+    async with running_chromium() as started:
         yield started
-        await started.close()
 
 
 @pytest.fixture(scope="package")

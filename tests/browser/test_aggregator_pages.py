@@ -12,6 +12,7 @@ from services.aggregator.quality.page import headers as quality_headers
 from services.aggregator.staff.page import HEADERS
 from services.aggregator.staff.page import PAGES as FILES
 from services.chassis.web.files import page_files
+from tests.chromium import leave
 from tests.likeness import MOST, checked_in, difference, has_inter, kept, picture_of, restyle
 from tests.live_pictures import COMMENTS, NOW, PAGES, comment, events
 from tests.visitors import barriers
@@ -73,7 +74,7 @@ async def context(chromium: Browser, stage: Stage) -> AsyncIterator[BrowserConte
     opened.set_default_timeout(15_000)
     await opened.route("**/*", stage.serve)
     yield opened
-    await opened.close()
+    await leave(opened.close)
 
 
 @pytest.fixture
@@ -84,8 +85,8 @@ async def page(context: BrowserContext, stage: Stage) -> AsyncIterator[Page]:
     opened.on("console", lambda m: stage.complaints.append(m.text) if m.type in {"error", "warning"} else None)
     opened.on("pageerror", lambda error: stage.complaints.append(str(error)))
     yield opened
+    await leave(opened.close)
     assert stage.complaints == []
-    await opened.close()
 
 
 def name_of(path: str, look: str) -> str:
@@ -228,4 +229,4 @@ async def test_the_quality_page_works_without_script_and_fits_paper(chromium: Br
     await page.emulate_media(media="print")
     assert not await page.locator(".files").is_visible()
     assert await page.locator("svg.chart").is_visible()
-    await context.close()
+    await leave(context.close)

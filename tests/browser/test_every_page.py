@@ -10,6 +10,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, Page, Route, ViewportSize
 
 from services.survey.recipient.rendering import LANGUAGES, SurveyPages
+from tests.chromium import leave
 from tests.recipient_pages import DEFINITIONS, SAVED, SITE, STATES, State, touchpoint_question
 
 ORIGIN = "https://svar.nordposten.example"
@@ -133,7 +134,7 @@ async def gallery(chromium: Browser) -> AsyncIterator[Gallery]:
     await context.add_init_script(AXE_SCRIPT)  # sent once, not with every page
     await context.route("**/*", shown.serve)
     yield shown
-    await context.close()
+    await leave(context.close)
 
 
 @pytest.fixture(autouse=True)

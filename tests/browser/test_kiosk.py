@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Page, Route, expect
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -14,12 +14,11 @@ from services.chassis.settings import Settings
 from services.survey.api.keys import Scope
 from services.survey.recipient.kiosk_page import KioskPage
 from tests.asgi import ask
-from tests.chromium import CHROMIUM, launch
+from tests.chromium import leave
 from tests.programs import TORGET, Clock, application, new_key
 from tests.tables import empty_pool
 
 SITE = "https://svar.example"
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium")
 
 
 @pytest.fixture
@@ -29,7 +28,9 @@ async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def tablet(pool: Pool, shared_settings: Settings) -> AsyncIterator[tuple[Page, list[str], list[int]]]:
+async def tablet(
+    chromium: Browser, pool: Pool, shared_settings: Settings
+) -> AsyncIterator[tuple[Page, list[str], list[int]]]:
     """A tablet whose requests go into the application; the addresses it asked for; statuses to answer with first."""
     api = application(pool, shared_settings, Clock())
     app = Starlette(routes=[KioskPage("Nordposten Demo").route(), Mount("/", api)])
@@ -47,12 +48,10 @@ async def tablet(pool: Pool, shared_settings: Settings) -> AsyncIterator[tuple[P
         reply = await ask(app, request.method, path, headers=headers, parts=[request.post_data_buffer or b""])
         await route.fulfill(status=reply.status, headers=reply.headers, body=reply.body)
 
-    async with async_playwright() as playwright:
-        browser = await launch(playwright)
-        page = await browser.new_page(viewport={"width": 1024, "height": 768})
-        await page.route("**/*", answer)
-        yield page, asked, failures
-        await browser.close()
+    page = await chromium.new_page(viewport={"width": 1024, "height": 768})
+    await page.route("**/*", answer)
+    yield page, asked, failures
+    await leave(page.close)
 
 
 async def scores(pool: Pool) -> list[int]:

@@ -23,6 +23,7 @@ from services.survey.praise.scrub import scrub
 from services.survey.staff.pages import StaffPages
 from tests.boards import BOARD, SHOWN, quote
 from tests.builders import NOON
+from tests.chromium import leave
 from tests.likeness import MOST, difference, has_inter, kept, picture_of, restyle
 from tests.members import AGENT, LEAD, READER
 from tests.unit.test_praise_rules import praise
@@ -115,7 +116,7 @@ async def page(chromium: Browser) -> AsyncIterator[Page]:
     opened.on("console", lambda message: complaints.append(message.text))
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     yield opened
-    await opened.close()
+    await leave(opened.close)
     assert complaints == []
 
 

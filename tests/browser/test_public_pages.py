@@ -7,6 +7,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, Page, Route
 
 from services.survey.recipient.public_pages import PublicPages, SentState
+from tests.chromium import leave
 from tests.recipient_pages import SITE
 
 PAGES = PublicPages(SITE)
@@ -25,7 +26,7 @@ def shown(language: str) -> dict[str, bytes]:
 async def page(chromium: Browser) -> AsyncIterator[Page]:
     context = await chromium.new_context(viewport={"width": 320, "height": 640}, reduced_motion="reduce")
     yield await context.new_page()
-    await context.close()
+    await leave(context.close)
 
 
 async def violations(page: Page) -> list[str]:

@@ -15,6 +15,7 @@ from services.chassis.settings import Settings
 from services.survey.cases.wiring import case_parts
 from services.survey.comments.texts import SealedTexts
 from tests.caseload import ANNA, LENA, NOBODY, NOW, RIKARD, SEAL, HeaderGate, app_of, fill
+from tests.chromium import leave
 from tests.kvittera import free_port
 from tests.tables import empty_pool
 from tests.visitors import Visitor, barriers
@@ -160,7 +161,7 @@ async def test_the_inbox_has_no_barrier_in_any_state_on_any_screen(desk: Desk) -
     for state, (member, path) in states.items():
         page = await desk.visit(member.subject, path)
         found |= {f"{state}, {look}": wrong for look, wrong in (await in_every_look(page)).items()}
-        await page.context.close()
+        await leave(page.context.close)
 
     assert {state: wrong for state, wrong in found.items() if wrong} == {}
     assert [words for words in desk.visits.complaints if "403" not in words and "404" not in words] == []
