@@ -45,7 +45,7 @@ async def examine(settings: Settings, looks: Sequence[Look] | None = None) -> li
                 found += await look(settings)
         except MustStop as stop:
             found.append(Finding(name, "ill", str(stop), "do as it says"))
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, TimeoutError, KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             found.append(Finding(name, "ill", f"cannot be looked at ({type(error).__name__})", _AWAY[name]))
     return found
 
@@ -73,8 +73,6 @@ async def kafka(settings: Settings) -> list[Finding]:
     try:
         await admin.start()
         brokers = len((await admin.describe_cluster())["brokers"])
-    except KafkaError as error:
-        raise OSError(type(error).__name__) from None
     finally:
         await admin.close()
     answer = [Finding("Kafka", "well", f"{brokers} broker{' answers' if brokers == 1 else 's answer'}")]

@@ -14,8 +14,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
+from services.chassis.batches import Batch
 from services.chassis.failures import MustStop, is_transient
-from services.chassis.fence import Batch, Fence, Gap
+from services.chassis.fence import Fence, Gap
 from services.chassis.kafka import start_with_patience
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.settings import Settings
@@ -153,8 +154,6 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
             log.warning("will try again", action="retry", what="batch", error=type(error).__name__)
             self.fence.metrics.count("kvittera_retries_total", what="batch")
             return False
-        else:
-            self._moved = time.monotonic()
         return True
 
     def _go_back(self, positions: dict[TopicPartition, int]) -> None:
@@ -185,7 +184,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
                 raise self.failure
             if not await self._measure_lag():
                 self._moved = time.monotonic()
-            elif time.monotonic() - self._moved > self.settings.stall_seconds:
+            elif time.monotonic() - max(self._moved, self.fence.moved) > self.settings.stall_seconds:
                 raise MustStop(f"{self.lag} records wait for {self.fence.group} and nothing moves: starting anew")
             if time.monotonic() - hinted > _HINT_EVERY:
                 hinted = time.monotonic()

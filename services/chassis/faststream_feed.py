@@ -6,14 +6,14 @@ drops or reads again.
 """
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka import ConsumerRecord
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
+from services.chassis.batches import by_partition
 from services.chassis.consumer import Reader
 from services.chassis.kafka import CONSUMER_OPTIONS, connection, start_with_patience, stop_in_time
 from services.chassis.lifecycle import Task
@@ -94,11 +94,3 @@ def security_of(settings: Settings) -> BaseSecurity:
         return BaseSecurity(ssl_context=tls)
     kind = log_in[how["sasl_mechanism"]]
     return kind(how["sasl_plain_username"], how["sasl_plain_password"], ssl_context=tls)
-
-
-def by_partition(records: Any) -> Mapping[TopicPartition, list[ConsumerRecord]]:
-    """Records as FastStream flattens them, by partition again, each in its order."""
-    batch: dict[TopicPartition, list[ConsumerRecord]] = {}
-    for record in records:
-        batch.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
-    return batch

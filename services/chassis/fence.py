@@ -4,6 +4,7 @@ Kafka's group membership only spreads the load. Whoever applies a batch first mo
 anybody else who brings the same records finds them below `next` and drops them.
 """
 
+import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 
 from services.chassis.applied_batches import count_batch, start_counting, trace_batch
+from services.chassis.batches import Batch, by_partition
 from services.chassis.deadletter import DeadLetter, pack_headers
 from services.chassis.failures import MustStop, Poison, is_transient
 from services.chassis.metrics import Metrics
@@ -25,7 +27,6 @@ from services.chassis.traces import Traces
 log = structlog.get_logger()
 T = TypeVar("T")
 
-Batch = Mapping[TopicPartition, Sequence[ConsumerRecord]]
 Decode = Callable[[ConsumerRecord], T | None]
 """A record's meaning, or None where there is nothing to do (a tombstone). Raises Poison."""
 Apply = Callable[[Database, list[T]], Awaitable[None]]
@@ -48,6 +49,7 @@ class Fence(Generic[T]):
         cursors: per partition, where this process's gapless reading has come to.
         log_start: the first offset that Kafka still has; set by whoever feeds the fence.
         committed: called after each commit.
+        moved: when the last commit was, on the monotonic clock.
     """
 
     pool: Pool
@@ -62,6 +64,7 @@ class Fence(Generic[T]):
     cursors: dict[TopicPartition, int] = field(default_factory=dict)
     log_start: Callable[[TopicPartition], Awaitable[int]] | None = None
     committed: Callable[[], None] = lambda: None
+    moved: float = -math.inf
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", "progress.sql"))
 
     def __post_init__(self) -> None:
@@ -71,9 +74,13 @@ class Fence(Generic[T]):
         """Apply a batch in one transaction, with its dead letters, and advance.
 
         Raises:
-            Gap: nothing was applied; read again from the positions it names.
+            Gap: not all was applied; read again from the positions it names.
             Transient database errors, after which the same call may be made again.
         """
+        if sum(map(len, batch.values())) == 1:
+            [(partition, [record])] = batch.items()
+            await self._alone(batch, partition, record)
+            return
         try:
             await self._commit(batch, {})
         except (Gap, MustStop):
@@ -82,17 +89,23 @@ class Fence(Generic[T]):
             if is_transient(error):
                 raise
             log.warning(
-                "batch failed, going record by record",
+                "batch failed, going on by halves",
                 action="isolate",
                 error=type(error).__name__,
                 group=self.group,
             )
-            await self._one_by_one(batch)
+            await self._by_halves(batch)
 
-    async def _one_by_one(self, batch: Batch) -> None:
-        for partition, records in batch.items():
-            for record in records:
-                await self._alone({partition: [record]}, partition, record)
+    async def _by_halves(self, batch: Batch) -> None:
+        """Until a bad record stands alone: its neighbours cost a few commits, not one each."""
+        records = [record for of_partition in batch.values() for record in of_partition]
+        middle = len(records) // 2
+        try:
+            for half in (records[:middle], records[middle:]):
+                await self.take(by_partition(half))
+        except Gap as gap:
+            # What the other half holds of other partitions was not applied either.
+            raise Gap({p: self.cursors.get(p, of_p[0].offset) for p, of_p in batch.items()} | gap.positions) from None
 
     async def _alone(self, batch: Batch, partition: TopicPartition, record: ConsumerRecord) -> None:
         for attempt in range(1, self.attempts + 1):
@@ -140,6 +153,7 @@ class Fence(Generic[T]):
             await self._advance(connection, positions, fresh)
         for partition, records in batch.items():
             cursors[partition] = records[-1].offset + 1
+        self.moved = time.monotonic()
         self.committed()
         if fresh:
             put_aside = Counter(letter.record.topic for letter in dead)

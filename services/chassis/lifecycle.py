@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -13,6 +14,7 @@ from services.chassis.metrics import Metrics
 
 log = structlog.get_logger()
 
+_LAGS_REMEMBERED = 120  # a minute of them: whoever reads metrics seldom still sees a loop that was held up
 Task = Callable[[asyncio.Event], Awaitable[None]]
 """Something that runs until its event is set, finishes what it began, and returns."""
 
@@ -65,10 +67,12 @@ async def run_until_stopped(tasks: dict[str, Task], *, drain_seconds: float, met
 
 
 async def _watch_loop_lag(metrics: Metrics, period: float = 0.5) -> None:
+    recent = deque([0.0], maxlen=_LAGS_REMEMBERED)
     while True:
         before = time.monotonic()
         await asyncio.sleep(period)
-        metrics.set("kvittera_loop_lag_seconds", max(0.0, time.monotonic() - before - period))
+        recent.append(max(0.0, time.monotonic() - before - period))
+        metrics.set("kvittera_loop_lag_seconds", max(recent))
 
 
 def _first(group: BaseExceptionGroup[MustStop]) -> MustStop:

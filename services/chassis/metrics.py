@@ -76,7 +76,7 @@ GaugeName = Literal[
     "kvittera_cases",
     # Cases whose first contact is overdue.
     "kvittera_cases_overdue",
-    # Longest recent delay of the event loop, in seconds.
+    # Longest delay of the event loop in the last minute, in seconds.
     "kvittera_loop_lag_seconds",
     # Months after the present one for which a table has room; -1 where even this month has none.
     "kvittera_months_ahead",
@@ -135,7 +135,7 @@ GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
     "kvittera_erasures_pending": ("Erasures that the other services have not been told of yet.", ()),
     "kvittera_cases": ("Cases not yet resolved.", ("state",)),
     "kvittera_cases_overdue": ("Cases whose first contact is overdue.", ()),
-    "kvittera_loop_lag_seconds": ("Longest recent delay of the event loop.", ()),
+    "kvittera_loop_lag_seconds": ("Longest delay of the event loop in the last minute.", ()),
     "kvittera_months_ahead": ("Months after the present one for which a table has room.", ("table",)),
 }
 _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60)

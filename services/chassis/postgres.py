@@ -71,11 +71,18 @@ async def _connect_to_primary(dsn: str, **options: Any) -> OwnConnection:
 
     A standby, or a server that is being restored, shows an earlier state to whoever only reads: what is published
     from that goes back behind what was published before. With several hosts in the address, the next one is tried.
+
+    Raises:
+        MustStop: the address cannot be read.
     """
     try:
         return await asyncpg.connect(dsn, **options, target_session_attrs=SessionAttribute.primary)
     except asyncpg.TargetServerAttributeNotMatched:
         raise asyncpg.CannotConnectNowError("PostgreSQL is a standby or recovers: it only reads") from None
+    except ValueError:  # what the driver says of it may hold the password
+        raise MustStop(
+            "wrong setting KVITTERA_POSTGRES_DSN: give an address such as postgresql://user@host:5432/database"
+        ) from None
 
 
 Prepare = Callable[[Database], Coroutine[Any, Any, None]]

@@ -16,7 +16,12 @@ class Settings(BaseModel):
     """Every setting with its default. Wrong or unknown ones stop the start, by name."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True, hide_input_in_errors=True
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     kafka_bootstrap: str = "127.0.0.1:9092"

@@ -56,6 +56,7 @@ async def _read(settings: Settings, cut: str, window: str, value: str | None, li
 
 def _print_table(rows: list[dict[str, object]], cut: str, window: str) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     if not rows:
@@ -73,5 +74,5 @@ def _print_table(rows: list[dict[str, object]], cut: str, window: str) -> None:
         share = f"{100 * (scores[3] + scores[4]) / sum(scores):.1f} %" if sum(scores) else "–"
         start = [str(row["start"])] if window != "all" else []
         numbers = [row["answers"], *scores, row["delivered"], row["asked"]]
-        table.add_row(str(row["value"]) or "total", *start, *map(str, numbers), share)
+        table.add_row(escape(str(row["value"])) or "total", *start, *map(str, numbers), share)
     Console().print(table)

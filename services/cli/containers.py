@@ -29,14 +29,15 @@ def ready(
     Containers run `python -m services.readiness` instead, which asks the same at a thirtieth of the cost.
     """
     from services.chassis.settings import load_settings
-    from services.readiness import is_ready
+    from services.readiness import host_of, is_ready
 
     settings = load_settings()
     ports = {"notifier": settings.notifier_port, "survey": settings.survey_port, "aggregator": settings.aggregator_port}
     if service and service not in ports:
         raise typer.BadParameter(f"there is no service {service}: choose {', '.join(ports)}")
     asked = [ports[service]] if service else list(ports.values())
-    if not any(is_ready(port) for port in asked):
+    host = host_of({"KVITTERA_HTTP_HOST": settings.http_host})
+    if not any(is_ready(port, host) for port in asked):
         print("not ready")
         raise typer.Exit(1)
 

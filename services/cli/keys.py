@@ -34,6 +34,7 @@ def rotate() -> None:
 
 
 async def _rotate(settings: Settings, service: str) -> int:
+    from services.chassis.failures import MustStop, Poison
     from services.chassis.persons import PersonKeys
     from services.chassis.postgres import tables_of
     from services.chassis.sealing import Seal
@@ -42,8 +43,14 @@ async def _rotate(settings: Settings, service: str) -> int:
     async with tables_of(settings, service, command_timeout=600) as connection:
         total = 0
         while True:
-            async with connection.transaction():
-                done = await persons.rewrap(connection)
+            try:
+                async with connection.transaction():
+                    done = await persons.rewrap(connection)
+            except Poison:
+                raise MustStop(
+                    f"a person's key of the {service} was sealed with a key that is not at hand: add it to"
+                    " KVITTERA_SEALING_KEYS_BEFORE"
+                ) from None
             total += done
             if not done:
                 return total

@@ -72,11 +72,12 @@ async def migrate_all() -> None:
     import asyncpg
 
     from services.chassis.failures import MustStop
+    from services.chassis.postgres import connect
     from services.chassis.postgres import migrate as bring_up_to_date
 
     settings = load_settings()
     try:
-        connection = await asyncpg.connect(settings.postgres_dsn.get_secret_value(), timeout=10)
+        connection = await connect(settings, "public")
     except (OSError, asyncpg.PostgresError) as error:
         raise MustStop(f"PostgreSQL cannot be used ({type(error).__name__}); check KVITTERA_POSTGRES_DSN") from None
     try:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import TopicAuthorizationFailedError
 from pydantic import SecretStr
 
 from schemas.topics import CARDS
@@ -55,6 +56,18 @@ async def test_a_schema_without_tables_is_one_short_finding_and_none_about_month
     assert found["tables of the survey"].found == "PostgreSQL schema survey lacks every table"
     assert [what for what in found if what.startswith("months of survey")] == []
     assert found["months of notifier.receipt"].verdict in {"well", "ill"}
+
+
+async def test_a_kafka_that_refuses_to_tell_is_a_finding_and_not_the_end(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(*_: object) -> list[Difference]:
+        raise TopicAuthorizationFailedError
+
+    monkeypatch.setattr("services.doctor.compare_topics", refused)
+    assert await examine(settings, [topics]) == [
+        Finding("topics", "ill", "cannot be looked at (TopicAuthorizationFailedError)", "bring Kafka up first")
+    ]
 
 
 async def test_topics_that_are_missing_are_counted_and_those_that_differ_are_named(

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 import asyncpg
@@ -11,8 +11,9 @@ from aiokafka import TopicPartition
 
 from schemas.cloudevents import Event, to_headers
 from schemas.delivery import DeliveryCompleted
+from services.chassis.batches import Batch
 from services.chassis.consumer import Reader
-from services.chassis.deadletter import unpack_headers
+from services.chassis.deadletter import DeadLetter, unpack_headers
 from services.chassis.failures import MustStop, TryAgain
 from services.chassis.fence import Fence, Gap
 from services.chassis.kafka import make_admin
@@ -36,8 +37,11 @@ from tests.harness import (
     progress_of,
     reading,
     record,
+    understand,
     until,
 )
+
+Condemned = Mapping[tuple[TopicPartition, int], DeadLetter]
 
 
 @pytest.fixture
@@ -246,6 +250,44 @@ async def test_only_the_record_that_the_handler_cannot_take_is_put_aside_and_the
     assert "CANARY" not in json.dumps(letter["raw_headers"])
     assert effects.calls.count([b"4"]) == 3
     assert (await progress_of(pool, "t"), await progress_of(pool, "t", 1)) == (8, 2)
+
+
+async def test_one_bad_record_among_many_costs_a_few_commits_and_not_one_for_each(pool: Pool) -> None:
+    part = await begin(pool, "t")
+    effects = Effects(fail=lambda values: ValueError() if b"700" in values else None)
+    await make_fence(pool, "t", effects).take({part: [record("t", n, b"%d" % n) for n in range(1024)]})
+    assert await effects_of(pool) == [b"%d" % n for n in range(1024) if n != 700]
+    assert [letter["value"] for letter in await letters_of(pool)] == [b"700"]
+    assert len(effects.calls) < 30
+
+
+async def test_a_gap_while_a_bad_record_is_looked_for_makes_every_partition_of_the_batch_be_read_again(
+    pool: Pool,
+) -> None:
+    part, other = await begin(pool, "t", at=4), await begin(pool, "t", partition=1, at=20)
+
+    class Overtaken(Fence[bytes]):
+        async def _commit(self, batch: Batch, condemned: Condemned) -> None:
+            await super()._commit(batch, condemned)
+            await pool.execute("UPDATE progress SET next = 2 WHERE part = 0 AND next = 6")
+
+    fence = Overtaken(
+        pool=pool,
+        service="notifier",
+        group="g",
+        decode=understand,
+        apply=Effects(fail=lambda values: ValueError() if b"7" in values else None),
+        dead_letter_topics={"t": "t.dlq"},
+        metrics=Metrics(),
+        cursors={part: 4, other: 20},
+    )
+    batch = {
+        part: [record("t", n, b"%d" % n) for n in range(4, 8)],
+        other: [record("t", 20, b"other", partition=1)],
+    }
+    with pytest.raises(Gap) as gap:
+        await fence.take(batch)
+    assert gap.value.positions == {part: 2, other: 20}
 
 
 async def test_a_record_that_fails_once_and_then_passes_is_not_put_aside(pool: Pool) -> None:

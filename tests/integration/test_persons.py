@@ -4,12 +4,14 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from pydantic import SecretStr
 
-from services.chassis.failures import Poison
+from services.chassis.failures import MustStop, Poison
 from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Pool
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
+from services.cli.keys import _rotate
 from tests.builders import NOON
 from tests.tables import empty_pool
 
@@ -134,6 +136,15 @@ async def test_keys_change_hands_to_a_new_installation_key_without_touching_data
     assert await opened(pool, PersonKeys(Seal(NEW)), (ASTRID, hers)) == ["hers"]
     with pytest.raises(Poison, match="unsealable"):
         await opened(pool, PersonKeys(Seal(OLD)), (ASTRID, hers))
+
+
+async def test_keys_that_nothing_at_hand_opens_stop_the_command_with_what_to_set(
+    pool: Pool, settings: Settings
+) -> None:
+    await close(pool, PersonKeys(Seal(OLD)), ASTRID, "hers")
+    forgotten = settings.model_copy(update={"sealing_key": SecretStr(NEW.hex())})
+    with pytest.raises(MustStop, match="not at hand: add it to KVITTERA_SEALING_KEYS_BEFORE"):
+        await _rotate(forgotten, "notifier")
 
 
 async def test_a_key_moved_to_another_person_does_not_open(pool: Pool) -> None:

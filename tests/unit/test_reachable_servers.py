@@ -3,8 +3,11 @@
 import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
+from pydantic import SecretStr
 
 from services.chassis.failures import MustStop
+from services.chassis.postgres import connect
+from services.chassis.settings import Settings
 from services.embedded.local import reachable
 
 
@@ -36,3 +39,10 @@ def test_a_server_that_goes_away_meanwhile_is_told_in_a_sentence(error: Exceptio
 def test_any_other_failure_is_told_as_it_is(error: Exception) -> None:
     with pytest.raises(type(error), match=str(error)), reachable(postgres=True):
         raise error
+
+
+@pytest.mark.parametrize("dsn", ["postgres//canary", "postgresql://u:canary@127.0.0.1:port/x"])
+async def test_an_address_of_postgresql_that_cannot_be_read_is_told_by_the_settings_name_without_it(dsn: str) -> None:
+    with pytest.raises(MustStop, match=r"wrong setting KVITTERA_POSTGRES_DSN: give .*") as stop:
+        await connect(Settings(postgres_dsn=SecretStr(dsn)), "survey")
+    assert "canary" not in str(stop.value)

@@ -8,12 +8,12 @@ import threading
 import pytest
 
 from services.chassis.settings import Settings
-from services.readiness import DEFAULT_PORTS, is_ready, main, ports_of
+from services.readiness import DEFAULT_PORTS, host_of, is_ready, main, ports_of
 
 
-def answering(reply: bytes) -> int:
+def answering(reply: bytes, host: str = "127.0.0.1") -> int:
     """A port where one connection gets this reply."""
-    server = socket.create_server(("127.0.0.1", 0))
+    server = socket.create_server((host, 0))
 
     def answer() -> None:
         with server:
@@ -44,6 +44,26 @@ def test_one_ready_service_is_enough_and_none_is_a_failure() -> None:
         silent = taken.getsockname()[1]
     assert main([silent, answering(b"HTTP/1.1 200 OK\r\n\r\n")]) == 0
     assert main([silent]) == 1
+
+
+@pytest.mark.parametrize(
+    ("listens", "asked"),
+    [
+        (None, "127.0.0.1"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "::1"),
+        ("192.0.2.7", "192.0.2.7"),
+    ],
+)
+def test_a_service_is_asked_at_the_address_that_it_listens_on(listens: str | None, asked: str) -> None:
+    assert host_of({} if listens is None else {"KVITTERA_HTTP_HOST": listens}) == asked
+
+
+def test_a_service_that_listens_elsewhere_is_not_ready_here() -> None:
+    port = answering(b"HTTP/1.1 200 OK\r\n\r\n", "127.0.0.2")
+    assert not is_ready(port)
+    assert main([port], "127.0.0.2") == 0
 
 
 def test_ports_are_those_of_the_settings() -> None:

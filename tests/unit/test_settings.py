@@ -86,6 +86,12 @@ def test_a_wrong_value_stops_the_start_by_the_settings_name_and_is_not_shown(nam
     assert stopped.value.__suppress_context__
 
 
+@pytest.mark.parametrize("text", ["inf", "nan"])
+def test_a_time_without_end_is_no_number_of_days(text: str) -> None:
+    with pytest.raises(MustStop, match="wrong setting KVITTERA_COMMENT_KEEP_DAYS"):
+        load_settings({"KVITTERA_COMMENT_KEEP_DAYS": text})
+
+
 def test_all_wrong_settings_are_named_at_once() -> None:
     with pytest.raises(MustStop) as stopped:
         load_settings({"KVITTERA_SMTP_PORT": "0", "KVITTERA_LOG_LEVEL": "loud", "KVITTERA_SEND_CONCURRENCY": "many"})
