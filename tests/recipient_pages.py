@@ -82,6 +82,7 @@ STATES: dict[str, State] = {
     "locked without answer": lambda p, code: p.render_locked(replace(LOCKED, language=code, score=None)),
     "unknown": lambda p, code: p.render_unknown(code),
     "not ready": lambda p, code: p.render_not_ready(code),
+    "away": lambda p, code: p.render_away(code),
     "unavailable": lambda p, code: p.render_unavailable(code),
 }
 

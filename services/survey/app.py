@@ -210,9 +210,7 @@ def _limit_guesses(app: SurveyRoutes, settings: Settings) -> GuessLimit:
     def too_many_guesses(request: HTTPConnection) -> Response:
         language = choose_language(request.headers.get("accept-language", "")[:2]).language
         app.metrics.count("kvittera_pages_total", state="too_many_guesses")
-        return Response(
-            app.pages.render_unavailable(language), 429, {**app.pages.headers, "retry-after": "60"}, "text/html"
-        )
+        return Response(app.pages.render_away(language), 429, {**app.pages.headers, "retry-after": "60"}, "text/html")
 
     guesses = Guesses(settings.wrong_links_per_minute)
     return GuessLimit(app, guesses, settings.trusted_proxies, time.monotonic, too_many_guesses)

@@ -126,9 +126,12 @@ def test_each_touchpoint_has_its_own_question_and_says_what_happened() -> None:
         "home": ("Hur gick leveransen?", "Ditt paket levererat tisdag 14:00. Hur gick det?"),
         "shop_pickup": ("Hur gick hämtningen?", "Ditt paket hämtat tisdag 14:00. Hur gick det?"),
         "locker": ("Hur gick det vid paketskåpet?", "Ditt paket hämtat i skåp tisdag 14:00. Hur gick det?"),
-        "return": ("Hur gick returen?", "Din retur lämnad tisdag 14:00. Hur gick det?"),
+        "return": ("Hur gick returen?", "Din retur inlämnad tisdag 14:00. Hur gick det?"),
         "enquiry": ("Hur gick ditt ärende?", "Du kontaktade oss tisdag 14:00. Hur gick det?"),
-        "damaged": ("Hur sköttes skadan på paketet?", "Ditt paket kom fram skadat tisdag 14:00. Hur sköttes skadan?"),
+        "damaged": (
+            "Hur hanterades skadan på paketet?",
+            "Ditt paket kom fram skadat tisdag 14:00. Hur hanterades det?",
+        ),
     }
 
 

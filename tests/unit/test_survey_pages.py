@@ -328,9 +328,14 @@ def test_the_languages_are_links_and_the_current_one_is_marked(pages: SurveyPage
             "Hur gick det vid paketskåpet?",
             "Nordposten Demo som levererade, inte butiken",
         ),
-        ("return", "Retur till Fjällbod Lämnad tisdag 17:42", "Hur gick returen?", "som tog hand om returen."),
+        ("return", "Retur till Fjällbod Inlämnad tisdag 17:42", "Hur gick returen?", "som tog hand om returen."),
         ("enquiry", "Du kontaktade oss tisdag 17:42", "Hur gick ditt ärende?", "som du var i kontakt med."),
-        ("damaged", "Paket från Fjällbod", "Hur sköttes skadan på paketet?", "hur Nordposten Demo tog hand om skadan."),
+        (
+            "damaged",
+            "Paket från Fjällbod",
+            "Hur hanterades skadan på paketet?",
+            "hur Nordposten Demo tog hand om skadan.",
+        ),
     ],
 )
 def test_each_touchpoint_has_its_own_question_and_says_who_is_rated(
@@ -364,7 +369,7 @@ def test_the_chips_follow_the_touchpoint_and_the_score(pages: SurveyPages) -> No
     assert offered("enquiry", 2) == ["Tog lång tid", "Bemötandet", "Informationen", "Annat"]
     assert offered("enquiry", 5) == ["Gick snabbt", "Bemötandet", "Tydlig information"]
     assert offered("locker", 4) == ["I rätt tid", "Platsen", "Paketet var helt", "Tydlig avisering", "Annat"]
-    assert offered("damaged", 5) == ["Hur skadan sköttes", "Tydlig information", "Bemötandet"]
+    assert offered("damaged", 5) == ["Hur skadan hanterades", "Tydlig information", "Bemötandet"]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ from services.survey.definitions import Definitions, load_definitions
 
 _FLUSHES = 4
 """At once: while one waits for the disk, others are merged by PostgreSQL or collected here."""
+_READING = 2
+"""Connections that topics being read may hold while answers come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,14 +165,21 @@ class Answers:
         return True
 
     async def warm_up(self) -> None:
-        """Look for no link and keep no answer: the first of each is planned then, which takes ten times the work.
+        """Look for no link, and keep no answer on each connection that the first ones would otherwise wait for.
+
+        Connecting and planning take ten times the work of an answer.
 
         Raises:
             Database errors.
         """
         await self.page_for(bytes(32))
-        async with self.pool.acquire() as connection:
-            await keep(connection, self._sql, [])
+        many = min(_FLUSHES + _READING, self.pool.get_max_size())
+        held = await asyncio.gather(*(self.pool.acquire() for _ in range(many)))
+        try:
+            await asyncio.gather(*(keep(connection, self._sql, []) for connection in held))
+        finally:
+            for connection in held:
+                await self.pool.release(connection)
 
     async def drained(self) -> None:
         """Return when no answer is on its way any more."""

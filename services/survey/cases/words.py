@@ -29,7 +29,7 @@ REASONS: Final = {
     "on_time": "Late",
     "right_place": "Wrong place",
     "condition": "Condition",
-    "courtesy": "Manner",
+    "courtesy": "Courtesy",
     "information": "Information",
     "other": "Other",
 }

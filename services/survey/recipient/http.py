@@ -70,13 +70,12 @@ class SurveyRoutes:
         return look.lane(), FirstTap(self.answers, self._views.nonce).lane()
 
     async def warm_up(self, now: datetime) -> None:
-        """Do once, for nobody, what costs more the first time; call it before the first request.
-
-        Raises:
-            Database errors: nothing is warm; everything works all the same.
-        """
+        """Do once, for nobody, what costs more the first time; call it before the first request."""
         warm_up(self._views, now)
-        await self.answers.warm_up()
+        try:
+            await self.answers.warm_up()
+        except AWAY as error:
+            log.warning("not warmed", action="go_on", error=type(error).__name__)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve `/r/{token}` here and everything else behind."""
@@ -105,7 +104,7 @@ class SurveyRoutes:
         except AWAY as error:
             log.warning("page not read", action="refuse", error=type(error).__name__)
             self.metrics.count("kvittera_pages_total", state="unavailable")
-            return self._html(self.pages.render_unavailable(_language(wanted, accepted)), 503)
+            return self._html(self.pages.render_away(_language(wanted, accepted)), 503)
         if page is None:
             return self._unknown(_language(wanted, accepted))
         language = _language(wanted, page.language, accepted)

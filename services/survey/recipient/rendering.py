@@ -140,6 +140,10 @@ class SurveyPages:
         """
         return self._notice("not_ready", language, reload_seconds=2)
 
+    def render_away(self, language: str) -> bytes:
+        """Return the page for a look that cannot be met now; it says nothing of an answer, as none was given."""
+        return self._notice("away", language)
+
     def render_unavailable(self, language: str) -> bytes:
         """Return the page for a POST that was not saved when the delivery cannot be read either."""
         return self._notice("unavailable", language)

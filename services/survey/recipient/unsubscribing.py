@@ -58,7 +58,7 @@ class UnsubscribeRoutes:
                 await self._stop(token)
         except AWAY as error:
             log.warning("not unsubscribed", action="refuse", error=type(error).__name__)
-            return self._notice(self.notices.render_unavailable(choose_language(wanted, accepted).language), 503)
+            return self._notice(self.notices.render_away(choose_language(wanted, accepted).language), 503)
         never = page.preference is not None and page.preference.never
         return self._shown(page, language, done=never or request.method == "POST")
 
