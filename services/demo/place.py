@@ -1,5 +1,6 @@
 """Where the demo runs: its servers and ports, and what its processes get to know."""
 
+import base64
 import json
 import os
 import secrets
@@ -83,11 +84,17 @@ def environment(where: dict[str, str], options: Options) -> dict[str, str]:
         PREFIX + "PUBLIC_URL": f"http://127.0.0.1:{ports['survey'] if options.headless else options.port}",
         PREFIX + "SEALING_KEY": os.environ.get(PREFIX + "SEALING_KEY") or sealing_key(),
         PREFIX + "POLICIES_FOLDER": os.environ.get(PREFIX + "POLICIES_FOLDER") or str(POLICIES),
+        PREFIX + "INBOUND_SECRETS": os.environ.get(PREFIX + "INBOUND_SECRETS") or made_up_secret(),
         PREFIX + "DEMO_MARK": "true",
         PREFIX + "STAFF_SIGN_IN": "demo",
         PREFIX + "SEND_LEASE_SECONDS": "10",  # a killed notifier's sends are looked up soon
         PREFIX + "LOG_FORMAT": "json",
     }
+
+
+def made_up_secret() -> str:
+    """What the simulated gateway signs replies with, new at each start."""
+    return f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}"
 
 
 def sealing_key() -> str:

@@ -1,15 +1,18 @@
 """Simulated recipients: they read their messages, open the page over HTTP and tap, as people do."""
 
 import asyncio
+import json
 import random
 import re
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import aiohttp
+from standardwebhooks.webhooks import Webhook
 
 from services.chassis.pauses import pause_or_stop, pauses
 from services.demo.people import Behaviour
@@ -60,6 +63,8 @@ class Recipients:
         handled: messages that were acted on, or left alone on purpose.
         ready: set once messages of an earlier run are told apart from ours.
         asked_before: how many messages an earlier run left.
+        gateway: signs text messages that people reply with, as a gateway would; None: nobody can reply.
+        stopped: whose STOP was taken.
     """
 
     notifier_url: str
@@ -68,13 +73,16 @@ class Recipients:
     concurrency: int = 32
     thinking_seconds: float = 0.0
     watch: Watch = field(default_factory=_Nobody)
+    gateway: Webhook | None = None
     acknowledged: dict[str, Acknowledged] = field(default_factory=dict)
     handled: int = 0
+    stopped: int = 0
     asked_before: int = 0
     opened: int = 0
     retries: Counter[str] = field(default_factory=Counter)
     ready: asyncio.Event = field(default_factory=asyncio.Event)
     recent: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_SEEN_OFTEN))
+    replied: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_SEEN_OFTEN))
     _dice: random.Random = field(default_factory=lambda: random.Random(7))
     _busy: set[asyncio.Task[None]] = field(default_factory=set)
     _holes: dict[int, float] = field(default_factory=dict)
@@ -152,6 +160,8 @@ class Recipients:
             if self.thinking_seconds:
                 await pause_or_stop(self._dice.expovariate(1 / self.thinking_seconds), stop)
             await self._answer(session, url, token, behaviour, message, stop)
+        if behaviour is not None and behaviour.stops and self.gateway is not None:
+            await self._reply(session, message, "STOP", self.gateway, stop)
         if behaviour is not None:
             self.watch.left(message)
         self.handled += 1
@@ -183,6 +193,39 @@ class Recipients:
             self.acknowledged[token] = Acknowledged(token, score, behaviour.contested, revision)
             self.watch.saved(message, revision)
         self.recent.append({**message, "score": score, "comment": behaviour.comment})
+
+    async def _reply(
+        self,
+        session: aiohttp.ClientSession,
+        message: dict[str, Any],
+        words: str,
+        gateway: Webhook,
+        stop: asyncio.Event,
+    ) -> None:
+        """Reply to a text message: the gateway hands it over until it is taken, always under one id."""
+        name = f"reply-{message['id']}"
+        told = {"from": message["recipient"], "to": "+46701740690", "text": words, "reference": name}
+        for pause in pauses(first=0.1, longest=2):
+            at = datetime.now(UTC)
+            body = json.dumps({**told, "received_at": at.isoformat()})
+            signed = {
+                "content-type": "application/json",
+                "webhook-id": name,
+                "webhook-timestamp": str(int(at.timestamp())),
+                "webhook-signature": gateway.sign(name, at, body),
+            }
+            try:
+                url = f"{self.survey_url}/api/inbound/sms"
+                async with session.post(url, data=body, headers=signed) as reply:
+                    if reply.status == 202:
+                        self.stopped += 1
+                        self.replied.append({**message, "reply": words})
+                        return
+                    self.retries[f"reply {reply.status}"] += 1
+            except (aiohttp.ClientError, TimeoutError) as error:
+                self.retries[f"reply {type(error).__name__}"] += 1
+            if await pause_or_stop(pause, stop):
+                return
 
     async def _open(self, session: aiohttp.ClientSession, url: str, stop: asyncio.Event) -> str | None:
         """Open the page, again while the server is away or not that far yet."""

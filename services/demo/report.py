@@ -24,6 +24,7 @@ class Report:
         published: different deliveries that Kafka acknowledged to the simulated upstream.
         records: records, repeats included.
         answered: answers that simulated recipients were told are saved; their own log, not ours.
+        stopped: who replied STOP and was told that it is taken.
         lost: acknowledged and not counted as acknowledged, by the audit and by the recipients' own log.
         double: counted beyond what was acknowledged.
     """
@@ -37,6 +38,7 @@ class Report:
     failed: int
     opened: int
     answered: int
+    stopped: int
     counted: int
     lost: int
     double: int
@@ -70,6 +72,7 @@ class Report:
             failed=ledger["failed"],
             opened=recipients.opened,
             answered=len(recipients.acknowledged),
+            stopped=recipients.stopped,
             counted=audit.counted,
             lost=max(audit.lost, missing),
             double=audit.double,
@@ -81,6 +84,16 @@ class Report:
     def write(self, file: Path) -> None:
         """Write as JSON."""
         file.write_text(json.dumps({**asdict(self), "clean": self.clean}, ensure_ascii=False, indent=1) + "\n")
+
+
+async def count_held(settings: Settings) -> int:
+    """How many requests wait for a time that is not near, such as the end of the night."""
+    notifier = await connect(settings, "notifier", command_timeout=30)
+    try:
+        held = "SELECT count(*) FROM open_send WHERE state = 'planned' AND at > now() + interval '5 minutes'"
+        return int(await notifier.fetchval(held))
+    finally:
+        await notifier.close()
 
 
 async def count_missing(settings: Settings, acknowledged: Iterable[Acknowledged]) -> int:

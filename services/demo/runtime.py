@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from standardwebhooks.webhooks import Webhook
 
 from schemas.topics import CARDS
 from services.audit import Audit, run_audit
@@ -25,11 +26,13 @@ from services.demo.people import Case, Town, now
 from services.demo.place import Options, environment, port_taken
 from services.demo.recipients import Recipients
 from services.demo.replay import Replay
-from services.demo.report import Report, count_missing
+from services.demo.report import Report, count_held, count_missing
 from services.demo.supervisor import SERVICES, Supervisor
 from services.demo.upstream import Upstream
 
 _SETTLE_SECONDS = 60.0
+_STOPPERS = 0.02
+"""Of those who get a text message: few, and enough to see one now and then."""
 
 
 @dataclass(slots=True)
@@ -90,7 +93,7 @@ def assemble(options: Options, where: dict[str, str], logs: Path) -> Demo:
     settings = load_settings({**os.environ, **variables})
     ports = {"notifier": settings.notifier_port, "survey": settings.survey_port, "aggregator": settings.aggregator_port}
     urls = options.attach or {service: f"http://127.0.0.1:{port}" for service, port in ports.items()}
-    town = Town(options.seed, settings.brand)
+    town = Town(options.seed, settings.brand, stoppers=_STOPPERS)
     cases, total = _cases(options, town)
     behaviours: dict[str, Any] = {}
     recipients = Recipients(
@@ -99,6 +102,7 @@ def assemble(options: Options, where: dict[str, str], logs: Path) -> Demo:
         behaviours,
         thinking_seconds=0.0 if options.headless else 4.0,
         concurrency=32 if options.headless else 400,
+        gateway=_gateway(settings),
     )
     rate = options.rate if options.rate is not None else (0.0 if options.headless else 20.0)
     return Demo(
@@ -110,6 +114,12 @@ def assemble(options: Options, where: dict[str, str], logs: Path) -> Demo:
         town,
         total,
     )
+
+
+def _gateway(settings: Settings) -> Webhook | None:
+    """The simulated provider of text messages; with --attach there may be no secret that it could sign with."""
+    secret = settings.inbound_secrets.get_secret_value().split(",")[0].strip()
+    return Webhook(secret) if secret else None
 
 
 def _cases(options: Options, town: Town) -> tuple[Iterator[Case], int | None]:
@@ -184,17 +194,7 @@ async def _until_stopped(demo: Demo, stop: asyncio.Event) -> None:
 
 async def _until_done(demo: Demo, stop: asyncio.Event) -> Report | None:
     """Wait until everything published was decided, sent, answered and counted, then prove it."""
-    while not stop.is_set():
-        ledger = demo.ledger
-        published = demo.upstream.published
-        if (
-            demo.upstream.done.is_set()
-            and ledger.get("delivered") == demo.delivered_before + published
-            and ledger.get("pending") == 0
-            and demo.recipients.handled >= ledger["asked"] - demo.recipients.asked_before
-            and all(n >= demo.options.kill for n in demo.supervisor.kills.values())
-        ):
-            break
+    while not stop.is_set() and not await _is_done(demo):
         await pause_or_stop(0.1, stop)
     if stop.is_set():
         return None
@@ -203,6 +203,17 @@ async def _until_done(demo: Demo, stop: asyncio.Event) -> Report | None:
     demo.ledger = await _ledger(demo)
     missing = await count_missing(demo.settings, demo.recipients.acknowledged.values())
     return Report.of(demo.upstream, demo.recipients, demo.ledger, demo.audit, missing, time.monotonic() - demo.started)
+
+
+async def _is_done(demo: Demo) -> bool:
+    ledger = demo.ledger
+    return (
+        demo.upstream.done.is_set()
+        and ledger.get("delivered") == demo.delivered_before + demo.upstream.published
+        and demo.recipients.handled >= ledger["asked"] - demo.recipients.asked_before
+        and all(n >= demo.options.kill for n in demo.supervisor.kills.values())
+        and (ledger["pending"] == 0 or ledger["pending"] == await count_held(demo.settings))
+    )
 
 
 async def _follow(demo: Demo, ended: asyncio.Event, watch: Callable[[Demo], None]) -> None:

@@ -7,12 +7,14 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
+from schemas.disruption import DisruptionKind
 from schemas.topics import DELIVERY_COMPLETED, INVITATION_DECIDED, RESPONSE_RECORDED, SATISFACTION_CELLS
 from services.chassis.kafka import make_consumer, start_with_patience
 from services.chassis.pauses import pause_or_stop
@@ -89,6 +91,9 @@ class Scene:
             if message["outcome"] == "suppressed":
                 self._silent = message
                 return {"stretch": 1, "kind": "suppressed", "score": None}
+            if message["outcome"] == "scheduled" and "held_by" in message.get("evidence", {}):
+                self._silent = message
+                return {"stretch": 1, "kind": "suppressed", "score": None}
             return {"stretch": 1, "kind": "asked", "score": None} if message["outcome"] == "asked" else None
         if topic == RESPONSE_RECORDED:
             return {"stretch": 2, "kind": "answer", "score": message.get("score")}
@@ -113,6 +118,8 @@ class Scene:
             "all_published": demo.upstream.done.is_set(),
             "running": demo.supervisor.running(),
             "raining": demo.town.raining,
+            "night": demo.town.night,
+            "striking": demo.upstream.tells(DisruptionKind.STRIKE),
             "events": sum(self.counts.values()),
             "topics": self.counts,
             "audit": audit and {**audit.as_dict(), "age_seconds": round(time.monotonic() - demo.audited_at, 1)},
@@ -130,28 +137,14 @@ class Scene:
         phones += [_phone(m, "tapped") for m in answered[-1:]]
         phones += [_phone(m, "saved") for m in answered[-2:-1]]
         phones += [_phone(m, "arrived") for m in mails[:1]]
-        phones += [_phone(m, "opened") for m in sms[1:2]]
+        replied = list(self.demo.recipients.replied)
+        phones += [_phone(m, "replied") for m in replied[-1:]] or [_phone(m, "opened") for m in sms[1:2]]
         if self._silent is not None:
-            phones.append(
-                {
-                    "kind": "silent",
-                    "language": None,
-                    "state": "silent",
-                    "brand": self.demo.settings.brand,
-                    "text": "",
-                    "subject": None,
-                    "link": None,
-                    "score": None,
-                    "time": now().astimezone(_ZONE).strftime("%H:%M"),
-                    "reason": self._silent["reason"],
-                    "merchant": self._silent["delivery"].get("merchant_name"),
-                }
-            )
+            phones.append(_silent_phone(self._silent))
         return phones
 
 
 def _phone(message: dict[str, Any], state: str) -> dict[str, Any]:
-    link = message["link"]
     return {
         "kind": message["channel"],
         "language": message["language"],
@@ -159,9 +152,21 @@ def _phone(message: dict[str, Any], state: str) -> dict[str, Any]:
         "brand": re.split(r"[:\n]", message["body"], maxsplit=1)[0][:40],
         "text": message["body"],
         "subject": message["subject"],
-        "link": link,
+        "link": message["link"],
         "score": message.get("score"),
+        "reply": message.get("reply"),
         "time": now().astimezone(_ZONE).strftime("%H:%M"),
-        "reason": None,
-        "merchant": None,
+    }
+
+
+def _silent_phone(decided: dict[str, Any]) -> dict[str, Any]:
+    """A phone that stays dark: by the hour on its owner's wall, with the reason or what the message waits for."""
+    facts = decided["delivery"]
+    return {
+        "kind": "silent",
+        "state": "silent",
+        "time": now().astimezone(ZoneInfo(facts["zone"])).strftime("%H:%M"),
+        "reason": decided.get("reason"),
+        "waits": decided.get("evidence", {}).get("held_by"),
+        "why": f"/demo/why/{quote(facts['delivery_id'], safe='')}",
     }

@@ -10,15 +10,19 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from schemas.disruption import DisruptionKind
 from services.chassis.failures import MustStop, TryAgain
 from services.chassis.http import json_response, make_app, problem, serve
 from services.chassis.metrics import Metrics
+from services.chassis.postgres import tables_of
 from services.demo.messages import gallery_routes
 from services.demo.page import asset, render_page
 from services.demo.place import port_taken
 from services.demo.proxy import Proxy
 from services.demo.runtime import Demo
 from services.demo.scene import Scene
+from services.notifier.explaining import explain
+from services.notifier.stored import stored_decision
 
 _FASTEST = 500
 _READ = ["GET", "HEAD"]
@@ -77,8 +81,18 @@ def _routes(demo: Demo, scene: Scene, proxy: Proxy, stop: asyncio.Event) -> list
             _events(scene, stop), media_type="text/event-stream", headers={"cache-control": "no-store"}
         )
 
+    async def why(request: Request) -> Response:
+        delivery = request.path_params["delivery"]
+        async with tables_of(demo.settings, "notifier") as connection:
+            told = await stored_decision(connection, delivery)
+        if told is None:
+            return problem(404, "Nothing was decided about this delivery")
+        words = "\n".join((f"$ kvittera policy explain --delivery {delivery}", "", *explain(told), ""))
+        return Response(words, media_type="text/plain; charset=utf-8", headers={"x-content-type-options": "nosniff"})
+
     return [
         Route("/", page, methods=_READ),
+        Route("/demo/why/{delivery}", why, methods=_READ),
         Route("/demo/assets/{name:path}", file, methods=_READ),
         Route("/demo/events", events, methods=_READ),
         *_buttons(demo),
@@ -104,8 +118,17 @@ def _buttons(demo: Demo) -> list[Route]:
     async def rain(request: Request) -> Response:
         on = (await _body(request)).get("on") is True
         demo.town.raining = on
-        await demo.upstream.tell_rain(on)
+        await demo.upstream.tell(DisruptionKind.WEATHER, on=on)
         return json_response({"raining": on})
+
+    async def strike(request: Request) -> Response:
+        on = (await _body(request)).get("on") is True
+        await demo.upstream.tell(DisruptionKind.STRIKE, on=on)
+        return json_response({"striking": on})
+
+    async def night(request: Request) -> Response:
+        demo.town.night = (await _body(request)).get("on") is True
+        return json_response({"night": demo.town.night})
 
     async def aggregator(request: Request) -> Response:
         try:
@@ -120,6 +143,8 @@ def _buttons(demo: Demo) -> list[Route]:
     return [
         Route("/demo/rate", rate, methods=["POST"]),
         Route("/demo/rain", rain, methods=["POST"]),
+        Route("/demo/strike", strike, methods=["POST"]),
+        Route("/demo/night", night, methods=["POST"]),
         Route("/demo/aggregator", aggregator, methods=["POST"]),
     ]
 

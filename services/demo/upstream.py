@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from uuid import uuid4
 
 from aiokafka import AIOKafkaProducer
@@ -19,6 +18,15 @@ from services.chassis.settings import Settings
 from services.chassis.tracing import new_traceparent
 from services.demo.people import Behaviour, Case, now
 
+_NAMES = {DisruptionKind.WEATHER: "rain", DisruptionKind.STRIKE: "strike"}
+_AREAS = {
+    DisruptionKind.WEATHER: Area(country="SE"),
+    DisruptionKind.STRIKE: Area(country="SE", terminals=("Malmö", "Växjö")),
+}
+_WORDS = {
+    DisruptionKind.WEATHER: {"sv": "Kraftigt regn", "en": "Heavy rain"},
+    DisruptionKind.STRIKE: {"sv": "Strejk vid terminalen", "en": "Strike at the terminal"},
+}
 _BURST = 500
 _TICK = 0.05
 
@@ -40,9 +48,7 @@ class Upstream:
     published: int = 0
     records: int = 0
     done: asyncio.Event = field(default_factory=asyncio.Event)
-    _rain_since: datetime | None = None
-    _rain_revision: int = 0
-    _rain_name: str = field(default_factory=lambda: uuid4().hex[:10])
+    _told: dict[DisruptionKind, DeliveryDisruption] = field(default_factory=dict)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Publish until the cases end or `stop` is set."""
@@ -54,21 +60,26 @@ class Upstream:
             self.done.set()
             await producer.stop()
 
-    async def tell_rain(self, on: bool) -> None:
-        """Publish that rain begins or ends, as a control room would: one disruption, revised."""
-        began = self._rain_since = self._rain_since if not on and self._rain_since else now()
-        self._rain_revision += 1
+    def tells(self, kind: DisruptionKind) -> bool:
+        """Whether deliveries are disrupted so, as was told last."""
+        told = self._told.get(kind)
+        return told is not None and told.state is DisruptionState.ACTIVE
+
+    async def tell(self, kind: DisruptionKind, *, on: bool) -> None:
+        """Publish that rain or a strike begins or ends, as a control room would: one disruption, revised."""
+        before = self._told.get(kind)
         disruption = DeliveryDisruption(
-            disruption_id=f"rain-{self._rain_name}",
-            revision=self._rain_revision,
-            kind=DisruptionKind.WEATHER,
+            disruption_id=before.disruption_id if before else f"{_NAMES[kind]}-{uuid4().hex[:10]}",
+            revision=before.revision + 1 if before else 1,
+            kind=kind,
             state=DisruptionState.ACTIVE if on else DisruptionState.OVER,
-            areas=(Area(country="SE"),),
-            starts_at=began,
+            areas=(_AREAS[kind],),
+            starts_at=before.starts_at if before and not on else now(),
             ends_at=None if on else now(),
             published_at=now(),
-            text={"sv": "Kraftigt regn", "en": "Heavy rain"},
+            text=_WORDS[kind],
         )
+        self._told[kind] = disruption
         event = Event(id=str(uuid4()), source="/demo/control-room", type=DELIVERY_DISRUPTION, time=now(), data=b"")
         producer = make_producer(self.settings, client="kvittera-demo-control-room")
         await start_with_patience(producer.start, self.settings, "the simulated control room")

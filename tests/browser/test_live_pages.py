@@ -5,7 +5,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Page, expect
 
 from tests.kvittera import RunningDemo
 from tests.visitors import Visitor
@@ -72,6 +72,34 @@ async def test_a_phone_on_the_demo_page_opens_its_recipients_page(demo: RunningD
     recipient = await visitor.visit(f"{demo.url}{address}")
 
     assert await recipient.locator("h1, h2").first.is_visible()
+
+
+@pytest.mark.parametrize(
+    ("button", "on", "off"),
+    [("night", "Let it be night", "Let it be day"), ("strike", "Call a strike", "End the strike")],
+)
+async def test_night_and_strike_begin_and_end_at_a_press(
+    demo: RunningDemo, visitor: Visitor, button: str, on: str, off: str
+) -> None:
+    page = await visitor.visit(demo.url, viewport=WIDE)
+    await expect(page.locator(f"#{button}:not([disabled])")).to_have_text(on)
+
+    await page.click(f"#{button}")
+    await expect(page.locator(f"#{button}[aria-pressed=true]:not([disabled])")).to_have_text(off)
+    await page.click(f"#{button}")
+    await expect(page.locator(f"#{button}[aria-pressed=false]:not([disabled])")).to_have_text(on)
+
+
+async def test_the_dark_phone_tells_rule_by_rule_why_its_owner_was_not_asked(
+    demo: RunningDemo, visitor: Visitor
+) -> None:
+    page = await visitor.visit(demo.url, viewport=WIDE)
+    address = await page.locator("#phones .phone.silent a.open").get_attribute("href")
+    assert address is not None
+    told = await (await page.request.get(f"{demo.url}{address}")).text()
+
+    assert f"kvittera policy explain --delivery {address.rpartition('/')[2]}" in told
+    assert "The first rule that says no decides" in told
 
 
 async def test_the_dashboard_shows_the_numbers_that_the_cells_hold(demo: RunningDemo, visitor: Visitor) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ def test_a_run_counts_everything_that_was_published_once(first: dict[str, Any]) 
     assert first["delivered"] == first["published"] == DELIVERIES
     assert first["records"] > DELIVERIES, "some deliveries are told twice"
     assert first["answered"] == first["counted"] > 0
+    assert first["suppressed"]["merchants_turn"] > 0, "a shop asks about some orders itself"
+
+
+def test_who_replies_stop_has_said_never_to_the_survey_and_to_the_notifier(
+    folder: Path, first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    wishes = in_the_kept_data(folder, lambda c: c.fetchval("SELECT count(*) FROM notifier.preference WHERE never"))
+
+    assert wishes == first["stopped"] + second["stopped"] > 0
 
 
 def test_a_second_run_with_each_service_killed_adds_to_the_first(first: dict[str, Any], second: dict[str, Any]) -> None:
@@ -119,16 +129,22 @@ def change_a_counter(folder: Path, *, by: int) -> None:
         " WHERE cell >> 32 = (SELECT id FROM aggregator.unit WHERE cut = 'terminal' AND value = 'Malmö'))"
     )
 
-    async def change(dsn: str) -> str:
+    assert in_the_kept_data(folder, lambda c: c.execute(statement)) == "UPDATE 1"
+
+
+def in_the_kept_data(folder: Path, ask: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+    """What PostgreSQL says about the data that the demo left."""
+
+    async def asked(dsn: str) -> Any:
         connection = await asyncpg.connect(dsn)
         try:
-            return str(await connection.execute(statement))
+            return await ask(connection)
         finally:
             await connection.close()
 
     postgres = EmbeddedPostgres(folder / ".kvittera" / "postgres")
     postgres.start()
     try:
-        assert asyncio.run(change(postgres.dsn())) == "UPDATE 1"
+        return asyncio.run(asked(postgres.dsn()))
     finally:
         postgres.stop()

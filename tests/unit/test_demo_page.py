@@ -72,7 +72,7 @@ def test_every_control_has_a_name_and_waits_until_the_server_speaks() -> None:
     for control in re.findall(r"<(?:button|input)[^>]*>", PAGE):
         assert "disabled" in control
     assert '<label for="speed">' in PAGE
-    assert len(re.findall(r'<button type="button"[^>]*>.*?<span>[A-Z][a-z ]+</span>', PAGE)) == 2
+    assert len(re.findall(r'<button type="button"[^>]*>.*?<span>[A-Z][a-z ]+</span>', PAGE)) == 4
 
 
 def test_a_phone_has_words_of_its_own_in_every_language_that_the_demos_people_speak() -> None:

@@ -15,6 +15,7 @@ def test_each_reason_of_not_asking_is_told_with_its_code_and_in_words() -> None:
         failed=0,
         opened=4,
         answered=3,
+        stopped=0,
         counted=3,
         lost=0,
         double=0,

@@ -1,4 +1,4 @@
-// Speed, rain, the aggregator's life, and the last audit's word.
+// Speed, rain, night, a strike, the aggregator's life, and the last audit's word.
 import { exact, number, text } from "./figures.js";
 
 const FASTEST = 500;
@@ -84,19 +84,27 @@ export const controls = () => {
   const showRain = toggle("rain", "/demo/rain", {
     words: (on) => (on ? "Stop the rain" : "Make it rain"), wanted: (on) => ({ on: !on }),
   });
+  const showNight = toggle("night", "/demo/night", {
+    words: (on) => (on ? "Let it be day" : "Let it be night"), wanted: (on) => ({ on: !on }),
+  });
+  const showStrike = toggle("strike", "/demo/strike", {
+    words: (on) => (on ? "End the strike" : "Call a strike"), wanted: (on) => ({ on: !on }),
+  });
   const showLife = toggle("kill", "/demo/aggregator", {
     words: (runs) => (runs ? "Kill the aggregator" : "Start the aggregator"), wanted: (runs) => ({ run: !runs }),
   });
   const show = (state) => {
     showRate(state.rate);
     showRain(state.raining);
+    showNight(state.night);
+    showStrike(state.striking);
     showLife(state.running.aggregator);
     byId("kill").classList.toggle("danger", state.running.aggregator);
     text(byId("events"), number(state.events));
     badge.show(state.audit);
   };
   const silent = () => {
-    for (const id of ["speed", "rain", "kill"]) byId(id).disabled = true;
+    for (const id of ["speed", "rain", "night", "strike", "kill"]) byId(id).disabled = true;
     badge.silent();
   };
   return { show, silent };

@@ -13,6 +13,8 @@ const WORDS = {
   da: { faces: ["Meget utilfreds", "Utilfreds", "Hverken eller", "Tilfreds", "Meget tilfreds"],
     asks: "Hvordan gik leveringen?", saved: "Tak. Dit svar er gemt.", inbox: "Indbakke" },
 };
+const WAITS = { quiet_hours: "Quiet hours: it waits for the morning", preferred_hours: "It waits for the preferred hours",
+  weekend: "It waits for the end of the weekend", holiday: "It waits for the end of the holiday", disruption: "It waits for the end of a disruption" };
 const languageOf = ({ language }) => (language in WORDS ? language : "en");
 const wordsOf = (phone) => WORDS[languageOf(phone)];
 
@@ -56,7 +58,7 @@ const ghosts = () => [make("div", { class: "ghost" }), make("div", { class: "gho
 
 const sms = (phone) => [heading(phone.brand), make("p", { class: "at" }, phone.time ?? ""),
   make("p", { class: "bubble" }, ...linked(phone.text)),
-  ...(phone.score && !phone.link ? [make("p", { class: "bubble mine" }, String(phone.score))] : [])];
+  ...(phone.reply ? [make("p", { class: "bubble mine" }, phone.reply)] : [])];
 
 const mail = (phone) => {
   // The faces stand where the text version has the link.
@@ -75,30 +77,31 @@ const saved = (phone) => [heading(phone.brand, true), about(phone),
   ...(phone.score ? [make("p", { class: "saved-score" }, face(phone.score, 24), wordsOf(phone).faces[phone.score - 1])] : []), ...ghosts()];
 
 const silent = (phone) => [make("p", { class: "big-clock" }, phone.time ?? ""),
-  make("p", { class: "why" }, make("strong", {}, "Not asked"), reasonInWords(phone.reason))];
+  make("p", { class: "why" }, ...(phone.reason ? [make("strong", {}, "Not asked"), reasonInWords(phone.reason)]
+    : [make("strong", {}, "Not asked yet"), WAITS[phone.waits] ?? phone.waits]))];
 
 const screen = (phone) => {
   if (phone.state === "silent" || phone.kind === "silent") return silent(phone);
   if (phone.state === "tapped" || phone.state === "opened") return question(phone);
-  if (phone.state === "saved") return phone.link ? saved(phone) : sms(phone);
+  if (phone.state === "saved") return saved(phone);
   return phone.kind === "email" ? mail(phone) : sms(phone);
 };
 
 const caption = ({ kind, state, score }) => {
   const name = kind === "email" ? "E-mail" : "SMS";
   if (state === "silent" || kind === "silent") return "Silent, with a reason";
-  return { arrived: `${name}, just arrived`, opened: `${name}, opened`, tapped: `Tapped ${score ?? ""}`,
+  return { arrived: `${name}, just arrived`, replied: "Replied STOP", opened: `${name}, opened`, tapped: `Tapped ${score ?? ""}`,
     saved: "Saved, may add more" }[state] ?? name;
 };
 
 const draw = (place, phone) => {
   const lang = phone.kind === "silent" ? null : languageOf(phone);
-  const body = make("div", { class: "screen", lang }, ...screen(phone)), words = caption(phone), to = here(phone.link);
+  const body = make("div", { class: "screen", lang }, ...screen(phone)), words = caption(phone), to = phone.why ?? here(phone.link);
   const quiet = phone.kind === "silent" || phone.state === "silent";
   const frame = make("div", { class: quiet ? "phone silent" : "phone" }, body);
   if (to) {
     const link = make("a", { class: "open", href: to, target: "_blank", rel: "noopener noreferrer" });
-    link.setAttribute("aria-label", `${words}: open this recipient's page in a new tab`);
+    link.setAttribute("aria-label", phone.why ? `${words}: read rule by rule why, in a new tab` : `${words}: open this recipient's page in a new tab`);
     frame.append(link);
   }
   place.replaceChildren(frame, make("p", { class: "caption" }, words));
