@@ -185,15 +185,28 @@ async def reading(reader: Reader[bytes], task: Task) -> AsyncIterator[asyncio.Ev
         finally:
             stop.set()
 
+    before = kafka_work()
     work = [asyncio.create_task(guarded(task)), asyncio.create_task(guarded(reader.watch))]
     try:
         yield stop
     finally:
         stop.set()
         outcomes = await asyncio.gather(*work, return_exceptions=True)
+        # Without a broker a consumer cannot be stopped properly; in a service the process ends, here the loop goes on.
+        for left in kafka_work() - before:
+            left.cancel()
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
+
+
+def kafka_work() -> set[asyncio.Task[Any]]:
+    """What Kafka clients of this loop are still at."""
+    return {t for t in asyncio.all_tasks() if "aiokafka" in _file_of(t.get_coro())}
+
+
+def _file_of(coroutine: Any) -> str:
+    return str(coroutine.cr_code.co_filename)
 
 
 async def until(

@@ -1,6 +1,7 @@
 """Kafka clients, made in one place: every unsafe default is overridden here and nowhere else (dep 23-27)."""
 
 import asyncio
+import itertools
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -10,7 +11,8 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, ProducerClosed
+from aiokafka.producer.message_accumulator import MessageAccumulator
 
 from services.chassis.failures import MustStop, TryAgain
 from services.chassis.pauses import pause_or_stop, pauses
@@ -20,6 +22,8 @@ log = structlog.get_logger()
 
 MAX_REQUEST_BYTES = 8 * 1024 * 1024
 """A dead letter is the untouched record, so we must be able to send what others could."""
+
+_BROKEN_OFF_WITHIN = 1.0
 
 NO_HURRY_MS = 500
 """How long a broker may wait for records of topics whose readers need none at once: each look costs it and us."""
@@ -145,6 +149,32 @@ async def start_with_patience(
         else:
             return True
     raise AssertionError("pauses never end")
+
+
+async def stop_producer(producer: AIOKafkaProducer, seconds: float) -> None:
+    """Stop a producer within `seconds`, and drop what it could not send by then.
+
+    aiokafka leaves a producer whose stop is cut short at work: it would go on trying while Kafka is away, and send old
+    records behind newer ones once Kafka is back. What is dropped waits in a table, for the next producer.
+    """
+    await stop_in_time(producer.stop, seconds, "producer")
+    sender = producer._sender.sender_task  # noqa: SLF001
+    if sender is None or sender.done():
+        return
+    sender.cancel()
+    _refuse_what_waits(producer._message_accumulator)  # noqa: SLF001
+    # A sender that was told to end waits for its last requests; without connections they end at once.
+    await stop_in_time(producer.client.close, _BROKEN_OFF_WITHIN, "producer's connections")
+    sender.cancel()
+    await asyncio.wait([sender], timeout=_BROKEN_OFF_WITHIN)
+
+
+def _refuse_what_waits(waiting: MessageAccumulator) -> None:
+    batches = {*waiting._pending_batches, *itertools.chain(*waiting._batches.values())}  # noqa: SLF001
+    waiting.fail_all(ProducerClosed())
+    for batch in batches:
+        if not batch.future.cancelled():
+            batch.future.exception()  # nobody waits for it any more, and asyncio would complain
 
 
 async def stop_in_time(stop: Callable[[], Awaitable[object]], seconds: float, what: str) -> None:

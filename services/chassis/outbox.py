@@ -19,7 +19,7 @@ from aiokafka.errors import KafkaError
 from schemas.cloudevents import Stamp
 from services.chassis.deadletter import unpack_headers
 from services.chassis.failures import BROKEN_OFF, is_transient
-from services.chassis.kafka import make_producer, stop_in_time
+from services.chassis.kafka import make_producer, stop_producer
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
@@ -160,7 +160,7 @@ class Relay:
                 await self._doorbell.wait()
 
     async def _put_down(self, connection: Database, producer: AIOKafkaProducer) -> None:
-        await stop_in_time(producer.stop, 2, "producer")
+        await stop_producer(producer, 2)
         connection.terminate()
 
 

@@ -20,7 +20,7 @@ from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool, connect, named_sql
 from services.chassis.settings import Settings
 from services.embedded.kafka import EmbeddedKafka
-from tests.harness import make_topic, read_all, until
+from tests.harness import kafka_work, make_topic, read_all, until
 
 SQL = named_sql("services.chassis", "outbox.sql")
 
@@ -300,6 +300,7 @@ async def test_a_relay_stops_within_the_drain_time_although_kafka_is_down(
 ) -> None:
     settings = settings.model_copy(update={"kafka_bootstrap": own_kafka.bootstrap})
     topic = await make_topic(settings)
+    before = kafka_work()
     stop = asyncio.Event()
     work = asyncio.create_task(relay(settings).run(stop))
     await put(notifier_pool, topic, b"k", b"0")
@@ -310,6 +311,7 @@ async def test_a_relay_stops_within_the_drain_time_although_kafka_is_down(
     stop.set()
     await asyncio.wait_for(work, settings.drain_seconds - 3)
     assert await waiting(notifier_pool) == 1
+    assert kafka_work() <= before, "whatever goes on would send old records behind newer ones"
 
 
 async def test_a_relay_never_gives_up_on_kafka_because_answers_are_taken_without_it(

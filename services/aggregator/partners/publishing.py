@@ -19,7 +19,7 @@ from schemas.cloudevents import Event, to_headers
 from schemas.partners import partner_topic
 from services.aggregator.partners.partners import Partners, Publication
 from services.chassis.failures import is_transient
-from services.chassis.kafka import make_consumer, make_producer, stop_in_time
+from services.chassis.kafka import make_consumer, make_producer, stop_in_time, stop_producer
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
@@ -71,7 +71,7 @@ class PartnerPublisher:
             await self._publish_until_stopped(connection, producer, stop)
         finally:
             if producer is not None:
-                await stop_in_time(producer.stop, 2, "producer")
+                await stop_producer(producer, 2)
             connection.terminate()
 
     async def _publish_until_stopped(

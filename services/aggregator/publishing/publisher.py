@@ -26,7 +26,7 @@ from services.aggregator.publishing.pace import Pace
 from services.aggregator.publishing.records import CellRecords
 from services.chassis.bigint_copy import read_rows
 from services.chassis.failures import BROKEN_OFF, is_transient
-from services.chassis.kafka import make_consumer, make_producer, stop_in_time
+from services.chassis.kafka import make_consumer, make_producer, stop_in_time, stop_producer
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
@@ -123,7 +123,7 @@ class Publisher:
             await self._publish_until_stopped(connection, producer, mirror, stop)
         finally:
             self._counted.end()
-            await asyncio.gather(stop_in_time(producer.stop, 2, "producer"), stop_in_time(mirror.stop, 2, "mirror"))
+            await asyncio.gather(stop_producer(producer, 2), stop_in_time(mirror.stop, 2, "mirror"))
             connection.terminate()
 
     async def _wait_for_turn(self, connection: Database, stop: asyncio.Event) -> bool:
