@@ -13,9 +13,9 @@ Panel = tuple[str, str, list[Query]]
 """Title, unit and queries."""
 
 
-def quantile(share: float, histogram: str) -> str:
-    """The share's quantile of a histogram over the last interval."""
-    return f"histogram_quantile({share}, sum by (le) (rate({histogram}_bucket[$__rate_interval])))"
+def quantile(share: float, histogram: str, span: str = "$__rate_interval", by: str = "le") -> str:
+    """The share's quantile of a histogram over a span."""
+    return f"histogram_quantile({share}, sum by ({by}) (rate({histogram}_bucket[{span}])))"
 
 
 OPERATIONS: list[Panel] = [
@@ -49,12 +49,54 @@ OPERATIONS: list[Panel] = [
         "reqps",
         [("sum by (channel, result) (rate(kvittera_sends_total[$__rate_interval]))", "{{channel}} {{result}}")],
     ),
-    ("Fate unknown", "short", [("max(kvittera_in_doubt)", "in doubt")]),
+    (
+        "Stopped just before leaving, by reason",
+        "short",
+        [("sum by (reason) (increase(kvittera_withheld_total[1h]))", "{{reason}}")],
+    ),
+    (
+        "Sending",
+        "short",
+        [
+            ("max(kvittera_sending_on)", "on"),
+            ("sum by (channel) (increase(kvittera_volume_pauses_total[1h]))", "paused by volume: {{channel}}"),
+            ("max by (channel) (kvittera_provider_breaker)", "left alone: {{channel}}"),
+        ],
+    ),
+    (
+        "Calls to providers, by result",
+        "reqps",
+        [
+            (
+                "sum by (provider, result) (rate(kvittera_provider_calls_total[$__rate_interval]))",
+                "{{provider}} {{result}}",
+            )
+        ],
+    ),
+    (
+        "What providers report of messages",
+        "reqps",
+        [("sum by (provider, result) (rate(kvittera_receipts_total[$__rate_interval]))", "{{provider}} {{result}}")],
+    ),
+    (
+        "Parts of text messages",
+        "short",
+        [("sum by (provider) (increase(kvittera_sms_segments_total[1h]))", "{{provider}}")],
+    ),
+    (
+        "Fate unknown, and second messages",
+        "short",
+        [
+            ("max(kvittera_in_doubt)", "in doubt"),
+            ("sum by (channel) (increase(kvittera_possible_duplicates_total[1h]))", "second message: {{channel}}"),
+        ],
+    ),
     (
         "Machine-like answers a second",
         "reqps",
         [("sum by (sign) (rate(kvittera_answers_suspected_total[$__rate_interval]))", "{{sign}}")],
     ),
+    ("Replies by text message", "short", [("sum by (result) (increase(kvittera_inbound_total[1h]))", "{{result}}")]),
 ]
 RELIABILITY: list[Panel] = [
     ("Processes", "short", [('sum by (service) (up{job="kvittera"})', "{{service}}")]),
@@ -83,9 +125,36 @@ RELIABILITY: list[Panel] = [
     ("Seconds a batch takes, 99 %", "s", [(quantile(0.99, "kvittera_batch_seconds"), "99 %")]),
     ("Event loop held up", "s", [("max by (service) (kvittera_loop_lag_seconds)", "{{service}}")]),
     ("Off the ledger identity", "short", [("max(kvittera_ledger_gap)", "gap")]),
+    (
+        "Records in a transaction, median",
+        "short",
+        [(quantile(0.5, "kvittera_batch_records", by="group, le"), "{{group}}")],
+    ),
+    (
+        "Rows that Kafka took a second",
+        "reqps",
+        [("sum by (topic) (rate(kvittera_outbox_published_total[$__rate_interval]))", "{{topic}}")],
+    ),
+    ("Cells published again", "short", [("sum(increase(kvittera_cells_republished_total[1h]))", "cells")]),
+    ("Months ahead, by table", "short", [("min by (table) (kvittera_months_ahead)", "{{table}}")]),
     ("Answers that share a commit, median", "short", [(quantile(0.5, "kvittera_answers_per_commit"), "median")]),
 ]
 CARE: list[Panel] = [
+    ("Cases not resolved", "short", [("max by (state) (kvittera_cases)", "{{state}}")]),
+    ("First contact overdue", "short", [("max(kvittera_cases_overdue)", "cases")]),
+    (
+        "From case to first contact",
+        "s",
+        [
+            (quantile(0.5, "kvittera_case_first_contact_seconds", "1d"), "median"),
+            (quantile(0.9, "kvittera_case_first_contact_seconds", "1d"), "90 %"),
+        ],
+    ),
+    (
+        "Words to people about their cases",
+        "short",
+        [("sum by (result) (increase(kvittera_outcomes_total[1d]))", "{{result}}")],
+    ),
     ("What staff did with praise", "short", [("sum by (act) (increase(kvittera_praise_total[1h]))", "{{act}}")]),
     ("Pages shown", "reqps", [("sum by (state) (rate(kvittera_pages_total[$__rate_interval]))", "{{state}}")]),
     ("Sign-ins of staff", "short", [("sum by (result) (increase(kvittera_staff_sign_ins_total[1h]))", "{{result}}")]),
@@ -94,6 +163,11 @@ CARE: list[Panel] = [
         "Personal data past its time, deleted",
         "short",
         [("sum by (what) (increase(kvittera_retention_deleted_total[1d]))", "{{what}}")],
+    ),
+    (
+        "Whole months past their time, dropped",
+        "short",
+        [("sum by (table) (increase(kvittera_months_dropped_total[1d]))", "{{table}}")],
     ),
 ]
 DASHBOARDS: dict[str, tuple[str, list[Panel]]] = {

@@ -105,6 +105,14 @@ def test_alerts_and_dashboards_ask_for_metrics_that_exist(repository: Path) -> N
         assert named <= known, where
 
 
+def test_every_metric_is_seen_on_a_dashboard(repository: Path) -> None:
+    shown = " ".join(expression for where, expression in expressions(repository).items() if ": " in where)
+    recorded = " ".join(rule["expr"] for rule in rules(repository) if rule.get("record", "-") in shown)
+    seen = set(re.findall(r"\bkvittera_[a-z_]+", f"{shown} {recorded}"))
+    assert {*COUNTERS, *GAUGES} - seen == set()
+    assert {name for name in HISTOGRAMS if f"{name}_bucket" not in seen} == set()
+
+
 def test_every_alert_has_a_page_that_says_what_to_do_and_every_page_an_alert(repository: Path) -> None:
     pages = {path.stem: path for path in (repository / "docs/runbooks").glob("*.md")}
     alerts = {rule["alert"]: rule for rule in rules(repository) if "alert" in rule}

@@ -14,9 +14,29 @@ from typing import Any
 import pytest
 
 from schemas.topics import CARDS
+from tests.dashboards import panels
 from tests.kvittera import RunningDemo, demo_with_page, free_port, kvittera, still_running
+from tests.prometheus import holding, needs_prometheus
 
 ANSWERS = "response.recorded.v1"
+QUIET_IN_A_DEMO = {
+    "Turned away a second",
+    "Machine-like answers a second",
+    "Stopped just before leaving, by reason",
+    "Sending",  # no volume ever pauses it
+    "Calls to providers, by result",
+    "What providers report of messages",
+    "Parts of text messages",
+    "Fate unknown, and second messages",
+    "Replies by text message",
+    "Tries again a second",
+    "What staff did with praise",
+    "Words to people about their cases",
+    "Sign-ins of staff",
+    "Personal data past its time, deleted",
+    "Whole months past their time, dropped",
+}
+"""Panels with a counter that counts what a demo without trouble, providers and staff has not."""
 # A reader waits a moment before the next command; a script asks again until there is something to see.
 _PATIENT = """
 set -e
@@ -140,6 +160,27 @@ def test_status_and_load_find_the_running_demo_by_its_folder(demo: RunningDemo) 
     assert seen["away"] == []
     assert seen["services"]["notifier"]["deliveries"]["delivered"] >= 40
     assert all(service["connections"] > 0 for service in seen["services"].values())
+
+
+def test_every_panel_of_the_dashboards_asks_for_what_the_services_measure(demo: RunningDemo, tmp_path: Path) -> None:
+    needs_prometheus()
+    wait_for(demo, lambda state: state["topics"][ANSWERS] > 5 and state["topics"]["satisfaction.cells.v1"] > 0)
+    shown = {}
+    for service in ("notifier", "survey", "aggregator"):
+        log = (demo.folder / f".kvittera/logs/{service}.log").read_text(encoding="utf-8")
+        address = re.findall(r"\"listens\": \"([^\"]+)", log)[-1]
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=120) as reply:
+            shown[service] = reply.read().decode()
+    empty, unnamed = set(), set()
+    with holding(shown, tmp_path) as prometheus:
+        for title, queries in panels().items():
+            for query, labels in queries:
+                lines = prometheus.query(query)
+                empty |= set() if lines else {title}
+                unnamed |= {title for line in lines if labels - line["metric"].keys()}
+
+    assert empty <= QUIET_IN_A_DEMO
+    assert unnamed == set()
 
 
 def test_the_commands_of_the_tutorial_do_what_it_says(demo: RunningDemo, repository: Path) -> None:
