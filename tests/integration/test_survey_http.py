@@ -13,7 +13,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from schemas.invitation import InvitationDecided, InvitationProgress
+from schemas.recipient import PersonErased
 from services.chassis.http_protocol import Lane, Whole
+from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Pool, named_sql, open_look_up_pool
 from services.chassis.records import Received
 from services.chassis.settings import Settings
@@ -22,6 +24,7 @@ from services.survey import bodies
 from services.survey.answers.handlers import LearnInvitations
 from services.survey.answers.recorded import Page
 from services.survey.answers.responses import token_hash
+from services.survey.privacy.erasure import ErasePersons
 from services.survey.recipient.http import SurveyRoutes
 from services.survey.recipient.page_models import CaseNotice
 from tests.asgi import ask
@@ -241,10 +244,16 @@ async def test_token_pages_are_not_cached_indexed_framed_or_referred_from(app: S
         assert "frame-ancestors 'none'" in reply.headers["content-security-policy"]
 
 
-async def test_unknown_malformed_and_expired_links_look_the_same(app: SurveyRoutes, pool: Pool) -> None:
+async def test_unknown_malformed_expired_and_erased_links_look_the_same(app: SurveyRoutes, pool: Pool) -> None:
     expired = await invite(pool, expires_in=timedelta(seconds=-1), language="en")
+    erased = await invite(pool, person_id="a5" * 16, language="en")
+    assert (await post(app, erased, ("score", "4"))).status == 303
+    person = PersonErased(person_id="a5" * 16, requested_at=datetime.now(UTC))
+    async with pool.acquire() as connection, connection.transaction():
+        await ErasePersons(PersonKeys(SEAL))(connection, [Received(person, None, NOON)])
     paths = [
         new_token(),
+        erased,
         "x",
         "",
         expired,
