@@ -157,7 +157,8 @@ async def stop_producer(producer: AIOKafkaProducer, seconds: float) -> None:
     aiokafka leaves a producer whose stop is cut short at work: it would go on trying while Kafka is away, and send old
     records behind newer ones once Kafka is back. What is dropped waits in a table, for the next producer.
     """
-    await stop_in_time(producer.stop, seconds, "producer")
+    if await stop_in_time(producer.stop, seconds, "producer"):
+        return
     sender = producer._sender.sender_task  # noqa: SLF001
     if sender is None or sender.done():
         return
@@ -177,8 +178,11 @@ def _refuse_what_waits(waiting: MessageAccumulator) -> None:
             batch.future.exception()  # nobody waits for it any more, and asyncio would complain
 
 
-async def stop_in_time(stop: Callable[[], Awaitable[object]], seconds: float, what: str) -> None:
-    """Stop a client, but not for longer than `seconds`: without a broker aiokafka may wait for ever."""
+async def stop_in_time(stop: Callable[[], Awaitable[object]], seconds: float, what: str) -> bool:
+    """Stop a client, but not for longer than `seconds`: without a broker aiokafka may wait for ever.
+
+    Returns whether it stopped.
+    """
     try:
         async with asyncio.timeout(seconds):
             await stop()
@@ -189,3 +193,6 @@ async def stop_in_time(stop: Callable[[], Awaitable[object]], seconds: float, wh
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
+    else:
+        return True
+    return False
