@@ -11,7 +11,7 @@ import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
@@ -63,6 +63,9 @@ def make_app(routes: Sequence[BaseRoute], *, ready: Ready, metrics: Metrics) -> 
         assert isinstance(error, HTTPException)
         return problem(error.status_code, error.detail)
 
+    async def on_gone(_: Request, __: Exception) -> Response:
+        return problem(400, "The request ended early")  # nobody reads it, and it is no fault of ours to be logged
+
     async def on_error(_: Request, __: Exception) -> Response:
         return problem(500, "Something went wrong on our side")
 
@@ -73,7 +76,7 @@ def make_app(routes: Sequence[BaseRoute], *, ready: Ready, metrics: Metrics) -> 
             Route("/metrics", show_metrics),
             *routes,
         ],
-        exception_handlers={HTTPException: on_http_error, 500: on_error},
+        exception_handlers={HTTPException: on_http_error, ClientDisconnect: on_gone, 500: on_error},
     )
 
 

@@ -152,6 +152,6 @@ def _buttons(demo: Demo) -> list[Route]:
 async def _body(request: Request) -> dict[str, object]:
     try:
         found = json.loads(await request.body())
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -14,6 +14,7 @@ from services.chassis.sealing import Seal
 from services.notifier.ledger import read_ledger
 
 _MOST = 1000
+_LAST_ID = 2**63 - 1
 
 
 def routes(pool: Pool, seal: Seal) -> list[Route]:
@@ -23,8 +24,8 @@ def routes(pool: Pool, seal: Seal) -> list[Route]:
 
     async def messages(request: Request) -> Response:
         try:
-            after = int(request.query_params.get("after", "-1"))
-            limit = min(_MOST, int(request.query_params.get("limit", "100")))
+            after = min(_LAST_ID, int(request.query_params.get("after", "-1")))
+            limit = max(0, min(_MOST, int(request.query_params.get("limit", "100"))))
         except ValueError:
             return problem(400, "after and limit are whole numbers")
         async with pool.acquire() as connection:
@@ -41,8 +42,11 @@ def routes(pool: Pool, seal: Seal) -> list[Route]:
         )
 
     async def decision(request: Request) -> Response:
+        delivery_id = request.path_params["delivery_id"]
+        if "\x00" in delivery_id:  # PostgreSQL holds no such text
+            return problem(404, "No decision about this delivery")
         async with pool.acquire() as connection:
-            row = await connection.fetchrow(sql["decision_of"], request.path_params["delivery_id"])
+            row = await connection.fetchrow(sql["decision_of"], delivery_id)
         if row is None:
             return problem(404, "No decision about this delivery", "It may not have arrived yet.")
         return json_response(

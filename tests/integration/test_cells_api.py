@@ -161,7 +161,7 @@ async def test_a_wrong_question_is_answered_with_a_problem_document(app: Starlet
         (" =1", "' =1"),
         ("＝1", "'＝1"),
         ("＠SUM", "'＠SUM"),
-        ('"=1", "x"', '"=1", "x"'),
+        ('"=1", "x"', '\'"=1", "x"'),
         ("Årsta, norra", "Årsta, norra"),
     ],
 )

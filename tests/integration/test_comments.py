@@ -227,6 +227,8 @@ async def test_the_dashboards_fragment_has_the_newest_first(pool: Pool, app: Sta
     assert 0 < fragment.index("snöstormen") < fragment.index("sent och ingen")
     other = await ask(app, "GET", "/comments/latest?terminal=Ume", headers=[("x-member", "agent-1")])
     assert "No comments yet" in other.text
+    endless = await ask(app, "GET", f"/comments/latest?terminal={'9' * 5000}", headers=[("x-member", "agent-1")])
+    assert "No comments yet" in endless.text
 
 
 @pytest.mark.parametrize(

@@ -283,7 +283,7 @@ async def test_a_gap_while_a_bad_record_is_looked_for_makes_every_partition_of_t
     )
     batch = {
         part: [record("t", n, b"%d" % n) for n in range(4, 8)],
-        other: [record("t", 20, b"other", partition=1)],
+        other: [record("t", n, b"other", partition=1) for n in range(20, 25)],
     }
     with pytest.raises(Gap) as gap:
         await fence.take(batch)

@@ -7,10 +7,12 @@ import uuid
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import UnknownTopicOrPartitionError
 from starlette.applications import Starlette
 
 from schemas.cloudevents import Event, decode
@@ -255,6 +257,27 @@ async def test_the_topic_ends_with_what_the_table_holds_also_after_a_zombie(pool
     finally:
         await producer.stop()
         await connection.close()
+
+
+async def test_a_partner_whose_topic_is_missing_holds_up_no_other(
+    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(pool, view("a-without-topic"))
+    await register(pool, view("b-shop", merchants=("other",)))
+    told: list[str] = []
+
+    async def publish(_: PartnerPublisher, __: object, ___: object, partner: str, *, compare: bool) -> int:
+        told.append(partner)
+        if partner == "a-without-topic":
+            raise UnknownTopicOrPartitionError
+        return int(compare)
+
+    monkeypatch.setattr(PartnerPublisher, "publish", publish)
+    publisher = PartnerPublisher(settings, Metrics(), lambda: FIRST)
+    async with pool.acquire() as connection:
+        with pytest.raises(UnknownTopicOrPartitionError):
+            await publisher._publish_until_stopped(connection, cast("AIOKafkaProducer", None), asyncio.Event())
+    assert told == ["a-without-topic", "b-shop"]
 
 
 async def test_partners_are_registered_listed_and_revoked_by_the_command(pool: Pool, settings: Settings) -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from schemas.feedback import CaseTrigger
 from schemas.response import ResponseRecorded
+from services.chassis.csv_cells import defused
 from services.survey.cases.case import Case, opened
-from services.survey.cases.export import COLUMNS, as_csv, defused
+from services.survey.cases.export import COLUMNS, as_csv
 from services.survey.cases.shown import Listed
 from tests.builders import NOON, facts
 

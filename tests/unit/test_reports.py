@@ -168,6 +168,12 @@ def test_whatsapp_reports_several_statuses_at_once_and_only_those_with_our_refer
     assert json.loads(found[2].raw) == failed
 
 
+def test_a_report_with_half_a_letter_in_it_is_kept_like_any_other() -> None:
+    torn = {"id": "wamid.1", "biz_opaque_callback_data": REFERENCE, "status": "sent", "recipient_id": "\ud83d"}
+    [found] = META.reports(by_meta(notification(torn)))
+    assert json.loads(found.raw) == torn
+
+
 def test_a_message_of_a_person_is_no_report() -> None:
     inbound = json.loads(notification(messages=[{"from": "46701740634", "type": "text", "text": {"body": "4"}}]))
     del inbound["entry"][0]["changes"][0]["value"]["statuses"]

@@ -19,6 +19,7 @@ from services.aggregator.cells.rows import Cells, Place
 from services.aggregator.counting.cuts import cut_named
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.windows import window_index
+from services.chassis.csv_cells import defused
 from services.chassis.failures import MustStop
 from services.chassis.http import json_response, problem
 from services.chassis.postgres import Pool
@@ -26,7 +27,6 @@ from services.chassis.postgres import Pool
 PATH = "/api/cells"
 _MOST = 10_000
 _DEFAULT = 1000
-_RUN_BY_SPREADSHEETS = frozenset("=+-@＝＋－＠")
 _KNOWN = ("cut", "window", "value", "from", "to", "limit", "after", "format")
 _COLUMNS = ("cut", "value", "window", "start", "answers", *COLUMNS, "version", "as_of")
 
@@ -149,16 +149,16 @@ def _stored_text(text: str | None) -> str | None:
 
 
 def as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Cells as CSV with a header line (RFC 4180); text that a spreadsheet would run is disarmed (security 14)."""
+    """Cells as CSV with a header line (RFC 4180); text that a spreadsheet would run is defused."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(_COLUMNS)
     for row in rows:
         flat = {**row, **{f"s{n}": s for n, s in enumerate(row["scores"], 1)}}
-        writer.writerow([disarmed(flat[c]) for c in _COLUMNS])
+        writer.writerow([csv_cell(flat[c]) for c in _COLUMNS])
     return out.getvalue()
 
 
-def disarmed(value: Any) -> Any:
-    """A value that no spreadsheet runs."""
-    return f"'{value}" if isinstance(value, str) and value.lstrip()[:1] in _RUN_BY_SPREADSHEETS else value
+def csv_cell(value: Any) -> Any:
+    """A value as it may stand in CSV."""
+    return defused(value) if isinstance(value, str) else value

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.aggregator.cells.routes import disarmed
+from services.aggregator.cells.routes import csv_cell
 from services.aggregator.partners.partners import Partners
 from services.chassis.http import problem
 from services.chassis.postgres import Pool, named_sql
@@ -79,7 +79,7 @@ def _csv(values: list[bytes]) -> str:
     for value in values:
         cell = orjson.loads(value)
         flat = {**cell, **{f"s{n}": s for n, s in enumerate(cell["scores"], 1)}}
-        writer.writerow([disarmed(flat[c]) for c in _COLUMNS])
+        writer.writerow([csv_cell(flat[c]) for c in _COLUMNS])
     return out.getvalue()
 
 

@@ -81,9 +81,15 @@ class PartnerPublisher:
         compared = loop.time()
         while not stop.is_set():
             compare = loop.time() - compared > self.settings.anti_entropy_seconds
+            failed: Exception | None = None
             for partner in await self.partners.all(connection):
                 if partner.revoked_at is None:
-                    await self.publish(connection, producer, partner.view.partner, compare=compare)
+                    try:
+                        await self.publish(connection, producer, partner.view.partner, compare=compare)
+                    except (KafkaError, TimeoutError) as error:
+                        failed = error  # a topic that is missing must not hold up the other partners
+            if failed is not None:
+                raise failed
             if compare:
                 compared = loop.time()
             await pause_or_stop(_LOOK_EVERY, stop)

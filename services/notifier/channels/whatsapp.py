@@ -148,7 +148,7 @@ def read_reports(told: Any) -> Iterator[Report]:
                 continue
             errors = status.get("errors") or [{}]
             reason = word(errors[0].get("code", "failed")) if progress is Progress.UNDELIVERED else None
-            raw = json.dumps(status, ensure_ascii=False).encode()
+            raw = json.dumps(status).encode()
             yield Report(reference, word(status["id"]), word(status["status"]), progress, raw, reason)
     except (KeyError, TypeError, AttributeError, IndexError):
         raise Poison("unreadable", "no notification of this API") from None

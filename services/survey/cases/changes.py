@@ -1,7 +1,6 @@
 """Which cases changed, for everybody who watches: one query a second, however many they are."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,13 +8,17 @@ from typing import Any
 
 import asyncpg
 import orjson
+import structlog
 
 from schemas.feedback import CaseState
+from services.chassis.failures import is_transient
 from services.chassis.metrics import Metrics
+from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.staff import Member, Role
 from services.survey.cases.number import number_of
 
+log = structlog.get_logger()
 _LOOK_BACK = timedelta(seconds=30)  # a transaction that commits late is still found
 _METRICS_EVERY = 15.0
 _AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
@@ -49,16 +52,22 @@ class CaseChanges:
         """Look until stopped."""
         measured = -_METRICS_EVERY
         loop = asyncio.get_running_loop()
+        away = False
         while not stop.is_set():
-            with contextlib.suppress(*_AWAY):  # watchers see by `as_of` that nothing new comes
+            try:
                 if self.watchers:
                     await self.look()
                 if loop.time() - measured >= _METRICS_EVERY:
                     await self.measure()
                     measured = loop.time()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self.period):
-                    await stop.wait()
+                away = False
+            except _AWAY as error:  # watchers see by `as_of` that nothing new comes
+                if not is_transient(error):
+                    raise
+                if not away:  # one line for each time that PostgreSQL is away
+                    log.warning("will try again", action="retry", what="case changes", error=type(error).__name__)
+                away = True
+            await pause_or_stop(self.period, stop)
         self._ended = True
         async with self._looked:
             self._looked.notify_all()

@@ -1,4 +1,4 @@
-"""Cases as CSV (RFC 4180) that no spreadsheet runs (security row 14). Pure."""
+"""Cases as CSV (RFC 4180). Pure."""
 
 import csv
 import io
@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
+from services.chassis.csv_cells import defused
 from services.survey.cases import words
 from services.survey.cases.shown import Listed
 
-_RUN_BY_SPREADSHEETS: Final = frozenset("=+-@＝＋－＠\t\r\n|%")
-_WRAPPINGS: Final = " \"'\u00a0\ufeff\u200b"
 COLUMNS: Final = (
     "number",
     "state",
@@ -41,13 +40,6 @@ def as_csv(cases: Iterable[Listed]) -> str:
     for listed in cases:
         writer.writerow([defused(cell) for cell in _cells(listed)])
     return out.getvalue()
-
-
-def defused(text: str) -> str:
-    """Return the text so that a spreadsheet shows it and never runs it, without NUL, which no CSV can hold."""
-    kept = text.replace("\x00", "")
-    first = kept.lstrip(_WRAPPINGS)[:1]
-    return f"'{kept}" if first in _RUN_BY_SPREADSHEETS and first else kept
 
 
 def _cells(listed: Listed) -> tuple[str, ...]:

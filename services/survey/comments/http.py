@@ -66,7 +66,7 @@ class CommentRoutes:
             member, _ = self._reader(request)
         except Refused as refused:
             return refused.response
-        terminal = request.query_params.get("terminal", "").replace("\x00", "") or None
+        terminal = request.query_params.get("terminal", "").replace("\x00", "")[:_LONGEST_NAME] or None
         hits, _more = await self.search.find(
             Search(terminal=terminal, terminals=member.terminals(Role.READER)), _LATEST
         )
