@@ -60,6 +60,7 @@ def _lines(found: "Replay") -> list[str]:
     sorts = f"{found.counted} counted + {found.put_aside} put aside + {found.skipped} tombstones"
     told = [
         f"{'equal' if found.equal else 'NOT EQUAL'}: {found.cells} live cells, {len(found.differing)} differ",
+        f"{found.said} answers to further questions, {len(found.differing_said)} differ by hour and value",
         f"{found.read} records read = {sorts}; {found.seconds:.1f} s, {per_second:.0f}/s",
     ]
     if found.missing:
@@ -67,10 +68,14 @@ def _lines(found: "Replay") -> list[str]:
             f"Kafka does not have the first {found.missing} records any more: what they counted is live only, and"
             " `kvittera republish` brings back what the outboxes still have"
         )
-    told += [
-        f"  {d.cut} {d.value!r} {d.window} {d.start or ''}: live {d.live}, from the topics {d.shadow}"
-        for d in found.differing[:_SHOWN]
+    lines = [
+        *(
+            f"{d.cut} {d.value!r} {d.window} {d.start or ''}: live {d.live}, from the topics {d.shadow}"
+            for d in found.differing
+        ),
+        *(f"{d.question} {d.value}, {d.hour}: live {d.live}, from the topics {d.shadow}" for d in found.differing_said),
     ]
-    if len(found.differing) > _SHOWN:
-        told.append(f"  and {len(found.differing) - _SHOWN} more")
+    told += [f"  {line}" for line in lines[:_SHOWN]]
+    if len(lines) > _SHOWN:
+        told.append(f"  and {len(lines) - _SHOWN} more")
     return told

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from schemas.topics import CARDS, INVITATION_DECIDED, INVITATION_PROGRESS, RESPONSE_RECORDED
-from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.cuts import cut_named, load_cuts
 from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
@@ -56,6 +56,8 @@ def records(seed: int, answers: int) -> list[tuple[str, bytes, bytes]]:
             )
             told = {"response_id": response, "revision": revision, "score": dice.randint(1, 5), "delivery": where}
             told |= {"recorded_at": NOON, "suspected_machine": dice.random() < 0.2}
+            told |= {"answered_at": NOON + timedelta(minutes=dice.randint(0, 12_000))}
+            told |= {"follow_ups": dice.choice([{}, {"ease": dice.randint(1, 5)}, {"ease": 3, "recommend": 9}])}
             made.append((RESPONSE_RECORDED, response.encode(), orjson.dumps(told)))
         for step in dice.sample(["reached", "opened"], dice.randint(0, 2)):
             # By another topic, so before or after the answer; what it says of the place must not matter.
@@ -110,7 +112,7 @@ async def test_the_topics_counted_again_give_the_live_cells_and_account_for_ever
     with pytest.raises(MustStop, match="nothing was counted yet"):
         await replay(settings)
     async with pool.acquire() as connection:
-        await StoredCuts().agree(connection, load_cuts(None))
+        await StoredCuts().agree(connection, [*load_cuts(None), cut_named("terminal.wave")])
     await send(settings, records(1, 40))
     read = await count_live(settings, pool)
     await send(settings, records(2, 20))  # not counted live yet, so not compared
@@ -118,11 +120,18 @@ async def test_the_topics_counted_again_give_the_live_cells_and_account_for_ever
     assert found.equal
     assert found.differing == []
     assert found.cells > 100
+    assert found.said == await pool.fetchval("SELECT count(*) FROM question, jsonb_object_keys(said)") > 10
+    waves = await pool.fetch("SELECT value FROM unit JOIN cell ON cell >> 32 = id WHERE cut = 'terminal.wave'")
+    assert {r["value"].partition(" × ")[2] for r in waves} == {"early", "late"}
     assert (found.read, found.missing) == (read, 0)
     assert found.put_aside >= 2
     await count_live(settings, pool)
+    first = "SELECT min(local_hour) FROM question WHERE said ? 'recommend'"
+    await pool.execute(f"UPDATE question SET said = said - 'recommend' WHERE local_hour = ({first})")
     await pool.execute("UPDATE cell SET s5 = s5 + 1 WHERE cell = (SELECT min(cell) FROM cell WHERE s5 > 0)")
     found = await replay(settings)
+    assert not found.equal
+    assert [(d.question, d.value, d.live, d.shadow) for d in found.differing_said] == [("recommend", 9, 0, 1)]
     [differing] = found.differing
     assert isinstance(differing, DifferingCell)
     assert differing.live is not None

@@ -11,6 +11,7 @@ from functools import partial
 
 import asyncpg
 
+from schemas.satisfaction import Window
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.windows import unpack, window_start
 from services.aggregator.history.lanes import reading_lanes
@@ -36,6 +37,20 @@ class DifferingCell:
 
 
 @dataclass(frozen=True, slots=True)
+class DifferingSaid:
+    """A value of a further question that was given otherwise live than from the topics, in an hour of deliveries.
+
+    Equal numbers are of other responses.
+    """
+
+    question: str
+    value: int
+    hour: str
+    live: int
+    shadow: int
+
+
+@dataclass(frozen=True, slots=True)
 class Replay:
     """What a replay found.
 
@@ -46,6 +61,7 @@ class Replay:
         skipped: of those, tombstones.
         missing: records at the beginning of the topics that Kafka does not have any more.
         cells: live cells that were compared.
+        said: answers to further questions that were compared.
     """
 
     read: int
@@ -54,13 +70,16 @@ class Replay:
     skipped: int
     missing: int
     cells: int
+    said: int
     seconds: float
     differing: list[DifferingCell] = field(default_factory=list)
+    differing_said: list[DifferingSaid] = field(default_factory=list)
 
     @property
     def equal(self) -> bool:
         """Whether both hold the same, and every record was accounted for."""
-        return not self.differing and self.read == self.counted + self.put_aside + self.skipped
+        same = not self.differing and not self.differing_said
+        return same and self.read == self.counted + self.put_aside + self.skipped
 
 
 async def replay(settings: Settings, *, keep: bool = False) -> Replay:
@@ -116,11 +135,11 @@ async def _count_and_compare(settings: Settings, connection: OwnConnection, bega
             async with connection.transaction(isolation="repeatable_read"):
                 positions = await counted_up_to(connection)
                 await connection.execute(sql["make_live"])
+                await connection.execute(sql["make_live_said"])
             await lanes.count(positions)
             await lanes.write()
         await connection.execute(sql["drop_old_minutes"])
         await connection.execute(sql["compare_in_memory"])
-        differing = [_differing(r) for r in await connection.fetch(sql["compare"])]
         return Replay(
             read=lanes.tally.read,
             counted=lanes.tally.counted,
@@ -128,8 +147,10 @@ async def _count_and_compare(settings: Settings, connection: OwnConnection, bega
             skipped=len(lanes.tally.empty),
             missing=sum(lanes.first.values()),
             cells=await connection.fetchval(sql["live_cells"]),
+            said=await connection.fetchval(sql["live_answers_said"]),
+            differing=[_differing(r) for r in await connection.fetch(sql["compare"])],
+            differing_said=[_differing_said(r) for r in await connection.fetch(sql["compare_said"])],
             seconds=time.monotonic() - began,
-            differing=differing,
         )
     finally:
         pool.terminate()
@@ -143,3 +164,8 @@ def _differing(row: asyncpg.Record) -> DifferingCell:
     _, window, index = unpack(row["place"])
     start = window_start(window, index)
     return DifferingCell(row["cut"], row["value"], window.value, start, row["live"], row["shadow"])
+
+
+def _differing_said(row: asyncpg.Record) -> DifferingSaid:
+    hour = str(window_start(Window.HOUR, row["local_hour"]))
+    return DifferingSaid(row["question"], row["value"], hour, row["live"], row["shadow"])

@@ -2,7 +2,8 @@
 -- A shadow is thrown away, and counted anew after a crash; places and dead letters keep to the ways of the live tables.
 ALTER TABLE aggregator_shadow.cell SET UNLOGGED;
 ALTER TABLE aggregator_shadow.answer SET UNLOGGED;
-ALTER TABLE aggregator_shadow.decision SET UNLOGGED
+ALTER TABLE aggregator_shadow.decision SET UNLOGGED;
+ALTER TABLE aggregator_shadow.question SET UNLOGGED
 
 -- name: copy_cuts
 INSERT INTO aggregator_shadow.counted_cut SELECT * FROM aggregator.counted_cut
@@ -27,6 +28,13 @@ WHERE pg_xact_status(own::text::xid8) <> 'in progress'
 CREATE TEMP TABLE live_cell AS
 SELECT c.* FROM aggregator.cell AS c JOIN aggregator.unit AS u ON u.id = (c.cell >> 32)::int
 JOIN aggregator.counted_cut AS k ON k.cut = u.cut AND k.state IN ('counted', 'leaving')
+
+-- name: make_live_said
+-- Of the same moment: how often each value was given to each further question, and by whom, summed up.
+CREATE TEMP TABLE live_said AS
+SELECT q.local_hour, v.key AS question, v.value::int AS value, count(*) AS answers,
+       sum(hashtextextended(q.response_id::text, 0)::numeric) AS whose
+FROM aggregator.question AS q CROSS JOIN LATERAL jsonb_each_text(q.said) AS v GROUP BY 1, 2, 3
 
 -- name: drop_old_minutes
 DELETE FROM aggregator_shadow.cell AS c USING aggregator_shadow.unit AS u, aggregator.counting AS k
@@ -64,6 +72,20 @@ FROM differing LEFT JOIN aggregator.unit AS l ON l.id = (cell >> 32)::int
 LEFT JOIN aggregator_shadow.unit AS s ON s.id = -(cell >> 32)::int
 WHERE coalesce(live, array_fill(0::bigint, ARRAY[14])) <> coalesce(shadow, array_fill(0::bigint, ARRAY[14]))
 ORDER BY 1, 2, 3
+
+-- name: compare_said
+WITH shadow_said AS (
+    SELECT q.local_hour, v.key AS question, v.value::int AS value, count(*) AS answers,
+           sum(hashtextextended(q.response_id::text, 0)::numeric) AS whose
+    FROM aggregator_shadow.question AS q CROSS JOIN LATERAL jsonb_each_text(q.said) AS v GROUP BY 1, 2, 3
+)
+SELECT local_hour, question, value, coalesce(l.answers, 0) AS live, coalesce(s.answers, 0) AS shadow
+FROM live_said AS l FULL JOIN shadow_said AS s USING (local_hour, question, value)
+WHERE (l.answers, l.whose) IS DISTINCT FROM (s.answers, s.whose)
+ORDER BY 1, 2, 3
+
+-- name: live_answers_said
+SELECT coalesce(sum(answers), 0)::bigint FROM live_said
 
 -- name: live_cells
 SELECT count(*) FROM live_cell
