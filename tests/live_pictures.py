@@ -8,6 +8,7 @@ import orjson
 
 from services.aggregator.figures.figures import figures
 from services.aggregator.figures.further import asked_of, waves_of
+from services.aggregator.figures.further_words import further_rows
 from services.aggregator.figures.interventions import Intervention
 from services.aggregator.figures.rows import rows_of
 from services.aggregator.figures.unit_figures import unit_of
@@ -20,7 +21,6 @@ from services.aggregator.quality.words import Shelf
 from services.aggregator.staff import driver as driver_page
 from services.aggregator.staff import terminal as terminal_page
 from services.aggregator.staff.driver import OwnMonth
-from services.aggregator.staff.further import further_rows
 from services.aggregator.staff.page import render as render_staff
 from services.aggregator.statistics import share_of
 from tests.months import COMPLAINTS, PUBLISHER, SEPTEMBER, two_years

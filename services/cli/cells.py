@@ -2,11 +2,13 @@
 
 import asyncio
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 
 from services.chassis.settings import Settings
+
+_IN_TABLE: Final = {"recommend": "NPS", "index": "index", "ease": "ease"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,11 +23,14 @@ def cells(
     ] = "all",
     value: Annotated[str | None, typer.Option(help="Only this value of the cut.")] = None,
     limit: Annotated[int, typer.Option(help="At most so many rows.", min=1)] = 10_000,
+    questions: Annotated[bool, typer.Option(help="With the answers to further questions.")] = False,
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print.")] = "table",
 ) -> None:
     """Print live counters of a cut, a row for each value and window.
 
-    `answers` is the sum of the five `scores`, from very dissatisfied to very satisfied. Examples:
+    `answers` is the sum of the five `scores`, from very dissatisfied to very satisfied. With `--questions` a table also
+    tells the net promoter score, the index of ACSI form and the mean of ease, where five people and more answered them;
+    JSON and CSV tell all questions. Examples:
 
     kvittera cells --cut terminal
 
@@ -36,7 +41,7 @@ def cells(
     from services.embedded.local import reachable
 
     with reachable(postgres=True) as settings:
-        rows = asyncio.run(_read(settings, cut_named(cut).name, window, value, limit))
+        rows = asyncio.run(_read(settings, cut_named(cut).name, window, value, limit, questions=questions))
     if form == "json":
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     elif form == "csv":
@@ -45,16 +50,21 @@ def cells(
         _print_table(rows, cut, window)
 
 
-async def _read(settings: Settings, cut: str, window: str, value: str | None, limit: int) -> list[dict[str, object]]:
+async def _read(
+    settings: Settings, cut: str, window: str, value: str | None, limit: int, *, questions: bool
+) -> list[dict[str, Any]]:
     from schemas.satisfaction import Window
     from services.aggregator.cells.rows import Cells
     from services.chassis.postgres import tables_of
 
     async with tables_of(settings, "aggregator") as connection:
-        return await Cells().of_cut(connection, cut, Window(window), value=value, limit=limit)
+        rows = await Cells().page(connection, cut, Window(window), value=value, limit=limit)
+        if questions:
+            await Cells().add_questions(connection, Window(window), rows)
+        return [r.message for r in rows]
 
 
-def _print_table(rows: list[dict[str, object]], cut: str, window: str) -> None:
+def _print_table(rows: list[dict[str, Any]], cut: str, window: str) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -66,13 +76,18 @@ def _print_table(rows: list[dict[str, object]], cut: str, window: str) -> None:
     table.add_column(cut)
     if window != "all":
         table.add_column(window)
-    for name in ("answers", "1", "2", "3", "4", "5", "delivered", "asked", "satisfied"):
+    more = _IN_TABLE if "questions" in rows[0] else {}
+    for name in ("answers", "1", "2", "3", "4", "5", "delivered", "asked", "satisfied", *more.values()):
         table.add_column(name, justify="right")
     for row in rows:
         scores = row["scores"]
-        assert isinstance(scores, list)
         share = f"{100 * (scores[3] + scores[4]) / sum(scores):.1f} %" if sum(scores) else "–"
         start = [str(row["start"])] if window != "all" else []
         numbers = [row["answers"], *scores, row["delivered"], row["asked"]]
-        table.add_row(escape(str(row["value"])) or "total", *start, *map(str, numbers), share)
+        further = [_figure(row["questions"].get(name)) for name in more]
+        table.add_row(escape(str(row["value"])) or "total", *start, *map(str, numbers), share, *further)
     Console().print(table)
+
+
+def _figure(told: dict[str, Any] | None) -> str:
+    return f"{told['figure']['value']:.1f}" if told and told["figure"] else "–"

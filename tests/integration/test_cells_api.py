@@ -112,6 +112,66 @@ async def test_a_reader_who_has_the_cells_already_is_told_so_until_one_changes(a
     assert changed.headers["etag"] != tag
 
 
+async def say(pool: Pool, follow_ups: dict[str, int], *responses: int, revision: int = 1, day: int = 0) -> None:
+    """Answers of people in Årsta who were asked more than the face."""
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
+    at = NOON + timedelta(days=day)
+    facts = Facts("Nordposten Demo", "SE", "home_day", at, "Europe/Stockholm", "D-1", terminal="Årsta")
+    answers = [
+        CountedAnswer(uuid.UUID(int=n), revision, NOON, facts, 4, follow_ups=follow_ups, contested=n == 99)
+        for n in responses
+    ]
+    async with pool.acquire() as connection, connection.transaction():
+        await batch(connection, list(answers))
+
+
+async def test_cells_tell_what_was_asked_beside_the_faces_where_that_is_asked_for(app: Starlette, pool: Pool) -> None:
+    await say(pool, {"recommend": 9, "ease": 2}, *range(8), 99)  # 99 contests the delivery
+    await say(pool, {"recommend": 0}, 20, 21)
+    await say(pool, {"ease": 5}, 30, day=1)
+    path = "/api/cells?cut=terminal&questions=true"
+    [cell] = (await ask(app, "GET", path)).json["cells"]
+    # P 0.8, D 0.2: 60, reach 1.96 * sqrt((1 - 0.36) / 10) = 0.4958; ease: eight times 2 and one 5
+    assert cell["questions"]["recommend"] == {
+        "answers": 10,
+        "values": {"0": 2, "9": 8},
+        "figure": {"value": 60.0, "low": pytest.approx(10.4164, abs=1e-3), "high": 100.0},
+    }
+    assert cell["questions"]["ease"]["figure"]["value"] == pytest.approx(2.33333)
+    assert (cell["questions"]["ease"]["figure"]["easy"]["n"], cell["answers"]) == (9, 11)
+    days = (await ask(app, "GET", f"{path}&window=day")).json["cells"]
+    assert [c["questions"]["ease"]["values"] for c in days] == [{"2": 8}, {"5": 1}]
+    assert days[1]["questions"]["ease"]["figure"] is None  # of one answer
+    assert "questions" not in (await ask(app, "GET", "/api/cells?cut=terminal")).json["cells"][0]
+
+
+@pytest.mark.parametrize("window", ["minute", "hour", "day", "week", "month", "all"])
+async def test_answers_to_questions_lie_in_the_cell_of_their_delivery(app: Starlette, pool: Pool, window: str) -> None:
+    await say(pool, {"ease": 1}, 1)
+    await say(pool, {"ease": 5}, 2, day=40)
+    cells = (await ask(app, "GET", f"/api/cells?window={window}&questions=true")).json["cells"]
+    found = [c["questions"]["ease"]["values"] for c in cells]
+    assert found == ([{"1": 1, "5": 1}] if window == "all" else [{"1": 1}, {"5": 1}])
+
+
+async def test_questions_are_columns_of_the_csv_and_part_of_what_counts_as_changed(app: Starlette, pool: Pool) -> None:
+    await say(pool, {"satisfaction": 9, "expectancy": 9, "ideal": 9}, *range(5))
+    path = "/api/cells?cut=terminal&questions=true&format=csv"
+    reply = await ask(app, "GET", path)
+    [row] = csv.DictReader(io.StringIO(reply.body.decode()))
+    assert [row[f"index{part}"] for part in ("_answers", "", "_low", "_high")] == [
+        "5",
+        "88.88889",
+        "88.88889",
+        "88.88889",
+    ]
+    assert (row["recommend_answers"], row["recommend"]) == ("0", "")
+    await say(pool, {"satisfaction": 9, "expectancy": 9, "ideal": 10}, 0, revision=2)  # no counter moves
+    assert (await ask(app, "GET", path, headers=[("if-none-match", reply.headers["etag"])])).status == 200
+    plain = (await ask(app, "GET", "/api/cells")).headers["etag"]
+    assert (await ask(app, "GET", "/api/cells", headers=[("if-none-match", plain)])).status == 304
+
+
 async def test_a_cut_that_is_still_being_built_is_not_shown(app: Starlette, pool: Pool) -> None:
     await count(pool, "Årsta", 5)
     await pool.execute("INSERT INTO counted_cut (cut, windows, state) VALUES ('terminal', 31, 'building')")
@@ -143,6 +203,7 @@ async def test_a_cut_that_is_still_being_built_is_not_shown(app: Starlette, pool
         ("limit=many", "Wrong query"),
         ("limit=-1", "Wrong query"),
         ("value=%00", "Wrong query"),
+        ("questions=1", "Wrong query"),
     ],
 )
 async def test_a_wrong_question_is_answered_with_a_problem_document(app: Starlette, query: str, title: str) -> None:

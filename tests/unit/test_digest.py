@@ -32,6 +32,20 @@ def test_a_digest_as_text_tells_shares_with_intervals_beside_the_days_before() -
     )
 
 
+def test_a_digest_tells_what_was_asked_beside_the_faces_and_nothing_of_too_few() -> None:
+    said = {"recommend": {10: 20, 9: 30, 8: 20, 7: 10, 6: 5, 0: 15}, "ease": {5: 4}}
+    told = digest("merchant", "Fjällbod", DAY, ROWS, fewest=5, said=said)
+    # 50 of 100 promote, 20 detract: 30, and by hand 14.69 to 45.31
+    assert (
+        "90 delivered, 60 asked\n"
+        "Asked beside the faces, this day and the 28 before:\n"
+        "  Net promoter score, -100 to 100: 30 (15 to 45), 100 answers\n"
+        "  Ease, 1 to 5: too few answers (fewer than 5)\n"
+        "Not taken care of yet\n"
+    ) in as_text(told)
+    assert "<td>30</td><td>15 to 45</td><td>100</td>" in as_html(told)
+
+
 def test_a_day_of_too_few_answers_shows_none_of_them() -> None:
     told = digest("terminal", "Luleå", DAY, {0: {"s1": 4, "commented": 4, "contested": 3, "delivered": 9}}, fewest=5)
     assert (told.answers, told.scores, told.satisfied, told.commented, told.contested) == (None, None, None, None, None)

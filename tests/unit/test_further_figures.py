@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.aggregator.figures.further import Asked, Waves, asked_of, silence, waves_of
-from services.aggregator.staff.further import further_rows, silence_row
+from services.aggregator.figures.further_words import further_rows, silence_row
 from services.aggregator.statistics import share_of
 
 FEW = "Too few answers (fewer than 5)"

@@ -15,7 +15,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from schemas.satisfaction import Window
-from services.aggregator.cells.rows import Cells, Place
+from services.aggregator.cells import questions
+from services.aggregator.cells.rows import Cells, Place, Row
 from services.aggregator.counting.cuts import cut_named
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.windows import window_index
@@ -27,7 +28,8 @@ from services.chassis.postgres import Pool
 PATH = "/api/cells"
 _MOST = 10_000
 _DEFAULT = 1000
-_KNOWN = ("cut", "window", "value", "from", "to", "limit", "after", "format")
+_KNOWN = ("cut", "window", "value", "from", "to", "limit", "after", "format", "questions")
+_YES_OR_NO = {"false": False, "true": True}
 _COLUMNS = ("cut", "value", "window", "start", "answers", *COLUMNS, "version", "as_of")
 
 
@@ -43,6 +45,8 @@ class _Question:
     limit: int
     after: Place | None
     form: str
+    questions: bool
+    """With the answers to further questions."""
 
     @classmethod
     def of(cls, query: Mapping[str, str]) -> Self:
@@ -63,6 +67,7 @@ class _Question:
             _limit(query.get("limit", str(_DEFAULT))),
             _place(query["after"]) if "after" in query else None,
             form,
+            _YES_OR_NO[query.get("questions", "false")],
         )
 
 
@@ -96,9 +101,10 @@ class CellsApi:
                 after=asked.after,
                 limit=asked.limit + 1,
             )
-        page, more = rows[: asked.limit], 0 < asked.limit < len(rows)
-        # Reading moves `as_of` only; what counts as changed is a cell's version.
-        tag = f'W/"{hashlib.sha256(orjson.dumps([asked.form, more, [r.version for r in page]])).hexdigest()[:32]}"'
+            page, more = rows[: asked.limit], 0 < asked.limit < len(rows)
+            if asked.questions:
+                await self.cells.add_questions(connection, asked.window, page)
+        tag = _tag(asked, page, more=more)
         headers = {"etag": tag, "cache-control": "private, no-cache"}
         if more:
             following = f"{PATH}?{urlencode({**query, 'after': _cursor(page[-1].place)})}"
@@ -111,9 +117,16 @@ class CellsApi:
         return json_response({"cells": messages, **({"next": following} if more else {})}, headers=headers)
 
 
+def _tag(asked: _Question, page: Sequence[Row], *, more: bool) -> str:
+    # Reading moves `as_of` only; what counts as changed is a cell's version, which further questions do not move.
+    known = [asked.form, more, [(r.version, r.message.get("questions")) for r in page]]
+    return f'W/"{hashlib.sha256(orjson.dumps(known)).hexdigest()[:32]}"'
+
+
 _HELP = (
     f"known are {', '.join(_KNOWN)}; window is one of {', '.join(Window)}; from and to are local times such as 2026-10,"
-    " 2026-10-13 or 2026-10-13T14:05; limit is a whole number from 0; format is json or csv; after: from a page before"
+    " 2026-10-13 or 2026-10-13T14:05; limit is a whole number from 0; format is json or csv; questions is"
+    " true or false; after: from a page before"
 )
 
 
@@ -152,10 +165,12 @@ def as_csv(rows: Sequence[dict[str, Any]]) -> str:
     """Cells as CSV with a header line (RFC 4180); text that a spreadsheet would run is defused."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(_COLUMNS)
+    asked = any("questions" in row for row in rows)
+    writer.writerow([*_COLUMNS, *(questions.COLUMNS if asked else ())])
     for row in rows:
-        flat = {**row, **{f"s{n}": s for n, s in enumerate(row["scores"], 1)}}
-        writer.writerow([csv_cell(flat[c]) for c in _COLUMNS])
+        named = {**row, **{f"s{n}": s for n, s in enumerate(row["scores"], 1)}}
+        beside = questions.flat(row["questions"]) if asked else ()
+        writer.writerow([*(csv_cell(named[c]) for c in _COLUMNS), *beside])
     return out.getvalue()
 
 

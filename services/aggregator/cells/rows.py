@@ -8,7 +8,9 @@ from typing import Any
 import asyncpg
 
 from schemas.satisfaction import Window
+from services.aggregator.cells.questions import told_of
 from services.aggregator.counting.windows import base_of, last_of
+from services.aggregator.figures.said import FurtherAnswers
 from services.aggregator.publishing.publisher import cell_message
 from services.chassis.postgres import Database, named_sql
 
@@ -42,6 +44,7 @@ class Cells:
     """Queries over the counters."""
 
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
+    said: FurtherAnswers = field(default_factory=FurtherAnswers)
 
     async def of_cut(
         self,
@@ -77,6 +80,12 @@ class Cells:
         rows = await connection.fetch(self.sql["cells_of_cut"], cut, lowest, highest, value, *behind, limit)
         now = datetime.now(UTC)
         return [Row(cell_message(r, now), (r["value"], r["cell"]), (r["cell"], r["version"])) for r in rows]
+
+    async def add_questions(self, connection: Database, window: Window, rows: Sequence[Row]) -> None:
+        """Put the answers to further questions into each row's message, as `questions`."""
+        said = await self.said.in_cells(connection, window, [cell for _, cell in (r.place for r in rows)])
+        for row in rows:
+            row.message["questions"] = told_of(said.get(row.place[1], {}))
 
     async def cuts(self, connection: Database) -> list[str]:
         """The names of the cuts that are shown; none before the first start."""

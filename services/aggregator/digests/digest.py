@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template, select_autoescape
 
 from schemas.satisfaction import SatisfactionAlert
+from services.aggregator.figures.further import asked_of
+from services.aggregator.figures.further_words import Row, further_rows
 from services.aggregator.figures.interventions import Intervention
+from services.aggregator.figures.said import Said
 from services.aggregator.statistics.shares import Share, difference, share_of
 from services.aggregator.statistics.units import decayed
 
@@ -41,6 +45,8 @@ class Digest:
     satisfied: Compared | None
     dissatisfied: Compared | None
     lately: tuple[float, float, float] | None
+    further: Sequence[Row]
+    """What was asked beside the faces, on the day and the days before: of a day alone it would mostly be too few."""
     delivered: int
     asked: int
     commented: int | None
@@ -57,6 +63,7 @@ def digest(
     rows: Mapping[int, Mapping[str, int]],
     *,
     fewest: int,
+    said: Said = MappingProxyType({}),
     alerts: Sequence[SatisfactionAlert] = (),
     interventions: Sequence[Intervention] = (),
     taken_care: Mapping[str, Any] | None = None,
@@ -77,6 +84,7 @@ def digest(
         satisfied=_compared(sum(bins[3:]), sum(bins), sum(usual[3:]), sum(usual), fewest),
         dissatisfied=_compared(sum(bins[:2]), sum(bins), sum(usual[:2]), sum(usual), fewest),
         lately=decayed(ages, 24 * HALF_LIFE_DAYS) if enough and sum(usual) >= fewest else None,
+        further=further_rows(asked_of(said), None),
         delivered=today.get("delivered", 0),
         asked=today.get("asked", 0),
         commented=today.get("commented", 0) if enough else None,

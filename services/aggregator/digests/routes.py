@@ -16,6 +16,7 @@ from services.aggregator.digests.digest import USUAL_DAYS, Digest, as_html, as_t
 from services.aggregator.figures.alerts import Alerts
 from services.aggregator.figures.figures import FEWEST
 from services.aggregator.figures.interventions import Ledger
+from services.aggregator.figures.said import FurtherAnswers
 from services.aggregator.statistics.units import NEVER_RANKED
 from services.chassis.failures import MustStop
 from services.chassis.forms import first_values
@@ -36,6 +37,7 @@ class Digests:
     """Reads digests, and keeps who took care of them."""
 
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "figures.sql"))
+    said: FurtherAnswers = field(default_factory=FurtherAnswers)
 
     async def of(self, connection: Database, cut: str, value: str, day: date) -> Digest:
         """The digest of a unit and a day.
@@ -49,6 +51,7 @@ class Digests:
             raise MustStop(not_counted(cut, value, known))
         number = (day - _EPOCH).days
         rows = await connection.fetch(self.sql["day_counters"], cut, value, max(0, number - USUAL_DAYS), number)
+        said = await self.said.in_unit(connection, cut, value, max(0, number - USUAL_DAYS), number)
         alerts = await Alerts(()).listed(connection, cut=cut, value=value, first=number, last=number)
         marked = [i for i in await Ledger().listed(connection, cut, value) if i.starts_on <= day]
         care = await connection.fetchrow(self.sql["taken_care"], cut, value, day)
@@ -56,6 +59,7 @@ class Digests:
             *(cut, value, day),
             {number - r["day"]: dict(r) for r in rows},
             fewest=FEWEST,
+            said=said,
             alerts=alerts,
             interventions=marked,
             taken_care=dict(care) if care else None,

@@ -25,6 +25,7 @@ _RANGES: Final = {
     "contactability": (1, 5),
 }
 """What each question is answered with, in the order in which they are shown; the index has the sum of three."""
+QUESTIONS: Final = tuple(_RANGES)
 Cell = Mapping[str, Any]
 
 

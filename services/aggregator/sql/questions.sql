@@ -7,9 +7,35 @@ ON CONFLICT (response_id) DO UPDATE SET local_hour = excluded.local_hour, said =
 -- name: forget_questions
 DELETE FROM question WHERE response_id = ANY($1::uuid[])
 
+-- name: said_in_cells
+-- How often each value was given to each question in the cells $1. They are of one window, whose indexes begin at $2,
+-- and of deliveries in the hours $3 to $4. The index is of people who answered all three of its questions: the sum of
+-- the three.
+WITH wanted AS (
+    SELECT cell, (cell >> 32)::int AS unit, (cell & 4294967295) - $2::bigint AS index FROM unnest($1::bigint[]) AS w (cell)
+), said AS (
+    SELECT w.cell, q.said
+    FROM question AS q JOIN answer AS a USING (response_id) CROSS JOIN LATERAL unnest(a.units) AS u (unit)
+    JOIN wanted AS w ON w.unit = u.unit AND w.index = CASE $2::bigint
+        WHEN 0 THEN a.local_hour
+        WHEN 1073741824 THEN a.local_hour / 24
+        WHEN 2147483648 THEN (extract(year FROM date '1970-01-01' + a.local_hour / 24) - 1970) * 12
+                             + extract(month FROM date '1970-01-01' + a.local_hour / 24) - 1
+        WHEN 3221225472 THEN 0
+        WHEN 3489660928 THEN (a.local_hour / 24 + 3) / 7
+        ELSE a.local_hour * 60 + a.minute END
+    WHERE q.local_hour BETWEEN $3::bigint AND $4::bigint AND NOT a.contested AND a.series IS NULL
+)
+SELECT cell, v.key AS question, v.value::int AS value, count(*) AS answers
+FROM said CROSS JOIN LATERAL jsonb_each_text(said) AS v
+GROUP BY 1, 2, 3
+UNION ALL
+SELECT cell, 'index', (said ->> 'satisfaction')::int + (said ->> 'expectancy')::int + (said ->> 'ideal')::int, count(*)
+FROM said WHERE said ?& ARRAY['satisfaction', 'expectancy', 'ideal']
+GROUP BY 1, 3
+
 -- name: said_in_unit
--- How often each value was given to each question in the deliveries of a unit, in the hours $3 to $4. The index is of
--- people who answered all three of its questions: the sum of the three.
+-- The same of a unit in the hours $3 to $4, together.
 WITH said AS (
     SELECT q.said FROM question AS q JOIN answer AS a USING (response_id)
     WHERE q.local_hour BETWEEN $3 AND $4 AND NOT a.contested AND a.series IS NULL

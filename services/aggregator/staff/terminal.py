@@ -1,6 +1,6 @@
 """The page of one terminal: its last four weeks beside everything, what happened there, and where to go on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -20,14 +20,15 @@ from services.aggregator.figures.alerts import Alerts
 from services.aggregator.figures.drawings import Scale, axis_of
 from services.aggregator.figures.figures import FEWEST
 from services.aggregator.figures.further import WAVES, asked_of, silence, waves_of
+from services.aggregator.figures.further_words import Row, further_rows, lately_row, silence_row
 from services.aggregator.figures.interventions import Intervention, Ledger
+from services.aggregator.figures.said import FurtherAnswers
 from services.aggregator.figures.unit_figures import DAYS, Part, Unit, day_number, unit_of
 from services.aggregator.figures.words import decimal, interval, percent, points, whole
-from services.aggregator.staff.further import Row, further_rows, lately_row, silence_row
 from services.aggregator.staff.page import HEADERS, render
 from services.aggregator.statistics import Share, share_of
 from services.chassis.http import problem
-from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.postgres import Database, Pool
 from services.chassis.web import face
 
 _LANGUAGE: Final = "en"
@@ -44,7 +45,7 @@ class TerminalPages:
     cells: Cells = field(default_factory=Cells)
     ledger: Ledger = field(default_factory=Ledger)
     alerts: Alerts = field(default_factory=lambda: Alerts(()))
-    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "questions.sql"))
+    said: FurtherAnswers = field(default_factory=FurtherAnswers)
 
     def routes(self) -> list[Route]:
         """The route."""
@@ -68,7 +69,7 @@ class TerminalPages:
             alerts = await self.alerts.listed(connection, cut="terminal", value=name)
             marked = await self.ledger.listed(connection, "terminal", name)
             beside = further_rows(
-                asked_of(await self._said(connection, name, first, last)),
+                asked_of(await self.said.in_unit(connection, "terminal", name, first, last)),
                 waves_of(await self._waves(connection, name, first, last)),
             )
         own = [c for c in methods if c["value"].startswith(f"{name}{JOINT}")]
@@ -84,14 +85,6 @@ class TerminalPages:
                 connection, WAVES, Window.DAY, first=first, last=last, value=f"{name}{JOINT}{wave}"
             )
         ]
-
-    async def _said(self, connection: Database, name: str, first: int, last: int) -> dict[str, dict[int, int]]:
-        """How often each value was given to each further question on those days."""
-        rows = await connection.fetch(self.sql["said_in_unit"], "terminal", name, first * 24, last * 24 + 23)
-        said: dict[str, dict[int, int]] = {}
-        for row in rows:
-            said.setdefault(row["question"], {})[row["value"]] = row["answers"]
-        return said
 
 
 def _usual(cells: Sequence[dict[str, Any]]) -> Share | None:

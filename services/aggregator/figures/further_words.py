@@ -1,4 +1,4 @@
-"""Figures beside the satisfied share in words, as the page of a terminal shows them. Pure."""
+"""Figures beside the satisfied share in words, as the page of a terminal and digests show them. Pure."""
 
 from collections.abc import Sequence
 from typing import Final
