@@ -50,8 +50,8 @@ test: $(VENV)/.dev-ready ## prove that nothing is lost and nothing counted twice
 test-fast: $(VENV)/.dev-ready ## unit and contract tests only, no servers
 	@$(BIN)/python -m pytest tests/unit tests/contract $(ARGS)
 
-test-faults: $(VENV)/.dev-ready ## only the fault tests: kill, stop and poison every part
-	@$(BIN)/python -m pytest tests/faults $(ARGS)
+test-faults: $(VENV)/.dev-ready ## only the fault tests: kill, stop and poison every part, and look at every counter five times a second
+	@FAULT_LOOKS=5 $(BIN)/python -m pytest tests/faults -rP $(ARGS)
 
 test-containers: $(VENV)/.dev-ready ## the integration tests on containers of the official images (needs Docker)
 	@$(BIN)/python -m pytest tests/integration --servers containers --ignore tests/integration/test_embedded_postgres.py \

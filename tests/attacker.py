@@ -76,6 +76,8 @@ class World:
     shown: dict[Atom, Scores] = field(default_factory=dict)
     visible: Mapping[Cell, Scores] = field(default_factory=dict)
     history: list[tuple[Release, ...]] = field(default_factory=list)
+    polls: int = 0
+    """How often somebody looked."""
 
     def changed(self) -> list[Changed]:
         """Whoever's present answer is not the released one."""
@@ -132,6 +134,7 @@ def watched(
             next_one = next(coming)
         if second in moments:
             world.publish(is_over=second == last)
+        world.polls += 1
         if world.visible is not seen:
             seen = world.visible
             yield seen

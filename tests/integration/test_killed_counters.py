@@ -1,4 +1,4 @@
-"""Counters that are ended by kill -9 at any moment: every cell stays what its answers say, to the last one.
+"""Counters that are ended by kill -9 at any moment: every cell is what its answers say, five times a second.
 
 `COUNTING_KILLS` says how many are killed.
 """
@@ -10,10 +10,12 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 import pytest
 
 from services.aggregator.counting.reading import TOPICS
+from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from tests.drawn_records import begun_at, chunks, counting, drawn
@@ -24,6 +26,7 @@ __all__ = ["pool", "settings"]
 KILLS = int(os.environ.get("COUNTING_KILLS", "6"))
 SEED, ANSWERS = 900, 60
 MOST_BATCHES = 4
+LOOKS_A_SECOND = 5
 LONGEST = 0.02
 """Seconds that a counter lives after it began its last batch; a batch takes it about half as long."""
 
@@ -60,9 +63,24 @@ async def kill_one(process: asyncio.subprocess.Process, at_batch: int, after: fl
     os.kill(int(line.split()[1]), signal.SIGKILL)
 
 
-async def anew(pool: Pool) -> None:
-    await clear(pool)
-    await pool.execute("UPDATE progress SET next = 0")
+@dataclass(slots=True)
+class Looking:
+    """Compares every counter with the fold of all answers, while counters live and die."""
+
+    pool: Pool
+    free: asyncio.Lock = field(default_factory=asyncio.Lock)
+    looks: int = 0
+
+    async def again_and_again(self, stop: asyncio.Event) -> None:
+        while not await pause_or_stop(1 / LOOKS_A_SECOND, stop):
+            async with self.free:
+                assert await audit(self.pool) == []
+            self.looks += 1
+
+    async def anew(self) -> None:
+        async with self.free:  # or both wait for each other's tables
+            await clear(self.pool)
+            await self.pool.execute("UPDATE progress SET next = 0")
 
 
 @pytest.mark.timeout(120 + KILLS)
@@ -76,8 +94,10 @@ async def test_counters_killed_at_random_moments_lose_nothing_and_count_nothing_
     expected, whole = await table(pool), len(drawn(SEED, ANSWERS))
     assert expected
     dice, got_on, runs = random.Random(KILLS), 0, 0
-    await anew(pool)
-    async with doomed(settings) as process:
+    stop, looking = asyncio.Event(), Looking(pool)
+    await looking.anew()
+    async with doomed(settings) as process, asyncio.TaskGroup() as group:
+        group.create_task(looking.again_and_again(stop))
         for _ in range(KILLS):
             before = sum((await begun_at(pool)).values())
             await kill_one(process, dice.randint(0, MOST_BATCHES), dice.uniform(0, LONGEST))
@@ -88,9 +108,14 @@ async def test_counters_killed_at_random_moments_lose_nothing_and_count_nothing_
             if after == whole:
                 assert await table(pool) == expected
                 runs += 1
-                await anew(pool)
+                await looking.anew()
+        stop.set()
     for batch in chunks(SEED, ANSWERS, await begun_at(pool)):
         await counting(pool).take(batch)
     assert await table(pool) == expected
-    print(f"{KILLS} counters killed, {got_on} after a commit of theirs; {runs + 1} times all was counted, once")
+    print(
+        f"{KILLS} counters killed, {got_on} after a commit of theirs; {runs + 1} times all was counted, once;"
+        f" {looking.looks} looks meanwhile"
+    )
     assert got_on > 0
+    assert looking.looks > 0

@@ -27,7 +27,11 @@ def attack(world: World, seed: int, *, every: int = DAY, days: int = DAYS) -> tu
     given = {(a.respondent, a.score) for a in answers}
     recovered = attacker.recovered()
     assert {(who, score) for (who, _), score in recovered.items()} <= given, "the attack must not guess"
-    print(f"recovered {len(recovered)} of {len(world.released)} published, {len(answers)} changes in {days} days")
+    assert world.polls == days * DAY + 1
+    print(
+        f"recovered {len(recovered)} of {len(world.released)} published, by {world.polls:,} polls in {days} days"
+        f" of {len(answers)} changes, {len(attacker.equations):,} sums"
+    )
     return len(recovered), len(world.released)
 
 
