@@ -1,11 +1,12 @@
 """The claim: what is due is taken under its rows' locks, and all that may have changed is read again (guarantee 4).
 
-One transaction: the switch, the caps, the locks, and then one statement that judges what it locked. What must
-not be asked any more is withheld and told; what must not leave now is held until it may.
+First the permits, where there is a cap. Then one transaction: the switch and the locks, and then one statement that
+judges what it locked. What must not be asked any more is withheld and told; what must not leave now is held until it
+may. Last, permits that nobody used are given back.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,13 +20,30 @@ Departs = Callable[[str, str, datetime], datetime]
 """The first moment, from `now` on, at which a message to a zone and country may leave."""
 KINDS = tuple(sorted(kind.value for kind in ChannelKind))
 PERMIT_SECONDS = 2.0
-"""A call begins so soon after its claim, or not at all: `calls_lately` counts on it."""
+"""A call begins so soon after its claim, or not at all: `free_permits` counts on it."""
+_FEW = 50
+"""A claim of fewer costs mostly itself."""
 _DAY = 86_400
 
 
 def at_once(_zone: str, _country: str, now: datetime) -> datetime:
     """Nothing is held."""
     return now
+
+
+@dataclass(frozen=True, slots=True)
+class Permits:
+    """How many calls may begin.
+
+    Attributes:
+        most: over all kinds of channel.
+        room: for each kind that may begin any.
+        second: in which they were counted, since 1970 by the database's clock; None: there is no cap.
+    """
+
+    most: int
+    room: Mapping[str, int]
+    second: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +65,32 @@ class Claims:
     only_to: frozenset[bytes] | None = None
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier", "claim.sql"))
 
-    async def take(
-        self, connection: Database, most: int, allowed: Mapping[str, int] | None = None
-    ) -> list[asyncpg.Record]:
-        """Claim, withhold or hold at most `most`, in the caller's transaction. Returns those to call and withheld.
+    async def permits(self, connection: Database, most: int, allowed: Mapping[str, int] | None = None) -> Permits:
+        """How many may begin now; under a cap they are counted as begun, in a transaction of its own.
 
-        `allowed` sets a lower number for some kinds of channel.
+        `allowed` sets a lower number for some kinds of channel. Whoever dies with permits leaves them counted.
         """
-        if not await connection.fetchval(self.sql["sending_is_on"]):
-            return []
         room = {kind: min(most, (allowed or {}).get(kind, most)) for kind in KINDS}
-        if self.cap is not None:
-            room = await self._under_the_cap(connection, room, self.cap)
-        due = (await connection.fetch(self.sql["lock_due"], list(room), list(room.values())))[:most]
+        if self.cap is None:
+            return Permits(most, room)
+        at_once = max(_FEW, self.cap // 10)  # of a minute's calls; larger claims would only take longer
+        wanted = [min(at_once, n) for n in room.values()]
+        taken = await connection.fetch(self.sql["take_permits"], list(room), wanted, self.cap)
+        return Permits(most, {r["channel"]: r["n"] for r in taken}, taken[0]["second"] if taken else None)
+
+    async def take(self, connection: Database, permits: Permits) -> list[asyncpg.Record]:
+        """Claim, withhold or hold what is due, in the caller's transaction. Returns those to call and withheld."""
+        room = permits.room
+        due = (await connection.fetch(self.sql["lock_due"], list(room), list(room.values())))[: permits.most]
         if not due:
             return []
-        rows = await self._judge(connection, due)
-        if self.cap is not None:
-            await self._count(connection, rows)
-        return [r for r in rows if r["state"] != "planned"]
+        return [r for r in await self._judge(connection, due) if r["state"] != "planned"]
 
-    async def _under_the_cap(self, connection: Database, room: Mapping[str, int], cap: int) -> dict[str, int]:
-        await connection.execute(self.sql["lock_caps"])
-        lately = {r["channel"]: r["n"] for r in await connection.fetch(self.sql["calls_lately"])}
-        return {kind: max(0, min(n, cap - lately.get(kind, 0))) for kind, n in room.items()}
+    async def give_back(self, connection: Database, permits: Permits, begun: Iterable[str]) -> None:
+        """Let others have the permits that the calls begun, named by their kinds, left over."""
+        left = Counter(permits.room) - Counter(begun)
+        if permits.second is not None and left:
+            await connection.execute(self.sql["give_permits_back"], list(left), list(left.values()), permits.second)
 
     async def _judge(self, connection: Database, due: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
         held = [
@@ -92,8 +112,3 @@ class Claims:
             merchant.days if merchant else 1,
             None if self.only_to is None else list(self.only_to),
         )
-
-    async def _count(self, connection: Database, rows: Sequence[asyncpg.Record]) -> None:
-        begun = Counter(r["channel"] for r in rows if r["state"] == "calling")
-        if begun:
-            await connection.execute(self.sql["count_calls"], list(begun), list(begun.values()))

@@ -27,7 +27,7 @@ from services.chassis.postgres import Database, Pool
 from services.chassis.sealing import Seal
 from services.notifier.breaker import ProviderBreaker
 from services.notifier.channels import Channel, Fate
-from services.notifier.claim import PERMIT_SECONDS, Claims, Departs, at_once
+from services.notifier.claim import PERMIT_SECONDS, Claims, Departs, Permits, at_once
 from services.notifier.hand_over import HandOver
 from services.notifier.policy import Policies
 from services.notifier.render import Renderer
@@ -171,21 +171,28 @@ class Dispatcher:
             return 0
         claimed_at = self.clock()
         async with self.pool.acquire() as connection:
-            begun = await self._claim(connection, free)
-        for row, secret in begun:
-            task = asyncio.create_task(self._send(row, secret, claimed_at))
-            self._calls += 1
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
+            permits = await self._claims.permits(connection, free, self._allowed())
+            begun = await self._claim(connection, permits) if permits.room else []
+            for row, secret in begun:
+                self._begin(row, secret, claimed_at)
+            await self._claims.give_back(connection, permits, (row["channel"] for row, _ in begun))
         return len(begun)
 
-    async def _claim(self, connection: Database, most: int) -> list[tuple[asyncpg.Record, str | None]]:
-        """What is to be called, with its secret; committed as `calling`, before any byte leaves."""
+    def _begin(self, row: asyncpg.Record, secret: str | None, claimed_at: float) -> None:
+        task = asyncio.create_task(self._send(row, secret, claimed_at))
+        self._calls += 1
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    def _allowed(self) -> dict[str, int]:
         allowed = self._breaker.allowed()
-        if self._sending:
-            allowed = dict.fromkeys(allowed, 0)  # one call goes to see, and only when all others are back
+        # One call goes to see, and only when all others are back.
+        return dict.fromkeys(allowed, 0) if self._sending else allowed
+
+    async def _claim(self, connection: Database, permits: Permits) -> list[tuple[asyncpg.Record, str | None]]:
+        """What is to be called, with its secret; committed as `calling`, before any byte leaves."""
         async with connection.transaction():
-            rows = await self._claims.take(connection, most, allowed)
+            rows = await self._claims.take(connection, permits)
             withheld = [r for r in rows if r["state"] == "withheld"]
             await self._settling.tell(
                 connection,

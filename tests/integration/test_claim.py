@@ -13,6 +13,7 @@ from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.channels import Fate, Message, Result
+from services.notifier.claim import Claims
 from services.notifier.dispatch import Limits
 from services.notifier.ledger import read_ledger
 from services.notifier.policy import Policies
@@ -321,6 +322,93 @@ async def test_of_a_thousand_due_at_once_sixty_leave_in_any_minute_over_three_di
     assert await left() == 0
     await age_calls(notifier_pool, 23)
     assert await left() == 60
+
+
+async def test_no_process_waits_for_the_claim_of_another(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool, 2)
+    await notifier_pool.execute(
+        "INSERT INTO person_key (person, erased_at) VALUES (decode(md5(''), 'hex'), '2000-01-01')"
+    )
+    await notifier_pool.execute("UPDATE invitation SET person = decode(md5(''), 'hex') WHERE delivery_id = 'D-1'")
+    first, second = (dispatcher(notifier_pool, settings, ScriptedChannel(), CAPPED)._claims for _ in range(2))
+    async with notifier_pool.acquire() as one, notifier_pool.acquire() as other, asyncio.timeout(10):
+        permits = await first.permits(one, 1)
+        async with one.transaction():
+            taken = await first.take(one, permits)
+            permits = await second.permits(other, 2)
+            async with other.transaction():
+                taken += await second.take(other, permits)
+    assert sorted(r["delivery_id"] for r in taken) == ["D-0", "D-1"]
+
+
+async def test_two_that_want_the_last_permits_at_once_are_counted_one_after_the_other(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 70)
+    claims = [dispatcher(notifier_pool, settings, ScriptedChannel(), CAPPED)._claims for _ in range(2)]
+
+    async def room(mine: Claims) -> int:
+        async with notifier_pool.acquire() as connection:
+            return sum((await mine.permits(connection, 50)).room.values())
+
+    async with notifier_pool.acquire() as holder, asyncio.timeout(10):
+        async with holder.transaction():
+            await holder.execute("SELECT pg_advisory_xact_lock(hashtext('kvittera send caps'))")
+            asking = [asyncio.create_task(room(c)) for c in claims]
+            while (
+                await holder.fetchval("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted") < 2
+            ):
+                await asyncio.sleep(0)
+        assert sorted(await asyncio.gather(*asking)) == [10, 50]
+
+
+async def test_permits_that_no_call_used_are_free_again(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool, 60)
+    await notifier_pool.execute(
+        "INSERT INTO correction SELECT 'D-' || n, 'returned', 1 FROM generate_series(0, 8) AS n"
+    )
+    channel = ScriptedChannel()
+    sender = dispatcher(notifier_pool, settings, channel, CAPPED)
+    assert await work(sender) == 41
+    assert await notifier_pool.fetchval("SELECT array_agg((channel, n)::text) FROM send_second") == ["(email,41)"]
+    assert await notifier_pool.fetchval("SELECT array_agg((channel, n)::text) FROM send_hour") == ["(email,41)"]
+    assert await work(sender) == 10
+    assert len(channel.calls) == 51
+
+
+async def test_permits_of_a_process_that_died_with_them_come_free_after_their_minute(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 70)
+    dead, heir = (dispatcher(notifier_pool, settings, ScriptedChannel(), CAPPED) for _ in range(2))
+    async with notifier_pool.acquire() as connection:
+        assert (await dead._claims.permits(connection, 50)).room == {"email": 50}
+        assert (await dead._claims.permits(connection, 50)).room == {"email": 10}
+        assert (await dead._claims.permits(connection, 50)).room == {}
+    assert await work(heir) == 0
+    await age_calls(notifier_pool, 63)
+    assert await work(heir) == 50
+
+
+async def test_permits_wait_for_no_disk_but_claims_do(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool)
+    sender = dispatcher(notifier_pool, settings, ScriptedChannel(), CAPPED)
+    async with notifier_pool.acquire() as connection:
+        permits = await sender._claims.permits(connection, 1)
+        assert await connection.fetchval("SHOW synchronous_commit") == "on"
+        await sender._claims.give_back(connection, permits, [])
+        assert await connection.fetchval("SHOW synchronous_commit") == "on"
+
+
+async def test_nothing_is_claimed_by_permits_from_before_the_pause(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool)
+    sender = dispatcher(notifier_pool, settings, ScriptedChannel(), CAPPED)
+    async with notifier_pool.acquire() as connection:
+        permits = await sender._claims.permits(connection, 1)
+        await connection.execute("UPDATE switch SET is_on = false")
+        async with connection.transaction():
+            assert await sender._claims.take(connection, permits) == []
+        assert (await sender._claims.permits(connection, 1)).room == {}
 
 
 async def test_a_process_that_was_paused_between_its_claim_and_its_call_gives_its_permit_up(

@@ -74,6 +74,20 @@ async def test_a_claim_out_of_thousands_looks_at_a_few_rows(notifier_pool: Pool,
     assert sum(map(looked_at, steps(json.loads(told)[0]["Plan"]))) < 20 * TAKEN
 
 
+async def test_however_much_waits_for_kafka_a_claim_looks_at_a_bounded_number_of_rows(notifier_pool: Pool) -> None:
+    await notifier_pool.execute(DUE)
+    await notifier_pool.execute(
+        "INSERT INTO outbox_waiting (id, key_hash, shard)"
+        " SELECT n, hashbytea(convert_to('D-' || n, 'UTF8')), 0 FROM generate_series(1, 5000) AS n"
+    )
+    lock_due = named_sql("services.notifier", "claim.sql")["lock_due"]
+    most = (list(KINDS), [TAKEN] * len(KINDS))
+    assert await notifier_pool.fetch(lock_due, *most) == []
+    told = await notifier_pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {lock_due}", *most)
+    looks = [s for s in steps(json.loads(told)[0]["Plan"]) if s.get("Relation Name") == "invitation"]
+    assert [looked_at(s) for s in looks] == [4 * TAKEN + 1000]
+
+
 async def test_no_index_of_a_request_holds_what_changes_while_it_is_sent(notifier_pool: Pool) -> None:
     defined = await notifier_pool.fetchval(
         "SELECT string_agg(pg_get_indexdef(indexrelid), ' ') FROM pg_index WHERE indrelid = 'invitation'::regclass"

@@ -244,7 +244,7 @@ async def test_a_crash_between_claim_and_call_is_a_doubt_like_any_other(
     channel = ScriptedChannel()
     dead = dispatcher(notifier_pool, settings, channel)
     async with notifier_pool.acquire() as connection:
-        await dead._claim(connection, 8)
+        await dead._claim(connection, await dead._claims.permits(connection, 8))
     heir = dispatcher(notifier_pool, settings, channel)
     await forget_leases(notifier_pool)
     await heir.sweep.once()

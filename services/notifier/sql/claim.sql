@@ -1,33 +1,22 @@
--- name: sending_is_on
-SELECT is_on FROM switch WHERE name = 'sending'
+-- name: take_permits
+SELECT channel, n, second FROM take_permits($1::text[], $2::int[], $3)
 
--- name: lock_caps
-SELECT pg_advisory_xact_lock(hashtext('kvittera send caps'))
-
--- name: calls_lately
--- Seconds begin and end apart from minutes, and a call leaves up to two seconds after its permit: 63 buckets.
-SELECT channel, sum(n)::int AS n FROM send_second
-WHERE second > floor(extract(epoch FROM clock_timestamp()))::bigint - 63 GROUP BY channel
-
--- name: count_calls
-WITH took AS (SELECT * FROM unnest($1::text[], $2::int[]) AS t (channel, n)),
-     hours AS (INSERT INTO send_hour AS h (channel, hour, n)
-               SELECT channel, floor(extract(epoch FROM clock_timestamp()) / 3600)::bigint, n FROM took
-               ON CONFLICT (channel, hour) DO UPDATE SET n = h.n + excluded.n)
-INSERT INTO send_second AS s (channel, second, n)
-SELECT channel, floor(extract(epoch FROM clock_timestamp()))::bigint, n FROM took
-ON CONFLICT (channel, second) DO UPDATE SET n = s.n + excluded.n
+-- name: give_permits_back
+SELECT give_permits_back($1::text[], $2::int[], $3)
 
 -- name: lock_due
 -- The person's row is locked too: two requests to one person are never judged at once (H56). Whoever comes
--- second skips them; what it reads next, in a statement of its own, knows what the first one did.
+-- second skips them; what it reads next, in a statement of its own, knows what the first one did. A switch that is
+-- missing counts as off.
 SELECT p.invitation_id, p.channel, p.zone, p.country, statement_timestamp() AS now
 FROM unnest($1::text[], $2::int[]) AS c (channel, most)
 CROSS JOIN LATERAL (
     SELECT d.*
     FROM (SELECT o.invitation_id FROM open_send AS o
           WHERE o.state = 'planned' AND o.channel = c.channel AND o.at <= statement_timestamp()
-          ORDER BY o.at) AS o
+          ORDER BY o.at
+          -- What waits for Kafka or is in other hands is looked at in vain, and again by the next claim.
+          LIMIT 4 * c.most + 1000) AS o
     CROSS JOIN LATERAL (
         SELECT i.invitation_id, i.channel, i.due_at,
                i.message -> 'delivery' ->> 'zone' AS zone, i.message -> 'delivery' ->> 'country' AS country
@@ -41,6 +30,7 @@ CROSS JOIN LATERAL (
     ) AS d
     LIMIT c.most
 ) AS p
+WHERE (SELECT is_on FROM switch WHERE name = 'sending')
 ORDER BY p.due_at
 
 -- name: claim
