@@ -20,7 +20,7 @@ from services.aggregator.counting.deltas import (
     fold,
 )
 from services.aggregator.counting.freshness import Freshness
-from services.aggregator.counting.reading import Counted, CountedAnswer, CountedDecision, Facts
+from services.aggregator.counting.reading import Counted, CountedAnswer, CountedDecision
 from services.aggregator.counting.stored_answers import keep_answers
 from services.aggregator.counting.stored_cells import add_to_cells
 from services.aggregator.counting.stored_questions import keep_questions
@@ -117,11 +117,9 @@ class CountBatch:
         return changes
 
     def _minutes(self, counted: Sequence[Counted]) -> list[int]:
-        return [self._minute(c.delivery) for c in counted]
-
-    def _minute(self, facts: Facts) -> int:
+        minute = self._clock.minute
         try:
-            return self._clock.minute(facts.occurred_at, facts.zone)
+            return [minute(c.delivery.occurred_at, c.delivery.zone) for c in counted]
         except (KeyError, ValueError, OSError):
             # OSError: a folder of the zone database, such as "Europe"; it is no passing trouble.
             raise Poison("schema", "the zone is not known") from None
@@ -147,4 +145,7 @@ def _latest(keyed: Iterable[tuple[K, V]]) -> list[V]:
             first[key] = value
         if best[key].revision < value.revision:
             best[key] = value
-    return [b if b is f else b.counted_as(f) for b, f in zip(best.values(), first.values(), strict=True)]
+    for key in {key for key, _ in again}:
+        if best[key] is not first[key]:
+            best[key] = best[key].counted_as(first[key])
+    return list(best.values())

@@ -1,6 +1,7 @@
 """Our own loop as the carrier of a subscription: for the hot path, where batches grow with what waits."""
 
 import asyncio
+import gc
 from typing import TypeVar
 
 import structlog
@@ -12,6 +13,9 @@ from services.chassis.pauses import pause_or_stop
 
 log = structlog.get_logger()
 T = TypeVar("T")
+_MANY = 10_000
+"""A batch of so many records makes so many objects that each look for cycles among them costs."""
+_YOUNG = 1
 
 
 async def consume(
@@ -35,6 +39,7 @@ async def consume(
         fetch_max_wait_ms=fetch_wait_ms,
     )
     reader.read_through(lambda: consumer)
+    behind = False
     try:
         if not await start_with_patience(consumer.start, reader.settings, reader.fence.group, stop=stop):
             return
@@ -48,10 +53,24 @@ async def consume(
                 log.warning("cannot read", action="retry", error=type(error).__name__)
                 await pause_or_stop(1.0, stop)
                 continue
+            many = sum(map(len, batch.values())) >= _MANY
             if batch:
                 await reader.take(batch)
             elif reader.failure is not None:
                 raise reader.failure
+            del batch
+            behind = _look_for_cycles_between_batches(many=many, before=behind)
     finally:
+        _look_for_cycles_between_batches(many=False, before=behind)
         reader.read_through(lambda: None)
         await stop_in_time(consumer.stop, 4, "consumer")
+
+
+def _look_for_cycles_between_batches(*, many: bool, before: bool) -> bool:
+    """While batches are large, look for cycles of young objects between them only: their own objects are in none."""
+    if many:
+        gc.disable()
+        gc.collect(_YOUNG)
+    elif before:
+        gc.enable()
+    return many

@@ -17,7 +17,7 @@ from schemas.cloudevents import decode, read_record
 from schemas.satisfaction import SatisfactionCell
 from schemas.topics import CARDS, SATISFACTION_CELLS
 from services.aggregator.counting.deltas import COLUMNS
-from services.aggregator.publishing.batches import SharedHeaders, WrittenBatch
+from services.aggregator.publishing.batches import SharedHeaders, Told, WrittenBatch, written
 from services.aggregator.publishing.publisher import cell_key, cell_message
 from services.aggregator.publishing.records import CellRecords
 from services.chassis.record_batches import partition_of
@@ -108,8 +108,10 @@ records = st.tuples(st.binary(max_size=300), st.binary(max_size=300), st.binary(
 
 @given(st.lists(records, min_size=1, max_size=200))
 def test_a_written_batch_is_read_as_it_was_meant(told: list[tuple[bytes, bytes, bytes]]) -> None:
-    batch = WrittenBatch(1_700_000_000_123, SharedHeaders.of([("a", b"1"), ("own", b""), ("b", b"2" * 200)], "own"))
-    assert batch.add([(*parts, 1) for parts in told]) == len(told)
+    keys, values, own = zip(*told, strict=True)
+    halves = [value[:7] for value in values], [value[7:] for value in values]
+    headers = SharedHeaders.of([("a", b"1"), ("own", b""), ("b", b"2" * 200)], "own")
+    [batch] = written(Told(keys, halves, [own], [1] * len(told)), 1_700_000_000_123, headers)
     batch._set_producer_state(7, 8, 9)
     found = read([(0, batch)])
     assert [(r.key, r.value, r.headers[1]) for _, r in found] == [(k, v, ("own", own)) for k, v, own in told]

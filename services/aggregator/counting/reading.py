@@ -74,7 +74,8 @@ class Facts(msgspec.Struct, frozen=True):
 
         Looks at the delivery only, never at the answer: else a driver's figures would be of chosen answers.
         """
-        return None if self.attempt > 1 or OF_OTHERS.intersection(self.exceptions) else self.driver
+        of_others = self.attempt > 1 or (self.exceptions and OF_OTHERS.intersection(self.exceptions))
+        return None if of_others else self.driver
 
     @property
     def disrupted(self) -> bool:

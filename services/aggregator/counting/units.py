@@ -61,8 +61,14 @@ class Units:
         own = [cut for cut in self.cuts if not cut.of_series]
         # Cut by cut instead of delivery by delivery: one dictionary is asked for a whole column.
         columns = [(cut, [*map(_property_of(cut), counted if _looks_at_records(cut) else facts)]) for cut in own]
-        await self._learn([(cut, value) for cut, values in columns for value in self._unknown(cut, values)])
-        numbers = [map(self._known[cut.name].__getitem__, values) for cut, values in columns]
+        numbers: list[Sequence[int | None]] = [self._numbers(*column) for column in columns]
+        if strange := [place for place, column in enumerate(numbers) if None in column]:
+            of_strange = [columns[place] for place in strange]
+            await self._learn([(cut, value) for cut, values in of_strange for value in self._unknown(cut, values)])
+            for place in strange:
+                numbers[place] = self._numbers(*columns[place])
+        if not any(_NO_UNIT in column for column in numbers):
+            return [*map(list, zip(*numbers, strict=True))]
         return [[*filter(None, of_one)] for of_one in zip(*numbers, strict=True)]
 
     async def twins(self, wanted: Collection[tuple[int, str]]) -> Twins:
@@ -98,6 +104,9 @@ class Units:
             for row in await connection.fetch(self._sql["cuts_of_units"], unknown.tolist(), STANDARD_MASK):
                 self._masks[row["id"]] = own.get(row["cut"], row["windows"])
         return self._masks
+
+    def _numbers(self, cut: Cut, values: Sequence[object]) -> list[int | None]:
+        return [*map(self._known.setdefault(cut.name, {}).get, values)]
 
     def _unknown(self, cut: Cut, values: Sequence[object]) -> set[object]:
         known = self._known.setdefault(cut.name, {})

@@ -1,24 +1,27 @@
-"""Record batches of Kafka's format 2, written from records that share their headers: one join for each record.
+"""Record batches of Kafka's format 2, written from records in columns: one join for a whole batch.
 
 The format: https://kafka.apache.org/documentation/#recordbatch
 """
 
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import repeat
 from typing import Final
 
+import numpy as np
 from aiokafka.record.util import calc_crc32c
+from numpy.typing import NDArray
 
 _BEFORE_CRC = struct.Struct(">qiibI")
 _AFTER_CRC = struct.Struct(">hiqqqhii")
 _AFTER_LENGTH = 9  # leader epoch, magic and checksum
 _MAGIC, _NO_LEADER_EPOCH = 2, -1
 _LARGEST: Final = 128 * 1024  # what topics hold at most is twice that
-_START = b"\0\0"  # no attributes, the batch's own time
-_OWN_LENGTH = 3  # what a record's length takes at most, up to 1 MiB
-Told = tuple[bytes, bytes, bytes, int]
-"""A record: key, value, its own value of the header, and the version that it tells."""
+_START: Final = b"\0\0"  # no attributes, the batch's own time
+_OWN_LENGTH = 3  # what a record's length takes at most, up to 1 MiB, and its number in the batch
+Parts = Sequence[Sequence[bytes]]
+"""Columns of parts; those of one record are joined."""
 
 
 class _Varints(dict[int, bytes]):
@@ -41,6 +44,16 @@ def _text(text: bytes) -> bytes:
     return _VARINTS[len(text)] + text
 
 
+def _varints(numbers: NDArray[np.int64]) -> list[bytes]:
+    return [*map(_VARINTS.__getitem__, numbers.tolist())]
+
+
+def _lengths(parts: Iterable[Sequence[bytes]]) -> NDArray[np.int64]:
+    columns = [np.fromiter(map(len, column), np.int64, len(column)) for column in parts]
+    lengths: NDArray[np.int64] = np.sum(columns, axis=0)
+    return lengths
+
+
 @dataclass(frozen=True, slots=True)
 class SharedHeaders:
     """Headers of which all records share all but one value: what stands before and behind that value."""
@@ -57,39 +70,39 @@ class SharedHeaders:
         return cls(before, b"".join(written[place + 1 :]))
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Records in columns: keys, values and own values of the header in parts, and the version that each tells."""
+
+    keys: Sequence[bytes]
+    values: Parts
+    own: Parts
+    versions: Sequence[int]
+
+    def some(self, which: slice) -> "Told":
+        """Those records alone."""
+        values, own = [part[which] for part in self.values], [part[which] for part in self.own]
+        return Told(self.keys[which], values, own, self.versions[which])
+
+
 @dataclass(slots=True)
 class WrittenBatch:
-    """A batch for one partition; what aiokafka's producer asks of a closed `BatchBuilder`.
-
-    `versions` are the keys of its records with the versions that they tell.
-    """
+    """A batch for one partition; what aiokafka's producer asks of a closed `BatchBuilder`."""
 
     time_ms: int
-    headers: SharedHeaders
-    versions: list[tuple[bytes, int]] = field(default_factory=list)
-    _parts: list[bytes] = field(default_factory=list)
-    _length: int = 0
+    told: Told
+    body: bytes
     _producer: tuple[int, int, int] = (-1, -1, 0)
     _written: bytes | None = None
 
-    def add(self, told: Sequence[Told]) -> int:
-        """Add records in their order until the batch is full, at least one. Returns how many were added."""
-        parts, length, first = self._parts, self._length, len(self.versions)
-        before, behind = self.headers.before, self.headers.behind
-        for number, (key, value, own, version) in enumerate(told, first):
-            sizes = _VARINTS[len(key)], _VARINTS[len(value)], _VARINTS[len(own)]
-            record = b"".join((_START, _VARINTS[number], sizes[0], key, sizes[1], value, before, sizes[2], own, behind))
-            length += len(record) + _OWN_LENGTH
-            if number and length > _LARGEST:
-                return number - first
-            parts += (_VARINTS[len(record)], record)
-            self.versions.append((key, version))
-            self._length = length
-        return len(told)
+    @property
+    def versions(self) -> Iterable[tuple[bytes, int]]:
+        """The keys of its records with the versions that they tell."""
+        return zip(self.told.keys, self.told.versions, strict=True)
 
     def record_count(self) -> int:
         """How many records it holds."""
-        return len(self.versions)
+        return len(self.told.keys)
 
     def size(self) -> int:
         """Its bytes."""
@@ -108,19 +121,46 @@ class WrittenBatch:
     def _build(self) -> bytes:
         if self._written is None:
             count, time = self.record_count(), self.time_ms
-            start = _AFTER_CRC.pack(0, count - 1, time, time, *self._producer, count)
-            counted = b"".join((start, *self._parts))
+            counted = _AFTER_CRC.pack(0, count - 1, time, time, *self._producer, count) + self.body
             checksum = calc_crc32c(counted)
             length = _AFTER_LENGTH + len(counted)
             self._written = _BEFORE_CRC.pack(0, length, _NO_LEADER_EPOCH, _MAGIC, checksum) + counted
         return self._written
 
 
-def written(told: Sequence[Told], time_ms: int, headers: SharedHeaders) -> list[WrittenBatch]:
-    """Records of one partition as batches, in their order."""
+def written(told: Told, time_ms: int, headers: SharedHeaders) -> list[WrittenBatch]:
+    """Records of one partition as batches in their order, each as large as may be, and of one record at least."""
+    lengths = [_lengths([told.keys]), _lengths(told.values), _lengths(told.own)]
+    sizes = [_varints(of) for of in lengths]
+    rest = np.sum(lengths, axis=0) + _lengths(sizes) + (len(headers.before) + len(headers.behind))
+    ends = np.cumsum(rest + (len(_START) + 2 * _OWN_LENGTH))
     batches, first = [], 0
-    while first < len(told):
-        batch = WrittenBatch(time_ms, headers)
-        first += batch.add(told[first:])
-        batches.append(batch)
+    while first < len(ends):
+        before = ends[first - 1] if first else 0
+        end = max(first + 1, int(np.searchsorted(ends, before + _LARGEST, "right")))
+        which = slice(first, end)
+        body = _body(told.some(which), [of[which] for of in sizes], rest[which], headers)
+        batches.append(WrittenBatch(time_ms, told.some(which), body))
+        first = end
     return batches
+
+
+def _body(told: Told, sizes: Parts, rest: NDArray[np.int64], headers: SharedHeaders) -> bytes:
+    """The records; `rest` is the length of each without that of its number."""
+    numbers = [_START + number for number in _varints(np.arange(len(rest)))]
+    columns = [
+        _varints(rest + _lengths([numbers])),
+        numbers,
+        sizes[0],
+        told.keys,
+        sizes[1],
+        *told.values,
+        repeat(headers.before, len(rest)),
+        sizes[2],
+        *told.own,
+        repeat(headers.behind, len(rest)),
+    ]
+    parts = [b""] * (len(rest) * len(columns))
+    for place, column in enumerate(columns):
+        parts[place :: len(columns)] = column
+    return b"".join(parts)

@@ -15,7 +15,7 @@ def murmur2_of(keys: Sequence[bytes]) -> NDArray[np.uint32]:
     """The same as `murmur2` of each key."""
     lengths = np.fromiter(map(len, keys), np.int64, len(keys))
     hashes = np.empty(len(keys), np.uint32)
-    for length in np.unique(lengths).tolist():
+    for length in np.flatnonzero(np.bincount(lengths)).tolist():
         places = np.flatnonzero(lengths == length)
         joined = b"".join([keys[place] for place in places.tolist()])
         hashes[places] = _of_length(np.frombuffer(joined, np.uint8).reshape(len(places), length), length)

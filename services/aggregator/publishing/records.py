@@ -19,8 +19,9 @@ from services.chassis.record_batches import Record
 _UNIT_SHIFT, _IN_UNIT = 32, (1 << 32) - 1
 _POSITIVE = np.uint32(0x7FFFFFFF)  # Kafka leaves the sign of a hash out
 _MOST_KEPT = 1_000_000
-_SCORES, _COUNTS = slice(2, 7), slice(7, 16)
-_NAMED = b"".join(b',"%b":%%b' % name.encode() for name in COLUMNS[5:])
+_MOST_COUNTERS = 200_000  # 400 bytes each
+_SCORES, _COUNTS = slice(0, 5), slice(5, len(COLUMNS))
+_COUNTERS = b',"scores":[%b],"answers":%b' + b"".join(b',"%b":%%b' % name.encode() for name in COLUMNS[5:])
 _Part = tuple[bytes, bytes, bytes]
 """What a unit or a window gives to a record's key, value and event id."""
 
@@ -37,7 +38,7 @@ class CellRecords:
 
     async def learn(self, connection: Database, cells: Int64) -> None:
         """Look up the names of the cells' units that are not known yet; those of a cut under construction have none."""
-        for kept in (self._units, self._windows, self._counts):
+        for kept in (self._units, self._windows):
             if len(kept) > _MOST_KEPT:
                 kept.clear()
         missing = {*np.unique(cells >> _UNIT_SHIFT).tolist()} - self._units.keys()
@@ -49,48 +50,62 @@ class CellRecords:
     def key(self, cell: int) -> bytes | None:
         """The record key of a cell: the same cell, the same key, for ever. None where its cut is not shown yet."""
         unit = self._units.get(cell >> _UNIT_SHIFT)
-        return unit and unit[0] + self._window(cell)[0]
+        return unit and unit[0] + self._window(cell & _IN_UNIT)[0]
 
     def batches(self, rows: Int64, now: datetime, partitions: Sequence[int]) -> list[tuple[int, WrittenBatch]]:
         """The rows that are shown, as batches in the order in which each partition must get them.
 
         The same version of a cell has the same event id. `partitions` are all of the topic's, in order.
         """
+        shown = np.fromiter(map(self._units.__contains__, (rows[:, 0] >> _UNIT_SHIFT).tolist()), bool, len(rows))
+        rows = rows[shown]
+        units, windows = self._parts(rows)
+        keys = [unit[0] + window[0] for unit, window in zip(units, windows, strict=True)]
+        of = (murmur2_of(keys) & _POSITIVE) % len(partitions)
+        # By partition first, so that each one's records lie together in every column.
+        order = np.argsort(of, kind="stable")
+        told = self._told([keys[n] for n in order.tolist()], rows[order], now)
+        ends = np.searchsorted(of[order], np.arange(len(partitions) + 1)).tolist()
         headers = SharedHeaders.of(self._stamp("-", now, None, tombstone=False), "ce_id")
-        told = self._records(rows, b',"as_of":"%b"}' % now.astimezone(UTC).isoformat().encode())
-        of = (murmur2_of([key for key, *_ in told]) & _POSITIVE) % len(partitions)
         time = int(now.timestamp() * 1000)
         return [
             (partition, batch)
-            for place, partition in enumerate(partitions)
-            for batch in written([told[n] for n in np.flatnonzero(of == place).tolist()], time, headers)
+            for partition, first, end in zip(partitions, ends, ends[1:], strict=False)
+            for batch in written(told.some(slice(first, end)), time, headers)
         ]
 
-    def _records(self, rows: Int64, tail: bytes) -> list[Told]:
-        """Each row that is shown; `tail` ends each value."""
-        found: list[Told] = []
-        # Numbers are written all at once; what cells share is looked up.
-        for cell, number, version, scores, answers, counts in zip(
-            rows[:, 0].tolist(),
-            rows[:, 1].tolist(),
-            _texts(rows[:, 1:2]),
-            _texts(rows[:, _SCORES]),
-            _texts(rows[:, _SCORES].sum(axis=1, keepdims=True)),
-            _texts(rows[:, _COUNTS]),
-            strict=True,
-        ):
-            if (unit := self._units.get(cell >> _UNIT_SHIFT)) is None:
-                continue
-            window = self._windows.get(cell & _IN_UNIT) or self._window(cell)
-            told = self._counts.get(counts) or self._told(counts)
-            parts = (unit[1], window[1], version, b',"scores":[', scores, b'],"answers":', answers, told, tail)
-            found.append((unit[0] + window[0], b"".join(parts), unit[2] + window[2] + version, number))
-        return found
+    def _parts(self, rows: Int64) -> tuple[list[_Part], list[_Part]]:
+        """What units and windows give to the records of rows."""
+        units = [*map(self._units.__getitem__, (rows[:, 0] >> _UNIT_SHIFT).tolist())]
+        places = (rows[:, 0] & _IN_UNIT).tolist()
+        return units, [self._windows.get(place) or self._window(place) for place in places]
 
-    def _told(self, counts: bytes) -> bytes:
-        # Most cells are of few answers, so that few combinations of counts are met again and again.
-        told = self._counts[counts] = _NAMED % tuple(counts.split(b","))
-        return told
+    def _told(self, keys: Sequence[bytes], rows: Int64, now: datetime) -> Told:
+        """The records of rows that are shown."""
+        units, windows = self._parts(rows)
+        versions = _texts(rows[:, 1:2])
+        tail = b',"as_of":"%b"}' % now.astimezone(UTC).isoformat().encode()
+        values = (
+            [unit[1] for unit in units],
+            [window[1] for window in windows],
+            versions,
+            self._counters(rows[:, 2:]),
+            [tail] * len(rows),
+        )
+        own = ([unit[2] for unit in units], [window[2] for window in windows], versions)
+        return Told(keys, values, own, rows[:, 1].tolist())
+
+    def _counters(self, counters: Int64) -> list[bytes]:
+        """What a value says of each row of counters. Most cells are of few answers, so few kinds are met often."""
+        if len(self._counts) > _MOST_COUNTERS:
+            self._counts.clear()
+        kinds = np.ascontiguousarray(counters).view(f"V{counters.itemsize * len(COLUMNS)}").ravel().tolist()
+        missing = {kind: place for place, kind in enumerate(kinds) if kind not in self._counts}
+        new = counters[[*missing.values()]]
+        scores, answers = _texts(new[:, _SCORES]), _texts(new[:, _SCORES].sum(axis=1, keepdims=True))
+        for kind, *told in zip(missing, scores, answers, _texts(new[:, _COUNTS]), strict=True):
+            self._counts[kind] = _COUNTERS % (*told[:2], *told[2].split(b","))
+        return [*map(self._counts.__getitem__, kinds)]
 
     def tombstones(self, cells: Iterable[int], now: datetime) -> list[Record]:
         """The records that tell that cells are gone."""
@@ -100,14 +115,13 @@ class CellRecords:
             for cell, key in keys
         ]
 
-    def _window(self, cell: int) -> _Part:
-        found = self._windows.get(cell & _IN_UNIT)
+    def _window(self, place: int) -> _Part:
+        found = self._windows.get(place)
         if found is None:
-            _, window, index = unpack(cell)
+            _, window, index = unpack(place)
             start = window_start(window, index)
             text = orjson.dumps({"window": window.value, "start": start})[1:-1] + b',"version":'
-            key, own = f"{window.value}|{start or ''}".encode(), b"%08x." % (cell & _IN_UNIT)
-            found = self._windows[cell & _IN_UNIT] = key, text, own
+            found = self._windows[place] = f"{window.value}|{start or ''}".encode(), text, b"%08x." % place
         return found
 
 

@@ -10,7 +10,6 @@ import structlog
 from schemas.staff import SessionEnded
 from schemas.topics import SESSION_ENDED
 from services.chassis.failures import is_transient
-from services.chassis.faststream_feed import carry
 from services.chassis.kafka import NO_HURRY_MS
 from services.chassis.lifecycle import Task
 from services.chassis.pauses import pause_or_stop
@@ -83,6 +82,9 @@ def heard_sign_outs(subscriptions: Subscriptions, gate: Gate) -> dict[str, Task]
     """The tasks of a service whose pages are for staff too; none where nobody signs in, or anybody may."""
     if not isinstance(gate, CookieGate) or subscriptions.settings.staff_sign_in == "demo":
         return {}
+    # Costs a sixth of a service's start; most need it for nothing else.
+    from services.chassis.faststream_feed import carry
+
     group = f"kvittera-{subscriptions.service}-sign-outs"
     reader = subscriptions.reader(SESSION_ENDED, group, SessionEnded, KeepSignOuts())
     return {
