@@ -22,3 +22,8 @@ def time_ordered(now: datetime) -> UUID:
     made = milliseconds << 80 | _VERSION << 76 | first << 64 | _VARIANT << 62 | last
     found: UUID = pgproto.UUID(made.to_bytes(16))
     return found
+
+
+def first_of(moment: datetime) -> UUID:
+    """What sorts before every time-ordered id of this millisecond and after all earlier ones."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)

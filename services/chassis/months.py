@@ -6,8 +6,7 @@ PostgreSQL detaches no month beside it without locking the whole table. A row wi
 
 import asyncio
 import random
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
@@ -16,6 +15,7 @@ import structlog
 
 from services.chassis.failures import is_transient
 from services.chassis.metrics import Metrics
+from services.chassis.month_bounds import OF_MOMENTS, Bounds, midnight
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Database, Pool, database_time, named_sql
 
@@ -26,15 +26,6 @@ CLOCKS_AGREE = timedelta(hours=1)
 _PATIENCE = "5s"
 _A_DAY = 86_400.0
 _FIRST_WITHIN = 600.0
-_BOUNDS = re.compile(r"^FOR VALUES FROM \('?([^')]+)'?\) TO \('?([^')]+)'?\)$")
-
-
-@dataclass(frozen=True, slots=True)
-class MonthlyTable:
-    """A table that is partitioned by months of UTC, and how long its rows are kept at least."""
-
-    name: str
-    keep: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +39,40 @@ class Part:
     """Whether PostgreSQL was stopped in the middle of detaching it."""
 
     @classmethod
-    def of(cls, row: asyncpg.Record | Mapping[str, object]) -> "Part":
+    def of(cls, row: asyncpg.Record | Mapping[str, object], by: Bounds = OF_MOMENTS) -> "Part":
         """A partition as the catalogue tells it, in a session whose zone is UTC."""
-        bounds = _BOUNDS.match(str(row["bounds"]))
-        starts, ends = (None, None) if bounds is None else (_day(bounds[1]), _day(bounds[2]))
-        return cls(str(row["name"]), starts, ends, bool(row["pending"]))
+        return cls(str(row["name"]), *by.read(str(row["bounds"])), bool(row["pending"]))
 
     def holds(self, month: date) -> bool:
         """Whether rows of the month go here."""
         return self.ends is not None and (self.starts or date.min) <= month < self.ends
 
 
-def _day(text: str) -> date | None:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC).date()
-    except ValueError:  # MINVALUE, MAXVALUE, or what we did not write
-        return None
+LetGo = Callable[[Database, Part], Awaitable[bool]]
+"""Keeps what must outlive a month, just before it goes; or says that it may not go yet."""
+
+
+async def at_once(_connection: Database, _part: Part) -> bool:
+    """Nothing of a month is kept."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class MonthlyTable:
+    """A table that is partitioned by months of UTC.
+
+    Attributes:
+        keep: how long its rows are kept at least.
+        by: what its key is made of.
+        storage: parameters of each partition, as CREATE TABLE takes them.
+        let_go: asked about each month that is past its time. May be asked again about one that it let go.
+    """
+
+    name: str
+    keep: timedelta
+    by: Bounds = OF_MOMENTS
+    storage: str = ""
+    let_go: LetGo = at_once
 
 
 def month_of(moment: datetime) -> date:
@@ -93,12 +102,8 @@ def ahead(parts: Sequence[Part], now: datetime) -> int:
 
 def past(parts: Sequence[Part], keep: timedelta, now: datetime) -> list[Part]:
     """The partitions in which even the last moment is older than `keep`, oldest first."""
-    known = [p for p in parts if p.ends is not None and _midnight(p.ends) <= now - keep]
+    known = [p for p in parts if p.ends is not None and midnight(p.ends) <= now - keep]
     return sorted(known, key=lambda p: p.ends or date.max)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,34 +114,34 @@ class Months:
     tables: Sequence[MonthlyTable]
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", "months.sql"))
 
-    async def parts(self, connection: Database, table: str) -> list[Part]:
+    async def parts(self, connection: Database, table: MonthlyTable) -> list[Part]:
         """The partitions of a table."""
-        return [Part.of(row) for row in await connection.fetch(self.sql["parts"], table)]
+        return [Part.of(row, table.by) for row in await connection.fetch(self.sql["parts"], table.name)]
 
     async def prepare(self, connection: Database) -> list[str]:
         """Make the partitions that are missing; returns their names. Several processes may do it at once."""
         now = await database_time(connection)
         made = []
         for table in self.tables:
-            if missing(await self.parts(connection, table.name), now):
-                made += await self._make(connection, table.name, now)
+            if missing(await self.parts(connection, table), now):
+                made += await self._make(connection, table, now)
         return made
 
-    async def _make(self, connection: Database, table: str, now: datetime) -> list[str]:
+    async def _make(self, connection: Database, table: MonthlyTable, now: datetime) -> list[str]:
         names = []
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = '{_PATIENCE}'")
             await connection.execute(self.sql["lock_making"])
             for month in missing(await self.parts(connection, table), now):
-                name, bounds = f"{table}_{month:%Y_%m}", (f"{month} 00:00+00", f"{later(month, 1)} 00:00+00")
-                await connection.execute(await connection.fetchval(self.sql["make"], name, table, *bounds))
+                name, bounds = f"{table.name}_{month:%Y_%m}", (table.by.write(month), table.by.write(later(month, 1)))
+                await self._run(connection, "make", name, table.name, *bounds, table.storage)
                 names.append(name)
         return names
 
     async def due(self, connection: Database) -> dict[str, list[str]]:
         """The partitions past their time, by table."""
         now = await database_time(connection)
-        return {t.name: [p.name for p in past(await self.parts(connection, t.name), t.keep, now)] for t in self.tables}
+        return {t.name: [p.name for p in past(await self.parts(connection, t), t.keep, now)] for t in self.tables}
 
     async def drop(self, connection: Database, now: datetime) -> dict[str, list[str]] | None:
         """Drop what is past its time; returns the names by table, or None where another process is at it.
@@ -157,14 +162,18 @@ class Months:
             await connection.execute(self.sql["end_dropping"])
 
     async def _drop_past(self, connection: Database, table: MonthlyTable, now: datetime) -> list[str]:
-        parts = await self.parts(connection, table.name)
+        parts = await self.parts(connection, table)
         for part in parts:
             if part.pending:
                 await self._run(connection, "finish_detaching", table.name, part.name)
         for part in past(parts, table.keep, now):
-            if not part.pending:
+            if part.pending:
+                continue
+            if await table.let_go(connection, part):
                 await self._run(connection, "mark", part.name)
                 await self._run(connection, "detach", table.name, part.name)
+            else:
+                log.warning("month cannot go yet", action="withhold", service=self.service, part=part.name)
         gone = [row["name"] for row in await connection.fetch(self.sql["marked"], table.name)]
         for name in gone:
             await self._run(connection, "drop", name)
@@ -176,7 +185,7 @@ class Months:
     async def room(self, connection: Database) -> dict[str, int]:
         """For how many months after this one each table has room; -1 where even this one has none."""
         now = await database_time(connection)
-        return {t.name: ahead(await self.parts(connection, t.name), now) for t in self.tables}
+        return {t.name: ahead(await self.parts(connection, t), now) for t in self.tables}
 
     async def daily(self, pool: Pool, metrics: Metrics, stop: asyncio.Event) -> None:
         """Make room at once, drop soon after, not in step with others, and do both every day.

@@ -233,6 +233,8 @@ class Settings(BaseModel):
     message_keep_days: float = Field(default=30, gt=0)
     """Messages of the outbox viewer, and addresses of requests that never left, are kept this long; reports of
     providers also until their whole month is so old."""
+    request_keep_months: int = Field(default=15, ge=13, le=1200)
+    """Requests are kept this long, and until the whole month is so old. Budgets and wishes count the last 365 days."""
     outbox_keep_hours: float = Field(default=72, ge=0)
     """Published outbox rows are kept this long, so that a lost broker can be refilled."""
     stall_seconds: float = Field(default=30, gt=0)

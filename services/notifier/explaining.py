@@ -101,7 +101,11 @@ _PROGRESS = {
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A decision as it is stored, and what became of the message."""
+    """A decision as it is stored, and what became of the message.
+
+    Attributes:
+        dropped: whether requests of that month are not kept any more.
+    """
 
     delivery_id: str
     decided_at: datetime
@@ -116,6 +120,7 @@ class Told:
     due_at: datetime | None = None
     settled_at: datetime | None = None
     progress: str | None = None
+    dropped: bool = False
 
 
 def sentence(reason: str, evidence: Mapping[str, object]) -> str:
@@ -147,7 +152,8 @@ def explain(told: Told) -> Iterator[str]:
 
 
 def _asking(told: Told) -> Iterator[str]:
-    yield f"Asked by {told.channel}, in {told.language}."
+    if not told.dropped:
+        yield f"Asked by {told.channel}, in {told.language}."
     evidence = told.evidence
     if "language_fallback_from" in evidence:
         yield f"There is no message in the recipient's language: {evidence['language_fallback_from']}."
@@ -159,6 +165,9 @@ def _asking(told: Told) -> Iterator[str]:
         yield f"During the disruption {evidence['disruption']}: {evidence['disruption_policy']}."
     if "held_by" in evidence:
         yield _WAITS.get(str(evidence["held_by"]), f"It waited: {evidence['held_by']}.")
+    if told.dropped:
+        yield "What became of the message is not kept any more: requests of that month are past their time."
+        return
     told_state = _STATES.get(told.state or "", told.state or "There is no message.")
     yield told_state.format(due_at=_at(told.due_at), settled_at=_at(told.settled_at), reason=told.state_reason)
     if told.progress is not None:

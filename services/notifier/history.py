@@ -70,8 +70,12 @@ class LookBack:
         drops = [f.drop_id for f in facts if f.drop_id is not None]
         orders = [f.order_id for f in facts if f.order_id is not None]
         ids = [f.delivery_id for f in facts]
+        if drops or orders:
+            # None of them is decided by another process until the caller's transaction ends. What was committed while
+            # the locks were waited for is seen by the statements after it.
+            await connection.execute(self.sql["lock_stops"], drops, orders)
         asked = await connection.fetch(self.sql["drops_asked"], drops) if drops else []
-        ordered = await self._orders_asked(connection, orders) if orders else set()
+        ordered = await connection.fetch(self.sql["orders_asked"], orders) if orders else []
         contacts: dict[Person, list[policy.Contacted]] = {}
         for row in await connection.fetch(self.sql["contacts"], list(known)):
             contact = policy.Contacted(row["at"], ChannelKind(row["channel"]), row["merchant_id"])
@@ -82,7 +86,7 @@ class LookBack:
         unreachable = await connection.fetch(self.sql["unreachable"], list(known))
         return Past(
             {r["drop_id"] for r in asked},
-            ordered,
+            {r["order_id"] for r in ordered},
             contacts,
             {r["person"]: _preference(r) for r in preferences},
             tuple(_disruption(r["message"]) for r in disruptions),
@@ -90,12 +94,6 @@ class LookBack:
             known,
             {r["person"]: r["until"] for r in unreachable},
         )
-
-    async def _orders_asked(self, connection: Database, orders: Sequence[str]) -> set[str]:
-        """Those asked about, and none of them is decided by another process until the caller's transaction ends."""
-        await connection.execute(self.sql["lock_orders"], orders)
-        # A statement of its own: it must see what was committed while the locks were waited for.
-        return {r["order_id"] for r in await connection.fetch(self.sql["orders_asked"], orders)}
 
     async def corrected(
         self, connection: Database, deliveries: Sequence[DeliveryCompleted]

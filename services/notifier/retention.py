@@ -8,13 +8,16 @@ import structlog
 
 from services.chassis.failures import is_transient
 from services.chassis.metrics import Metrics
+from services.chassis.month_bounds import OF_IDS
 from services.chassis.months import MonthlyTable, Months
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.retention import Retention, Rule
 from services.chassis.settings import Settings
+from services.notifier.request_months import let_go
 
 log = structlog.get_logger()
+_LONGEST_MONTH = 31
 
 
 def retention(settings: Settings) -> Retention:
@@ -31,7 +34,19 @@ def retention(settings: Settings) -> Retention:
 
 def months(settings: Settings) -> Months:
     """The notifier's tables that go by whole months."""
-    return Months("notifier", (MonthlyTable("receipt", timedelta(days=settings.message_keep_days)),))
+    return Months(
+        "notifier",
+        (
+            MonthlyTable("receipt", timedelta(days=settings.message_keep_days)),
+            MonthlyTable(
+                "invitation",
+                timedelta(days=_LONGEST_MONTH * settings.request_keep_months),
+                by=OF_IDS,
+                storage="WITH (fillfactor = 50)",  # room on each page for the next version of its rows
+                let_go=let_go,
+            ),
+        ),
+    )
 
 
 async def measure_erasures(pool: Pool, metrics: Metrics, stop: asyncio.Event, every: float = 15.0) -> None:

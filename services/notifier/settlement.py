@@ -112,7 +112,7 @@ class Settling:
         """Write settlements; tells of each whether it was still ours to settle."""
         async with self.pool.acquire() as connection, connection.transaction():
             if self.reminder_days() is not None:
-                await self._plan_reminders(connection, [s.invitation_id for s in settlements if s.state == "accepted"])
+                await self._plan_reminders(connection, [s for s in settlements if s.state == "accepted"])
             rows = await connection.fetch(
                 self.sql["settle"],
                 [s.invitation_id for s in settlements],
@@ -130,12 +130,17 @@ class Settling:
         self.relay.wake()
         return [s.invitation_id in moved for s in settlements]
 
-    async def _plan_reminders(self, connection: Database, accepted: Sequence[UUID]) -> None:
-        """Plan the reminder of each request in the transaction that settles it; a second one changes nothing.
+    async def _plan_reminders(self, connection: Database, accepted: Sequence[Settlement]) -> None:
+        """Plan the reminder of each request in the transaction that settles it, under its lock: there is one.
 
         The link is the same, so the address and the token are sealed again, bound to the reminder's row.
         """
-        rows = await connection.fetch(self.sql["asks_to_remind_of"], accepted, self.reminder_days())
+        rows = await connection.fetch(
+            self.sql["asks_to_remind_of"],
+            [s.invitation_id for s in accepted],
+            [s.fence for s in accepted],
+            self.reminder_days(),
+        )
         if not rows:
             return
         opened = await self.persons.open_all(
@@ -146,7 +151,7 @@ class Settling:
         planned = []
         for row, secret in zip(rows, opened, strict=True):
             if secret is not None and (box := boxes.get(row["person"])) is not None:
-                reminder = time_ordered(row["remind_at"])
+                reminder = time_ordered(row["now"])
                 planned.append((row["invitation_id"], reminder, box.close(secret, str(reminder)), self._due(row)))
         if planned:
             await connection.execute(self.sql["plan_reminders"], *map(list, zip(*planned, strict=True)))

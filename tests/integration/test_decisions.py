@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 
 from schemas.delivery import ChannelKind, DeliveryCompleted
@@ -172,32 +171,13 @@ async def test_one_of_several_parcels_of_a_drop_is_asked_about(notifier_pool: Po
     ]
 
 
-async def test_two_transactions_with_a_parcel_each_ask_once_about_the_drop(notifier_pool: Pool) -> None:
-    first, second = (arrived(delivery(delivery_id=f"D-{n}", drop_id="stop-7")) for n in (1, 2))
-    async with notifier_pool.acquire() as connection:
-        transaction = connection.transaction()
-        await transaction.start()
-        await decide_deliveries()(connection, [first])
-        other = asyncio.create_task(take(notifier_pool, [second]))
-        # The other has seen no asked drop and now waits for the index.
-        while not await notifier_pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-            await asyncio.sleep(0.01)
-        assert not other.done()
-        await transaction.commit()
-    with pytest.raises(asyncpg.UniqueViolationError):
-        await other
-    # The fence tries such a record again alone, in a new transaction.
-    await take(notifier_pool, [second])
-    rows = await notifier_pool.fetch("SELECT delivery_id, outcome, reason FROM decision ORDER BY delivery_id")
-    assert [tuple(r.values()) for r in rows] == [
-        ("D-1", "scheduled", None),
-        ("D-2", "suppressed", "drop_already_asked"),
-    ]
-    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation") == 1
-
-
-async def test_two_transactions_with_a_parcel_each_ask_once_about_the_order(notifier_pool: Pool) -> None:
-    first, second = (arrived(delivery(delivery_id=f"D-{n}", order_id="order-9")) for n in (1, 2))
+@pytest.mark.parametrize(
+    ("shared", "reason"), [({"drop_id": "stop-7"}, "drop_already_asked"), ({"order_id": "O-9"}, "order_already_asked")]
+)
+async def test_two_transactions_with_a_parcel_each_ask_once_about_the_drop_or_order(
+    notifier_pool: Pool, shared: dict[str, Any], reason: str
+) -> None:
+    first, second = (arrived(delivery(delivery_id=f"D-{n}", **shared)) for n in (1, 2))
     async with notifier_pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
@@ -211,8 +191,9 @@ async def test_two_transactions_with_a_parcel_each_ask_once_about_the_order(noti
     rows = await notifier_pool.fetch("SELECT delivery_id, outcome, reason FROM decision ORDER BY delivery_id")
     assert [tuple(r.values()) for r in rows] == [
         ("D-1", "scheduled", None),
-        ("D-2", "suppressed", "order_already_asked"),
+        ("D-2", "suppressed", reason),
     ]
+    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation") == 1
 
 
 async def test_no_address_phone_number_or_token_stands_in_clear_anywhere(notifier_pool: Pool) -> None:

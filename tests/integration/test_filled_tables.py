@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 
 from services.chassis import postgres
+from services.chassis.ids import time_ordered
 from services.chassis.metrics import Metrics
 from services.chassis.months import later, month_of
 from services.chassis.persons import PersonKeys
@@ -165,9 +166,10 @@ async def test_kept_receipts_become_the_first_month_and_stay_known(upgrade: Upgr
     assert taken == ["duplicate", "duplicate", "sent"]
     pool.terminate()
 
-    parts = await of_notifier(upgrade.settings).parts(connection, "receipt")
+    monthly = of_notifier(upgrade.settings)
+    parts = await monthly.parts(connection, monthly.tables[0])
     assert [(p.name, p.ends) for p in parts if p.starts is None] == [("receipt_before", later(month_of(now), 1))]
-    assert await of_notifier(upgrade.settings).room(connection) == {"receipt": 2}
+    assert (await monthly.room(connection))["receipt"] == 2
     await connection.close()
 
 
@@ -224,6 +226,50 @@ async def test_a_row_that_a_wrong_clock_dated_ahead_keeps_its_place_and_others_g
     assert await connection.fetchval("SELECT tableoid::regclass::text FROM receipt") == "receipt_before"
     await connection.execute(KEEP_RECEIPT_BEFORE, "elks", "s2", "", UUID(int=1), None, None, None)
     assert await connection.fetchval("SELECT count(*) FROM receipt") == 2
+    await connection.close()
+
+
+OLD_REQUEST = (
+    "INSERT INTO invitation (invitation_id, delivery_id, kind, state, person, channel, language, due_at, occurred_at,"
+    " token_sha256, message) VALUES ($1, $2, 'ask', $3, $4, 'sms', 'sv', now(), now(), convert_to($2, 'UTF8'), '{}')"
+)
+
+
+async def test_requests_become_the_first_months_and_the_version_before_goes_on_writing(upgrade: Upgrade) -> None:
+    connection = await upgrade.before("notifier", "040")
+    now = datetime.now(UTC)
+    moments = [now - timedelta(days=700), now - timedelta(days=40), now, now + timedelta(days=60)]
+    for number, (at, state) in enumerate(zip(moments, ("accepted", "withheld", "planned", "planned"), strict=True)):
+        await connection.execute(OLD_REQUEST, time_ordered(at), f"D-{number}", state, b"p" * 16)
+    before = await connection.fetch("SELECT * FROM invitation ORDER BY 1")
+    waiting = await connection.fetch("SELECT * FROM open_send ORDER BY 1")
+
+    applied = await upgrade.now(connection, "notifier")
+    assert [n for n in applied if n.startswith("040_requests")] == [
+        "040_requests_1_bound.sql",
+        "040_requests_2_validated.sql",
+        "040_requests_3_by_month.sql",
+    ]
+    assert await connection.fetch("SELECT * FROM invitation ORDER BY 1") == before
+    assert await connection.fetch("SELECT * FROM open_send ORDER BY 1") == waiting
+    assert await connection.fetchval("SELECT count(*) FROM invitation_before") == 4
+    assert (await of_notifier(upgrade.settings).room(connection))["invitation"] >= 2
+
+    for number, state in ((4, "planned"), (5, "accepted")):
+        await connection.execute(OLD_REQUEST, time_ordered(now), f"D-{number}", state, b"p" * 16)
+    await connection.execute("UPDATE invitation SET state = 'calling' WHERE delivery_id = 'D-2'")
+    counted = await connection.fetch(named_sql("services.notifier")["ledger_counted"])
+    assert {r["state"]: r["n"] for r in counted} == {"accepted": 2, "withheld": 1, "planned": 2, "calling": 1}
+    assert await connection.fetchval("SELECT count(*) FROM open_send") == 3
+    await connection.close()
+
+
+async def test_requests_whose_ids_are_random_are_refused_before_anything_changes(upgrade: Upgrade) -> None:
+    connection = await upgrade.before("notifier", "040")
+    await connection.execute(OLD_REQUEST, UUID(int=2**128 - 1), "D-0", "accepted", b"p" * 16)
+    with pytest.raises(asyncpg.RaiseError, match="do not begin with their moment"):
+        await upgrade.now(connection, "notifier")
+    await connection.execute(OLD_REQUEST, UUID(int=2**128 - 2), "D-1", "accepted", b"p" * 16)
     await connection.close()
 
 

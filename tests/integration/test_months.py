@@ -51,7 +51,7 @@ async def receipts(pool: Pool) -> list[str]:
 
 async def names(pool: Pool) -> list[str]:
     async with pool.acquire() as connection:
-        return [p.name for p in await MONTHS.parts(connection, "receipt")]
+        return [p.name for p in await MONTHS.parts(connection, MONTHS.tables[0])]
 
 
 def start_of(months: int) -> datetime:

@@ -4,6 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from services.chassis.month_bounds import OF_IDS
 from services.chassis.months import Part, ahead, later, missing, month_of, past
 
 NOVEMBER = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -90,3 +91,25 @@ def test_bounds_are_read_as_postgresql_writes_them_in_any_zone(bounds: str, star
     assert Part.of({"name": "p", "bounds": bounds, "pending": True}) == Part(
         "p", starts, date(2026, 12, 1), pending=True
     )
+
+
+@pytest.mark.parametrize(
+    ("bounds", "starts"),
+    [
+        (
+            "FOR VALUES FROM ('01a19467-e800-0000-0000-000000000000') TO ('01a22ee6-b000-0000-0000-000000000000')",
+            date(2026, 11, 1),
+        ),
+        ("FOR VALUES FROM (MINVALUE) TO ('01a22ee6-b000-0000-0000-000000000000')", None),
+    ],
+)
+def test_bounds_of_ids_are_read_as_the_days_that_they_begin_with(bounds: str, starts: date | None) -> None:
+    told = {"name": "p", "bounds": bounds, "pending": False}
+    assert Part.of(told, OF_IDS) == Part("p", starts, date(2026, 12, 1))
+    assert starts is None or OF_IDS.write(starts) in bounds
+    assert OF_IDS.write(date(2026, 12, 1)) in bounds
+
+
+def test_a_bound_that_is_no_id_of_ours_ends_nothing() -> None:
+    unclear = [f"FOR VALUES FROM (MINVALUE) TO ('{text}')" for text in ("x", "ffffffff-ffff-ffff-ffff-ffffffffffff")]
+    assert [Part.of({"name": "p", "bounds": b, "pending": False}, OF_IDS).ends for b in unclear] == [None, None]

@@ -11,8 +11,9 @@ SELECT pg_advisory_xact_lock(hashtextextended('kvittera months ' || current_sche
 -- name: make
 -- Filled from the table first and attached then: the table is only locked against other changes of its form, where
 -- CREATE TABLE ... PARTITION OF would hold up every reader and writer.
-SELECT format('CREATE TABLE %1$I (LIKE %2$I INCLUDING ALL EXCLUDING IDENTITY);'
-              'ALTER TABLE %2$I ATTACH PARTITION %1$I FOR VALUES FROM (%3$L) TO (%4$L)', $1::text, $2::text, $3::text, $4::text)
+SELECT format('CREATE TABLE %1$I (LIKE %2$I INCLUDING ALL EXCLUDING IDENTITY) %5$s;'
+              'ALTER TABLE %2$I ATTACH PARTITION %1$I FOR VALUES FROM (%3$L) TO (%4$L)',
+              $1::text, $2::text, $3::text, $4::text, $5::text)
 
 -- name: try_dropping
 SELECT pg_try_advisory_lock(hashtext('kvittera drop months ' || current_schema()))

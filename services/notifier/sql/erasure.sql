@@ -2,6 +2,7 @@
 UPDATE invitation
 SET state = 'withheld', reason = 'erased', settled_at = clock_timestamp(), revision = revision + 1, fence = fence + 1
 WHERE person = $1 AND state IN ('planned', 'claimed')
+  AND invitation_id >= (SELECT invitation_id FROM open_send ORDER BY invitation_id LIMIT 1)
 RETURNING delivery_id, revision, message, traceparent
 
 -- name: forget_secrets

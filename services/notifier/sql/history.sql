@@ -1,10 +1,14 @@
 -- name: drops_asked
 SELECT drop_id FROM invitation WHERE drop_id = ANY($1::text[]) AND kind = 'ask'
 
--- name: lock_orders
--- Whoever decides about a parcel of the same order waits here, and then sees what was planned. Always in one order.
-SELECT pg_advisory_xact_lock(hashtextextended('kvittera order ' || o, 0))
-FROM (SELECT DISTINCT o FROM unnest($1::text[]) AS o ORDER BY o) AS ordered
+-- name: lock_stops
+-- Whoever decides about a parcel of the same drop ($1) or order ($2) waits here, and then sees what was planned. Always in
+-- one order.
+SELECT pg_advisory_xact_lock(hashtextextended(s, 0))
+FROM (SELECT 'kvittera drop ' || d AS s FROM unnest($1::text[]) AS d
+      UNION
+      SELECT 'kvittera order ' || o FROM unnest($2::text[]) AS o
+      ORDER BY s) AS ordered
 
 -- name: orders_asked
 SELECT order_id FROM invitation

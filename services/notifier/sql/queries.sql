@@ -48,12 +48,14 @@ ORDER BY progress IS NULL, called_at LIMIT 500
 -- name: ledger
 SELECT (SELECT count(*) FROM decision WHERE kind = 'ask') AS delivered,
        (SELECT count(*) FROM decision WHERE kind = 'ask' AND outcome = 'suppressed')
-         + count(*) FILTER (WHERE state = 'withheld') AS suppressed,
-       count(*) FILTER (WHERE state = 'accepted') AS asked,
-       count(*) FILTER (WHERE state IN ('planned', 'claimed', 'calling', 'in_doubt')) AS pending,
-       count(*) FILTER (WHERE state IN ('refused', 'unknown')) AS failed,
-       count(*) FILTER (WHERE state = 'in_doubt') AS in_doubt
-FROM invitation WHERE kind = 'ask'
+         + coalesce(sum(n) FILTER (WHERE state = 'withheld'), 0)::bigint AS suppressed,
+       coalesce(sum(n) FILTER (WHERE state = 'accepted'), 0)::bigint AS asked,
+       coalesce(sum(n) FILTER (WHERE state IN ('planned', 'claimed', 'calling', 'in_doubt')), 0)::bigint AS pending,
+       coalesce(sum(n) FILTER (WHERE state IN ('refused', 'unknown')), 0)::bigint AS failed,
+       coalesce(sum(n) FILTER (WHERE state = 'in_doubt'), 0)::bigint AS in_doubt
+FROM (SELECT state, count(*) AS n FROM invitation WHERE kind = 'ask' GROUP BY state
+      UNION ALL
+      SELECT state, n FROM dropped_month) AS requests
 
 -- name: ledger_counted
 -- The same from the totals and what changed since: no scan of the large tables. `checked` is the whole identity.

@@ -4,7 +4,8 @@ SELECT d FROM unnest($1::text[]) AS d WHERE NOT EXISTS (SELECT 1 FROM decision W
 -- name: scheduled_without_invitation
 SELECT d.delivery_id FROM decision AS d
 WHERE d.kind = 'ask' AND d.outcome = 'scheduled'
-  AND NOT EXISTS (SELECT 1 FROM invitation AS i WHERE i.delivery_id = d.delivery_id AND i.kind = 'ask') LIMIT $1
+  AND NOT EXISTS (SELECT 1 FROM invitation AS i WHERE i.delivery_id = d.delivery_id AND i.kind = 'ask')
+  AND NOT EXISTS (SELECT 1 FROM dropped_month AS m WHERE d.decided_at >= m.starts AND d.decided_at < m.ends) LIMIT $1
 
 -- name: invitation_without_decision
 SELECT i.delivery_id FROM invitation AS i
@@ -19,6 +20,8 @@ UNION ALL
 SELECT 'suppressed', reason, count(*) FROM decision WHERE kind = 'ask' AND outcome = 'suppressed' GROUP BY reason
 UNION ALL
 SELECT state, CASE WHEN state = 'withheld' THEN reason ELSE '' END, count(*) FROM invitation WHERE kind = 'ask' GROUP BY 1, 2
+UNION ALL
+SELECT state, reason, sum(n)::bigint FROM dropped_month GROUP BY state, reason
 
 -- name: read_up_to
 SELECT part, next FROM progress WHERE topic = $1

@@ -1,8 +1,13 @@
 -- name: asks_to_remind_of
-SELECT i.invitation_id, i.person, i.sealed, i.message, clock_timestamp() + make_interval(secs => $2 * 86400) AS remind_at
-FROM invitation AS i
-WHERE i.invitation_id = ANY($1::uuid[]) AND i.kind = 'ask' AND i.state IN ('calling', 'in_doubt') AND i.sealed IS NOT NULL
+-- Those that are settled next, in the same transaction: whoever settles one of them too waits for its lock, finds it
+-- settled, and plans no second reminder.
+SELECT i.invitation_id, i.person, i.sealed, i.message, clock_timestamp() AS now,
+       clock_timestamp() + make_interval(secs => $3 * 86400) AS remind_at
+FROM unnest($1::uuid[], $2::int[]) AS s (invitation_id, fence)
+JOIN invitation AS i ON i.invitation_id = s.invitation_id AND i.fence = s.fence
+WHERE i.kind = 'ask' AND i.state IN ('calling', 'in_doubt') AND i.sealed IS NOT NULL
   AND NOT EXISTS (SELECT 1 FROM answered AS a WHERE a.delivery_id = i.delivery_id)
+FOR UPDATE OF i
 
 -- name: plan_reminders
 INSERT INTO invitation (invitation_id, delivery_id, kind, state, person, channel, language, due_at, occurred_at,
@@ -11,4 +16,3 @@ SELECT r.reminder, i.delivery_id, 'reminder', 'planned', i.person, i.channel, i.
        i.token_sha256, r.sealed, i.message, i.traceparent
 FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::timestamptz[]) AS r (ask, reminder, sealed, due_at)
 JOIN invitation AS i ON i.invitation_id = r.ask
-ON CONFLICT (delivery_id, kind) DO NOTHING

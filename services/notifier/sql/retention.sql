@@ -8,16 +8,16 @@ DELETE FROM viewer_message WHERE id IN (
 )
 
 -- name: secrets_due
-SELECT count(*) FROM invitation
+SELECT count(*) FROM open_send JOIN invitation USING (invitation_id)
 WHERE sealed IS NOT NULL AND occurred_at < clock_timestamp() - make_interval(secs => $1)
 
 -- name: secrets
--- Addresses and tokens of requests that never left; their fate is still decided by the claim.
+-- Addresses and tokens of requests that never left; their fate is still decided by the claim. What is settled has none.
 UPDATE invitation SET sealed = NULL WHERE invitation_id IN (
-    SELECT invitation_id FROM invitation
-    WHERE sealed IS NOT NULL AND occurred_at < clock_timestamp() - make_interval(secs => $1)
-    ORDER BY occurred_at LIMIT $2
-    FOR UPDATE SKIP LOCKED
+    SELECT i.invitation_id FROM open_send AS o JOIN invitation AS i USING (invitation_id)
+    WHERE i.sealed IS NOT NULL AND i.occurred_at < clock_timestamp() - make_interval(secs => $1)
+    ORDER BY i.occurred_at LIMIT $2
+    FOR UPDATE OF i SKIP LOCKED
 )
 
 -- name: unreachable_due

@@ -40,10 +40,12 @@ GROUP BY c.delivery_id
 SELECT delivery_id, facts FROM correction WHERE delivery_id = ANY($1::text[]) AND what = 'facts_corrected'
 
 -- name: withhold_persons
+-- What can be withheld stands in open_send, so no month before its first id is looked at; also below.
 UPDATE invitation
 SET state = 'withheld', reason = 'opted_out', settled_at = clock_timestamp(), sealed = NULL,
     revision = revision + 1, fence = fence + 1
 WHERE person = ANY($1::bytea[]) AND state IN ('planned', 'claimed')
+  AND invitation_id >= (SELECT invitation_id FROM open_send ORDER BY invitation_id LIMIT 1)
 RETURNING delivery_id, kind, revision, message, reason, traceparent
 
 -- name: withhold_deliveries
@@ -53,6 +55,7 @@ SET state = 'withheld', reason = w.reason, settled_at = clock_timestamp(), seale
     revision = i.revision + 1, fence = i.fence + 1
 FROM unnest($1::text[], $2::text[], $3::boolean[]) AS w (delivery_id, reason, reminder_only)
 WHERE i.delivery_id = w.delivery_id AND i.state IN ('planned', 'claimed')
+  AND i.invitation_id >= (SELECT invitation_id FROM open_send ORDER BY invitation_id LIMIT 1)
   AND (NOT w.reminder_only OR i.kind = 'reminder')
 RETURNING i.delivery_id, i.kind, i.revision, i.message, i.reason, i.traceparent
 
@@ -63,5 +66,6 @@ SET occurred_at = f.occurred_at, order_id = f.facts ->> 'order_id', revision = i
     message = json_build_object('delivery', f.facts)::jsonb || (i.message::jsonb - 'delivery')
 FROM unnest($1::text[], $2::timestamptz[], $3::json[]) AS f (delivery_id, occurred_at, facts)
 WHERE i.delivery_id = f.delivery_id AND i.state = 'planned' AND i.kind = 'ask'
+  AND i.invitation_id >= (SELECT invitation_id FROM open_send ORDER BY invitation_id LIMIT 1)
   AND i.message::jsonb -> 'delivery' <> f.facts::jsonb
 RETURNING i.delivery_id, i.kind, i.revision, i.message, i.traceparent
