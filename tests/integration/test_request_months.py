@@ -73,16 +73,20 @@ async def request(pool: Pool, number: int, at: datetime, state: str, kind: str =
                 at,
             )
         await connection.execute(
-            "INSERT INTO invitation (invitation_id, delivery_id, kind, state, reason, person, channel, language,"
-            " due_at, occurred_at, called_at, token_sha256, message)"
-            " VALUES ($1, $2, $3, $4, $5, $6, 'sms', 'sv', $7, $7, $7, $6, '{}')",
+            "INSERT INTO invitation (invitation_id, delivery_id, kind, state, person, channel, language, due_at,"
+            " occurred_at, called_at, token_sha256, message)"
+            " VALUES ($1, $2, $3, 'planned', $4, 'sms', 'sv', $5, $5, $5, $4, '{}')",
             invitation,
             delivery,
             kind,
-            state,
-            "returned" if state == "withheld" else None,
             b"p" * 16,
             at,
+        )
+        await connection.execute(
+            "UPDATE invitation SET state = $2, reason = $3 WHERE invitation_id = $1 AND state <> $2",
+            invitation,
+            state,
+            "returned" if state == "withheld" else None,
         )
     return invitation
 
