@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from services.embedded.ports import free_port
 from services.embedded.processes import children_of, is_running
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -113,13 +113,6 @@ def _wait_for_page(demo: RunningDemo) -> None:
         assert demo.process.poll() is None, demo.said
         assert time.monotonic() < until, f"the demo did not start within {_START_SECONDS} s: {demo.said}"
         time.sleep(0.1)
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def still_running(pids: list[int]) -> list[int]:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.kvittera import free_port
+from services.embedded.ports import free_port
 
 _BETWEEN_SECONDS = 30
 _START_SECONDS = 60

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import secrets
-import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from services.chassis.settings import PREFIX
 from services.demo.supervisor import SERVICES
 from services.embedded.jars import Progress
 from services.embedded.local import FOLDER, KEY, NOTE
+from services.embedded.ports import free_port
 from services.embedded.servers import running_servers
 
 POLICIES = Path(__file__).parent / "policies"
@@ -108,12 +108,8 @@ def sealing_key() -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [int(s.getsockname()[1]) for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
+    """Different ports that nobody listens on now."""
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(free_port())
+    return list(found)

@@ -19,13 +19,14 @@ import asyncpg
 from schemas.topics import DELIVERY_COMPLETED
 from services.chassis.postgres import connect, named_sql
 from services.embedded.kafka import EmbeddedKafka
+from services.embedded.ports import free_port
 from services.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.crew import Crew, crew
 from tests.benchmarks.deliveries import fill, make_deliveries
 from tests.benchmarks.gateways import Gateway, gateway, read_book
 from tests.benchmarks.machine import cpu_seconds, family_cpu_seconds
 from tests.benchmarks.stages import NOTIFIER, as_json, forget_statements, table
-from tests.benchmarks.system import free_port, prepare, running, settings_of, variables
+from tests.benchmarks.system import prepare, running, settings_of, variables
 
 STAGES = (*dict.fromkeys(stage for _, _, stage in NOTIFIER), "other")
 _OPEN = "SELECT EXISTS (SELECT FROM open_send)"

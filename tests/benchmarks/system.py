@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -18,6 +17,7 @@ from services.chassis.settings import Settings, load_settings
 from services.chassis.topic_admin import apply_topics
 from services.embedded.child import end_child, spawn_child
 from services.embedded.kafka import EmbeddedKafka
+from services.embedded.ports import free_port
 from services.embedded.postgres import EmbeddedPostgres
 
 SEALING_KEY = "5e" * 32
@@ -77,13 +77,6 @@ async def running(
         yield process, port
     finally:
         end_child(process, signal.SIGTERM, 25)
-
-
-def free_port() -> int:
-    """A port that nobody has now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def settings_of(environment: dict[str, str]) -> Settings:

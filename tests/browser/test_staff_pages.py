@@ -12,11 +12,11 @@ from playwright.async_api import Browser, Page, ViewportSize, expect
 from services.chassis.http import serve
 from services.chassis.metrics import Metrics
 from services.chassis.settings import Settings
+from services.embedded.ports import free_port
 from services.survey.cases.wiring import case_parts
 from services.survey.comments.texts import SealedTexts
 from tests.caseload import ANNA, LENA, NOBODY, NOW, RIKARD, SEAL, HeaderGate, app_of, fill
 from tests.chromium import leave
-from tests.kvittera import free_port
 from tests.tables import empty_pool
 from tests.visitors import Visitor, barriers
 

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from schemas.topics import CARDS
+from services.embedded.ports import free_port
 from tests.dashboards import panels
-from tests.kvittera import RunningDemo, demo_with_page, free_port, kvittera, still_running
+from tests.kvittera import RunningDemo, demo_with_page, kvittera, still_running
 from tests.prometheus import holding, needs_prometheus
 
 ANSWERS = "response.recorded.v1"

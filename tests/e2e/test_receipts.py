@@ -15,12 +15,13 @@ import httpx2
 
 from schemas.topics import DELIVERY_COMPLETED
 from services.chassis.settings import Settings
+from services.embedded.ports import free_port
 from services.embedded.servers import running_servers
 from tests.builders import SMS, delivery
 from tests.conftest import SEALING_KEY
 from tests.gateways import Gateway, answer, gateway
 from tests.harness import produce
-from tests.kvittera import ROOT, free_port, kvittera
+from tests.kvittera import ROOT, kvittera
 
 TAKEN = answer(200, '{"id": "s1", "status": "created"}')
 PROVIDERS = """[[provider]]

@@ -25,10 +25,10 @@ from services.chassis.settings import Settings
 from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import cookie_gate
 from services.chassis.staff.provider import provider_for
+from services.embedded.ports import free_port
 from services.survey.staff.pages import StaffPages
 from services.survey.staff.provider_account import ProviderAccount
 from services.survey.staff.signing_in import routes
-from tests.kvittera import free_port
 from tests.staff import KEY
 
 ANNA = {

@@ -13,9 +13,9 @@ from starlette.types import Receive, Scope, Send
 
 from services.chassis.http import serve
 from services.chassis.http_protocol import Limits
+from services.embedded.ports import free_port
 from services.survey import bodies
 from services.survey.answers.responses import Rejected
-from tests.kvittera import free_port
 
 SOCKETS = 500
 PATIENCE = 1.0
