@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from services.survey.definitions import load_definitions
+from services.survey.definition_files import load_definitions
 from services.survey.recipient.rendering import (
     CaseNotice,
     Contact,

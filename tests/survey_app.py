@@ -17,7 +17,7 @@ from services.chassis.settings import Settings
 from services.notifier.planned import new_token
 from services.survey.answers.handlers import Answers, LearnInvitations
 from services.survey.answers.responses import token_hash
-from services.survey.definitions import load_definitions
+from services.survey.definition_files import load_definitions
 from services.survey.recipient.http import SurveyRoutes
 from services.survey.recipient.public_wiring import public_routes
 from services.survey.recipient.rendering import HumanRoute, Site, SurveyPages

@@ -36,8 +36,9 @@ from services.chassis.subscriptions import Subscriptions
 from services.chassis.traces import Traces
 from services.survey.answers.handlers import Answers, LearnInvitations
 from services.survey.api.wiring import api_mount
+from services.survey.asked_definitions import check_unchanged
 from services.survey.cases.notice import CaseNotices
-from services.survey.definitions import load_definitions
+from services.survey.definition_files import load_definitions
 from services.survey.followup import FollowUp, Reaction
 from services.survey.privacy.erasure import ErasePersons
 from services.survey.privacy.retention import months, retention
@@ -147,10 +148,11 @@ def _now() -> datetime:
 
 
 async def _pools(settings: Settings) -> tuple[Pool, Pool]:
-    """A pool for everything, and one for looking at pages."""
+    """A pool for everything, and one for looking at pages, once what they lead to is as it must be."""
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
+        await check_unchanged(connection, load_definitions())
     return pool, await open_look_up_pool(settings, SERVICE, 1)
 
 

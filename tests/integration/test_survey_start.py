@@ -1,6 +1,7 @@
-"""What the survey service has ready before it opens its port: who comes first waits for no connection and no plan."""
+"""What the survey service has ready and checked before it opens its port."""
 
 import gc
+import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -8,12 +9,16 @@ from typing import Any
 import asyncpg
 import pytest
 
+from services.chassis.failures import MustStop
 from services.chassis.postgres import Database, OwnConnection, Pool, connect, open_pool
 from services.chassis.settings import Settings
 from services.survey import app
 from services.survey.answers.recorded import Posted, Recorded
 from services.survey.answers.store import keep
-from tests.survey_app import survey
+from services.survey.asked_definitions import check_unchanged
+from services.survey.definition_files import load_definitions, read_definitions
+from services.survey.definitions import Definitions
+from tests.survey_app import invite, survey
 
 _OPEN = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
@@ -71,3 +76,40 @@ async def test_a_database_that_goes_away_meanwhile_only_leaves_the_first_ones_sl
     nobody: Pool = await asyncpg.create_pool(f"postgresql://postgres@127.0.0.1:{unused_tcp_port}/x", min_size=0)
     await survey(nobody, settings).warm_up(datetime.now(UTC))
     nobody.terminate()
+
+
+def with_comment_box(shown: bool) -> Definitions:
+    folder = importlib.resources.files("services.survey") / "definitions"
+    files = {f.name: f.read_text("utf-8") for f in folder.iterdir() if f.name.endswith(".toml")}
+    files["home.v1.toml"] = files["home.v1.toml"].replace("comment = true", f"comment = {str(shown).lower()}")
+    return read_definitions(files)
+
+
+async def test_a_definition_that_was_asked_may_not_change_and_one_that_was_not_may(
+    settings: Settings,
+) -> None:
+    pool = await open_pool(settings, "survey")
+    async with pool.acquire() as connection:
+        for definitions in (load_definitions(), with_comment_box(False), load_definitions(), load_definitions()):
+            await check_unchanged(connection, definitions)
+        await invite(pool)  # a home delivery
+        await check_unchanged(connection, load_definitions())
+        for _ in range(2):
+            with pytest.raises(MustStop, match=r"^home\.v1 was asked before .* into home\.v2\.toml"):
+                await check_unchanged(connection, with_comment_box(False))
+        await check_unchanged(connection, load_definitions())
+    pool.terminate()
+
+
+async def test_a_service_whose_asked_definition_changed_does_not_start(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = await open_pool(settings, "survey")
+    async with pool.acquire() as connection:
+        await check_unchanged(connection, load_definitions())
+    await invite(pool)
+    pool.terminate()
+    monkeypatch.setattr(app, "configure_logs", lambda *_: None)
+    monkeypatch.setattr(app, "load_definitions", lambda: with_comment_box(False))
+    with pytest.raises(MustStop, match="was asked before"):
+        await app.run(settings)

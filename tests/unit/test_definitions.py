@@ -7,7 +7,8 @@ import pytest
 
 from schemas.response import RatedParty
 from services.chassis.failures import MustStop
-from services.survey.definitions import Definition, Definitions, FollowUp, Occasion, load_definitions, read_definition
+from services.survey.definition_files import load_definitions, read_definition, read_definitions
+from services.survey.definitions import Definition, Definitions, FollowUp, Occasion
 
 RELEASED = {
     "damaged.v1.toml": "54282b73b913bdbf9ab6a734b7013b5a8dec411fc18d0de52a9f36342200a941",
@@ -43,6 +44,12 @@ def test_a_released_definition_never_changes(repository: Path) -> None:
 def test_the_question_of_the_net_promoter_score_begins_at_nought() -> None:
     asked = read_definition("home.v2.toml", GOOD.replace('"courtesy"]', '"recommend"]', 1)).follow_ups
     assert asked[:2] == (FollowUp("ease", 5), FollowUp("recommend", 10, smallest=0))
+
+
+def test_remarks_and_spaces_are_no_change_and_anything_else_is_one() -> None:
+    said = read_definition("home.v2.toml", GOOD).sha256
+    assert read_definition("home.v2.toml", "# a remark\n\n" + GOOD).sha256 == said
+    assert read_definition("home.v2.toml", GOOD.replace("comment = false", "comment = true")).sha256 != said
 
 
 def test_every_occasion_has_a_survey() -> None:
@@ -109,7 +116,7 @@ def test_what_is_wrong_in_a_file_is_told_with_its_line(old: str, new: str, told:
 
 def test_a_missing_occasion_stops_the_service() -> None:
     with pytest.raises(MustStop, match="no survey definition for damaged, enquiry, locker, return, shop_pickup"):
-        Definitions.read({"home.v2.toml": GOOD})
+        read_definitions({"home.v2.toml": GOOD})
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 from services.chassis.sealing import Seal
 from services.survey.answers.recorded import Page
-from services.survey.definitions import load_definitions
+from services.survey.definition_files import load_definitions
 from services.survey.languages import LANGUAGES
 from services.survey.recipient.rendering import SurveyPages
 from services.survey.recipient.views import Views

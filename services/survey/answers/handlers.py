@@ -23,7 +23,8 @@ from services.survey.answers.recorded import PLAIN, Circumstances, Outcome, Page
 from services.survey.answers.responses import Answer, token_hash
 from services.survey.answers.sealing_answers import AnswerSeal
 from services.survey.answers.store import keep, keep_alone
-from services.survey.definitions import Definitions, load_definitions
+from services.survey.definition_files import load_definitions
+from services.survey.definitions import Definitions
 
 _FLUSHES = 4
 """At once: while one waits for the disk, others are merged by PostgreSQL or collected here."""

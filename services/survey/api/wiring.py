@@ -18,7 +18,7 @@ from services.survey.api.once import Once
 from services.survey.api.provider_inbound import ProviderInbound, Secrets
 from services.survey.api.reading import Door
 from services.survey.api.signatures import Signatures
-from services.survey.definitions import load_definitions
+from services.survey.definition_files import load_definitions
 
 
 def api_mount(settings: Settings, answers: Answers, caught_up: Callable[[], bool]) -> Mount:
