@@ -14,10 +14,11 @@ from services.chassis.settings import Settings
 _SECRET_KEY = re.compile(
     r"(^|_)(addresse?s?|e?mail|phone|comment|token|password|dsn|authorization|body|pii)$", re.IGNORECASE
 )
-_MAIL = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+\.[^\s@<>\"']+")
+# From the beginning of a word, or no further than so far: a log line of any length takes no longer than its length.
+_MAIL = re.compile(r"(?<![^\s@<>\"'])[^\s@<>\"']+@[^\s@<>\"']+\.[^\s@<>\"']+")
 _PHONE = re.compile(r"(?<!\w)(?:\+|00)[1-9][\d \-().]{6,}\d")
 _LINK_TOKEN = re.compile(r"/r/[A-Za-z0-9_\-]{22}")
-_CREDENTIALS = re.compile(r"(://[^:/@\s]*):[^@\s]+@")
+_CREDENTIALS = re.compile(r"(://[^:/@\s]{0,256}):[^@\s]{1,256}@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_IN_TRACES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # keeps tabs and line ends
 _TRACES = {"exception", "stack"}

@@ -34,3 +34,19 @@ def sole_use(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(file)
+
+
+def holder_of(folder: Path) -> int | None:
+    """The process that holds the folder now; None where none does."""
+    try:
+        file = os.open(folder / "lock", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(file, 32, 0).decode().strip()
+        return int(text) if text.isdigit() else None
+    finally:
+        os.close(file)
+    return None

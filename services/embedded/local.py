@@ -9,7 +9,7 @@ from pathlib import Path
 from services.chassis.failures import MustStop, is_transient
 from services.chassis.settings import PREFIX, Settings, load_settings
 from services.embedded.errors import EmbeddedError
-from services.embedded.folder_lock import sole_use
+from services.embedded.folder_lock import holder_of, sole_use
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
 from services.embedded.processes import is_running
@@ -72,7 +72,9 @@ def _running() -> dict[str, str] | None:
         note = json.loads((FOLDER / NOTE).read_text())
     except (OSError, ValueError):
         return None
-    return {k: v for k, v in note.items() if k != "pid"} if is_running(note["pid"]) else None
+    # Its number alone proves nothing: a demo that was killed leaves its note, and the system gives numbers again.
+    runs = is_running(note["pid"]) and holder_of(FOLDER) == note["pid"]
+    return {k: v for k, v in note.items() if k != "pid"} if runs else None
 
 
 def _start(at_exit: ExitStack, *, kafka: bool, postgres: bool) -> dict[str, str]:

@@ -113,6 +113,11 @@ async def test_the_topics_counted_again_give_the_live_cells_and_account_for_ever
         await replay(settings)
     async with pool.acquire() as connection:
         await StoredCuts().agree(connection, [*load_cuts(None), cut_named("terminal.wave")])
+    async with pool.acquire() as another:
+        await another.execute("SELECT pg_advisory_lock(hashtext('aggregator_shadow replay'))")
+        with pytest.raises(MustStop, match="another replay runs"):
+            await replay(settings)
+        await another.execute("SELECT pg_advisory_unlock(hashtext('aggregator_shadow replay'))")
     await send(settings, records(1, 40))
     read = await count_live(settings, pool)
     await send(settings, records(2, 20))  # not counted live yet, so not compared

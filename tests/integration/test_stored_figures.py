@@ -246,6 +246,8 @@ async def test_a_digest_is_taken_care_of_once_by_who_may_at_that_terminal(pool: 
     assert (await take_care(app, "nobody")).status == 401
     assert (await take_care(app, "reader-1")).status == 403
     assert (await take_care(app, "lead-2")).status == 403
+    assert (await take_care(app, "lead-2", cut=" terminal")).status == 403
+    assert (await take_care(app, "lead-2", cut="terminal.method", value="Årsta × home_day")).status == 403
     assert (await take_care(app, "agent-1", form_secret="guessed")).status == 403
     assert (await take_care(app, "agent-1", day="yesterday")).status == 422
     assert await pool.fetchval("SELECT count(*) FROM digest_taken_care") == 0

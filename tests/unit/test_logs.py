@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from importlib.metadata import version
 from typing import Any
 
@@ -134,3 +135,10 @@ def test_no_canary_comes_out_of_a_running_program(form: str) -> None:
         lines = [json.loads(line) for line in done.stderr.splitlines()]
         assert [line["service"] for line in lines] == ["survey"] * 4
         assert [line["level"] for line in lines] == ["info", "error", "error", "warning"]
+
+
+@pytest.mark.parametrize("unit", ["a", "://a:", "password=", "+1"])
+def test_no_line_takes_long_to_scrub_however_long_it_is(unit: str) -> None:
+    began = time.thread_time()
+    scrub(unit * (30_000 // len(unit)))
+    assert time.thread_time() - began < 1  # as some were read before, five seconds

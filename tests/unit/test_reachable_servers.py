@@ -1,5 +1,9 @@
 """A command whose servers go away says so in a sentence, and never ends like a proof that found something."""
 
+import json
+import os
+from pathlib import Path
+
 import asyncpg
 import pytest
 from aiokafka.errors import KafkaConnectionError
@@ -8,7 +12,8 @@ from pydantic import SecretStr
 from services.chassis.failures import MustStop
 from services.chassis.postgres import connect
 from services.chassis.settings import Settings
-from services.embedded.local import reachable
+from services.embedded.folder_lock import sole_use
+from services.embedded.local import _running, reachable
 
 
 @pytest.fixture(autouse=True)
@@ -46,3 +51,14 @@ async def test_an_address_of_postgresql_that_cannot_be_read_is_told_by_the_setti
     with pytest.raises(MustStop, match=r"wrong setting KVITTERA_POSTGRES_DSN: give .*") as stop:
         await connect(Settings(postgres_dsn=SecretStr(dsn)), "survey")
     assert "canary" not in str(stop.value)
+
+
+def test_a_demo_that_was_killed_is_not_taken_for_running_though_its_number_is_given_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.embedded.local.FOLDER", tmp_path)
+    (tmp_path / "running.json").write_text(json.dumps({"pid": os.getpid(), "KVITTERA_POSTGRES_DSN": "here"}))
+    assert _running() is None
+    with sole_use(tmp_path):
+        assert _running() == {"KVITTERA_POSTGRES_DSN": "here"}
+    assert _running() is None

@@ -1,5 +1,6 @@
 """What is masked in a comment, and what is left alone: a corpus in six languages, and properties."""
 
+import time
 from itertools import pairwise
 
 import pytest
@@ -177,3 +178,10 @@ def test_masks_of_staff_never_uncover_anything(text: str, country: str, more: se
     alone = readable(scrub(text, country)).split()
     with_more = readable(scrub(text, country, more=more)).split()
     assert len("".join(with_more)) <= len("".join(alone))
+
+
+@pytest.mark.parametrize("unit", ["a-", "A-", "12-12-", "a.", "1.", "é", "Storgatan-", "kod ", "www.", "-"])
+def test_no_comment_takes_long_to_scrub_whatever_somebody_writes_into_it(unit: str) -> None:
+    began = time.thread_time()
+    scrub((unit * 2000)[:2000], "SE", NAMES)
+    assert time.thread_time() - began < 0.4  # as some were written before, seconds

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from services.aggregator.counting.cuts import cut_named
+from services.aggregator.counting.cuts import JOINT, cut_named
 from services.aggregator.digests.digest import USUAL_DAYS, Digest, as_html, as_text, digest
 from services.aggregator.figures.alerts import Alerts
 from services.aggregator.figures.figures import FEWEST
@@ -84,6 +84,15 @@ def unit_of(cut: str, value: str) -> str:
     return known.name
 
 
+def terminal_of(cut: str, value: str) -> str | None:
+    """The terminal that a value of a cut lies at, however the cut is spelled; None where it names none.
+
+    Raises:
+        MustStop: the cut is not known.
+    """
+    return dict(zip(cut_named(cut).properties, value.split(JOINT), strict=False)).get("terminal")
+
+
 def not_counted(cut: str, value: str, known: Sequence[str]) -> str:
     """What to say of a value that nothing was counted of: the known values that are written most alike."""
     folded = {name.casefold(): name for name in known}
@@ -119,10 +128,10 @@ def routes(pool: Pool, gate: Gate, now: Callable[[], datetime]) -> list[Route]:
         if not gate.form_is_ours(member, form.get("form_secret", "")):
             return problem(403, "This request did not come from our pages")
         cut, value, note = form.get("cut", ""), form.get("value", ""), form.get("note", "")[:_LONGEST_NOTE]
-        if not member.may(Role.AGENT, value if cut == "terminal" else None):
-            return problem(403, "Your role does not allow this")
         try:
-            day = date.fromisoformat(form.get("day", ""))
+            day, terminal = date.fromisoformat(form.get("day", "")), terminal_of(cut, value)
+            if not member.may(Role.AGENT, terminal):
+                return problem(403, "Your role does not allow this")
             async with pool.acquire() as connection:
                 await digests.take_care(
                     connection, cut, value, day, who=member.name, note=note.replace("\x00", ""), now=now()

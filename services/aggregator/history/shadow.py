@@ -86,7 +86,7 @@ async def replay(settings: Settings, *, keep: bool = False) -> Replay:
     """Count all that the topics hold into a shadow schema and compare; `keep` leaves the schema to look at.
 
     Raises:
-        MustStop: nothing was ever counted, or Kafka or PostgreSQL cannot be reached.
+        MustStop: nothing was ever counted, another replay runs, or Kafka or PostgreSQL cannot be reached.
     """
     began = time.monotonic()
     connection = await connect(settings, _LIVE, command_timeout=3600)
@@ -94,6 +94,8 @@ async def replay(settings: Settings, *, keep: bool = False) -> Replay:
         await check_migrated(connection, _LIVE, _PACKAGE)
         if not await StoredCuts().all(connection):
             raise MustStop("nothing was counted yet: start the aggregator first")
+        if not await connection.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", f"{_SHADOW} replay"):
+            raise MustStop("another replay runs: it counts into the same tables, so wait for its end")
         await _make_schema(settings, connection)
         try:
             return await _count_and_compare(settings, connection, began)

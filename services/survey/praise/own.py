@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from jinja2 import Template
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -78,7 +80,11 @@ class OwnPraise:
         return said
 
 
+@cache
+def _template() -> Template:
+    return page_templates(Path(__file__).parent / "pages").get_template("mine.html")
+
+
 def _fragment(said: Sequence[Said]) -> bytes:
-    environment = page_templates(Path(__file__).parent / "pages")
     faces = {score: face(score, 16) for score in SCORES}
-    return environment.get_template("mine.html").render(said=said, faces=faces, mask_words=MASK_WORDS).encode()
+    return _template().render(said=said, faces=faces, mask_words=MASK_WORDS).encode()

@@ -1,13 +1,17 @@
-"""What personal data look like in a comment, as patterns. Each finds the span to mask as its group `it`."""
+"""What personal data look like in a comment, as patterns. Each finds the span to mask as its group `it`.
+
+Whoever holds a link can write what they like: a pattern begins at the beginning of a word, or looks no further than so
+many letters, so that no comment takes longer than its length.
+"""
 
 import re
 from typing import Final
 
-EMAIL: Final = re.compile(r"(?P<it>[\w.+-]+\s?(?:@|\(at\)|\[at\])\s?[\w-]+(?:\.[\w-]+)+)")
+EMAIL: Final = re.compile(r"(?<![\w.+-])(?P<it>[\w.+-]+\s?(?:@|\(at\)|\[at\])\s?[\w-]+(?:\.[\w-]+)+)")
 
 _DOMAINS: Final = "se|no|dk|fi|de|com|net|org|nu|eu|io|app|info|example"
 WEB: Final = re.compile(
-    rf"(?P<it>(?:https?://|www\.)\S*[\w/]|\b(?:[a-z0-9-]+\.)+(?:{_DOMAINS})\b(?:/\S*\w)?)", re.IGNORECASE
+    rf"(?P<it>(?:https?://|www\.)\S*[\w/]|\b(?:[a-z0-9-]{{1,63}}\.){{1,8}}(?:{_DOMAINS})\b(?:/\S*\w)?)", re.IGNORECASE
 )
 
 PERSONAL_NUMBER: Final = re.compile(
@@ -32,6 +36,7 @@ CODE_FIRST: Final = re.compile(
 KEYPAD: Final = re.compile(r"(?<![\w#*])(?P<it>[#*]\d{3,8}[#*]?|\d{3,8}[#*])")
 
 _CAPITAL: Final = "[A-ZÅÄÖÆØÜÉ]"
+_LETTERS: Final = "{0,40}"  # more than any name of a street has
 _NUMBER: Final = r"\s+\d{1,4}(?:\s?[A-Za-z]\b)?(?:\s\d{1,3}\b)?"
 _SURE_STREETS: Final = (
     "gatan|vägen|gränden?|stigen|torget|esplanaden|gaten|veien|vegen|gade|stræde|katu|kuja|polku|tie"
@@ -42,18 +47,18 @@ _OTHER_STREETS: Final = (
     r"|str\.|tori|ranta|rinne|raitti|tunet|toppen|haugen|svingen|løkka|liden|hamnen"
 )
 STREET_WITH_NUMBER: Final = re.compile(
-    rf"\b(?P<it>(?:{_CAPITAL}[\w.']*\s+){{0,3}}(?:[\w-]{{2,}}(?i:{_SURE_STREETS})"
-    rf"|{_CAPITAL}[\w-]+(?:{_OTHER_STREETS})){_NUMBER})"
+    rf"\b(?P<it>(?:{_CAPITAL}[\w.']{_LETTERS}\s+){{0,3}}(?:[\w-]{{2,40}}(?i:{_SURE_STREETS})"
+    rf"|{_CAPITAL}[\w-]{_LETTERS}(?:{_OTHER_STREETS})){_NUMBER})"
 )
 STREET: Final = re.compile(
-    rf"\b(?P<it>{_CAPITAL}[\w-]{{2,}}(?:gatan|vägen|gränd|gaten|veien|gade|katu|straße|strasse))\b"
+    rf"\b(?P<it>{_CAPITAL}[\w-]{{2,40}}(?:gatan|vägen|gränd|gaten|veien|gade|katu|straße|strasse))\b"
 )
 SPACED_STREET: Final = re.compile(
-    rf"\b(?P<it>(?:{_CAPITAL}[\w.'-]*\s+){{1,3}}(?i:gata|gatan|väg|gränd|gate|vei|veg|vej|gade|allé|plads|plass|tie|katu|"
+    rf"\b(?P<it>(?:{_CAPITAL}[\w.'-]{_LETTERS}\s+){{1,3}}(?i:gata|gatan|väg|gränd|gate|vei|veg|vej|gade|allé|plads|plass|tie|katu|"
     rf"Straße|Strasse|Weg|Platz|Street|Road|Lane|Avenue)(?:{_NUMBER})?)\b(?!\w)"
 )
 ENGLISH_STREET: Final = re.compile(
-    rf"\b(?P<it>(?:\d{{1,4}}[a-z]?\s+)?(?:{_CAPITAL}[\w'-]+\s+){{1,2}}(?:Street|Road|Lane|Avenue|Close|Drive|Crescent))\b"
+    rf"\b(?P<it>(?:\d{{1,4}}[a-z]?\s+)?(?:{_CAPITAL}[\w'-]{{1,40}}\s+){{1,2}}(?:Street|Road|Lane|Avenue|Close|Drive|Crescent))\b"
 )
 POSTCODE: Final = re.compile(
     rf"(?<!\w)(?P<it>(?:[A-Z]{{1,2}}-)?(?:\d{{3}}[ \u00a0]\d{{2}}|\d{{5}}|(?!19|20)\d{{4}})\s+{_CAPITAL}[\w-]{{2,}})"
