@@ -60,10 +60,11 @@ class Eraser:
         await connection.execute(self.sql["forget_secrets"], person)
         await connection.execute(self.sql["forget_unreachable"], person)
         forgotten = await connection.execute(self.sql["forget_messages"], person)
+        asks = [r for r in withdrawn if r["kind"] == "ask"]  # a reminder changes no decision
         await self._tell(
             connection,
             INVITATION_DECIDED,
-            [(r["delivery_id"], _withdrawn(r["message"], r["revision"], now), r["traceparent"]) for r in withdrawn],
+            [(r["delivery_id"], _withdrawn(r["message"], r["revision"], now), r["traceparent"]) for r in asks],
         )
         event = PersonErased(person_id=person.hex(), requested_at=now)
         await self._tell(connection, PERSON_ERASED, [(person.hex(), event.model_dump_json().encode(), None)])

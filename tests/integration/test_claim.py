@@ -1,6 +1,7 @@
 """All that may have changed since the decision is read again under the row's lock, just before a request leaves."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
@@ -273,6 +274,8 @@ async def test_the_message_and_its_reminder_say_what_the_policies_ask_for_and_wh
     await work(sender)
     await notifier_pool.execute("UPDATE invitation SET due_at = now() WHERE state = 'planned'")
     await work(sender)
+    kept = await notifier_pool.fetchval("SELECT message FROM invitation WHERE kind = 'reminder'")
+    assert list(json.loads(kept)) == ["delivery"]  # what is told stands with the request
     asked, reminder = (m.text.split("\n\n")[:3] for m in channel.calls)
     assert asked[:2] == ["Nordposten Demo och Fjällbod", "Hur gick det vid paketskåpet?"]
     assert asked[2].startswith("Paket från Fjällbod hämtat i skåp ")

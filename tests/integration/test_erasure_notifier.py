@@ -22,7 +22,7 @@ from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.dispatch import Dispatcher, Limits, utc_now
 from services.notifier.erasure import Eraser, Erasure, person_of
 from services.notifier.handlers import DecideDeliveries
-from services.notifier.policy import Rules
+from services.notifier.policy import Policies, Rules
 from services.notifier.render import Renderer, Sender
 from tests.builders import EMAIL, SMS, arrived, delivery
 from tests.conftest import SEALING_KEY
@@ -65,7 +65,7 @@ async def erase(pool: Pool, person: bytes = ASTRID, at: datetime | None = None) 
         return await Eraser(PersonKeys(SEAL))(connection, person, at or utc_now())
 
 
-def dispatcher(pool: Pool, settings: Settings) -> Dispatcher:
+def dispatcher(pool: Pool, settings: Settings, policies: Policies) -> Dispatcher:
     metrics = Metrics()
     return Dispatcher(
         pool=pool,
@@ -76,12 +76,13 @@ def dispatcher(pool: Pool, settings: Settings) -> Dispatcher:
         limits=Limits(concurrency=8, lease_seconds=60, max_age_seconds=72 * 3600, in_doubt_deadline_seconds=3600),
         metrics=metrics,
         now=utc_now,
+        policies=lambda: policies,
     )
 
 
-async def send_what_is_due(pool: Pool, settings: Settings) -> None:
+async def send_what_is_due(pool: Pool, settings: Settings, policies: Policies | None = None) -> None:
     await pool.execute("DELETE FROM outbox_waiting")
-    d = dispatcher(pool, settings)
+    d = dispatcher(pool, settings, policies or Policies())
     await d._begin_some()
     while d._sending:
         await next(iter(d._sending))
@@ -153,6 +154,17 @@ async def test_what_was_planned_is_withdrawn_and_told_and_the_ledger_holds(pool:
         (2, "suppressed", "erased"),
     ]
     assert await ledger_gap(pool) == 0
+
+
+async def test_a_reminder_that_is_withdrawn_leaves_the_decision_as_it_was_told(pool: Pool, settings: Settings) -> None:
+    await take(pool, delivery(occurred_at=utc_now()))
+    await send_what_is_due(pool, settings, Policies.model_validate({"hours": {"reminder_days": 3}}))
+    erased = await erase(pool)
+    assert erased.withdrawn == 1
+    rows = await pool.fetch("SELECT kind, state FROM invitation ORDER BY kind")
+    assert [tuple(r) for r in rows] == [("ask", "accepted"), ("reminder", "withheld")]
+    decisions = [InvitationDecided.model_validate_json(v) for v in await told(pool, "invitation.decided.v1")]
+    assert [(d.revision, d.outcome.value) for d in decisions] == [(1, "scheduled"), (2, "asked")]
 
 
 async def test_every_service_is_told_once_by_pseudonym(pool: Pool) -> None:
