@@ -21,7 +21,7 @@ Departs = Callable[[str, str, datetime], datetime]
 KINDS = tuple(sorted(kind.value for kind in ChannelKind))
 PERMIT_SECONDS = 2.0
 """A call begins so soon after its claim, or not at all: `free_permits` counts on it."""
-_FEW = 50
+_FEW = 20
 """A claim of fewer costs mostly itself."""
 _DAY = 86_400
 
@@ -73,7 +73,7 @@ class Claims:
         room = {kind: min(most, (allowed or {}).get(kind, most)) for kind in KINDS}
         if self.cap is None:
             return Permits(most, room)
-        at_once = max(_FEW, self.cap // 10)  # of a minute's calls; larger claims would only take longer
+        at_once = max(_FEW, self.cap // 60)  # a second's calls; larger claims would only take longer
         wanted = [min(at_once, n) for n in room.values()]
         taken = await connection.fetch(self.sql["take_permits"], list(room), wanted, self.cap)
         return Permits(most, {r["channel"]: r["n"] for r in taken}, taken[0]["second"] if taken else None)

@@ -40,6 +40,7 @@ async def measure_capped(bench: Bench, planned: int, seconds: float) -> dict[str
     book = bench.folder / "capped-book"
     claims = [bench.folder / f"capped-claims-{n}" for n in range(_INSTANCES)]
     most = 0.0
+    await bench.connection.execute("UPDATE switch SET is_on = false")
     with gateway("http", 0.02, book) as provider:
         environment = bench.environment("http", provider.port, KVITTERA_SENDS_PER_MINUTE=str(_CAP))
         async with AsyncExitStack() as stack:
@@ -56,6 +57,8 @@ async def measure_capped(bench: Bench, planned: int, seconds: float) -> dict[str
                 )[0]
                 for n in range(_INSTANCES)
             ]
+            # All three at once: whoever is up first would have the first minute to itself.
+            await bench.connection.execute("UPDATE switch SET is_on = true")
             until = time.monotonic() + seconds
             while time.monotonic() < until:
                 most = max(most, *(resident_mib(p.pid) for p in processes))
