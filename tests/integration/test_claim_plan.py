@@ -84,8 +84,8 @@ async def test_however_much_waits_for_kafka_a_claim_looks_at_a_bounded_number_of
     most = (list(KINDS), [TAKEN] * len(KINDS))
     assert await notifier_pool.fetch(lock_due, *most) == []
     told = await notifier_pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {lock_due}", *most)
-    looks = [s for s in steps(json.loads(told)[0]["Plan"]) if s.get("Relation Name") == "invitation"]
-    assert [looked_at(s) for s in looks] == [4 * TAKEN + 1000]
+    looks = [s for s in steps(json.loads(told)[0]["Plan"]) if s.get("Relation Name", "").startswith("invitation")]
+    assert sum(map(looked_at, looks)) == 4 * TAKEN + 1000
 
 
 async def test_no_index_of_a_request_holds_what_changes_while_it_is_sent(notifier_pool: Pool) -> None:
