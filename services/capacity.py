@@ -60,7 +60,7 @@ class Measured:
     answers_a_second: float = 1_028
     deliveries_a_second: float = 516
     decision_bytes: float = 490
-    request_bytes: float = 9_727
+    request_bytes: float = 5_842
     answer_bytes: float = 821
     outbox_bytes: float = 1_413
     delivery_record: float = 802
