@@ -103,6 +103,25 @@ def test_batches_are_no_larger_than_the_topic_takes_and_keep_their_order() -> No
     assert [told for _, batch in batches for told in batch.versions] == [(r.key, 21) for r in records]
 
 
+def test_cells_of_all_partitions_are_told_each_with_its_own_counters_and_in_their_order() -> None:
+    made = CellRecords({"names_of_units": ""})
+    rows = np.array([row(unit, 0, index, first=index + unit) for unit in (7, 8) for index in range(40)])
+    asyncio.run(made.learn(Names(), rows[:, 0]))  # type: ignore[arg-type]
+    told: dict[int, list[int]] = {0: [], 1: [], 2: []}
+    of_key = {made.key(cell): (cell, counters) for cell, _, *counters in rows.tolist()}
+    for partition, record in read(made.batches(rows, NOW, [0, 1, 2])):
+        cell, counters = of_key[record.key]
+        value = orjson.loads(record.value or b"")
+        assert [*value["scores"], *(value[name] for name in COLUMNS[5:])] == counters
+        assert value["version"] == counters[0] + 20
+        assert dict(record.headers)["ce_id"] == f"{cell >> 32:x}{cell & 0xFFFFFFFF:08x}.{counters[0] + 20}".encode()
+        assert partition == partition_of(record.key, [0, 1, 2])
+        told[partition].append(cell)
+    assert all(len(cells) > 10 for cells in told.values())
+    assert [sorted(cells) for cells in told.values()] == [*told.values()]
+    assert sum(map(len, told.values())) == len(rows)
+
+
 records = st.tuples(st.binary(max_size=300), st.binary(max_size=300), st.binary(max_size=100))
 
 

@@ -35,3 +35,17 @@ def test_an_answer_without_score_or_units_and_with_a_series_is_packed_too() -> N
     )
     assert packed_answers([placed]) == HEADER + bytes.fromhex(told) + b"\xff\xff"
     assert packed_answers([]) == HEADER + b"\xff\xff"
+
+
+def test_answers_of_different_shapes_are_packed_as_if_each_were_alone() -> None:
+    placed = [
+        Placed(answer(score=5), [1, 258], 61),
+        Placed(answer(), [1, 258], 62),
+        Placed(answer(score=4), [3], 122),
+        Placed(answer(score=3, invited=False), [3], 122),
+        Placed(answer(score=1, contested=True), [9, 70_000], 3_000_000),
+    ]
+    alone = [packed_answers([p])[len(HEADER) : -2] for p in placed]
+    packed = packed_answers(placed)
+    assert len(packed) == len(HEADER) + sum(map(len, alone)) + 2
+    assert all(packed.count(row) == 1 for row in alone)
