@@ -118,9 +118,12 @@ class Months:
         """The partitions of a table."""
         return [Part.of(row, table.by) for row in await connection.fetch(self.sql["parts"], table.name)]
 
-    async def prepare(self, connection: Database) -> list[str]:
-        """Make the partitions that are missing; returns their names. Several processes may do it at once."""
-        now = await database_time(connection)
+    async def prepare(self, connection: Database, at: datetime | None = None) -> list[str]:
+        """Make the partitions that are missing now, or at another time; returns their names.
+
+        Several processes may do it at once.
+        """
+        now = at or await database_time(connection)
         made = []
         for table in self.tables:
             if missing(await self.parts(connection, table), now):

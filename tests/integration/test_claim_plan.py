@@ -3,10 +3,13 @@
 import json
 import re
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from services.chassis.month_bounds import OF_IDS
+from services.chassis.months import later, month_of
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.settings import Settings
 from services.notifier.claim import KINDS
@@ -22,6 +25,13 @@ DUE = """
            sha256(n::text::bytea), '{"delivery": {"zone": "Europe/Stockholm", "country": "SE"}}'
     FROM generate_series(1, 5000) AS n
 """
+YEARS = "DROP TABLE invitation_before;" + "".join(
+    f"CREATE TABLE invitation_{n} PARTITION OF invitation"
+    f" FOR VALUES FROM ('{OF_IDS.write(later(month_of(datetime.now(UTC)), n - 14))}')"
+    f" TO ('{OF_IDS.write(later(month_of(datetime.now(UTC)), n - 13))}') WITH (autovacuum_enabled = false);"
+    for n in range(16)
+)
+"""Months of requests as they stand after years: 14 of before, this one, and the next."""
 WAITING = """
     INSERT INTO outbox (shard, topic, key)
     SELECT 0, 'invitation.decided.v1', convert_to('another-' || n, 'UTF8') FROM generate_series(1, 5000) AS n
@@ -60,8 +70,17 @@ def looked_at(step: dict[str, Any]) -> float:
         (DUE, WAITING, STATISTICS),
         (DUE, STATISTICS, WAITING),
         (DUE, WAITING, PUBLISHED, STATISTICS, UNPUBLISHED),
+        (YEARS, DUE, WAITING),
+        (YEARS, DUE, WAITING, STATISTICS),
     ],
-    ids=["no statistics", "statistics", "statistics of an empty outbox", "statistics of a published outbox"],
+    ids=[
+        "no statistics",
+        "statistics",
+        "statistics of an empty outbox",
+        "statistics of a published outbox",
+        "sixteen months",
+        "sixteen months and statistics",
+    ],
 )
 async def test_a_claim_out_of_thousands_looks_at_a_few_rows(notifier_pool: Pool, history: tuple[str, ...]) -> None:
     for statement in history:

@@ -18,16 +18,19 @@ CROSS JOIN LATERAL (
           -- What waits for Kafka or is in other hands is looked at in vain, and again by the next claim.
           LIMIT 4 * c.most + 1000) AS o
     CROSS JOIN LATERAL (
-        SELECT i.invitation_id, i.channel, i.due_at,
+        SELECT i.invitation_id, i.person, i.channel, i.due_at,
                i.message -> 'delivery' ->> 'zone' AS zone, i.message -> 'delivery' ->> 'country' AS country
-        FROM invitation AS i JOIN person_key AS k ON k.person = i.person
+        FROM invitation AS i
         WHERE i.invitation_id = o.invitation_id AND i.state = 'planned' AND i.due_at <= statement_timestamp()
           -- Kafka first: a link must not reach a person before the survey can learn of it. OFFSET 0 keeps it a look
           -- at the index for each row. Another key of the same hash only makes it wait a little longer.
           AND NOT EXISTS (SELECT 1 FROM outbox_waiting
                           WHERE key_hash = hashbytea(convert_to(i.delivery_id, 'UTF8')) OFFSET 0)
-        FOR UPDATE OF i, k SKIP LOCKED
+        -- LIMIT: one row, where PostgreSQL would expect one of each month, and read all persons to join them.
+        LIMIT 1
+        FOR UPDATE SKIP LOCKED
     ) AS d
+    CROSS JOIN LATERAL (SELECT FROM person_key AS k WHERE k.person = d.person LIMIT 1 FOR UPDATE SKIP LOCKED) AS k
     LIMIT c.most
 ) AS p
 WHERE (SELECT is_on FROM switch WHERE name = 'sending')
@@ -43,12 +46,12 @@ WITH due AS (
     SELECT p.invitation_id, p.person, p.delivery_id, p.kind, p.channel, p.due_at, p.occurred_at,
            CASE WHEN $9::int IS NOT NULL THEN p.message -> 'delivery' ->> 'merchant_id' END AS merchant, h.until,
            k.wrapped, k.erased_at, w.never, w.most_per_year, w.only_channel, u.until AS unreachable_until
-    FROM invitation AS p
+    FROM unnest($1::uuid[]) AS c (invitation_id)
+    CROSS JOIN LATERAL (SELECT * FROM invitation AS i WHERE i.invitation_id = c.invitation_id LIMIT 1) AS p
     JOIN person_key AS k ON k.person = p.person
     LEFT JOIN preference AS w ON w.person = p.person
     LEFT JOIN unreachable AS u ON u.person = p.person AND u.until > clock_timestamp()
     LEFT JOIN unnest($2::uuid[], $3::timestamptz[]) AS h (invitation_id, until) ON h.invitation_id = p.invitation_id
-    WHERE p.invitation_id = ANY($1::uuid[])
 ), stopped AS (
     SELECT c.delivery_id, min(c.what) AS reason FROM correction AS c
     WHERE c.delivery_id IN (SELECT delivery_id FROM due)
