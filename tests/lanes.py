@@ -21,6 +21,8 @@ _LONGEST_FIRST = (
     "tests/security/",
     "",
 )
+_ONE_SYSTEM = ("strange_records", "killed_services", "paused_services", "servers_away")
+"""Fault tests that share a system: the first repeats all that is in its topics, the last upsets its books."""
 
 
 def scope_of(nodeid: str) -> str:
@@ -34,10 +36,11 @@ def scope_of(nodeid: str) -> str:
     return nodeid if file in _APART else file
 
 
-def rank_of(nodeid: str) -> int:
+def rank_of(nodeid: str) -> tuple[int, int]:
     """Where a test stands in the queue; tests of one rank keep their order."""
     scope = scope_of(nodeid)
-    return next(rank for rank, beginning in enumerate(_LONGEST_FIRST) if scope.startswith(beginning))
+    place = next((n for n, name in enumerate(_ONE_SYSTEM, 1) if f"faults/test_{name}." in nodeid), 0)
+    return next(rank for rank, beginning in enumerate(_LONGEST_FIRST) if scope.startswith(beginning)), place
 
 
 class Lanes(LoadScopeScheduling):  # type: ignore[misc]  # ships no types

@@ -37,3 +37,16 @@ def test_the_lanes_are_given_whole_scopes() -> None:
     lanes = object.__new__(Lanes)
     assert lanes._split_scope("tests/e2e/test_page.py::test_b") == "demos"
     assert lanes._split_scope("tests/unit/test_forms.py::test_d") == "tests/unit/test_forms.py"
+
+
+def test_the_fault_tests_that_share_a_system_come_in_an_order_that_each_can_bear() -> None:
+    names = ("servers_away", "killed_services", "strange_records", "restore", "paused_services")
+    queue = sorted((f"tests/faults/test_{name}.py::test_a" for name in names), key=rank_of)
+
+    assert [test.partition(".")[0].removeprefix("tests/faults/test_") for test in queue] == [
+        "restore",
+        "strange_records",
+        "killed_services",
+        "paused_services",
+        "servers_away",
+    ]
