@@ -38,11 +38,11 @@ def kvittera(folder: Path, *arguments: str, timeout: float = 150, **settings: st
     )
 
 
-def report_of(folder: Path, *arguments: str, timeout: float = 150) -> dict[str, Any]:
+def report_of(folder: Path, *arguments: str, timeout: float = 150, **settings: str) -> dict[str, Any]:
     """Run the demo without a page until it is done, and return what it proves."""
     report = folder / "report.json"
     words = ("demo", "--headless", "--until-done", "--report", report.name, *arguments)
-    done = kvittera(folder, *words, timeout=timeout)
+    done = kvittera(folder, *words, timeout=timeout, **settings)
     assert done.returncode == 0, done.stdout + done.stderr
     told: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return told

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 
 from services.embedded.postgres import EmbeddedPostgres
 from tests.kvittera import kvittera, report_of
+from tests.span_collector import Step, collecting
+from tests.trace_picture import drawn
 
 DELIVERIES = 200
 
@@ -30,9 +32,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(folder: Path) -> dict[str, Any]:
-    """The report of a run on an empty folder."""
-    return report_of(folder, "--fresh", "--deliveries", str(DELIVERIES))
+def collector() -> Iterator[tuple[str, Mapping[str, list[Step]]]]:
+    """Where traces go, and the steps of each."""
+    with collecting() as collecting_them:
+        yield collecting_them
+
+
+@pytest.fixture(scope="module")
+def first(folder: Path, collector: tuple[str, Mapping[str, list[Step]]]) -> dict[str, Any]:
+    """The report of a run on an empty folder, in which everything is traced."""
+    traced = {"KVITTERA_OTLP_ENDPOINT": collector[0], "KVITTERA_TRACE_SHARE": "1"}
+    return report_of(folder, "--fresh", "--deliveries", str(DELIVERIES), **traced)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +58,36 @@ def test_a_run_counts_everything_that_was_published_once(first: dict[str, Any]) 
     assert first["records"] > DELIVERIES, "some deliveries are told twice"
     assert first["answered"] == first["counted"] > 0
     assert first["suppressed"]["merchants_turn"] > 0, "a shop asks about some orders itself"
+
+
+def test_a_round_is_one_trace_whose_steps_hang_together(
+    first: dict[str, Any], collector: tuple[str, Mapping[str, list[Step]]]
+) -> None:
+    assert first
+    _, traces = collector
+    whole = [steps for steps in traces.values() if ("kvittera-aggregator", "response") in [s.short for s in steps]]
+    assert whole, "no answer was traced to its counter"
+    for steps in whole:
+        assert {step.short for step in steps} >= {
+            ("kvittera-notifier", "delivery"),
+            ("kvittera-survey", "invitation"),
+            ("kvittera-aggregator", "invitation"),
+            ("kvittera-aggregator", "response"),
+        }
+        causes = {step.span.span_id: step.short for step in steps}
+        told_by = {step.short: causes.get(step.span.parent_span_id) for step in steps}
+        assert told_by["kvittera-survey", "invitation"] == ("kvittera-notifier", "delivery")
+        assert told_by["kvittera-aggregator", "response"] == ("kvittera-survey", "invitation")
+        assert all(0 < step.span.start_time_unix_nano <= step.span.end_time_unix_nano for step in steps)
+        assert drawn(steps).count("<rect") == len(steps) + 1
+    named = {attribute.key for steps in traces.values() for step in steps for attribute in step.span.attributes}
+    assert named == {
+        "messaging.system",
+        "messaging.destination.name",
+        "messaging.destination.partition.id",
+        "messaging.kafka.offset",
+        "messaging.consumer.group.name",
+    }, "nothing of a person stands in a trace"
 
 
 def test_who_replies_stop_has_said_never_to_the_survey_and_to_the_notifier(
