@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import importlib.resources
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -79,6 +80,8 @@ async def _connect_to_primary(dsn: str, **options: Any) -> OwnConnection:
         return await asyncpg.connect(dsn, **options, target_session_attrs=SessionAttribute.primary)
     except asyncpg.TargetServerAttributeNotMatched:
         raise asyncpg.CannotConnectNowError("PostgreSQL is a standby or recovers: it only reads") from None
+    except ssl.SSLError:  # a certificate that does not hold, which is a ValueError too
+        raise
     except ValueError:  # what the driver says of it may hold the password
         raise MustStop(
             "wrong setting KVITTERA_POSTGRES_DSN: give an address such as postgresql://user@host:5432/database"

@@ -112,19 +112,20 @@ async def test_a_batch_given_up_at_the_stop_is_not_passed_over_by_a_later_one(se
     away, failures = True, list[OSError]()
 
     def fail(values: list[bytes]) -> OSError | None:
+        nonlocal away
         if not away or b"1" not in values:
             return None
+        away = False
+        reader._stop.set()  # the watch sees the stop before FastStream does, and before the batch is tried again
         failures.append(OSError())
         return failures[-1]
 
-    async def failed() -> bool:  # the call alone may come long before its failure, and then it would not fail
+    async def failed() -> bool:
         return bool(failures)
 
     reader = Reader(settings, make_fence(pool, topic, Effects(fail=fail)), [topic])
     async with reading(reader, faststream(reader, settings, max_records=5)) as stop:
         await until(failed, stop)
-        reader._stop.set()  # the watch saw the stop before FastStream did
-        away = False
         await asyncio.sleep(0.5)
     assert await effects_of(pool) == []
     reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
