@@ -41,8 +41,8 @@ def collector() -> Iterator[tuple[str, Mapping[str, list[Step]]]]:
 @pytest.fixture(scope="module")
 def first(folder: Path, collector: tuple[str, Mapping[str, list[Step]]]) -> dict[str, Any]:
     """The report of a run on an empty folder, in which everything is traced."""
-    traced = {"KVITTERA_OTLP_ENDPOINT": collector[0], "KVITTERA_TRACE_SHARE": "1"}
-    return report_of(folder, "--fresh", "--deliveries", str(DELIVERIES), **traced)
+    words = ("--fresh", "--deliveries", str(DELIVERIES))
+    return report_of(folder, *words, KVITTERA_OTLP_ENDPOINT=collector[0], KVITTERA_TRACE_SHARE="1")
 
 
 @pytest.fixture(scope="module")
