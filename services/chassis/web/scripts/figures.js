@@ -52,9 +52,11 @@ export const interval = (svg, share, { from = 0, to = 1, usual = null, track = t
   if (track) parts.push(shape("path", { class: "track", d: `M0 ${middle}H${width}` }));
   if (usual !== null) parts.push(shape("path", { class: "usual", d: `M${at(usual)} 0V16` }));
   if (share) {
-    const [low, high] = [at(share.low), at(share.high)].map((x) => x.toFixed(1));
+    const ends = [share.low, share.high], [low, high] = ends.map((end) => at(end).toFixed(1));
+    // An end beyond the axis has no cap: the line goes on.
+    const caps = ends.map((end) => (end < from || end > to ? "" : `M${at(end).toFixed(1)} 4V12`)).join("");
     parts.push(
-      shape("path", { class: "whisker", d: `M${low} ${middle}H${high}M${low} 4V12M${high} 4V12` }),
+      shape("path", { class: "whisker", d: `M${low} ${middle}H${high}${caps}` }),
       shape("circle", { class: "dot", cx: at(share.share).toFixed(1), cy: middle, r: 4 }),
     );
   }

@@ -95,7 +95,8 @@ export const rowTable = (table, { choose, width = 168, beside = null } = {}) => 
     show: (units, { satisfied, fewest }) => {
       const { shown, grouped, hidden } = units, every = grouped ? [...shown, grouped] : shown;
       if (!shown.length && !hidden.length) return text(body.querySelector("td"), "No answers yet");
-      const axis = { ...scale(every.map((unit) => unit.satisfied)), usual: satisfied?.share ?? null };
+      // The few that are grouped have a wide interval; those above could not be told apart on its axis.
+      const axis = { ...scale((shown.length ? shown : every).map((unit) => unit.satisfied)), usual: satisfied?.share ?? null };
       for (const unit of shown) remember(unit, unit.value, axis);
       if (grouped) remember(grouped, `${hidden.length} grouped`, axis);
       rememberFew(units, fewest);
