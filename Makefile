@@ -68,9 +68,10 @@ test-deaths: $(VENV)/.dev-ready ## end 1,000 senders by kill -9 at random moment
 	@KILLS=1000 CRASHES=50 $(BIN)/python -m pytest tests/integration/test_random_deaths.py \
 	  tests/integration/test_crash_points.py -s $(ARGS)
 
-test-deaths-counting: $(VENV)/.dev-ready ## end 1,000 counters by kill -9, 50 at each statement of a batch, and shuffle 10,000 events (minutes)
-	@COUNTING_KILLS=1000 COUNTING_DEATHS=50 PERMUTED_EVENTS=10000 $(BIN)/python -m pytest -s --timeout 3600 \
-	  tests/integration/test_killed_counters.py tests/integration/test_counting_deaths.py \
+test-deaths-counting: $(VENV)/.dev-ready ## end 1,000 counters by kill -9, 50 at each statement of a batch, 200 without memory, and shuffle 10,000 events (minutes)
+	@COUNTING_KILLS=1000 COUNTING_DEATHS=50 COUNTING_STARVED=200 PERMUTED_EVENTS=10000 $(BIN)/python -m pytest -s \
+	  --timeout 3600 tests/integration/test_killed_counters.py tests/integration/test_counting_deaths.py \
+	  tests/integration/test_scarce_resources.py \
 	  tests/integration/test_counting_store.py::test_a_random_permutation_of_many_events_gives_identical_tables $(ARGS)
 
 test-replay: $(VENV)/.dev-ready ## replay all 10,999 rows of a public file of deliveries, in ../shared/data (minutes)

@@ -1,12 +1,15 @@
 """Counters that are there to be killed: `python -m tests.doomed_counter DSN SEED ANSWERS`.
 
 For each line on its standard input it forks a process that counts the drawn records from where the last one got to, in
-small batches. It prints the process's id, and a line before each batch. Forking skips the second that the imports take.
+small batches; after a line `starve N` that process has N bytes of memory left when it begins. It prints the process's id, a
+line before each batch, and how it ended. Forking skips the second that the imports take.
 """
 
 import asyncio
 import os
+import resource
 import sys
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -16,17 +19,21 @@ from tests.conftest import SEALING_KEY
 from tests.drawn_records import begun_at, chunks, counting
 from tests.tables import make_incoming
 
+_PIECE, _MOST = 4096, 1 << 23
 
-async def count(dsn: str, seed: int, answers: int) -> None:
-    """Count until killed, or to the end."""
+
+async def count(dsn: str, seed: int, answers: int, free: int | None = None) -> None:
+    """Count until killed, or to the end; with so many bytes of memory left, where told."""
     settings = Settings(postgres_dsn=SecretStr(dsn), sealing_key=SecretStr(SEALING_KEY), allow_unsafe_postgres=True)
     pool = await open_pool(settings, "aggregator", prepare=make_incoming)
     fence = counting(pool)
     batches = chunks(seed, answers, await begun_at(pool))
+    ballast = [] if free is None else leave_only(free)
     tell(f"counter {os.getpid()}")
     for batch in batches:
         tell("batch")
         await fence.take(batch)
+    ballast.clear()
     tell("end")
     await asyncio.Event().wait()
 
@@ -39,11 +46,27 @@ def tell(words: str) -> None:
 def main() -> None:
     """Fork a counter for each line; end with the input."""
     dsn, seed, answers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    while sys.stdin.readline():
+    while line := sys.stdin.readline():
         child = os.fork()
         if child == 0:
-            asyncio.run(count(dsn, seed, answers))
-        os.waitpid(child, 0)
+            free = int(line.split()[1]) if line.startswith("starve ") else None
+            asyncio.run(count(dsn, seed, answers, free))
+        tell(f"forked {child}")
+        tell(f"ended {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}")
+
+
+def leave_only(free: int) -> list[bytes]:
+    """Let this process take little more memory, and fill it but for so many bytes; returns what fills it."""
+    own = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (own + _MOST, own + _MOST))
+    ballast, released = [b""], range(free // _PIECE)
+    try:
+        while True:
+            ballast.append(bytes(_PIECE))
+    except MemoryError:
+        for _ in released:
+            ballast.pop()
+    return ballast
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import asyncpg
 import structlog
@@ -39,6 +39,10 @@ class Gap(Exception):
     def __init__(self, positions: dict[TopicPartition, int]) -> None:
         super().__init__(f"{len(positions)} partitions")
         self.positions = positions
+
+
+_NOT_THE_RECORDS_FAULT: Final = (Gap, MustStop, MemoryError)
+"""What says nothing about a record. Without memory every record would fail, and good ones be put aside."""
 
 
 @dataclass(slots=True)
@@ -83,7 +87,7 @@ class Fence(Generic[T]):
             return
         try:
             await self._commit(batch, {})
-        except (Gap, MustStop):
+        except _NOT_THE_RECORDS_FAULT:
             raise
         except Exception as error:
             if is_transient(error):
@@ -111,7 +115,7 @@ class Fence(Generic[T]):
         for attempt in range(1, self.attempts + 1):
             try:
                 await self._commit(batch, {})
-            except (Gap, MustStop):
+            except _NOT_THE_RECORDS_FAULT:
                 raise
             except Exception as error:
                 if is_transient(error):

@@ -258,8 +258,7 @@ class RunningSystem:
                 for connection in connections:
                     connection.terminate()
                 connections.clear()
-            took = time.monotonic() - began
-            await pause_or_stop(max(1 / _LOOKS_A_SECOND - took, took), stop)
+            await pause_or_stop(max(0.0, 1 / _LOOKS_A_SECOND - (time.monotonic() - began)), stop)
         for connection in connections:
             await connection.close()
 

@@ -28,6 +28,7 @@ from tests.harness import (
     numbered,
     own_loop,
     produce,
+    producing,
     reading,
     until,
 )
@@ -209,6 +210,42 @@ async def test_a_rebalance_in_the_middle_counts_everything_once(settings: Settin
     for partition in range(4):
         mine = [v for v in found if int(v) // 1000 == partition]
         assert mine == numbered(partition * 1000 + 1, partition * 1000 + 100)
+
+
+async def test_a_storm_of_rebalances_counts_everything_once_and_in_order(settings: Settings, pool: Pool) -> None:
+    topic, sent = await make_topic(settings, partitions=4), 0
+    members: list[tuple[Reader[bytes], asyncio.Event, asyncio.Future[None]]] = []
+
+    async def all_share() -> bool:
+        assert not [work for *_, work in members if work.done()]
+        held = [len(r.consumer.assignment()) if r.consumer is not None else 0 for r, *_ in members]
+        return sum(held) == 4 and sum(map(bool, held)) == min(4, len(members))
+
+    async def leave() -> None:
+        _, stop, work = members.pop(0)
+        stop.set()
+        await work
+
+    async with producing(settings) as producer:
+        for wanted in (1, 5, 2, 4):  # of five one stands by
+            for number in range(sent + 1, sent + 41):
+                for partition in range(4):
+                    await producer.send(topic, b"%d" % (1000 * partition + number), partition=partition)
+            sent += 40
+            while len(members) < wanted:
+                fence, stop = make_fence(pool, topic, Effects(), group=f"g-{topic}"), asyncio.Event()
+                reader = Reader(settings, fence, [topic])
+                members.append((reader, stop, asyncio.ensure_future(own_loop(reader, settings, max_records=7)(stop))))
+            while len(members) > wanted:
+                await leave()
+            await until(all_share)
+        await until(lambda: has(pool, 4 * sent))
+    while members:
+        await leave()
+    found = await effects_of(pool)
+    for partition in range(4):
+        mine = [v for v in found if int(v) // 1000 == partition]
+        assert mine == numbered(1000 * partition + 1, 1000 * partition + sent)
 
 
 async def test_what_the_handler_raises_ends_the_process_although_faststream_swallows_it(

@@ -290,6 +290,15 @@ async def test_a_gap_while_a_bad_record_is_looked_for_makes_every_partition_of_t
     assert gap.value.positions == {part: 2, other: 20}
 
 
+async def test_a_process_without_memory_puts_no_record_aside(pool: Pool) -> None:
+    part = await begin(pool, "t")
+    fence = make_fence(pool, "t", Effects(fail=lambda _: MemoryError()))
+    for last in (3, 1):  # several records, and one alone
+        with pytest.raises(MemoryError):
+            await fence.take({part: [record("t", n, b"%d" % n) for n in range(last)]})
+    assert (await letters_of(pool), await effects_of(pool), await progress_of(pool, "t")) == ([], [], 0)
+
+
 async def test_a_record_that_fails_once_and_then_passes_is_not_put_aside(pool: Pool) -> None:
     part = await begin(pool, "t")
     failures = [ValueError(), ValueError()]

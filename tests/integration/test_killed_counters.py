@@ -32,13 +32,14 @@ LONGEST = 0.02
 
 
 @asynccontextmanager
-async def doomed(settings: Settings) -> AsyncIterator[asyncio.subprocess.Process]:
+async def doomed(settings: Settings, *, silent: bool = False) -> AsyncIterator[asyncio.subprocess.Process]:
     dsn = settings.postgres_dsn.get_secret_value()
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "tests.doomed_counter", dsn, str(SEED), str(ANSWERS)),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL if silent else None,
     )
     try:
         yield process

@@ -1,15 +1,22 @@
-"""A process whose clock is an hour wrong decides, claims and holds by the database's clock (H84)."""
+"""A process whose clock is an hour wrong decides, claims and holds by the database's, and counts by none (H84)."""
 
 import sys
+import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
+from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.stored_cuts import StoredCuts
+from services.aggregator.counting.units import Units
+from services.aggregator.handlers import CountBatch
+from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.notifier.policy.sections import HoursRule
 from services.notifier.schedule import departure
+from tests.integration.test_counting_store import answer, audit, decision, table
 from tests.sending import ScriptedChannel, dispatcher, plan, state_of, work
 from tests.tables import empty_pool
 
@@ -85,3 +92,25 @@ async def test_quiet_hours_are_those_of_the_databases_clock(
     sender.__post_init__()
     await work(sender)
     assert (await state_of(pool))[0] == ("planned" if quiet_now else "accepted")
+
+
+async def test_an_answer_counts_by_the_clock_of_its_delivery_alone(settings: Settings, wrong_by: timedelta) -> None:
+    turned = time.time() + wrong_by.total_seconds()
+    async with empty_pool(settings, "aggregator") as counters:
+        batch = CountBatch(Units(counters, load_cuts(None)), Metrics(), lambda _, __: None, now=lambda: turned)
+        async with counters.acquire() as connection:
+            await StoredCuts().agree(connection, load_cuts(None))
+        async with counters.acquire() as connection, connection.transaction():
+            await batch(connection, [answer(1, 1, 5, terminal="Luleå"), decision(1, 1, "asked", terminal="Luleå")])
+        found = await table(counters)
+        assert await audit(counters) == []
+    # Noon UTC of 13 October 2026 is 14:00 in Stockholm.
+    starts = {window: start for cut, _, window, start in found if cut == "terminal"}
+    assert starts == {
+        "hour": "2026-10-13T14:00",
+        "day": "2026-10-13",
+        "week": "2026-10-12",
+        "month": "2026-10",
+        "all": None,
+    }
+    assert found["terminal", "Luleå", "day", "2026-10-13"] == {"s5": 1, "asked": 1, "delivered": 1, "opened": 1}

@@ -214,6 +214,7 @@ def test_the_second_half_begins_where_half_of_the_records_are_done() -> None:
     track = [Progress(400, 4, 3), Progress(500, 6, 5), Progress(1_000, 7, 5.5)]
 
     assert second_half(track, 1_000, published=6) == (2_000, 2_000)
+    assert second_half([track[0], track[2]], 1_000, published=6) == (0, 0)
 
 
 def test_the_picture_tells_each_system_and_ours_apart() -> None:

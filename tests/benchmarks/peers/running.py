@@ -57,11 +57,13 @@ class Figures:
 def second_half(track: list[Progress], records: int, published: float) -> tuple[float, float]:
     """Microseconds of wall and processor time an event after the first half, when a JVM is warm.
 
-    Wall time ends when all is counted, processor time when all is published: `published` seconds of it.
+    Wall time ends when all is counted, processor time when all is published: `published` seconds of it. Noughts
+    where nobody looked between the middle and the end.
     """
     middle = next(p for p in track if p.done >= records // 2)
     end = next(p for p in track if p.done >= records)
-    events = max(1, end.done - middle.done)
+    if (events := end.done - middle.done) <= 0:
+        return 0.0, 0.0
     return 1e6 * (end.wall - middle.wall) / events, 1e6 * (published - middle.cpu) / events
 
 

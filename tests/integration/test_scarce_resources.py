@@ -1,0 +1,147 @@
+"""Counters without memory and tables without room: nothing is lost, counted twice or put aside.
+
+`COUNTING_STARVED` says how many counters run out of memory.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from services.aggregator.counting.reading import TOPICS
+from services.chassis.failures import is_transient
+from services.chassis.postgres import Pool
+from services.chassis.settings import Settings
+from services.embedded.unprivileged import account_instead_of_root
+from tests.drawn_records import begun_at, chunks, counting, drawn
+from tests.harness import begin
+from tests.integration.test_counting_store import audit, clear, pool, settings, table
+from tests.integration.test_killed_counters import ANSWERS, SEED, doomed
+
+__all__ = ["pool", "settings"]
+STARVED = int(os.environ.get("COUNTING_STARVED", "4"))
+LEAST, DOUBLED = 1 << 13, 8
+"""Bytes that a counter has left when it begins: from too few for a batch, doubled up to so often."""
+PATIENCE = 3.0
+TABLES = ("cell", "answer", "decision")
+
+
+async def counted_by_hand(pool: Pool) -> None:
+    for batch in chunks(SEED, ANSWERS, await begun_at(pool)):
+        await counting(pool).take(batch)
+
+
+async def put_aside(pool: Pool) -> int:
+    found: int = await pool.fetchval("SELECT count(*) FROM outbox WHERE raw_headers IS NOT NULL")
+    return found
+
+
+async def starve_one(process: asyncio.subprocess.Process, memory: int) -> int:
+    """Let a counter run out of memory, or count all; returns how it ended."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"starve %d\n" % memory)
+    forked = 0
+    while True:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                line = await process.stdout.readline()
+        except TimeoutError:  # without memory it may hang too; then its watch, or an operator, ends it
+            line = b"end\n"
+        match line.split():
+            case [b"forked", pid]:
+                forked = int(pid)
+            case [b"end"]:
+                os.kill(forked, signal.SIGKILL)
+            case [b"ended", code]:
+                return int(code)
+
+
+@pytest.mark.timeout(120 + 5 * STARVED)
+async def test_counters_that_run_out_of_memory_lose_nothing_and_put_nothing_aside(
+    pool: Pool, settings: Settings
+) -> None:
+    for topic in TOPICS:
+        await begin(pool, topic)
+    await counted_by_hand(pool)
+    expected, whole = await table(pool), len(drawn(SEED, ANSWERS))
+    await clear(pool)
+    await pool.execute("UPDATE progress SET next = 0")
+    dice, ends = random.Random(STARVED), []
+    async with doomed(settings, silent=True) as process:
+        for _ in range(STARVED):
+            ends.append(await starve_one(process, int(LEAST * 2 ** dice.uniform(0, DOUBLED))))
+            assert await audit(pool) == []
+            assert await put_aside(pool) == 0
+    print(f"counters ended with {ends}, {sum((await begun_at(pool)).values())} of {whole} records counted")
+    assert any(end not in (0, -signal.SIGKILL) for end in ends)
+    await counted_by_hand(pool)
+    assert await table(pool) == expected
+
+
+@asynccontextmanager
+async def small_disk(pool: Pool, folder: Path) -> AsyncIterator[Path]:
+    """The tables of counters on a disk of their own that has room for little; yields its folder."""
+    folder.mkdir()
+    account = account_instead_of_root()
+    owner = f",uid={account.uid},gid={account.gid}" if account else ""
+    mount = ["mount", "-t", "tmpfs", "-o", f"size=2m,mode=700{owner}", "tmpfs", str(folder)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+        pytest.skip("mounting a small disk is not allowed here")
+    try:
+        place = f"small_{folder.parent.name.replace('-', '_')}"
+        await pool.execute(f"CREATE TABLESPACE {place} LOCATION '{folder}'")
+        for name in TABLES:
+            await pool.execute(f"ALTER TABLE {name} SET TABLESPACE {place}")
+        yield folder
+        for name in TABLES:
+            await pool.execute(f"ALTER TABLE {name} SET TABLESPACE pg_default")
+        await pool.execute(f"DROP TABLESPACE {place}")
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def fill(ballast: Path) -> None:
+    """Take what room is left."""
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+
+
+async def test_a_full_disk_stops_counting_and_a_freed_one_lets_it_go_on(
+    pool: Pool, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if request.config.getoption("--servers") == "containers":
+        pytest.skip("the server in the container does not see our disks")
+    for topic in TOPICS:
+        await begin(pool, topic)
+    await counted_by_hand(pool)
+    expected = await table(pool)
+    await clear(pool)
+    await pool.execute("UPDATE progress SET next = 0")
+    base = tmp_path_factory.mktemp("disk")
+    for folder in (base, *base.parents):
+        if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o011)  # the server's account passes through
+    async with small_disk(pool, base / "small") as disk:
+        fill(disk / "ballast")
+        with pytest.raises(asyncpg.DiskFullError) as full:
+            await counted_by_hand(pool)
+        assert is_transient(full.value)
+        before = sum((await begun_at(pool)).values())
+        for _ in range(3):  # as a reader does, with pauses
+            with pytest.raises(asyncpg.DiskFullError):
+                await counted_by_hand(pool)
+        assert (await audit(pool), await put_aside(pool)) == ([], 0)
+        assert sum((await begun_at(pool)).values()) == before
+        (disk / "ballast").unlink()
+        await counted_by_hand(pool)
+        assert (await table(pool), await audit(pool), await put_aside(pool)) == (expected, [], 0)
