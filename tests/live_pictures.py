@@ -17,7 +17,7 @@ from services.aggregator.live.past import small_lines
 from services.aggregator.quality.figures import quality_of
 from services.aggregator.quality.months import Change
 from services.aggregator.quality.page import render, render_none
-from services.aggregator.quality.words import Shelf
+from services.aggregator.quality.publisher import Shelf
 from services.aggregator.staff import driver as driver_page
 from services.aggregator.staff import terminal as terminal_page
 from services.aggregator.staff.driver import OwnMonth

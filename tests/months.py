@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 from services.aggregator.figures.months import month_number
 from services.aggregator.quality.complaints import Complaints
-from services.aggregator.quality.figures import Counted, Month, Revision, month_of
 from services.aggregator.quality.notes import Notes
-from services.aggregator.quality.words import Publisher
+from services.aggregator.quality.publisher import Publisher
+from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
 
 SEPTEMBER = month_number("2026-09")
 METHODS = {"service_point": 0.47, "parcel_locker": 0.2, "home_day": 0.18, "home_evening": 0.12, "same_day": 0.03}

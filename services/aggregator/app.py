@@ -26,8 +26,8 @@ from services.aggregator.live.scopes import LiveScopes
 from services.aggregator.partners import http as partner_http
 from services.aggregator.partners.publishing import PartnerPublisher
 from services.aggregator.publishing.publisher import Publisher
+from services.aggregator.quality.publisher import publisher_of
 from services.aggregator.quality.routes import QualityPages
-from services.aggregator.quality.words import publisher_of
 from services.aggregator.staff.driver import DriverPages
 from services.aggregator.staff.terminal import TerminalPages
 from services.chassis.consumer import Reader

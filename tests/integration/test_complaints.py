@@ -15,8 +15,8 @@ from schemas.feedback import Attribution, CaseState, CaseTrigger, Cause, Feedbac
 from schemas.topics import FEEDBACK_CASE
 from services.aggregator.counting.complaints import KeepComplaints, complaints_reader, month_of_delivery
 from services.aggregator.figures.months import Months, month_number
-from services.aggregator.quality.figures import Counted, Month, Revision
 from services.aggregator.quality.months import ClosedMonths
+from services.aggregator.quality.revisions import Counted, Month, Revision
 from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool

@@ -20,6 +20,7 @@ from services.aggregator.figures.alerts import Alerts
 from services.aggregator.figures.interventions import Intervention, Ledger
 from services.aggregator.figures.months import Months, month_number
 from services.aggregator.handlers import CountBatch
+from services.aggregator.quality.months import ClosedMonths
 from services.chassis.failures import MustStop
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
@@ -204,6 +205,9 @@ async def test_a_closed_month_stays_as_it_was_until_it_is_revised(pool: Pool, ap
         "UPDATE closed_complaint SET complaints = 0",
         "DELETE FROM closed_complaint",
         "TRUNCATE closed_complaint",
+        "UPDATE closed_question SET answers = 0",
+        "DELETE FROM closed_question",
+        "TRUNCATE closed_question",
     ],
 )
 async def test_nothing_can_change_a_closed_month(pool: Pool, change: str) -> None:
@@ -212,6 +216,44 @@ async def test_nothing_can_change_a_closed_month(pool: Pool, change: str) -> Non
         await Months(0).close(connection, OCTOBER, datetime(2026, 11, 2, tzinfo=UTC))
     with pytest.raises(asyncpg.RestrictViolationError, match="never changes"):
         await pool.execute(change)
+
+
+async def test_a_closed_month_keeps_what_was_asked_beside_the_faces(pool: Pool, app: Starlette) -> None:
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
+    facts = Facts("Nordposten Demo", "SE", "home_day", NOW, "Europe/Stockholm", "D-1", terminal="Luleå", driver="F-1")
+
+    three = {"satisfaction": 9, "expectancy": 8, "ideal": 7}
+
+    async def say(ease: int, *responses: int) -> None:
+        answers = [
+            CountedAnswer(uuid.UUID(int=n), 1, NOW, facts, 5, follow_ups={"ease": ease} | three) for n in responses
+        ]
+        async with pool.acquire() as connection, connection.transaction():
+            await batch(connection, list(answers))
+
+    async def told() -> dict[str, int]:
+        [cell] = (await ask(app, "GET", "/api/months/2026-10?cut=terminal")).json["cells"]
+        values: dict[str, int] = cell["questions"]["ease"]["values"]
+        return values
+
+    later = datetime(2026, 11, 2, tzinfo=UTC)
+    await say(4, *range(6))
+    assert await told() == {"4": 6}
+    async with pool.acquire() as connection:
+        await Months(0).close(connection, OCTOBER, later)
+    await say(1, 7)
+    assert await told() == {"4": 6}
+    async with pool.acquire() as connection:
+        [month] = (await ClosedMonths().until(connection, OCTOBER)).values()
+    assert month.shown.sums == {24: 6}
+    async with pool.acquire() as connection:
+        await Months(0).revise(connection, OCTOBER, "late answers", later)
+        with pytest.raises(MustStop, match="nothing in 2026-10 changed"):
+            await Months(0).revise(connection, OCTOBER, "again", later)
+    assert await told() == {"1": 1, "4": 6}
+    cuts = {r["cut"] for r in await pool.fetch("SELECT DISTINCT cut FROM closed_question")}
+    assert {"total", "terminal"} <= cuts
+    assert "driver" not in cuts
 
 
 async def test_a_month_in_which_nothing_was_counted_is_not_closed(pool: Pool) -> None:

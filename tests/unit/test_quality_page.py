@@ -13,11 +13,13 @@ import pytest
 from services.aggregator.figures.drawings import Scale, axis_of, interval, runs, svg, words
 from services.aggregator.quality.complaints import Complaints
 from services.aggregator.quality.documents import as_csv, document
-from services.aggregator.quality.figures import Counted, Quality, Revision, month_of, quality_of
+from services.aggregator.quality.figures import Quality, quality_of
 from services.aggregator.quality.months import Change
 from services.aggregator.quality.notes import LANGUAGES, load_notes
 from services.aggregator.quality.page import headers, render, render_none
-from services.aggregator.quality.words import Shelf, words_of
+from services.aggregator.quality.publisher import Shelf
+from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
+from services.aggregator.quality.words import words_of
 from services.aggregator.statistics import share_of
 from services.chassis.catalogues import placeholders
 from services.chassis.failures import MustStop
@@ -109,6 +111,37 @@ def test_a_correction_that_moves_few_late_answers_waits_too(late: int, shown: in
         SEPTEMBER, [Revision(1, "closed", closed, waves(900, 100)), Revision(2, "late", closed, waves(900, late))]
     )
     assert month.shown.number == shown
+
+
+def asked_three(*sums: dict[int, int]) -> Month:
+    """A month whose revisions differ in how often each sum of the three questions was given."""
+    closed = revision(1, SEPTEMBER, 0).closed_at
+    cells = cells_of(home_day=1000)
+    return month_of(SEPTEMBER, [Revision(i, "late", closed, cells, of) for i, of in enumerate(sums, 1)])
+
+
+def test_the_index_of_three_questions_stands_in_place_of_that_of_the_faces_where_enough_answered_them() -> None:
+    found = quality_of(SEPTEMBER, {SEPTEMBER: asked_three({24: 30, 27: 30})})
+    # the sums' mean 25.5, each question's 8.5: (8.5 - 1) / 9; s² of the sums 135 / 59, t(0.975, 59) = 2.001
+    assert found.three is not None
+    assert (found.three.value, found.three.low, found.three.high) == pytest.approx((83.333, 81.886, 84.781), abs=1e-3)
+    page = render(found, PUBLISHER, SHELF, "sv")
+    assert ">83,3<" in page.replace("<small", "<")
+    assert "<b>81,9–84,8</b>, tre frågor" in page
+    assert document(found, None)["index_of_three_questions"]["value"] == 83.33
+    assert "2026-09,all,index_of_three_questions,83.33,81.89,84.78," in as_csv(found, None)
+
+
+def test_the_index_of_three_questions_of_too_few_people_is_nowhere() -> None:
+    found = quality_of(SEPTEMBER, {SEPTEMBER: asked_three({24: 30, 27: 19})})
+    assert found.three is None
+    assert "fem steg" in render(found, PUBLISHER, SHELF, "sv")
+    assert document(found, None)["index_of_three_questions"] is None
+
+
+@pytest.mark.parametrize(("more", "shown"), [(0, 2), (1, 1), (49, 1), (50, 2)])
+def test_a_correction_of_few_answers_to_the_three_questions_waits(more: int, shown: int) -> None:
+    assert asked_three({24: 60}, {24: 60 + more}).shown.number == shown
 
 
 def test_small_corrections_wait_until_they_are_part_of_a_greater_one() -> None:

@@ -15,11 +15,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from schemas.satisfaction import Window
-from services.aggregator.cells import questions
 from services.aggregator.cells.rows import Cells, Place, Row
 from services.aggregator.counting.cuts import cut_named
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.windows import window_index
+from services.aggregator.figures import questions
 from services.chassis.csv_cells import defused
 from services.chassis.failures import MustStop
 from services.chassis.http import json_response, problem

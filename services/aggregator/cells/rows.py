@@ -8,8 +8,8 @@ from typing import Any
 import asyncpg
 
 from schemas.satisfaction import Window
-from services.aggregator.cells.questions import told_of
 from services.aggregator.counting.windows import base_of, last_of
+from services.aggregator.figures.questions import told_of
 from services.aggregator.figures.said import FurtherAnswers
 from services.aggregator.publishing.publisher import cell_message
 from services.chassis.postgres import Database, named_sql

@@ -68,12 +68,21 @@ def asked_of(said: Mapping[str, Mapping[int, int]]) -> list[Asked]:
 def _value(name: str, bins: Sequence[int]) -> tuple[float, float, float]:
     if name == RECOMMEND:
         return nps_of(bins)
-    mean, low, high = mean_interval(bins)
     if name == INDEX:
-        # Equal weights, so the mean of the sum tells all; bins begin at 1, sums at 3.
-        value, least, most = (acsi_form_index(x, x, x) for x in ((m + 2) / 3 for m in (mean, low, high)))
-        return value, max(0.0, least), min(100.0, most)
+        return index_of_sums(bins)
+    mean, low, high = mean_interval(bins)
     return mean, max(1.0, low), min(5.0, high)
+
+
+def index_of_sums(bins: Sequence[int]) -> tuple[float, float, float]:
+    """The index of ACSI form with its interval, from how often each sum of its three questions was given, 3 to 30.
+
+    Raises:
+        ValueError: fewer than two answers.
+    """
+    # Equal weights, so the mean of the sum tells all; bins begin at 1, sums at 3.
+    value, low, high = (acsi_form_index(x, x, x) for x in ((m + 2) / 3 for m in mean_interval(bins)))
+    return value, max(0.0, low), min(100.0, high)
 
 
 def waves_of(cells: Sequence[Cell]) -> Waves | None:

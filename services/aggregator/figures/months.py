@@ -8,6 +8,8 @@ from typing import Any
 
 from schemas.satisfaction import Window
 from services.aggregator.counting.windows import window_start
+from services.aggregator.figures.questions import told_of
+from services.aggregator.figures.said import gathered, hours_in
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Database, named_sql
 
@@ -45,6 +47,7 @@ class Months:
     tolerance_days: float
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "figures.sql"))
     complaints: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "complaints.sql"))
+    questions: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "questions.sql"))
 
     async def close(self, connection: Database, month: int, now: datetime) -> None:
         """Store a month's figures as they are now, for good.
@@ -71,7 +74,7 @@ class Months:
             latest = await self._latest(connection, month)
             if not latest:
                 raise MustStop(f"{month_name(month)} is not closed yet")
-            if not await connection.fetchval(self.sql["cells_that_moved_since_closing"], month, latest):
+            if not await self._moved(connection, month, latest):
                 raise MustStop(f"nothing in {month_name(month)} changed since revision {latest}")
             await self._store(connection, month, latest + 1, reason, now)
             return latest + 1
@@ -86,6 +89,13 @@ class Months:
         if status == "INSERT 0 0":
             raise MustStop(f"nothing was counted in {month_name(month)}")
         await connection.execute(self.complaints["close_complaints"], month, revision)
+        await connection.execute(self.questions["close_questions"], month, revision, *_hours(month))
+
+    async def _moved(self, connection: Database, month: int, revision: int) -> int:
+        """How many cells, and values of further questions, are not what they were when the month was closed."""
+        cells = await connection.fetchval(self.sql["cells_that_moved_since_closing"], month, revision)
+        said = self.questions["questions_that_moved_since_closing"]
+        return int(cells) + int(await connection.fetchval(said, month, revision, *_hours(month)))
 
     async def due(self, connection: Database, now: datetime) -> Sequence[int]:
         """Months that were counted, are not closed, and may be."""
@@ -94,7 +104,7 @@ class Months:
         return [m for m in counted if m not in closed and closes_at(m, self.tolerance_days) <= now]
 
     async def listed(self, connection: Database) -> list[dict[str, Any]]:
-        """Every month with its state, its revisions, and how many cells moved since it was closed."""
+        """Every month with its state, its revisions, and how much of it moved since it was closed."""
         revisions: dict[int, list[dict[str, Any]]] = {}
         for r in await connection.fetch(self.sql["closed_revisions"]):
             told = {"revision": r["revision"], "reason": r["reason"], "closed_at": r["closed_at"].isoformat()}
@@ -105,7 +115,7 @@ class Months:
             of = revisions.get(month, [])
             moved = 0
             if of:
-                moved = await connection.fetchval(self.sql["cells_that_moved_since_closing"], month, of[-1]["revision"])
+                moved = await self._moved(connection, month, of[-1]["revision"])
             state = "closed" if of else "provisional"
             months.append({"month": month_name(month), "state": state, "revisions": of, "moved": moved})
         return months
@@ -115,14 +125,21 @@ class Months:
         revision = int(await connection.fetchval(self.sql["revisions_of_month"], month) or 0)
         if revision:
             rows = await connection.fetch(self.sql["closed_cells"], month, revision, cut)
+            given = await connection.fetch(self.questions["closed_questions"], month, revision, cut)
         else:
             rows = await connection.fetch(self.sql["live_month_cells"], month, cut)
+            given = await connection.fetch(self.questions["live_month_questions"], cut, *_hours(month))
+        said = gathered((r["value"], r["question"], r["given"], r["answers"]) for r in given)
         return {
             "month": month_name(month),
             "state": "closed" if revision else "provisional",
             "revision": revision or None,
-            "cells": [_cell(dict(r)) for r in rows],
+            "cells": [_cell(dict(r)) | {"questions": told_of(said.get(r["value"], {}))} for r in rows],
         }
+
+
+def _hours(month: int) -> tuple[int, int]:
+    return hours_in(Window.MONTH, month, month)
 
 
 def _cell(counters: dict[str, Any]) -> dict[str, Any]:

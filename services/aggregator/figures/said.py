@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final
-
-import asyncpg
+from typing import Final, TypeVar
 
 from schemas.satisfaction import Window
 from services.aggregator.counting.windows import base_of
 from services.chassis.postgres import Database, named_sql
 
+K = TypeVar("K", int, str)
 Said = Mapping[str, Mapping[int, int]]
 """How often each value was given to each question; `index` is the sum of the three questions of the index."""
 _LAST_HOUR: Final = (1 << 31) - 1
@@ -27,7 +26,7 @@ class FurtherAnswers:
     async def in_unit(self, connection: Database, cut: str, value: str, first_day: int, last_day: int) -> Said:
         """Of a unit from one day to another, both included; days since 1970."""
         rows = await connection.fetch(self.sql["said_in_unit"], cut, value, first_day * 24, last_day * 24 + 23)
-        return _gathered((0, r) for r in rows).get(0, {})
+        return gathered((0, r["question"], r["value"], r["answers"]) for r in rows).get(0, {})
 
     async def in_cells(self, connection: Database, window: Window, cells: Sequence[int]) -> Mapping[int, Said]:
         """Of packed cells of one window, by cell; a cell in which nobody answered any is left out."""
@@ -38,13 +37,14 @@ class FurtherAnswers:
         rows = await connection.fetch(
             self.sql["said_in_cells"], cells, base, *hours_in(window, min(places), max(places))
         )
-        return _gathered((r["cell"], r) for r in rows)
+        return gathered((r["cell"], r["question"], r["value"], r["answers"]) for r in rows)
 
 
-def _gathered(rows: Iterable[tuple[int, asyncpg.Record]]) -> dict[int, dict[str, dict[int, int]]]:
-    found: dict[int, dict[str, dict[int, int]]] = {}
-    for key, row in rows:
-        found.setdefault(key, {}).setdefault(row["question"], {})[row["value"]] = row["answers"]
+def gathered(rows: Iterable[tuple[K, str, int, int]]) -> Mapping[K, Said]:
+    """From rows of whose answer, the question, the value and how often it was given, by whose answer it is. Pure."""
+    found: dict[K, dict[str, dict[int, int]]] = {}
+    for whose, question, value, answers in rows:
+        found.setdefault(whose, {}).setdefault(question, {})[value] = answers
     return found
 
 

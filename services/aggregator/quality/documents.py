@@ -6,7 +6,8 @@ from typing import Any
 
 from services.aggregator.figures.months import month_name
 from services.aggregator.quality.complaints import Complaints
-from services.aggregator.quality.figures import FEWEST, Quality, Waves
+from services.aggregator.quality.figures import Index, Quality, Waves
+from services.aggregator.quality.revisions import FEWEST
 from services.aggregator.statistics import Share
 
 
@@ -25,7 +26,8 @@ def document(quality: Quality, complaints: Complaints | None) -> dict[str, Any]:
         "too_few": q.too_few,
         "satisfied": _plain(q.satisfied),
         "dissatisfied": _plain(q.dissatisfied),
-        "index": q.index and {n: round(getattr(q.index, n), 2) for n in ("value", "low", "high")},
+        "index": _index(q.index),
+        "index_of_three_questions": _index(q.three),
         "in_time": _plain(q.in_time),
         "response": _plain(q.response),
         "bounds": q.bounds and [round(b, 5) for b in q.bounds],
@@ -38,6 +40,10 @@ def document(quality: Quality, complaints: Complaints | None) -> dict[str, Any]:
         "methods": [{"method": m.value, "satisfied": _plain(m.share)} for m in q.methods],
         "complaints": complaints.document() if complaints else None,
     }
+
+
+def _index(index: Index | None) -> dict[str, float] | None:
+    return {n: round(getattr(index, n), 2) for n in ("value", "low", "high")} if index else None
 
 
 def _waves(waves: Waves) -> dict[str, Any]:
@@ -59,6 +65,8 @@ def as_csv(quality: Quality, complaints: Complaints | None) -> str:
     month = month_name(quality.month.number)
     for name in ("satisfied", "dissatisfied", "undisturbed", "in_time", "response"):
         writer.writerow(_row(month, "all", name, getattr(quality, name)))
+    for name, index in (("index", quality.index), ("index_of_three_questions", quality.three)):
+        writer.writerow((month, "all", name, *((_index(index) or {}).get(n, "") for n in ("value", "low", "high")), ""))
     for method in quality.methods:
         writer.writerow(_row(month, method.value, "satisfied", method.share))
     for number, share in quality.series[:-1]:

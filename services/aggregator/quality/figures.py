@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
-from services.aggregator.counting.cuts import JOINT, TOTAL
+from services.aggregator.counting.cuts import JOINT
 from services.aggregator.counting.reading import EARLY, LATE
+from services.aggregator.figures.further import index_of_sums
+from services.aggregator.quality.revisions import FEWEST, Counted, Month, Revision
 from services.aggregator.statistics import Share, share_of, to_hide
 from services.aggregator.statistics.means import mean_interval, smiley_index
 from services.aggregator.statistics.response import (
@@ -18,61 +19,10 @@ from services.aggregator.statistics.response import (
     worst_case,
 )
 
-FEWEST: Final = 50
-"""Fewer answers than this are not shown to the public (D9)."""
 MONTHS: Final = 24
 SMALL_MONTHS: Final = 13
 """Small pictures reach from the same month last year to this one."""
 _YEAR: Final = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """The counters of one unit in one month."""
-
-    scores: tuple[int, ...]
-    delivered: int
-    asked: int
-
-    @property
-    def answers(self) -> int:
-        """How many answers there are."""
-        return sum(self.scores)
-
-    @property
-    def satisfied(self) -> Share | None:
-        """The share of faces 4 and 5."""
-        return share_of(self.scores[3] + self.scores[4], self.answers)
-
-
-@dataclass(frozen=True, slots=True)
-class Revision:
-    """One revision of a closed month: the counters by cut and value."""
-
-    number: int
-    reason: str
-    closed_at: datetime
-    cells: Mapping[tuple[str, str], Counted]
-
-    @property
-    def total(self) -> Counted:
-        """The counters of everything."""
-        return self.cells.get((TOTAL, ""), Counted((0, 0, 0, 0, 0), 0, 0))
-
-    def of_cut(self, cut: str) -> dict[str, Counted]:
-        """The counters of a cut by value."""
-        return {value: counted for (name, value), counted in self.cells.items() if name == cut}
-
-
-@dataclass(frozen=True, slots=True)
-class Month:
-    """A closed month as the public sees it; `waiting` revisions would show single answers and are held back."""
-
-    number: int
-    first: Revision
-    shown: Revision
-    corrections: tuple[Revision, ...] = ()
-    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +53,8 @@ class Quality:
     satisfied: Share | None
     dissatisfied: Share | None
     index: Index | None
+    three: Index | None
+    """The index of ACSI form of three questions, where enough people answered all of them."""
     in_time: Share | None
     response: Share | None
     last_year: "Quality | None"
@@ -124,32 +76,6 @@ class Waves:
     early: Share
     late: Share
     apart: tuple[float, float, float]
-
-
-def month_of(number: int, revisions: Sequence[Revision]) -> Month:
-    """The month in the latest revision that can be shown beside what was shown before.
-
-    Two revisions that are both public can be subtracted. So a correction is shown only where each cell of it has
-    changed by nothing or by fifty answers and more; a smaller one waits until it is part of a greater one.
-    """
-    shown, corrections, waiting = revisions[0], [], 0
-    for later in revisions[1:]:
-        if _safe(shown, later):
-            corrections.append(later)
-            shown, waiting = later, 0
-        else:
-            waiting += 1
-    return Month(number, revisions[0], shown, tuple(corrections), waiting)
-
-
-def _safe(old: Revision, new: Revision) -> bool:
-    none = Counted((0, 0, 0, 0, 0), 0, 0)
-    for key in {k for k in old.cells.keys() | new.cells.keys() if k[0] in {TOTAL, "method", "disrupted", "wave"}}:
-        before, after = old.cells.get(key, none).scores, new.cells.get(key, none).scores
-        moved = sum(abs(a - b) for a, b in zip(after, before, strict=True))
-        if 0 < moved < FEWEST:
-            return False
-    return True
 
 
 def quality_of(number: int, months: Mapping[int, Month]) -> Quality:
@@ -181,6 +107,7 @@ def _figures(number: int, months: Mapping[int, Month]) -> Quality:
         satisfied=total.satisfied if enough else None,
         dissatisfied=share_of(total.scores[0] + total.scores[1], total.answers) if enough else None,
         index=_index(total.scores) if enough else None,
+        three=_three(cells.sums),
         in_time=_in_time(cells),
         response=share_of(total.answers, total.asked) if enough else None,
         last_year=None,
@@ -203,6 +130,12 @@ def _public_share(month: Month | None) -> Share | None:
 def _index(scores: tuple[int, ...]) -> Index:
     mean, low, high = mean_interval(scores)
     return Index(smiley_index(mean), max(0.0, smiley_index(low)), min(100.0, smiley_index(high)))
+
+
+def _three(sums: Mapping[int, int]) -> Index | None:
+    if sum(sums.values()) < FEWEST:
+        return None
+    return Index(*index_of_sums([sums.get(n, 0) for n in range(3, 31)]))
 
 
 def _in_time(cells: Revision) -> Share | None:

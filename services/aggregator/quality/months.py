@@ -8,7 +8,8 @@ from itertools import groupby
 import asyncpg
 
 from services.aggregator.quality.complaints import Complaints
-from services.aggregator.quality.figures import MONTHS, Counted, Month, Revision, month_of
+from services.aggregator.quality.figures import MONTHS
+from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
 from services.chassis.postgres import Database, named_sql
 
 
@@ -34,8 +35,11 @@ class ClosedMonths:
     async def until(self, connection: Database, number: int) -> dict[int, Month]:
         """The closed months of the two years that end in this one."""
         rows = await connection.fetch(self.sql["closed_cells_of_months"], number - MONTHS + 1, number)
+        sums: dict[tuple[int, int], dict[int, int]] = {}
+        for r in await connection.fetch(self.sql["closed_sums_of_months"], number - MONTHS + 1, number):
+            sums.setdefault((r["month"], r["revision"]), {})[r["given"]] = r["answers"]
         by_month = groupby(rows, key=lambda r: int(r["month"]))
-        return {month: month_of(month, _revisions(list(of))) for month, of in by_month}
+        return {month: month_of(month, _revisions(list(of), sums)) for month, of in by_month}
 
     async def complaints(self, connection: Database, month: Month) -> Complaints:
         """What the shown revision of a month says of complaints."""
@@ -49,12 +53,13 @@ class ClosedMonths:
         return [Change(r["what"], r["starts_on"]) for r in await connection.fetch(self.sql["changes_of_a_country"])]
 
 
-def _revisions(rows: Sequence[asyncpg.Record]) -> list[Revision]:
+def _revisions(rows: Sequence[asyncpg.Record], sums: Mapping[tuple[int, int], Mapping[int, int]]) -> list[Revision]:
     found = []
     for number, group in groupby(rows, key=lambda r: int(r["revision"])):
         of = list(group)
         cells = {(r["cut"], r["value"]): _counted(r) for r in of}
-        found.append(Revision(number, of[0]["reason"], of[0]["closed_at"], cells))
+        said = sums.get((of[0]["month"], number), {})
+        found.append(Revision(number, of[0]["reason"], of[0]["closed_at"], cells, said))
     return found
 
 

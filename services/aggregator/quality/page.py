@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from services.aggregator.quality.figures import Quality
 from services.aggregator.quality.notes import LANGUAGES
-from services.aggregator.quality.words import LANGUAGE_NAMES, MonthInWords, Publisher, Shelf, words_of
+from services.aggregator.quality.publisher import Publisher, Shelf
+from services.aggregator.quality.words import LANGUAGE_NAMES, MonthInWords, words_of
 from services.chassis.web import page_headers, page_templates
 from services.chassis.web.shell import csp_hash, squeezed_css, tokens_css
 

@@ -17,7 +17,7 @@ from services.aggregator.quality.figures import Quality, quality_of
 from services.aggregator.quality.months import ClosedMonths
 from services.aggregator.quality.notes import LANGUAGES
 from services.aggregator.quality.page import headers, render, render_none
-from services.aggregator.quality.words import Publisher, Shelf
+from services.aggregator.quality.publisher import Publisher, Shelf
 from services.chassis.http import problem
 from services.chassis.postgres import Pool
 

@@ -13,45 +13,16 @@ from services.aggregator.figures.drawings import axis_of
 from services.aggregator.figures.months import closes_at, month_name
 from services.aggregator.figures.words import decimal, interval, month_in_words, percent, points, whole
 from services.aggregator.quality.complaints import FEWEST_COMPLAINTS, Complaints
-from services.aggregator.quality.figures import FEWEST, Index, Method, Quality
-from services.aggregator.quality.months import Change
-from services.aggregator.quality.notes import LANGUAGES, Notes, load_notes
+from services.aggregator.quality.figures import Index, Method, Quality
+from services.aggregator.quality.notes import LANGUAGES
 from services.aggregator.quality.pictures import axis_of_month, bounds, small, two_years
+from services.aggregator.quality.publisher import Publisher, Shelf
+from services.aggregator.quality.revisions import FEWEST
 from services.aggregator.statistics import Share
 from services.chassis.catalogues import read_catalogue
-from services.chassis.settings import Settings
 
 _HERE: Final = Path(__file__).parent
 LANGUAGE_NAMES: Final = {"sv": "Svenska", "en": "English"}
-
-
-@dataclass(frozen=True, slots=True)
-class Publisher:
-    """Whose page it is, and how long after its end a month is closed."""
-
-    brand: str
-    demo: bool
-    tolerance_days: float
-    notes: Notes
-
-
-def publisher_of(settings: Settings) -> Publisher:
-    """The publisher that the settings describe.
-
-    Raises:
-        MustStop: the file of notes cannot be read.
-    """
-    notes = load_notes(settings.quality_notes_file)
-    return Publisher(settings.brand, settings.demo_mark, settings.month_tolerance_days, notes)
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """What surrounds the month that is shown: which months are closed, changes for everybody, complaints."""
-
-    closed: Sequence[int]
-    changes: Sequence[Change] = ()
-    complaints: Complaints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +104,8 @@ class MonthInWords:
             "satisfied_note": self._year_before(lambda y: y.satisfied) if q.satisfied else few,
             "dissatisfied": self._share(q.dissatisfied),
             "dissatisfied_note": self._year_before(lambda y: y.dissatisfied) if q.dissatisfied else few,
-            "index": self._index(q.index),
+            "index": self._index(q.three or q.index),
+            "index_note": self.say("three_questions" if q.three else "one_question") if q.index else few,
             "in_time": q.in_time
             and Shown(points(q.in_time.share, q.in_time.n, self.language), self.say("all_parcels")),
             "in_time_note": self._year_before(lambda y: y.in_time),

@@ -6,6 +6,11 @@ WHERE m.month BETWEEN $1 AND $2 AND (c.cut IN ('total', 'method', 'late', 'disru
                                         OR (m.month = $2 AND c.cut = 'terminal.method'))
 ORDER BY m.month, m.revision, c.cut, c.value
 
+-- name: closed_sums_of_months
+-- Of everything, how often each sum of the three questions of the index was given.
+SELECT month, revision, given, answers FROM closed_question
+WHERE month BETWEEN $1 AND $2 AND cut = 'total' AND value = '' AND question = 'index'
+
 -- name: months_closed
 SELECT DISTINCT month FROM closed_month ORDER BY month
 

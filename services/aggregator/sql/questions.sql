@@ -48,3 +48,23 @@ UNION ALL
 SELECT 'index', (said ->> 'satisfaction')::int + (said ->> 'expectancy')::int + (said ->> 'ideal')::int, count(*)
 FROM said WHERE said ?& ARRAY['satisfaction', 'expectancy', 'ideal']
 GROUP BY 2
+
+-- name: close_questions
+INSERT INTO closed_question
+SELECT $1::int, $2::int, cut, value, question, given, count(*) FROM said WHERE local_hour BETWEEN $3 AND $4
+GROUP BY cut, value, question, given
+
+-- name: questions_that_moved_since_closing
+SELECT count(*) FROM (
+    SELECT cut, value, question, given, count(*) AS answers FROM said WHERE local_hour BETWEEN $3 AND $4
+    GROUP BY cut, value, question, given
+) AS s FULL JOIN (SELECT * FROM closed_question WHERE month = $1 AND revision = $2) AS k
+    USING (cut, value, question, given)
+WHERE s.answers IS DISTINCT FROM k.answers
+
+-- name: closed_questions
+SELECT value, question, given, answers FROM closed_question WHERE month = $1 AND revision = $2 AND cut = $3
+
+-- name: live_month_questions
+SELECT value, question, given, count(*) AS answers FROM said WHERE cut = $1 AND local_hour BETWEEN $2 AND $3
+GROUP BY value, question, given
