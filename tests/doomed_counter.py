@@ -1,8 +1,8 @@
 """Counters that are there to be killed: `python -m tests.doomed_counter DSN SEED ANSWERS`.
 
 For each line on its standard input it forks a process that counts the drawn records from where the last one got to, in
-small batches; after a line `starve N` that process has N bytes of memory left when it begins. It prints the process's id, a
-line before each batch, and how it ended. Forking skips the second that the imports take.
+small batches; after a line `starve N` that process has N bytes of memory left when it begins. It prints the process's
+id, a line before each batch, and how it ended. Forking skips the second that the imports take.
 """
 
 import asyncio
