@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -116,55 +116,72 @@ async def topics(settings: Settings) -> list[Finding]:
     ]
 
 
+class _Server(NamedTuple):
+    """What PostgreSQL says of itself; `skew` is how far its clock is from ours, in seconds."""
+
+    major: int
+    skew: float
+    connections: int
+    encrypted: bool
+    durable: Finding
+
+
 async def postgres(settings: Settings) -> list[Finding]:
     """PostgreSQL is new enough, keeps what it says it keeps, and its clock agrees with ours."""
-    connection = await connect(settings, "public")
-    try:
-        before = time.time()
-        theirs = float(await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())"))
-        skew = abs(theirs - (before + time.time()) / 2)
-        major = int(await connection.fetchval("SHOW server_version_num")) // 10_000
-        most = int(await connection.fetchval("SHOW max_connections"))
-        encrypted = await connection.fetchval(
-            "SELECT ssl OR inet_server_addr() IS NULL FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
-        )
-        durable = await _durability(connection)
-    finally:
-        await connection.close()
+    server = await _server(settings)
     # A container whose port is published on loopback sees itself at another address, so ours counts.
-    encrypted = encrypted or is_loopback(urlsplit(settings.postgres_dsn.get_secret_value()).hostname or "")
+    safe = server.encrypted or is_loopback(urlsplit(settings.postgres_dsn.get_secret_value()).hostname or "")
     needed = 3 * (settings.postgres_connections + 4)
     return [
         judged(
             "PostgreSQL",
-            f"version {major}",
-            fine=major >= _OLDEST_POSTGRES,
+            f"version {server.major}",
+            fine=server.major >= _OLDEST_POSTGRES,
             otherwise="ill",
             do="upgrade to PostgreSQL 18: our statements need it",
         ),
-        durable,
+        server.durable,
         judged(
             "PostgreSQL access",
-            "encrypted, or on this machine" if encrypted else "not encrypted",
-            fine=encrypted,
+            "encrypted, or on this machine" if safe else "not encrypted",
+            fine=safe,
             otherwise="look",
             do="end KVITTERA_POSTGRES_DSN with ?sslmode=verify-full&sslrootcert=ca.pem",
         ),
         judged(
             "PostgreSQL connections",
-            f"{most} allowed; one process of each service takes up to {needed}",
-            fine=most >= needed,
+            f"{server.connections} allowed; one process of each service takes up to {needed}",
+            fine=server.connections >= needed,
             otherwise="look",
             do="raise max_connections or lower KVITTERA_POSTGRES_CONNECTIONS",
         ),
         judged(
             "clocks",
-            f"{skew:.1f} s between this machine and PostgreSQL",
-            fine=skew < _SKEW_SECONDS,
+            f"{server.skew:.1f} s between this machine and PostgreSQL",
+            fine=server.skew < _SKEW_SECONDS,
             otherwise="ill",
             do="let both follow a time server: ages and deadlines are wrong otherwise",
         ),
     ]
+
+
+async def _server(settings: Settings) -> _Server:
+    connection = await connect(settings, "public")
+    try:
+        before = time.time()
+        theirs = float(await connection.fetchval("SELECT extract(epoch FROM clock_timestamp())"))
+        skew = abs(theirs - (before + time.time()) / 2)
+        return _Server(
+            major=int(await connection.fetchval("SHOW server_version_num")) // 10_000,
+            skew=skew,
+            connections=int(await connection.fetchval("SHOW max_connections")),
+            encrypted=await connection.fetchval(
+                "SELECT ssl OR inet_server_addr() IS NULL FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+            ),
+            durable=await _durability(connection),
+        )
+    finally:
+        await connection.close()
 
 
 async def _durability(connection: OwnConnection) -> Finding:

@@ -41,6 +41,13 @@ def test_the_stored_hash_is_sha256_of_the_secret() -> None:
     assert Key("abcdefghij", "abc").secret_sha256.hex().startswith("ba7816bf8f01cfea")
 
 
+def test_a_key_is_known_by_its_stored_hash_alone() -> None:
+    key = make_key()
+    assert key.is_kept_as(key.secret_sha256)
+    assert not key.is_kept_as(make_key().secret_sha256)
+    assert not key.is_kept_as(None)
+
+
 def test_a_kiosks_key_may_do_nothing_else() -> None:
     assert read_scopes(["kiosk", "kiosk"]) == KIOSK
     with pytest.raises(MustStop, match="nothing else"):

@@ -3,7 +3,6 @@
 The table `partner_cell` is the truth of a partner's topic and API: both hand out its bytes and nothing else.
 """
 
-import hmac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,7 +30,6 @@ from services.chassis.settings import Settings
 
 FEWEST_MERCHANTS = 3
 """A number about several merchants is about at least so many (D9)."""
-_NOBODY = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +81,9 @@ class Partners:
         if key is None:
             return None
         row = await connection.fetchrow(self.sql["partner_with_prefix"], key.prefix)
-        right = hmac.compare_digest(row["secret_sha256"] if row else _NOBODY, key.secret_sha256)
-        return _partner(row) if row is not None and right and row["revoked_at"] is None else None
+        if not key.is_kept_as(None if row is None else row["secret_sha256"]) or row is None:
+            return None
+        return _partner(row) if row["revoked_at"] is None else None
 
 
 def new_lot() -> bytes:
