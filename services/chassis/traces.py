@@ -1,51 +1,27 @@
 """What each step of a message's way looked like, told to a tracing system (OpenTelemetry)."""
 
-import re
-from typing import Final
-
-from opentelemetry import trace
-from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.id_generator import IdGenerator
-from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
+from typing import TYPE_CHECKING, Final
 
 from services.chassis.settings import Settings
 from services.chassis.tracing import FORM
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+    from services.chassis.spans import Spans
+
 _SAMPLED: Final = 1
-
-
-class _GivenIds(IdGenerator):
-    """Hands out the ids that were chosen already."""
-
-    trace_id = 0
-    span_id = 0
-
-    def generate_span_id(self) -> int:
-        return self.span_id
-
-    def generate_trace_id(self) -> int:
-        return self.trace_id
 
 
 class Traces:
     """Tells steps to a tracing system; without an exporter it does nothing."""
 
-    def __init__(self, service: str, exporter: SpanExporter | None = None, share: float = 1.0) -> None:
-        self._ids = _GivenIds()
-        self._provider: TracerProvider | None = None
+    def __init__(self, service: str, exporter: "SpanExporter | None" = None, share: float = 1.0) -> None:
+        self._spans: Spans | None = None
         if exporter is not None:
-            # By trace id alone, so that all services keep the same traces.
-            self._provider = TracerProvider(
-                sampler=TraceIdRatioBased(share),
-                resource=Resource.create({"service.name": f"kvittera-{service}"}),
-                id_generator=self._ids,
-                shutdown_on_exit=False,
-            )
-            self._provider.add_span_processor(BatchSpanProcessor(exporter))
+            from services.chassis import spans
+
+            self._spans = spans.Spans(service, exporter, share)
 
     @classmethod
     def from_settings(cls, settings: Settings, service: str) -> "Traces":
@@ -59,7 +35,7 @@ class Traces:
     @property
     def on(self) -> bool:
         """Whether anybody listens."""
-        return self._provider is not None
+        return self._spans is not None
 
     def tell(
         self, name: str, *, parent: str | None, own: str, started: int, ended: int, **attributes: str | int
@@ -69,25 +45,11 @@ class Traces:
         Attributes must not hold personal data; names of topics and numbers of records do not.
         """
         step = FORM.fullmatch(own)
-        if self._provider is None or step is None or not int(step[3], 16) & _SAMPLED:
+        if self._spans is None or step is None or not int(step[3], 16) & _SAMPLED:
             return
-        cause = FORM.fullmatch(parent or "")
-        self._ids.trace_id, self._ids.span_id = int(step[1], 16), int(step[2], 16)
-        span = self._provider.get_tracer("kvittera").start_span(
-            name,
-            context=_context(cause) if cause else Context(),
-            kind=SpanKind.CONSUMER,
-            attributes=attributes,
-            start_time=started,
-        )
-        span.end(ended)
+        self._spans.tell(name, FORM.fullmatch(parent or ""), step, started, ended, attributes)
 
     def close(self) -> None:
         """Hand over what is still held."""
-        if self._provider is not None:
-            self._provider.shutdown()
-
-
-def _context(cause: re.Match[str]) -> Context:
-    span = SpanContext(int(cause[1], 16), int(cause[2], 16), is_remote=True, trace_flags=TraceFlags(_SAMPLED))
-    return trace.set_span_in_context(NonRecordingSpan(span), Context())
+        if self._spans is not None:
+            self._spans.close()
