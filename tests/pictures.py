@@ -18,6 +18,7 @@ from services.chassis.settings import Settings
 from services.chassis.web.files import page_files
 from services.survey.cases import inbox
 from services.survey.cases.case import Case, opened
+from services.survey.cases.detail import detail_of
 from services.survey.cases.filters import Filters
 from services.survey.cases.page import HEADERS, PAGES, InboxPage
 from services.survey.cases.rules import CaseRules
@@ -74,9 +75,7 @@ def cases() -> Picture:
         Line("answered", None, answered, "2", None),
         Line("opened", None, answered, "low_score, wants_contact", None),
     ]
-    detail = inbox.detail_of(
-        chosen, lines, looking, same_day=None, standing=Standing(RatedParty.CARRIER), sends="by e-mail"
-    )
+    detail = detail_of(chosen, lines, looking, same_day=None, standing=Standing(RatedParty.CARRIER), sends="by e-mail")
     body = InboxPage.load(scope_note="Nordposten Demo, demo data").inbox(
         looking,
         [inbox.row_of(one, chosen.case.number, looking) for one in listed],

@@ -168,6 +168,21 @@ async def test_the_inbox_has_no_barrier_in_any_state_on_any_screen(desk: Desk) -
     desk.visits.complaints.clear()
 
 
+async def test_on_a_desk_no_tab_is_cut_and_the_steps_stand_in_the_first_screen(desk: Desk) -> None:
+    page = await desk.visit(LENA.subject, f"/cases?case={desk.numbers[1]}")
+    inside = "(part) => { const b = part.getBoundingClientRect(); return b.right <= 468 && b.bottom <= 900; }"
+    tabs = page.locator("#tabs a, .filters :is(input[type=search], select, button)")
+    assert [await tab.inner_text() for tab in await page.locator("#tabs a").all()][3:] == [
+        "Praise to pass on 0",
+        "Resolved",
+        "All",
+        "CSV",
+    ]
+    assert [await tab.evaluate(inside) for tab in await tabs.all()] == [True] * 11
+    for step in ("contact", "resolve"):
+        await expect(page.locator(f"#work button[value={step}]")).to_be_in_viewport(ratio=1)
+
+
 async def in_every_look(page: Page) -> dict[str, list[str]]:
     """What stands in the way on a large screen, in the dark, and beside small screens."""
     found = {"wide": await barriers(page)}

@@ -11,8 +11,9 @@ from services.chassis.staff import Member, Role
 from services.survey.cases import words
 from services.survey.cases.case import Case, opened
 from services.survey.cases.clock import WorkingHours
+from services.survey.cases.detail import detail_of
 from services.survey.cases.filters import Filters
-from services.survey.cases.inbox import Looking, detail_of, ring_of, row_of
+from services.survey.cases.inbox import Looking, ring_of, row_of
 from services.survey.cases.opening import Deadlines
 from services.survey.cases.rules import CaseRules
 from services.survey.cases.shown import Listed

@@ -13,13 +13,13 @@ from services.chassis.staff import Gate, Member, Role
 from services.chassis.staff.streams import lasts, while_signed_in
 from services.chassis.web.files import PageFile, file_endpoint
 from services.survey.answers.responses import Rejected
-from services.survey.cases import inbox
 from services.survey.cases.changes import CaseChanges
 from services.survey.cases.desk import CaseDesk, NotThere
+from services.survey.cases.detail import SameDay, detail_of, same_day_of
 from services.survey.cases.export import as_csv
 from services.survey.cases.filters import Filters
 from services.survey.cases.forms import Form, read_form, read_rated, read_revision, read_step
-from services.survey.cases.inbox import Looking
+from services.survey.cases.inbox import Looking, row_of
 from services.survey.cases.keeping import Stale
 from services.survey.cases.number import number_of, serial_of
 from services.survey.cases.page import HEADERS, InboxPage, Notice
@@ -109,7 +109,7 @@ class CaseRoutes:
         shown = chosen or (listed[0] if listed else None)
         detail = None
         if shown is not None:
-            detail = inbox.detail_of(
+            detail = detail_of(
                 shown,
                 await self.desk.history(member, shown.case),
                 looking,
@@ -121,7 +121,7 @@ class CaseRoutes:
             )
         return self.page.inbox(
             looking,
-            [inbox.row_of(one, detail.number if detail else "", looking) for one in listed],
+            [row_of(one, detail.number if detail else "", looking) for one in listed],
             detail,
             tabs=await self.desk.tabs(member),
             desks=await self.desk.desks(member),
@@ -131,12 +131,12 @@ class CaseRoutes:
             notice=notice,
         )
 
-    async def _same_day(self, shown: Listed) -> inbox.SameDay | None:
+    async def _same_day(self, shown: Listed) -> SameDay | None:
         case = shown.case
         by_reason = bool(case.reasons)
         about = case.reasons[0] if by_reason else str(case.opened_because[0])
         cases, still_open = await self.desk.same_day(case, about)
-        return inbox.same_day_of(case, about, cases, still_open, by_reason=by_reason)
+        return same_day_of(case, about, cases, still_open, by_reason=by_reason)
 
     async def _export(self, request: Request, member: Member) -> Response:
         listed = await self.desk.listed(member, Filters.read(request.query_params), _MOST_EXPORTED)

@@ -11,9 +11,10 @@ from schemas.feedback import CaseTrigger
 from services.chassis.staff import Member, Role
 from services.chassis.web import face, page_headers, staff_environment, staff_nav
 from services.survey.cases import words
+from services.survey.cases.detail import Detail
 from services.survey.cases.filters import TABS
 from services.survey.cases.forms import RELABELLED_BECAUSE
-from services.survey.cases.inbox import Detail, Looking, Row
+from services.survey.cases.inbox import Looking, Row
 from services.survey.cases.shown import Tabs
 
 PAGES: Final = Path(__file__).parent / "pages"
