@@ -138,6 +138,18 @@ def test_the_page_of_commands_is_what_the_commands_say(repository: Path) -> None
     )
 
 
+def test_no_document_gives_a_command_an_option_that_it_does_not_have(repository: Path) -> None:
+    known = {name: {o for p in c.params for o in (*p.opts, *p.secondary_opts)} for name, c in commands()}
+    seen = 0
+    for path, text in documents(repository).items():
+        for first, second, rest in re.findall(r"\bkvittera ([a-z]+)(?: ([a-z]+))?\b([^`\n|#]*)", text):
+            options = known.get(f"{first} {second}", known.get(first, set())) | {"--help", "--version"}
+            given = set(re.findall(r"(?<!\S)--[a-z-]+", rest))
+            assert given <= options, f"{path}: kvittera {first} {second}"
+            seen += len(given)
+    assert seen > 60
+
+
 def test_no_document_names_a_command_or_make_target_that_does_not_exist(repository: Path) -> None:
     known = dict(commands())
     targets = set(re.findall(r"^([a-z-]+):", (repository / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
