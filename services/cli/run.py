@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from services.chassis.settings import load_settings
+from services.chassis.settings import Settings, load_settings
 
 _SERVICES = "Services"
 
@@ -64,10 +64,13 @@ def migrate() -> None:
 
     Safe to run at any time and from several places at once; what is done already is skipped.
     """
-    asyncio.run(migrate_all())
+    from services.embedded.local import reachable
+
+    with reachable(postgres=True) as settings:
+        asyncio.run(migrate_all(settings))
 
 
-async def migrate_all() -> None:
+async def migrate_all(settings: Settings) -> None:
     """Apply all migrations and say which."""
     import asyncpg
 
@@ -75,7 +78,6 @@ async def migrate_all() -> None:
     from services.chassis.postgres import connect
     from services.chassis.postgres import migrate as bring_up_to_date
 
-    settings = load_settings()
     try:
         connection = await connect(settings, "public")
     except (OSError, asyncpg.PostgresError) as error:

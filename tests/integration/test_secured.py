@@ -1,5 +1,6 @@
 """A log-in and encryption to Kafka, encryption to PostgreSQL: what is not asked for so is let in nowhere."""
 
+import re
 import ssl
 import subprocess
 import sys
@@ -91,7 +92,7 @@ async def secured(settings: Settings, files: Files, broker: EmbeddedKafka) -> As
                 "kafka_password": SecretStr(files.password),
                 "kafka_ca_file": files.clients / "ca.pem",
                 "postgres_dsn": SecretStr(
-                    dsn.replace(f":{port}/", f":{encrypted}/")
+                    re.sub(r"@[^/]+/", f"@127.0.0.1:{encrypted}/", dsn)
                     + f"?sslmode=verify-full&sslrootcert={files.clients / 'ca.pem'}"
                 ),
                 "boot_patience_seconds": 0.0,
