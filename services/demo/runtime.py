@@ -209,7 +209,8 @@ async def _is_done(demo: Demo) -> bool:
     ledger = demo.ledger
     return (
         demo.upstream.done.is_set()
-        and ledger.get("delivered") == demo.delivered_before + demo.upstream.published
+        # More than that: an earlier run was stopped before the notifier had read all that it published.
+        and ledger.get("delivered", 0) >= demo.delivered_before + demo.upstream.published
         and demo.recipients.handled >= ledger["asked"] - demo.recipients.asked_before
         and all(n >= demo.options.kill for n in demo.supervisor.kills.values())
         and (ledger["pending"] == 0 or ledger["pending"] == await count_held(demo.settings))

@@ -113,9 +113,11 @@ def test_the_events_show_deliveries_turning_into_answers(demo: RunningDemo) -> N
 def test_commands_find_the_running_demo_by_its_folder(demo: RunningDemo) -> None:
     topics = kvittera(demo.folder, "topics", "check")
     letters = kvittera(demo.folder, "dlq", "list", "delivery.completed.v1")
+    migrated = kvittera(demo.folder, "migrate")
 
     assert topics.returncode == 0, topics.stdout + topics.stderr
     assert letters.stdout.split() == ["0", "in", "all"]
+    assert migrated.stdout.splitlines() == [f"{name}: up to date" for name in ("notifier", "survey", "aggregator")]
     assert audited(demo)["clean"]
 
 
