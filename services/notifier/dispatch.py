@@ -7,6 +7,7 @@ it in `settlement.py`, and what dead processes leave in `sweep.py`.
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -40,6 +41,9 @@ _GATHER = 0.05
 """What falls due meanwhile is claimed together: a claim costs about what twenty of its rows do."""
 _APART = 0.01
 """More may be due already; calls that come back meanwhile share the next claim."""
+DISCARD = "DISCARD PLANS"
+_PLANS_LAST = 1.0
+"""Plans are made for tables as they were: a month's table that was empty then is another one now."""
 _LINGER = 0.02
 """What comes back meanwhile is settled together."""
 
@@ -64,6 +68,7 @@ class Dispatcher:
     """Hands due invitations over until stopped.
 
     Attributes:
+        claiming: where claims are made and plans are kept for a second; None: in `pool`.
         permitted: asked before every claim; what is due waits while it says no.
         policies: as they hold now; the claim reads budgets and the reminder's delay from them.
         departs: when a message may leave; what may not leave now is held.
@@ -87,6 +92,8 @@ class Dispatcher:
     only_to: frozenset[bytes] | None = None
     share: Share = field(default_factory=lambda: SystemRandom().uniform)
     clock: Callable[[], float] = time.monotonic
+    claiming: "Pool | None" = None
+    _planned_at: float = -math.inf
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
     _calls: int = 0
     _room: asyncio.Event = field(default_factory=asyncio.Event)
@@ -170,7 +177,10 @@ class Dispatcher:
         if free <= 0 or not self.permitted():
             return 0
         claimed_at = self.clock()
-        async with self.pool.acquire() as connection:
+        async with (self.claiming or self.pool).acquire() as connection:
+            if self.claiming is not None and claimed_at - self._planned_at > _PLANS_LAST:
+                await connection.execute(DISCARD)
+                self._planned_at = claimed_at
             permits = await self._claims.permits(connection, free, self._allowed())
             begun = await self._claim(connection, permits) if permits.room else []
             for row, secret in begun:

@@ -10,9 +10,11 @@ import pytest
 
 from services.chassis.month_bounds import OF_IDS
 from services.chassis.months import later, month_of
-from services.chassis.postgres import Pool, named_sql
+from services.chassis.postgres import Pool, named_sql, open_look_up_pool
 from services.chassis.settings import Settings
 from services.notifier.claim import KINDS
+from services.notifier.dispatch import DISCARD
+from tests.sending import ScriptedChannel, dispatcher
 from tests.tables import empty_pool
 
 TAKEN = 8
@@ -91,6 +93,42 @@ async def test_a_claim_out_of_thousands_looks_at_a_few_rows(notifier_pool: Pool,
     told = await notifier_pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {lock_due}", *most)
     assert len(rows) == TAKEN
     assert sum(map(looked_at, steps(json.loads(told)[0]["Plan"]))) < 20 * TAKEN
+
+
+@pytest.mark.parametrize("history", [(DUE, WAITING), (STATISTICS, DUE, WAITING)], ids=["no statistics", "of nothing"])
+async def test_a_claim_is_planned_once_for_all_until_its_plans_are_discarded_and_looks_at_a_few_rows(
+    notifier_pool: Pool, shared_settings: Settings, history: tuple[str, ...]
+) -> None:
+    lock_due = named_sql("services.notifier", "claim.sql")["lock_due"]
+    kinds = "{" + ",".join(KINDS) + "}"
+    claiming = await open_look_up_pool(shared_settings, "notifier", 1)
+    async with claiming.acquire() as connection:
+        await connection.execute(f"PREPARE due (text[], int[]) AS {lock_due}")
+        for statement in ("SELECT", *history):
+            await notifier_pool.execute(statement)
+            await connection.execute("EXECUTE due ('{}', '{}')")
+        await connection.execute(DISCARD)
+        told = await connection.fetchval(
+            f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE due ('{kinds}', array_fill({TAKEN}, ARRAY[{len(KINDS)}]))"
+        )
+        kept = "SELECT (generic_plans, custom_plans)::text FROM pg_prepared_statements WHERE name = 'due'"
+        assert await connection.fetchval(kept) == f"({len(history) + 2},0)"
+    await claiming.close()
+    plan = json.loads(told)[0]["Plan"]
+    assert plan["Actual Rows"] == TAKEN
+    assert sum(map(looked_at, steps(plan))) < 20 * TAKEN
+
+
+async def test_plans_of_claims_are_a_second_old_at_most(notifier_pool: Pool, shared_settings: Settings) -> None:
+    sender = dispatcher(notifier_pool, shared_settings, ScriptedChannel())
+    sender.claiming = await open_look_up_pool(shared_settings, "notifier", 1)
+    ages = []
+    for moment in (10.0, 10.9, 11.1, 11.2):
+        sender.clock = lambda now=moment: now  # type: ignore[misc]
+        await sender._begin_some()
+        ages.append(round(moment - sender._planned_at, 1))
+    await sender.claiming.close()
+    assert ages == [0.0, 0.9, 0.0, 0.1]
 
 
 async def test_however_much_waits_for_kafka_a_claim_looks_at_a_bounded_number_of_rows(notifier_pool: Pool) -> None:
