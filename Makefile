@@ -78,7 +78,7 @@ test-replay: $(VENV)/.dev-ready ## replay all 10,999 rows of a public file of de
 	@REPLAY_ROWS=10999 $(BIN)/python -m pytest tests/e2e/test_replay.py -k larger --timeout 3600 $(ARGS)
 
 test-properties: $(VENV)/.dev-ready ## draw 1,000,000 schedules over all zones: none in quiet hours, none held too long (minutes)
-	@SCHEDULES=1000000 $(BIN)/python -m pytest tests/unit/test_schedule.py -k all_zones --timeout 3600 $(ARGS)
+	@DRAW_ANEW=1 SCHEDULES=1000000 $(BIN)/python -m pytest tests/unit/test_schedule.py -k all_zones --timeout 3600 $(ARGS)
 
 lint: $(VENV)/.dev-ready ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

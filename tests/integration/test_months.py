@@ -51,15 +51,20 @@ async def receipts(pool: Pool) -> list[str]:
 
 async def names(pool: Pool) -> list[str]:
     async with pool.acquire() as connection:
-        return [p.name for p in await MONTHS.parts(connection, MONTHS.tables[0])]
+        return [p.name for p in await kept_months().parts(connection, kept_months().tables[0])]
 
 
 def start_of(months: int) -> datetime:
     return datetime.combine(later(this_month(), months), datetime.min.time(), UTC)
 
 
-KEEP = datetime.now(UTC) - start_of(-2)  # whole months before the last two are past it
-MONTHS = Months("notifier", (MonthlyTable("receipt", KEEP),))
+def keep() -> timedelta:
+    """Whole months before the last two are past it; asked by each test, for a run may go on into another month."""
+    return datetime.now(UTC) - start_of(-2)
+
+
+def kept_months() -> Months:
+    return Months("notifier", (MonthlyTable("receipt", keep()),))
 
 
 async def months_from(pool: Pool, first: int) -> None:
@@ -73,14 +78,14 @@ async def months_from(pool: Pool, first: int) -> None:
 
 async def drop(pool: Pool, now: datetime | None = None) -> dict[str, list[str]] | None:
     async with pool.acquire() as connection:
-        return await MONTHS.drop(connection, now or datetime.now(UTC))
+        return await kept_months().drop(connection, now or datetime.now(UTC))
 
 
 async def test_a_new_schema_has_room_for_this_month_and_two_more(pool: Pool) -> None:
     assert await names(pool) == [named(1), named(2), "receipt_before"]
     async with pool.acquire() as connection:
-        assert await MONTHS.room(connection) == {"receipt": 2}
-        assert await MONTHS.prepare(connection) == []
+        assert await kept_months().room(connection) == {"receipt": 2}
+        assert await kept_months().prepare(connection) == []
 
 
 async def test_several_processes_make_a_missing_month_once_while_others_write(pool: Pool, settings: Settings) -> None:
@@ -91,7 +96,7 @@ async def test_several_processes_make_a_missing_month_once_while_others_write(po
         connection = await connect(settings, "notifier")
         await writing.wait()
         try:
-            return await MONTHS.prepare(connection)
+            return await kept_months().prepare(connection)
         finally:
             await connection.close()
 
@@ -119,7 +124,7 @@ async def test_rows_lie_in_the_month_of_utc_also_when_the_session_has_another_zo
     connection = await connect(settings, "notifier")
     await connection.execute("SET timezone TO 'Pacific/Auckland'")
     await connection.execute(f"DROP TABLE {named(1)}")
-    assert await MONTHS.prepare(connection) == [named(1)]
+    assert await kept_months().prepare(connection) == [named(1)]
     boundary = datetime.combine(later(this_month(), 1), datetime.min.time(), UTC)
     await receipt(connection, 1, boundary - timedelta(microseconds=1))
     await receipt(connection, 2, boundary)
@@ -133,7 +138,7 @@ async def test_a_month_past_its_time_goes_whole_and_what_retention_keeps_stays(p
     for number, at in enumerate((start_of(-4), start_of(-2) - timedelta(microseconds=1), start_of(-1), start_of(0))):
         await receipt(pool, number, at)
     async with pool.acquire() as connection:
-        assert await MONTHS.due(connection) == {"receipt": [named(-4), named(-3)]}
+        assert await kept_months().due(connection) == {"receipt": [named(-4), named(-3)]}
     assert await drop(pool) == {"receipt": [named(-4), named(-3)]}
     assert await receipts(pool) == ["s2", "s3"]
     assert await names(pool) == [named(n) for n in range(-2, 3)]
@@ -152,15 +157,15 @@ async def test_nothing_goes_while_the_clocks_disagree(pool: Pool) -> None:
 async def test_of_two_processes_one_drops_at_a_time(pool: Pool) -> None:
     await months_from(pool, -4)
     async with pool.acquire() as other:
-        assert await other.fetchval(MONTHS.sql["try_dropping"])
+        assert await other.fetchval(kept_months().sql["try_dropping"])
         assert await drop(pool) is None
-        await other.execute(MONTHS.sql["end_dropping"])
+        await other.execute(kept_months().sql["end_dropping"])
     assert await drop(pool) == {"receipt": [named(-4), named(-3)]}
 
 
 async def test_what_a_process_that_died_left_over_goes_next_time_and_what_somebody_took_out_stays(pool: Pool) -> None:
     await months_from(pool, -4)
-    await pool.execute(await pool.fetchval(MONTHS.sql["mark"], named(-4)))
+    await pool.execute(await pool.fetchval(kept_months().sql["mark"], named(-4)))
     await pool.execute(f"ALTER TABLE receipt DETACH PARTITION {named(-4)} CONCURRENTLY")
     await pool.execute(f"ALTER TABLE receipt DETACH PARTITION {named(-3)}")  # to keep it elsewhere
     assert await drop(pool) == {"receipt": [named(-4)]}
@@ -176,7 +181,7 @@ async def test_a_month_whose_detaching_was_cut_short_is_finished(pool: Pool, set
     await reader.fetch("SELECT * FROM receipt")
     connection = await connect(settings, "notifier")
     await connection.execute("SET lock_timeout = '100ms'")
-    await connection.execute(await connection.fetchval(MONTHS.sql["mark"], named(-4)))
+    await connection.execute(await connection.fetchval(kept_months().sql["mark"], named(-4)))
     with pytest.raises(asyncpg.LockNotAvailableError):
         await connection.execute(f"ALTER TABLE receipt DETACH PARTITION {named(-4)} CONCURRENTLY")
     await connection.close()
@@ -191,7 +196,7 @@ async def test_readers_and_writers_go_on_while_a_month_is_made(pool: Pool, setti
     connection = await connect(settings, "notifier")
     making = connection.transaction()
     await making.start()
-    assert await MONTHS.prepare(connection) == [named(2)]
+    assert await kept_months().prepare(connection) == [named(2)]
     async with pool.acquire() as other:
         await other.execute("SET lock_timeout = '1s'")
         await receipt(other, 1, datetime.now(UTC))
@@ -204,7 +209,7 @@ async def test_the_daily_work_makes_room_at_once_and_shows_it(pool: Pool) -> Non
     await pool.execute(f"DROP TABLE {named(1)}, {named(2)}")
     metrics, stop = Metrics(), asyncio.Event()
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        group.create_task(MONTHS.daily(pool, metrics, stop))
+        group.create_task(kept_months().daily(pool, metrics, stop))
         while metrics.registry.get_sample_value("kvittera_months_ahead", {"table": "receipt"}) != 2:
             await asyncio.sleep(0.01)
         stop.set()
@@ -213,7 +218,7 @@ async def test_the_daily_work_makes_room_at_once_and_shows_it(pool: Pool) -> Non
 
 async def test_the_doctor_tells_of_missing_room_and_of_months_past_their_time(pool: Pool, settings: Settings) -> None:
     async def look() -> tuple[str, str]:
-        kept = settings.model_copy(update={"message_keep_days": KEEP.total_seconds() / 86400})
+        kept = settings.model_copy(update={"message_keep_days": keep().total_seconds() / 86400})
         [found] = [f for f in await doctor_months(kept) if f.what == "months of notifier.receipt"]
         return found.verdict, found.found
 
