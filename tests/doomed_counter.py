@@ -1,8 +1,8 @@
 """Counters that are there to be killed: `python -m tests.doomed_counter DSN SEED ANSWERS`.
 
 For each line on its standard input it forks a process that counts the drawn records from where the last one got to, in
-small batches; after a line `starve N` that process has N bytes of memory left when it begins. It prints the process's
-id, a line before each batch, and how it ended. Forking skips the second that the imports take.
+small batches; after a line `starve N` that process has N bytes of memory left. It prints the process's id, a
+line before each batch, and how it ended. Forking skips the second that the imports take.
 """
 
 import asyncio
@@ -22,18 +22,16 @@ from tests.tables import make_incoming
 _PIECE, _MOST = 4096, 1 << 23
 
 
-async def count(dsn: str, seed: int, answers: int, free: int | None = None) -> None:
-    """Count until killed, or to the end; with so many bytes of memory left, where told."""
+async def count(dsn: str, seed: int, answers: int) -> None:
+    """Count until killed, or to the end."""
     settings = Settings(postgres_dsn=SecretStr(dsn), sealing_key=SecretStr(SEALING_KEY), allow_unsafe_postgres=True)
     pool = await open_pool(settings, "aggregator", prepare=make_incoming)
     fence = counting(pool)
     batches = chunks(seed, answers, await begun_at(pool))
-    ballast = [] if free is None else leave_only(free)
     tell(f"counter {os.getpid()}")
     for batch in batches:
         tell("batch")
         await fence.take(batch)
-    ballast.clear()
     tell("end")
     await asyncio.Event().wait()
 
@@ -49,8 +47,9 @@ def main() -> None:
     while line := sys.stdin.readline():
         child = os.fork()
         if child == 0:
-            free = int(line.split()[1]) if line.startswith("starve ") else None
-            asyncio.run(count(dsn, seed, answers, free))
+            ballast = leave_only(int(line.split()[1])) if line.startswith("starve ") else []
+            asyncio.run(count(dsn, seed, answers))
+            ballast.clear()
         tell(f"forked {child}")
         tell(f"ended {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}")
 

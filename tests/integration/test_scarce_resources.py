@@ -27,9 +27,9 @@ from tests.integration.test_counting_store import audit, clear, pool, settings, 
 from tests.integration.test_killed_counters import ANSWERS, SEED, doomed
 
 __all__ = ["pool", "settings"]
-STARVED = int(os.environ.get("COUNTING_STARVED", "4"))
-LEAST, DOUBLED = 1 << 13, 8
-"""Bytes that a counter has left when it begins: from too few for a batch, doubled up to so often."""
+STARVED = int(os.environ.get("COUNTING_STARVED", "5"))
+LEAST, DOUBLED = 1 << 14, 8
+"""Bytes that a counter has left: from too few to connect, doubled up to so often."""
 PATIENCE = 3.0
 TABLES = ("cell", "answer", "decision")
 
