@@ -1,7 +1,9 @@
 """Whole tables: making them anew, what is stored in them, and whether anything was written."""
 
-from collections.abc import AsyncIterator
+import io
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from services.chassis.months import Months
 from services.chassis.postgres import Database, Pool, connect, migrate, named_sql, open_pool
@@ -12,21 +14,95 @@ from tests.builders import NOON
 
 @asynccontextmanager
 async def empty_pool(settings: Settings, service: str) -> AsyncIterator[Pool]:
-    """A pool on a service's schema made anew: quicker than a database, and no test sees another's changes.
+    """A pool on a service's schema as its migrations leave it: quicker than a database, and no test sees others' work.
 
     Connections of the aggregator are made ready to count, as the service does.
     """
     connection = await connect(settings, service)
+    key = settings.postgres_dsn.get_secret_value(), service
+    known = _MADE.get(key)
+    if known is None or known.catalogue != await connection.fetchval(_CATALOGUE):
+        await _make_anew(connection, settings, service)
+        known = _Made("", await _seeds(connection))
+    else:
+        await _put_back(connection, known.seeds)
+    _MADE[key] = _Made(await connection.fetchval(_CATALOGUE), known.seeds)
+    await connection.close()
+    pool = await open_pool(settings, service, prepare=make_incoming if service == "aggregator" else None)
+    yield pool
+    pool.terminate()
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A schema as the last test found it: what its catalogue held, and the rows that migrations write, by table."""
+
+    catalogue: str
+    seeds: Mapping[str, bytes]
+
+
+_MADE: dict[tuple[str, str], _Made] = {}
+_CATALOGUE = """
+SELECT md5(string_agg(what, ' ' ORDER BY what)) FROM (
+    SELECT 'c' || oid || ' ' || xmin AS what FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+    UNION ALL SELECT 'p' || oid || ' ' || xmin FROM pg_proc WHERE pronamespace = current_schema()::regnamespace
+    UNION ALL SELECT 'o' || oid || ' ' || xmin FROM pg_constraint WHERE connamespace = current_schema()::regnamespace
+    UNION ALL SELECT 't' || t.oid || ' ' || t.xmin FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid
+              WHERE c.relnamespace = current_schema()::regnamespace
+    UNION ALL SELECT 'a' || a.attrelid || ' ' || a.attnum || ' ' || a.xmin FROM pg_attribute AS a
+              JOIN pg_class AS c ON c.oid = a.attrelid WHERE c.relnamespace = current_schema()::regnamespace
+    UNION ALL SELECT 'i' || i.inhrelid || ' ' || i.xmin FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+              WHERE c.relnamespace = current_schema()::regnamespace
+) AS catalogue
+"""
+"""Whatever a test changes of the tables themselves shows in this."""
+
+
+async def _make_anew(connection: Database, settings: Settings, service: str) -> None:
     await connection.execute(f'DROP SCHEMA "{service}" CASCADE')
     await migrate(connection, service, f"services.{service}")
     if service == "notifier":
         # Tests that decide on a fixed day have room for it also where the machine's clock is long before it.
         requests = months(settings).tables[1]
         await Months(service, (requests,)).prepare(connection, NOON)
-    await connection.close()
-    pool = await open_pool(settings, service, prepare=make_incoming if service == "aggregator" else None)
-    yield pool
-    pool.terminate()
+
+
+async def _seeds(connection: Database) -> Mapping[str, bytes]:
+    found: dict[str, bytes] = {}
+    for table in await _filled(connection):
+        rows = io.BytesIO()
+        await connection.copy_from_table(table, output=rows, format="binary")
+        found[table] = rows.getvalue()
+    return found
+
+
+async def _put_back(connection: Database, seeds: Mapping[str, bytes]) -> None:
+    """Empty what a test has filled, and write what migrations had written."""
+    await connection.execute("SET session_replication_role = replica")  # no trigger counts it or forbids it
+    if filled := await _filled(connection):
+        await connection.execute(f"TRUNCATE {', '.join(filled)} CASCADE")
+    await connection.execute(
+        "SELECT setval(format('%I.%I', schemaname, sequencename), start_value, false) FROM pg_sequences"
+        " WHERE schemaname = current_schema() AND last_value IS NOT NULL"
+    )
+    await connection.execute(
+        "DELETE FROM pg_statistic WHERE starelid IN (SELECT oid FROM pg_class WHERE relnamespace ="
+        " current_schema()::regnamespace)"
+    )
+    for table, rows in seeds.items():
+        await connection.copy_to_table(table, source=io.BytesIO(rows), format="binary")
+
+
+async def _filled(connection: Database) -> list[str]:
+    tables = [
+        row["relname"]
+        for row in await connection.fetch(
+            "SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')"
+            " AND NOT relispartition ORDER BY relname"
+        )
+    ]
+    looks = " UNION ALL ".join(f"SELECT '{t}' AS name WHERE EXISTS (SELECT FROM \"{t}\")" for t in tables)
+    return [row["name"] for row in await connection.fetch(looks)]
 
 
 async def make_incoming(connection: Database) -> None:

@@ -17,6 +17,7 @@ HARMLESS = {
     "survey.feedback_case.wants_contact",
     "survey.feedback_case.contacted_at",
     "survey.response.wants_contact",
+    "survey.survey_definition.noted_at",
 }
 
 
