@@ -86,6 +86,12 @@ class Claims:
             return []
         return [r for r in await self._judge(connection, due) if r["state"] != "planned"]
 
+    async def warm_up(self, connection: Database) -> None:
+        """Claim nothing, so that the first claim finds the tables' descriptions read and the statements known."""
+        async with connection.transaction():
+            await connection.fetch(self.sql["lock_due"], list(KINDS), [0] * len(KINDS))
+            await self._judge(connection, [])
+
     async def give_back(self, connection: Database, permits: Permits, begun: Iterable[str]) -> None:
         """Let others have the permits that the calls begun, named by their kinds, left over."""
         left = Counter(permits.room) - Counter(begun)

@@ -141,6 +141,7 @@ class Dispatcher:
     async def run(self, stop: asyncio.Event) -> None:
         """Claim and send until stopped, then finish what was begun."""
         waits = pauses(first=0.1, longest=5)
+        await self._warm_up()
         while not stop.is_set():
             if not self._has_room():
                 await self._for_room()
@@ -160,6 +161,15 @@ class Dispatcher:
             await asyncio.wait(self._sending)
         await self._settler.drained()
         await self.channel.close()
+
+    async def _warm_up(self) -> None:
+        try:
+            async with (self.claiming or self.pool).acquire() as connection:
+                await self._claims.warm_up(connection)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("the first claim will take longer", action="ignore", error=type(error).__name__)
 
     def _has_room(self) -> bool:
         """Whether a claim is worth its statements: for a quarter of all calls, or when all are back."""
