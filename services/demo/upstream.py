@@ -112,7 +112,8 @@ class Upstream:
     async def _publish(self, producer: AIOKafkaProducer, batch: list[Case]) -> None:
         # Remembered first: the request may arrive before the acknowledgement does.
         for case in batch:
-            self.behaviours[case.address] = case.behaviour
+            # Who has a message that is not read yet reads that one first.
+            self.behaviours.setdefault(case.address, case.behaviour)
         waiting = [(case, n) for case in batch for n in range(case.repeats)]
         while waiting:
             futures = [await producer.send(DELIVERY_COMPLETED, **record_of(case)) for case, _ in waiting]

@@ -60,6 +60,18 @@ async def waiting(pool: Pool) -> bool:
     return found
 
 
+async def test_a_claim_is_tried_before_the_first_without_taking_anything(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 3)
+    sender = dispatcher(notifier_pool, settings, ScriptedChannel())
+    async with notifier_pool.acquire() as connection:
+        await sender._claims.warm_up(connection)
+
+    assert await notifier_pool.fetchval("SELECT array_agg(DISTINCT state) FROM invitation") == ["planned"]
+    assert await sender._begin_some() == 3
+
+
 async def age_calls(pool: Pool, seconds: int) -> None:
     """Let the clock of the caps run on: everything was so much earlier."""
     await pool.execute("UPDATE send_second SET second = second - $1", seconds)
