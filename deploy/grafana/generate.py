@@ -89,6 +89,7 @@ OPERATIONS: list[Panel] = [
         [
             ("max(kvittera_in_doubt)", "in doubt"),
             ("sum by (channel) (increase(kvittera_possible_duplicates_total[1h]))", "second message: {{channel}}"),
+            ("sum by (channel) (increase(kvittera_unsettled_total[1h]))", "end not written: {{channel}}"),
         ],
     ),
     (

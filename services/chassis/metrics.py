@@ -17,6 +17,8 @@ CounterName = Literal[
     "kvittera_decisions_total",
     # Send attempts, by channel and result (accepted, refused, refused_for_now, in_doubt).
     "kvittera_sends_total",
+    # Calls whose end could not be written, by channel; they are in doubt.
+    "kvittera_unsettled_total",
     # Requests and reminders stopped just before they left, by reason.
     "kvittera_withheld_total",
     # Times that the volume breaker paused sending, by channel.
@@ -102,6 +104,7 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
     "kvittera_outbox_published_total": ("Outbox rows handed to Kafka.", ("topic",)),
     "kvittera_decisions_total": ("Decisions about deliveries.", ("outcome", "reason")),
     "kvittera_sends_total": ("Send attempts.", ("channel", "result")),
+    "kvittera_unsettled_total": ("Calls whose end could not be written.", ("channel",)),
     "kvittera_withheld_total": ("Requests and reminders stopped just before they left.", ("reason",)),
     "kvittera_volume_pauses_total": ("Times that the volume breaker paused sending.", ("channel",)),
     "kvittera_possible_duplicates_total": (

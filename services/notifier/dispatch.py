@@ -32,7 +32,7 @@ from services.notifier.claim import PERMIT_SECONDS, Claims, Departs, Permits, at
 from services.notifier.hand_over import HandOver
 from services.notifier.policy import Policies
 from services.notifier.render import Renderer
-from services.notifier.settlement import Settlement, Settling, Share
+from services.notifier.settlement import Settlement, Settling, Share, tell_unsettled
 from services.notifier.sweep import Sweep
 
 log = structlog.get_logger()
@@ -134,6 +134,7 @@ class Dispatcher:
             self.channel,
             self._settling,
             self._settler,
+            self.metrics,
             limits.lease_seconds,
             limits.in_doubt_deadline_seconds,
         )
@@ -243,7 +244,12 @@ class Dispatcher:
             if self._has_room():
                 self._room.set()
         self.metrics.count("kvittera_sends_total", channel=row["channel"], result=result.fate.value)
-        await self._settle(self._settling.of(row, result, row["attempts"]))
+        try:
+            await self._settle(self._settling.of(row, result, row["attempts"]))
+        except Exception as error:  # noqa: BLE001  told, by its name
+            # Nobody waits for this task: unsaid here, it is said nowhere. The row stays `calling` until its lease ends.
+            tell_unsettled(self.metrics, row, error)
+            return
         if result.fate is Fate.ACCEPTED and row["kind"] == "ask":
             waited = (self.now() - row["occurred_at"]).total_seconds()
             self.metrics.observe("kvittera_event_to_ask_seconds", max(0.0, waited))

@@ -10,16 +10,19 @@ from uuid import UUID
 
 import asyncpg
 import orjson
+import structlog
 
 from schemas.invitation import Outcome
 from schemas.topics import INVITATION_DECIDED
 from services.chassis.ids import time_ordered
+from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Database, Pool, named_sql
 from services.notifier.channels import Fate, Result
 from services.notifier.claim import Departs, at_once
 
+log = structlog.get_logger()
 MOST_ATTEMPTS = 8
 _LONGEST_PAUSE = 3600.0
 Share = Callable[[float, float], float]
@@ -47,6 +50,18 @@ def pause_before_retry(attempts: int, again_after: float, share: Share) -> float
     """
     ceiling = 1.0 if attempts <= 1 else min(_LONGEST_PAUSE, 30.0 * 2 ** (attempts - 2))
     return max(0.0, again_after) + share(0.0, ceiling)
+
+
+def tell_unsettled(metrics: Metrics, row: asyncpg.Record, error: Exception) -> None:
+    """Say that a call's end cannot be written, ever: it is in doubt once its lease has ended, or stays so."""
+    # The error's own words may hold the row: its name only.
+    log.error(
+        "what came of a call cannot be written",
+        action="in_doubt",
+        invitation_id=str(row["invitation_id"]),
+        error=type(error).__name__,
+    )
+    metrics.count("kvittera_unsettled_total", channel=row["channel"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ import structlog
 
 from schemas.invitation import Outcome
 from services.chassis.failures import is_transient
+from services.chassis.metrics import Metrics
 from services.chassis.microbatch import MicroBatcher
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Database, Pool, named_sql
 from services.notifier.channels import Channel, Fate, Result
 from services.notifier.channels.reports import Progress
-from services.notifier.settlement import Settlement, Settling
+from services.notifier.settlement import Settlement, Settling, tell_unsettled
 
 log = structlog.get_logger()
 _EVERY = 5.0
@@ -33,6 +34,7 @@ class Sweep:
     channel: Channel
     settling: Settling
     settler: MicroBatcher[Settlement, bool]
+    metrics: Metrics
     lease_seconds: float
     deadline_seconds: float
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier"))
@@ -55,7 +57,12 @@ class Sweep:
                 await self._doubt_expired_calls(connection)
             waiting = await connection.fetch(self.sql["in_doubt"], self.deadline_seconds)
         for row in waiting:
-            await self._resolve(row)
+            try:
+                await self._resolve(row)
+            except Exception as error:
+                if is_transient(error):
+                    raise
+                tell_unsettled(self.metrics, row, error)  # one doubt must not hold up the others
 
     async def _doubt_expired_calls(self, connection: Database) -> None:
         doubted = await connection.fetch(self.sql["doubt_expired_calls"])

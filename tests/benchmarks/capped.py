@@ -8,14 +8,17 @@ import atexit
 import json
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from schemas.delivery import ChannelKind, DeliveryCompleted
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import connect, database_time
 from services.chassis.sealing import Seal
+from services.notifier.claim import Claims
 from services.notifier.dispatch import Dispatcher
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.policy import Rules
@@ -32,6 +35,9 @@ _INSTANCES = 3
 _AT_ONCE = 2_000
 _PERSONS = 5_000_000
 """Whom the rounds before did not ask."""
+Turn = dict[str, float]
+"""Seconds of a turn of the dispatcher by stage, and how many calls it began. `claim` is one transaction: from before
+its first statement, which takes the locks, until its commit has returned; `judge` is a part of it."""
 
 
 async def measure_capped(bench: Bench, planned: int, seconds: float) -> dict[str, object]:
@@ -69,23 +75,29 @@ async def measure_capped(bench: Bench, planned: int, seconds: float) -> dict[str
     assert len(references) == len(moments), "a request was accepted twice"
     assert fullest <= _CAP, f"{fullest} calls in a minute under a cap of {_CAP}"
     assert moments, "nothing was sent"
-    took = [s for file in claims for s in json.loads(file.read_text())]
-    full = [seconds for seconds, begun in took if begun]
-    p50, p99 = (quantile(full, q) * 1000 for q in (0.5, 0.99))
-    looks_p99 = quantile([seconds for seconds, begun in took if not begun], 0.99) * 1000
+    turns: list[Turn] = [t for file in claims for t in json.loads(file.read_text())]
+    full = [t for t in turns if t["begun"]]
+    p50, p99 = (quantile([t["claim"] for t in full], q) * 1000 for q in (0.5, 0.99))
+    turn_p99 = quantile([t["turn"] for t in full], 0.99) * 1000
+    looks_p99 = quantile([t["turn"] for t in turns if not t["begun"]], 0.99) * 1000
+    worst = max(full, key=lambda t: t["claim"])
     print(
         f"capped: {planned:,} requests due at once, cap {_CAP} a minute, {_INSTANCES} notifiers, {seconds:.0f} s:"
         f" {len(moments)} sent, at most {fullest} in any minute; {len(full):,} claims with their commit,"
-        f" p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {max(full) * 1000:.1f} ms;"
-        f" {len(took) - len(full):,} looks that took nothing, p99 {looks_p99:.1f} ms; at most {most:.0f} MiB each"
+        f" p50 {p50:.1f} ms, p99 {p99:.1f} ms, worst {worst['claim'] * 1000:.1f} ms; with permits, plans and the"
+        f" beginning of calls p99 {turn_p99:.1f} ms;"
+        f" {len(turns) - len(full):,} looks that took nothing, p99 {looks_p99:.1f} ms; at most {most:.0f} MiB each"
     )
+    for slow in sorted(full, key=lambda t: -t["turn"])[:5]:
+        print("  slow turn, ms: " + ", ".join(f"{k} {v * 1000:.1f}" for k, v in slow.items() if k != "begun"))
     return {
         "planned": planned,
         "sent": len(moments),
         "fullest_minute": fullest,
         "claims": len(full),
         "claim_p99_ms": p99,
-        "claim_worst_ms": max(full) * 1000,
+        "claim_worst_ms": worst["claim"] * 1000,
+        "turn_p99_ms": turn_p99,
         "look_p99_ms": looks_p99,
         "most_mib": most,
     }
@@ -129,21 +141,37 @@ def _fullest_minute(moments: list[float]) -> int:
     return most
 
 
+def _timed(method: Callable[..., Awaitable[Any]], name: str, into: Turn) -> Callable[..., Awaitable[Any]]:
+    async def timed(*args: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return await method(*args)
+        finally:
+            into[name] = time.perf_counter() - began
+
+    return timed
+
+
 def main() -> None:
     """Become the notifier, with a clock on its claims, and write when it ends what each took and how many it began."""
     from services.__main__ import main as kvittera
 
-    into, begin = Path(sys.argv.pop(1)), Dispatcher._begin_some
-    took: list[tuple[float, int]] = []
+    into = Path(sys.argv.pop(1))
+    turns: list[Turn] = []
+    stages: Turn = {}
+    begin = Dispatcher._begin_some
 
-    async def clocked(dispatcher: Dispatcher) -> int:
+    async def turn(dispatcher: Dispatcher) -> int:
+        stages.clear()
         began = time.perf_counter()
         begun = await begin(dispatcher)
-        took.append((time.perf_counter() - began, begun))
+        turns.append({**stages, "begun": begun, "turn": time.perf_counter() - began})
         return begun
 
-    Dispatcher._begin_some = clocked  # type: ignore[method-assign,assignment]
-    atexit.register(lambda: into.write_text(json.dumps(took)))
+    for owner, method in ((Claims, "permits"), (Dispatcher, "_claim"), (Claims, "_judge"), (Claims, "give_back")):
+        setattr(owner, method, _timed(getattr(owner, method), method.strip("_"), stages))
+    Dispatcher._begin_some = turn  # type: ignore[method-assign,assignment]
+    atexit.register(lambda: into.write_text(json.dumps(turns)))
     kvittera()
 
 

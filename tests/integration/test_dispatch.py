@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from services.chassis.postgres import Pool
 from services.chassis.sealing import Seal
@@ -371,6 +372,54 @@ async def test_a_late_settlement_of_an_old_lease_changes_nothing(notifier_pool: 
     await sending
     assert await notifier_pool.fetchrow("SELECT * FROM invitation") == before
     assert await told(notifier_pool) == said == [(1, "scheduled", None), (2, "in_doubt", "interrupted")]
+
+
+NO_END = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
+CREATE TRIGGER refuse BEFORE UPDATE ON invitation FOR EACH ROW
+WHEN (NEW.delivery_id = 'D-0' AND NEW.state IN ('accepted', 'unknown')) EXECUTE FUNCTION refuse()
+"""
+"""The end of one request cannot be written, now or ever."""
+
+
+def unsettled(d: Dispatcher) -> float | None:
+    return d.metrics.registry.get_sample_value("kvittera_unsettled_total", {"channel": "email"})
+
+
+async def test_a_call_whose_end_cannot_be_written_is_told_and_comes_into_doubt(
+    notifier_pool: Pool, settings: Settings
+) -> None:
+    await plan(notifier_pool, 2)
+    await notifier_pool.execute(NO_END)
+    d = dispatcher(notifier_pool, settings, ScriptedChannel())
+    with capture_logs() as lines:
+        await work(d)
+
+    lost = await notifier_pool.fetchval("SELECT invitation_id::text FROM invitation WHERE delivery_id = 'D-0'")
+    assert [(line["action"], line["invitation_id"], line["error"]) for line in lines] == [
+        ("in_doubt", lost, "RaiseError")
+    ]
+    assert unsettled(d) == 1
+    assert await state_of(notifier_pool, "D-0") == ("calling", None, 1)
+    assert await state_of(notifier_pool, "D-1") == ("accepted", None, 1)
+    await forget_leases(notifier_pool)
+    await d.sweep.once()
+    assert (await state_of(notifier_pool, "D-0"))[0] == "in_doubt"
+
+
+async def test_a_doubt_whose_end_cannot_be_written_holds_up_no_other(notifier_pool: Pool, settings: Settings) -> None:
+    await plan(notifier_pool, 2)
+    await notifier_pool.execute(NO_END)
+    d = dispatcher(notifier_pool, settings, ScriptedChannel([IN_DOUBT]))
+    await work(d)
+    await notifier_pool.execute("UPDATE invitation SET called_at = called_at - interval '2 hours'")
+    with capture_logs() as lines:
+        await d.sweep.once()
+
+    assert [line["event"] for line in lines] == ["what came of a call cannot be written"]
+    assert unsettled(d) == 1
+    assert (await state_of(notifier_pool, "D-0"))[0] == "in_doubt"
+    assert (await state_of(notifier_pool, "D-1"))[0] == "unknown"
 
 
 async def test_with_the_switch_off_nobody_is_called(notifier_pool: Pool, settings: Settings) -> None:

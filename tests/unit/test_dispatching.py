@@ -1,0 +1,63 @@
+"""What the dispatcher does around its claims, without any server."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import asyncpg
+import pytest
+from structlog.testing import capture_logs
+
+from services.chassis.postgres import Pool, named_sql
+from services.chassis.settings import Settings
+from tests.sending import ScriptedChannel, dispatcher
+
+SQL = named_sql("services.notifier", "claim.sql")
+
+
+@dataclass
+class EmptyTables:
+    """A pool of one connection that finds nothing, and notes what it was asked."""
+
+    failure: Exception | None = None
+    asked: list[str] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator["EmptyTables"]:
+        yield self
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        yield
+
+    async def fetch(self, query: str, *_: Any) -> list[Any]:
+        if self.failure is not None:
+            raise self.failure
+        self.asked.append(query)
+        return []
+
+
+async def run_to_its_end(tables: EmptyTables) -> None:
+    """As the application runs it; told to stop before it could claim."""
+    stop = asyncio.Event()
+    stop.set()
+    await dispatcher(cast("Pool", tables), Settings(), ScriptedChannel()).run(stop)
+
+
+async def test_statements_are_tried_before_the_first_claim() -> None:
+    tables = EmptyTables()
+    await run_to_its_end(tables)
+    assert tables.asked == [SQL["lock_due"], SQL["claim"]]
+
+
+async def test_a_database_that_is_away_at_the_trial_is_only_told() -> None:
+    with capture_logs() as lines:
+        await run_to_its_end(EmptyTables(asyncpg.CannotConnectNowError()))
+    assert [line["event"] for line in lines] == ["the first claim will take longer"]
+
+
+async def test_a_statement_that_can_never_work_is_known_at_the_trial() -> None:
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await run_to_its_end(EmptyTables(asyncpg.UndefinedTableError()))
