@@ -4,12 +4,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 LANES  ?= 2
+FROM   ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests start hundreds of processes of ours: each would compile all our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-api test-deaths test-deaths-counting test-replay test-properties test-containers test-compose lint bench bench-peers bench-scaling docs reference schemas pictures trace mail dashboards kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-api test-deaths test-deaths-counting test-replay test-properties test-upgrade test-containers test-compose lint bench bench-peers bench-scaling docs reference schemas pictures trace mail dashboards kafka-lock lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +80,10 @@ test-replay: $(VENV)/.dev-ready ## replay all 10,999 rows of a public file of de
 
 test-properties: $(VENV)/.dev-ready ## draw 1,000,000 schedules over all zones: none in quiet hours, none held too long (minutes)
 	@DRAW_ANEW=1 SCHEDULES=1000000 $(BIN)/python -m pytest tests/unit/test_schedule.py -k all_zones --timeout 3600 $(ARGS)
+
+test-upgrade: $(VENV)/.dev-ready ## upgrade from an older commit under load, run both beside each other, and go back (FROM=v1.2)
+	@[ -n "$(FROM)" ] || { echo "say from what: make test-upgrade FROM=<tag or commit>"; exit 2; }
+	@UPGRADE_FROM="$(FROM)" $(BIN)/python -m pytest tests/faults/test_upgrade.py -rP $(ARGS)
 
 lint: $(VENV)/.dev-ready ## ruff, mypy --strict, import rules
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -154,8 +154,13 @@ class RunningSystem:
     _dice: random.Random = field(default_factory=lambda: random.Random(3))
 
     @classmethod
-    async def start(cls, folder: Path, servers: Servers) -> "RunningSystem":
-        """Topics, tables, services, recipients; returns when all services are ready."""
+    async def start(
+        cls, folder: Path, servers: Servers, made: Callable[[Settings], Awaitable[None]] = prepare, **further: str
+    ) -> "RunningSystem":
+        """Topics, tables, services, recipients; returns when all services are ready.
+
+        `made` makes topics and tables; `further` is added to what the services find in their environment.
+        """
         ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
         variables = {
             PREFIX + "KAFKA_BOOTSTRAP": servers.kafka.bootstrap,
@@ -170,9 +175,10 @@ class RunningSystem:
             PREFIX + "ANTI_ENTROPY_SECONDS": "5",
             PREFIX + "WRONG_LINKS_PER_MINUTE": "1000000",  # all people come from one address here
             PREFIX + "LOG_FORMAT": "json",
+            **further,
         }
         settings = load_settings(variables)
-        await prepare(settings)
+        await made(settings)
         recipients = Recipients(
             f"http://127.0.0.1:{ports['notifier']}", f"http://127.0.0.1:{ports['survey']}", {}, recent=deque()
         )
