@@ -19,6 +19,7 @@ from services.chassis.staff.origins import is_loopback
 from services.chassis.topic_admin import compare_topics
 from services.findings import Finding, judged
 from services.notifier.retention import months as of_notifier
+from services.outboxes import outboxes
 from services.survey.privacy.retention import months as of_survey
 from services.way_out import addresses, sending
 
@@ -38,7 +39,7 @@ Look = Callable[[Settings], Awaitable[list[Finding]]]
 async def examine(settings: Settings, looks: Sequence[Look] | None = None) -> list[Finding]:
     """Look at everything, each for ten seconds at most; what cannot be looked at is a finding too."""
     found: list[Finding] = []
-    for look in looks or (keys, kafka, topics, postgres, tables, months, addresses, sending):
+    for look in looks or (keys, kafka, topics, postgres, tables, months, outboxes, addresses, sending):
         name = look.__name__.replace("_", " ")
         try:
             async with asyncio.timeout(_SECONDS):
@@ -56,6 +57,7 @@ _AWAY: Final = {
     "postgres": "check KVITTERA_POSTGRES_DSN and that the server runs",
     "tables": "bring PostgreSQL up first",
     "months": "bring PostgreSQL up first",
+    "outboxes": "bring PostgreSQL up first",
     "addresses": "check this machine's DNS",
     "sending": "check KVITTERA_SMTP_HOST and the way there",
 }

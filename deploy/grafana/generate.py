@@ -108,7 +108,14 @@ RELIABILITY: list[Panel] = [
         [("sum by (topic, result) (rate(kvittera_records_total[$__rate_interval]))", "{{topic}} {{result}}")],
     ),
     ("Oldest row waiting for Kafka", "s", [("max by (service) (kvittera_outbox_age_seconds)", "{{service}}")]),
-    ("Rows waiting for Kafka", "short", [("sum by (service) (kvittera_outbox_waiting)", "{{service}}")]),
+    (
+        "Rows waiting for Kafka",
+        "short",
+        [
+            ("sum by (service) (kvittera_outbox_waiting)", "{{service}}"),
+            ("sum by (topic) (kvittera_outbox_lost)", "without a topic: {{topic}}"),
+        ],
+    ),
     ("Tries again a second", "reqps", [("sum by (what) (rate(kvittera_retries_total[$__rate_interval]))", "{{what}}")]),
     (
         "From answer to counter",

@@ -62,6 +62,8 @@ GaugeName = Literal[
     "kvittera_outbox_waiting",
     # Age in seconds of the oldest outbox row not yet published.
     "kvittera_outbox_age_seconds",
+    # Outbox rows put aside because Kafka does not have their topic, by topic.
+    "kvittera_outbox_lost",
     # Deliveries by state in the ledger identity (delivered, asked, suppressed, pending, failed).
     "kvittera_ledger",
     # delivered - asked - suppressed - pending - failed; anything but 0 is a fault of ours.
@@ -130,6 +132,7 @@ GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
     "kvittera_consumer_lag": ("Records not yet consumed.", ("topic",)),
     "kvittera_outbox_waiting": ("Outbox rows not yet published.", ()),
     "kvittera_outbox_age_seconds": ("Age of the oldest unpublished outbox row.", ()),
+    "kvittera_outbox_lost": ("Outbox rows whose topic Kafka does not have.", ("topic",)),
     "kvittera_ledger": ("Deliveries by state in the ledger identity.", ("state",)),
     "kvittera_ledger_gap": ("What the ledger identity is off by; must be 0.", ()),
     "kvittera_in_doubt": ("Sends whose fate is not known.", ()),

@@ -14,12 +14,13 @@ from typing import NamedTuple
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from schemas.cloudevents import Stamp
 from services.chassis.deadletter import unpack_headers
 from services.chassis.failures import BROKEN_OFF, is_transient
 from services.chassis.kafka import make_producer, stop_producer
+from services.chassis.lost_topics import SHARDS, LostTopics
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
@@ -28,7 +29,6 @@ from services.chassis.settings import Settings
 
 log = structlog.get_logger()
 _BATCH = 500  # of each shard
-_SHARDS = 4  # as the SQL that writes outbox rows picks them
 _QUIET = 0.1
 _MEASURE_EVERY = 1.0  # while nothing moves
 _MANY = 25  # more than come in 40 ms at 500 a second
@@ -39,6 +39,7 @@ _SEND_TIMEOUT = 30.0
 _CLEAN_EVERY = 60.0
 _FORGET = 10_000  # rows at once, as outbox.sql says
 _FINISH_WITHIN = 4.0
+_UNKNOWN = UnknownTopicOrPartitionError
 
 
 class _Moved(NamedTuple):
@@ -90,16 +91,20 @@ class Relay:
             await producer.start()
             shards: list[int] = []
             loop = asyncio.get_running_loop()
+            lost = LostTopics(self._metrics, loop.time)
             cleaned = looked = measured = -1e9
             while not stop.is_set():
-                if len(shards) < _SHARDS and loop.time() - looked > 1:
+                if len(shards) < len(SHARDS) and loop.time() - looked > 1:
                     looked = loop.time()
-                    shards += await self._take_shards(connection, shards)
+                    if taken := await self._take_shards(connection, shards):
+                        shards += taken
+                        await lost.learn(connection, shards)
+                await lost.look(connection, producer, shards)
                 if loop.time() - cleaned > _CLEAN_EVERY and not await self._clean(connection):
                     cleaned = loop.time()
                 self._doorbell.clear()
                 began = loop.time()
-                moved = await self._move(connection, producer, shards)
+                moved = await self._move(connection, producer, shards, lost)
                 if not moved.rows:
                     if began - measured > _MEASURE_EVERY:
                         measured = began
@@ -117,18 +122,21 @@ class Relay:
         return status == f"DELETE {_FORGET}"
 
     async def _take_shards(self, connection: Database, have: Sequence[int]) -> list[int]:
-        free = [n for n in range(_SHARDS) if n not in have]
+        free = [n for n in SHARDS if n not in have]
         rows = await connection.fetch(self._sql["take_shards"], f"{self._service}.outbox", free)
         return [r["shard"] for r in rows]
 
-    async def _move(self, connection: Database, producer: AIOKafkaProducer, shards: Sequence[int]) -> _Moved:
+    async def _move(
+        self, connection: Database, producer: AIOKafkaProducer, shards: Sequence[int], lost: LostTopics
+    ) -> _Moved:
         waiting = await connection.fetch(self._sql["read_waiting"], shards, _BATCH)
         if not waiting:
             return _Moved(0, more=False)
-        rows = [r for r in waiting if r["topic"] is not None]
+        rows = [r for r in waiting if r["topic"] is not None and r["topic"] not in lost.rows]
         async with asyncio.timeout(_SEND_TIMEOUT):
             outcomes = await send_all(producer, [self._record(r) for r in rows])
-        kept, refused = _sort(rows, outcomes)
+        kept, unknown, refused = _sort(rows, outcomes)
+        await lost.put_aside(connection, shards, [*(r for r in waiting if r["topic"] in lost.rows), *unknown])
         done = [*kept, *(r for r in waiting if r["topic"] is None)]
         await connection.execute(self._sql["end_waiting"], shards, [r["id"] for r in done])
         for topic, n in Counter(r["topic"] for r in kept).items():
@@ -175,18 +183,29 @@ def seconds_to_gather(moved: int, took: float) -> float:
     return max(0.0, min(_GATHER_LONGEST, max(_GATHER, moved / _FOR_LONGER)) - took)
 
 
-def _sort(
-    rows: Sequence[asyncpg.Record], outcomes: Sequence[KafkaError | None]
-) -> tuple[list[asyncpg.Record], KafkaError | None]:
-    """Rows that Kafka kept, and the first refusal. Rows behind a refused one of their key go again, after it."""
+class _Sorted(NamedTuple):
+    """Rows that Kafka kept, those of topics that it does not have, and the first other refusal."""
+
+    kept: list[asyncpg.Record]
+    unknown: list[asyncpg.Record]
+    refused: KafkaError | None
+
+
+def _sort(rows: Sequence[asyncpg.Record], outcomes: Sequence[KafkaError | None]) -> _Sorted:
+    """Rows behind a refused one of their key go again, after it."""
     kept: list[asyncpg.Record] = []
+    unknown: list[asyncpg.Record] = []
     held: set[tuple[str, bytes | None]] = set()
     refusals: list[KafkaError] = []
+    lost = {r["topic"] for r, outcome in zip(rows, outcomes, strict=True) if isinstance(outcome, _UNKNOWN)}
     for row, outcome in zip(rows, outcomes, strict=True):
         place = (row["topic"], row["key"])
         if outcome is not None:
             held.add(place)
-            refusals.append(outcome)
-        elif place not in held:
+        if place not in held:
             kept.append(row)
-    return kept, refusals[0] if refusals else None
+        elif row["topic"] in lost:
+            unknown.append(row)
+        elif outcome is not None:
+            refusals.append(outcome)
+    return _Sorted(kept, unknown, refusals[0] if refusals else None)

@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from services.chassis.kafka import MAX_REQUEST_BYTES
 
 _ROOM = 64 * 1024  # in a request, for headers and what Kafka adds
+_MISSING_AFTER = 2.0  # seconds; a topic that was just made is known to every broker by then
 MURMUR_SEED = 0x9747B28C
 MURMUR_MIX = 0x5BD1E995
 _WORD = 0xFFFFFFFF
@@ -57,7 +58,8 @@ async def _in_batches(
     producer: AIOKafkaProducer, records: Sequence[Record], outcomes: list[KafkaError | None]
 ) -> list[_Batch]:
     """Batches in the order in which each partition must get them; what cannot be sent at all gets its outcome."""
-    partitions = {topic: await _partitions(producer, topic) for topic in {r.topic for r in records}}
+    topics = {r.topic for r in records}
+    partitions = dict(zip(topics, await asyncio.gather(*(partitions_of(producer, t) for t in topics)), strict=True))
     batches: list[_Batch] = []
     filling: dict[tuple[str, int], _Batch] = {}
     for number, record in enumerate(records):
@@ -78,11 +80,20 @@ async def _in_batches(
     return batches
 
 
-async def _partitions(producer: AIOKafkaProducer, topic: str) -> list[int] | KafkaError:
+async def partitions_of(producer: AIOKafkaProducer, topic: str) -> list[int] | KafkaError:
+    """The partitions of a topic, in order, or why there are none.
+
+    aiokafka itself would wait for a missing topic as long as for an answer, and hold up all others.
+    """
     try:
-        return sorted(await producer.partitions_for(topic))
+        async with asyncio.timeout(_MISSING_AFTER):
+            return sorted(await producer.partitions_for(topic))
     except KafkaError as error:  # a topic that is missing must not hold up the others
         return error
+    except TimeoutError:
+        # Only a broker that answers can say that there is no such topic.
+        answered = await producer.client.force_metadata_update()
+        return UnknownTopicOrPartitionError(topic) if answered else KafkaConnectionError("no broker tells of topics")
 
 
 def _fits(batch: _Batch, record: Record) -> bool:

@@ -15,4 +15,4 @@ SELECT coalesce(extract(epoch FROM clock_timestamp() - min(at)), 0)::float8 FROM
 
 -- name: oldest_unpublished
 SELECT coalesce(extract(epoch FROM clock_timestamp() - min(happened_at)), 0)::float8
-FROM outbox JOIN outbox_waiting USING (shard, id) WHERE topic = $1
+FROM outbox JOIN outbox_waiting USING (id) WHERE topic = $1

@@ -13,6 +13,7 @@ from services.chassis.settings import Settings
 from services.chassis.topic_admin import Difference, apply_topics
 from services.doctor import examine, kafka, keys, months, postgres, tables, topics
 from services.findings import Finding
+from services.outboxes import outboxes
 from services.way_out import addresses, sending
 
 
@@ -52,7 +53,7 @@ async def test_a_schema_without_tables_is_one_short_finding_and_none_about_month
     connection = await connect(settings, "survey")
     await connection.execute("DROP SCHEMA survey CASCADE")
     await connection.close()
-    found = {f.what: f for f in [*await tables(settings), *await months(settings)]}
+    found = {f.what: f for f in [*await tables(settings), *await months(settings), *await outboxes(settings)]}
     assert found["tables of the survey"].found == "PostgreSQL schema survey lacks every table"
     assert [what for what in found if what.startswith("months of survey")] == []
     assert found["months of notifier.receipt"].verdict in {"well", "ill"}
@@ -107,6 +108,19 @@ async def test_the_doctor_looks_at_the_months_by_itself(settings: Settings) -> N
     found = {f.what: f.verdict for f in await examine(settings)}
     assert found["months of notifier.receipt"] == "well"
     assert found["months of survey.contact_view"] == "well"
+
+
+async def test_records_that_wait_for_a_topic_that_is_gone_are_ill(settings: Settings) -> None:
+    assert await outboxes(settings) == [Finding("outboxes", "well", "every record has its topic")]
+    connection = await connect(settings, "survey")
+    await connection.execute(
+        "INSERT INTO outbox (shard, topic, key) SELECT 2, 'gone.v1', 'k' FROM generate_series(1, 3)"
+    )
+    await connection.execute("UPDATE outbox_waiting SET shard = 6")
+    await connection.close()
+    [found] = await outboxes(settings)
+    assert (found.what, found.verdict) == ("outbox of the survey", "ill")
+    assert found.found == "3 records wait for gone.v1, which Kafka does not have"
 
 
 async def test_a_link_host_without_an_address_is_ill(settings: Settings) -> None:

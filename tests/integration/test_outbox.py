@@ -13,8 +13,10 @@ from typing import Any
 import asyncpg
 import pytest
 from aiokafka import ConsumerRecord
+from structlog.testing import capture_logs
 
 from services.chassis.lifecycle import Task
+from services.chassis.lost_topics import lost_topics
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool, connect, named_sql
@@ -224,6 +226,46 @@ async def test_a_row_that_kafka_refuses_holds_back_its_own_key_only_and_repeats_
     assert values_by_key(records) == {b"key %d" % k: list(range(k, 40, 8)) for k in range(8)}
 
 
+async def test_rows_of_a_topic_that_kafka_does_not_have_hold_up_no_other_and_go_out_in_order_when_it_has_it(
+    settings: Settings, notifier_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.chassis.record_batches._MISSING_AFTER", 0.1)
+    topic, lost = await make_topic(settings), f"gone.{random.randrange(10**9)}"
+    await notifier_pool.execute(  # more of it in one shard than a pass reads
+        "INSERT INTO outbox (shard, topic, key, value)"
+        " SELECT 0, $1, 'k', n::text::bytea FROM generate_series(1, 1200) AS n",
+        lost,
+    )
+    await notifier_pool.execute("INSERT INTO outbox (shard, topic, key, value) VALUES (0, $1, 'k', '7')", topic)
+    first, second = relay(settings), relay(settings)
+    with capture_logs() as lines:
+        async with running(first.run):
+            [record] = await read_all(settings, topic, 1)
+            await until(_waiting_is(notifier_pool, 1200))
+            await put_last(notifier_pool, lost, 1201)
+            await until(_nothing_in_sight(notifier_pool))
+    assert record.value == b"7"
+    assert [(line["action"], line["topic"]) for line in lines if line["log_level"] == "error"] == [("put_aside", lost)]
+    assert in_lost_topics(first, lost) == 1201
+    async with notifier_pool.acquire() as connection:
+        assert await lost_topics(connection) == {lost: 1201}
+
+    await make_topic(settings, name=lost)
+    await put_last(notifier_pool, lost, 1202)
+    async with running(second.run):  # which did not put them aside
+        await until(_empty(notifier_pool))
+    assert [int(r.value) for r in await read_all(settings, lost, 1202)] == list(range(1, 1203))
+    assert in_lost_topics(second, lost) == 0
+
+
+async def put_last(pool: Pool, topic: str, n: int) -> None:
+    await pool.execute("INSERT INTO outbox (shard, topic, key, value) VALUES (0, $1, 'k', $2)", topic, b"%d" % n)
+
+
+def in_lost_topics(relay: Relay, topic: str) -> float | None:
+    return relay._metrics.registry.get_sample_value("kvittera_outbox_lost", {"topic": topic})
+
+
 async def test_dead_letters_keep_their_raw_headers_and_bytes(settings: Settings, notifier_pool: Pool) -> None:
     topic = await make_topic(settings)
     raw = [["ce_id", base64.b64encode(b"\xff\xfe").decode()], ["empty", None], ["kvittera_dlq_reason", "YmFkX2pzb24="]]
@@ -372,6 +414,13 @@ async def test_the_wait_is_measured_at_the_start_and_again_while_nothing_moves(
 def _waiting_is(pool: Pool, count: int) -> Callable[[], Any]:
     async def ask() -> bool:
         return await waiting(pool) == count
+
+    return ask
+
+
+def _nothing_in_sight(pool: Pool) -> Callable[[], Any]:
+    async def ask() -> bool:
+        return not await pool.fetchval("SELECT EXISTS (SELECT FROM outbox_waiting WHERE shard < 4)")
 
     return ask
 

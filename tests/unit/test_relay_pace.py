@@ -41,6 +41,9 @@ class Nothing:
     async def execute(self, *_: object) -> str:
         return "DELETE 0"
 
+    async def fetch(self, *_: object) -> list[object]:
+        return []
+
     async def start(self) -> None: ...
 
     async def stop(self) -> None: ...

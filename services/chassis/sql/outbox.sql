@@ -21,7 +21,8 @@ DELETE FROM outbox_waiting WHERE shard = ANY($1::smallint[]) AND id = ANY($2::bi
 DELETE FROM outbox WHERE id IN (
     SELECT id FROM (SELECT shard, id, happened_at FROM outbox ORDER BY id LIMIT 10000) AS oldest
     WHERE happened_at < clock_timestamp() - make_interval(secs => $1)
-      AND NOT EXISTS (SELECT FROM outbox_waiting AS w WHERE w.shard = oldest.shard AND w.id = oldest.id)
+      AND NOT EXISTS (SELECT FROM outbox_waiting AS w
+                      WHERE w.shard IN (oldest.shard, oldest.shard + 4) AND w.id = oldest.id)
 )
 
 -- name: measure

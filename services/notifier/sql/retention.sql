@@ -30,4 +30,4 @@ DELETE FROM unreachable WHERE person IN (
 )
 
 -- name: erasures_pending
-SELECT count(*) FROM outbox JOIN outbox_waiting USING (shard, id) WHERE topic = 'person.erased.v1'
+SELECT count(*) FROM outbox JOIN outbox_waiting USING (id) WHERE topic = 'person.erased.v1'
