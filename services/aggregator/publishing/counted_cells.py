@@ -8,6 +8,7 @@ import numpy as np
 from services.aggregator.counting.windows import Int64
 
 _MOST_CELLS = 600_000  # 128 bytes each
+_NEWEST = np.iinfo(np.int64).max
 
 
 @dataclass(slots=True)
@@ -68,9 +69,16 @@ def newest(read: Int64, counted: Sequence[Int64]) -> Int64:
     if not counted:
         return read
     rows = np.concatenate((*counted, read))
-    was_read = np.arange(len(rows)) >= len(rows) - len(read)
-    order = np.lexsort((rows[:, 1], was_read, rows[:, 0]))
-    cells = rows[order, 0]
+    cells, versions = rows[:, 0], rows[:, 1].copy()
+    versions[len(rows) - len(read) :] = _NEWEST
+    order = np.argsort(cells, kind="stable")
+    if _descend(cells[order], versions[order]):  # batches came in another order than they were counted in
+        order = np.lexsort((versions, cells))
+    cells = cells[order]
     last = np.concatenate((cells[1:] != cells[:-1], np.ones(min(1, len(cells)), bool)))
-    found: Int64 = rows[order[last]]
+    found: Int64 = rows.take(order[last], axis=0)
     return found
+
+
+def _descend(cells: Int64, versions: Int64) -> bool:
+    return bool(((cells[1:] == cells[:-1]) & (versions[1:] < versions[:-1])).any())

@@ -22,21 +22,24 @@ from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.windows import Int64, unpack, window_start
 from services.aggregator.publishing.counted_cells import CountedCells, newest
+from services.aggregator.publishing.keys import CellKeys
 from services.aggregator.publishing.pace import Pace
 from services.aggregator.publishing.records import CellRecords
+from services.aggregator.publishing.seen import SeenVersions
 from services.chassis.bigint_copy import read_rows
 from services.chassis.failures import BROKEN_OFF, is_transient
 from services.chassis.kafka import make_consumer, make_producer, stop_in_time, stop_producer
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
-from services.chassis.record_batches import send_all
+from services.chassis.record_batches import Record, send_all
 from services.chassis.settings import Settings
 from services.chassis.topic_identity import topic_partitions
 
 log = structlog.get_logger()
 _SERVICE = "aggregator"
 _CHUNK = 5_000
+_MOST_AT_ONCE = 50_000
 _SEND_TIMEOUT = 30.0
 _FINISH_WITHIN = 4.0
 _MOST_CELLS = 500_000  # 140 bytes each
@@ -79,9 +82,10 @@ class Publisher:
     clock: Callable[[], float] = time.monotonic
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
     _records: CellRecords = field(default_factory=lambda: CellRecords(named_sql("services.aggregator")))
+    _keys: CellKeys = field(default_factory=lambda: CellKeys(named_sql("services.aggregator")))
     _counted: CountedCells = field(default_factory=CountedCells)
     _doorbell: asyncio.Event = field(default_factory=asyncio.Event)
-    _seen: dict[bytes, int] = field(default_factory=dict)
+    _seen: SeenVersions = field(default_factory=SeenVersions)
     _ends: dict[int, int] = field(default_factory=dict)
     """How far `_seen` tells of each partition of our topic."""
 
@@ -198,21 +202,22 @@ class Publisher:
             gone = chunk[:, 1] == 0
             async with asyncio.timeout(_SEND_TIMEOUT):
                 await self._send(producer, chunk[~gone], now)
-                await self._take_back(producer, chunk[gone, 0].tolist(), now)
+                await self._send_singly(producer, self._records.others(chunk[~gone], now))
+                await self._send_singly(producer, self._records.tombstones(chunk[gone, 0].tolist(), now))
             self.metrics.count("kvittera_outbox_published_total", len(chunk), topic=SATISFACTION_CELLS)
 
     async def _send(self, producer: AIOKafkaProducer, rows: Int64, now: datetime) -> None:
         batches = self._records.batches(rows, now, sorted(await producer.partitions_for(SATISFACTION_CELLS)))
         # aiokafka asks of a closed batch no more than ours tells.
-        sent = [await producer.send_batch(b, SATISFACTION_CELLS, partition=p) for p, b in batches]
-        for (partition, batch), reply in zip(batches, await asyncio.gather(*sent), strict=True):
+        sent = [await producer.send_batch(b.batch, SATISFACTION_CELLS, partition=b.partition) for b in batches]
+        for (partition, _, told), reply in zip(batches, await asyncio.gather(*sent), strict=True):
             # What follows on what was read needs no reading. A batch that others' records precede is read with them.
             if self._ends.get(partition) == reply.offset:
-                self._ends[partition] = reply.offset + batch.record_count()
-                self._seen.update(batch.versions)
+                self._ends[partition] = reply.offset + len(told)
+                self._seen.tell(told)
 
-    async def _take_back(self, producer: AIOKafkaProducer, cells: list[int], now: datetime) -> None:
-        for refusal in await send_all(producer, self._records.tombstones(cells, now)):
+    async def _send_singly(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> None:
+        for refusal in await send_all(producer, records):
             if refusal is not None:
                 raise refusal
 
@@ -220,7 +225,7 @@ class Publisher:
         """Compare the topic's last version of each cell with the table; publish what is behind. Returns how many."""
         # The topic is read to an end taken first; whatever is newer in the table after that must be on it.
         counted = await read_rows(connection, self._sql["all_versions"], columns=2)
-        await self._read_mirror(mirror)
+        await self._read_mirror(connection, mirror)
         behind = await self._behind(connection, counted)
         if behind:
             # What is touched is published by the next pass anyway.
@@ -235,19 +240,15 @@ class Publisher:
         return len(behind)
 
     async def _behind(self, connection: Database, counted: Int64) -> list[int]:
-        behind = []
-        for first in range(0, len(counted), _CHUNK):
-            chunk = counted[first : first + _CHUNK]
-            await self._records.learn(connection, chunk[:, 0])
-            behind += [
-                cell
-                for cell, version in chunk.tolist()
-                if (key := self._records.key(cell)) is not None and self._seen.get(key, 0) < version
-            ]
+        behind: list[int] = []
+        for first in range(0, len(counted), _MOST_AT_ONCE):
+            cells = self._seen.behind(counted[first : first + _MOST_AT_ONCE])
+            await self._records.learn(connection, cells)
+            behind += [cell for cell in cells.tolist() if self._records.key(cell) is not None]
             await asyncio.sleep(0)  # counting goes on meanwhile
         return behind
 
-    async def _read_mirror(self, mirror: AIOKafkaConsumer) -> None:
+    async def _read_mirror(self, connection: Database, mirror: AIOKafkaConsumer) -> None:
         """Follow our own topic to its end; the last record of a key is what readers are left with."""
         partitions = await topic_partitions(self.settings, SATISFACTION_CELLS)
         if not mirror.assignment():
@@ -259,8 +260,10 @@ class Publisher:
             mirror.seek(place, self._ends.get(place.partition, starts[place]))
         while any([await mirror.position(p) < ends[p] for p in partitions]):
             for records in (await mirror.getmany(timeout_ms=500, max_records=20_000)).values():
-                for record in records:
-                    self._seen[record.key or b""] = _version_in(record.value)
+                cells = await self._keys.cells(connection, [record.key or b"" for record in records])
+                versions = [_version_in(record.value) for record in records]
+                told = [row for row in zip(cells, versions, strict=True) if row[0] is not None]
+                self._seen.tell(np.array(told, np.int64).reshape(-1, 2))
         for place in partitions:
             self._ends[place.partition] = await mirror.position(place)
         mirror.pause(*partitions)  # what we send ourselves meanwhile need not come back

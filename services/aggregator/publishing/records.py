@@ -1,17 +1,21 @@
-"""Cells as records of `satisfaction.cells.v1`, many at a time: what cells share is encoded once."""
+"""Cells as records of `satisfaction.cells.v1`, many at a time, in columns."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from schemas.cloudevents import Stamp
 from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.windows import Int64, unpack, window_start
-from services.aggregator.publishing.batches import SharedHeaders, Told, WrittenBatch, written
+from services.aggregator.publishing.batches import Records, SharedHeaders, WrittenBatch, written
+from services.aggregator.publishing.columns import MOST_VARINT, Column, numbers, texts
 from services.aggregator.publishing.hashes import murmur2_of
 from services.chassis.postgres import Database
 from services.chassis.record_batches import Record
@@ -19,11 +23,20 @@ from services.chassis.record_batches import Record
 _UNIT_SHIFT, _IN_UNIT = 32, (1 << 32) - 1
 _POSITIVE = np.uint32(0x7FFFFFFF)  # Kafka leaves the sign of a hash out
 _MOST_KEPT = 1_000_000
-_MOST_COUNTERS = 200_000  # 400 bytes each
-_SCORES, _COUNTS = slice(0, 5), slice(5, len(COLUMNS))
-_COUNTERS = b',"scores":[%b],"answers":%b' + b"".join(b',"%b":%%b' % name.encode() for name in COLUMNS[5:])
+_LONGEST_NAME = MOST_VARINT // 2  # of a unit, in key and value together; the rest of a record is about 700 bytes
+_WIDTH = 2 + len(COLUMNS)
+_SCORES, _COUNTS = slice(2, 7), slice(7, _WIDTH)
+_BEFORE_NUMBERS = (b"", b',"scores":[', *[b","] * 4, b'],"answers":', *(f',"{name}":'.encode() for name in COLUMNS[5:]))
 _Part = tuple[bytes, bytes, bytes]
 """What a unit or a window gives to a record's key, value and event id."""
+
+
+class CellBatch(NamedTuple):
+    """A batch for one partition, with the rows of cell and version that it tells, in their order."""
+
+    partition: int
+    batch: WrittenBatch
+    told: Int64
 
 
 @dataclass(slots=True)
@@ -34,7 +47,6 @@ class CellRecords:
     _stamp: Stamp = field(default_factory=lambda: Stamp(source="/kvittera/aggregator", type=SATISFACTION_CELLS))
     _units: dict[int, _Part] = field(default_factory=dict)
     _windows: dict[int, _Part] = field(default_factory=dict)
-    _counts: dict[bytes, bytes] = field(default_factory=dict)
 
     async def learn(self, connection: Database, cells: Int64) -> None:
         """Look up the names of the cells' units that are not known yet; those of a cut under construction have none."""
@@ -52,60 +64,41 @@ class CellRecords:
         unit = self._units.get(cell >> _UNIT_SHIFT)
         return unit and unit[0] + self._window(cell & _IN_UNIT)[0]
 
-    def batches(self, rows: Int64, now: datetime, partitions: Sequence[int]) -> list[tuple[int, WrittenBatch]]:
+    def batches(self, rows: Int64, now: datetime, partitions: Sequence[int]) -> list[CellBatch]:
         """The rows that are shown, as batches in the order in which each partition must get them.
 
-        The same version of a cell has the same event id. `partitions` are all of the topic's, in order.
+        The same version of a cell has the same event id. `partitions` are all of the topic's, in order. What `others`
+        tells is left out.
         """
-        shown = np.fromiter(map(self._units.__contains__, (rows[:, 0] >> _UNIT_SHIFT).tolist()), bool, len(rows))
-        rows = rows[shown]
-        units, windows = self._parts(rows)
-        keys = [unit[0] + window[0] for unit, window in zip(units, windows, strict=True)]
-        of = (murmur2_of(keys) & _POSITIVE) % len(partitions)
-        # By partition first, so that each one's records lie together in every column.
+        rows = rows[self._fit(rows)]
+        if not len(rows):
+            return []
+        unit, of_unit = np.unique(rows[:, 0] >> _UNIT_SHIFT, return_inverse=True)
+        window, of_window = np.unique(rows[:, 0] & _IN_UNIT, return_inverse=True)
+        units = _columns([*map(self._units.__getitem__, unit.tolist())])
+        windows = _columns([*map(self._window, window.tolist())])
+        of = murmur2_of([units[0].take(of_unit), windows[0].take(of_window)]) & _POSITIVE
+        of = (of % np.uint32(len(partitions))).astype(np.uint16)
+        # By partition first, so that each one's records lie together.
         order = np.argsort(of, kind="stable")
-        told = self._told([keys[n] for n in order.tolist()], rows[order], now)
-        ends = np.searchsorted(of[order], np.arange(len(partitions) + 1)).tolist()
-        headers = SharedHeaders.of(self._stamp("-", now, None, tombstone=False), "ce_id")
-        time = int(now.timestamp() * 1000)
-        return [
-            (partition, batch)
-            for partition, first, end in zip(partitions, ends, ends[1:], strict=False)
-            for batch in written(told.some(slice(first, end)), time, headers)
-        ]
-
-    def _parts(self, rows: Int64) -> tuple[list[_Part], list[_Part]]:
-        """What units and windows give to the records of rows."""
-        units = [*map(self._units.__getitem__, (rows[:, 0] >> _UNIT_SHIFT).tolist())]
-        places = (rows[:, 0] & _IN_UNIT).tolist()
-        return units, [self._windows.get(place) or self._window(place) for place in places]
-
-    def _told(self, keys: Sequence[bytes], rows: Int64, now: datetime) -> Told:
-        """The records of rows that are shown."""
-        units, windows = self._parts(rows)
-        versions = _texts(rows[:, 1:2])
-        tail = b',"as_of":"%b"}' % now.astimezone(UTC).isoformat().encode()
-        values = (
-            [unit[1] for unit in units],
-            [window[1] for window in windows],
-            versions,
-            self._counters(rows[:, 2:]),
-            [tail] * len(rows),
+        ends = np.searchsorted(of[order], np.arange(len(partitions)), "right").tolist()
+        records = _records(
+            [column.take(of_unit[order]) for column in units],
+            [column.take(of_window[order]) for column in windows],
+            rows[order],
+            _tail(now),
         )
-        own = ([unit[2] for unit in units], [window[2] for window in windows], versions)
-        return Told(keys, values, own, rows[:, 1].tolist())
+        headers = SharedHeaders.of(self._stamp("-", now, None, tombstone=False), "ce_id")
+        found = written(records, ends, int(now.timestamp() * 1000), headers)
+        told = np.split(rows[order, :2], np.cumsum([batch.count for of_one in found for batch in of_one]))
+        batches = [(partition, batch) for partition, of_one in zip(partitions, found, strict=True) for batch in of_one]
+        return [CellBatch(*batch, rows) for batch, rows in zip(batches, told, strict=False)]
 
-    def _counters(self, counters: Int64) -> list[bytes]:
-        """What a value says of each row of counters. Most cells are of few answers, so few kinds are met often."""
-        if len(self._counts) > _MOST_COUNTERS:
-            self._counts.clear()
-        kinds = np.ascontiguousarray(counters).view(f"V{counters.itemsize * len(COLUMNS)}").ravel().tolist()
-        missing = {kind: place for place, kind in enumerate(kinds) if kind not in self._counts}
-        new = counters[[*missing.values()]]
-        scores, answers = _texts(new[:, _SCORES]), _texts(new[:, _SCORES].sum(axis=1, keepdims=True))
-        for kind, *told in zip(missing, scores, answers, _texts(new[:, _COUNTS]), strict=True):
-            self._counts[kind] = _COUNTERS % (*told[:2], *told[2].split(b","))
-        return [*map(self._counts.__getitem__, kinds)]
+    def others(self, rows: Int64, now: datetime) -> list[Record]:
+        """The rows that are shown and too strange for columns: very long names, and numbers that cannot be."""
+        return [
+            self._other(row, now) for row in rows[~self._fit(rows)].tolist() if row[0] >> _UNIT_SHIFT in self._units
+        ]
 
     def tombstones(self, cells: Iterable[int], now: datetime) -> list[Record]:
         """The records that tell that cells are gone."""
@@ -114,6 +107,23 @@ class CellRecords:
             Record(SATISFACTION_CELLS, key, None, self._stamp(f"{cell:x}.gone", now, None, tombstone=True))
             for cell, key in keys
         ]
+
+    def _fit(self, rows: Int64) -> NDArray[np.bool_]:
+        """Which rows are shown and no longer than columns take."""
+        unit, of_unit = np.unique(rows[:, 0] >> _UNIT_SHIFT, return_inverse=True)
+        parts = map(self._units.get, unit.tolist())
+        fit = np.fromiter((p is not None and len(p[0]) + len(p[1]) <= _LONGEST_NAME for p in parts), bool, len(unit))
+        return fit[of_unit] & (rows >= 0).all(axis=1)
+
+    def _other(self, row: Sequence[int], now: datetime) -> Record:
+        cell, version, *counters = row
+        unit, window = self._units[cell >> _UNIT_SHIFT], self._window(cell & _IN_UNIT)
+        told = version, *counters[:5], sum(counters[:5]), *counters[5:]
+        texts_of = chain.from_iterable((before, b"%d" % n) for before, n in zip(_BEFORE_NUMBERS, told, strict=True))
+        value = b"".join((unit[1], window[1], *texts_of, _tail(now)))
+        event_id = unit[2] + window[2] + b"%d" % version
+        headers = self._stamp(event_id.decode(), now, None, tombstone=False)
+        return Record(SATISFACTION_CELLS, unit[0] + window[0], value, headers)
 
     def _window(self, place: int) -> _Part:
         found = self._windows.get(place)
@@ -125,8 +135,19 @@ class CellRecords:
         return found
 
 
-def _texts(numbers: Int64) -> list[bytes]:
-    """Each row as its numbers with commas between."""
-    if not len(numbers):
-        return []
-    return orjson.dumps(np.ascontiguousarray(numbers), option=orjson.OPT_SERIALIZE_NUMPY)[2:-2].split(b"],[")
+def _columns(parts: Sequence[_Part]) -> list[Column]:
+    return [texts([part[place] for part in parts]) for place in range(3)]
+
+
+def _records(units: Sequence[Column], windows: Sequence[Column], rows: Int64, tail: bytes) -> Records:
+    """The records of rows that are shown."""
+    version = numbers(rows[:, 1])
+    told = [version, *(numbers(rows[:, n]) for n in range(*_SCORES.indices(_WIDTH)))]
+    told += [numbers(rows[:, _SCORES].sum(axis=1)), *(numbers(rows[:, n]) for n in range(*_COUNTS.indices(_WIDTH)))]
+    value: list[Column | bytes] = [units[1], windows[1]]
+    value += chain.from_iterable(zip(_BEFORE_NUMBERS, told, strict=True))
+    return Records([units[0], windows[0]], [*value, tail], [units[2], windows[2], version])
+
+
+def _tail(now: datetime) -> bytes:
+    return b',"as_of":"%b"}' % now.astimezone(UTC).isoformat().encode()
