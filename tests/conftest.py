@@ -18,6 +18,7 @@ from services.chassis.settings import Settings
 from services.embedded.servers import running_servers
 from tests.container_servers import BothServers, container_servers
 from tests.lanes import Lanes, rank_of
+from tests.tables import empty_pool
 
 # Properties are judged by what they find, not by the clock of a busy machine. A plain run draws the same examples each
 # time, so that it is red for what was changed and never by chance; DRAW_ANEW=1 looks for what nobody has seen yet.
@@ -82,8 +83,15 @@ async def template_database(servers: BothServers) -> str:
 
 
 @pytest.fixture
-async def settings(servers: BothServers, template_database: str) -> AsyncIterator[Settings]:
-    """Settings for a database and consumer groups of this test's own."""
+def settings(request: pytest.FixtureRequest) -> Settings:
+    """Settings for a database and consumer groups of this test's own, or of its module if that is marked `service`."""
+    shared = request.node.get_closest_marker("service")
+    found: Settings = request.getfixturevalue("shared_settings" if shared else "own_settings")
+    return found
+
+
+@pytest.fixture
+async def own_settings(servers: BothServers, template_database: str) -> AsyncIterator[Settings]:
     async with own_database(servers, template_database) as own:
         yield own
 
@@ -93,6 +101,13 @@ async def shared_settings(servers: BothServers, template_database: str) -> Async
     """Settings for a database that the tests of a module share; `tests.tables.empty_pool` clears it for each."""
     async with own_database(servers, template_database) as shared:
         yield shared
+
+
+@pytest.fixture
+async def pool(request: pytest.FixtureRequest, settings: Settings) -> AsyncIterator[Pool]:
+    """The tables of the service that the module's marker `service` names, as its migrations leave them."""
+    async with empty_pool(settings, request.node.get_closest_marker("service").args[0]) as empty:
+        yield empty
 
 
 @asynccontextmanager

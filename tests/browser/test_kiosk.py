@@ -16,23 +16,16 @@ from services.survey.recipient.kiosk_page import KioskPage
 from tests.asgi import ask
 from tests.chromium import leave
 from tests.programs import TORGET, Clock, application, new_key
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("survey")
 
 SITE = "https://svar.example"
 
 
 @pytest.fixture
-async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(shared_settings, "survey") as empty:
-        yield empty
-
-
-@pytest.fixture
-async def tablet(
-    chromium: Browser, pool: Pool, shared_settings: Settings
-) -> AsyncIterator[tuple[Page, list[str], list[int]]]:
+async def tablet(chromium: Browser, pool: Pool, settings: Settings) -> AsyncIterator[tuple[Page, list[str], list[int]]]:
     """A tablet whose requests go into the application; the addresses it asked for; statuses to answer with first."""
-    api = application(pool, shared_settings, Clock())
+    api = application(pool, settings, Clock())
     app = Starlette(routes=[KioskPage("Nordposten Demo").route(), Mount("/", api)])
     asked: list[str] = []
     failures: list[int] = []

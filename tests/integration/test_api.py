@@ -3,7 +3,6 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -22,17 +21,13 @@ from tests.asgi import Reply
 from tests.conftest import SEALING_KEY
 from tests.programs import TORGET, Clock, application, new_key, send
 from tests.survey_app import invite
-from tests.tables import empty_pool, everything_stored, footprint
+from tests.tables import everything_stored, footprint
+
+pytestmark = pytest.mark.service("survey")
 
 RESPONSES = "/api/v1/responses"
 TAPS = "/api/v1/kiosk/responses"
 CANARY = "kanariefågel-4711"
-
-
-@pytest.fixture
-async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(shared_settings, "survey") as empty:
-        yield empty
 
 
 @pytest.fixture
@@ -41,8 +36,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def app(pool: Pool, shared_settings: Settings, clock: Clock) -> ASGIApp:
-    return application(pool, shared_settings, clock)
+def app(pool: Pool, settings: Settings, clock: Clock) -> ASGIApp:
+    return application(pool, settings, clock)
 
 
 @pytest.fixture
@@ -217,11 +212,11 @@ async def test_a_locked_answer_stays(app: ASGIApp, pool: Pool, key: Key) -> None
 
 
 async def test_an_unknown_link_may_be_a_new_one_while_invitations_are_read(
-    app: ASGIApp, pool: Pool, shared_settings: Settings, key: Key
+    app: ASGIApp, pool: Pool, settings: Settings, key: Key
 ) -> None:
     said = {"token": new_token(), "score": 4}
     assert is_problem(await send(app, "POST", RESPONSES, said, key=key), 404)
-    behind = application(pool, shared_settings, Clock(), caught_up=False)
+    behind = application(pool, settings, Clock(), caught_up=False)
     reply = await send(behind, "POST", RESPONSES, said, key=key)
     assert is_problem(reply, 503)
     assert reply.headers["retry-after"] == "2"

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -16,15 +15,11 @@ from services.cli import app
 from services.survey.api.clients import Clients
 from services.survey.api.keys import Scope
 from tests.builders import NOON
-from tests.tables import empty_pool, everything_stored
+from tests.tables import everything_stored
+
+pytestmark = pytest.mark.service("survey")
 
 YEAR = timedelta(days=365)
-
-
-@pytest.fixture
-async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(shared_settings, "survey") as empty:
-        yield empty
 
 
 async def add(pool: Pool, **changed: Any) -> Key:
@@ -78,16 +73,16 @@ async def run(settings: Settings, *words: str) -> Result:
 
 
 @pytest.mark.usefixtures("pool")
-async def test_keys_are_made_shown_and_ended_on_the_command_line(shared_settings: Settings) -> None:
-    made = await run(shared_settings, "add", "app-ios", "--scope", "responses:write", "--days", "30")
+async def test_keys_are_made_shown_and_ended_on_the_command_line(settings: Settings) -> None:
+    made = await run(settings, "add", "app-ios", "--scope", "responses:write", "--days", "30")
     assert made.exit_code == 0, made.stderr
     key = made.stdout.strip()
     prefix = key.split("_")[1]
     assert "cannot be shown again" in made.stderr
-    listed = await run(shared_settings, "list")
+    listed = await run(settings, "list")
     assert f"kv_{prefix}  valid" in listed.stdout
     assert "app-ios" in listed.stdout
     assert key not in listed.stdout
-    assert (await run(shared_settings, "revoke", f"kv_{prefix}")).stdout == f"kv_{prefix} is revoked\n"
-    assert f"kv_{prefix}  revoked" in (await run(shared_settings, "list")).stdout
-    assert (await run(shared_settings, "revoke", "nobody")).exit_code == 1
+    assert (await run(settings, "revoke", f"kv_{prefix}")).stdout == f"kv_{prefix} is revoked\n"
+    assert f"kv_{prefix}  revoked" in (await run(settings, "list")).stdout
+    assert (await run(settings, "revoke", "nobody")).exit_code == 1

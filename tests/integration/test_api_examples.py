@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +13,10 @@ from services.survey.api.keys import Scope
 from tests.asgi import Reply, ask
 from tests.programs import TORGET, Clock, application, new_key
 from tests.survey_app import invite
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("survey")
 
 CURL = re.compile(r"^curl (?:.*\\\n)*.*$", re.MULTILINE)
-
-
-@pytest.fixture
-async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(shared_settings, "survey") as empty:
-        yield empty
 
 
 def examples(repository: Path) -> Iterator[str]:
@@ -35,8 +30,8 @@ def words_of(example: str, values: dict[str, str]) -> list[str]:
     return shlex.split(example.replace("\\\n", " "))
 
 
-async def test_every_curl_example_of_the_page_works(pool: Pool, shared_settings: Settings, repository: Path) -> None:
-    app = application(pool, shared_settings, Clock())
+async def test_every_curl_example_of_the_page_works(pool: Pool, settings: Settings, repository: Path) -> None:
+    app = application(pool, settings, Clock())
     values = {
         "SURVEY": "",
         "KEY": (await new_key(pool, Scope.WRITE, Scope.READ)).text,

@@ -6,7 +6,7 @@ import io
 import json
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,20 +28,11 @@ from services.survey.recipient.page_models import CaseNotice
 from services.survey.staff.directory import Directory
 from tests.asgi import Reply, ask
 from tests.caseload import ANNA, CASELOAD, LENA, MALTE, NOBODY, NOW, RIKARD, SECRET, app_of, fill, parts_of
-from tests.tables import empty_pool, everything_stored, footprint
+from tests.tables import everything_stored, footprint
+
+pytestmark = pytest.mark.service("survey")
 
 CONTESTED, LATE, DAMAGED, NEIGHBOUR, *_ = range(10)
-
-
-@pytest.fixture(scope="module")
-async def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "survey") as empty:
-        yield empty
 
 
 class Inbox:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,22 +24,12 @@ from services.survey.cases.rules import CaseRules
 from services.survey.followup import FollowUp
 from tests.builders import NOON, facts
 from tests.harness import make_topic, producing, until
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("survey")
 
 DEADLINES = Deadlines(WorkingHours.parse("Mon-Fri 08-18"), timedelta(hours=10))
 OPEN = OpenCases(CaseRules(), DEADLINES, lambda: NOON + timedelta(minutes=1))
 A, B = str(uuid.UUID(int=1)), str(uuid.UUID(int=2))
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "survey") as empty:
-        yield empty
 
 
 def answer(response_id: str = A, revision: int = 1, **changed: Any) -> Received[ResponseRecorded]:

@@ -4,7 +4,6 @@ import asyncio
 import csv
 import io
 import uuid
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
@@ -20,22 +19,11 @@ from services.aggregator.live.scopes import LiveScopes
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
-from services.chassis.settings import Settings
 from services.chassis.staff.gate import ShutGate
 from tests.asgi import ask
 from tests.builders import NOON
-from tests.tables import empty_pool
 
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator") as empty:
-        yield empty
+pytestmark = pytest.mark.service("aggregator")
 
 
 @pytest.fixture

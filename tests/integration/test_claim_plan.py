@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,8 @@ from services.chassis.settings import Settings
 from services.notifier.claim import KINDS
 from services.notifier.dispatch import DISCARD
 from tests.sending import ScriptedChannel, dispatcher
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("notifier")
 
 TAKEN = 8
 DUE = """
@@ -45,11 +46,10 @@ STATISTICS = "ANALYZE invitation; ANALYZE open_send; ANALYZE person_key; ANALYZE
 
 
 @pytest.fixture
-async def notifier_pool(shared_settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(shared_settings, "notifier") as empty:
-        for table in ("invitation_before", "open_send", "person_key", "outbox", "outbox_waiting"):
-            await empty.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
-        yield empty
+async def pool(pool: Pool) -> Pool:
+    for table in ("invitation_before", "open_send", "person_key", "outbox", "outbox_waiting"):
+        await pool.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = false)")
+    return pool
 
 
 def steps(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -84,28 +84,28 @@ def looked_at(step: dict[str, Any]) -> float:
         "sixteen months and statistics",
     ],
 )
-async def test_a_claim_out_of_thousands_looks_at_a_few_rows(notifier_pool: Pool, history: tuple[str, ...]) -> None:
+async def test_a_claim_out_of_thousands_looks_at_a_few_rows(pool: Pool, history: tuple[str, ...]) -> None:
     for statement in history:
-        await notifier_pool.execute(statement)
+        await pool.execute(statement)
     lock_due = named_sql("services.notifier", "claim.sql")["lock_due"]
     most = (list(KINDS), [TAKEN] * len(KINDS))
-    rows = await notifier_pool.fetch(lock_due, *most)
-    told = await notifier_pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {lock_due}", *most)
+    rows = await pool.fetch(lock_due, *most)
+    told = await pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {lock_due}", *most)
     assert len(rows) == TAKEN
     assert sum(map(looked_at, steps(json.loads(told)[0]["Plan"]))) < 20 * TAKEN
 
 
 @pytest.mark.parametrize("history", [(DUE, WAITING), (STATISTICS, DUE, WAITING)], ids=["no statistics", "of nothing"])
 async def test_a_claim_is_planned_once_for_all_until_its_plans_are_discarded_and_looks_at_a_few_rows(
-    notifier_pool: Pool, shared_settings: Settings, history: tuple[str, ...]
+    pool: Pool, settings: Settings, history: tuple[str, ...]
 ) -> None:
     lock_due = named_sql("services.notifier", "claim.sql")["lock_due"]
     kinds = "{" + ",".join(KINDS) + "}"
-    claiming = await open_look_up_pool(shared_settings, "notifier", 1)
+    claiming = await open_look_up_pool(settings, "notifier", 1)
     async with claiming.acquire() as connection:
         await connection.execute(f"PREPARE due (text[], int[]) AS {lock_due}")
         for statement in ("SELECT", *history):
-            await notifier_pool.execute(statement)
+            await pool.execute(statement)
             await connection.execute("EXECUTE due ('{}', '{}')")
         await connection.execute(DISCARD)
         told = await connection.fetchval(
@@ -119,9 +119,9 @@ async def test_a_claim_is_planned_once_for_all_until_its_plans_are_discarded_and
     assert sum(map(looked_at, steps(plan))) < 20 * TAKEN
 
 
-async def test_plans_of_claims_are_a_second_old_at_most(notifier_pool: Pool, shared_settings: Settings) -> None:
-    sender = dispatcher(notifier_pool, shared_settings, ScriptedChannel())
-    sender.claiming = await open_look_up_pool(shared_settings, "notifier", 1)
+async def test_plans_of_claims_are_a_second_old_at_most(pool: Pool, settings: Settings) -> None:
+    sender = dispatcher(pool, settings, ScriptedChannel())
+    sender.claiming = await open_look_up_pool(settings, "notifier", 1)
     ages = []
     for moment in (10.0, 10.9, 11.1, 11.2):
         sender.clock = lambda now=moment: now  # type: ignore[misc]
@@ -131,22 +131,22 @@ async def test_plans_of_claims_are_a_second_old_at_most(notifier_pool: Pool, sha
     assert ages == [0.0, 0.9, 0.0, 0.1]
 
 
-async def test_however_much_waits_for_kafka_a_claim_looks_at_a_bounded_number_of_rows(notifier_pool: Pool) -> None:
-    await notifier_pool.execute(DUE)
-    await notifier_pool.execute(
+async def test_however_much_waits_for_kafka_a_claim_looks_at_a_bounded_number_of_rows(pool: Pool) -> None:
+    await pool.execute(DUE)
+    await pool.execute(
         "INSERT INTO outbox_waiting (id, key_hash, shard)"
         " SELECT n, hashbytea(convert_to('D-' || n, 'UTF8')), 0 FROM generate_series(1, 5000) AS n"
     )
     lock_due = named_sql("services.notifier", "claim.sql")["lock_due"]
     most = (list(KINDS), [TAKEN] * len(KINDS))
-    assert await notifier_pool.fetch(lock_due, *most) == []
-    told = await notifier_pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {lock_due}", *most)
+    assert await pool.fetch(lock_due, *most) == []
+    told = await pool.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {lock_due}", *most)
     looks = [s for s in steps(json.loads(told)[0]["Plan"]) if s.get("Relation Name", "").startswith("invitation")]
     assert sum(map(looked_at, looks)) == 4 * TAKEN + 1000
 
 
-async def test_no_index_of_a_request_holds_what_changes_while_it_is_sent(notifier_pool: Pool) -> None:
-    defined = await notifier_pool.fetchval(
+async def test_no_index_of_a_request_holds_what_changes_while_it_is_sent(pool: Pool) -> None:
+    defined = await pool.fetchval(
         "SELECT string_agg(pg_get_indexdef(indexrelid), ' ') FROM pg_index WHERE indrelid = 'invitation'::regclass"
     )
     changed = {"state", "reason", "fence", "attempts", "revision", "reference", "sealed", "due_at", "lease_until"}

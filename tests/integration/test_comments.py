@@ -1,7 +1,6 @@
 """Staff find comments by words and facts; the index holds no text, and nothing outlives its comment."""
 
 import uuid
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +12,6 @@ from schemas.response import ResponseRecorded
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
-from services.chassis.settings import Settings
 from services.survey.comments import search as search_module
 from services.survey.comments.http import CommentRoutes
 from services.survey.comments.index import IndexComments
@@ -28,22 +26,12 @@ from tests.asgi import Reply, ask
 from tests.builders import NOON
 from tests.conftest import SEALING_KEY
 from tests.members import AGENT, ELSEWHERE, LEAD, HeaderGate
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("survey")
 
 SEAL = Seal(bytes.fromhex(SEALING_KEY))
 TEXTS = SealedTexts(SEAL)
 LANGUAGES = Languages()
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "survey") as empty:
-        yield empty
 
 
 @pytest.fixture

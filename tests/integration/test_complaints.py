@@ -1,7 +1,6 @@
 """Complaints: the last revision of each case is counted once, and closed with its month."""
 
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,22 +24,12 @@ from services.chassis.settings import Settings
 from services.chassis.subscriptions import Subscriptions
 from services.chassis.traces import Traces
 from tests.harness import begin, progress_of, record
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("aggregator")
 
 SEPTEMBER = month_number("2026-09")
 AT = datetime(2026, 9, 30, 22, 30, tzinfo=UTC)
 LATER = datetime(2026, 11, 20, tzinfo=UTC)
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator") as empty:
-        yield empty
 
 
 def case(name: str, revision: int = 1, at: datetime = AT - timedelta(days=9), **told: Any) -> FeedbackCase:
@@ -141,10 +130,8 @@ def test_a_zone_that_is_none_makes_a_dead_letter() -> None:
         month_of_delivery(strange)
 
 
-async def test_cases_are_read_behind_a_fence_and_poison_does_not_stop_them(
-    pool: Pool, shared_settings: Settings
-) -> None:
-    subscriptions = Subscriptions(shared_settings, "aggregator", 8603, pool, Metrics(), Traces("aggregator"))
+async def test_cases_are_read_behind_a_fence_and_poison_does_not_stop_them(pool: Pool, settings: Settings) -> None:
+    subscriptions = Subscriptions(settings, "aggregator", 8603, pool, Metrics(), Traces("aggregator"))
     fence = complaints_reader(subscriptions).fence
     part = await begin(pool, FEEDBACK_CASE)
 

@@ -1,7 +1,6 @@
 """Who looked at contact data stays known."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
@@ -14,18 +13,13 @@ from services.chassis.settings import Settings
 from services.chassis.staff import EVERYWHERE, Member, Role
 from services.survey.privacy.contact_views import record_view, views
 from tests.kvittera import kvittera
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("survey")
 
 ANNA = Member("s-1", "Anna Lund", {EVERYWHERE: Role.AGENT})
 BO = Member("s-2", "Bo Ek", {EVERYWHERE: Role.LEAD})
 ONE, OTHER = UUID(int=1), UUID(int=2)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(shared_settings, "survey") as empty:
-        yield empty
 
 
 async def test_each_view_is_told_with_who_whose_and_why_newest_first(pool: Pool) -> None:
@@ -51,10 +45,10 @@ async def test_a_view_without_a_reason_is_refused(pool: Pool) -> None:
             await record_view(connection, ANNA, ONE, "")
 
 
-async def test_the_command_prints_the_views(pool: Pool, shared_settings: Settings, tmp_path: Path) -> None:
+async def test_the_command_prints_the_views(pool: Pool, settings: Settings, tmp_path: Path) -> None:
     async with pool.acquire() as connection:
         await record_view(connection, ANNA, ONE, "case K-1")
-    dsn = shared_settings.postgres_dsn.get_secret_value()
+    dsn = settings.postgres_dsn.get_secret_value()
     done = kvittera(tmp_path, "views", "--days", "1", KVITTERA_POSTGRES_DSN=dsn)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)

@@ -17,10 +17,11 @@ from services.aggregator.counting.reading import TOPICS
 from services.chassis.postgres import Pool
 from tests.drawn_records import Batch, counting
 from tests.harness import begin, record
-from tests.integration.test_counting_store import audit, clear, pool, settings, table
+from tests.integration.test_counting_store import audit, clear, pool, table
 from tests.integration.test_replay_shadow import records
 
-__all__ = ["pool", "settings"]
+__all__ = ["pool"]
+pytestmark = pytest.mark.service("aggregator")
 TIMES = int(os.environ.get("COUNTING_DEATHS", "1"))
 STATEMENTS = frozenset(
     {"execute", "fetch", "fetchrow", "fetchval", "copy_records_to_table", "copy_to_table", "copy_from_query"}

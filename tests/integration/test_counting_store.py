@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import uuid
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,24 +24,18 @@ from services.aggregator.handlers import CountBatch
 from services.chassis.failures import Poison, TryAgain
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
-from services.chassis.settings import Settings
 from tests.builders import NOON
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("aggregator")
 
 Table = dict[tuple[str, str, str, str | None], dict[str, int]]
 
 
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
 @pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator") as empty:
-        async with empty.acquire() as connection:
-            await StoredCuts().agree(connection, load_cuts(None))
-        yield empty
+async def pool(pool: Pool) -> Pool:
+    async with pool.acquire() as connection:
+        await StoredCuts().agree(connection, load_cuts(None))
+    return pool
 
 
 def facts(number: int = 1, **changed: object) -> Facts:

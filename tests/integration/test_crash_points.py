@@ -7,7 +7,6 @@ not committed is rolled back. Its heir is a fresh dispatcher on the same databas
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -22,7 +21,8 @@ from services.notifier.dispatch import Dispatcher, Limits
 from tests.channel_kit import KITS
 from tests.gateways import Gateway, answer, gateway
 from tests.sending import dispatcher, ledger, plan, relay_everything, state_of
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("notifier")
 
 CRASHES = int(os.environ.get("CRASHES", "5"))
 ONE_AT_A_TIME = Limits(concurrency=1, lease_seconds=60, max_age_seconds=72 * 3600, in_doubt_deadline_seconds=3600)
@@ -145,17 +145,6 @@ class DyingChannel:
         """The gateway is shared by all that die."""
 
 
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def notifier_pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "notifier") as empty:
-        yield empty
-
-
 async def die(pool: Pool, settings: Settings, channel: Channel, book: Gateway, point: str) -> bool:
     """Let a fresh process begin one send and die at the point; False when nothing was due."""
     death = Death(point)
@@ -192,23 +181,23 @@ async def finish(pool: Pool, heir: Dispatcher) -> None:
 
 @pytest.mark.parametrize("point", POINTS)
 async def test_whoever_dies_at_a_point_again_and_again_sends_nothing_twice_and_loses_nothing(
-    notifier_pool: Pool, settings: Settings, point: str
+    pool: Pool, settings: Settings, point: str
 ) -> None:
-    await plan(notifier_pool, CRASHES + 5, channels=({"kind": "sms", "address": "+46701740634"},))
+    await plan(pool, CRASHES + 5, channels=({"kind": "sms", "address": "+46701740634"},))
     kit = next(k for k in KITS if k.name == "gateway")
     async with gateway(answer(200)) as book:
         channel = kit.make(book.port, 5)
-        heir = dispatcher(notifier_pool, settings, channel)
+        heir = dispatcher(pool, settings, channel)
         for _ in range(CRASHES):
-            assert await die(notifier_pool, settings, channel, book, point)
-            await inherit(notifier_pool, heir)
-        await finish(notifier_pool, heir)
+            assert await die(pool, settings, channel, book, point)
+            await inherit(pool, heir)
+        await finish(pool, heir)
         await channel.close()
     calls = Counter(c.headers["idempotency-key"] for c in book.calls)
     assert max(calls.values()) == 1
-    counted = await ledger(notifier_pool)
+    counted = await ledger(pool)
     doubted = CRASHES if point in (*AFTER_CALLING, "outcome not committed") else 0
     assert (counted["asked"], counted["in_doubt"]) == (CRASHES + 5 - doubted, doubted)
     reached = {"calling committed": 5, "before the first byte": 5}.get(point, CRASHES + 5)
     assert len(calls) == reached
-    assert (await state_of(notifier_pool))[0] in {"accepted", "in_doubt"}
+    assert (await state_of(pool))[0] in {"accepted", "in_doubt"}

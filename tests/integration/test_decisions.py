@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,27 +16,17 @@ from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
-from services.chassis.settings import Settings
 from services.notifier.explaining import explain
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.policy import Rules
 from services.notifier.stored import stored_decision
 from tests.builders import EMAIL, NOON, SMS, always, arrived, delivery
 from tests.conftest import SEALING_KEY
-from tests.tables import empty_pool, everything_stored
+from tests.tables import everything_stored
+
+pytestmark = pytest.mark.service("notifier")
 
 Deliveries = Sequence[Received[DeliveryCompleted]]
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def notifier_pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "notifier") as empty:
-        yield empty
 
 
 def decide_deliveries(now: datetime = NOON + timedelta(minutes=1)) -> DecideDeliveries:
@@ -69,15 +59,15 @@ async def events(pool: Pool) -> list[InvitationDecided]:
     return [InvitationDecided.model_validate_json(r["value"]) for r in rows]
 
 
-async def test_a_delivery_becomes_one_decision_one_invitation_and_one_event(notifier_pool: Pool) -> None:
-    await take(notifier_pool, [arrived(delivery())])
-    decision = await notifier_pool.fetchrow("SELECT * FROM decision")
-    invitation = await notifier_pool.fetchrow("SELECT * FROM invitation")
+async def test_a_delivery_becomes_one_decision_one_invitation_and_one_event(pool: Pool) -> None:
+    await take(pool, [arrived(delivery())])
+    decision = await pool.fetchrow("SELECT * FROM decision")
+    invitation = await pool.fetchrow("SELECT * FROM invitation")
     assert decision is not None
     assert invitation is not None
     assert (decision["delivery_id"], decision["outcome"], decision["reason"]) == ("D-1", "scheduled", None)
     assert (invitation["state"], invitation["channel"], invitation["language"]) == ("planned", "email", "sv")
-    [event] = await events(notifier_pool)
+    [event] = await events(pool)
     assert (event.outcome, event.revision, event.invitation_id) == (
         "scheduled",
         1,
@@ -90,21 +80,21 @@ async def test_a_delivery_becomes_one_decision_one_invitation_and_one_event(noti
     assert event.expires_at == NOON + timedelta(days=14, minutes=1)
 
 
-async def test_a_suppressed_delivery_is_recorded_with_its_reasons_and_told(notifier_pool: Pool) -> None:
-    await take(notifier_pool, [arrived(delivery(channels=(), exceptions=["damaged", "claim_open"]))])
-    decision = await notifier_pool.fetchrow("SELECT * FROM decision")
+async def test_a_suppressed_delivery_is_recorded_with_its_reasons_and_told(pool: Pool) -> None:
+    await take(pool, [arrived(delivery(channels=(), exceptions=["damaged", "claim_open"]))])
+    decision = await pool.fetchrow("SELECT * FROM decision")
     assert decision is not None
     assert decision["outcome"] == "suppressed"
     assert decision["matched"] == ["exception_open", "no_reachable_channel"]
     assert json.loads(decision["evidence"]) == {"exceptions": "damaged,claim_open", "given": ""}
-    [event] = await events(notifier_pool)
+    [event] = await events(pool)
     assert (event.outcome, event.reason) == ("suppressed", "exception_open")
-    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation") == 0
+    assert await pool.fetchval("SELECT count(*) FROM invitation") == 0
 
 
-async def test_a_stored_decision_is_explained_in_plain_words(notifier_pool: Pool) -> None:
-    await take(notifier_pool, [arrived(delivery(exceptions=["damaged"])), arrived(delivery(delivery_id="D-2"))])
-    async with notifier_pool.acquire() as connection:
+async def test_a_stored_decision_is_explained_in_plain_words(pool: Pool) -> None:
+    await take(pool, [arrived(delivery(exceptions=["damaged"])), arrived(delivery(delivery_id="D-2"))])
+    async with pool.acquire() as connection:
         suppressed, asked, unknown = [await stored_decision(connection, d) for d in ("D-1", "D-2", "D-3")]
     assert suppressed is not None
     assert asked is not None
@@ -122,13 +112,13 @@ async def test_a_stored_decision_is_explained_in_plain_words(notifier_pool: Pool
     ],
 )
 async def test_every_reason_can_be_written_down_and_told(
-    notifier_pool: Pool, changed: dict[str, Any], moment: datetime, reason: str
+    pool: Pool, changed: dict[str, Any], moment: datetime, reason: str
 ) -> None:
-    await take(notifier_pool, [arrived(delivery(**changed))], decide_deliveries(now=moment))
-    assert [e.reason for e in await events(notifier_pool)] == [reason]
+    await take(pool, [arrived(delivery(**changed))], decide_deliveries(now=moment))
+    assert [e.reason for e in await events(pool)] == [reason]
 
 
-async def test_deliveries_repeated_and_shuffled_over_many_batches_are_decided_once(notifier_pool: Pool) -> None:
+async def test_deliveries_repeated_and_shuffled_over_many_batches_are_decided_once(pool: Pool) -> None:
     deliveries = [
         arrived(delivery(delivery_id=f"D-{n}", exceptions=["damaged"] if n % 3 == 0 else [])) for n in range(40)
     ] * 3
@@ -137,33 +127,33 @@ async def test_deliveries_repeated_and_shuffled_over_many_batches_are_decided_on
     while deliveries:
         size = shuffled.randint(1, 25)
         batch, deliveries = deliveries[:size], deliveries[size:]
-        await take(notifier_pool, batch)
-    assert await notifier_pool.fetchval("SELECT count(*) FROM decision") == 40
-    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation") == 26
-    told = [e.delivery.delivery_id for e in await events(notifier_pool)]
+        await take(pool, batch)
+    assert await pool.fetchval("SELECT count(*) FROM decision") == 40
+    assert await pool.fetchval("SELECT count(*) FROM invitation") == 26
+    told = [e.delivery.delivery_id for e in await events(pool)]
     assert sorted(told) == sorted(f"D-{n}" for n in range(40))
 
 
-async def test_a_replay_a_year_later_decides_nothing_anew(notifier_pool: Pool) -> None:
-    await take(notifier_pool, [arrived(delivery())])
-    await take(notifier_pool, [arrived(delivery())], decide_deliveries(now=NOON + timedelta(days=365)))
-    assert len(await events(notifier_pool)) == 1
-    assert await notifier_pool.fetchval("SELECT outcome FROM decision") == "scheduled"
+async def test_a_replay_a_year_later_decides_nothing_anew(pool: Pool) -> None:
+    await take(pool, [arrived(delivery())])
+    await take(pool, [arrived(delivery())], decide_deliveries(now=NOON + timedelta(days=365)))
+    assert len(await events(pool)) == 1
+    assert await pool.fetchval("SELECT outcome FROM decision") == "scheduled"
 
 
-async def test_two_processes_with_the_same_delivery_decide_it_once(notifier_pool: Pool) -> None:
+async def test_two_processes_with_the_same_delivery_decide_it_once(pool: Pool) -> None:
     batches = [[arrived(delivery(delivery_id=f"D-{n}")) for n in range(20)] for _ in range(4)]
-    await asyncio.gather(*(take(notifier_pool, batch) for batch in batches))
-    assert await notifier_pool.fetchval("SELECT count(*) FROM decision") == 20
-    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation") == 20
-    assert len(await events(notifier_pool)) == 20
+    await asyncio.gather(*(take(pool, batch) for batch in batches))
+    assert await pool.fetchval("SELECT count(*) FROM decision") == 20
+    assert await pool.fetchval("SELECT count(*) FROM invitation") == 20
+    assert len(await events(pool)) == 20
 
 
-async def test_one_of_several_parcels_of_a_drop_is_asked_about(notifier_pool: Pool) -> None:
+async def test_one_of_several_parcels_of_a_drop_is_asked_about(pool: Pool) -> None:
     parcels = [arrived(delivery(delivery_id=f"D-{n}", drop_id="stop-7")) for n in range(3)]
-    await take(notifier_pool, parcels[:2])
-    await take(notifier_pool, parcels[2:])
-    rows = await notifier_pool.fetch("SELECT delivery_id, reason FROM decision ORDER BY delivery_id")
+    await take(pool, parcels[:2])
+    await take(pool, parcels[2:])
+    rows = await pool.fetch("SELECT delivery_id, reason FROM decision ORDER BY delivery_id")
     assert [tuple(r.values()) for r in rows] == [
         ("D-0", None),
         ("D-1", "drop_already_asked"),
@@ -175,35 +165,35 @@ async def test_one_of_several_parcels_of_a_drop_is_asked_about(notifier_pool: Po
     ("shared", "reason"), [({"drop_id": "stop-7"}, "drop_already_asked"), ({"order_id": "O-9"}, "order_already_asked")]
 )
 async def test_two_transactions_with_a_parcel_each_ask_once_about_the_drop_or_order(
-    notifier_pool: Pool, shared: dict[str, Any], reason: str
+    pool: Pool, shared: dict[str, Any], reason: str
 ) -> None:
     first, second = (arrived(delivery(delivery_id=f"D-{n}", **shared)) for n in (1, 2))
-    async with notifier_pool.acquire() as connection:
+    async with pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
         await decide_deliveries()(connection, [first])
-        other = asyncio.create_task(take(notifier_pool, [second]))
-        while not other.done() and not await notifier_pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+        other = asyncio.create_task(take(pool, [second]))
+        while not other.done() and not await pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
             await asyncio.sleep(0.01)
         assert not other.done()
         await transaction.commit()
     await other
-    rows = await notifier_pool.fetch("SELECT delivery_id, outcome, reason FROM decision ORDER BY delivery_id")
+    rows = await pool.fetch("SELECT delivery_id, outcome, reason FROM decision ORDER BY delivery_id")
     assert [tuple(r.values()) for r in rows] == [
         ("D-1", "scheduled", None),
         ("D-2", "suppressed", reason),
     ]
-    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation") == 1
+    assert await pool.fetchval("SELECT count(*) FROM invitation") == 1
 
 
-async def test_no_address_phone_number_or_token_stands_in_clear_anywhere(notifier_pool: Pool) -> None:
+async def test_no_address_phone_number_or_token_stands_in_clear_anywhere(pool: Pool) -> None:
     people = [(EMAIL, SMS), (SMS, EMAIL)]
     await take(
-        notifier_pool,
+        pool,
         [arrived(delivery(channels=c, delivery_id=f"D-{n}")) for n, c in enumerate(people)],
     )
-    stored = await everything_stored(notifier_pool)
-    secrets = await secrets_of(notifier_pool)
+    stored = await everything_stored(pool)
+    secrets = await secrets_of(pool)
     canaries = {"astrid.canary", "46701740634", "701740634", *(s["token"] for s in secrets)}
     assert len(canaries) == 5
     assert {s["address"] for s in secrets} == {"astrid.canary@mottagare.example", "+46701740634"}
@@ -213,8 +203,8 @@ async def test_no_address_phone_number_or_token_stands_in_clear_anywhere(notifie
         assert canary.encode().hex() not in stored
 
 
-async def test_tokens_differ_and_have_128_bits(notifier_pool: Pool) -> None:
-    await take(notifier_pool, [arrived(delivery(delivery_id=f"D-{n}")) for n in range(200)])
-    tokens = {secret["token"] for secret in await secrets_of(notifier_pool)}
+async def test_tokens_differ_and_have_128_bits(pool: Pool) -> None:
+    await take(pool, [arrived(delivery(delivery_id=f"D-{n}")) for n in range(200)])
+    tokens = {secret["token"] for secret in await secrets_of(pool)}
     assert len(tokens) == 200
     assert {len(t) for t in tokens} == {22}

@@ -31,18 +31,8 @@ from tests.sending import (
     told,
     work,
 )
-from tests.tables import empty_pool
 
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def notifier_pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "notifier") as empty:
-        yield empty
+pytestmark = pytest.mark.service("notifier")
 
 
 async def forget_leases(pool: Pool) -> None:
@@ -71,53 +61,51 @@ async def interrupted(d: Dispatcher, channel: ScriptedChannel) -> AsyncIterator[
     yield
 
 
-async def test_an_accepted_message_is_asked_and_its_secret_forgotten(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool)
+async def test_an_accepted_message_is_asked_and_its_secret_forgotten(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel()
-    await work(dispatcher(notifier_pool, settings, channel))
-    assert await state_of(notifier_pool) == ("accepted", None, 1)
-    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "asked", None)]
-    assert await notifier_pool.fetchval("SELECT sealed IS NULL FROM invitation")
+    await work(dispatcher(pool, settings, channel))
+    assert await state_of(pool) == ("accepted", None, 1)
+    assert await told(pool) == [(1, "scheduled", None), (2, "asked", None)]
+    assert await pool.fetchval("SELECT sealed IS NULL FROM invitation")
     assert [m.address for m in channel.calls] == ["astrid.canary@mottagare.example"]
 
 
-async def test_a_definite_refusal_is_final(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool)
+async def test_a_definite_refusal_is_final(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel([REFUSED])
-    d = dispatcher(notifier_pool, settings, channel)
+    d = dispatcher(pool, settings, channel)
     await work(d)
     await work(d)
-    assert await state_of(notifier_pool) == ("refused", "smtp_550", 1)
-    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "failed", "smtp_550")]
+    assert await state_of(pool) == ("refused", "smtp_550", 1)
+    assert await told(pool) == [(1, "scheduled", None), (2, "failed", "smtp_550")]
     assert len(channel.calls) == 1
 
 
-async def test_a_refusal_for_now_is_tried_again_with_the_same_reference(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool)
+async def test_a_refusal_for_now_is_tried_again_with_the_same_reference(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel([REFUSED_FOR_NOW, ACCEPTED])
-    d = dispatcher(notifier_pool, settings, channel)
+    d = dispatcher(pool, settings, channel)
     await work(d)
-    assert await state_of(notifier_pool) == ("planned", "smtp_451", 1)
+    assert await state_of(pool) == ("planned", "smtp_451", 1)
     await work(d)
-    assert await state_of(notifier_pool) == ("accepted", None, 2)
-    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "asked", None)]
+    assert await state_of(pool) == ("accepted", None, 2)
+    assert await told(pool) == [(1, "scheduled", None), (2, "asked", None)]
     assert channel.calls[0].reference == channel.calls[1].reference
     assert channel.calls[0].fence < channel.calls[1].fence
 
 
 async def test_a_provider_that_asks_for_time_gets_it_and_drawn_pauses_that_double_on_top(
-    notifier_pool: Pool, settings: Settings
+    pool: Pool, settings: Settings
 ) -> None:
-    await plan(notifier_pool)
+    await plan(pool)
     channel = ScriptedChannel([Result(Fate.REFUSED_FOR_NOW, "smtp_451", again_after=300)])
-    d = dispatcher(notifier_pool, settings, channel, share=lambda _, high: high)
+    d = dispatcher(pool, settings, channel, share=lambda _, high: high)
     waits = []
     for _ in range(4):
         await work(d)
         waits.append(
-            await notifier_pool.fetchval(
+            await pool.fetchval(
                 "UPDATE invitation SET due_at = clock_timestamp()"
                 " RETURNING round(extract(epoch FROM old.due_at - clock_timestamp()))::int"
             )
@@ -125,59 +113,57 @@ async def test_a_provider_that_asks_for_time_gets_it_and_drawn_pauses_that_doubl
     assert waits == [301, 330, 360, 420]
 
 
-async def test_after_eight_refusals_it_has_failed(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool)
+async def test_after_eight_refusals_it_has_failed(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel([REFUSED_FOR_NOW])
-    d = dispatcher(notifier_pool, settings, channel)
+    d = dispatcher(pool, settings, channel)
     for _ in range(10):
         await work(d)
     assert len(channel.calls) == 8
-    assert await state_of(notifier_pool) == ("refused", "smtp_451", 8)
-    assert (await told(notifier_pool))[-1] == (2, "failed", "smtp_451")
+    assert await state_of(pool) == ("refused", "smtp_451", 8)
+    assert (await told(pool))[-1] == (2, "failed", "smtp_451")
 
 
-async def test_a_doubt_is_kept_and_never_sent_again(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool)
+async def test_a_doubt_is_kept_and_never_sent_again(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel([IN_DOUBT])
-    d = dispatcher(notifier_pool, settings, channel)
+    d = dispatcher(pool, settings, channel)
     for _ in range(3):
         await work(d)
         await d.sweep.once()
     assert len(channel.calls) == 1
-    assert await state_of(notifier_pool) == ("in_doubt", "smtp_timeout", 1)
-    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "in_doubt", "smtp_timeout")]
-    assert (await ledger(notifier_pool))["pending"] == 1
+    assert await state_of(pool) == ("in_doubt", "smtp_timeout", 1)
+    assert await told(pool) == [(1, "scheduled", None), (2, "in_doubt", "smtp_timeout")]
+    assert (await ledger(pool))["pending"] == 1
 
 
-async def test_a_channel_that_breaks_leaves_a_doubt(notifier_pool: Pool, settings: Settings) -> None:
+async def test_a_channel_that_breaks_leaves_a_doubt(pool: Pool, settings: Settings) -> None:
     async def break_down(_: Message) -> None:
         raise RuntimeError("a fault in the adapter")
 
-    await plan(notifier_pool)
+    await plan(pool)
     channel = ScriptedChannel(before_answer=break_down)
-    d = dispatcher(notifier_pool, settings, channel)
+    d = dispatcher(pool, settings, channel)
     await work(d)
     await work(d)
-    assert await state_of(notifier_pool) == ("in_doubt", "RuntimeError", 1)
+    assert await state_of(pool) == ("in_doubt", "RuntimeError", 1)
     assert len(channel.calls) == 1
 
 
-async def test_a_message_that_cannot_be_made_is_refused_without_a_call(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool, 2)
-    await notifier_pool.execute("UPDATE invitation SET language = 'xx' WHERE delivery_id = 'D-0'")
-    await notifier_pool.execute("UPDATE invitation SET sealed = '\\x00' || sealed WHERE delivery_id = 'D-1'")
+async def test_a_message_that_cannot_be_made_is_refused_without_a_call(pool: Pool, settings: Settings) -> None:
+    await plan(pool, 2)
+    await pool.execute("UPDATE invitation SET language = 'xx' WHERE delivery_id = 'D-0'")
+    await pool.execute("UPDATE invitation SET sealed = '\\x00' || sealed WHERE delivery_id = 'D-1'")
     channel = ScriptedChannel()
-    await work(dispatcher(notifier_pool, settings, channel))
+    await work(dispatcher(pool, settings, channel))
     assert channel.calls == []
-    assert await state_of(notifier_pool, "D-0") == ("refused", "unrenderable", 1)
-    assert await state_of(notifier_pool, "D-1") == ("refused", "unsealable", 1)
-    assert (await ledger(notifier_pool))["failed"] == 2
+    assert await state_of(pool, "D-0") == ("refused", "unrenderable", 1)
+    assert await state_of(pool, "D-1") == ("refused", "unsealable", 1)
+    assert (await ledger(pool))["failed"] == 2
 
 
-async def test_calling_is_committed_before_the_channel_sees_the_first_byte(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool, 3)
+async def test_calling_is_committed_before_the_channel_sees_the_first_byte(pool: Pool, settings: Settings) -> None:
+    await plan(pool, 3)
     seen: list[tuple[str, bool, int]] = []
 
     async def look_from_outside(message: Message) -> None:
@@ -191,15 +177,15 @@ async def test_calling_is_committed_before_the_channel_sees_the_first_byte(
         assert row is not None
         seen.append((row["state"], row["same"], row["attempts"]))
 
-    await work(dispatcher(notifier_pool, settings, ScriptedChannel(before_answer=look_from_outside)))
+    await work(dispatcher(pool, settings, ScriptedChannel(before_answer=look_from_outside)))
     assert seen == [("calling", True, 1)] * 3
 
 
-async def test_no_call_begins_when_it_cannot_be_committed(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool)
+async def test_no_call_begins_when_it_cannot_be_committed(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel()
-    d = dispatcher(notifier_pool, settings, channel)
-    await notifier_pool.execute(
+    d = dispatcher(pool, settings, channel)
+    await pool.execute(
         "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;"
         "CREATE TRIGGER refuse BEFORE UPDATE ON invitation FOR EACH ROW WHEN (NEW.state = 'calling')"
         " EXECUTE FUNCTION refuse()"
@@ -210,75 +196,67 @@ async def test_no_call_begins_when_it_cannot_be_committed(notifier_pool: Pool, s
     assert channel.calls == []
 
 
-async def test_a_crash_during_the_call_leaves_a_doubt_that_ends_as_unknown(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool)
+async def test_a_crash_during_the_call_leaves_a_doubt_that_ends_as_unknown(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel()
-    async with interrupted(dispatcher(notifier_pool, settings, channel), channel):
-        assert await state_of(notifier_pool) == ("calling", None, 1)
-    successor = dispatcher(notifier_pool, settings, channel)
+    async with interrupted(dispatcher(pool, settings, channel), channel):
+        assert await state_of(pool) == ("calling", None, 1)
+    successor = dispatcher(pool, settings, channel)
     await successor.sweep.once()
-    assert (await state_of(notifier_pool))[0] == "calling"  # the lease still runs
-    await forget_leases(notifier_pool)
+    assert (await state_of(pool))[0] == "calling"  # the lease still runs
+    await forget_leases(pool)
     for _ in range(3):
         await successor.sweep.once()
         await work(successor)
-    assert (await state_of(notifier_pool))[0] == "in_doubt"
-    await notifier_pool.execute("UPDATE invitation SET called_at = called_at - interval '2 hours'")
+    assert (await state_of(pool))[0] == "in_doubt"
+    await pool.execute("UPDATE invitation SET called_at = called_at - interval '2 hours'")
     await successor.sweep.once()
     await work(successor)
     assert len(channel.calls) == 1
-    assert await state_of(notifier_pool) == ("unknown", "fate_unknown", 1)
-    assert await told(notifier_pool) == [
+    assert await state_of(pool) == ("unknown", "fate_unknown", 1)
+    assert await told(pool) == [
         (1, "scheduled", None),
         (2, "in_doubt", "interrupted"),
         (3, "failed", "fate_unknown"),
     ]
-    assert (await ledger(notifier_pool))["failed"] == 1
+    assert (await ledger(pool))["failed"] == 1
 
 
-async def test_a_crash_between_claim_and_call_is_a_doubt_like_any_other(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool)
+async def test_a_crash_between_claim_and_call_is_a_doubt_like_any_other(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel()
-    dead = dispatcher(notifier_pool, settings, channel)
-    async with notifier_pool.acquire() as connection:
+    dead = dispatcher(pool, settings, channel)
+    async with pool.acquire() as connection:
         await dead._claim(connection, await dead._claims.permits(connection, 8))
-    heir = dispatcher(notifier_pool, settings, channel)
-    await forget_leases(notifier_pool)
+    heir = dispatcher(pool, settings, channel)
+    await forget_leases(pool)
     await heir.sweep.once()
     assert await work(heir) == 0
-    assert await state_of(notifier_pool) == ("in_doubt", None, 1)
-    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "in_doubt", "interrupted")]
+    assert await state_of(pool) == ("in_doubt", None, 1)
+    assert await told(pool) == [(1, "scheduled", None), (2, "in_doubt", "interrupted")]
     assert channel.calls == []
 
 
-async def test_what_an_earlier_version_claimed_and_did_not_call_is_given_back(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool)
+async def test_what_an_earlier_version_claimed_and_did_not_call_is_given_back(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel()
-    await notifier_pool.execute(
-        "UPDATE invitation SET state = 'claimed', lease_until = clock_timestamp() + interval '1 minute'"
-    )
-    heir = dispatcher(notifier_pool, settings, channel)
+    await pool.execute("UPDATE invitation SET state = 'claimed', lease_until = clock_timestamp() + interval '1 minute'")
+    heir = dispatcher(pool, settings, channel)
     assert await work(heir) == 0
-    await forget_leases(notifier_pool)
+    await forget_leases(pool)
     await heir.sweep.once()
     await work(heir)
-    assert await state_of(notifier_pool) == ("accepted", None, 1)
+    assert await state_of(pool) == ("accepted", None, 1)
     assert len(channel.calls) == 1
 
 
-async def test_a_claim_whose_lease_has_run_out_does_not_call(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool)
+async def test_a_claim_whose_lease_has_run_out_does_not_call(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel()
-    late = dispatcher(notifier_pool, settings, channel, Limits(8, -1, 72 * 3600, 3600))
+    late = dispatcher(pool, settings, channel, Limits(8, -1, 72 * 3600, 3600))
     await work(late)
     assert channel.calls == []
-    assert await state_of(notifier_pool) == ("planned", "permit_expired", 0)
+    assert await state_of(pool) == ("planned", "permit_expired", 0)
 
 
 @pytest.mark.parametrize(
@@ -290,15 +268,15 @@ async def test_a_claim_whose_lease_has_run_out_does_not_call(notifier_pool: Pool
     ],
 )
 async def test_a_provider_that_can_be_asked_resolves_the_doubt(
-    notifier_pool: Pool, settings: Settings, found: Result, state: str, outcome: str
+    pool: Pool, settings: Settings, found: Result, state: str, outcome: str
 ) -> None:
-    await plan(notifier_pool)
+    await plan(pool)
     channel = ScriptedChannel([IN_DOUBT], known=lambda _: found)
-    d = dispatcher(notifier_pool, settings, channel)
+    d = dispatcher(pool, settings, channel)
     await work(d)
     await d.sweep.once()
-    assert (await state_of(notifier_pool))[0] == state
-    assert [(revision, what) for revision, what, _ in await told(notifier_pool)] == [
+    assert (await state_of(pool))[0] == state
+    assert [(revision, what) for revision, what, _ in await told(pool)] == [
         (1, "scheduled"),
         (2, "in_doubt"),
         (3, outcome),
@@ -306,53 +284,49 @@ async def test_a_provider_that_can_be_asked_resolves_the_doubt(
     assert len(channel.calls) == 1
 
 
-async def test_a_doubt_that_comes_again_and_again_ends_after_eight_calls(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool)
+async def test_a_doubt_that_comes_again_and_again_ends_after_eight_calls(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel([IN_DOUBT], known=lambda _: REFUSED_FOR_NOW)
-    d = dispatcher(notifier_pool, settings, channel)
+    d = dispatcher(pool, settings, channel)
     for _ in range(12):
         await work(d)
         await d.sweep.once()
     assert len(channel.calls) == 8
-    assert (await state_of(notifier_pool))[0] == "refused"
+    assert (await state_of(pool))[0] == "refused"
 
 
 @pytest.mark.parametrize("arrived_before_the_crash", [True, False])
 async def test_the_outbox_viewer_knows_what_became_of_an_interrupted_message(
-    notifier_pool: Pool, settings: Settings, arrived_before_the_crash: bool
+    pool: Pool, settings: Settings, arrived_before_the_crash: bool
 ) -> None:
-    await plan(notifier_pool)
-    viewer = OutboxViewer(notifier_pool, Seal(bytes.fromhex(SEALING_KEY)))
+    await plan(pool)
+    viewer = OutboxViewer(pool, Seal(bytes.fromhex(SEALING_KEY)))
     dying = ScriptedChannel()
-    async with interrupted(dispatcher(notifier_pool, settings, dying), dying):
+    async with interrupted(dispatcher(pool, settings, dying), dying):
         if arrived_before_the_crash:
             assert await viewer.send(dying.calls[0]) == ACCEPTED
-    await forget_leases(notifier_pool)
-    heir = dispatcher(notifier_pool, settings, viewer)
+    await forget_leases(pool)
+    heir = dispatcher(pool, settings, viewer)
     await heir.sweep.once()
     await work(heir)
-    assert await state_of(notifier_pool) == ("accepted", None, 1 if arrived_before_the_crash else 2)
-    assert await notifier_pool.fetchval("SELECT count(*) FROM viewer_message") == 1
+    assert await state_of(pool) == ("accepted", None, 1 if arrived_before_the_crash else 2)
+    assert await pool.fetchval("SELECT count(*) FROM viewer_message") == 1
 
 
-async def test_a_process_that_lost_its_lease_cannot_hand_over_to_the_viewer(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool)
+async def test_a_process_that_lost_its_lease_cannot_hand_over_to_the_viewer(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     zombie = ScriptedChannel()
-    async with interrupted(dispatcher(notifier_pool, settings, zombie), zombie):
+    async with interrupted(dispatcher(pool, settings, zombie), zombie):
         pass
-    await forget_leases(notifier_pool)
-    viewer = OutboxViewer(notifier_pool, Seal(bytes.fromhex(SEALING_KEY)))
-    await dispatcher(notifier_pool, settings, viewer).sweep.once()
+    await forget_leases(pool)
+    viewer = OutboxViewer(pool, Seal(bytes.fromhex(SEALING_KEY)))
+    await dispatcher(pool, settings, viewer).sweep.once()
     assert await viewer.send(zombie.calls[0]) == Result(Fate.IN_DOUBT, "lease_lost")
-    assert await notifier_pool.fetchval("SELECT count(*) FROM viewer_message") == 0
+    assert await pool.fetchval("SELECT count(*) FROM viewer_message") == 0
 
 
-async def test_a_late_settlement_of_an_old_lease_changes_nothing(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool)
+async def test_a_late_settlement_of_an_old_lease_changes_nothing(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     answer = asyncio.Event()
     received = asyncio.Event()
 
@@ -360,18 +334,18 @@ async def test_a_late_settlement_of_an_old_lease_changes_nothing(notifier_pool: 
         received.set()
         await answer.wait()
 
-    slow = dispatcher(notifier_pool, settings, ScriptedChannel([REFUSED_FOR_NOW], before_answer=answer_late))
+    slow = dispatcher(pool, settings, ScriptedChannel([REFUSED_FOR_NOW], before_answer=answer_late))
     sending = asyncio.create_task(work(slow))
     await asyncio.wait_for(received.wait(), 60)
-    await forget_leases(notifier_pool)
-    heir = dispatcher(notifier_pool, settings, ScriptedChannel())
+    await forget_leases(pool)
+    heir = dispatcher(pool, settings, ScriptedChannel())
     await heir.sweep.once()
-    before = await notifier_pool.fetchrow("SELECT * FROM invitation")
-    said = await told(notifier_pool)
+    before = await pool.fetchrow("SELECT * FROM invitation")
+    said = await told(pool)
     answer.set()
     await sending
-    assert await notifier_pool.fetchrow("SELECT * FROM invitation") == before
-    assert await told(notifier_pool) == said == [(1, "scheduled", None), (2, "in_doubt", "interrupted")]
+    assert await pool.fetchrow("SELECT * FROM invitation") == before
+    assert await told(pool) == said == [(1, "scheduled", None), (2, "in_doubt", "interrupted")]
 
 
 NO_END = """
@@ -386,73 +360,69 @@ def unsettled(d: Dispatcher) -> float | None:
     return d.metrics.registry.get_sample_value("kvittera_unsettled_total", {"channel": "email"})
 
 
-async def test_a_call_whose_end_cannot_be_written_is_told_and_comes_into_doubt(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool, 2)
-    await notifier_pool.execute(NO_END)
-    d = dispatcher(notifier_pool, settings, ScriptedChannel())
+async def test_a_call_whose_end_cannot_be_written_is_told_and_comes_into_doubt(pool: Pool, settings: Settings) -> None:
+    await plan(pool, 2)
+    await pool.execute(NO_END)
+    d = dispatcher(pool, settings, ScriptedChannel())
     with capture_logs() as lines:
         await work(d)
 
-    lost = await notifier_pool.fetchval("SELECT invitation_id::text FROM invitation WHERE delivery_id = 'D-0'")
+    lost = await pool.fetchval("SELECT invitation_id::text FROM invitation WHERE delivery_id = 'D-0'")
     assert [(line["action"], line["invitation_id"], line["error"]) for line in lines] == [
         ("in_doubt", lost, "RaiseError")
     ]
     assert unsettled(d) == 1
-    assert await state_of(notifier_pool, "D-0") == ("calling", None, 1)
-    assert await state_of(notifier_pool, "D-1") == ("accepted", None, 1)
-    await forget_leases(notifier_pool)
+    assert await state_of(pool, "D-0") == ("calling", None, 1)
+    assert await state_of(pool, "D-1") == ("accepted", None, 1)
+    await forget_leases(pool)
     await d.sweep.once()
-    assert (await state_of(notifier_pool, "D-0"))[0] == "in_doubt"
+    assert (await state_of(pool, "D-0"))[0] == "in_doubt"
 
 
-async def test_a_doubt_whose_end_cannot_be_written_holds_up_no_other(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool, 2)
-    await notifier_pool.execute(NO_END)
-    d = dispatcher(notifier_pool, settings, ScriptedChannel([IN_DOUBT]))
+async def test_a_doubt_whose_end_cannot_be_written_holds_up_no_other(pool: Pool, settings: Settings) -> None:
+    await plan(pool, 2)
+    await pool.execute(NO_END)
+    d = dispatcher(pool, settings, ScriptedChannel([IN_DOUBT]))
     await work(d)
-    await notifier_pool.execute("UPDATE invitation SET called_at = called_at - interval '2 hours'")
+    await pool.execute("UPDATE invitation SET called_at = called_at - interval '2 hours'")
     with capture_logs() as lines:
         await d.sweep.once()
 
     assert [line["event"] for line in lines] == ["what came of a call cannot be written"]
     assert unsettled(d) == 1
-    assert (await state_of(notifier_pool, "D-0"))[0] == "in_doubt"
-    assert (await state_of(notifier_pool, "D-1"))[0] == "unknown"
+    assert (await state_of(pool, "D-0"))[0] == "in_doubt"
+    assert (await state_of(pool, "D-1"))[0] == "unknown"
 
 
-async def test_with_the_switch_off_nobody_is_called(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool, 5)
+async def test_with_the_switch_off_nobody_is_called(pool: Pool, settings: Settings) -> None:
+    await plan(pool, 5)
     channel = ScriptedChannel()
-    d = dispatcher(notifier_pool, settings, channel)
-    await notifier_pool.execute("UPDATE switch SET is_on = false")
+    d = dispatcher(pool, settings, channel)
+    await pool.execute("UPDATE switch SET is_on = false")
     assert await work(d) == 0
-    await notifier_pool.execute("DELETE FROM switch")  # nobody knows: that is off, too
+    await pool.execute("DELETE FROM switch")  # nobody knows: that is off, too
     assert await work(d) == 0
     assert channel.calls == []
-    assert (await ledger(notifier_pool))["pending"] == 5
-    await notifier_pool.execute("INSERT INTO switch VALUES ('sending', true)")
+    assert (await ledger(pool))["pending"] == 5
+    await pool.execute("INSERT INTO switch VALUES ('sending', true)")
     assert await work(d) == 5
 
 
-async def test_with_an_unreadable_switch_nobody_is_called(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool)
+async def test_with_an_unreadable_switch_nobody_is_called(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel()
-    await notifier_pool.execute("DROP TABLE switch")
+    await pool.execute("DROP TABLE switch")
     with pytest.raises(asyncpg.UndefinedTableError):
-        await work(dispatcher(notifier_pool, settings, channel))
+        await work(dispatcher(pool, settings, channel))
     assert channel.calls == []
 
 
-async def test_with_postgres_away_nobody_is_called_and_the_dispatcher_waits(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool)
+async def test_with_postgres_away_nobody_is_called_and_the_dispatcher_waits(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel()
     stop = asyncio.Event()
-    notifier_pool.terminate()
-    running = asyncio.create_task(dispatcher(notifier_pool, settings, channel).run(stop))
+    pool.terminate()
+    running = asyncio.create_task(dispatcher(pool, settings, channel).run(stop))
     await asyncio.sleep(0.3)
     assert not running.done()
     assert channel.calls == []
@@ -460,58 +430,50 @@ async def test_with_postgres_away_nobody_is_called_and_the_dispatcher_waits(
     await running
 
 
-async def test_what_has_become_too_old_before_the_claim_is_withheld_and_told(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool, 2)
-    await notifier_pool.execute(
+async def test_what_has_become_too_old_before_the_claim_is_withheld_and_told(pool: Pool, settings: Settings) -> None:
+    await plan(pool, 2)
+    await pool.execute(
         "UPDATE invitation SET occurred_at = occurred_at - interval '73 hours' WHERE delivery_id = 'D-0'"
     )
     channel = ScriptedChannel()
-    await work(dispatcher(notifier_pool, settings, channel))
+    await work(dispatcher(pool, settings, channel))
     assert [m.reference for m in channel.calls] == [
-        str(await notifier_pool.fetchval("SELECT invitation_id FROM invitation WHERE delivery_id = 'D-1'"))
+        str(await pool.fetchval("SELECT invitation_id FROM invitation WHERE delivery_id = 'D-1'"))
     ]
-    assert await state_of(notifier_pool, "D-0") == ("withheld", "too_old", 0)
-    assert await told(notifier_pool, "D-0") == [(1, "scheduled", None), (2, "suppressed", "too_old")]
-    assert await notifier_pool.fetchval("SELECT sealed IS NULL FROM invitation WHERE delivery_id = 'D-0'")
-    counted = await ledger(notifier_pool)
+    assert await state_of(pool, "D-0") == ("withheld", "too_old", 0)
+    assert await told(pool, "D-0") == [(1, "scheduled", None), (2, "suppressed", "too_old")]
+    assert await pool.fetchval("SELECT sealed IS NULL FROM invitation WHERE delivery_id = 'D-0'")
+    counted = await ledger(pool)
     assert (counted["delivered"], counted["asked"], counted["suppressed"]) == (2, 1, 1)
 
 
-async def test_a_deploy_that_makes_a_thousand_old_invitations_due_sends_none(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool, 1000)
-    await notifier_pool.execute("UPDATE invitation SET occurred_at = occurred_at - interval '30 days'")
+async def test_a_deploy_that_makes_a_thousand_old_invitations_due_sends_none(pool: Pool, settings: Settings) -> None:
+    await plan(pool, 1000)
+    await pool.execute("UPDATE invitation SET occurred_at = occurred_at - interval '30 days'")
     channel = ScriptedChannel()
-    d = dispatcher(notifier_pool, settings, channel, Limits(500, 60, 72 * 3600, 3600))
+    d = dispatcher(pool, settings, channel, Limits(500, 60, 72 * 3600, 3600))
     while await work(d):
         pass
     while await d._begin_some():
         pass
     assert channel.calls == []
     # A claim hands out withheld rows, too; nothing is left to claim in the end.
-    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation WHERE state = 'withheld'") == 1000
+    assert await pool.fetchval("SELECT count(*) FROM invitation WHERE state = 'withheld'") == 1000
 
 
-async def test_nothing_is_sent_before_kafka_knows_of_the_invitation(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool)
-    await notifier_pool.execute(
-        "INSERT INTO outbox_waiting (id, key_hash, shard) SELECT id, hashbytea(key), shard FROM outbox"
-    )
+async def test_nothing_is_sent_before_kafka_knows_of_the_invitation(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
+    await pool.execute("INSERT INTO outbox_waiting (id, key_hash, shard) SELECT id, hashbytea(key), shard FROM outbox")
     channel = ScriptedChannel()
-    d = dispatcher(notifier_pool, settings, channel)
+    d = dispatcher(pool, settings, channel)
     assert await d._begin_some() == 0
-    await relay_everything(notifier_pool)
+    await relay_everything(pool)
     assert await work(d) == 1
     assert len(channel.calls) == 1
 
 
-async def test_three_dispatchers_at_once_send_each_of_200_invitations_once(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool, 200, suppressed=20)
+async def test_three_dispatchers_at_once_send_each_of_200_invitations_once(pool: Pool, settings: Settings) -> None:
+    await plan(pool, 200, suppressed=20)
 
     all_call = asyncio.Event()
 
@@ -522,9 +484,9 @@ async def test_three_dispatchers_at_once_send_each_of_200_invitations_once(
 
     channels = [ScriptedChannel(before_answer=once_all_call) for _ in range(3)]
     stop = asyncio.Event()
-    running = [asyncio.create_task(dispatcher(notifier_pool, settings, c).run(stop)) for c in channels]
+    running = [asyncio.create_task(dispatcher(pool, settings, c).run(stop)) for c in channels]
     async with asyncio.timeout(60):
-        while (counted := await ledger(notifier_pool))["asked"] < 200:
+        while (counted := await ledger(pool))["asked"] < 200:
             await asyncio.sleep(0.01)
     stop.set()
     await asyncio.gather(*running)
@@ -540,21 +502,21 @@ async def test_three_dispatchers_at_once_send_each_of_200_invitations_once(
     }
 
 
-async def test_the_books_balance_after_every_step_of_every_fate(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool, 12, suppressed=3)
+async def test_the_books_balance_after_every_step_of_every_fate(pool: Pool, settings: Settings) -> None:
+    await plan(pool, 12, suppressed=3)
     fates = [ACCEPTED, REFUSED, REFUSED_FOR_NOW, IN_DOUBT]
     channel = ScriptedChannel([fates[n % 4] for n in range(12)] + [ACCEPTED])
-    one_at_a_time = dispatcher(notifier_pool, settings, channel, Limits(1, 60, 72 * 3600, 3600))
-    steps = [await ledger(notifier_pool)]
+    one_at_a_time = dispatcher(pool, settings, channel, Limits(1, 60, 72 * 3600, 3600))
+    steps = [await ledger(pool)]
     for _ in range(20):
         await one_at_a_time._begin_some()
-        steps.append(await ledger(notifier_pool))
+        steps.append(await ledger(pool))
         if one_at_a_time._sending:
             await asyncio.wait(one_at_a_time._sending)
-        steps.append(await ledger(notifier_pool))
-    await notifier_pool.execute("UPDATE invitation SET called_at = called_at - interval '2 hours'")
+        steps.append(await ledger(pool))
+    await pool.execute("UPDATE invitation SET called_at = called_at - interval '2 hours'")
     await one_at_a_time.sweep.once()
-    last = await ledger(notifier_pool)
+    last = await ledger(pool)
     assert {s["delivered"] for s in steps} == {15}
     assert {k: last[k] for k in ("asked", "suppressed", "pending", "failed")} == {
         "asked": 6,
@@ -564,31 +526,29 @@ async def test_the_books_balance_after_every_step_of_every_fate(notifier_pool: P
     }
 
 
-async def test_the_sweeper_runs_by_itself_until_stopped(notifier_pool: Pool, settings: Settings) -> None:
-    await plan(notifier_pool)
+async def test_the_sweeper_runs_by_itself_until_stopped(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
     channel = ScriptedChannel()
-    async with interrupted(dispatcher(notifier_pool, settings, channel), channel):
-        await forget_leases(notifier_pool)
+    async with interrupted(dispatcher(pool, settings, channel), channel):
+        await forget_leases(pool)
     stop = asyncio.Event()
-    sweeping = asyncio.create_task(dispatcher(notifier_pool, settings, channel, HASTY).sweep.run(stop))
+    sweeping = asyncio.create_task(dispatcher(pool, settings, channel, HASTY).sweep.run(stop))
     async with asyncio.timeout(60):
-        while (await state_of(notifier_pool))[0] != "in_doubt":
+        while (await state_of(pool))[0] != "in_doubt":
             await asyncio.sleep(0.02)
     stop.set()
     await sweeping
 
 
-async def test_the_next_claim_waits_until_a_quarter_of_the_calls_are_back(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool, 12)
+async def test_the_next_claim_waits_until_a_quarter_of_the_calls_are_back(pool: Pool, settings: Settings) -> None:
+    await plan(pool, 12)
     may_end: asyncio.Queue[None] = asyncio.Queue()
 
     async def when_told(_: Message) -> None:
         await may_end.get()
 
     channel = ScriptedChannel(before_answer=when_told)
-    d = dispatcher(notifier_pool, settings, channel)
+    d = dispatcher(pool, settings, channel)
     stop = asyncio.Event()
     sending = asyncio.create_task(d.run(stop))
 
@@ -609,4 +569,4 @@ async def test_the_next_claim_waits_until_a_quarter_of_the_calls_are_back(
     await calls(12)
     stop.set()
     await sending
-    assert (await ledger(notifier_pool))["asked"] == 12
+    assert (await ledger(pool))["asked"] == 12

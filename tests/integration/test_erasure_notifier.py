@@ -1,7 +1,6 @@
 """Erasing a person at the notifier: nothing can be opened, no replay brings it back, the ledger holds (D21, E24)."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 import asyncpg
@@ -26,22 +25,12 @@ from services.notifier.policy import Policies, Rules
 from services.notifier.render import Renderer, Sender
 from tests.builders import EMAIL, SMS, arrived, delivery
 from tests.conftest import SEALING_KEY
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("notifier")
 
 SEAL = Seal(bytes.fromhex(SEALING_KEY))
 ASTRID = person_of(SEAL, ChannelKind.EMAIL, EMAIL["address"])
 BO = {"kind": "email", "address": "bo@mottagare.example"}
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "notifier") as empty:
-        yield empty
 
 
 def decide_deliveries() -> DecideDeliveries:

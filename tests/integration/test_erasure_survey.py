@@ -1,7 +1,7 @@
 """Erasing a person at the survey: no words and no link are left, scores stay, and no replay brings anything back."""
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,7 +26,9 @@ from services.survey.comments.texts import SealedTexts
 from services.survey.privacy.erasure import ErasePersons
 from tests.builders import NOON, decided
 from tests.conftest import SEALING_KEY
-from tests.tables import empty_pool, everything_stored, footprint
+from tests.tables import everything_stored, footprint
+
+pytestmark = pytest.mark.service("survey")
 
 SEAL = Seal(bytes.fromhex(SEALING_KEY))
 ASTRID, BO = "a1" * 16, "b0" * 16
@@ -36,17 +38,6 @@ WORDS = Answer(
     wants_contact=True,
     contact=Contact("CANARY-name", "+46701740634"),
 )
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "survey") as empty:
-        yield empty
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What the rules are told of the past comes from the tables, for all addresses of a person together."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from schemas.delivery import ChannelKind, ContactChannel, Correction
@@ -14,7 +12,8 @@ from services.notifier.policy import Contacted, History, Preference
 from tests.builders import facts
 from tests.conftest import SEALING_KEY
 from tests.sending import ScriptedChannel, dispatcher, plan, work
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("notifier")
 
 PERSONS = [Seal(bytes.fromhex(SEALING_KEY)).pseudonym(a) for a in ("email:astrid.canary@mottagare.example", "sms:+467")]
 
@@ -30,17 +29,6 @@ BY_ADDRESS = dict(
 )
 
 
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def notifier_pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "notifier") as empty:
-        yield empty
-
-
 async def history(pool: Pool, **changed: object) -> History:
     async with pool.acquire() as connection:
         known = await PersonKeys(Seal(bytes.fromhex(SEALING_KEY))).look_up(connection, PERSONS)
@@ -48,20 +36,18 @@ async def history(pool: Pool, **changed: object) -> History:
     return past.of(facts(**changed), BY_ADDRESS)
 
 
-async def test_nothing_is_known_of_a_stranger(notifier_pool: Pool) -> None:
-    assert await history(notifier_pool) == History()
+async def test_nothing_is_known_of_a_stranger(pool: Pool) -> None:
+    assert await history(pool) == History()
 
 
-async def test_what_was_asked_and_said_and_corrected_is_told_to_the_rules(
-    notifier_pool: Pool, settings: Settings
-) -> None:
-    await plan(notifier_pool, drop_id="stop-7", order_id="order-9")
-    await work(dispatcher(notifier_pool, settings, ScriptedChannel()))
-    called = await notifier_pool.fetchval("SELECT called_at FROM invitation")
-    await notifier_pool.execute("INSERT INTO preference VALUES ($1, false, 4, NULL, now())", PERSONS[0])
-    await notifier_pool.execute("INSERT INTO preference VALUES ($1, false, 2, 'sms', now())", PERSONS[1])
-    await notifier_pool.execute("INSERT INTO correction VALUES ('D-8', 'returned', 1)")
-    assert await history(notifier_pool, delivery_id="D-8", drop_id="stop-7", order_id="order-9") == History(
+async def test_what_was_asked_and_said_and_corrected_is_told_to_the_rules(pool: Pool, settings: Settings) -> None:
+    await plan(pool, drop_id="stop-7", order_id="order-9")
+    await work(dispatcher(pool, settings, ScriptedChannel()))
+    called = await pool.fetchval("SELECT called_at FROM invitation")
+    await pool.execute("INSERT INTO preference VALUES ($1, false, 4, NULL, now())", PERSONS[0])
+    await pool.execute("INSERT INTO preference VALUES ($1, false, 2, 'sms', now())", PERSONS[1])
+    await pool.execute("INSERT INTO correction VALUES ('D-8', 'returned', 1)")
+    assert await history(pool, delivery_id="D-8", drop_id="stop-7", order_id="order-9") == History(
         drop_asked=True,
         order_asked=True,
         contacts=(Contacted(called, ChannelKind.EMAIL, "fjallbod"),),
@@ -70,28 +56,24 @@ async def test_what_was_asked_and_said_and_corrected_is_told_to_the_rules(
     )
 
 
-async def test_requests_that_were_withheld_or_are_a_year_old_are_no_contacts(notifier_pool: Pool) -> None:
-    await plan(notifier_pool, 2)
-    await notifier_pool.execute(
-        "UPDATE invitation SET state = 'withheld', reason = 'returned' WHERE delivery_id = 'D-0'"
-    )
-    await notifier_pool.execute("UPDATE invitation SET due_at = now() - interval '366 days' WHERE delivery_id = 'D-1'")
-    assert (await history(notifier_pool)).contacts == ()
+async def test_requests_that_were_withheld_or_are_a_year_old_are_no_contacts(pool: Pool) -> None:
+    await plan(pool, 2)
+    await pool.execute("UPDATE invitation SET state = 'withheld', reason = 'returned' WHERE delivery_id = 'D-0'")
+    await pool.execute("UPDATE invitation SET due_at = now() - interval '366 days' WHERE delivery_id = 'D-1'")
+    assert (await history(pool)).contacts == ()
 
 
 async def test_facts_that_were_corrected_before_the_delivery_came_are_those_decided_about(
-    notifier_pool: Pool,
+    pool: Pool,
 ) -> None:
     corrected = facts(delivery_id="D-0", exceptions=["damaged"], terminal="Segeltorp")
-    await notifier_pool.execute(
-        "INSERT INTO correction VALUES ('D-0', 'facts_corrected', 1, $1)", corrected.model_dump_json()
-    )
-    await plan(notifier_pool)
-    assert await notifier_pool.fetchval("SELECT reason FROM decision") == "exception_open"
+    await pool.execute("INSERT INTO correction VALUES ('D-0', 'facts_corrected', 1, $1)", corrected.model_dump_json())
+    await plan(pool)
+    assert await pool.fetchval("SELECT reason FROM decision") == "exception_open"
 
 
-async def test_a_batch_knows_what_it_has_just_planned_for_the_same_order(notifier_pool: Pool) -> None:
-    async with notifier_pool.acquire() as connection:
+async def test_a_batch_knows_what_it_has_just_planned_for_the_same_order(pool: Pool) -> None:
+    async with pool.acquire() as connection:
         known = await PersonKeys(Seal(bytes.fromhex(SEALING_KEY))).look_up(connection, PERSONS)
         past = await LookBack()(connection, [], known)
     assert not past.of(facts(order_id="order-9"), BY_ADDRESS).order_asked

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,7 +20,9 @@ from services.survey.api.signatures import Signatures
 from tests.asgi import Reply, ask
 from tests.programs import SEAL, Clock, application
 from tests.survey_app import invite
-from tests.tables import empty_pool, everything_stored, footprint
+from tests.tables import everything_stored, footprint
+
+pytestmark = pytest.mark.service("survey")
 
 NUMBER = "+46701740634"
 PERSON = SEAL.pseudonym(f"sms:{NUMBER}").hex()
@@ -30,14 +31,8 @@ SMS = "/api/inbound/sms"
 
 
 @pytest.fixture
-async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(shared_settings, "survey") as empty:
-        yield empty
-
-
-@pytest.fixture
-def app(pool: Pool, shared_settings: Settings) -> ASGIApp:
-    with_secrets = shared_settings.model_copy(update={"inbound_secrets": SecretStr(f"{NEW}, {OLD}")})
+def app(pool: Pool, settings: Settings) -> ASGIApp:
+    with_secrets = settings.model_copy(update={"inbound_secrets": SecretStr(f"{NEW}, {OLD}")})
     return application(pool, with_secrets, Clock())
 
 
@@ -168,8 +163,8 @@ async def test_while_secrets_change_both_are_good(app: ASGIApp, pool: Pool) -> N
     assert [e.score for e in await answers(pool)] == [3, 4, 5]
 
 
-async def test_without_secrets_nothing_is_taken(pool: Pool, shared_settings: Settings) -> None:
-    closed = application(pool, shared_settings, Clock())
+async def test_without_secrets_nothing_is_taken(pool: Pool, settings: Settings) -> None:
+    closed = application(pool, settings, Clock())
     assert (await hand_over(closed, "4")).status == 401
     with pytest.raises(MustStop, match="KVITTERA_INBOUND_SECRETS"):
         Signatures.from_setting(SecretStr("whsec_ä"))

@@ -20,9 +20,10 @@ from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from tests.drawn_records import begun_at, chunks, counting, drawn
 from tests.harness import begin
-from tests.integration.test_counting_store import audit, clear, pool, settings, table
+from tests.integration.test_counting_store import audit, clear, pool, table
 
-__all__ = ["pool", "settings"]
+__all__ = ["pool"]
+pytestmark = pytest.mark.service("aggregator")
 KILLS = int(os.environ.get("COUNTING_KILLS", "6"))
 SEED, ANSWERS = 900, 60
 MOST_BATCHES = 4

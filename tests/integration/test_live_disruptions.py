@@ -1,6 +1,5 @@
 """Disruptions beside the live line: the last revision counts, and one that ended leaves after a while."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,15 +9,9 @@ from schemas.disruption import DeliveryDisruption
 from services.aggregator.live.disruptions import Disruptions
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
-from services.chassis.settings import Settings
 from tests.builders import NOON
-from tests.tables import empty_pool
 
-
-@pytest.fixture
-async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(shared_settings, "aggregator") as empty:
-        yield empty
+pytestmark = pytest.mark.service("aggregator")
 
 
 def disruption(revision: int = 1, **changed: Any) -> Received[DeliveryDisruption]:

@@ -1,7 +1,6 @@
 """What live pages look at, read from real tables: by span, by method, with reasons, past days and open cases."""
 
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,9 +19,9 @@ from services.aggregator.live.scopes import LiveScopes
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
-from services.chassis.settings import Settings
 from tests.integration.test_complaints import case
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("aggregator")
 
 NOW = datetime(2026, 10, 12, 22, 30, tzinfo=UTC)
 """Half past midnight on 13 October in Stockholm."""
@@ -30,17 +29,6 @@ NOW = datetime(2026, 10, 12, 22, 30, tzinfo=UTC)
 
 class Counter:
     lag = 0
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator") as empty:
-        yield empty
 
 
 async def count(pool: Pool, at: datetime, method: str, good: int, bad: int, *, unasked: int = 0) -> None:

@@ -1,7 +1,6 @@
 """Tables by month in a real PostgreSQL: room is made ahead and once, old months go whole, young rows stay."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -13,18 +12,8 @@ from services.chassis.months import CLOCKS_AGREE, MonthlyTable, Months, later, m
 from services.chassis.postgres import Database, Pool, connect
 from services.chassis.settings import Settings
 from services.doctor import months as doctor_months
-from tests.tables import empty_pool
 
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "notifier") as empty:
-        yield empty
+pytestmark = pytest.mark.service("notifier")
 
 
 def this_month() -> date:

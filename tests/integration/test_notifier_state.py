@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import random
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +20,6 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
-from services.chassis.settings import Settings
 from services.notifier import state
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.history import LookBack
@@ -31,18 +29,9 @@ from services.notifier.state import KeepState
 from tests.builders import NOON, always, arrived, delivery, facts
 from tests.conftest import SEALING_KEY
 from tests.harness import until
-from tests.tables import empty_pool, footprint
+from tests.tables import footprint
 
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def notifier_pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "notifier") as empty:
-        yield empty
+pytestmark = pytest.mark.service("notifier")
 
 
 async def plan(pool: Pool, *deliveries: str) -> None:
@@ -124,60 +113,60 @@ def test_every_topic_that_is_heard_has_dead_letters_and_names_the_notifier() -> 
     assert all(CARDS[t].dead_letter and "notifier" in CARDS[t].consumers for t in state.MODELS)
 
 
-async def test_of_two_writers_preferences_the_one_said_last_holds_whatever_its_revision(notifier_pool: Pool) -> None:
+async def test_of_two_writers_preferences_the_one_said_last_holds_whatever_its_revision(pool: Pool) -> None:
     early = preference(never=True, revision=9)
     late = preference(most_per_year=4, revision=1, source="reply", changed_at=NOON + timedelta(seconds=1))
     for order in itertools.permutations([early, late, early]):
-        await notifier_pool.execute("DELETE FROM preference")
+        await pool.execute("DELETE FROM preference")
         for message in order:
-            await hear(notifier_pool, message)
-        assert tuple((await notifier_pool.fetch("SELECT never, most_per_year FROM preference"))[0]) == (False, 4)
+            await hear(pool, message)
+        assert tuple((await pool.fetch("SELECT never, most_per_year FROM preference"))[0]) == (False, 4)
 
 
-async def test_who_says_never_is_not_sent_what_was_planned_and_it_is_told_why(notifier_pool: Pool) -> None:
-    await plan(notifier_pool, "D-1", "D-2")
-    await hear(notifier_pool, preference(await person_of(notifier_pool), never=True))
-    assert await states(notifier_pool) == {"D-1": ("withheld", "opted_out"), "D-2": ("withheld", "opted_out")}
-    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "suppressed", "opted_out")]
-    assert await notifier_pool.fetchval("SELECT count(*) FROM invitation WHERE sealed IS NOT NULL") == 0
+async def test_who_says_never_is_not_sent_what_was_planned_and_it_is_told_why(pool: Pool) -> None:
+    await plan(pool, "D-1", "D-2")
+    await hear(pool, preference(await person_of(pool), never=True))
+    assert await states(pool) == {"D-1": ("withheld", "opted_out"), "D-2": ("withheld", "opted_out")}
+    assert await told(pool) == [(1, "scheduled", None), (2, "suppressed", "opted_out")]
+    assert await pool.fetchval("SELECT count(*) FROM invitation WHERE sealed IS NOT NULL") == 0
 
 
-async def test_a_person_id_that_is_no_pseudonym_becomes_a_dead_letter(notifier_pool: Pool) -> None:
+async def test_a_person_id_that_is_no_pseudonym_becomes_a_dead_letter(pool: Pool) -> None:
     with pytest.raises(Poison):
-        await hear(notifier_pool, preference("kund-7"))
+        await hear(pool, preference("kund-7"))
 
 
 @pytest.mark.parametrize("what", ["returned", "cancelled", "not_delivered", "claim_opened"])
-async def test_what_turned_out_otherwise_is_not_asked_about(notifier_pool: Pool, what: str) -> None:
-    await plan(notifier_pool, "D-1", "D-2")
-    await hear(notifier_pool, correction(what))
-    assert await states(notifier_pool) == {"D-1": ("withheld", what), "D-2": ("planned", None)}
-    assert await told(notifier_pool) == [(1, "scheduled", None), (2, "suppressed", what)]
+async def test_what_turned_out_otherwise_is_not_asked_about(pool: Pool, what: str) -> None:
+    await plan(pool, "D-1", "D-2")
+    await hear(pool, correction(what))
+    assert await states(pool) == {"D-1": ("withheld", what), "D-2": ("planned", None)}
+    assert await told(pool) == [(1, "scheduled", None), (2, "suppressed", what)]
 
 
-async def test_a_claim_that_was_closed_again_stops_nothing_in_any_order(notifier_pool: Pool) -> None:
-    await plan(notifier_pool, "D-1")
-    await hear(notifier_pool, correction("claim_closed", 2))
-    await hear(notifier_pool, correction("claim_opened", 1))
-    assert await states(notifier_pool) == {"D-1": ("planned", None)}
-    await hear(notifier_pool, correction("claim_opened", 3))
-    assert await states(notifier_pool) == {"D-1": ("withheld", "claim_opened")}
+async def test_a_claim_that_was_closed_again_stops_nothing_in_any_order(pool: Pool) -> None:
+    await plan(pool, "D-1")
+    await hear(pool, correction("claim_closed", 2))
+    await hear(pool, correction("claim_opened", 1))
+    assert await states(pool) == {"D-1": ("planned", None)}
+    await hear(pool, correction("claim_opened", 3))
+    assert await states(pool) == {"D-1": ("withheld", "claim_opened")}
 
 
-async def test_a_claimed_request_is_stopped_and_a_begun_call_is_not(notifier_pool: Pool) -> None:
-    await plan(notifier_pool, "D-1", "D-2")
-    await notifier_pool.execute("UPDATE invitation SET state = 'claimed' WHERE delivery_id = 'D-1'")
-    await notifier_pool.execute("UPDATE invitation SET state = 'calling' WHERE delivery_id = 'D-2'")
-    await hear(notifier_pool, correction("returned"), correction("returned", delivery_id="D-2"))
-    assert await states(notifier_pool) == {"D-1": ("withheld", "returned"), "D-2": ("calling", None)}
-    assert await notifier_pool.fetchval("SELECT fence FROM invitation WHERE delivery_id = 'D-1'") == 1
+async def test_a_claimed_request_is_stopped_and_a_begun_call_is_not(pool: Pool) -> None:
+    await plan(pool, "D-1", "D-2")
+    await pool.execute("UPDATE invitation SET state = 'claimed' WHERE delivery_id = 'D-1'")
+    await pool.execute("UPDATE invitation SET state = 'calling' WHERE delivery_id = 'D-2'")
+    await hear(pool, correction("returned"), correction("returned", delivery_id="D-2"))
+    assert await states(pool) == {"D-1": ("withheld", "returned"), "D-2": ("calling", None)}
+    assert await pool.fetchval("SELECT fence FROM invitation WHERE delivery_id = 'D-1'") == 1
 
 
-async def test_corrected_facts_replace_those_of_what_is_planned_and_are_told(notifier_pool: Pool) -> None:
-    await plan(notifier_pool, "D-1")
+async def test_corrected_facts_replace_those_of_what_is_planned_and_are_told(pool: Pool) -> None:
+    await plan(pool, "D-1")
     for _ in range(2):
-        await hear(notifier_pool, correction("facts_corrected", terminal="Segeltorp"))
-    rows = await notifier_pool.fetch("SELECT value FROM outbox ORDER BY id")
+        await hear(pool, correction("facts_corrected", terminal="Segeltorp"))
+    rows = await pool.fetch("SELECT value FROM outbox ORDER BY id")
     messages = [InvitationDecided.model_validate_json(r["value"]) for r in rows]
     assert [(m.revision, m.outcome, m.delivery.terminal) for m in messages] == [
         (1, "scheduled", "Årsta"),
@@ -186,63 +175,63 @@ async def test_corrected_facts_replace_those_of_what_is_planned_and_are_told(not
     assert {m.token_sha256 for m in messages} == {messages[0].token_sha256}
 
 
-async def test_a_request_moves_to_the_order_that_corrected_facts_name(notifier_pool: Pool) -> None:
-    await plan(notifier_pool, "D-1")
-    await hear(notifier_pool, correction("facts_corrected", order_id="order-9"))
-    async with notifier_pool.acquire() as connection:
+async def test_a_request_moves_to_the_order_that_corrected_facts_name(pool: Pool) -> None:
+    await plan(pool, "D-1")
+    await hear(pool, correction("facts_corrected", order_id="order-9"))
+    async with pool.acquire() as connection:
         past = await LookBack()(connection, [facts(delivery_id="D-2", order_id="order-9")], {})
     assert past.orders == {"order-9"}
 
 
-async def test_facts_corrected_to_a_damage_are_not_asked_about(notifier_pool: Pool) -> None:
-    await plan(notifier_pool, "D-1")
-    await hear(notifier_pool, correction("facts_corrected", exceptions=["damaged"]))
-    assert await states(notifier_pool) == {"D-1": ("withheld", "exception_open")}
+async def test_facts_corrected_to_a_damage_are_not_asked_about(pool: Pool) -> None:
+    await plan(pool, "D-1")
+    await hear(pool, correction("facts_corrected", exceptions=["damaged"]))
+    assert await states(pool) == {"D-1": ("withheld", "exception_open")}
 
 
-async def test_an_answer_stops_the_reminder_only_and_a_dispute_stops_all(notifier_pool: Pool) -> None:
-    await plan(notifier_pool, "D-1", "D-2", "D-3")
-    await notifier_pool.execute("UPDATE invitation SET kind = 'reminder' WHERE delivery_id = 'D-1'")
-    await hear(notifier_pool, response("D-1"), response("D-2"), response("D-3", contested=True))
-    assert await states(notifier_pool) == {
+async def test_an_answer_stops_the_reminder_only_and_a_dispute_stops_all(pool: Pool) -> None:
+    await plan(pool, "D-1", "D-2", "D-3")
+    await pool.execute("UPDATE invitation SET kind = 'reminder' WHERE delivery_id = 'D-1'")
+    await hear(pool, response("D-1"), response("D-2"), response("D-3", contested=True))
+    assert await states(pool) == {
         "D-1": ("withheld", "answered"),
         "D-2": ("planned", None),
         "D-3": ("withheld", "contested"),
     }
-    assert await told(notifier_pool, "D-1") == [(1, "scheduled", None)]  # a reminder changes no decision
+    assert await told(pool, "D-1") == [(1, "scheduled", None)]  # a reminder changes no decision
 
 
-async def test_what_a_machine_or_a_passer_by_answered_stops_no_reminder(notifier_pool: Pool) -> None:
-    await hear(notifier_pool, response("D-1", suspected_machine=True), response("D-2", invited=False))
-    assert await notifier_pool.fetchval("SELECT count(*) FROM answered") == 0
+async def test_what_a_machine_or_a_passer_by_answered_stops_no_reminder(pool: Pool) -> None:
+    await hear(pool, response("D-1", suspected_machine=True), response("D-2", invited=False))
+    assert await pool.fetchval("SELECT count(*) FROM answered") == 0
 
 
-async def test_a_disruption_is_kept_in_its_highest_revision(notifier_pool: Pool) -> None:
-    await hear(notifier_pool, disruption(2, "over"), disruption(1, "active"))
-    await hear(notifier_pool, disruption(1, "active"))
-    rows = await notifier_pool.fetch("SELECT disruption_id, revision, state FROM disruption")
+async def test_a_disruption_is_kept_in_its_highest_revision(pool: Pool) -> None:
+    await hear(pool, disruption(2, "over"), disruption(1, "active"))
+    await hear(pool, disruption(1, "active"))
+    rows = await pool.fetch("SELECT disruption_id, revision, state FROM disruption")
     assert [tuple(r) for r in rows] == [("storm-1", 2, "over")]
 
 
-async def test_a_replay_in_any_order_changes_nothing(notifier_pool: Pool) -> None:
-    await plan(notifier_pool, "D-1", "D-2", "D-3")
+async def test_a_replay_in_any_order_changes_nothing(pool: Pool) -> None:
+    await plan(pool, "D-1", "D-2", "D-3")
     everything = [
         *(preference(most_per_year=n, changed_at=NOON + timedelta(minutes=n)) for n in (1, 2, 3)),
         *(correction("returned", 1, "D-1"), correction("claim_opened", 1, "D-2"), correction("claim_closed", 2, "D-2")),
         *(response("D-3"), response("D-3", contested=True, revision=2), disruption(1, "active"), disruption(2, "over")),
     ]
-    await hear(notifier_pool, *everything)
-    before = await footprint(notifier_pool)
+    await hear(pool, *everything)
+    before = await footprint(pool)
     random.Random(5).shuffle(everything)
     for message in everything:
-        await hear(notifier_pool, message)
-    assert await footprint(notifier_pool) == before
+        await hear(pool, message)
+    assert await footprint(pool) == before
 
 
-async def test_the_ledger_is_folded_and_stands_in_the_metrics(notifier_pool: Pool) -> None:
-    await plan(notifier_pool, "D-1", "D-2")
+async def test_the_ledger_is_folded_and_stands_in_the_metrics(pool: Pool) -> None:
+    await plan(pool, "D-1", "D-2")
     metrics, stop = Metrics(), asyncio.Event()
-    measuring = asyncio.create_task(measure_ledger(notifier_pool, metrics, stop, every=0.01))
+    measuring = asyncio.create_task(measure_ledger(pool, metrics, stop, every=0.01))
     read = metrics.registry.get_sample_value
 
     async def folded() -> bool:
@@ -256,5 +245,5 @@ async def test_the_ledger_is_folded_and_stands_in_the_metrics(notifier_pool: Poo
     assert read("kvittera_ledger", {"state": "delivered"}) == 2
     assert read("kvittera_ledger", {"state": "pending"}) == 2
     assert read("kvittera_ledger_gap") == 0
-    assert await notifier_pool.fetchval("SELECT count(*) FROM ledger_change") == 0
-    assert await notifier_pool.fetchval("SELECT n FROM ledger_total WHERE state = 'delivered'") == 2
+    assert await pool.fetchval("SELECT count(*) FROM ledger_change") == 0
+    assert await pool.fetchval("SELECT n FROM ledger_total WHERE state = 'delivered'") == 2

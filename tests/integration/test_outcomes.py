@@ -29,24 +29,15 @@ from services.survey.outcomes.wiring import outcomes_of
 from services.survey.privacy.retention import retention
 from tests.caseload import ANNA, CASELOAD, NOW, SEAL, Told, fill, parts_of
 from tests.mail_server import MailRoom, mail_server
-from tests.tables import empty_pool, everything_stored
+from tests.tables import everything_stored
+
+pytestmark = pytest.mark.service("survey")
 
 WORDS = "Vi har lagt om lastningen på rutt 14."
 BY_MAIL = replace(CASELOAD[1], contact=Contact("Elin Sandahl", "elin@mottagare.example"))
 BY_PHONE = CASELOAD[1]
 TEXTED = replace(CASELOAD[1], contact=Contact("Elin Sandahl", "070-174 06 05"))
 DID_NOT_ASK = CASELOAD[0]
-
-
-@pytest.fixture(scope="module")
-async def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "survey") as empty:
-        yield empty
 
 
 @dataclass

@@ -5,7 +5,7 @@ import os
 import sys
 import uuid
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -34,23 +34,13 @@ from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.chassis.topic_identity import topic_partitions
 from tests.asgi import ask
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("aggregator")
 
 REGISTERED = datetime(2026, 9, 30, 12, tzinfo=UTC)
 FIRST = datetime(2026, 10, 5, 10, tzinfo=UTC)
 TWO_DAYS = (datetime(2026, 10, 2, 10, tzinfo=UTC), datetime(2026, 10, 3, 10, tzinfo=UTC))
 SCORES = (5, 4, 5, 2, 5, 3, 5, 4, 1, 5)
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator") as empty:
-        yield empty
 
 
 @pytest.fixture(autouse=True)

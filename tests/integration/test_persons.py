@@ -1,6 +1,5 @@
 """Each person has a key of their own; without it nothing of theirs can be read, and a tombstone keeps it so (D21)."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -13,21 +12,11 @@ from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.cli.keys import _rotate
 from tests.builders import NOON
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("notifier")
 
 OLD, NEW = bytes.fromhex("5e" * 32), bytes.fromhex("5f" * 32)
 ASTRID, BO = b"a" * 16, b"b" * 16
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "notifier") as empty:
-        yield empty
 
 
 class Clock:

@@ -2,7 +2,6 @@
 
 import re
 import uuid
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,7 +15,6 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
-from services.chassis.settings import Settings
 from services.chassis.staff import Member
 from services.survey.comments.languages import Languages
 from services.survey.comments.texts import SealedTexts
@@ -35,23 +33,14 @@ from tests.asgi import Reply, ask
 from tests.builders import NOON
 from tests.conftest import SEALING_KEY
 from tests.members import AGENT, ELSEWHERE, LEAD, READER, HeaderGate
-from tests.tables import empty_pool, everything_stored
+from tests.tables import everything_stored
+
+pytestmark = pytest.mark.service("survey")
 
 SEAL = Seal(bytes.fromhex(SEALING_KEY))
 TEXTS = SealedTexts(SEAL)
 COMMENT = "Ringde 070-174 06 05 innan, snälla Kalle"
 ARSTA = Board("Årsta", "Årsta terminal", "sv")
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "survey") as empty:
-        yield empty
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Replies straight from 46elks, Twilio and WhatsApp: proved, once, with the same effects as from any gateway."""
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +16,9 @@ from services.chassis.settings import Settings
 from tests.asgi import Reply, ask
 from tests.programs import SEAL, Clock, application
 from tests.survey_app import invite
-from tests.tables import empty_pool, footprint
+from tests.tables import footprint
+
+pytestmark = pytest.mark.service("survey")
 
 NUMBER = "+46701740634"
 PERSON = SEAL.pseudonym(f"sms:{NUMBER}").hex()
@@ -27,14 +28,8 @@ WHATSAPP = "/api/inbound/whatsapp"
 
 
 @pytest.fixture
-async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(shared_settings, "survey") as empty:
-        yield empty
-
-
-@pytest.fixture
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings.model_copy(
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(
         update={
             "inbound_url_secret": SecretStr("secret-in-the-address"),
             "inbound_twilio_token": SecretStr("token"),

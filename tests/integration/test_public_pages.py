@@ -22,19 +22,15 @@ from tests.sending import ScriptedChannel, dispatcher, plan, work
 from tests.survey_app import FORM, invite, survey
 from tests.tables import empty_pool, footprint
 
+pytestmark = pytest.mark.service("survey")
+
 PERSON = "5a" * 16
 WORDS = load_wordings()
 
 
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings.model_copy(update={"public_url": "https://svar.nordposten.example"})
-
-
 @pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "survey") as empty:
-        yield empty
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"public_url": "https://svar.nordposten.example"})
 
 
 @pytest.fixture

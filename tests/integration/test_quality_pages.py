@@ -1,7 +1,6 @@
 """The public page over real tables: closed months only, the same figures in every form."""
 
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -18,25 +17,14 @@ from services.aggregator.quality.routes import QualityPages
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
-from services.chassis.settings import Settings
 from tests.asgi import ask
 from tests.months import PUBLISHER
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("aggregator")
 
 MIDDLE = datetime(2026, 9, 15, 10, tzinfo=UTC)
 LATER = datetime(2026, 10, 20, tzinfo=UTC)
 SEPTEMBER = month_number("2026-09")
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator") as empty:
-        yield empty
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from services.notifier.dispatch import Dispatcher
 from tests.channel_kit import KITS
 from tests.gateways import Gateway, answer, gateway
 from tests.sending import dispatcher, ledger, plan, relay_everything
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("notifier")
 
 KILLS = int(os.environ.get("KILLS", "8"))
 A_STAGE = 50
@@ -31,17 +32,6 @@ LONGEST = 0.03
 """Seconds between a call and the death; a sender claims every 0.02."""
 THINKING = 0.01
 """Seconds that the gateway takes to answer: as long, a call is under way."""
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "notifier") as empty:
-        yield empty
 
 
 @asynccontextmanager

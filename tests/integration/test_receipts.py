@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -34,22 +34,13 @@ from tests.channel_kit import KITS, LINKS
 from tests.conftest import SEALING_KEY
 from tests.returned_mails import returned
 from tests.sending import ScriptedChannel, dispatcher, ledger, now, plan, state_of, told, work
-from tests.tables import empty_pool, everything_stored, footprint
+from tests.tables import everything_stored, footprint
+
+pytestmark = pytest.mark.service("notifier")
 
 SEAL = Seal(bytes.fromhex(SEALING_KEY))
 IN_DOUBT = Result(Fate.IN_DOUBT, "elks_ReadTimeout")
 HALF_A_YEAR = timedelta(days=180)
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "notifier") as empty:
-        yield empty
 
 
 @dataclass

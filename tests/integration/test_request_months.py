@@ -1,7 +1,6 @@
 """Requests by month in a real PostgreSQL: a month goes with its rows, and everything told of it stays true."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
@@ -27,22 +26,12 @@ from services.notifier.stored import stored_decision
 from tests.conftest import SEALING_KEY
 from tests.harness import until
 from tests.sending import ACCEPTED, ScriptedChannel, dispatcher, ledger, plan
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("notifier")
 
 SQL = {**named_sql("services.notifier"), **named_sql("services.notifier", "reconcile.sql")}
 REMINDING = Policies.model_validate({"hours": {"reminder_days": 3}})
 SETTLED = ("accepted", "refused", "unknown", "withheld")
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "notifier") as empty:
-        yield empty
 
 
 def month(number: int) -> date:

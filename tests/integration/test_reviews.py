@@ -2,7 +2,6 @@
 
 import re
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
@@ -18,22 +17,12 @@ from services.survey.reviews.stored import Reviews
 from tests.asgi import ask
 from tests.builders import NOON, decided
 from tests.survey_app import invite, post, survey
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("survey")
 
 SEAL = Seal(b"k" * 32)
 HALF = PlainLink(kind="link", site="Omdömen", url="https://omdomen.example/?ref={reference}", rate=0.5)
 POLICIES = ReviewPolicies(default=HALF, merchants={"bokladan": "none"})
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "survey") as empty:
-        yield empty
 
 
 def invited(n: int, merchant: str = "fjallbod") -> Received[InvitationDecided]:

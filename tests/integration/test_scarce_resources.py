@@ -23,10 +23,11 @@ from services.chassis.settings import Settings
 from services.embedded.unprivileged import account_instead_of_root
 from tests.drawn_records import begun_at, chunks, counting, drawn
 from tests.harness import begin
-from tests.integration.test_counting_store import audit, clear, pool, settings, table
+from tests.integration.test_counting_store import audit, clear, pool, table
 from tests.integration.test_killed_counters import ANSWERS, SEED, doomed
 
-__all__ = ["pool", "settings"]
+__all__ = ["pool"]
+pytestmark = pytest.mark.service("aggregator")
 STARVED = int(os.environ.get("COUNTING_STARVED", "5"))
 LEAST, DOUBLED = 1 << 14, 8
 """Bytes that a counter has left: from too few to connect, doubled up to so often."""

@@ -1,6 +1,5 @@
 """Pausing, doubts and the proof of the ledger, as an operator uses them."""
 
-from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import pytest
@@ -16,33 +15,23 @@ from services.notifier.verdicts import Verdict
 from tests.builders import delivery
 from tests.harness import make_topic, produce
 from tests.sending import ScriptedChannel, dispatcher, plan, state_of, told, work
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("notifier")
 
 IN_DOUBT = Result(Fate.IN_DOUBT, "gateway_timeout")
 
 
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def notifier_pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "notifier") as empty:
-        yield empty
-
-
 async def test_a_pause_stops_every_dispatcher_at_its_next_claim_and_says_who_and_why(
-    notifier_pool: Pool, settings: Settings
+    pool: Pool, settings: Settings
 ) -> None:
-    await plan(notifier_pool, 2)
-    senders = [dispatcher(notifier_pool, settings, ScriptedChannel()) for _ in range(2)]
+    await plan(pool, 2)
+    senders = [dispatcher(pool, settings, ScriptedChannel()) for _ in range(2)]
     paused = await send._send(settings, turn_to=False)
     assert paused[0].startswith("sending: paused since ")
     assert paused[0].endswith("UTC (operator)")
     assert paused[1] == "waiting: 2 due, 0 later (held requests and reminders), 0 just being sent, 0 in doubt"
     assert [await work(s) for s in senders] == [0, 0]
-    await notifier_pool.execute("DELETE FROM switch")
+    await pool.execute("DELETE FROM switch")
     assert (await send._send(settings, None))[0] == "sending: off: the switch is missing; --resume makes it anew"
     assert (await send._send(settings, turn_to=True))[0].startswith("sending: on since ")
     assert await work(senders[0]) == 2
@@ -57,7 +46,7 @@ async def test_a_pause_stops_every_dispatcher_at_its_next_claim_and_says_who_and
     ],
 )
 async def test_a_doubt_is_settled_as_an_operator_says_and_a_possible_duplicate_is_counted(
-    notifier_pool: Pool,
+    pool: Pool,
     settings: Settings,
     verdict: Verdict,
     state: str,
@@ -65,34 +54,32 @@ async def test_a_doubt_is_settled_as_an_operator_says_and_a_possible_duplicate_i
     calls: int,
     duplicates: float | None,
 ) -> None:
-    await plan(notifier_pool)
+    await plan(pool)
     channel = ScriptedChannel([IN_DOUBT, Result(Fate.ACCEPTED)])
-    sender = dispatcher(notifier_pool, settings, channel)
+    sender = dispatcher(pool, settings, channel)
     await work(sender)
-    async with notifier_pool.acquire() as connection:
+    async with pool.acquire() as connection:
         [doubt] = await list_doubts(connection, 10)
     assert (doubt["delivery_id"], doubt["reason"], doubt["merchant_id"]) == ("D-0", "gateway_timeout", "fjallbod")
     reference = UUID(channel.calls[0].reference)
     assert doubt["invitation_id"] == reference
     metrics = Metrics()
-    assert await resolve_doubt(notifier_pool, sender._settling, reference, verdict, metrics)
-    assert not await resolve_doubt(notifier_pool, sender._settling, reference, verdict, metrics)
+    assert await resolve_doubt(pool, sender._settling, reference, verdict, metrics)
+    assert not await resolve_doubt(pool, sender._settling, reference, verdict, metrics)
     await work(sender)
-    assert (await state_of(notifier_pool))[0] == state
+    assert (await state_of(pool))[0] == state
     assert len(channel.calls) == calls
-    assert (await told(notifier_pool))[-1][1] == outcome
+    assert (await told(pool))[-1][1] == outcome
     labels = {"channel": "email"}
     assert metrics.registry.get_sample_value("kvittera_possible_duplicates_total", labels) == duplicates
 
 
-async def test_reconciling_names_a_delivery_that_was_read_and_never_decided(
-    notifier_pool: Pool, settings: Settings
-) -> None:
+async def test_reconciling_names_a_delivery_that_was_read_and_never_decided(pool: Pool, settings: Settings) -> None:
     topic = await make_topic(settings)
-    await plan(notifier_pool, 2, suppressed=1)
+    await plan(pool, 2, suppressed=1)
     values = [delivery(delivery_id=f"D-{n}").model_dump_json().encode() for n in (0, 1, 2, 7, 8)]
     await produce(settings, topic, [*values[:3], b"{", *values[3:]])
-    await notifier_pool.execute(
+    await pool.execute(
         "INSERT INTO progress (topic, part, cluster_id, topic_id, next) VALUES ($1, 0, 'c', $2, 5)",
         topic,
         uuid4(),
@@ -103,7 +90,7 @@ async def test_reconciling_names_a_delivery_that_was_read_and_never_decided(
     assert found.lines()[0] == "NOT CLEAN: 3 delivered = 0 asked + 1 suppressed + 2 pending + 0 failed"
     assert found.lines()[-1] == "  D-7: read, and never decided"
     assert await reconcile(connection, settings, topic, at_once=1) == found
-    await plan(notifier_pool, 8)
+    await plan(pool, 8)
     assert (await reconcile(connection, settings, topic)).clean
     await connection.execute("DELETE FROM invitation WHERE delivery_id = 'D-0'")
     broken = await reconcile(connection, settings, topic)

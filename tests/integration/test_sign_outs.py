@@ -32,11 +32,7 @@ from tests.harness import produce, until
 from tests.staff import FORM, KEY, OURS, Clock, gate_at, signed_in
 from tests.tables import empty_pool
 
-
-@pytest.fixture
-async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(shared_settings, "survey") as empty:
-        yield empty
+pytestmark = pytest.mark.service("survey")
 
 
 @dataclass
@@ -133,8 +129,8 @@ async def test_a_sign_out_without_postgresql_says_so_and_reaches_the_others_when
 
 
 @pytest.fixture(params=["notifier", "aggregator"])
-async def elsewhere(request: pytest.FixtureRequest, shared_settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(shared_settings, request.param) as empty:
+async def elsewhere(request: pytest.FixtureRequest, settings: Settings) -> AsyncIterator[Pool]:
+    async with empty_pool(settings, request.param) as empty:
         yield empty
 
 

@@ -1,7 +1,6 @@
 """The cuts that were counted stand in the database; a start with others is refused, and batches follow a change."""
 
 import dataclasses
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,21 +14,10 @@ from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Pool
-from services.chassis.settings import Settings
 from tests.builders import NOON
 from tests.integration.test_counting_store import answer, audit, count, decision, table
-from tests.tables import empty_pool
 
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator") as empty:
-        yield empty
+pytestmark = pytest.mark.service("aggregator")
 
 
 async def agree(pool: Pool, *names: str) -> None:

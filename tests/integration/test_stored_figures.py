@@ -2,7 +2,6 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlencode
 
@@ -28,21 +27,11 @@ from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from tests.asgi import Reply, ask
 from tests.members import HeaderGate
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("aggregator")
 
 NOW = datetime(2026, 10, 20, 15, tzinfo=UTC)
 OCTOBER = month_number("2026-10")
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator") as empty:
-        yield empty
 
 
 @pytest.fixture

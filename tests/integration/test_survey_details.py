@@ -3,7 +3,6 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,20 +19,11 @@ from services.survey.answers.responses import token_hash
 from services.survey.recipient.http import SurveyRoutes
 from tests.asgi import ask
 from tests.survey_app import SEAL, invite, lock, post, survey, told
-from tests.tables import empty_pool, everything_stored, footprint
+from tests.tables import everything_stored, footprint
+
+pytestmark = pytest.mark.service("survey")
 
 PERSON = "5e" * 16
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "survey") as empty:
-        yield empty
 
 
 @pytest.fixture

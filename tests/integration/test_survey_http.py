@@ -3,7 +3,7 @@
 import asyncio
 import re
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -30,21 +30,12 @@ from services.survey.recipient.page_models import CaseNotice
 from tests.asgi import ask
 from tests.builders import NOON, decided
 from tests.survey_app import FORM, SEAL, invite, lock, post, survey, told
-from tests.tables import empty_pool, everything_stored, footprint
+from tests.tables import everything_stored, footprint
+
+pytestmark = pytest.mark.service("survey")
 
 NOT_SAVED = "Svaret är inte sparat än."
 NOTHING_THERE = "Länken"
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "survey") as empty:
-        yield empty
 
 
 @pytest.fixture

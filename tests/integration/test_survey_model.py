@@ -1,7 +1,7 @@
 """Any run of posts, retries, conditions and labels, against twenty lines that say what must come of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from typing import Any, ClassVar
 
 import pytest
@@ -15,7 +15,8 @@ from services.chassis.settings import Settings
 from services.survey.answers.relabelling import Relabelling
 from services.survey.recipient.http import SurveyRoutes
 from tests.survey_app import invite, post, survey, told
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("survey")
 
 Change = dict[str, Any]
 CONTACT = (("contact_address", "070-174 06 34"),)
@@ -125,16 +126,10 @@ class Answering(RuleBasedStateMachine):
             assert {f"q.{k}": v for k, v in last.follow_ups.items()} == {k: v for k, v in said.items() if "q." in k}
 
 
-@pytest.fixture
-async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(shared_settings, "survey") as empty:
-        yield empty
-
-
-async def test_every_run_of_changes_gives_what_twenty_lines_say(pool: Pool, shared_settings: Settings) -> None:
+async def test_every_run_of_changes_gives_what_twenty_lines_say(pool: Pool, settings: Settings) -> None:
     Answering.loop = asyncio.get_running_loop()
     Answering.pool = pool
-    Answering.servers = [survey(pool, shared_settings) for _ in range(2)]
+    Answering.servers = [survey(pool, settings) for _ in range(2)]
     answers = Answering.servers[0].answers
     Answering.relabelling = Relabelling(pool, answers.relay.wake, answers.now)
     how = hypothesis_settings(max_examples=40, stateful_step_count=15, deadline=None)

@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,11 +21,11 @@ from services.aggregator.staff.terminal import TerminalPages
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
-from services.chassis.settings import Settings
 from services.chassis.staff import Member, Role
 from tests.asgi import ask
 from tests.members import HeaderGate
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("aggregator")
 
 NOW = datetime(2026, 10, 20, 15, tzinfo=UTC)
 DRIVER = Member("driver-1", "Dag Förare", {"F-17": Role.DRIVER})
@@ -34,17 +34,6 @@ DRIVER = Member("driver-1", "Dag Förare", {"F-17": Role.DRIVER})
 class WithDriver(HeaderGate):
     def who(self, connection: HTTPConnection) -> Member | None:
         return DRIVER if connection.headers.get("x-member") == "driver-1" else super().who(connection)
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "aggregator") as empty:
-        yield empty
 
 
 @pytest.fixture

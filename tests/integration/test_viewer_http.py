@@ -1,17 +1,16 @@
 """The outbox viewer and decisions over HTTP, asked with what no page of ours asks."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 from starlette.applications import Starlette
 
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
+from services.chassis.postgres import Pool
 from services.chassis.sealing import Seal
-from services.chassis.settings import Settings
 from services.notifier.http import routes
 from tests.asgi import ask
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("notifier")
 
 
 async def always() -> None:
@@ -19,9 +18,8 @@ async def always() -> None:
 
 
 @pytest.fixture
-async def app(shared_settings: Settings) -> AsyncIterator[Starlette]:
-    async with empty_pool(shared_settings, "notifier") as pool:
-        yield make_app(routes(pool, Seal(bytes(32))), ready=always, metrics=Metrics())
+def app(pool: Pool) -> Starlette:
+    return make_app(routes(pool, Seal(bytes(32))), ready=always, metrics=Metrics())
 
 
 @pytest.mark.parametrize(

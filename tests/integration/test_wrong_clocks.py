@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
@@ -20,18 +19,9 @@ from tests.integration.test_counting_store import answer, audit, decision, table
 from tests.sending import ScriptedChannel, dispatcher, plan, state_of, work
 from tests.tables import empty_pool
 
+pytestmark = pytest.mark.service("notifier")
+
 HALF_AN_HOUR = timedelta(minutes=30)
-
-
-@pytest.fixture(scope="module")
-def settings(shared_settings: Settings) -> Settings:
-    return shared_settings
-
-
-@pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(settings, "notifier") as empty:
-        yield empty
 
 
 @pytest.fixture(params=[-1, 1], ids=["slow", "fast"], autouse=True)

@@ -2,7 +2,6 @@
 
 import statistics
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +16,8 @@ from services.notifier.planned import new_token
 from services.survey.recipient.guesses import _MOST_PEERS, Guesses, GuessLimit
 from tests.asgi import ask
 from tests.survey_app import invite, survey
-from tests.tables import empty_pool
+
+pytestmark = pytest.mark.service("survey")
 
 
 @dataclass
@@ -149,12 +149,6 @@ def test_a_peer_is_whom_the_last_proxy_of_ours_saw(
 # -- row 2, with the real pages and PostgreSQL --
 
 
-@pytest.fixture
-async def pool(shared_settings: Settings) -> AsyncIterator[Pool]:
-    async with empty_pool(shared_settings, "survey") as empty:
-        yield empty
-
-
 def guesses_at(token: str) -> list[str]:
     return [
         new_token(),
@@ -169,8 +163,8 @@ def guesses_at(token: str) -> list[str]:
     ]
 
 
-async def test_wrong_links_look_the_same_and_take_the_same_time(pool: Pool, shared_settings: Settings) -> None:
-    app = survey(pool, shared_settings)
+async def test_wrong_links_look_the_same_and_take_the_same_time(pool: Pool, settings: Settings) -> None:
+    app = survey(pool, settings)
     token = await invite(pool)
     kinds = guesses_at(token)
     took: list[list[float]] = [[] for _ in kinds]
