@@ -16,6 +16,7 @@ from services.chassis.deadletter import unpack_headers
 from services.chassis.failures import MustStop
 from services.chassis.lifecycle import Task
 from services.chassis.postgres import Pool
+from services.chassis.record_batches import Record
 from services.chassis.settings import Settings
 from tests.harness import (
     Effects,
@@ -32,6 +33,7 @@ from tests.harness import (
     reading,
     until,
 )
+from tests.strange_batches import STAND_IN, send_strange
 
 Feed = Callable[[Reader[bytes], Settings], Task]
 BOTH = pytest.mark.parametrize("feed", [faststream, own_loop])
@@ -62,6 +64,22 @@ async def test_a_handler_that_fails_at_the_fifth_of_ten_and_recovers_gets_all_te
         await asyncio.sleep(0.2)
     assert await effects_of(pool) == numbered(1, 10)
     assert failures == []
+
+
+@BOTH
+async def test_a_record_whose_header_has_no_readable_name_is_taken_like_any_other(
+    settings: Settings, pool: Pool, feed: Feed
+) -> None:
+    topic = await make_topic(settings)
+    reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
+    await produce(settings, topic, [b"1"])
+    async with producing(settings) as producer:
+        await send_strange(producer, [Record(topic, b"k", value, [(STAND_IN, b"x")]) for value in (b"2", b"3")])
+    async with reading(reader, feed(reader, settings)) as stop:
+        await until(lambda: has(pool, 3), stop)
+        await produce(settings, topic, [b"4"])
+        await until(lambda: has(pool, 4), stop)
+    assert await effects_of(pool) == numbered(1, 4)
 
 
 async def test_a_record_that_the_handler_never_takes_is_put_aside_and_the_nine_others_count(
