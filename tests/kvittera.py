@@ -1,18 +1,22 @@
 """Kvittera as its users run it: a process of its own, in a folder of its own, with nothing set."""
 
+import asyncio
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 from services.embedded.ports import free_port
+from services.embedded.postgres import EmbeddedPostgres
 from services.embedded.processes import children_of, is_running
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,6 +50,24 @@ def report_of(folder: Path, *arguments: str, timeout: float = 150, **settings: s
     assert done.returncode == 0, done.stdout + done.stderr
     told: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return told
+
+
+def in_the_kept_data(folder: Path, ask: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+    """What PostgreSQL says about the data that a demo left."""
+
+    async def asked(dsn: str) -> Any:
+        connection = await asyncpg.connect(dsn)
+        try:
+            return await ask(connection)
+        finally:
+            await connection.close()
+
+    postgres = EmbeddedPostgres(folder / ".kvittera" / "postgres")
+    postgres.start()
+    try:
+        return asyncio.run(asked(postgres.dsn()))
+    finally:
+        postgres.stop()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,13 @@
 """The whole system without a page: everything published is decided, asked, answered and counted once."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import pytest
 
-from services.embedded.postgres import EmbeddedPostgres
-from tests.kvittera import kvittera, report_of
+from tests.kvittera import in_the_kept_data, kvittera, report_of
 from tests.span_collector import Step, collecting
 from tests.trace_picture import drawn
 
@@ -170,21 +167,3 @@ def change_a_counter(folder: Path, *, by: int) -> None:
     )
 
     assert in_the_kept_data(folder, lambda c: c.execute(statement)) == "UPDATE 1"
-
-
-def in_the_kept_data(folder: Path, ask: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
-    """What PostgreSQL says about the data that the demo left."""
-
-    async def asked(dsn: str) -> Any:
-        connection = await asyncpg.connect(dsn)
-        try:
-            return await ask(connection)
-        finally:
-            await connection.close()
-
-    postgres = EmbeddedPostgres(folder / ".kvittera" / "postgres")
-    postgres.start()
-    try:
-        return asyncio.run(asked(postgres.dsn()))
-    finally:
-        postgres.stop()
