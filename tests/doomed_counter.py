@@ -1,14 +1,15 @@
 """Counters that are there to be killed: `python -m tests.doomed_counter DSN SEED ANSWERS`.
 
 For each line on its standard input it forks a process that counts the drawn records from where the last one got to, in
-small batches; after a line `starve N` that process has N bytes of memory left. It prints the process's id, a
-line before each batch, and how it ended. Forking skips the second that the imports take.
+small batches; after a line `starve N B` that process has N bytes of memory left from its batch number B on. It prints
+the process's id, a line before each batch, and how it ended. Forking skips the second that the imports take.
 """
 
 import asyncio
 import os
 import resource
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -22,16 +23,28 @@ from tests.tables import make_incoming
 _PIECE, _MOST = 4096, 1 << 23
 
 
-async def count(dsn: str, seed: int, answers: int) -> None:
-    """Count until killed, or to the end."""
+@dataclass(frozen=True, slots=True)
+class Starved:
+    """So many bytes are left from a batch on."""
+
+    memory: int
+    at_batch: int
+
+
+async def count(dsn: str, seed: int, answers: int, starved: Starved | None) -> None:
+    """Count until killed, out of memory, or to the end."""
     settings = Settings(postgres_dsn=SecretStr(dsn), sealing_key=SecretStr(SEALING_KEY), allow_unsafe_postgres=True)
     pool = await open_pool(settings, "aggregator", prepare=make_incoming)
     fence = counting(pool)
     batches = chunks(seed, answers, await begun_at(pool))
     tell(f"counter {os.getpid()}")
-    for batch in batches:
+    ballast = []
+    for number, batch in enumerate(batches):
         tell("batch")
+        if starved is not None and number == starved.at_batch:
+            ballast = leave_only(starved.memory)
         await fence.take(batch)
+    ballast.clear()
     tell("end")
     await asyncio.Event().wait()
 
@@ -47,9 +60,8 @@ def main() -> None:
     while line := sys.stdin.readline():
         child = os.fork()
         if child == 0:
-            ballast = leave_only(int(line.split()[1])) if line.startswith("starve ") else []
-            asyncio.run(count(dsn, seed, answers))
-            ballast.clear()
+            starved = Starved(*map(int, line.split()[1:])) if line.startswith("starve ") else None
+            asyncio.run(count(dsn, seed, answers, starved))
         tell(f"forked {child}")
         tell(f"ended {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}")
 

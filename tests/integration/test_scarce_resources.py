@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,14 +25,15 @@ from services.embedded.unprivileged import account_instead_of_root
 from tests.drawn_records import begun_at, chunks, counting, drawn
 from tests.harness import begin
 from tests.integration.test_counting_store import audit, clear, pool, table
-from tests.integration.test_killed_counters import ANSWERS, SEED, doomed
+from tests.integration.test_killed_counters import ANSWERS, SEED, Looking, doomed
 
 __all__ = ["pool"]
 pytestmark = pytest.mark.service("aggregator")
 STARVED = int(os.environ.get("COUNTING_STARVED", "5"))
-LEAST, DOUBLED = 1 << 14, 8
-"""Bytes that a counter has left: from too few to connect, doubled up to so often."""
-PATIENCE = 3.0
+LEAST, DOUBLED = 1 << 12, 9
+"""Bytes that a counter has left: from too few for a statement, doubled up to so often."""
+MOST_BATCHES = 8
+PATIENCE, STARTING = 2.0, 60.0
 TABLES = ("cell", "answer", "decision")
 
 
@@ -45,25 +47,28 @@ async def put_aside(pool: Pool) -> int:
     return found
 
 
-async def starve_one(process: asyncio.subprocess.Process, memory: int) -> int:
-    """Let a counter run out of memory, or count all; returns how it ended."""
+async def starve_one(process: asyncio.subprocess.Process, memory: int, at_batch: int) -> int:
+    """Let a counter run out of memory in a batch, or count all; returns how it ended."""
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(b"starve %d\n" % memory)
-    forked = 0
+    process.stdin.write(b"starve %d %d\n" % (memory, at_batch))
+    pid = 0
     while True:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(PATIENCE if pid else STARTING):
                 line = await process.stdout.readline()
         except TimeoutError:  # without memory it may hang too; then its watch, or an operator, ends it
             line = b"end\n"
         match line.split():
-            case [b"forked", pid]:
-                forked = int(pid)
+            case [b"forked", told]:
+                pid = int(told)
             case [b"end"]:
-                os.kill(forked, signal.SIGKILL)
+                assert pid, "the process that forks counters does not begin"
+                os.kill(pid, signal.SIGKILL)
             case [b"ended", code]:
                 return int(code)
+            case []:
+                raise AssertionError("the process that forks counters has ended")
 
 
 @pytest.mark.timeout(120 + 5 * STARVED)
@@ -74,16 +79,24 @@ async def test_counters_that_run_out_of_memory_lose_nothing_and_put_nothing_asid
         await begin(pool, topic)
     await counted_by_hand(pool)
     expected, whole = await table(pool), len(drawn(SEED, ANSWERS))
-    await clear(pool)
-    await pool.execute("UPDATE progress SET next = 0")
-    dice, ends = random.Random(STARVED), []
+    looking, dice, ends, got_on, runs = Looking(pool), random.Random(STARVED), Counter[int](), 0, 0
+    await looking.anew()
     async with doomed(settings, silent=True) as process:
         for _ in range(STARVED):
-            ends.append(await starve_one(process, int(LEAST * 2 ** dice.uniform(0, DOUBLED))))
+            before = sum((await begun_at(pool)).values())
+            memory = int(LEAST * 2 ** dice.uniform(0, DOUBLED))
+            ends[await starve_one(process, memory, dice.randint(1, MOST_BATCHES))] += 1
+            after = sum((await begun_at(pool)).values())
             assert await audit(pool) == []
             assert await put_aside(pool) == 0
-    print(f"counters ended with {ends}, {sum((await begun_at(pool)).values())} of {whole} records counted")
-    assert any(end not in (0, -signal.SIGKILL) for end in ends)
+            got_on += after > before
+            if after == whole:
+                assert await table(pool) == expected
+                runs += 1
+                await looking.anew()
+    print(f"counters ended with {dict(ends)}, {got_on} after a commit of theirs; {runs} times all was counted, once")
+    assert set(ends) - {0, -signal.SIGKILL}, "none ran out of memory"
+    assert got_on > 0
     await counted_by_hand(pool)
     assert await table(pool) == expected
 
