@@ -6,6 +6,8 @@ from typing import Any
 
 import orjson
 
+from services.aggregator.digests.digest import digest
+from services.aggregator.digests.page import page_of
 from services.aggregator.figures.figures import figures
 from services.aggregator.figures.further import asked_of, waves_of
 from services.aggregator.figures.further_words import further_rows
@@ -139,6 +141,16 @@ def terminal() -> bytes:
     return render_staff("terminal.html", **values)
 
 
+def a_digest() -> bytes:
+    rows = {0: {"s1": 9, "s2": 6, "s3": 8, "s4": 20, "s5": 57, "delivered": 690, "asked": 402, "commented": 31}}
+    rows[0]["contested"] = 1
+    rows |= {age: {"s1": 2, "s2": 3, "s3": 5, "s4": 30, "s5": 60 + age % 5, "delivered": 700} for age in range(1, 29)}
+    said = {"recommend": {10: 40, 9: 30, 8: 20, 4: 10}, "ease": {2: 4, 3: 9, 4: 40, 5: 47}, "courtesy": {1: 4}}
+    marked = [Intervention("evening delivery", "terminal", "Årsta", date(2026, 10, 1))]
+    told = digest("terminal", "Årsta", TODAY, rows, fewest=5, said=said, interventions=marked)
+    return page_of(told, NOW, form_secret="f-1")
+
+
 def driver() -> bytes:
     months = [
         OwnMonth(SEPTEMBER - i, share_of(40 + i, 48 + i), share_of(5, 48 + i))
@@ -158,6 +170,7 @@ PAGES: dict[str, Callable[[], bytes]] = {
     "/live": render_live,
     "/terminals/Arsta": terminal,
     "/drivers/me": driver,
+    "/digests": a_digest,
     "/quality": quality,
     "/quality/none": lambda: render_none(PUBLISHER, "sv").encode(),
 }

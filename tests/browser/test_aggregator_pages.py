@@ -144,6 +144,7 @@ async def test_each_page_looks_like_its_picture(page: Page, path: str, look: str
         ("/live", "#funnel { transform: translateX(60px) }"),
         ("/live", "#terminals .interval { visibility: hidden }"),
         ("/drivers/me", ".comments { display: none }"),
+        ("/digests", ".care { display: none }"),
     ],
 )
 async def test_a_page_whose_part_is_gone_or_moved_does_not_look_like_its_picture(

@@ -3,10 +3,12 @@
 from datetime import UTC, date, datetime
 
 from services.aggregator.digests.digest import as_html, as_text, digest
+from services.aggregator.digests.page import page_of
 from services.aggregator.digests.routes import not_counted
 from services.aggregator.figures.interventions import Intervention
 
 DAY = date(2026, 11, 20)
+NOW = datetime(2026, 11, 21, 8, tzinfo=UTC)
 ROWS = {
     0: {"s1": 3, "s2": 1, "s4": 4, "s5": 12, "delivered": 90, "asked": 60, "commented": 7, "contested": 1},
     1: {"s1": 2, "s4": 8, "s5": 90, "delivered": 400},
@@ -61,10 +63,12 @@ def test_overlapping_shares_are_no_difference() -> None:
 
 def test_a_digest_as_a_page_escapes_names_and_holds_its_form_only_for_whom_may_post_it() -> None:
     told = digest("terminal", "<b>Luleå", DAY, ROWS, fewest=5)
-    page = as_html(told, form_secret="f-1")
-    assert "<b>" not in page
-    assert "&lt;b&gt;Luleå" in page
+    page = page_of(told, NOW, form_secret="f-1").decode()
+    for text in (page, as_html(told)):
+        assert "<b>" not in text
+        assert "&lt;b&gt;Luleå" in text
     assert 'name="form_secret" value="f-1"' in page
+    assert "<form" not in page_of(told, NOW).decode()
     assert "<form" not in as_html(told)
 
 
@@ -72,7 +76,23 @@ def test_a_digest_that_was_taken_care_of_says_by_whom() -> None:
     care = {"who": "Ada Demo", "note": "rang the driver", "at": datetime(2026, 11, 21, 8, 5, tzinfo=UTC)}
     told = digest("terminal", "Luleå", DAY, ROWS, fewest=5, taken_care=care)
     assert as_text(told).endswith("Taken care of by Ada Demo, 2026-11-21 08:05 UTC: rang the driver\n")
-    assert "<form" not in as_html(told, form_secret="f-1")
+    page = page_of(told, NOW, form_secret="f-1").decode()
+    assert "Taken care of by Ada Demo, 2026-11-21 08:05 UTC: rang the driver" in page
+    assert "<form" not in page
+
+
+def test_a_digest_as_a_page_says_where_the_day_differs_from_the_days_before() -> None:
+    page = page_of(digest("terminal", "Luleå", DAY, ROWS, fewest=5), NOW).decode()
+    # 16 of 20 beside 98 of 100: lower; 4 of 20 beside 2 of 100: higher
+    assert "58–92, n 20. Below the 28 days before, 98.0" in page
+    assert "8–42, n 20. Above the 28 days before, 2.0" in page
+    assert page.count('class="lead below"') == 2
+    few = page_of(
+        digest("terminal", "Luleå", DAY, {0: {"s1": 4, "delivered": 9, "commented": 3}}, fewest=5), NOW
+    ).decode()
+    assert few.count("Too few answers (fewer than 5)") == 4
+    assert "With a comment" not in few
+    assert "No answers" in page_of(digest("terminal", "Luleå", DAY, {}, fewest=5), NOW).decode()
 
 
 def test_a_misspelt_name_is_told_with_the_known_ones_that_are_written_most_alike() -> None:

@@ -114,9 +114,9 @@ def as_text(told: Digest) -> str:
     return _template("digest.txt").render(d=told, percent=_percent).strip() + "\n"
 
 
-def as_html(told: Digest, *, form_secret: str | None = None) -> str:
-    """The digest as a page of its own; with a form secret it holds the form that says it is taken care of."""
-    return _template("digest.html").render(d=told, percent=_percent, form_secret=form_secret)
+def as_html(told: Digest) -> str:
+    """The digest as a page that needs nothing else, for a message or a file."""
+    return _template("digest.html").render(d=told, percent=_percent)
 
 
 @cache

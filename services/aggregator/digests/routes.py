@@ -12,18 +12,19 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from services.aggregator.counting.cuts import JOINT, cut_named
-from services.aggregator.digests.digest import USUAL_DAYS, Digest, as_html, as_text, digest
+from services.aggregator.digests.digest import USUAL_DAYS, Digest, as_text, digest
+from services.aggregator.digests.page import page_of
 from services.aggregator.figures.alerts import Alerts
 from services.aggregator.figures.figures import FEWEST
 from services.aggregator.figures.interventions import Ledger
 from services.aggregator.figures.said import FurtherAnswers
+from services.aggregator.staff.page import HEADERS
 from services.aggregator.statistics.units import NEVER_RANKED
 from services.chassis.failures import MustStop
 from services.chassis.forms import first_values
 from services.chassis.http import problem
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.staff.members import Gate, Role
-from services.chassis.web import page_headers
 
 FOR_STAFF: Final = ("/digests",)
 _LONGEST_FORM: Final = 16 * 1024
@@ -104,7 +105,6 @@ def not_counted(cut: str, value: str, known: Sequence[str]) -> str:
 def routes(pool: Pool, gate: Gate, now: Callable[[], datetime]) -> list[Route]:
     """`GET /digests` shows one, `POST /digests` says that it is taken care of."""
     digests = Digests()
-    headers = page_headers()
 
     async def show(request: Request) -> Response:
         query = request.query_params
@@ -115,10 +115,10 @@ def routes(pool: Pool, gate: Gate, now: Callable[[], datetime]) -> list[Route]:
         except (ValueError, MustStop) as error:
             return problem(400, "Wrong query", str(error))
         if query.get("format") == "text":
-            return Response(as_text(told), media_type="text/plain", headers=headers)
+            return Response(as_text(told), media_type="text/plain", headers=HEADERS)
         member = gate.who(request)
         secret = gate.form_secret(member) if member else None
-        return Response(as_html(told, form_secret=secret), media_type="text/html", headers=headers)
+        return Response(page_of(told, now(), form_secret=secret), media_type="text/html", headers=HEADERS)
 
     async def take_care(request: Request) -> Response:
         member = gate.who(request)
