@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
 
-from services.aggregator.counting.answers import Placed, beside, changes_of
+from services.aggregator.counting.answer_columns import AnswerColumns, block_of, joined, latest
+from services.aggregator.counting.answers import alike_in, beside, changes_of
 from services.aggregator.counting.deltas import (
+    AlikeChanges,
     Change,
     Deltas,
-    LocalClock,
     decision_deltas,
     fold,
 )
 from services.aggregator.counting.freshness import Freshness
+from services.aggregator.counting.local_clock import LocalClock
 from services.aggregator.counting.reading import Counted, CountedAnswer, CountedDecision
 from services.aggregator.counting.stored_answers import keep_answers
 from services.aggregator.counting.stored_cells import add_to_cells
@@ -27,13 +29,10 @@ from services.aggregator.counting.stored_questions import keep_questions
 from services.aggregator.counting.units import Units
 from services.aggregator.counting.windows import Int64
 from services.chassis.bigint_copy import write_array
-from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, named_sql
 
 K = TypeVar("K", bound=Hashable)
-V = TypeVar("V", CountedAnswer, CountedDecision)
-_MOST_FRESHNESS_SAMPLES = 100
 # There are few ways in which a decision can count; each is worked out once.
 _decision_deltas = functools.lru_cache(1024)(decision_deltas)
 
@@ -61,17 +60,16 @@ class CountBatch:
         }
     )
 
-    async def __call__(self, connection: Database, counted: list[Counted]) -> None:
+    async def __call__(self, connection: Database, counted: Sequence[Counted]) -> None:
         """Count what is new in the batch; what was counted before, in this or a higher revision, is not."""
         minutes_from = await self.units.follow(connection)
-        answers = _latest((a.response_id.int, a) for a in counted if isinstance(a, CountedAnswer))
+        answers = await self._answers(counted)
         decisions = _latest(((d.delivery.delivery_id, d.kind), d) for d in counted if isinstance(d, CountedDecision))
-        changes = [
-            *await self._keep_answers(connection, answers),
-            *await self._keep_decisions(connection, decisions),
-        ]
-        masks = await self.units.masks(connection, chain.from_iterable([c.units for c in changes]))
-        deltas = fold(changes, masks, minutes_from)
+        changes, alike = await self._keep_answers(connection, answers) if answers is not None else ([], None)
+        changes += await self._keep_decisions(connection, decisions)
+        of_changes = chain.from_iterable([c.units for c in changes])
+        masks = await self.units.masks(connection, of_changes, None if alike is None else alike.units)
+        deltas = fold(changes, masks, minutes_from, alike)
         if len(deltas.cells):
             await self._add(connection, deltas)
         self._watch_freshness(answers)
@@ -84,20 +82,25 @@ class CountBatch:
         await write_array(connection, "touched", "cells", deltas.cells)
         self.touched(await connection.fetchval(self._sql["touched_last"]), rows)
 
-    async def _keep_answers(self, connection: Database, answers: Sequence[CountedAnswer]) -> list[Change]:
-        if not answers:
-            return []
-        units = await self.units.of(answers)
-        placed = [*map(Placed, answers, units, self._minutes(answers))]
-        kept = await keep_answers(connection, self._sql, placed)
+    async def _answers(self, counted: Sequence[Counted]) -> AnswerColumns | None:
+        """The last revision of each answer."""
+        told = [c for c in counted if isinstance(c, CountedAnswer)]
+        if not told:
+            return None
+        block = block_of(told, self.units, self._clock, told.__getitem__)
+        return latest(await joined([block], self.units))
+
+    async def _keep_answers(self, connection: Database, answers: AnswerColumns) -> tuple[list[Change], AlikeChanges]:
+        kept = await keep_answers(connection, self._sql, answers)
         await keep_questions(connection, self._sql, kept)
         apart = beside(kept)
-        return changes_of(kept, await self.units.twins(apart) if apart else {})
+        return changes_of(kept, await self.units.twins(apart) if apart else {}), alike_in(kept)
 
     async def _keep_decisions(self, connection: Database, decisions: Sequence[CountedDecision]) -> list[Change]:
         if not decisions:
             return []
-        units, minutes = await self.units.of(decisions), self._minutes(decisions)
+        units, facts = await self.units.of(decisions), [d.delivery for d in decisions]
+        minutes = self._clock.minutes([f.occurred_at for f in facts], [f.zone for f in facts]).tolist()
         await connection.copy_records_to_table(
             "incoming_decision",
             records=[
@@ -116,33 +119,24 @@ class CountBatch:
             )
         return changes
 
-    def _minutes(self, counted: Sequence[Counted]) -> list[int]:
-        minute = self._clock.minute
-        try:
-            return [minute(c.delivery.occurred_at, c.delivery.zone) for c in counted]
-        except (KeyError, ValueError, OSError):
-            # OSError: a folder of the zone database, such as "Europe"; it is no passing trouble.
-            raise Poison("schema", "the zone is not known") from None
-
-    def _watch_freshness(self, answers: Sequence[CountedAnswer]) -> None:
+    def _watch_freshness(self, answers: AnswerColumns | None) -> None:
         now = self.now()
-        ages = [max(0.0, now - a.recorded_at.timestamp()) for a in answers[-_MOST_FRESHNESS_SAMPLES:]]
+        recorded = [] if answers is None else answers.recorded()
+        ages = [max(0.0, now - at) for at in recorded]
         for age in ages:
             self.metrics.observe("kvittera_freshness_seconds", age)
         self.freshness.add(now, ages)
 
 
-def _latest(keyed: Iterable[tuple[K, V]]) -> list[V]:
-    """Of each thing the highest revision in the batch, at the place of the first one that is an answer or decision.
+def _latest(keyed: Iterable[tuple[K, CountedDecision]]) -> list[CountedDecision]:
+    """Of each decision the highest revision in the batch, at the place of the first one.
 
     One statement may touch a row only once; and where batches begin must not decide where something counts.
     """
-    first: dict[K, V] = {}
+    first: dict[K, CountedDecision] = {}
     again = [(key, value) for key, value in keyed if first.setdefault(key, value) is not value]
     best = dict(first)
     for key, value in again:
-        if first[key].revision == 0:
-            first[key] = value
         if best[key].revision < value.revision:
             best[key] = value
     for key in {key for key, _ in again}:

@@ -6,9 +6,8 @@ at the time of delivery, so that a day is the recipient's day (hazard 81).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from itertools import chain
-from zoneinfo import ZoneInfo
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -52,6 +51,17 @@ class Change(msgspec.Struct, frozen=True):
     deltas: Sequence[tuple[int, int]]
     minute: int | None = None
     """Of the hour; None where it was not kept, and then no minute is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlikeChanges:
+    """Changes in columns, for the many that are alike: each of its units (0 for none), its minute, and its kind."""
+
+    units: NDArray[np.int32]
+    minutes: Int64
+    kind: Int64
+    kinds: Sequence[Sequence[tuple[int, int]]]
+    """By how much in which column each kind counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +126,18 @@ def decision_deltas(old: str | None, new: str) -> list[tuple[int, int]]:
     return [(_OUTCOME[old], -1), (_OUTCOME[new], 1)] if old else [(_DELIVERED, 1), (_OUTCOME[new], 1)]
 
 
-def fold(changes: Sequence[Change], masks: Masks | None = None, minutes_from: int = 0) -> Deltas:
-    """Sum all changes per cell. Cells whose changes cancel out are left out.
+def fold(
+    changes: Sequence[Change], masks: Masks | None = None, minutes_from: int = 0, alike: AlikeChanges | None = None
+) -> Deltas:
+    """Sum all changes per cell, and those that are alike. Cells whose changes cancel out are left out.
 
     `masks` says which windows the units have (without it: the standard ones); minutes of the wall clock before
     `minutes_from` are counted no more.
     """
-    if not changes:
+    parts = [*([_spread(changes)] if changes else []), *([_spread_alike(alike)] if alike is not None else [])]
+    if not parts:
         return Deltas(np.empty(0, np.int64), np.empty((0, len(COLUMNS)), np.int64))
-    moments, sums = _by_moment(changes, masks, minutes_from)
+    moments, sums = _by_moment(_joined(parts), masks, minutes_from)
     unit, minute, has_minute = moments >> _UNIT_SHIFT, (moments & _IN_UNIT) >> 1, (moments & 1).astype(bool)
     mask = _masks_of(unit, masks)
     cells, amounts = [], []
@@ -140,34 +153,71 @@ def fold(changes: Sequence[Change], masks: Masks | None = None, minutes_from: in
     return _moved(cells, amounts)
 
 
-def _by_moment(changes: Sequence[Change], masks: Masks | None, minutes_from: int) -> tuple[Int64, Int64]:
+class _Spread(NamedTuple):
+    """Changes with a row for each unit that one touches; `kind` is which of the `kinds` of amounts it adds."""
+
+    unit: Int64
+    minute: Int64
+    has_minute: NDArray[np.bool_]
+    kind: Int64
+    kinds: Int64
+
+
+def _spread(changes: Sequence[Change]) -> _Spread:
+    distinct = {id(c.deltas): c.deltas for c in changes}
+    places = {name: place for place, name in enumerate(distinct)}
+    change = np.repeat(np.arange(len(changes)), [len(c.units) for c in changes])
+    unit = np.fromiter(chain.from_iterable([c.units for c in changes]), np.int64, len(change))
+    minute = np.array([c.local_hour * 60 + (c.minute or 0) for c in changes], np.int64)
+    has_minute = np.array([c.minute is not None for c in changes])
+    # Most changes share a few sequences of amounts.
+    kind = np.array([places[id(c.deltas)] for c in changes], np.int64)
+    return _Spread(unit, minute[change], has_minute[change], kind[change], _amounts([*distinct.values()]))
+
+
+def _spread_alike(alike: AlikeChanges) -> _Spread:
+    there = alike.units > 0
+    change = np.nonzero(there)[0]
+    unit = alike.units[there].astype(np.int64)
+    return _Spread(unit, alike.minutes[change], np.ones(len(unit), bool), alike.kind[change], _amounts(alike.kinds))
+
+
+def _joined(parts: Sequence[_Spread]) -> _Spread:
+    if len(parts) == 1:
+        return parts[0]
+    one, other = parts
+    return _Spread(
+        np.concatenate((one.unit, other.unit)),
+        np.concatenate((one.minute, other.minute)),
+        np.concatenate((one.has_minute, other.has_minute)),
+        np.concatenate((one.kind, other.kind + len(one.kinds))),
+        np.concatenate((one.kinds, other.kinds)),
+    )
+
+
+def _amounts(kinds: Sequence[Sequence[tuple[int, int]]]) -> Int64:
+    """What each kind of change adds, column by column."""
+    amounts = np.zeros((len(kinds), len(COLUMNS)), np.int64)
+    for place, deltas in enumerate(kinds):
+        for column, amount in deltas:
+            amounts[place, column] += amount
+    return amounts
+
+
+def _by_moment(spread: _Spread, masks: Masks | None, minutes_from: int) -> tuple[Int64, Int64]:
     """Sums by unit and moment, ascending, each packed as unit, minute, and whether the minute itself counts.
 
     The moment is the minute where single minutes of the unit are counted, else the hour.
     """
-    kinds, kind = _kinds(changes)
-    change = np.repeat(np.arange(len(changes)), [len(c.units) for c in changes])
-    unit = np.fromiter(chain.from_iterable([c.units for c in changes]), np.int64, len(change))
-    hours = np.array([c.local_hour for c in changes], np.int64) * 60
-    minutes = hours + np.array([c.minute or 0 for c in changes], np.int64)
-    kept = np.array([c.minute is not None for c in changes]) & (minutes >= minutes_from)
-    counts = kept[change] & (_masks_of(unit, masks) >> _MINUTE_PLACE & 1).astype(bool)
-    moments = unit << _UNIT_SHIFT | np.where(counts, minutes[change], hours[change]) << 1 | counts
+    unit, minute = spread.unit, spread.minute
+    kept = spread.has_minute & (minute >= minutes_from)
+    counts = kept & (_masks_of(unit, masks) >> _MINUTE_PLACE & 1).astype(bool)
+    moments = unit << _UNIT_SHIFT | np.where(counts, minute, minute // 60 * 60) << 1 | counts
     order = np.argsort(moments)
-    first = _first_of_each(moments[order])
-    amounts = kinds[kind[change[order]]]
-    return moments[order][first], np.add.reduceat(amounts, first, axis=0) if len(first) else amounts
-
-
-def _kinds(changes: Sequence[Change]) -> tuple[Int64, Int64]:
-    """The different amounts that changes add, and which of them each change adds. Most share a few sequences."""
-    distinct = {id(c.deltas): c.deltas for c in changes}
-    places = {name: place for place, name in enumerate(distinct)}
-    kinds = np.zeros((len(distinct), len(COLUMNS)), np.int64)
-    for place, deltas in enumerate(distinct.values()):
-        for column, amount in deltas:
-            kinds[place, column] += amount
-    return kinds, np.fromiter([places[id(c.deltas)] for c in changes], np.int64, len(changes))
+    moments = moments[order]
+    first = _first_of_each(moments)
+    amounts = spread.kinds[spread.kind[order]]
+    return moments[first], np.add.reduceat(amounts, first, axis=0) if len(first) else amounts
 
 
 def _masks_of(unit: Int64, masks: Masks | None) -> Masks:
@@ -187,23 +237,3 @@ def _moved(cells: Sequence[Int64], amounts: Sequence[Int64]) -> Deltas:
     moved = np.flatnonzero(added.any(axis=1))
     order = moved[np.argsort(every[moved], kind="stable")]
     return Deltas(every[order], added[order])
-
-
-class LocalClock:
-    """Instants as minutes since 1970 on a zone's wall clock; zone rules are asked once per quarter of an hour."""
-
-    def __init__(self) -> None:
-        self._offsets: dict[tuple[str, int], int] = {}
-
-    def minute(self, at: datetime, zone: str) -> int:
-        """The wall-clock minute. Raises KeyError-like ZoneInfoNotFoundError for a zone that does not exist."""
-        seconds = int(at.timestamp())
-        key = (zone, seconds // 900)
-        offset = self._offsets.get(key)
-        if offset is None:
-            delta = at.astimezone(ZoneInfo(zone)).utcoffset()
-            offset = self._offsets[key] = int((delta or timedelta()).total_seconds())
-            if len(self._offsets) > 100_000:  # noqa: PLR2004  about three years of quarters
-                self._offsets.clear()
-        # West of Greenwich the first hours of 1970 lie before it; they count in the first hour there is.
-        return max(0, seconds + offset) // 60

@@ -3,14 +3,12 @@
 The driver asks of each number in a list whether it is a list itself, which costs more than writing it.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.aggregator.counting.answers import Placed
+from services.aggregator.counting.answer_columns import SERIES, AnswerColumns
 from services.chassis.bigint_copy import HEADER, TRAILER
 
 COLUMNS = ("response_id", "revision", "score", "commented", "contested", "local_hour", "units", "minute", "series")
@@ -21,27 +19,30 @@ _Shape = tuple[int, bool, str | None]
 """What decides where the fields of a row are: the number of units, whether there is a score, the series."""
 
 
-def packed_answers(placed: Sequence[Placed]) -> bytes:
+def packed_answers(answers: AnswerColumns) -> bytes:
     """The answers as COPY reads them, those of one shape together."""
-    shapes: dict[_Shape, list[Placed]] = defaultdict(list)
-    for p in placed:
-        shapes[len(p.units), p.answer.score is not None, p.answer.series].append(p)
-    return b"".join((HEADER, *[_rows(shape, alike) for shape, alike in shapes.items()], TRAILER))
+    rows, units = answers.rows, answers.units
+    count = np.count_nonzero(units, axis=1)
+    shapes = (count * len(SERIES) + rows["series"]) * 2 + (rows["score"] > 0)
+    parts: list[bytes] = []
+    for shape in np.unique(shapes).tolist():
+        alike = shapes == shape
+        places, scored = divmod(shape, 2)
+        of_shape = (places // len(SERIES), bool(scored), SERIES[places % len(SERIES)])
+        parts.append(_rows(of_shape, rows[alike], units[alike]))
+    return b"".join((HEADER, *parts, TRAILER))
 
 
-def _rows(shape: _Shape, placed: Sequence[Placed]) -> bytes:
+def _rows(shape: _Shape, answers: NDArray[np.void], in_cuts: NDArray[np.int32]) -> bytes:
     units, scored, _ = shape
-    answers, minutes = [p.answer for p in placed], np.array([p.minute for p in placed])
-    rows = np.full(len(placed), _blank(shape))
-    rows["response_id"] = np.frombuffer(b"".join([a.response_id.int.to_bytes(16, "big") for a in answers]), "V16")
-    rows["revision"] = [a.revision for a in answers]
-    rows["commented"] = [a.commented for a in answers]
-    rows["contested"] = [a.contested for a in answers]
-    rows["local_hour"], rows["minute"] = minutes // 60, minutes % 60
+    rows = np.full(len(answers), _blank(shape))
+    for field in ("response_id", "revision", "commented", "contested"):
+        rows[field] = answers["id" if field == "response_id" else field]
+    rows["local_hour"], rows["minute"] = answers["minute"] // 60, answers["minute"] % 60
     if scored:
-        rows["score"] = [a.score for a in answers]
+        rows["score"] = answers["score"]
     if units:
-        rows["units"]["unit"] = np.array([p.units for p in placed], np.int32)
+        rows["units"]["unit"] = in_cuts[in_cuts > 0].reshape(-1, units)
     return rows.tobytes()
 
 

@@ -9,7 +9,6 @@ from typing import Annotated, Self
 
 import msgspec
 from aiokafka import ConsumerRecord
-from msgspec.structs import replace
 
 from schemas.contract import Contract
 from schemas.invitation import InvitationDecided, InvitationProgress, ProgressStep
@@ -100,16 +99,6 @@ class CountedAnswer(msgspec.Struct, frozen=True):
     language: str | None = None
     answered_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     follow_ups: dict[str, _Step] = {}
-
-    def counted_as(self, first: Self) -> Self:
-        """This revision at the place of the first one: its delivery, channel, language and moment."""
-        return replace(
-            self,
-            delivery=first.delivery,
-            channel=first.channel,
-            language=first.language,
-            answered_at=first.answered_at,
-        )
 
     @property
     def reason(self) -> None:

@@ -1,10 +1,12 @@
 """The short numbers of all units, and the windows in which each of them is counted."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from operator import attrgetter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.contract import without_controls
 from services.aggregator.counting.cuts import JOINT, OF_RECORD, TOTAL, Cut, beside, cut_named
@@ -16,7 +18,9 @@ from services.chassis.postgres import Database, Pool, named_sql
 
 _MOST_KNOWN_UNITS = 2_000_000
 _NO_UNIT = 0
-_UNKNOWN = -1
+UNKNOWN = -1
+"""Stands for a unit, or for windows, that must be asked for."""
+Units32 = NDArray[np.int32]
 _FIELDS = {"driver": "charged_driver"}
 """Properties that are not simply the field of that name."""
 
@@ -31,7 +35,7 @@ class Units:
     """Of the stored cuts that `cuts` are; 0 before any were followed."""
     _known: dict[str, dict[object, int]] = field(default_factory=dict)
     _twins: dict[tuple[int, str], int] = field(default_factory=dict)
-    _masks: Masks = field(default_factory=lambda: np.full(1024, _UNKNOWN, np.int64))
+    _masks: Masks = field(default_factory=lambda: np.full(1024, UNKNOWN, np.int64))
     _sql: Mapping[str, str] = field(
         default_factory=lambda: {
             **named_sql("services.aggregator"),
@@ -50,26 +54,51 @@ class Units:
             self.version = row["version"]
             self._known.clear()
             self._twins.clear()
-            self._masks[:] = _UNKNOWN
+            self._masks[:] = UNKNOWN
         return int(row["minutes_from"])
 
     async def of(self, counted: Sequence[Counted]) -> list[list[int]]:
         """The units that each record counts in; a cut by something that it lacks is left out."""
-        if sum(map(len, self._known.values())) > _MOST_KNOWN_UNITS:
-            self._known.clear()
-        facts = [c.delivery for c in counted]
-        own = [cut for cut in self.cuts if not cut.of_series]
-        # Cut by cut instead of delivery by delivery: one dictionary is asked for a whole column.
-        columns = [(cut, [*map(_property_of(cut), counted if _looks_at_records(cut) else facts)]) for cut in own]
-        numbers: list[Sequence[int | None]] = [self._numbers(*column) for column in columns]
-        if strange := [place for place, column in enumerate(numbers) if None in column]:
-            of_strange = [columns[place] for place in strange]
-            await self._learn([(cut, value) for cut, values in of_strange for value in self._unknown(cut, values)])
-            for place in strange:
-                numbers[place] = self._numbers(*columns[place])
-        if not any(_NO_UNIT in column for column in numbers):
-            return [*map(list, zip(*numbers, strict=True))]
-        return [[*filter(None, of_one)] for of_one in zip(*numbers, strict=True)]
+        return [[*filter(None, units)] for units in (await self.numbers(counted)).tolist()]
+
+    async def numbers(self, counted: Sequence[Counted]) -> Units32:
+        """The unit of each record in each cut of no series; 0 for a cut by something that it lacks.
+
+        Raises:
+            Poison: a value holds a control character.
+        """
+        found = self.found(counted)
+        if (found == UNKNOWN).any():
+            if sum(map(len, self._known.values())) > _MOST_KNOWN_UNITS:
+                self._known.clear()
+            columns = zip(self.own, self._values(counted), strict=True)
+            await self._learn([(cut, value) for cut, values in columns for value in self._unknown(cut, values)])
+            found = self.found(counted)
+        return found
+
+    def found(self, counted: Sequence[Counted]) -> Units32:
+        """What `numbers` tells, as far as it is known by now; else UNKNOWN."""
+        found = np.empty((len(counted), len(self.own)), np.int32)
+        for place, (cut, values) in enumerate(zip(self.own, self._values(counted), strict=True)):
+            known = self._known.setdefault(cut.name, {})
+            found[:, place] = [*map(known.get, values, repeat(UNKNOWN))]
+        return found
+
+    @property
+    def own(self) -> Sequence[Cut]:
+        """The cuts that everything counts in."""
+        return [cut for cut in self.cuts if not cut.of_series]
+
+    def _values(self, counted: Sequence[Counted]) -> list[Sequence[object]]:
+        """The values of each cut, cut by cut: one dictionary is then asked for a whole column."""
+        wanted = {p for cut in self.own for p in cut.properties}
+        told = _columns(counted, sorted(wanted & {*OF_RECORD}))
+        told |= _columns([c.delivery for c in counted], sorted(wanted - {*OF_RECORD}))
+        values: list[Sequence[object]] = []
+        for cut in self.own:
+            columns = [told[p] for p in cut.properties]
+            values.append(columns[0] if len(columns) == 1 else [*zip(*columns, strict=True)] or [()] * len(counted))
+        return values
 
     async def twins(self, wanted: Collection[tuple[int, str]]) -> Twins:
         """The units of series beside units; taken from the units alone, so that an answer may change its series."""
@@ -91,22 +120,21 @@ class Units:
         self._twins.update({key: numbers.get(named[key], _NO_UNIT) for key in named})
         return self._twins
 
-    async def masks(self, connection: Database, units: Iterable[int]) -> Masks:
-        """The windows of units by their numbers, for at least these units."""
+    async def masks(self, connection: Database, units: Iterable[int], columns: Units32 | None = None) -> Masks:
+        """The windows of units by their numbers, for at least these units, and those in columns."""
         wanted = np.fromiter(units, np.int64)
+        if columns is not None:
+            wanted = np.concatenate((wanted, columns[columns > 0]))
         if len(wanted) and (highest := int(wanted.max())) >= len(self._masks):
-            grown = np.full(2 * highest, _UNKNOWN, np.int64)
+            grown = np.full(2 * highest, UNKNOWN, np.int64)
             grown[: len(self._masks)] = self._masks
             self._masks = grown
-        unknown = np.unique(wanted[self._masks[wanted] == _UNKNOWN]) if len(wanted) else wanted
+        unknown = np.unique(wanted[self._masks[wanted] == UNKNOWN]) if len(wanted) else wanted
         if len(unknown):
             own = {cut.name: mask_of(cut.windows) for cut in self.cuts}
             for row in await connection.fetch(self._sql["cuts_of_units"], unknown.tolist(), STANDARD_MASK):
                 self._masks[row["id"]] = own.get(row["cut"], row["windows"])
         return self._masks
-
-    def _numbers(self, cut: Cut, values: Sequence[object]) -> list[int | None]:
-        return [*map(self._known.setdefault(cut.name, {}).get, values)]
 
     def _unknown(self, cut: Cut, values: Sequence[object]) -> set[object]:
         known = self._known.setdefault(cut.name, {})
@@ -119,31 +147,26 @@ class Units:
     async def _learn(self, missing: Sequence[tuple[Cut, object]]) -> None:
         if not missing:
             return
-        named = {(cut.name, _name_of(value)): value for cut, value in missing}
+        named: dict[tuple[str, str], list[object]] = {}
+        for cut, value in missing:
+            named.setdefault((cut.name, _name_of(value)), []).append(value)
         cuts, values = zip(*sorted(named), strict=True)
         _refuse_unprintable(values)
         async with self.pool.acquire() as connection:
             await connection.execute(self._sql["learn_units"], cuts, values)
             for row in await connection.fetch(self._sql["find_units"], cuts, values):
-                self._known[row["cut"]][named[row["cut"], row["value"]]] = row["id"]
+                self._known[row["cut"]].update(dict.fromkeys(named[row["cut"], row["value"]], row["id"]))
 
 
 def _beside(cut: str, value: str, series: str) -> tuple[str, str]:
     return beside(cut), series if cut == TOTAL else f"{value}{JOINT}{series}"
 
 
-def _looks_at_records(cut: Cut) -> bool:
-    return any(p in OF_RECORD for p in cut.properties)
-
-
-def _property_of(cut: Cut) -> Callable[[object], object]:
-    """What a cut is by: one property, a tuple of several, or nothing for all deliveries."""
-    if not cut.properties:
-        return lambda _: ()
-    fields = [_FIELDS.get(p, p) for p in cut.properties]
-    if _looks_at_records(cut):
-        fields = [f if f in OF_RECORD else f"delivery.{f}" for f in fields]
-    return attrgetter(*fields)
+def _columns(things: Sequence[object], properties: Sequence[str]) -> dict[str, Sequence[object]]:
+    fields = [_FIELDS.get(p, p) for p in properties]
+    if len(fields) < 2:  # noqa: PLR2004  of one field attrgetter tells no tuples
+        return {p: [*map(attrgetter(f), things)] for p, f in zip(properties, fields, strict=True)}
+    return dict(zip(properties, zip(*map(attrgetter(*fields), things), strict=True), strict=True))
 
 
 def _name_of(value: object) -> str:

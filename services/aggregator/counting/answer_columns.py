@@ -1,0 +1,194 @@
+"""Answers in columns: what of each is counted, without an object for each answer."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.aggregator.counting.local_clock import LocalClock
+from services.aggregator.counting.reading import CARRIER, MACHINE, OTHER_PARTY, UNINVITED, CountedAnswer
+from services.aggregator.counting.units import UNKNOWN, Units
+from services.aggregator.counting.windows import Int64
+
+SERIES = (None, MACHINE, OTHER_PARTY, UNINVITED)
+"""Series by their number in a row."""
+_NUMBER_OF = {series: number for number, series in enumerate(SERIES)}
+_ROW = np.dtype(
+    [
+        ("id", "V16"),
+        ("revision", np.int32),
+        ("score", np.int16),
+        ("commented", bool),
+        ("contested", bool),
+        ("series", np.int8),
+        ("minute", np.int64),
+        ("further", np.int32),
+        ("recorded", np.float64),
+    ]
+)
+_FIELDS = attrgetter(
+    "response_id.int", "revision", "score", "commented", "contested", "suspected_machine", "rated", "invited"
+)
+_MOST_RECORDED = 100
+FollowUps = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerColumns:
+    """Answers, and where each counts if it is the first revision.
+
+    Attributes:
+        rows: the response's number, how it counts (score 0 for none, the number of its series), the minute of its
+            wall clock, the place in `said` of what it says to further questions (-1 for nothing), and when it was
+            saved, in seconds since 1970 (NaN where enough others tell).
+        units: of each answer its unit in each cut, 0 where it has none, UNKNOWN where that was not looked up.
+    """
+
+    rows: NDArray[np.void]
+    units: NDArray[np.int32]
+    said: Sequence[FollowUps] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def ids(self) -> list[bytes]:
+        """The numbers of the responses."""
+        told: list[bytes] = self.rows["id"].tolist()
+        return told
+
+    def at(self, places: Int64 | NDArray[np.bool_]) -> "AnswerColumns":
+        """Some of the answers."""
+        return AnswerColumns(self.rows[places], self.units[places], self.said)
+
+    def followed_by(self, others: "AnswerColumns") -> "AnswerColumns":
+        """These and others that were taken from the same columns."""
+        if not len(others):
+            return self
+        return AnswerColumns(
+            np.concatenate((self.rows, others.rows)), np.concatenate((self.units, others.units)), self.said
+        )
+
+    def recorded(self) -> list[float]:
+        """When the last of them were saved, at most a hundred."""
+        known = self.rows["recorded"]
+        told: list[float] = known[~np.isnan(known)][-_MOST_RECORDED:].tolist()
+        return told
+
+    def follow_ups(self, place: int) -> FollowUps:
+        """What an answer says to further questions."""
+        said = int(self.rows["further"][place])
+        return {} if said < 0 else self.said[said]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some answers as they were read, with the units that were known then.
+
+    Attributes:
+        version: of the cuts that the units are of.
+        again: the answer itself, by its place.
+    """
+
+    answers: AnswerColumns
+    version: int
+    again: Callable[[int], CountedAnswer]
+
+
+def block_of(
+    answers: Sequence[CountedAnswer], units: Units, clock: LocalClock, again: Callable[[int], CountedAnswer]
+) -> Block:
+    """Answers, at least one, in columns.
+
+    Raises:
+        Poison: a zone that does not exist.
+    """
+    ids, revisions, scores, commented, contested, machine, rated, invited = zip(*map(_FIELDS, answers), strict=True)
+    rows = np.empty(len(answers), _ROW)
+    rows["id"] = np.frombuffer(b"".join([i.to_bytes(16, "big") for i in ids]), "V16")
+    rows["revision"], rows["commented"], rows["contested"] = revisions, commented, contested
+    rows["score"] = [score or 0 for score in scores]
+    alike = not any(machine) and all(invited) and rated.count(CARRIER) == len(rated)
+    rows["series"] = 0 if alike else [_NUMBER_OF[a.series] for a in answers]
+    deliveries = [a.delivery for a in answers]
+    rows["minute"] = clock.minutes([d.occurred_at for d in deliveries], [d.zone for d in deliveries])
+    said, rows["further"] = [a.follow_ups for a in answers if a.follow_ups], -1
+    if said:
+        rows["further"][[place for place, a in enumerate(answers) if a.follow_ups]] = range(len(said))
+    rows["recorded"] = math.nan
+    rows["recorded"][-_MOST_RECORDED:] = [a.recorded_at.timestamp() for a in answers[-_MOST_RECORDED:]]
+    return Block(AnswerColumns(rows, units.found(answers), said), units.version, again)
+
+
+async def joined(blocks: Sequence[Block], units: Units) -> AnswerColumns:
+    """Blocks, at least one, in their order; units that were not known, or of cuts changed since, are looked up.
+
+    Raises:
+        Poison: a value that cannot be counted by.
+    """
+    cuts = len(units.own)
+    found = np.concatenate(
+        [
+            block.answers.units
+            if block.version == units.version
+            else np.full((len(block.answers), cuts), UNKNOWN, np.int32)
+            for block in blocks
+        ]
+    )
+    strange = np.flatnonzero((found == UNKNOWN).any(axis=1))
+    if len(strange):
+        starts = np.cumsum([0, *[len(block.answers) for block in blocks[:-1]]])
+        block_of_each = np.searchsorted(starts, strange, side="right") - 1
+        places = zip(block_of_each.tolist(), (strange - starts[block_of_each]).tolist(), strict=True)
+        found[strange] = await units.numbers([blocks[block].again(place) for block, place in places])
+    rows = np.concatenate([block.answers.rows for block in blocks])
+    return AnswerColumns(rows, found, _said(blocks, rows))
+
+
+def _said(blocks: Sequence[Block], rows: NDArray[np.void]) -> list[FollowUps]:
+    """What all blocks say to further questions; the rows are made to point there."""
+    said: list[FollowUps] = []
+    start = 0
+    for answers in (block.answers for block in blocks):
+        if said and answers.said:
+            further = rows["further"][start : start + len(answers)]
+            further[further >= 0] += len(said)
+        said += answers.said
+        start += len(answers)
+    return said
+
+
+def latest(told: AnswerColumns) -> AnswerColumns:
+    """Of each answer the highest revision, at the place of the first one that is more than an opened page.
+
+    One statement may touch a row only once; and where batches begin must not decide where something counts.
+    """
+    halves = np.ascontiguousarray(told.rows["id"]).view(np.uint64).reshape(-1, 2)
+    mixed = halves[:, 0] ^ halves[:, 1]
+    order = np.argsort(mixed, kind="stable")
+    same = mixed[order[1:]] == mixed[order[:-1]]
+    if not same.any():
+        return told
+    in_question = np.zeros(len(told), bool)
+    in_question[order[1:][same]] = in_question[order[:-1][same]] = True
+    best, first = _chosen(told, np.flatnonzero(in_question))
+    alone = np.flatnonzero(~in_question)
+    counted_at = np.concatenate((alone, first))
+    chosen = told.at(np.concatenate((alone, best)))
+    chosen.rows["minute"] = told.rows["minute"][counted_at]
+    return AnswerColumns(chosen.rows, told.units[counted_at], told.said)
+
+
+def _chosen(told: AnswerColumns, places: Int64) -> tuple[Int64, Int64]:
+    """Of answers that may be the same the last revisions, and where those count."""
+    rows = told.rows[places]
+    best: dict[bytes, tuple[int, int]] = {}
+    first: dict[bytes, tuple[int, int]] = {}
+    for name, revision, place in zip(rows["id"].tolist(), rows["revision"].tolist(), places.tolist(), strict=True):
+        if first.setdefault(name, (revision, place))[0] == 0:
+            first[name] = revision, place
+        if best.setdefault(name, (revision, place))[0] < revision:
+            best[name] = revision, place
+    return np.array([place for _, place in best.values()]), np.array([place for _, place in first.values()])
