@@ -13,13 +13,17 @@ def main() -> None:
     gc.set_threshold(_OBJECTS_BETWEEN_LOOKS)
     # A command says itself what became of Kafka, once; services write these lines to their own log.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
-    from services.chassis.failures import MustStop
     from services.cli import app
 
     try:
         app()
-    except MustStop as stop:
-        print(f"kvittera: {stop}", file=sys.stderr)
+    except Exception as error:
+        # Here, since it brings the drivers of both servers along, and most commands that only tell something need none.
+        from services.chassis.failures import MustStop
+
+        if not isinstance(error, MustStop):
+            raise
+        print(f"kvittera: {error}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -3,11 +3,12 @@
 import asyncio
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.chassis.settings import Settings
+if TYPE_CHECKING:
+    from services.chassis.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,7 +34,7 @@ def bounces(
     print(f"{counts.total():8}  mails")
 
 
-async def _take(settings: Settings, paths: list[Path]) -> Counter[str]:
+async def _take(settings: "Settings", paths: list[Path]) -> Counter[str]:
     from datetime import timedelta
 
     from services.chassis.metrics import Metrics

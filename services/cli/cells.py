@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from typing import Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from services.chassis.settings import Settings
+if TYPE_CHECKING:
+    from services.chassis.settings import Settings
 
 _IN_TABLE: Final = {"recommend": "NPS", "index": "index", "ease": "ease"}
 
@@ -51,7 +52,7 @@ def cells(
 
 
 async def _read(
-    settings: Settings, cut: str, window: str, value: str | None, limit: int, *, questions: bool
+    settings: "Settings", cut: str, window: str, value: str | None, limit: int, *, questions: bool
 ) -> list[dict[str, Any]]:
     from schemas.satisfaction import Window
     from services.aggregator.cells.rows import Cells

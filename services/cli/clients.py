@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from services.chassis.postgres import Database, tables_of
-from services.chassis.settings import Settings
+if TYPE_CHECKING:
+    from services.chassis.postgres import Database
+    from services.chassis.settings import Settings
 
 T = TypeVar("T")
 
@@ -96,13 +97,15 @@ def revoke(
     print(f"kv_{wanted} is revoked")
 
 
-def _with_survey(work: Callable[[Database], Awaitable[T]]) -> T:
+def _with_survey(work: Callable[["Database"], Awaitable[T]]) -> T:
     from services.embedded.local import reachable
 
     with reachable(postgres=True) as settings:
         return asyncio.run(_connected(settings, work))
 
 
-async def _connected(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
+async def _connected(settings: "Settings", work: Callable[["Database"], Awaitable[T]]) -> T:
+    from services.chassis.postgres import tables_of
+
     async with tables_of(settings, "survey") as connection:
         return await work(connection)

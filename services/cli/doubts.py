@@ -1,13 +1,15 @@
 """`kvittera doubts list | resolve`: sends whose fate is not known."""
 
 import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
-from services.chassis.settings import Settings
 from services.notifier.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from services.chassis.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -48,7 +50,7 @@ def resolve(
         raise typer.Exit(1)
 
 
-async def _list(settings: Settings, limit: int) -> list[str]:
+async def _list(settings: "Settings", limit: int) -> list[str]:
     from services.chassis.postgres import open_pool
     from services.notifier.doubts import list_doubts as find
 
@@ -65,7 +67,7 @@ async def _list(settings: Settings, limit: int) -> list[str]:
     ]
 
 
-async def _resolve(settings: Settings, reference: UUID, verdict: Verdict) -> bool:
+async def _resolve(settings: "Settings", reference: UUID, verdict: Verdict) -> bool:
     from datetime import UTC, datetime
 
     from services.chassis.metrics import Metrics

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.chassis.settings import Settings
-
 if TYPE_CHECKING:
     from services.chassis.persons import Person
+    from services.chassis.settings import Settings
     from services.notifier.erasure import Erasure
 
 
@@ -50,7 +49,7 @@ def erase(
             print(_told(erased))
 
 
-def _persons(settings: Settings, ids: list[str], phones: list[str], emails: list[str]) -> "list[Person]":
+def _persons(settings: "Settings", ids: list[str], phones: list[str], emails: list[str]) -> "list[Person]":
     from schemas.delivery import ChannelKind
     from services.chassis.sealing import Seal
     from services.notifier.erasure import person_of
@@ -72,7 +71,7 @@ def _person_id(text: str) -> "Person":
     return person
 
 
-async def _erase(settings: Settings, persons: "list[Person]") -> "list[Erasure]":
+async def _erase(settings: "Settings", persons: "list[Person]") -> "list[Erasure]":
     from services.chassis.persons import PersonKeys
     from services.chassis.postgres import tables_of
     from services.chassis.sealing import Seal

@@ -1,10 +1,12 @@
 """`kvittera keys rotate`: seal the persons' keys with a new key of the installation."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import typer
 
-from services.chassis.settings import Settings
+if TYPE_CHECKING:
+    from services.chassis.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,7 +35,7 @@ def rotate() -> None:
             print(f"{service}: {asyncio.run(_rotate(settings, service))} keys sealed anew")
 
 
-async def _rotate(settings: Settings, service: str) -> int:
+async def _rotate(settings: "Settings", service: str) -> int:
     from services.chassis.failures import MustStop, Poison
     from services.chassis.persons import PersonKeys
     from services.chassis.postgres import tables_of

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
-from services.chassis.postgres import Database, tables_of
-from services.chassis.settings import Settings
-
 if TYPE_CHECKING:
     from services.aggregator.counting.cuts import Cut
     from services.chassis.keys import Key
+    from services.chassis.postgres import Database
+    from services.chassis.settings import Settings
 
 T = TypeVar("T")
 
@@ -58,11 +57,11 @@ def add(
         raise MustStop("the id of a partner is 1 to 40 of a-z, 0-9 and -")
     view = View(partner, audience, tuple(merchant) if merchant else None, tuple(cut or ()), window, grid, new_lot())
 
-    async def work(settings: Settings) -> str:
+    async def work(settings: "Settings") -> str:
         from schemas.partners import partner_card
         from services.chassis.topic_admin import apply_topics
 
-        async def register(connection: Database) -> "Key":
+        async def register(connection: "Database") -> "Key":
             return await Partners().add(connection, view, await _counted(settings, connection), datetime.now(UTC))
 
         key = await _connected(settings, register)
@@ -132,7 +131,7 @@ def revoke(
         )
 
 
-async def _counted(settings: Settings, connection: Database) -> "list[Cut]":
+async def _counted(settings: "Settings", connection: "Database") -> "list[Cut]":
     """The cuts that hold everything; before the first start those that it will store."""
     from services.aggregator.counting.cuts import load_cuts
     from services.aggregator.counting.stored_cuts import COUNTED, StoredCuts
@@ -141,6 +140,8 @@ async def _counted(settings: Settings, connection: Database) -> "list[Cut]":
     return [s.cut for s in stored if s.state == COUNTED] if stored else [*load_cuts(settings.cuts_file)]
 
 
-async def _connected(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
+async def _connected(settings: "Settings", work: Callable[["Database"], Awaitable[T]]) -> T:
+    from services.chassis.postgres import tables_of
+
     async with tables_of(settings, "aggregator") as connection:
         return await work(connection)

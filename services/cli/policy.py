@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.chassis.settings import Settings
-
 if TYPE_CHECKING:
+    from services.chassis.settings import Settings
     from services.notifier.explaining import Told
     from services.notifier.policy.sections import Section
     from services.notifier.simulating import Comparison
@@ -36,7 +35,7 @@ def explain(delivery: Annotated[str, typer.Option(help="The delivery's id.")]) -
     print("\n".join(explaining.explain(told)))
 
 
-async def _read(settings: Settings, delivery: str) -> "Told | None":
+async def _read(settings: "Settings", delivery: str) -> "Told | None":
     from services.chassis.postgres import tables_of
     from services.notifier.stored import stored_decision
 
@@ -77,14 +76,14 @@ def simulate(
         print(f"{line.part + ' ' + line.name:32}{line.old:9}{line.new:9}{change}")
 
 
-async def _take_topic(comparison: "Comparison", settings: Settings, since: datetime) -> None:
+async def _take_topic(comparison: "Comparison", settings: "Settings", since: datetime) -> None:
     from services.notifier.past import read_topic
 
     async for past in read_topic(settings, since):
         comparison.take(past)
 
 
-def _comparison(settings: Settings, section: str, changed: "Section") -> "Comparison":
+def _comparison(settings: "Settings", section: str, changed: "Section") -> "Comparison":
     """Both sides, from the settings and the changed section."""
     from schemas.delivery import ChannelKind
     from services.chassis.sealing import Seal

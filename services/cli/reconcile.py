@@ -1,10 +1,12 @@
 """`kvittera reconcile`: prove that every delivery has exactly one outcome."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import typer
 
-from services.chassis.settings import Settings
+if TYPE_CHECKING:
+    from services.chassis.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,7 +30,7 @@ def reconcile() -> None:
         raise typer.Exit(1)
 
 
-async def _reconcile(settings: Settings) -> tuple[bool, list[str]]:
+async def _reconcile(settings: "Settings") -> tuple[bool, list[str]]:
     from services.chassis.postgres import tables_of
     from services.notifier.reconcile import reconcile as compare
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from services.chassis.settings import Settings
+if TYPE_CHECKING:
+    from services.chassis.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -30,7 +31,7 @@ def republish(
     print(f"{count} rows of the {service}'s outbox wait to be published again")
 
 
-async def _mark(settings: Settings, service: str, since: datetime) -> int:
+async def _mark(settings: "Settings", service: str, since: datetime) -> int:
     from datetime import UTC
 
     from services.chassis.postgres import named_sql, tables_of

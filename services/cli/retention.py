@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.chassis.settings import Settings
+if TYPE_CHECKING:
+    from services.chassis.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -43,7 +44,7 @@ def run(
                     print(f"{service}: month {name} of {table} {'would go' if dry_run else 'gone'}")
 
 
-async def _run(settings: Settings, service: str, *, dry_run: bool) -> dict[str, int] | None:
+async def _run(settings: "Settings", service: str, *, dry_run: bool) -> dict[str, int] | None:
     from services.chassis.postgres import tables_of
     from services.notifier.retention import retention as of_notifier
     from services.survey.privacy.retention import retention as of_survey
@@ -53,7 +54,7 @@ async def _run(settings: Settings, service: str, *, dry_run: bool) -> dict[str, 
         return await (rules.due(connection) if dry_run else rules.run(connection))
 
 
-async def _months(settings: Settings, service: str, *, dry_run: bool) -> dict[str, list[str]] | None:
+async def _months(settings: "Settings", service: str, *, dry_run: bool) -> dict[str, list[str]] | None:
     from services.chassis.postgres import connect
     from services.notifier.retention import months as of_notifier
     from services.survey.privacy.retention import months as of_survey

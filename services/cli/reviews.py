@@ -1,10 +1,12 @@
 """`kvittera reviews check | report`: public reviews offered to all alike."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import typer
 
-from services.chassis.settings import Settings, load_settings
+if TYPE_CHECKING:
+    from services.chassis.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,6 +22,7 @@ def check() -> None:
 
     Business Generated Links are made for a made-up recipient: open one to see whether Trustpilot takes the keys.
     """
+    from services.chassis.settings import load_settings
     from services.survey.reviews.offer import Recipient, read_policies, review_link
 
     policies = read_policies(load_settings().review_policy_file)
@@ -48,7 +51,7 @@ def report() -> None:
         raise typer.Exit(1)
 
 
-async def _report(settings: Settings) -> tuple[list[str], bool]:
+async def _report(settings: "Settings") -> tuple[list[str], bool]:
     from services.chassis.postgres import tables_of
     from services.chassis.sealing import Seal
     from services.survey.reviews.report import make_report

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from services.chassis.settings import Settings, load_settings
+if TYPE_CHECKING:
+    from services.chassis.settings import Settings
 
 _SERVICES = "Services"
 
@@ -33,6 +34,7 @@ def notifier() -> None:
     Reads delivery.completed.v1, decides exactly once whether, when, how and in which language to ask, sends,
     and tells invitation.decided.v1. By default messages stay in the outbox viewer; nobody outside is reached.
     """
+    from services.chassis.settings import load_settings
     from services.notifier.app import run
 
     run_loop(run(load_settings()))
@@ -43,6 +45,7 @@ def survey() -> None:
 
     Serves /r/{token}; an answer that got 2xx is on disk. Tells response.recorded.v1.
     """
+    from services.chassis.settings import load_settings
     from services.survey.app import run
 
     run_loop(run(load_settings()))
@@ -55,6 +58,7 @@ def aggregator() -> None:
     and the live page.
     """
     from services.aggregator.app import run
+    from services.chassis.settings import load_settings
 
     run_loop(run(load_settings()))
 
@@ -70,7 +74,7 @@ def migrate() -> None:
         asyncio.run(migrate_all(settings))
 
 
-async def migrate_all(settings: Settings) -> None:
+async def migrate_all(settings: "Settings") -> None:
     """Apply all migrations and say which."""
     import asyncpg
 

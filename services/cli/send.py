@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.chassis.settings import Settings
+if TYPE_CHECKING:
+    from services.chassis.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,7 +38,7 @@ def send(
             print(line)
 
 
-async def _send(settings: Settings, turn_to: bool | None) -> list[str]:
+async def _send(settings: "Settings", turn_to: bool | None) -> list[str]:
     from services.chassis.postgres import named_sql, tables_of
     from services.notifier.send_guard import who_is_reached
 
@@ -65,7 +66,7 @@ async def _send(settings: Settings, turn_to: bool | None) -> list[str]:
     ]
 
 
-async def _turn_outcomes(settings: Settings, turn_to: bool) -> None:
+async def _turn_outcomes(settings: "Settings", turn_to: bool) -> None:
     """Hold what staff write to persons about their cases too: the survey sends it, under a switch of its own."""
     from services.chassis.postgres import named_sql, tables_of
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from services.chassis.settings import Settings
+if TYPE_CHECKING:
+    from services.chassis.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,7 +27,7 @@ def signout(subject: Annotated[str, typer.Argument(help="The member, by the prov
     print(f"every session of {subject} is over")
 
 
-async def _end(settings: Settings, subject: str) -> None:
+async def _end(settings: "Settings", subject: str) -> None:
     from services.chassis.postgres import tables_of
     from services.chassis.staff.gate import sessions_of
     from services.survey.staff.sign_outs import end_all

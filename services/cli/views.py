@@ -4,12 +4,13 @@ import asyncio
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
-from services.chassis.settings import Settings
+if TYPE_CHECKING:
+    from services.chassis.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -33,7 +34,7 @@ def views(
 
 
 async def _read(
-    settings: Settings, since: datetime, subject: str | None, answer: UUID | None, limit: int
+    settings: "Settings", since: datetime, subject: str | None, answer: UUID | None, limit: int
 ) -> list[dict[str, object]]:
     from services.chassis.postgres import tables_of
     from services.survey.privacy import contact_views
