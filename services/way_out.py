@@ -9,7 +9,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.findings import Finding
-from services.notifier.app import live_channel
+from services.notifier.channels.live import live_channel
 from services.notifier.send_guard import who_is_reached
 
 
@@ -40,7 +40,7 @@ async def sending(settings: Settings) -> list[Finding]:
     if settings.channel == "outbox":
         return [reached]
     seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
-    await live_channel(settings, seal, Metrics()).close()
+    await live_channel(settings, seal, Metrics(), datetime.now(UTC)).close()
     return [reached, *([await _mail_server(settings)] if settings.channel == "smtp" else [])]
 
 

@@ -1,9 +1,10 @@
-"""Words from gettext sources (.po), read once where a service is put together."""
+"""Words from gettext sources (.po), read once in a process."""
 
 import gettext
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from babel.messages.pofile import read_po
@@ -25,6 +26,7 @@ def read_catalogue(locales: Path, language: str, domain: str) -> dict[str, str]:
     return dict(read_plural_catalogue(locales, language, domain).texts)
 
 
+@cache
 def read_plural_catalogue(locales: Path, language: str, domain: str) -> Catalogue:
     """One language's words of a domain, plurals apart."""
     with (locales / language / "LC_MESSAGES" / f"{domain}.po").open("rb") as source:

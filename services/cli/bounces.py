@@ -41,9 +41,9 @@ async def _take(settings: "Settings", paths: list[Path]) -> Counter[str]:
     from services.chassis.persons import PersonKeys
     from services.chassis.postgres import open_pool
     from services.chassis.sealing import Seal
-    from services.notifier.app import SMTP
     from services.notifier.channels.providers import read_providers
     from services.notifier.channels.receipt_links import ReceiptLinks
+    from services.notifier.channels.routed import SMTP
     from services.notifier.channels.smtp import SmtpTable
     from services.notifier.receipts import ReceiptsInbox
     from services.notifier.returned_mails import saved_mails, take_returned

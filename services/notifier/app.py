@@ -10,7 +10,6 @@ from schemas.contract import Contract
 from schemas.delivery import DeliveryCompleted
 from schemas.topics import CARDS, DELIVERY_COMPLETED
 from services.chassis.consumer import Reader
-from services.chassis.failures import MustStop
 from services.chassis.faststream_feed import carry
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
@@ -31,11 +30,7 @@ from services.chassis.subscriptions import Subscriptions
 from services.chassis.traces import Traces
 from services.notifier import http, receipt_routes, state
 from services.notifier.channels import Channel
-from services.notifier.channels.described import Surroundings
-from services.notifier.channels.providers import build_providers, read_providers
-from services.notifier.channels.receipt_links import ReceiptLinks
-from services.notifier.channels.routed import reporting
-from services.notifier.channels.smtp import SmtpTable
+from services.notifier.channels.routed import SMTP, reporting
 from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.dispatch import Dispatcher, Limits, utc_now
 from services.notifier.handlers import DecideDeliveries
@@ -47,15 +42,13 @@ from services.notifier.receipts import ReceiptsInbox
 from services.notifier.render import Renderer, Sender
 from services.notifier.retention import measure_erasures, months, retention
 from services.notifier.schedule import departure
-from services.notifier.send_guard import check_permission, persons_allowed
+from services.notifier.send_guard import persons_allowed
 from services.notifier.volume import watch_volume
 
 SERVICE = "notifier"
 _GROUP = "kvittera-notifier"
 FOR_STAFF = ("/outbox/", "/decisions/", "/ledger")
 PACKAGE = "services.notifier"
-SMTP = "smtp"
-"""The provider of KVITTERA_CHANNEL=smtp, in metrics and return paths."""
 _BATCH = 500
 
 
@@ -228,28 +221,8 @@ def choose_channel(settings: Settings, pool: Pool, seal: Seal, metrics: Metrics)
     Raises:
         MustStop: a live channel without a permission that holds, or a wrong providers' file.
     """
-    return OutboxViewer(pool, seal) if settings.channel == "outbox" else live_channel(settings, seal, metrics)
+    if settings.channel == "outbox":
+        return OutboxViewer(pool, seal)
+    from services.notifier.channels.live import live_channel  # the clients of all kinds of providers
 
-
-def live_channel(settings: Settings, seal: Seal, metrics: Metrics) -> Channel:
-    """A channel that reaches real people; opens no connection yet.
-
-    Raises:
-        MustStop: as `choose_channel`.
-    """
-    check_permission(settings, utc_now())
-    surroundings = Surroundings(ReceiptLinks(seal, settings.receipts_url or settings.public_url), settings.brand)
-    if settings.channel == "providers":
-        if settings.providers_file is None:
-            raise MustStop("KVITTERA_CHANNEL=providers needs KVITTERA_PROVIDERS_FILE; docs/channels.md tells its form")
-        return build_providers(read_providers(settings.providers_file), surroundings, metrics)
-    smtp = SmtpTable(
-        name=SMTP,
-        host=settings.smtp_host,
-        port=settings.smtp_port,
-        security="auto",
-        sender=settings.smtp_sender,
-        bounces=settings.smtp_bounces or None,
-        timeout_seconds=settings.smtp_timeout_seconds,
-    )
-    return smtp.build(surroundings)
+    return live_channel(settings, seal, metrics, utc_now())

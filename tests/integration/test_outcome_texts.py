@@ -14,7 +14,8 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.survey.outcomes.message import Fate, Result, Writer, ways_out
-from services.survey.outcomes.text_message import TextGateway, number_of_person
+from services.survey.outcomes.phone_numbers import number_of_person
+from services.survey.outcomes.text_message import TextGateway
 from services.survey.outcomes.wiring import outcomes_of
 from tests.caseload import NOW, SEAL
 from tests.gateways import Act, answer, babble, gateway, hang, reset

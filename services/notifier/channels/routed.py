@@ -3,12 +3,16 @@
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from schemas.delivery import ChannelKind
 from services.chassis.metrics import Metrics
 from services.chassis.segments import segments
 from services.notifier.channels import Channel, Fate, Message, Result
 from services.notifier.channels.reports import Reporting
+
+SMTP: Final = "smtp"
+"""The provider of KVITTERA_CHANNEL=smtp, in metrics and return paths."""
 
 
 @dataclass(frozen=True, slots=True)

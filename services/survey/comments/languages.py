@@ -2,9 +2,10 @@
 
 import threading
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from py3langid.langid import MODEL_FILE, LanguageIdentifier
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
 
 LANGUAGES: Final = ("sv", "nb", "nn", "da", "fi", "en", "de")
 _CODES: Final = {"no": "nb"} | {code: code for code in LANGUAGES if code != "nb"}
@@ -13,7 +14,9 @@ _SURE_FROM: Final = 0.55
 """The least share of belief; Danish and the two Norwegians share most of a short comment."""
 
 
-def _build() -> LanguageIdentifier:
+def _build() -> "LanguageIdentifier":
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=_SURE_FROM)
     identifier.set_languages(list(_CODES))
     return identifier
@@ -23,7 +26,7 @@ def _build() -> LanguageIdentifier:
 class Languages:
     """Tells languages apart; its tables (about 100 MB) are read at the first comment, not at the start."""
 
-    _identifier: LanguageIdentifier | None = None
+    _identifier: "LanguageIdentifier | None" = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, text: str) -> str | None:

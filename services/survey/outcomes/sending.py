@@ -20,7 +20,7 @@ from services.survey.cases.case import Case, Entry
 from services.survey.cases.desk import Contacts
 from services.survey.cases.number import number_of
 from services.survey.outcomes.message import Fate, OutcomeMessage, OutcomeSender, Result, Writer
-from services.survey.outcomes.text_message import number_of_person
+from services.survey.outcomes.phone_numbers import number_of_person
 
 log = structlog.get_logger()
 _GIVE_UP_AFTER: Final = timedelta(days=2)

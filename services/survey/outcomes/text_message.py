@@ -11,7 +11,6 @@ from typing import Final
 
 import aiohttp
 import orjson
-import phonenumbers
 from standardwebhooks.webhooks import Webhook as Signer
 
 from services.chassis.segments import segments
@@ -22,22 +21,6 @@ MOST_PARTS: Final = 6
 _NO_BYTE_LEFT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 _FOR_NOW = frozenset({401, 402, 403, 404, 405, 407, 429})
 """Answers about our set-up or our haste: the person's number is not to blame."""
-
-
-def number_of_person(address: str, country: str | None) -> str | None:
-    """The number that a person wrote, in international form; None for none that a message can be sent to.
-
-    Args:
-        address: as it was written, such as `070-174 06 05`.
-        country: of the delivery: a number without its country's code is one of there.
-    """
-    try:
-        parsed = phonenumbers.parse(address, country)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_valid_number(parsed):
-        return None
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
 @dataclass(frozen=True, slots=True)

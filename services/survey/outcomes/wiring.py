@@ -16,8 +16,6 @@ from services.survey.cases.contacts import SealedContacts
 from services.survey.outcomes.local import LocalOutbox
 from services.survey.outcomes.message import OutcomeSender, Writer, ways_out
 from services.survey.outcomes.sending import SendOutcomes
-from services.survey.outcomes.smtp import OutcomeMail
-from services.survey.outcomes.text_message import TextGateway
 
 
 def outcomes_of(
@@ -59,13 +57,15 @@ def _sender(settings: Settings, pool: Pool, words: Box) -> OutcomeSender | None:
         case "outbox":
             return LocalOutbox(pool, words)
         case "smtp":
+            from services.survey.outcomes.smtp import OutcomeMail
+
             return OutcomeMail(
                 settings.smtp_host, settings.smtp_port, settings.smtp_sender, settings.smtp_timeout_seconds
             )
     return None
 
 
-def _texts(settings: Settings) -> TextGateway | None:
+def _texts(settings: Settings) -> OutcomeSender | None:
     url, secret = settings.outcome_text_url, settings.outcome_text_secret.get_secret_value()
     if not url or settings.channel == "outbox":
         return None
@@ -74,6 +74,8 @@ def _texts(settings: Settings) -> TextGateway | None:
         raise MustStop("KVITTERA_OUTCOME_TEXT_URL must begin with https: numbers and words are not sent in the clear")
     if re.fullmatch(r"whsec_[A-Za-z0-9+/]{16,}={0,2}", secret) is None:
         raise MustStop("KVITTERA_OUTCOME_TEXT_SECRET must be the secret of the gateway: whsec_ and base64")
+    from services.survey.outcomes.text_message import TextGateway  # its HTTP client is a tenth of the service's start
+
     return TextGateway(url, secret, settings.smtp_timeout_seconds)
 
 

@@ -11,11 +11,9 @@ from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.chassis.staff import Gate
 from services.chassis.staff.gate import CookieGate
-from services.chassis.staff.provider import provider_for
 from services.chassis.staff.sign_outs import SignOuts
 from services.survey.staff.directory import Directory
 from services.survey.staff.pages import StaffPages
-from services.survey.staff.provider_account import ProviderAccount
 from services.survey.staff.sign_outs import SigningOut
 from services.survey.staff.signing_in import Account, DemoAccount, Seen, routes
 
@@ -47,6 +45,10 @@ def _account(settings: Settings, gate: CookieGate, metrics: Metrics, seen: Seen)
     pages = StaffPages.load(demo=settings.demo_mark)
     if settings.staff_sign_in == "demo":
         return DemoAccount(gate, pages, seen), pages
+    # Where nobody signs in at a provider, its HTTP client and signed tokens are not needed.
+    from services.chassis.staff.provider import provider_for
+    from services.survey.staff.provider_account import ProviderAccount
+
     account = ProviderAccount(
         gate,
         pages,
