@@ -6,29 +6,23 @@ the fold of the rows at every moment, also when the build is broken off and begu
 the switch.
 """
 
-import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
 
 from services.aggregator.cells.rows import Cells
 from services.aggregator.counting.cuts import Cut
-from services.aggregator.counting.deltas import Change, Counting, answer_changes, decision_deltas, fold
-from services.aggregator.counting.reading import Counted, CountedAnswer, reader
-from services.aggregator.counting.stored_cells import add_to_cells
 from services.aggregator.counting.stored_cuts import BUILDING, BUILT, COUNTED, LEAVING, StoredCut, StoredCuts
 from services.aggregator.counting.units import Units
 from services.aggregator.counting.windows import base_of, last_of, mask_of, windows_in
-from services.aggregator.history.past import Batch, batches, begin, counted_up_to, reading_again
-from services.chassis.failures import MustStop, Poison
+from services.aggregator.history.past import batches, begin, counted_up_to, reading_again
+from services.aggregator.history.placing import Placing
+from services.chassis.failures import MustStop
 from services.chassis.postgres import OwnConnection, Pool, named_sql
 from services.chassis.settings import Settings
 
-_TRIES = 5
 _TOUCH = 5_000
-_OPENED = "+opened"
-"""Ends the key of a page that was opened and not answered: the answer has a place of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +121,15 @@ class CutChanges:
         if names:
             for name in ("make_visited", "make_placed", "make_unplaced", "make_incoming"):
                 await self.connection.execute(self.sql[name])
-            units = Units(self.pool, cuts)
+            placing = Placing(self.connection, self.sql, Units(self.pool, cuts), names)
             async with reading_again(self.settings, "kvittera-cuts") as consumer:
                 await begin(consumer, await counted_up_to(self.connection))
-                placed += await self._fill(batches(consumer, await counted_up_to(self.connection)), units, names)
+                placed += await placing.fill(batches(consumer, await counted_up_to(self.connection)))
                 # What has no unit of the new cuts at one moment must be met in the topics up to that moment.
                 async with self.connection.transaction(isolation="repeatable_read"):
                     end = await counted_up_to(self.connection)
                     await self.connection.execute(self.sql["note_unplaced"], names)
-                placed += await self._fill(batches(consumer, end), units, names)
+                placed += await placing.fill(batches(consumer, end))
             missing = await self.connection.fetchval(self.sql["count_missing"])
         async with self.connection.transaction(isolation="repeatable_read", readonly=True):
             differing = len(await Cells().audit(self.connection))
@@ -147,66 +141,6 @@ class CutChanges:
             for name in built.cuts:
                 await self.connection.execute(self.sql["set_state"], name, BUILT)
             await self.connection.execute(self.sql["forget_build"])
-
-    async def _fill(self, found: AsyncIterator[Batch], units: Units, names: Sequence[str]) -> int:
-        read = reader()
-        placed = 0
-        async for batch in found:
-            counted: dict[str, Counted] = {}
-            for record in (r for records in batch.values() for r in records):
-                with contextlib.suppress(Poison):
-                    # Where several revisions come, the first fixes the place, as in counting.
-                    if (meant := read(record)) is not None:
-                        counted.setdefault(_key(meant), meant)
-            placed += await self._place(counted, units, names)
-        return placed
-
-    async def _place(self, counted: Mapping[str, Counted], units: Units, names: Sequence[str]) -> int:
-        own = await self._units_of(counted, units)
-        for tries in range(_TRIES, 0, -1):
-            try:
-                async with self.connection.transaction():
-                    return await self._place_once(own, units, names)
-            except asyncpg.DeadlockDetectedError:
-                # A batch of the running service has touched the same rows in another order.
-                if tries == 1:
-                    raise
-        raise AssertionError("the last try ends it")
-
-    async def _units_of(self, counted: Mapping[str, Counted], units: Units) -> dict[str, list[int]]:
-        try:
-            return dict(zip(counted, await units.of([*counted.values()]), strict=True))
-        except Poison:
-            # A value that cannot be counted by: its record is among the dead letters, and so is no row.
-            found = {}
-            for key, one in counted.items():
-                with contextlib.suppress(Poison):
-                    found[key] = (await units.of([one]))[0]
-            return found
-
-    async def _place_once(self, own: Mapping[str, Sequence[int]], units: Units, names: Sequence[str]) -> int:
-        counting = await self.connection.fetchrow(self.sql["follow"])
-        assert counting is not None, "a plan is stored before it is built"
-        await self.connection.copy_records_to_table("placed", records=own.items())
-        await self.connection.execute(self.sql["visit"])
-        answers = [k.removesuffix(_OPENED) for k in own if "/" not in k]
-        decisions = [k.partition("/")[2] for k in own if "/" in k]
-        placed = await self.connection.fetch(self.sql["place_answers"], names, answers)
-        twins = await units.twins({(u, r["series"]) for r in placed if r["series"] for u in r["units"]})
-        changes = [
-            change
-            for r in placed
-            for change in answer_changes(r["units"], r["local_hour"], r["minute"], None, _state(r), twins)
-        ]
-        changes += [
-            Change(r["units"], r["local_hour"], decision_deltas(None, r["outcome"]), r["minute"])
-            for r in await self.connection.fetch(self.sql["place_decisions"], names, decisions)
-        ]
-        masks = await units.masks(self.connection, (u for c in changes for u in c.units))
-        deltas = fold(changes, masks, counting["minutes_from"])
-        if len(deltas.cells):
-            await add_to_cells(self.connection, self.sql, deltas)
-        return len(changes)
 
     async def switch(self) -> list[str]:
         """Show the built cuts, drop those that leave, and change windows: all at once. Returns what happened, in words.
@@ -255,13 +189,3 @@ class CutChanges:
         cells = [r["cell"] for r in rows]
         for first in range(0, len(cells), _TOUCH):
             await self.connection.execute(self.sql["touch"], cells[first : first + _TOUCH])
-
-
-def _key(counted: Counted) -> str:
-    if isinstance(counted, CountedAnswer):
-        return str(counted.response_id) + (_OPENED if counted.revision == 0 else "")
-    return f"{counted.kind}/{counted.delivery.delivery_id}"
-
-
-def _state(row: asyncpg.Record) -> Counting:
-    return row["score"], row["commented"], row["contested"], row["series"]
