@@ -1,7 +1,6 @@
 """What the survey service does, top to bottom: learn of invitations, keep answers, look up a page."""
 
 import asyncio
-import json
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -224,29 +223,4 @@ class Answers:
         async with (self.looking or self.pool).acquire() as connection:
             rows = await connection.fetch(self._sql["pages_of"], tokens)
         found = {row["token_sha256"]: row for row in rows}
-        return [None if (row := found.get(token)) is None else _page(row) for token in tokens]
-
-
-def _page(row: asyncpg.Record) -> Page:
-    limits = (row["never"], row["most_per_year"], row["only_channel"])
-    never, most, channel = limits
-    return Page(
-        invitation_id=row["invitation_id"],
-        open=row["open"],
-        named=row["named"],
-        now=row["now"],
-        expires_at=row["expires_at"],
-        language=row["language"],
-        brand=row["brand"],
-        survey=row["survey"],
-        rated=row["rated"],
-        delivery=json.loads(row["delivery"]),
-        revision=row["revision"],
-        score=row["score"],
-        reasons=tuple(row["reasons"] or ()),
-        follow_ups=json.loads(row["follow_ups"] or "{}"),
-        commented=bool(row["commented"]),
-        contested=row["contested"],
-        wants_contact=row["wants_contact"],
-        preference=Preference.kept(never=never, most_per_year=most, only_channel=channel) if row["preferred"] else None,
-    )
+        return [None if (row := found.get(token)) is None else Page.from_row(row) for token in tokens]

@@ -1,5 +1,6 @@
 """What goes into the survey's store and comes out of it: plain facts."""
 
+import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -111,3 +112,28 @@ class Page:
     contested: bool
     wants_contact: bool
     preference: Preference | None
+
+    @classmethod
+    def from_row(cls, row: Any) -> "Page":
+        """As `pages_of` finds it."""
+        limits = {"never": row["never"], "most_per_year": row["most_per_year"], "only_channel": row["only_channel"]}
+        return cls(
+            invitation_id=row["invitation_id"],
+            open=row["open"],
+            named=row["named"],
+            now=row["now"],
+            expires_at=row["expires_at"],
+            language=row["language"],
+            brand=row["brand"],
+            survey=row["survey"],
+            rated=row["rated"],
+            delivery=json.loads(row["delivery"]),
+            revision=row["revision"],
+            score=row["score"],
+            reasons=tuple(row["reasons"] or ()),
+            follow_ups=json.loads(row["follow_ups"] or "{}"),
+            commented=bool(row["commented"]),
+            contested=row["contested"],
+            wants_contact=row["wants_contact"],
+            preference=Preference.kept(**limits) if row["preferred"] else None,
+        )
