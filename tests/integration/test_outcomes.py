@@ -81,8 +81,8 @@ async def write(pool: Pool, settings: Settings, told: Told = BY_MAIL, revision: 
 
 
 async def stands(desk: CaseDesk) -> tuple[str | None, str | None]:
-    case = (await desk.one(ANNA, 1)).case
-    standing = await desk.standing(ANNA, case)
+    case = (await desk.cases.one(ANNA, 1)).case
+    standing = await desk.cases.standing(ANNA, case)
     return standing.sent, standing.reason
 
 
@@ -98,7 +98,7 @@ async def test_words_are_sent_once_to_the_address_that_the_person_gave(pool: Poo
     assert [(m.address, m.language) for m in sender.sent] == [("elin@mottagare.example", "sv")]
     assert sender.sent[0].text.startswith(WORDS)
     assert number_of(1) in sender.sent[0].subject
-    case = (await desk.one(ANNA, 1)).case
+    case = (await desk.cases.one(ANNA, 1)).case
     assert (case.outcome_told, case.revision) == (True, 3)
     assert await history(pool) == ["answered", "opened", "noted", "outcome_sent"]
     assert (await stands(desk))[0] == "accepted"
@@ -128,7 +128,7 @@ async def test_a_process_that_dies_while_it_sends_leaves_a_doubt_that_is_never_s
     assert next_one.sent == []
     assert await stands(desk) == ("in_doubt", "interrupted")
     assert (await history(pool))[-2:] == ["noted", "outcome_in_doubt"]
-    assert (await desk.one(ANNA, 1)).case.outcome_told is False
+    assert (await desk.cases.one(ANNA, 1)).case.outcome_told is False
 
 
 async def test_what_is_refused_for_now_is_tried_again_and_in_the_end_given_up(pool: Pool, settings: Settings) -> None:
@@ -188,7 +188,7 @@ async def test_an_erased_person_is_sent_nothing_and_no_words_are_left(
     desk = await write(pool, settings)
     if sent_before:
         assert await sending(pool, settings).send_next()
-    case = (await desk.one(ANNA, 1)).case
+    case = (await desk.cases.one(ANNA, 1)).case
     plain = {"response_id": case.response_id, "revision": 2, "score": 2, "answered_at": NOW, "recorded_at": NOW}
     erased = ResponseRecorded.model_validate({**plain, "erased": True, "delivery": case.delivery})
     async with pool.acquire() as connection, connection.transaction():
@@ -229,7 +229,7 @@ async def test_a_second_message_waits_for_the_first(pool: Pool, settings: Settin
     desk = await write(pool, settings)
     with pytest.raises(ImpossibleMove, match="on their way already"):
         await write(pool, settings, revision=2)
-    assert (await desk.one(ANNA, 1)).case.revision == 2
+    assert (await desk.cases.one(ANNA, 1)).case.revision == 2
     assert await pool.fetchval("SELECT count(*) FROM outcome_message") == 1
 
 
@@ -294,8 +294,8 @@ async def test_who_takes_the_wish_to_be_contacted_back_gets_no_text_message(pool
 async def test_the_local_outbox_keeps_the_message_sealed_for_agents_to_read(pool: Pool, settings: Settings) -> None:
     desk = await write(pool, settings)
     assert await sending(pool, settings).send_next()
-    case = (await desk.one(ANNA, 1)).case
-    kept = (await desk.standing(ANNA, case)).kept
+    case = (await desk.cases.one(ANNA, 1)).case
+    kept = (await desk.cases.standing(ANNA, case)).kept
     assert kept is not None
     assert WORDS in kept
     stored = await everything_stored(pool)
@@ -306,7 +306,7 @@ async def test_the_local_outbox_keeps_the_message_sealed_for_agents_to_read(pool
         done = await retention(settings).run(connection)
     assert done is not None
     assert done["outcome_messages"] == 1
-    assert (await desk.standing(ANNA, case)).kept is None
+    assert (await desk.cases.standing(ANNA, case)).kept is None
 
 
 # -- a real mail server --

@@ -14,7 +14,7 @@ from services.chassis.staff.streams import lasts, while_signed_in
 from services.chassis.web.files import PageFile, file_endpoint
 from services.survey.answers.responses import Rejected
 from services.survey.cases.changes import CaseChanges
-from services.survey.cases.desk import CaseDesk, NotThere
+from services.survey.cases.desk import CaseDesk
 from services.survey.cases.detail import SameDay, detail_of, same_day_of
 from services.survey.cases.export import as_csv
 from services.survey.cases.filters import Filters
@@ -23,6 +23,7 @@ from services.survey.cases.inbox import Looking, row_of
 from services.survey.cases.keeping import Stale
 from services.survey.cases.number import number_of, serial_of
 from services.survey.cases.page import HEADERS, InboxPage, Notice
+from services.survey.cases.queries import CaseQueries, NotThere
 from services.survey.cases.shown import Contact, Listed
 from services.survey.cases.work import ImpossibleMove, NotAllowed
 
@@ -45,6 +46,7 @@ class CaseRoutes:
     """The routes of the inbox."""
 
     gate: Gate
+    cases: CaseQueries
     desk: CaseDesk
     page: InboxPage
     changes: CaseChanges
@@ -92,7 +94,7 @@ class CaseRoutes:
         query = request.query_params
         looking = self._looking(member, Filters.read(query))
         number = query.get("case", "")
-        chosen = await self.desk.one(member, _serial(number)) if number else None
+        chosen = await self.cases.one(member, _serial(number)) if number else None
         return self._html(await self._inbox(looking, chosen))
 
     async def _inbox(
@@ -105,15 +107,15 @@ class CaseRoutes:
         contact_asked: bool = False,
     ) -> bytes:
         member = looking.member
-        listed = await self.desk.listed(member, looking.filters)
+        listed = await self.cases.listed(member, looking.filters)
         shown = chosen or (listed[0] if listed else None)
         detail = None
         if shown is not None:
             detail = detail_of(
                 shown,
-                await self.desk.history(member, shown.case),
+                await self.cases.history(member, shown.case),
                 looking,
-                standing=await self.desk.standing(member, shown.case),
+                standing=await self.cases.standing(member, shown.case),
                 sends=self.desk.sends,
                 same_day=await self._same_day(shown),
                 contact=contact,
@@ -123,9 +125,9 @@ class CaseRoutes:
             looking,
             [row_of(one, detail.number if detail else "", looking) for one in listed],
             detail,
-            tabs=await self.desk.tabs(member),
-            desks=await self.desk.desks(member),
-            owners=await self.desk.owners(member),
+            tabs=await self.cases.tabs(member),
+            desks=await self.cases.desks(member),
+            owners=await self.cases.owners(member),
             form_secret=self.gate.form_secret(member),
             explicit=chosen is not None,
             notice=notice,
@@ -135,11 +137,11 @@ class CaseRoutes:
         case = shown.case
         by_reason = bool(case.reasons)
         about = case.reasons[0] if by_reason else str(case.opened_because[0])
-        cases, still_open = await self.desk.same_day(case, about)
+        cases, still_open = await self.cases.same_day(case, about)
         return same_day_of(case, about, cases, still_open, by_reason=by_reason)
 
     async def _export(self, request: Request, member: Member) -> Response:
-        listed = await self.desk.listed(member, Filters.read(request.query_params), _MOST_EXPORTED)
+        listed = await self.cases.listed(member, Filters.read(request.query_params), _MOST_EXPORTED)
         headers = {**_NO_STORE, "content-disposition": 'attachment; filename="cases.csv"'}
         return Response(as_csv(listed), headers=headers, media_type="text/csv; charset=utf-8; header=present")
 
@@ -152,9 +154,9 @@ class CaseRoutes:
 
     async def _act(self, request: Request, member: Member) -> Response:
         form, serial, looking = await self._asked(request, member)
-        listed = await self.desk.one(member, serial)
+        listed = await self.cases.one(member, serial)
         case_id = str(listed.case.case_id)
-        step = read_step(form, await self.desk.owners(member), lambda text: self.close(text, case_id))
+        step = read_step(form, await self.cases.owners(member), lambda text: self.close(text, case_id))
         try:
             case = await self.desk.perform(member, serial, read_revision(form), step)
         except Stale:
@@ -167,7 +169,7 @@ class CaseRoutes:
 
     async def _again(self, looking: Looking, serial: int, form: Form, text: str, status: int) -> Response:
         """The page again with what was typed: nothing was saved."""
-        chosen = await self.desk.one(looking.member, serial)
+        chosen = await self.cases.one(looking.member, serial)
         notice = Notice(text, {name: form.one(name) for name in _TYPED})
         return self._html(await self._inbox(looking, chosen, notice=notice), status)
 
@@ -189,7 +191,7 @@ class CaseRoutes:
 
     async def _assign(self, request: Request, member: Member) -> Response:
         form = await self._our_form(request, member)
-        owner, owners = form.one("owner"), await self.desk.owners(member)
+        owner, owners = form.one("owner"), await self.cases.owners(member)
         serials = [_serial(number) for number in dict.fromkeys(form.every("case"))]
         if owner not in owners or not serials:
             raise Rejected("owner", "and at least one case must be chosen")

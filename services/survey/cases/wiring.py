@@ -23,6 +23,7 @@ from services.survey.cases.desk import CaseDesk
 from services.survey.cases.http import CaseRoutes
 from services.survey.cases.opening import Deadlines, OpenCases
 from services.survey.cases.page import PAGES, InboxPage
+from services.survey.cases.queries import CaseQueries
 from services.survey.cases.rules import CaseRules
 from services.survey.comments.texts import Texts
 from services.survey.followup import Reaction
@@ -62,23 +63,24 @@ def case_parts(
 
     deadlines = deadlines_of(settings)
     notes = seal.for_purpose("case notes")
+    cases = CaseQueries(pool, notes, comments, Directory(pool, now))
     desk = CaseDesk(
+        cases=cases,
         pool=pool,
         notes=notes,
-        comments=comments,
         contacts=SealedContacts(PersonKeys(seal)),
         deadlines=deadlines,
         metrics=metrics,
         now=now,
         wake=wake_relay,
         relabelling=Relabelling(pool, wake_relay, now),
-        directory=Directory(pool, now),
         sends=ways_out(settings.channel, settings.outcome_text_url),
     )
     changes = CaseChanges(pool, metrics, now)
     scope_note = f"{settings.brand}, demo data" if settings.demo_mark else settings.brand
     routes = CaseRoutes(
         gate=gate,
+        cases=cases,
         desk=desk,
         page=InboxPage.load(scope_note=scope_note),
         changes=changes,
