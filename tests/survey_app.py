@@ -93,3 +93,9 @@ async def told(pool: Pool) -> list[ResponseRecorded]:
     messages = [ResponseRecorded.model_validate_json(r["value"]) for r in rows]
     assert [r["key"].decode() for r in rows] == [m.response_id for m in messages]
     return messages
+
+
+async def stored(pool: Pool) -> tuple[int, int | None, list[str] | None, bool, bool]:
+    """Revision, score, reasons, whether there is a comment, contested: of the only response."""
+    [row] = await pool.fetch("SELECT * FROM response")
+    return row["revision"], row["score"], row["reasons"], row["comment_sealed"] is not None, bool(row["contested"])

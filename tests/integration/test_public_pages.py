@@ -39,11 +39,6 @@ async def notifier_pool(settings: Settings) -> AsyncIterator[Pool]:
         yield empty
 
 
-@pytest.fixture
-def app(pool: Pool, settings: Settings) -> SurveyRoutes:
-    return survey(pool, settings)
-
-
 async def preferences(pool: Pool) -> list[PreferenceChanged]:
     rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'preference.changed.v1' ORDER BY id")
     return [PreferenceChanged.model_validate_json(r["value"]) for r in rows]

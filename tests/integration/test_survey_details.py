@@ -26,11 +26,6 @@ pytestmark = pytest.mark.service("survey")
 PERSON = "5e" * 16
 
 
-@pytest.fixture
-def app(pool: Pool, settings: Settings) -> SurveyRoutes:
-    return survey(pool, settings)
-
-
 async def values(pool: Pool, topic: str) -> list[bytes]:
     return [r[0] for r in await pool.fetch("SELECT value FROM outbox WHERE topic = $1 ORDER BY id", topic)]
 
