@@ -92,3 +92,8 @@ def too_long(key: str, text: str) -> list[str]:
     limit = next((n for start, n in _SHORT.items() if key.startswith(start)), _LONGEST_TEXT)
     found = [f"has {len(words)} characters, at most {limit} fit"] if len(words) > limit else []
     return found + [f"has the long word {w!r}" for w in _WORD.findall(words) if len(w) > _LONGEST_WORD]
+
+
+def placeholders(text: str) -> frozenset[str]:
+    """The names that stand in braces in `text`."""
+    return frozenset(re.findall(r"\{(\w+)\}", text))

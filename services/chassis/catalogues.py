@@ -1,15 +1,12 @@
 """Words from gettext sources (.po), read once in a process."""
 
 import gettext
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from babel.messages.pofile import read_po
-
-_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +36,3 @@ def read_plural_catalogue(locales: Path, language: str, domain: str) -> Catalogu
         elif message.id:
             texts[message.id] = str(message.string or "")
     return Catalogue(texts, plurals, gettext.c2py(catalogue.plural_expr))
-
-
-def placeholders(text: str) -> frozenset[str]:
-    """The names that stand in braces in `text`."""
-    return frozenset(_PLACEHOLDER.findall(text))

@@ -8,13 +8,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.chassis.catalogues import placeholders, read_catalogue
+from services.chassis.catalogues import read_catalogue
 from services.survey.praise import board_page
 from services.survey.praise.board import Board, BoardView, Quote
 from services.survey.praise.board_page import LANGUAGES, BoardPage, tally
 from services.survey.praise.scrub import Piece, scrub
 from services.survey.praise.signs import sign_of
 from tests.boards import BOARD, SHOWN, quote
+from tests.plain_words import placeholders
 
 PAGE = BoardPage(7)
 

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from schemas.response import RatedParty
-from services.chassis.catalogues import Catalogue, placeholders, read_catalogue, read_plural_catalogue
+from services.chassis.catalogues import Catalogue, read_catalogue, read_plural_catalogue
 from services.notifier import render as messages
 from services.survey.definitions import FOLLOW_UPS, REASONS
 from services.survey.recipient.public_pages import PublicPages, SentState
 from services.survey.recipient.rendering import LANGUAGES, SurveyPages
 from services.survey.recipient.wording import MissingWordsError, Wording, load_wordings
 from tests.messages import written
-from tests.plain_words import faults, too_long
+from tests.plain_words import faults, placeholders, too_long
 from tests.recipient_pages import CONTESTED, DEFINITIONS, QUESTION, SAVED, SITE, STATES, touchpoint_question
 
 PAGES, MESSAGES, OUTCOMES = ("survey/recipient", "survey"), ("notifier", "messages"), ("survey/outcomes", "outcome")

@@ -21,10 +21,10 @@ from services.aggregator.quality.publisher import Shelf
 from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
 from services.aggregator.quality.words import words_of
 from services.aggregator.statistics import share_of
-from services.chassis.catalogues import placeholders
 from services.chassis.failures import MustStop
 from services.chassis.web.shell import csp_hash
 from tests.months import COMPLAINTS, PUBLISHER, SEPTEMBER, counted, revision, two_years
+from tests.plain_words import placeholders
 
 CHANGES = (Change("Kvällsleverans i fler orter", date(2026, 5, 3)),)
 SHELF = Shelf((SEPTEMBER - 1, SEPTEMBER), CHANGES, COMPLAINTS)

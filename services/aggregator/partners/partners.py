@@ -38,7 +38,6 @@ class Partner:
 
     view: View
     prefix: str
-    created_at: datetime
     revoked_at: datetime | None
     published_at: datetime
 
@@ -204,7 +203,7 @@ def _partner(row: asyncpg.Record) -> Partner:
         *(row["partner"], row["audience"], merchants, tuple(row["cuts"])),
         *(row["time_window"], row["grid"], row["lot"]),
     )
-    return Partner(view, row["prefix"], row["created_at"], row["revoked_at"], row["published_at"])
+    return Partner(view, row["prefix"], row["revoked_at"], row["published_at"])
 
 
 def _changed(row: asyncpg.Record, window: str) -> Changed:

@@ -36,7 +36,6 @@ class Client:
     prefix: str
     scopes: frozenset[Scope]
     place: Place | None
-    created_at: datetime
     expires_at: datetime
     revoked_at: datetime | None
 
@@ -111,7 +110,6 @@ def _client(row: asyncpg.Record) -> Client:
         prefix=row["prefix"],
         scopes=frozenset(Scope(s) for s in row["scopes"]),
         place=Place.model_validate(json.loads(row["place"])) if row["place"] else None,
-        created_at=row["created_at"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
     )

@@ -32,4 +32,4 @@ class SealedContacts:
             log.warning("contact data cannot be opened", action="skip", response_id=str(response_id))
             return None
         told = json.loads(text)
-        return Contact(told["name"] or None, told["address"], row["given_at"])
+        return Contact(told["name"] or None, told["address"])

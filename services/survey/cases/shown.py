@@ -13,7 +13,6 @@ class Contact:
 
     name: str | None
     address: str
-    given_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

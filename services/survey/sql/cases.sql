@@ -97,6 +97,6 @@ SELECT state, count(*) AS cases, count(*) FILTER (WHERE due_at < $1) AS overdue
 FROM feedback_case WHERE state <> 'resolved' GROUP BY state
 
 -- name: contact_wish
-SELECT w.sealed, w.given_at, encode(i.token_sha256, 'hex') AS row, decode(i.person_id, 'hex') AS person
+SELECT w.sealed, encode(i.token_sha256, 'hex') AS row, decode(i.person_id, 'hex') AS person
 FROM contact_wish AS w JOIN invitation AS i ON i.invitation_id = w.response_id
 WHERE w.response_id = $1
