@@ -173,24 +173,25 @@ async def test_a_topic_names_no_member_of_staff(pool: Pool) -> None:
     assert b"Anna" not in row["key"] + row["value"]
 
 
+@pytest.mark.parametrize("elsewhere", ["notifier"], indirect=True)
 async def test_a_service_reads_the_sign_outs_from_kafka_where_staff_sign_in(
-    settings: Settings, notifier_pool: Pool
+    settings: Settings, elsewhere: Pool
 ) -> None:
     await apply_topics(settings, [CARDS[SESSION_ENDED]])
-    there = Process(notifier_pool)
+    there = Process(elsewhere)
     cookie = signed_in(there.gate)
     alias = there.gate.sessions.alias("s-1")
     ended = SessionEnded(member=alias, ended_at=there.clock())
     await produce(settings, SESSION_ENDED, [ended.model_dump_json().encode()])
     chosen = settings.model_copy(update={"staff_sign_in": "oidc"})
     tasks = heard_sign_outs(
-        Subscriptions(chosen, "notifier", 8600, notifier_pool, Metrics(), Traces("notifier")), there.gate
+        Subscriptions(chosen, "notifier", 8600, elsewhere, Metrics(), Traces("notifier")), there.gate
     )
     assert await there.opens(cookie)
     stop = asyncio.Event()
 
     async def until_heard() -> None:
-        await until(lambda: notifier_pool.fetchval("SELECT EXISTS (SELECT FROM sign_out)"), stop)
+        await until(lambda: elsewhere.fetchval("SELECT EXISTS (SELECT FROM sign_out)"), stop)
         await there.sign_outs.look()
         stop.set()
 
