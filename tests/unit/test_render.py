@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.delivery import ChannelKind
-from services.chassis.catalogues import placeholders, read_catalogue
+from services.chassis.catalogues import read_catalogue
 from services.chassis.segments import in_gsm7, segments
 from services.notifier.gallery import Choice, samples
 from services.notifier.mail.compiling import SOURCE, compiled
@@ -19,6 +19,7 @@ from services.notifier.policy import LANGUAGES
 from services.notifier.render import FRAME, Invitation, Renderer, Sender
 from tests.builders import NOON
 from tests.messages import FOLDER, written
+from tests.plain_words import placeholders
 
 TOKEN = "Qk7rW2pXz9Lm4Tn8Vb3Yc6"
 LINK = f"https://svar.nordposten.example/r/{TOKEN}"
