@@ -94,7 +94,9 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         patience = time.monotonic() + self.settings.stall_seconds
         for pause in pauses(first=0.1, longest=2):
             try:
-                await self._identities.learn()  # a topic made again calls for a new assignment
+                # A topic made again calls for a new assignment. One that was away when partitions were given out is
+                # not in it: it stays as it was learned, and `watch` finds that it is another one.
+                await self._identities.learn_anew({p.topic for p in assigned})
                 for partition in sorted(assigned):
                     await self._position(partition)
             except Exception as error:  # noqa: BLE001  handed to `watch`, which ends the process

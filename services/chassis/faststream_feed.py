@@ -21,7 +21,8 @@ from services.chassis.lifecycle import Task
 from services.chassis.settings import Settings
 
 T = TypeVar("T")
-_HANDLED_BY_FASTSTREAM = {"enable_auto_commit", "request_timeout_ms"}
+_OF_THE_BROKER = ("request_timeout_ms", "metadata_max_age_ms")
+_HANDLED_BY_FASTSTREAM = {"enable_auto_commit", *_OF_THE_BROKER}
 
 
 async def _untouched(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
@@ -52,7 +53,7 @@ def carry(
             client_id=f"kvittera-{reader.fence.service}",
             logger=None,
             allow_auto_create_topics=False,
-            request_timeout_ms=CONSUMER_OPTIONS["request_timeout_ms"],
+            **{name: CONSUMER_OPTIONS[name] for name in _OF_THE_BROKER},
         )
         options: dict[str, Any] = {k: v for k, v in CONSUMER_OPTIONS.items() if k not in _HANDLED_BY_FASTSTREAM}
         options["fetch_max_wait_ms"] = fetch_wait_ms

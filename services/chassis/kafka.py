@@ -42,6 +42,8 @@ CONSUMER_OPTIONS: dict[str, Any] = {
     "max_partition_fetch_bytes": 4 * 1024 * 1024,
     "check_crcs": True,
     "request_timeout_ms": 30_000,
+    # A topic that Kafka did not know of for a moment has no reader until its consumer asks again.
+    "metadata_max_age_ms": 30_000,
 }
 PRODUCER_OPTIONS: dict[str, Any] = {
     "acks": "all",

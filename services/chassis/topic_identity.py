@@ -5,7 +5,7 @@ skip records (hazard 28). Kafka's Metadata request v12 (KIP-516) tells the ids.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -166,6 +166,14 @@ class KnownTopics:
             MustStop: a topic does not exist.
         """
         self._known = await self._ask()
+
+    async def learn_anew(self, topics: Collection[str]) -> None:
+        """Ask the cluster now and remember what it says of these topics; the others stay as they were learned.
+
+        Raises:
+            MustStop: a topic does not exist.
+        """
+        self._known |= {topic: identity for topic, identity in (await self._ask()).items() if topic in topics}
 
     async def check(self) -> None:
         """See that every topic is still the one that was learned.

@@ -109,11 +109,11 @@ async def test_a_version_from_before_runs_on_the_new_schema_beside_the_new_one_a
         if not REMINDERS:
             await answered(20)  # of the old version on the new schema
         system.variables |= running_from(repository)
+        system.supervisor.release("notifier")
         with ExitStack() as beside:
             for service in SERVICES:
                 beside.enter_context(system.second(service))
             await answered(20)  # of both versions beside each other
-            system.supervisor.release("notifier")
             for service in SERVICES:
                 assert await system.deploy(service) == 0, service
         await answered(20)

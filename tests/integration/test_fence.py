@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 
 from schemas.cloudevents import Event, to_headers
 from schemas.delivery import DeliveryCompleted
+from services.chassis import consumer
 from services.chassis.batches import Batch
 from services.chassis.consumer import Reader
 from services.chassis.deadletter import DeadLetter, unpack_headers
@@ -427,6 +428,19 @@ async def test_a_topic_made_again_while_it_is_read_stops_the_service_and_nothing
             await produce(settings, topic, numbered(101, 104))
             await asyncio.wait_for(stop.wait(), 90)
     assert await effects_of(pool) == numbered(1, 5)
+
+
+async def test_a_topic_that_was_away_when_partitions_were_given_out_and_came_back_as_another_stops_the_service(
+    settings: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "_IDENTITY_EVERY", 0)
+    topic, stop = await make_topic(settings), asyncio.Event()
+    reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
+    assert await reader.prepare(stop)
+    await _make_again(settings, topic)
+    await reader.on_partitions_assigned([])  # aiokafka asks for metadata again only after five minutes
+    with pytest.raises(MustStop, match="deleted and made again while it was read"):
+        await asyncio.wait_for(reader.watch(stop), 10)
 
 
 @pytest.mark.parametrize(
