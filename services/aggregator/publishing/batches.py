@@ -18,7 +18,7 @@ _BEFORE_CRC = struct.Struct(">qiibI")
 _AFTER_CRC = struct.Struct(">hiqqqhii")
 _AFTER_LENGTH = 9  # leader epoch, magic and checksum
 _MAGIC, _NO_LEADER_EPOCH = 2, -1
-_LARGEST: Final = 128 * 1024  # what topics hold at most is twice that
+_LARGEST: Final = 240 * 1024  # what topics hold at most is 256 KiB
 _START: Final = b"\0\0"  # no attributes, the batch's own time
 _OWN_LENGTH = 2  # what a record's length takes at most, and its number in the batch
 

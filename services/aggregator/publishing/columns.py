@@ -18,6 +18,7 @@ Bytes = NDArray[np.uint8]
 FILL: Final = 0xFF
 MOST_VARINT: Final = (1 << 13) - 1
 """Varints up to this number take two bytes at most, and none of them is `FILL`."""
+_SEVEN = 7  # bits of a number in a byte of its varint
 _DIGITS = 4  # of a number written at once
 _STEP = 10**_DIGITS
 _NONE = -1  # the last of a table
@@ -81,16 +82,18 @@ def _digits(width: int) -> Column:
 def varints(of: Int64) -> Column:
     """A column of numbers up to `MOST_VARINT` as Kafka writes them: zigzag, seven bits a byte."""
     zigzag = of << 1
-    low, high = zigzag & 0x7F, zigzag >> 7
-    written = np.where(high > 0, low | 0x80 | high << 8, low | FILL << 8)
+    high = zigzag >> _SEVEN
+    if not high.any():
+        return Column(zigzag.astype(np.uint8).reshape(-1, 1), np.ones_like(of))
+    two = zigzag & 0x7F | 0x80 | high << 8
+    written = np.where(high > 0, two, zigzag | FILL << 8)
     return Column(written.astype("<u2").view(np.uint8).reshape(-1, 2), 1 + (high > 0))
 
 
 def length(parts: Parts) -> Int64:
     """How many bytes each record takes."""
-    constant = sum(len(part) for part in parts if isinstance(part, bytes))
-    found: Int64 = np.sum([part.lengths for part in parts if isinstance(part, Column)], axis=0) + constant
-    return found
+    columns = [part.lengths for part in parts if isinstance(part, Column)]
+    return sum(columns[1:], columns[0] + sum(len(part) for part in parts if isinstance(part, bytes)))
 
 
 def joined(parts: Parts) -> Bytes:

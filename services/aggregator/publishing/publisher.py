@@ -38,7 +38,7 @@ from services.chassis.topic_identity import topic_partitions
 
 log = structlog.get_logger()
 _SERVICE = "aggregator"
-_CHUNK = 5_000
+_CHUNK = 10_000
 _MOST_AT_ONCE = 50_000
 _SEND_TIMEOUT = 30.0
 _FINISH_WITHIN = 4.0

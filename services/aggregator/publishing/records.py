@@ -53,7 +53,7 @@ class CellRecords:
         for kept in (self._units, self._windows):
             if len(kept) > _MOST_KEPT:
                 kept.clear()
-        missing = {*np.unique(cells >> _UNIT_SHIFT).tolist()} - self._units.keys()
+        missing = {*_runs(cells >> _UNIT_SHIFT)[0].tolist()} - self._units.keys()
         if missing:
             for unit in await connection.fetch(self.sql["names_of_units"], list(missing)):
                 text = orjson.dumps({"cut": unit["cut"], "value": unit["value"]})[:-1] + b","
@@ -73,7 +73,7 @@ class CellRecords:
         rows = rows[self._fit(rows)]
         if not len(rows):
             return []
-        unit, of_unit = np.unique(rows[:, 0] >> _UNIT_SHIFT, return_inverse=True)
+        unit, of_unit = _runs(rows[:, 0] >> _UNIT_SHIFT)
         window, of_window = np.unique(rows[:, 0] & _IN_UNIT, return_inverse=True)
         units = _columns([*map(self._units.__getitem__, unit.tolist())])
         windows = _columns([*map(self._window, window.tolist())])
@@ -110,7 +110,7 @@ class CellRecords:
 
     def _fit(self, rows: Int64) -> NDArray[np.bool_]:
         """Which rows are shown and no longer than columns take."""
-        unit, of_unit = np.unique(rows[:, 0] >> _UNIT_SHIFT, return_inverse=True)
+        unit, of_unit = _runs(rows[:, 0] >> _UNIT_SHIFT)
         parts = map(self._units.get, unit.tolist())
         fit = np.fromiter((p is not None and len(p[0]) + len(p[1]) <= _LONGEST_NAME for p in parts), bool, len(unit))
         return fit[of_unit] & (rows >= 0).all(axis=1)
@@ -133,6 +133,12 @@ class CellRecords:
             text = orjson.dumps({"window": window.value, "start": start})[1:-1] + b',"version":'
             found = self._windows[place] = f"{window.value}|{start or ''}".encode(), text, b"%08x." % place
         return found
+
+
+def _runs(of: Int64) -> tuple[Int64, Int64]:
+    """What stands there several times in a row, once, and where it is for each; rows mostly come by unit."""
+    begins = np.append(np.ones(min(1, len(of)), bool), of[1:] != of[:-1])
+    return of[begins], np.cumsum(begins) - 1
 
 
 def _columns(parts: Sequence[_Part]) -> list[Column]:
