@@ -94,11 +94,15 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         patience = time.monotonic() + self.settings.stall_seconds
         for pause in pauses(first=0.1, longest=2):
             try:
+                assert self.consumer is not None
+                # What came before all are positioned would be read for nothing, and leave some ahead of others.
+                self.consumer.pause(*assigned)
                 # A topic made again calls for a new assignment. One that was away when partitions were given out is
                 # not in it: it stays as it was learned, and `watch` finds that it is another one.
                 await self._identities.learn_anew({p.topic for p in assigned})
                 for partition in sorted(assigned):
                     await self._position(partition)
+                self.consumer.resume(*assigned)
             except Exception as error:  # noqa: BLE001  handed to `watch`, which ends the process
                 if is_transient(error) and time.monotonic() < patience:
                     if await pause_or_stop(pause, self._stop):

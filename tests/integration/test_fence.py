@@ -348,6 +348,32 @@ async def test_a_real_topic_is_read_to_its_end_and_lag_falls_to_nothing(settings
     assert sorted(await effects_of(pool), key=int) == numbered(1, 60)
 
 
+async def test_no_partition_is_read_before_all_are_positioned(
+    settings: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else what comes meanwhile is read twice, and the first partition stays ahead of the others.
+    topic = await make_topic(settings, partitions=2)
+    for partition in range(2):
+        await produce(settings, topic, numbered(1, 5), partition=partition)
+    reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
+    handed: list[Batch] = []
+    take, position = reader.take, reader._position
+
+    async def taken(batch: Batch) -> None:
+        handed.append(batch)
+        await take(batch)
+
+    async def positioned(partition: TopicPartition) -> None:
+        await position(partition)
+        await asyncio.sleep(0.3)  # records would come meanwhile
+
+    monkeypatch.setattr(reader, "take", taken)
+    monkeypatch.setattr(reader, "_position", positioned)
+    async with reading(reader, own_loop(reader, settings)) as stop:
+        await until(lambda: _has(pool, 10), stop)
+    assert sum(len(records) for batch in handed for records in batch.values()) == 10
+
+
 async def test_holes_of_transactions_are_accepted_and_a_topic_that_ends_in_one_counts_as_read(
     settings: Settings, pool: Pool
 ) -> None:
