@@ -4,10 +4,12 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import cast
 
 import asyncpg
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.cloudevents import Event, to_headers
 from schemas.delivery import DeliveryCompleted
@@ -464,6 +466,8 @@ async def test_a_topic_that_was_away_when_partitions_were_given_out_and_came_bac
     reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
     assert await reader.prepare(stop)
     await _make_again(settings, topic)
+    consumer_of_nothing = SimpleNamespace(pause=lambda: None, resume=lambda: None, assignment=list)
+    reader.read_through(lambda: cast("AIOKafkaConsumer", consumer_of_nothing))
     await reader.on_partitions_assigned([])  # aiokafka asks for metadata again only after five minutes
     with pytest.raises(MustStop, match="deleted and made again while it was read"):
         await asyncio.wait_for(reader.watch(stop), 10)
