@@ -78,8 +78,8 @@ test-deaths-counting: $(VENV)/.dev-ready ## end 1,000 counters by kill -9, 50 at
 test-replay: $(VENV)/.dev-ready ## replay all 10,999 rows of a public file of deliveries, in ../shared/data (minutes)
 	@REPLAY_ROWS=10999 $(BIN)/python -m pytest tests/e2e/test_replay.py -k larger --timeout 3600 $(ARGS)
 
-test-properties: $(VENV)/.dev-ready ## draw 1,000,000 schedules over all zones: none in quiet hours, none held too long (minutes)
-	@DRAW_ANEW=1 SCHEDULES=1000000 $(BIN)/python -m pytest tests/unit/test_schedule.py -k all_zones --timeout 3600 $(ARGS)
+test-properties: $(VENV)/.dev-ready ## draw 1,000,000 schedules over all zones and decide 1,000,000 times: no quiet hours, caps or consent broken (minutes)
+	@DRAW_ANEW=1 SCHEDULES=1000000 $(BIN)/python -m pytest tests/unit/test_schedule.py tests/unit/test_drawn_persons.py -k "all_zones or caps" --timeout 3600 $(ARGS)
 
 test-upgrade: $(VENV)/.dev-ready ## upgrade from an older commit under load, run both beside each other, and go back (FROM=v1.2)
 	@[ -n "$(FROM)" ] || { echo "say from what: make test-upgrade FROM=<tag or commit>"; exit 2; }
