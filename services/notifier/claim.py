@@ -87,10 +87,14 @@ class Claims:
         return [r for r in await self._judge(connection, due) if r["state"] != "planned"]
 
     async def warm_up(self, connection: Database) -> None:
-        """Claim nothing, so that the first claim finds the tables' descriptions read and the statements known."""
-        async with connection.transaction():
+        """Claim one request and take it back, so that the first claim finds tables, statements and triggers known."""
+        rehearsal = connection.transaction()
+        await rehearsal.start()
+        try:
             await connection.fetch(self.sql["lock_due"], list(KINDS), [0] * len(KINDS))
-            await self._judge(connection, [])
+            await self._judge(connection, await connection.fetch(self.sql["lock_any"]))
+        finally:
+            await rehearsal.rollback()
 
     async def give_back(self, connection: Database, permits: Permits, begun: Iterable[str]) -> None:
         """Let others have the permits that the calls begun, named by their kinds, left over."""

@@ -34,6 +34,7 @@ from services.notifier.policy import Policies
 from services.notifier.render import Renderer
 from services.notifier.settlement import Settlement, Settling, Share, tell_unsettled
 from services.notifier.sweep import Sweep
+from services.notifier.warming import warm_up
 
 log = structlog.get_logger()
 _QUIET = 0.1
@@ -142,7 +143,7 @@ class Dispatcher:
     async def run(self, stop: asyncio.Event) -> None:
         """Claim and send until stopped, then finish what was begun."""
         waits = pauses(first=0.1, longest=5)
-        await self._warm_up()
+        await warm_up(self.claiming or self.pool, self._claims, self.renderer)
         while not stop.is_set():
             if not self._has_room():
                 await self._for_room()
@@ -162,15 +163,6 @@ class Dispatcher:
             await asyncio.wait(self._sending)
         await self._settler.drained()
         await self.channel.close()
-
-    async def _warm_up(self) -> None:
-        try:
-            async with (self.claiming or self.pool).acquire() as connection:
-                await self._claims.warm_up(connection)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-            log.warning("the first claim will take longer", action="ignore", error=type(error).__name__)
 
     def _has_room(self) -> bool:
         """Whether a claim is worth its statements: for a quarter of all calls, or when all are back."""

@@ -55,8 +55,27 @@ async def test_a_claim_is_tried_before_the_first_without_taking_anything(pool: P
     async with pool.acquire() as connection:
         await sender._claims.warm_up(connection)
 
-    assert await pool.fetchval("SELECT array_agg(DISTINCT state) FROM invitation") == ["planned"]
+    assert await pool.fetchval("SELECT array_agg(DISTINCT state || attempts) FROM invitation") == ["planned0"]
+    assert (await ledger(pool))["pending"] == 3
     assert await sender._begin_some() == 3
+
+
+WRITTEN = "SELECT coalesce(sum(n_tup_upd), 0) FROM pg_stat_xact_user_tables WHERE relname ~ '^invitation'"
+"""Rows of requests that a connection has written lately, also those that it took back."""
+
+
+async def test_the_trial_goes_all_the_way_of_a_claim_also_while_sending_is_off_and_nothing_is_due(
+    pool: Pool, settings: Settings
+) -> None:
+    await plan(pool)
+    await pool.execute("UPDATE switch SET is_on = false")
+    await pool.execute("UPDATE invitation SET due_at = now() + interval '1 day'")
+    sender = dispatcher(pool, settings, ScriptedChannel())
+    async with pool.acquire() as connection, connection.transaction():
+        before = await connection.fetchval(WRITTEN)
+        await sender._claims.warm_up(connection)
+        assert await connection.fetchval(WRITTEN) == before + 1
+    assert await state_of(pool) == ("planned", None, 0)
 
 
 async def age_calls(pool: Pool, seconds: int) -> None:

@@ -12,6 +12,8 @@ from structlog.testing import capture_logs
 
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.settings import Settings
+from services.notifier.policy import LANGUAGES
+from services.notifier.render import Renderer
 from tests.sending import ScriptedChannel, dispatcher
 
 SQL = named_sql("services.notifier", "claim.sql")
@@ -28,9 +30,14 @@ class EmptyTables:
     async def acquire(self) -> AsyncIterator["EmptyTables"]:
         yield self
 
-    @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[None]:
-        yield
+    def transaction(self) -> "EmptyTables":
+        return self
+
+    async def start(self) -> None:
+        self.asked.append("begin")
+
+    async def rollback(self) -> None:
+        self.asked.append("rollback")
 
     async def fetch(self, query: str, *_: Any) -> list[Any]:
         if self.failure is not None:
@@ -49,7 +56,14 @@ async def run_to_its_end(tables: EmptyTables) -> None:
 async def test_statements_are_tried_before_the_first_claim() -> None:
     tables = EmptyTables()
     await run_to_its_end(tables)
-    assert tables.asked == [SQL["lock_due"], SQL["claim"]]
+    assert tables.asked == ["begin", SQL["lock_due"], SQL["lock_any"], SQL["claim"], "rollback"]
+
+
+async def test_words_of_every_language_are_known_before_the_first_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[tuple[str, bool]] = []
+    monkeypatch.setattr(Renderer, "render", lambda _, i: rendered.append((i.language, i.reminder)))
+    await run_to_its_end(EmptyTables())
+    assert sorted(rendered) == sorted((language, reminder) for language in LANGUAGES for reminder in (False, True))
 
 
 async def test_a_database_that_is_away_at_the_trial_is_only_told() -> None:

@@ -61,6 +61,7 @@ class Caller:
         self.provider = provider
         self._timeout = timeout_seconds
         self._connections = Connections(keep=keep)
+        _trust()  # now, and not while the first message waits
 
     async def post(
         self,

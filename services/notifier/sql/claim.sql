@@ -36,6 +36,15 @@ CROSS JOIN LATERAL (
 WHERE (SELECT is_on FROM switch WHERE name = 'sending')
 ORDER BY p.due_at
 
+-- name: lock_any
+-- Only to be rolled back: one that waits, due or not, whatever the switch says.
+SELECT i.invitation_id, i.message -> 'delivery' ->> 'zone' AS zone, i.message -> 'delivery' ->> 'country' AS country,
+       statement_timestamp() AS now
+FROM (SELECT invitation_id FROM open_send WHERE state = 'planned' LIMIT 1) AS o
+CROSS JOIN LATERAL (
+    SELECT * FROM invitation WHERE invitation_id = o.invitation_id AND state = 'planned' LIMIT 1 FOR UPDATE SKIP LOCKED
+) AS i
+
 -- name: claim
 -- All that could have changed since the decision is read again here, under the row's lock (H56 to H58, H61a). What may
 -- leave is `calling` from here on, and committed as such before its first byte leaves (guarantee 4). The reference is
