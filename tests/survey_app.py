@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+from schemas.recipient import PreferenceChanged
 from schemas.response import ResponseRecorded
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
@@ -99,3 +100,9 @@ async def stored(pool: Pool) -> tuple[int, int | None, list[str] | None, bool, b
     """Revision, score, reasons, whether there is a comment, contested: of the only response."""
     [row] = await pool.fetch("SELECT * FROM response")
     return row["revision"], row["score"], row["reasons"], row["comment_sealed"] is not None, bool(row["contested"])
+
+
+async def preferences(pool: Pool) -> list[PreferenceChanged]:
+    """Every preference in the outbox, oldest first, checked against the contract."""
+    rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'preference.changed.v1' ORDER BY id")
+    return [PreferenceChanged.model_validate_json(r["value"]) for r in rows]

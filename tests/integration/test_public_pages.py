@@ -7,7 +7,6 @@ from urllib.parse import urlencode
 import pytest
 
 from schemas.invitation import InvitationDecided
-from schemas.recipient import PreferenceChanged
 from schemas.topics import INVITATION_DECIDED, PREFERENCE_CHANGED
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.records import reading
@@ -19,7 +18,7 @@ from services.survey.recipient.wording import load_wordings
 from tests.asgi import Reply, ask
 from tests.builders import NOON, record
 from tests.sending import ScriptedChannel, dispatcher, plan, work
-from tests.survey_app import FORM, invite, survey
+from tests.survey_app import FORM, invite, preferences, survey
 from tests.tables import empty_pool, footprint
 
 pytestmark = pytest.mark.service("survey")
@@ -37,11 +36,6 @@ def settings(settings: Settings) -> Settings:
 async def notifier_pool(settings: Settings) -> AsyncIterator[Pool]:
     async with empty_pool(settings, "notifier") as empty:
         yield empty
-
-
-async def preferences(pool: Pool) -> list[PreferenceChanged]:
-    rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'preference.changed.v1' ORDER BY id")
-    return [PreferenceChanged.model_validate_json(r["value"]) for r in rows]
 
 
 async def one_click(
