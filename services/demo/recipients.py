@@ -1,23 +1,20 @@
 """Simulated recipients: they read their messages, open the page over HTTP and tap, as people do."""
 
 import asyncio
-import json
 import random
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import aiohttp
 from standardwebhooks.webhooks import Webhook
 
-from services.chassis.pauses import pause_or_stop, pauses
+from services.chassis.pauses import pause_or_stop
 from services.demo.people import Behaviour
+from services.demo.phone import Phone
 
-_NONCE = re.compile(r'name="nonce" value="([^"]+)"')
 _PAGE = 500
 _LATE_SECONDS = 5.0
 _SEEN_OFTEN = 12
@@ -146,38 +143,30 @@ class Recipients:
     async def _take(self, session: aiohttp.ClientSession, message: dict[str, Any], stop: asyncio.Event) -> None:
         while len(self._busy) >= self.concurrency and not stop.is_set():
             await asyncio.wait(self._busy, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
-        task = asyncio.create_task(self._act(session, message, stop))
+        task = asyncio.create_task(self._act(Phone(session, stop, self.retries), message))
         self._busy.add(task)
         task.add_done_callback(self._busy.discard)
 
-    async def _act(self, session: aiohttp.ClientSession, message: dict[str, Any], stop: asyncio.Event) -> None:
+    async def _act(self, phone: Phone, message: dict[str, Any]) -> None:
         behaviour = self.behaviours.pop(message["recipient"], None)
         if behaviour is not None:
             self.watch.seen(message)
-        if behaviour is not None and behaviour.answers:
-            token = message["link"].rpartition("/r/")[2]
-            url = f"{self.survey_url}/r/{token}"
-            if self.thinking_seconds:
-                await pause_or_stop(self._dice.expovariate(1 / self.thinking_seconds), stop)
-            await self._answer(session, url, token, behaviour, message, stop)
-        if behaviour is not None and behaviour.stops and self.gateway is not None:
-            await self._reply(session, message, "STOP", self.gateway, stop)
-        if behaviour is not None:
+            if behaviour.answers:
+                if self.thinking_seconds:
+                    await pause_or_stop(self._dice.expovariate(1 / self.thinking_seconds), phone.stop)
+                await self._answer(phone, behaviour, message)
+            if behaviour.stops and self.gateway is not None:
+                await self._reply_stop(phone, message, self.gateway)
             self.watch.left(message)
         self.handled += 1
 
-    async def _answer(
-        self,
-        session: aiohttp.ClientSession,
-        url: str,
-        token: str,
-        behaviour: Behaviour,
-        message: dict[str, Any],
-        stop: asyncio.Event,
-    ) -> None:
-        nonce = await self._open(session, url, stop)
+    async def _answer(self, phone: Phone, behaviour: Behaviour, message: dict[str, Any]) -> None:
+        token = message["link"].rpartition("/r/")[2]
+        url = f"{self.survey_url}/r/{token}"
+        nonce = await phone.open(url)
         if nonce is None:
             return
+        self.opened += 1
         first = {"contested": "1"} if behaviour.contested else {"score": str(behaviour.score)}
         said = [first]
         if behaviour.changes_to is not None and not behaviour.contested:
@@ -186,7 +175,7 @@ class Recipients:
             said.append({"comment": behaviour.comment})
         score: int | None = None
         for fields in said:
-            revision = await self._tap(session, url, {"nonce": nonce, **fields}, stop)
+            revision = await phone.tap(url, {"nonce": nonce, **fields})
             if revision is None:
                 return
             score = int(fields["score"]) if "score" in fields else score
@@ -194,67 +183,7 @@ class Recipients:
             self.watch.saved(message, revision)
         self.recent.append({**message, "score": score, "comment": behaviour.comment})
 
-    async def _reply(
-        self,
-        session: aiohttp.ClientSession,
-        message: dict[str, Any],
-        words: str,
-        gateway: Webhook,
-        stop: asyncio.Event,
-    ) -> None:
-        """Reply to a text message: the gateway hands it over until it is taken, always under one id."""
-        name = f"reply-{message['id']}"
-        told = {"from": message["recipient"], "to": "+46701740690", "text": words, "reference": name}
-        for pause in pauses(first=0.1, longest=2):
-            at = datetime.now(UTC)
-            body = json.dumps({**told, "received_at": at.isoformat()})
-            signed = {
-                "content-type": "application/json",
-                "webhook-id": name,
-                "webhook-timestamp": str(int(at.timestamp())),
-                "webhook-signature": gateway.sign(name, at, body),
-            }
-            try:
-                url = f"{self.survey_url}/api/inbound/sms"
-                async with session.post(url, data=body, headers=signed) as reply:
-                    if reply.status == 202:
-                        self.stopped += 1
-                        self.replied.append({**message, "reply": words})
-                        return
-                    self.retries[f"reply {reply.status}"] += 1
-            except (aiohttp.ClientError, TimeoutError) as error:
-                self.retries[f"reply {type(error).__name__}"] += 1
-            if await pause_or_stop(pause, stop):
-                return
-
-    async def _open(self, session: aiohttp.ClientSession, url: str, stop: asyncio.Event) -> str | None:
-        """Open the page, again while the server is away or not that far yet."""
-        for pause in pauses(first=0.1, longest=2):
-            try:
-                async with session.get(url) as reply:
-                    text = await reply.text()
-                    if reply.status == 200 and (found := _NONCE.search(text)):
-                        self.opened += 1
-                        return found.group(1)
-                    self.retries[f"open {reply.status}"] += 1
-            except (aiohttp.ClientError, TimeoutError) as error:
-                self.retries[f"open {type(error).__name__}"] += 1
-            if await pause_or_stop(pause, stop):
-                return None
-        return None
-
-    async def _tap(
-        self, session: aiohttp.ClientSession, url: str, fields: dict[str, str], stop: asyncio.Event
-    ) -> int | None:
-        """Post until it is acknowledged; the same post again is safe."""
-        for pause in pauses(first=0.1, longest=2):
-            try:
-                async with session.post(url, data=fields, headers={"accept": "application/json"}) as reply:
-                    if reply.status == 200:
-                        return int((await reply.json())["revision"])
-                    self.retries[f"tap {reply.status}"] += 1
-            except (aiohttp.ClientError, TimeoutError) as error:
-                self.retries[f"tap {type(error).__name__}"] += 1
-            if await pause_or_stop(pause, stop):
-                return None
-        return None
+    async def _reply_stop(self, phone: Phone, message: dict[str, Any], gateway: Webhook) -> None:
+        if await phone.reply(f"{self.survey_url}/api/inbound/sms", message, "STOP", gateway):
+            self.stopped += 1
+            self.replied.append({**message, "reply": "STOP"})

@@ -40,6 +40,7 @@ from services.chassis.postgres import OwnConnection, connect
 from services.chassis.settings import PREFIX, Settings, load_settings
 from services.chassis.topic_identity import topic_partitions
 from services.demo.people import Case, Town, now
+from services.demo.phone import Phone
 from services.demo.place import POLICIES, free_ports
 from services.demo.recipients import Acknowledged, Recipients
 from services.demo.report import count_missing
@@ -230,6 +231,7 @@ class RunningSystem:
         timeout = aiohttp.ClientTimeout(total=5)
         never = asyncio.Event()  # a change that was begun is brought to its end, or nobody knows what is saved
         async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session:
+            phone = Phone(session, never, self.recipients.retries)
             while not await pause_or_stop(_BETWEEN_CHANGES, stop):
                 if not self.recipients.recent:
                     continue
@@ -240,9 +242,9 @@ class RunningSystem:
                     continue
                 score = (said.score or 0) % 5 + 1
                 url = f"{self.recipients.survey_url}/r/{token}"
-                nonce = await self.recipients._open(session, url, never)
+                nonce = await phone.open(url)
                 assert nonce is not None
-                revision = await self.recipients._tap(session, url, {"nonce": nonce, "score": str(score)}, never)
+                revision = await phone.tap(url, {"nonce": nonce, "score": str(score)})
                 assert revision is not None
                 if revision <= said.revision:
                     self.wrong.append(f"revision {revision} was acknowledged after {said.revision}")
