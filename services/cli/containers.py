@@ -28,7 +28,7 @@ def ready(
 
     Containers run `python -m services.readiness` instead, which asks the same at a thirtieth of the cost.
     """
-    from services.chassis.settings import load_settings
+    from services.chassis.environment import load_settings
     from services.readiness import host_of, is_ready
 
     settings = load_settings()

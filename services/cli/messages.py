@@ -32,7 +32,7 @@ def preview(
 
     The name, phone, mail address and link host are those of the settings. Nothing is sent.
     """
-    from services.chassis.settings import load_settings
+    from services.chassis.environment import load_settings
     from services.notifier.gallery import CHANNELS, Choice, as_text, samples
     from services.notifier.gallery_page import standalone_page
     from services.notifier.phrasing import OCCASIONS

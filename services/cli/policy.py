@@ -53,8 +53,8 @@ def simulate(
     Nothing is sent and nothing is written. The file holds from the first delivery on, whatever it says itself.
     `--from-last` reads what Kafka still keeps. Wishes, erasures and disruptions are left out on both sides.
     """
+    from services.chassis.environment import load_settings
     from services.chassis.failures import MustStop
-    from services.chassis.settings import load_settings
     from services.embedded.local import reachable
     from services.notifier.past import read_csv
     from services.notifier.policies import read_changed

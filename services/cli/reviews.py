@@ -22,7 +22,7 @@ def check() -> None:
 
     Business Generated Links are made for a made-up recipient: open one to see whether Trustpilot takes the keys.
     """
-    from services.chassis.settings import load_settings
+    from services.chassis.environment import load_settings
     from services.survey.reviews.offer import Recipient, read_policies, review_link
 
     policies = read_policies(load_settings().review_policy_file)

@@ -34,7 +34,7 @@ def notifier() -> None:
     Reads delivery.completed.v1, decides exactly once whether, when, how and in which language to ask, sends,
     and tells invitation.decided.v1. By default messages stay in the outbox viewer; nobody outside is reached.
     """
-    from services.chassis.settings import load_settings
+    from services.chassis.environment import load_settings
     from services.notifier.app import run
 
     run_loop(run(load_settings()))
@@ -45,7 +45,7 @@ def survey() -> None:
 
     Serves /r/{token}; an answer that got 2xx is on disk. Tells response.recorded.v1.
     """
-    from services.chassis.settings import load_settings
+    from services.chassis.environment import load_settings
     from services.survey.app import run
 
     run_loop(run(load_settings()))
@@ -58,7 +58,7 @@ def aggregator() -> None:
     and the live page.
     """
     from services.aggregator.app import run
-    from services.chassis.settings import load_settings
+    from services.chassis.environment import load_settings
 
     run_loop(run(load_settings()))
 

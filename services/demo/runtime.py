@@ -16,10 +16,11 @@ from standardwebhooks.webhooks import Webhook
 
 from schemas.topics import CARDS
 from services.audit import Audit, run_audit
+from services.chassis.environment import load_settings
 from services.chassis.failures import MustStop
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import connect, migrate
-from services.chassis.settings import Settings, load_settings
+from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.demo.attached import Attached, Services
 from services.demo.people import Case, Town, now

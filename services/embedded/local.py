@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from services.chassis.environment import load_settings
 from services.chassis.failures import MustStop, is_transient
-from services.chassis.settings import PREFIX, Settings, load_settings
+from services.chassis.settings import PREFIX, Settings
 from services.embedded.errors import EmbeddedError
 from services.embedded.folder_lock import holder_of, sole_use
 from services.embedded.kafka import EmbeddedKafka

@@ -12,8 +12,9 @@ from pathlib import Path
 import aiohttp
 
 from schemas.topics import CARDS
+from services.chassis.environment import load_settings
 from services.chassis.postgres import connect, migrate
-from services.chassis.settings import Settings, load_settings
+from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.embedded.child import end_child, spawn_child
 from services.embedded.kafka import EmbeddedKafka

@@ -10,7 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from services.chassis.settings import Settings, load_settings
+from services.chassis.environment import load_settings
+from services.chassis.settings import Settings
 
 KUBERNETES = ("1.29", "1.37")
 INFORMATION = 1

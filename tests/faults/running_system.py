@@ -34,10 +34,11 @@ from schemas.topics import (
 from services.aggregator.cells.rows import Cells
 from services.aggregator.publishing.publisher import cell_key, cell_message
 from services.audit import run_audit
+from services.chassis.environment import load_settings
 from services.chassis.kafka import make_consumer
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import OwnConnection, connect
-from services.chassis.settings import PREFIX, Settings, load_settings
+from services.chassis.settings import PREFIX, Settings
 from services.chassis.topic_identity import topic_partitions
 from services.demo.people import Case, Town, now
 from services.demo.phone import Phone

@@ -6,8 +6,8 @@ import pytest
 
 from schemas.feedback import CaseState, CaseTrigger
 from schemas.response import ResponseRecorded
+from services.chassis.environment import load_settings
 from services.chassis.failures import MustStop
-from services.chassis.settings import load_settings
 from services.survey.cases.rules import CENTRAL, CaseRules, Known, on_later_revision
 from tests.builders import NOON, facts
 

@@ -7,7 +7,7 @@ import pytest
 from starlette.applications import Starlette
 from typer.testing import CliRunner
 
-from services.chassis.settings import load_settings
+from services.chassis.environment import load_settings
 from services.cli import app
 from services.demo.messages import gallery_routes
 from tests.asgi import Reply, ask

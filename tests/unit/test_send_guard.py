@@ -9,10 +9,11 @@ import pytest
 from pydantic import SecretStr
 
 from schemas.delivery import ChannelKind, ContactChannel
+from services.chassis.environment import load_settings
 from services.chassis.failures import MustStop
 from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
-from services.chassis.settings import Settings, load_settings
+from services.chassis.settings import Settings
 from services.notifier.app import choose_channel
 from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.policy import normalised

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from services.chassis.environment import load_settings
 from services.chassis.failures import MustStop
-from services.chassis.settings import PREFIX, Settings, live_sending, load_settings
+from services.chassis.settings import PREFIX, Settings, live_sending
 
 CANARY = "CANARY-5f2c-hemligt"
 TEXT_SETTINGS = {
