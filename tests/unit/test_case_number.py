@@ -9,12 +9,15 @@ SERIALS = st.integers(1, 40_000_000)
 
 
 def test_numbers_look_like_this() -> None:
-    assert [number_of(n) for n in (1, 2, 923_520, 923_521)] == [
-        "K-NJSF-P",
-        "K-C4KV-G",
-        "K-CG8L-6",
-        "K-22222-2",
-    ]
+    numbers = {
+        1: "K-NJSF-P",
+        2: "K-C4KV-G",
+        923_520: "K-CG8L-6",
+        923_521: "K-22222-2",
+        29_552_671: "K-ZCG8L-N",
+        29_552_672: "K-222222-2",
+    }
+    assert {n: number_of(n) for n in numbers} == numbers
 
 
 @given(SERIALS)

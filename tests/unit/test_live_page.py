@@ -1,39 +1,20 @@
 """The live page and its files, before any number has come."""
 
 import re
-from dataclasses import dataclass
 from html.parser import HTMLParser
-from typing import Any
 
+import pytest
 from starlette.applications import Starlette
 
 from services.aggregator.live import page as live_page
 from services.aggregator.live.page import render_live
+from tests.asgi import Reply, ask
 
 APP = Starlette(routes=[*live_page.routes()])
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: dict[str, str]
-    text: str
-
-
-async def get(path: str, **headers: str) -> Answer:
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b""}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "method": "GET", "path": path, "headers": raw, "query_string": b"", "root_path": ""}
-    await APP(scope, receive, send)
-    told = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
-    return Answer(sent[0]["status"], told, b"".join(m.get("body", b"") for m in sent[1:]).decode())
+async def get(path: str, *headers: tuple[str, str]) -> Reply:
+    return await ask(APP, "GET", path, headers=headers)
 
 
 async def test_the_page_runs_only_its_own_files_and_nothing_inline() -> None:
@@ -48,13 +29,26 @@ async def test_the_page_runs_only_its_own_files_and_nothing_inline() -> None:
     assert "https://" not in page.text
 
 
+@pytest.mark.parametrize(
+    ("address", "chosen"),
+    [
+        ("/live", ["today", "terminal", "", "weeks"]),
+        ("/live?span=month&rows=country&compare=none", ["month", "country", "", "none"]),
+        ("/live?rows=country&method=home_day", ["today", "terminal", "home_day", "weeks"]),
+        ("/live?span=never", ["today", "terminal", "", "weeks"]),
+    ],
+)
+async def test_the_page_looks_at_what_its_address_says(address: str, chosen: list[str]) -> None:
+    assert re.findall(r'<option value="(\w*)" selected>', (await get(address)).text) == chosen
+
+
 async def test_every_file_of_the_page_is_there_and_is_asked_for_once() -> None:
     wanted = set(re.findall(r'"(/live/assets/[^"]+)"', render_live().decode()))
     imported = set()
     for path in wanted:
         answer = await get(path)
         assert answer.status == 200
-        assert (await get(path, if_none_match=answer.headers["etag"])).status == 304
+        assert (await get(path, ("if-none-match", answer.headers["etag"]))).status == 304
         imported |= {f"/live/assets/{name}" for name in re.findall(r'from "\./([^"]+)"', answer.text)}
     assert imported
     for path in imported:

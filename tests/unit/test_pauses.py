@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chassis.pauses import pause_or_stop, pauses
+from services.chassis.pauses import cut_short, pause_or_stop, pauses
 
 
 class AlwaysTheMost(random.Random):
@@ -45,3 +45,39 @@ async def test_a_pause_ends_at_once_when_told_to_stop() -> None:
 @pytest.mark.parametrize("seconds", [0, 0.01])
 async def test_a_pause_that_nobody_ends_says_so(seconds: float) -> None:
     assert await pause_or_stop(seconds, asyncio.Event()) is False
+
+
+async def test_work_may_end_by_itself_within_its_time_after_the_stop() -> None:
+    stop, done = asyncio.Event(), []
+
+    async def work() -> None:
+        await stop.wait()
+        await asyncio.sleep(0.01)
+        done.append("ended")
+
+    asyncio.get_running_loop().call_soon(stop.set)
+    assert await cut_short(work(), stop, finish_within=30) is True
+    assert done == ["ended"]
+
+
+async def test_work_that_does_not_end_in_its_time_is_cancelled() -> None:
+    stop, told = asyncio.Event(), []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told.append("cancelled")
+            raise
+
+    asyncio.get_running_loop().call_soon(stop.set)
+    assert await cut_short(work(), stop, finish_within=0.01) is False
+    assert told == ["cancelled"]
+
+
+async def test_what_work_raises_is_raised() -> None:
+    async def work() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        await cut_short(work(), asyncio.Event(), finish_within=30)

@@ -257,6 +257,8 @@ def test_json_and_csv_hold_the_figures_of_the_page(quality: Quality) -> None:
     [satisfied] = [r for r in rows if r[1:3] == ["all", "satisfied"] and r[0] == "2026-09"]
     assert [float(x) for x in satisfied[3:]] == [told["satisfied"][k] for k in ("share", "low", "high", "n")]
     assert ["2026-09", "late", "complaints own", "1.94", "", "", ""] in rows
+    assert ["2026-09", "service_point", "satisfied", "0.889", "0.88525", "0.89264", "27730"] in rows
+    assert ["2026-09", "home_box", "satisfied", "", "", "", ""] in rows
     assert {m["method"]: m["satisfied"] is None for m in told["methods"]}["in_home_code"]
 
 

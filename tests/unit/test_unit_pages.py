@@ -38,6 +38,7 @@ def test_a_terminal_adds_up_four_weeks_and_leaves_out_what_is_older() -> None:
     cells = [cell(TODAY - timedelta(days=d), 1, 0, 0, 3, 6) for d in (0, 27, 28)]
     unit = unit_of("Årsta", cells, [], TODAY)
     assert (unit.answers, unit.delivered, len(unit.days)) == (20, 160, 28)
+    assert [unit.days[n].name for n in (0, 1, 27)] == ["2026-09-16", "2026-09-17", "2026-10-13"]
     assert unit.satisfied is not None
     assert (unit.satisfied.k, unit.satisfied.n) == (18, 20)
     assert unit.response is not None
