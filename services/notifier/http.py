@@ -1,6 +1,8 @@
 """The notifier over HTTP: the outbox viewer and "why was this delivery not asked about"."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import asyncpg
 from starlette.requests import Request
@@ -18,22 +20,36 @@ _LAST_ID = 2**63 - 1
 
 
 def routes(pool: Pool, seal: Seal) -> list[Route]:
-    """Routes of the outbox viewer (JSON) and of decisions."""
-    sql = named_sql("services.notifier")
-    persons = PersonKeys(seal)
+    """Routes of the outbox viewer (JSON), of decisions and of the ledger."""
+    told = _Told(pool, PersonKeys(seal))
+    return [
+        Route("/outbox/messages", told.messages),
+        Route("/decisions/{delivery_id:str}", told.decision),
+        Route("/ledger", told.ledger),
+    ]
 
-    async def messages(request: Request) -> Response:
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What staff and demos ask for, from the tables."""
+
+    pool: Pool
+    persons: PersonKeys
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier"))
+
+    async def messages(self, request: Request) -> Response:
+        """Messages of the viewer: those after a number, oldest first, or else the latest."""
         try:
             after = min(_LAST_ID, int(request.query_params.get("after", "-1")))
             limit = max(0, min(_MOST, int(request.query_params.get("limit", "100"))))
         except ValueError:
             return problem(400, "after and limit are whole numbers")
-        async with pool.acquire() as connection:
+        async with self.pool.acquire() as connection:
             if after >= 0:
-                rows = await connection.fetch(sql["viewer_messages_after"], after, limit)
+                rows = await connection.fetch(self.sql["viewer_messages_after"], after, limit)
             else:
-                rows = await connection.fetch(sql["latest_viewer_messages"], limit)
-            texts = await persons.open_all(
+                rows = await connection.fetch(self.sql["latest_viewer_messages"], limit)
+            texts = await self.persons.open_all(
                 connection, [Sealed(r["person"], r["sealed"], f"message {r['reference']}") for r in rows]
             )
         return json_response(
@@ -41,12 +57,13 @@ def routes(pool: Pool, seal: Seal) -> list[Route]:
             headers={"cache-control": "no-store"},
         )
 
-    async def decision(request: Request) -> Response:
+    async def decision(self, request: Request) -> Response:
+        """What was decided about a delivery, and why."""
         delivery_id = request.path_params["delivery_id"]
         if "\x00" in delivery_id:  # PostgreSQL holds no such text
             return problem(404, "No decision about this delivery")
-        async with pool.acquire() as connection:
-            row = await connection.fetchrow(sql["decision_of"], delivery_id)
+        async with self.pool.acquire() as connection:
+            row = await connection.fetchrow(self.sql["decision_of"], delivery_id)
         if row is None:
             return problem(404, "No decision about this delivery", "It may not have arrived yet.")
         return json_response(
@@ -58,19 +75,14 @@ def routes(pool: Pool, seal: Seal) -> list[Route]:
             }
         )
 
-    async def ledger(_: Request) -> Response:
-        async with pool.acquire() as connection:
+    async def ledger(self, _: Request) -> Response:
+        """What became of all deliveries, in numbers."""
+        async with self.pool.acquire() as connection:
             counted = await read_ledger(connection)
         sides = ("delivered", "asked", "suppressed", "pending", "failed", "in_doubt")
         return json_response(
             {**{side: getattr(counted, side) for side in sides}, "suppressed_by_reason": counted.reasons}
         )
-
-    return [
-        Route("/outbox/messages", messages),
-        Route("/decisions/{delivery_id:str}", decision),
-        Route("/ledger", ledger),
-    ]
 
 
 def _shown(row: asyncpg.Record, text: str) -> dict[str, object]:
