@@ -6,6 +6,7 @@ from typing import Any
 from aiokafka import ConsumerRecord, TopicPartition
 
 from schemas.topics import CARDS
+from services.aggregator.counting.answer_columns import Block, blocks_reader
 from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
 from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
@@ -19,14 +20,16 @@ Batch = dict[TopicPartition, list[ConsumerRecord]]
 A_BATCH = 6
 
 
-def counting(pool: Any) -> Fence[Counted]:
+def counting(pool: Any) -> Fence[Counted | Block]:
     """The fence that counts, as the service makes it, without its metrics."""
+    units = Units(pool, ())
     return Fence(
         pool=pool,
         service="aggregator",
         group=GROUP,
         decode=reader(),
-        apply=CountBatch(Units(pool, ()), Metrics(), lambda _, __: None),
+        together=blocks_reader(units),
+        apply=CountBatch(units, Metrics(), lambda _, __: None),
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
         metrics=Metrics(),
     )

@@ -9,6 +9,7 @@ from starlette.routing import Route
 
 from schemas.topics import CARDS
 from services.aggregator import http
+from services.aggregator.counting.answer_columns import Block, blocks_reader
 from services.aggregator.counting.complaints import complaints_reader
 from services.aggregator.counting.cuts import Cut, load_cuts
 from services.aggregator.counting.freshness import Freshness
@@ -75,12 +76,14 @@ async def run(settings: Settings) -> None:
     relay = Relay(settings, SERVICE, metrics)
     minutes = MinuteCells(pool, settings.minute_keep_hours, _now)
     freshness = Freshness()
-    fence: Fence[Counted] = Fence(
+    units = Units(pool, cuts)
+    fence: Fence[Counted | Block] = Fence(
         pool=pool,
         service=SERVICE,
         group=GROUP,
         decode=reader(),
-        apply=CountBatch(Units(pool, cuts), metrics, publisher.counted, freshness=freshness),
+        together=blocks_reader(units),
+        apply=CountBatch(units, metrics, publisher.counted, freshness=freshness),
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
         metrics=metrics,
         traces=traces,

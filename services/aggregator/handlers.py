@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
 
-from services.aggregator.counting.answer_columns import AnswerColumns, block_of, joined, latest
+from services.aggregator.counting.answer_columns import AnswerColumns, Block, block_of, joined, latest
 from services.aggregator.counting.answers import alike_in, beside, changes_of
 from services.aggregator.counting.deltas import (
     AlikeChanges,
@@ -60,7 +60,7 @@ class CountBatch:
         }
     )
 
-    async def __call__(self, connection: Database, counted: Sequence[Counted]) -> None:
+    async def __call__(self, connection: Database, counted: Sequence[Counted | Block]) -> None:
         """Count what is new in the batch; what was counted before, in this or a higher revision, is not."""
         minutes_from = await self.units.follow(connection)
         answers = await self._answers(counted)
@@ -82,13 +82,21 @@ class CountBatch:
         await write_array(connection, "touched", "cells", deltas.cells)
         self.touched(await connection.fetchval(self._sql["touched_last"]), rows)
 
-    async def _answers(self, counted: Sequence[Counted]) -> AnswerColumns | None:
+    async def _answers(self, counted: Sequence[Counted | Block]) -> AnswerColumns | None:
         """The last revision of each answer."""
-        told = [c for c in counted if isinstance(c, CountedAnswer)]
-        if not told:
-            return None
-        block = block_of(told, self.units, self._clock, told.__getitem__)
-        return latest(await joined([block], self.units))
+        blocks: list[Block] = []
+        alone: list[CountedAnswer] = []
+        for c in counted:
+            if isinstance(c, CountedAnswer):
+                alone.append(c)
+            elif isinstance(c, Block):
+                blocks += [*self._block(alone), c]
+                alone = []
+        blocks += self._block(alone)
+        return latest(await joined(blocks, self.units)) if blocks else None
+
+    def _block(self, answers: Sequence[CountedAnswer]) -> list[Block]:
+        return [block_of(answers, self.units, self._clock, answers.__getitem__)] if answers else []
 
     async def _keep_answers(self, connection: Database, answers: AnswerColumns) -> tuple[list[Change], AlikeChanges]:
         kept = await keep_answers(connection, self._sql, answers)

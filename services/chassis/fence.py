@@ -20,6 +20,7 @@ from services.chassis.applied_batches import count_batch, start_counting, trace_
 from services.chassis.batches import Batch, by_partition
 from services.chassis.deadletter import DeadLetter, pack_headers
 from services.chassis.failures import MustStop, Poison, is_transient
+from services.chassis.meanings import Condemned, Decode, Together, understood
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.traces import Traces
@@ -27,8 +28,6 @@ from services.chassis.traces import Traces
 log = structlog.get_logger()
 T = TypeVar("T")
 
-Decode = Callable[[ConsumerRecord], T | None]
-"""A record's meaning, or None where there is nothing to do (a tombstone). Raises Poison."""
 Apply = Callable[[Database, list[T]], Awaitable[None]]
 """The effects of a batch, inside the transaction. Must not touch anything but the connection."""
 
@@ -50,6 +49,7 @@ class Fence(Generic[T]):
     """Applies batches exactly once.
 
     Attributes:
+        together: reads many records at once, where that is cheaper.
         cursors: per partition, where this process's gapless reading has come to.
         log_start: the first offset that Kafka still has; set by whoever feeds the fence.
         committed: called after each commit.
@@ -64,6 +64,7 @@ class Fence(Generic[T]):
     dead_letter_topics: Mapping[str, str]
     metrics: Metrics
     attempts: int = 3
+    together: Together[T] | None = None
     traces: Traces = field(default_factory=lambda: Traces("untold"))
     cursors: dict[TopicPartition, int] = field(default_factory=dict)
     log_start: Callable[[TopicPartition], Awaitable[int]] | None = None
@@ -138,7 +139,7 @@ class Fence(Generic[T]):
             else:
                 return
 
-    async def _commit(self, batch: Batch, condemned: Mapping[tuple[TopicPartition, int], DeadLetter]) -> None:
+    async def _commit(self, batch: Batch, condemned: Condemned) -> None:
         started, since = time.perf_counter(), time.time_ns()
         cursors = self.cursors  # those of this ownership; a rebalance puts others in their place
         partitions = sorted(batch)
@@ -149,10 +150,10 @@ class Fence(Generic[T]):
             positions = {TopicPartition(r["topic"], r["part"]): r["next"] for r in rows}
             fresh = self._fresh(batch, positions)
             await self._refuse_lost_records(fresh, positions)
-            meant, dead, empty = self._understand(fresh, condemned)
-            if meant:
-                await self.apply(connection, meant)
-            for letter in dead:
+            told = understood(fresh, condemned, self.decode, self.together)
+            if told.meant:
+                await self.apply(connection, told.meant)
+            for letter in told.dead:
                 await self._keep(connection, letter)
             await self._advance(connection, positions, fresh)
         for partition, records in batch.items():
@@ -160,8 +161,8 @@ class Fence(Generic[T]):
         self.moved = time.monotonic()
         self.committed()
         if fresh:
-            put_aside = Counter(letter.record.topic for letter in dead)
-            count_batch(self.metrics, self.group, fresh, put_aside, empty, time.perf_counter() - started)
+            put_aside = Counter(letter.record.topic for letter in told.dead)
+            count_batch(self.metrics, self.group, fresh, put_aside, told.empty, time.perf_counter() - started)
         if self.traces.on:
             trace_batch(self.traces, self.service, self.group, fresh, since)
 
@@ -203,31 +204,6 @@ class Fence(Generic[T]):
                     " they were read; refill the topic with `kvittera republish`, or accept the loss by moving the"
                     " progress row"
                 )
-
-    def _understand(
-        self,
-        fresh: Mapping[TopicPartition, Sequence[ConsumerRecord]],
-        condemned: Mapping[tuple[TopicPartition, int], DeadLetter],
-    ) -> tuple[list[T], list[DeadLetter], Counter[str]]:
-        """What the records mean, those that mean nothing right, and how many of each topic call for nothing."""
-        meant: list[T] = []
-        dead: list[DeadLetter] = []
-        empty: Counter[str] = Counter()
-        for partition, records in fresh.items():
-            for record in records:
-                if letter := condemned.get((partition, record.offset)):
-                    dead.append(letter)
-                    continue
-                try:
-                    value = self.decode(record)
-                except Poison as poison:
-                    dead.append(DeadLetter(record, poison.reason, poison.detail))
-                else:
-                    if value is None:
-                        empty[record.topic] += 1
-                    else:
-                        meant.append(value)
-        return meant, dead, empty
 
     async def _keep(self, connection: Database, letter: DeadLetter) -> None:
         await connection.execute(

@@ -11,7 +11,7 @@ from schemas.cloudevents import ContractError, decode, read_record
 from schemas.contract import Contract
 from services.chassis.applied_batches import name_of
 from services.chassis.failures import Poison
-from services.chassis.fence import Decode
+from services.chassis.meanings import Decode
 from services.chassis.tracing import step_of
 
 M = TypeVar("M", bound=Contract)

@@ -27,7 +27,7 @@ from schemas.topics import (
     RESPONSE_RECORDED,
 )
 from services.chassis.failures import Poison
-from services.chassis.fence import Decode
+from services.chassis.meanings import Decode
 from services.chassis.postgres import Database, named_sql
 from services.chassis.records import Received, reading
 

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from schemas.topics import CARDS, INVITATION_DECIDED, INVITATION_PROGRESS, RESPONSE_RECORDED
+from services.aggregator.counting.answer_columns import Block, blocks_reader
 from services.aggregator.counting.cuts import cut_named, load_cuts
 from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
 from services.aggregator.counting.stored_cuts import StoredCuts
@@ -79,12 +80,14 @@ async def send(settings: Settings, told: list[tuple[str, bytes, bytes]]) -> None
 
 async def count_live(settings: Settings, pool: Pool) -> int:
     """Count as the service does, from where it stands to the ends, in small batches. Returns how many were read."""
-    fence: Fence[Counted] = Fence(
+    units = Units(pool, ())
+    fence: Fence[Counted | Block] = Fence(
         pool=pool,
         service="aggregator",
         group=GROUP,
         decode=reader(),
-        apply=CountBatch(Units(pool, ()), Metrics(), lambda _, __: None),
+        together=blocks_reader(units),
+        apply=CountBatch(units, Metrics(), lambda _, __: None),
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
         metrics=Metrics(),
     )

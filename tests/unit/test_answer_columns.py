@@ -5,20 +5,32 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.aggregator.counting.answer_columns import SERIES, AnswerColumns, Block, block_of, joined, latest
+from schemas.topics import RESPONSE_RECORDED
+from services.aggregator.counting.answer_columns import (
+    SERIES,
+    AnswerColumns,
+    Block,
+    block_of,
+    blocks_reader,
+    joined,
+    latest,
+)
 from services.aggregator.counting.answers import Before, Kept, alike_in, beside, changes_of
 from services.aggregator.counting.cuts import cut_named
 from services.aggregator.counting.deltas import Change, answer_changes, fold
 from services.aggregator.counting.local_clock import LocalClock
-from services.aggregator.counting.reading import Counted, CountedAnswer, Facts
+from services.aggregator.counting.reading import Counted, CountedAnswer, Facts, reader
 from services.aggregator.counting.units import Units, Units32
+from tests.builders import record
 
 NOON = datetime(2026, 10, 13, 12, 0, tzinfo=UTC)
-CLOCK = LocalClock()
+CLOCK, READ = LocalClock(), reader()
 
 
 class NumberedUnits(Units):
@@ -66,7 +78,7 @@ answers_drawn = st.lists(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(answers_drawn)
 def test_of_each_answer_the_last_revision_counts_where_the_first_one_stands(told: list[CountedAnswer]) -> None:
     columns = block(*told).answers
@@ -90,7 +102,7 @@ def test_of_each_answer_the_last_revision_counts_where_the_first_one_stands(told
     } == expected
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(answers_drawn, st.data())
 def test_answers_in_columns_add_to_cells_what_each_adds_by_itself(
     told: list[CountedAnswer], data: st.DataObject
@@ -129,6 +141,38 @@ def test_answers_in_columns_add_to_cells_what_each_adds_by_itself(
     found = fold(changes_of(kept, twins), masks, 0, alike_in(kept))
     assert found.cells.tolist() == expected.cells.tolist()
     assert found.amounts.tolist() == expected.amounts.tolist()
+
+
+def read_together(*values: bytes | None) -> Block | None:
+    return blocks_reader(NumberedUnits("terminal"))([record(RESPONSE_RECORDED, value) for value in values])
+
+
+@settings(max_examples=50)
+@given(answers_drawn)
+def test_answers_read_together_are_those_that_are_read_one_by_one(told: list[CountedAnswer]) -> None:
+    told = [a for a in told if a.revision] or [answer(1)]
+    values = [msgspec.json.encode(a) for a in told]
+    read = read_together(*values)
+    assert read is not None
+    assert [READ(record(RESPONSE_RECORDED, value)) for value in values] == told
+    assert read.answers.rows.tolist() == block(*told).answers.rows.tolist()
+    assert [read.again(place) for place in range(len(told))] == told
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        None,
+        b"{",
+        msgspec.json.encode(answer(2, zone="Europe/Stokholm")),
+        msgspec.json.encode(answer(2, at=datetime(1969, 6, 1, tzinfo=UTC))),
+        msgspec.json.encode(answer(2, at=datetime(2262, 6, 1, tzinfo=UTC))),
+        msgspec.json.encode(answer(2, score=6)),
+        msgspec.json.encode(answer(2, revision=0)),
+    ],
+)
+def test_one_strange_record_has_all_looked_at_alone(strange: bytes | None) -> None:
+    assert read_together(msgspec.json.encode(answer(1)), strange) is None
 
 
 async def test_units_that_were_not_known_when_a_block_was_read_are_looked_up() -> None:

@@ -3,15 +3,20 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from operator import attrgetter
 
+import msgspec
 import numpy as np
+from aiokafka import ConsumerRecord
 from numpy.typing import NDArray
 
+from schemas.topics import RESPONSE_RECORDED
 from services.aggregator.counting.local_clock import LocalClock
-from services.aggregator.counting.reading import CARRIER, MACHINE, OTHER_PARTY, UNINVITED, CountedAnswer
+from services.aggregator.counting.reading import CARRIER, MACHINE, OTHER_PARTY, UNINVITED, CountedAnswer, answer_decoder
 from services.aggregator.counting.units import UNKNOWN, Units
 from services.aggregator.counting.windows import Int64
+from services.chassis.failures import Poison
 
 SERIES = (None, MACHINE, OTHER_PARTY, UNINVITED)
 """Series by their number in a row."""
@@ -33,6 +38,8 @@ _FIELDS = attrgetter(
     "response_id.int", "revision", "score", "commented", "contested", "suspected_machine", "rated", "invited"
 )
 _MOST_RECORDED = 100
+_FIRST_MINUTE, _END = (int(datetime(*day, tzinfo=UTC).timestamp()) // 60 for day in ((1970, 1, 3), (2261, 12, 30)))
+"""Between these a moment lies in a year that has windows, whatever its zone."""
 FollowUps = Mapping[str, int]
 
 
@@ -120,6 +127,25 @@ def block_of(
     rows["recorded"] = math.nan
     rows["recorded"][-_MOST_RECORDED:] = [a.recorded_at.timestamp() for a in answers[-_MOST_RECORDED:]]
     return Block(AnswerColumns(rows, units.found(answers), said), units.version, again)
+
+
+def blocks_reader(units: Units) -> Callable[[Sequence[ConsumerRecord]], Block | None]:
+    """A reader of answers, many at once; None where the quick way does not know one of them."""
+    decode, clock = answer_decoder(), LocalClock()
+
+    def read(records: Sequence[ConsumerRecord]) -> Block | None:
+        if records[0].topic != RESPONSE_RECORDED:
+            return None
+        values = [record.value for record in records]
+        try:
+            answers = [*map(decode, values)]
+            block = block_of(answers, units, clock, lambda place: decode(values[place]))
+        except (msgspec.MsgspecError, TypeError, ValueError, Poison):
+            return None  # TypeError: one is a tombstone
+        minutes = block.answers.rows["minute"]
+        return block if minutes.min() >= _FIRST_MINUTE and minutes.max() < _END else None
+
+    return read
 
 
 async def joined(blocks: Sequence[Block], units: Units) -> AnswerColumns:

@@ -166,7 +166,7 @@ Counted = CountedAnswer | CountedDecision
 
 def reader() -> Callable[[ConsumerRecord], Counted | None]:
     """A decoder for the topics of what is counted."""
-    quick = {RESPONSE_RECORDED: _answers(), INVITATION_DECIDED: _decisions(), INVITATION_PROGRESS: _steps()}
+    quick = {RESPONSE_RECORDED: answer_decoder(), INVITATION_DECIDED: _decisions(), INVITATION_PROGRESS: _steps()}
     full = {
         RESPONSE_RECORDED: reading(ResponseRecorded, GROUP),
         INVITATION_DECIDED: reading(InvitationDecided, GROUP),
@@ -197,7 +197,8 @@ def reader() -> Callable[[ConsumerRecord], Counted | None]:
     return read
 
 
-def _answers() -> Callable[[bytes], Counted]:
+def answer_decoder() -> Callable[[bytes], CountedAnswer]:
+    """The quick way for our own answers. Raises msgspec.MsgspecError or ValueError for all others."""
     return msgspec.json.Decoder(CountedAnswer).decode
 
 

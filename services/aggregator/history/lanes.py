@@ -12,6 +12,7 @@ import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from schemas.topics import CARDS
+from services.aggregator.counting.answer_columns import Block, blocks_reader
 from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
 from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
@@ -49,7 +50,7 @@ class _Lane:
     pool: Pool
     consumer: AIOKafkaConsumer
     partitions: Sequence[TopicPartition]
-    fence: Fence[Counted]
+    fence: Fence[Counted | Block]
     held: HeldCells
     tally: Tally
 
@@ -119,8 +120,8 @@ async def reading_lanes(
         yield Lanes(lanes, tally, first)
 
 
-def _fence(pool: Pool, held: HeldCells, tally: Tally) -> Fence[Counted]:
-    understand = reader()
+def _fence(pool: Pool, held: HeldCells, tally: Tally) -> Fence[Counted | Block]:
+    understand, units = reader(), Units(pool, ())
 
     def decode(record: ConsumerRecord) -> Counted | None:
         meant = understand(record)
@@ -133,7 +134,8 @@ def _fence(pool: Pool, held: HeldCells, tally: Tally) -> Fence[Counted]:
         service=_SERVICE,
         group=GROUP,
         decode=decode,
-        apply=CountBatch(Units(pool, ()), tally.metrics, lambda _, __: None, hold=held.hold),
+        together=blocks_reader(units),
+        apply=CountBatch(units, tally.metrics, lambda _, __: None, hold=held.hold),
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
         metrics=tally.metrics,
     )
