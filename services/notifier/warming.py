@@ -1,6 +1,7 @@
 """Before the first claim: what a process does for the first time takes far longer than ever after, so it is tried."""
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -28,12 +29,17 @@ _NOBODY = Invitation(
 )
 
 
-async def warm_up(claiming: Pool, claims: Claims, renderer: Renderer) -> None:
-    """Render a mail to nobody and try a claim that takes nothing."""
+def speak_each_language(renderer: Renderer) -> Iterator[str]:
+    """Render a mail in one language after the other: names of days and months are read from disk, 20 ms for each."""
     for language in LANGUAGES:
-        # A language's names of days and months are read from disk: 20 ms, in which nothing else runs.
         for reminder in (False, True):
             renderer.render(replace(_NOBODY, language=language, reminder=reminder))
+        yield language
+
+
+async def warm_up(claiming: Pool, claims: Claims, renderer: Renderer) -> None:
+    """Render mails to nobody and try a claim that is taken back."""
+    for _ in speak_each_language(renderer):
         await asyncio.sleep(0)
     try:
         async with claiming.acquire() as connection:
