@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from schemas.contract import texts_below_fields
 from services.chassis.environment import load_settings
 from services.chassis.failures import MustStop
 from services.chassis.settings import PREFIX, Settings, live_sending
@@ -101,8 +102,7 @@ def test_all_wrong_settings_are_named_at_once() -> None:
 
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_says_what_it_is_for(name: str) -> None:
-    description = Settings.model_fields[name].description
-    assert description is not None
+    description = texts_below_fields(Settings)[name]
     assert len(description) >= 10
     assert description.endswith((".", ")"))
 

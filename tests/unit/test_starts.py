@@ -11,17 +11,22 @@ from tests.kvittera import ROOT
 NOBODY_ASKED_FOR = {"aiohttp", "aiosmtplib", "httpx2", "joserfc", "opentelemetry.sdk", "py3langid", "requests"}
 
 
-def loaded(program: str) -> set[str]:
-    """The modules that are there after these lines ran in an interpreter of their own."""
+def words_of(program: str) -> list[str]:
+    """What these lines print in an interpreter of their own."""
     told = subprocess.run(
-        [sys.executable, "-c", f"{program}\nimport sys\nprint(*sys.modules)"],
+        [sys.executable, "-c", program],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
-    return set(told.stdout.split())
+    return told.stdout.split()
+
+
+def loaded(program: str) -> set[str]:
+    """The modules that are there afterwards."""
+    return set(words_of(f"{program}\nimport sys\nprint(*sys.modules)"))
 
 
 def of(packages: Iterable[str], modules: set[str]) -> set[str]:
@@ -46,3 +51,14 @@ def test_the_command_line_tells_its_help_without_a_driver_a_service_or_the_contr
     unneeded = {"asyncpg", "aiokafka", "pydantic", "structlog", "schemas", "services.chassis", "services.embedded"}
 
     assert of(unneeded, loaded("import services.__main__\nfrom services.cli import app")) == set()
+
+
+def test_the_contract_is_loaded_without_reading_sources_or_building_models() -> None:
+    program = """
+import linecache
+import schemas.topics, schemas.partners
+from schemas.contract import Contract
+print(len(linecache.cache), *(m.__name__ for m in Contract.__subclasses__() if m.__pydantic_complete__))
+"""
+
+    assert words_of(program) == ["0", "PersonalData"]  # which is a default itself

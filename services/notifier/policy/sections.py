@@ -34,7 +34,7 @@ TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
 class Section(BaseModel):
     """A part of the policies; a field that does not exist is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class CountryRule(Section):

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from schemas.contract import Instant, Language, Score
+from schemas.contract import Instant, Language, Score, described
 from services.survey.answers.responses import LONGEST_ADDRESS, LONGEST_COMMENT, LONGEST_NAME
 
 Reason = Literal["on_time", "right_place", "condition", "courtesy", "information", "other"]
@@ -22,8 +22,8 @@ class Sent(BaseModel):
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
-        use_attribute_docstrings=True,
         allow_inf_nan=False,
+        json_schema_extra=described,
     )
 
 
@@ -107,7 +107,7 @@ class InboundMessage(Sent):
 class Response(BaseModel):
     """An answer as it stands. The comment's text is not part of it."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(json_schema_extra=described)
 
     id: uuid.UUID
     """The answer. A pseudonym."""
@@ -134,7 +134,7 @@ class Response(BaseModel):
 class TapRecorded(BaseModel):
     """What became of a tap."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(json_schema_extra=described)
 
     id: uuid.UUID
     """The answer that the tap made, or corrected."""
@@ -152,7 +152,7 @@ class Accepted(BaseModel):
 class Wrong(BaseModel):
     """One rule that a body breaks."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(json_schema_extra=described)
 
     at: str
     """The field; `*` stands for a name that is none of ours."""
@@ -163,7 +163,7 @@ class Wrong(BaseModel):
 class ProblemDocument(BaseModel):
     """What went wrong (RFC 9457). No value that was sent is repeated."""
 
-    model_config = ConfigDict(use_attribute_docstrings=True)
+    model_config = ConfigDict(json_schema_extra=described)
 
     type: Literal["about:blank"]
     """The status says it all."""
