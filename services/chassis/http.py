@@ -22,6 +22,8 @@ from services.chassis.metrics import Metrics
 Ready = Callable[[], Awaitable[str | None]]
 """None when the service can do its work now, otherwise one sentence that says what is missing."""
 AsgiApp = Callable[..., Awaitable[None]]
+NO_GUESSING = {"x-content-type-options": "nosniff"}
+"""A browser takes the reply for what it says to be, and never for a page."""
 
 
 def problem(status: int, title: str, detail: str = "", **more: Any) -> Response:
@@ -37,13 +39,14 @@ def problem(status: int, title: str, detail: str = "", **more: Any) -> Response:
         orjson.dumps(body),
         status,
         media_type="application/problem+json",
-        headers={"cache-control": "no-store"},
+        headers={"cache-control": "no-store", **NO_GUESSING},
     )
 
 
 def json_response(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """JSON, compact."""
-    return Response(orjson.dumps(content), status, media_type="application/json", headers=headers)
+    about = {**NO_GUESSING, **(headers or {})}
+    return Response(orjson.dumps(content), status, media_type="application/json", headers=about)
 
 
 def make_app(routes: Sequence[BaseRoute], *, ready: Ready, metrics: Metrics) -> Starlette:
@@ -69,7 +72,7 @@ def make_app(routes: Sequence[BaseRoute], *, ready: Ready, metrics: Metrics) -> 
     async def on_error(_: Request, __: Exception) -> Response:
         return problem(500, "Something went wrong on our side")
 
-    return Starlette(
+    application = Starlette(
         routes=[
             Route("/health/live", live),
             Route("/health/ready", readiness),
@@ -78,6 +81,9 @@ def make_app(routes: Sequence[BaseRoute], *, ready: Ready, metrics: Metrics) -> 
         ],
         exception_handlers={HTTPException: on_http_error, ClientDisconnect: on_gone, 500: on_error},
     )
+    # It would lead from `/cases/` to wherever the `Host` header says, and behind a proxy away from https.
+    application.router.redirect_slashes = False
+    return application
 
 
 class _Server(uvicorn.Server):

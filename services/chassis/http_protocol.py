@@ -139,6 +139,9 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             super().on_message_complete()
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Say nothing: uvicorn would tell operators, as often as a stranger asks, to install what we do without."""
+
     # -- the lane --
 
     def _suiting_lane(self) -> Lane | None:

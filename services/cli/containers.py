@@ -38,7 +38,8 @@ def ready(
     asked = [ports[service]] if service else list(ports.values())
     host = host_of({"KVITTERA_HTTP_HOST": settings.http_host})
     if not any(is_ready(port, host) for port in asked):
-        print("not ready")
+        places = ", ".join(f"{host}:{port}" for port in asked)
+        print(f"not ready: asked {places}. `kvittera doctor` says what is wrong with settings and servers.")
         raise typer.Exit(1)
 
 

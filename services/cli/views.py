@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -29,6 +30,8 @@ def views(
 
     with reachable(postgres=True) as settings:
         found = asyncio.run(_read(settings, datetime.now(UTC) - timedelta(days=days), subject, answer, limit))
+    if not found:
+        print(f"nobody looked at contact data in the last {days:g} days", file=sys.stderr)
     for view in found:
         print(json.dumps(view, ensure_ascii=False, default=str))
 

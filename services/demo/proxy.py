@@ -57,9 +57,11 @@ class Proxy:
         owner = next((service for prefix, service in _OWNER if path.startswith(prefix)), None)
         if owner is None:
             return problem(404, "No such page")
-        body = await request.body()
-        if len(body) > _LARGEST_BODY:
-            return problem(413, "Too large")
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > _LARGEST_BODY:
+                return problem(413, "Too large")
         headers = [(k, v) for k, v in request.headers.items() if k not in _HOP_BY_HOP]
         try:
             reply = await self._client().request(
@@ -67,8 +69,10 @@ class Proxy:
             )
         except (aiohttp.ClientError, TimeoutError):
             return problem(502, f"The {owner} is down", "It is started again, or waits for the button to be pressed.")
-        passed = {k: v for k, v in reply.headers.items() if k.lower() not in _HOP_BY_HOP}
-        return StreamingResponse(_stream(reply), reply.status, headers=passed)
+        response = StreamingResponse(_stream(reply), reply.status)
+        # As a list: an answer may set several cookies.
+        response.raw_headers = [(k.lower(), v) for k, v in reply.raw_headers if k.lower().decode() not in _HOP_BY_HOP]
+        return response
 
     def _target(self, owner: str, request: Request) -> URL:
         """The same path and query to the letter: written anew, `%2B` would reach the service as a space."""

@@ -86,16 +86,6 @@ class Report:
         file.write_text(json.dumps({**asdict(self), "clean": self.clean}, ensure_ascii=False, indent=1) + "\n")
 
 
-async def count_held(settings: Settings) -> int:
-    """How many requests wait for a time that is not near, such as the end of the night."""
-    notifier = await connect(settings, "notifier", command_timeout=30)
-    try:
-        held = "SELECT count(*) FROM open_send WHERE state = 'planned' AND at > now() + interval '5 minutes'"
-        return int(await notifier.fetchval(held))
-    finally:
-        await notifier.close()
-
-
 async def count_missing(settings: Settings, acknowledged: Iterable[Acknowledged]) -> int:
     """How many answers from the recipients' own log are not counted as they were acknowledged."""
     said = {token_hash(a.token): a for a in acknowledged}

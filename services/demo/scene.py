@@ -1,7 +1,6 @@
 """What the demo page shows, taken from the real topics and messages twice a second."""
 
 import asyncio
-import json
 import re
 import time
 from collections import deque
@@ -13,8 +12,11 @@ from zoneinfo import ZoneInfo
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
+from pydantic import ValidationError
 
 from schemas.disruption import DisruptionKind
+from schemas.invitation import InvitationDecided, Outcome
+from schemas.response import ResponseRecorded
 from schemas.topics import DELIVERY_COMPLETED, INVITATION_DECIDED, RESPONSE_RECORDED, SATISFACTION_CELLS
 from services.chassis.kafka import make_consumer, start_with_patience
 from services.chassis.pauses import pause_or_stop
@@ -38,7 +40,7 @@ class Scene:
     samples: list[dict[str, Any]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     staff: StaffLinks = field(init=False)
-    _silent: dict[str, Any] | None = None
+    _silent: InvitationDecided | None = None
     _messages: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=40))
 
     def __post_init__(self) -> None:
@@ -84,20 +86,25 @@ class Scene:
         return [s for r in seen[::step][:_SAMPLES] if (s := self._dot(topic, r.value)) is not None]
 
     def _dot(self, topic: str, value: bytes) -> dict[str, Any] | None:
-        message = json.loads(value)
+        """A record as a dot; None for what goes by unseen, and for what the services put aside as unreadable."""
+        try:
+            if topic == INVITATION_DECIDED:
+                return self._decided(InvitationDecided.model_validate_json(value))
+            if topic == RESPONSE_RECORDED:
+                score = ResponseRecorded.model_validate_json(value).score
+                return {"stretch": 2, "kind": "answer", "score": score}
+        except ValidationError:
+            return None
         if topic == DELIVERY_COMPLETED:
             return {"stretch": 0, "kind": "delivery", "score": None}
-        if topic == INVITATION_DECIDED:
-            if message["outcome"] == "suppressed":
-                self._silent = message
-                return {"stretch": 1, "kind": "suppressed", "score": None}
-            if message["outcome"] == "scheduled" and "held_by" in message.get("evidence", {}):
-                self._silent = message
-                return {"stretch": 1, "kind": "suppressed", "score": None}
-            return {"stretch": 1, "kind": "asked", "score": None} if message["outcome"] == "asked" else None
-        if topic == RESPONSE_RECORDED:
-            return {"stretch": 2, "kind": "answer", "score": message.get("score")}
         return {"stretch": 3, "kind": "cell", "score": None}
+
+    def _decided(self, told: InvitationDecided) -> dict[str, Any] | None:
+        held = told.outcome is Outcome.SCHEDULED and "held_by" in told.evidence
+        if held or told.outcome is Outcome.SUPPRESSED:
+            self._silent = told
+            return {"stretch": 1, "kind": "suppressed", "score": None}
+        return {"stretch": 1, "kind": "asked", "score": None} if told.outcome is Outcome.ASKED else None
 
     async def _read_messages(self, session: aiohttp.ClientSession) -> None:
         try:
@@ -159,14 +166,14 @@ def _phone(message: dict[str, Any], state: str) -> dict[str, Any]:
     }
 
 
-def _silent_phone(decided: dict[str, Any]) -> dict[str, Any]:
+def _silent_phone(decided: InvitationDecided) -> dict[str, Any]:
     """A phone that stays dark: by the hour on its owner's wall, with the reason or what the message waits for."""
-    facts = decided["delivery"]
+    facts = decided.delivery
     return {
         "kind": "silent",
         "state": "silent",
-        "time": now().astimezone(ZoneInfo(facts["zone"])).strftime("%H:%M"),
-        "reason": decided.get("reason"),
-        "waits": decided.get("evidence", {}).get("held_by"),
-        "why": f"/demo/why/{quote(facts['delivery_id'], safe='')}",
+        "time": now().astimezone(ZoneInfo(facts.zone)).strftime("%H:%M"),
+        "reason": decided.reason,
+        "waits": decided.evidence.get("held_by"),
+        "why": f"/demo/why/{quote(facts.delivery_id, safe='')}",
     }

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import orjson
@@ -40,7 +40,8 @@ async def page_server(demo: Demo, stop: asyncio.Event, say: Callable[[str], None
     app = make_app(_routes(demo, scene, proxy, stop), ready=_always_ready, metrics=Metrics())
     serving = asyncio.create_task(serve(app, demo.settings.http_host, demo.options.port, stop))
     following = asyncio.create_task(_follow_when_ready(demo, scene, stop, say))
-    serving.add_done_callback(lambda _: stop.set())
+    for task in (serving, following):  # a page that stands still is worse than none
+        task.add_done_callback(lambda _: stop.set())
     try:
         yield
     finally:
@@ -107,6 +108,17 @@ async def _events(scene: Scene, stop: asyncio.Event) -> AsyncIterator[bytes]:
         await asyncio.sleep(0.5)
 
 
+def _ours(press: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    """Presses a button unless a browser says that a page of another site wants it pressed."""
+
+    async def checked(request: Request) -> Response:
+        if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+            return problem(403, "Only the demo's own page presses its buttons")
+        return await press(request)
+
+    return checked
+
+
 def _buttons(demo: Demo) -> list[Route]:
     async def rate(request: Request) -> Response:
         wanted = (await _body(request)).get("rate")
@@ -141,11 +153,11 @@ def _buttons(demo: Demo) -> list[Route]:
         return json_response({"running": demo.supervisor.running()})
 
     return [
-        Route("/demo/rate", rate, methods=["POST"]),
-        Route("/demo/rain", rain, methods=["POST"]),
-        Route("/demo/strike", strike, methods=["POST"]),
-        Route("/demo/night", night, methods=["POST"]),
-        Route("/demo/aggregator", aggregator, methods=["POST"]),
+        Route("/demo/rate", _ours(rate), methods=["POST"]),
+        Route("/demo/rain", _ours(rain), methods=["POST"]),
+        Route("/demo/strike", _ours(strike), methods=["POST"]),
+        Route("/demo/night", _ours(night), methods=["POST"]),
+        Route("/demo/aggregator", _ours(aggregator), methods=["POST"]),
     ]
 
 

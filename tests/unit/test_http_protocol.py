@@ -87,6 +87,15 @@ def post(path: str, body: bytes, *more: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+async def test_a_stranger_who_asks_for_a_websocket_is_answered_as_anybody_and_noted_nowhere(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with server() as connect:
+        client = await connect(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+        assert await client.reply() == (200, b"GET / ")
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
+
+
 # -- patience --
 
 

@@ -22,7 +22,7 @@ from services.aggregator.counting.windows import window_index
 from services.aggregator.figures import questions
 from services.chassis.csv_cells import defused
 from services.chassis.failures import MustStop
-from services.chassis.http import json_response, problem
+from services.chassis.http import NO_GUESSING, json_response, problem
 from services.chassis.postgres import Pool
 
 PATH = "/api/cells"
@@ -105,7 +105,7 @@ class CellsApi:
             if asked.questions:
                 await self.cells.add_questions(connection, asked.window, page)
         tag = _tag(asked, page, more=more)
-        headers = {"etag": tag, "cache-control": "private, no-cache"}
+        headers = {"etag": tag, "cache-control": "private, no-cache", **NO_GUESSING}
         if more:
             following = f"{PATH}?{urlencode({**query, 'after': _cursor(page[-1].place)})}"
             headers["link"] = f'<{following}>; rel="next"'

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from services.aggregator.cells.routes import csv_cell
 from services.aggregator.partners.partners import Partners
-from services.chassis.http import problem
+from services.chassis.http import NO_GUESSING, problem
 from services.chassis.postgres import Pool, named_sql
 
 _MOST = 1000
@@ -55,7 +55,7 @@ class PartnerApi:
             rows = await connection.fetch(self.sql["page"], partner.view.partner, after, most + 1)
         page, more = rows[:most], len(rows) > most
         tag = _tag(form, [(r["key"], r["version"]) for r in page], more=more)
-        headers = {"etag": tag, "cache-control": "private, no-cache", "vary": "authorization"}
+        headers = {"etag": tag, "cache-control": "private, no-cache", "vary": "authorization", **NO_GUESSING}
         if more:
             target = urlencode({"after": page[-1]["key"], "limit": most, "format": form})
             headers["link"] = f'<{PATH}?{target}>; rel="next"'

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from services.chassis.http import problem
+from services.chassis.http import NO_GUESSING, problem
 from services.chassis.staff import Gate, Member, Role
 from services.chassis.staff.streams import lasts, while_signed_in
 from services.chassis.web.files import PageFile, file_endpoint
@@ -142,7 +142,7 @@ class CaseRoutes:
 
     async def _export(self, request: Request, member: Member) -> Response:
         listed = await self.cases.listed(member, Filters.read(request.query_params), _MOST_EXPORTED)
-        headers = {**_NO_STORE, "content-disposition": 'attachment; filename="cases.csv"'}
+        headers = {**_NO_STORE, **NO_GUESSING, "content-disposition": 'attachment; filename="cases.csv"'}
         return Response(as_csv(listed), headers=headers, media_type="text/csv; charset=utf-8; header=present")
 
     async def _events(self, request: Request, member: Member) -> Response:

@@ -70,7 +70,7 @@ class CommentRoutes:
         hits, _more = await self.search.find(
             Search(terminal=terminal, terminals=member.terminals(Role.READER)), _LATEST
         )
-        return Response(self.page.render_latest(hits), headers=_NO_STORE, media_type="text/html")
+        return Response(self.page.render_latest(hits), headers=self.page.headers, media_type="text/html")
 
     def _reader(self, request: Request) -> tuple[Member, Form]:
         member = self.gate.who(request)

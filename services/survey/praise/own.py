@@ -16,7 +16,7 @@ from starlette.routing import Route
 from services.chassis.postgres import Pool
 from services.chassis.staff import Gate
 from services.chassis.staff.drivers import driver_behind
-from services.chassis.web import SCORES, face, page_templates
+from services.chassis.web import SCORES, face, page_headers, page_templates
 from services.survey.comments.languages import Languages
 from services.survey.comments.texts import Texts
 from services.survey.praise.queue_page import MASK_WORDS
@@ -25,7 +25,8 @@ from services.survey.praise.store import SQL
 
 DAYS: Final = 28
 _MOST: Final = 20
-_NO_STORE: Final = {"cache-control": "no-store"}
+_HEADERS: Final = page_headers()
+"""Of a page of its own, which it is not: opened as one it may load and run nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class OwnPraise:
         if isinstance(driver, Response):
             return driver
         body = _fragment(await self.of(driver))
-        return Response(body, headers=_NO_STORE, media_type="text/html")
+        return Response(body, headers=_HEADERS, media_type="text/html")
 
     async def of(self, driver: str) -> Sequence[Said]:
         """The newest comments about a driver's deliveries that can be read."""
