@@ -170,3 +170,11 @@ def test_freshness_forgets_after_a_quarter_of_an_hour() -> None:
         "recent": [0.043],
     }
     assert freshness.summary(5000.0) is None
+
+
+@pytest.mark.parametrize(("answers", "points"), [(29, 0), (30, 1)])
+def test_thirty_answers_are_enough_for_the_line_to_begin(answers: int, points: int) -> None:
+    line = Line(window=2.0)
+    line.add(0.0, 0, 0)
+    line.add(2.0, 20, answers)
+    assert len(line.points()) == points
