@@ -7,7 +7,17 @@ import pytest
 
 from schemas.response import ResponseRecorded
 from services.chassis.staff import Role
-from services.survey.praise.rules import Act, Impossible, Praise, Rules, State, act, after_answer, role_for
+from services.survey.praise.rules import (
+    Act,
+    Impossible,
+    Praise,
+    Rules,
+    State,
+    act,
+    after_answer,
+    possible_acts,
+    role_for,
+)
 from services.survey.praise.signs import sign_of
 from services.survey.praise.store import published
 from tests.builders import NOON, facts
@@ -142,6 +152,22 @@ def test_each_act_moves_praise_one_step(state: State, wanted: Act, to: State) ->
 def test_no_act_skips_a_step(state: State, wanted: Act) -> None:
     with pytest.raises(Impossible):
         act(praise(state), wanted, LATER)
+
+
+@pytest.mark.parametrize(
+    ("state", "offered"),
+    [
+        (State.WAITING, {Act.PASS_ON, Act.DECLINE}),
+        (State.PASSED_ON, {Act.APPROVE, Act.DECLINE, Act.DISPUTE}),
+        (State.ON_BOARD, {Act.TAKE_DOWN, Act.DISPUTE}),
+        (State.DISPUTED, {Act.RESTORE, Act.UPHOLD}),
+        (State.DECLINED, {Act.RECONSIDER}),
+        (State.WITHDRAWN, set()),
+    ],
+)
+def test_staff_are_offered_what_the_state_allows(state: State, offered: set[Act]) -> None:
+    assert set(possible_acts(praise(state))) == offered
+    assert set(possible_acts(praise(state, comment_digest=None))) == offered - {Act.APPROVE}
 
 
 def test_without_a_comment_there_is_nothing_to_put_on_the_board() -> None:
