@@ -210,4 +210,5 @@ def test_sixteen_drivers_have_sixteen_different_signs_and_the_next_has_a_number(
         ("spruce", "green", 1),
         ("wave", "red", 1),
     ]
+    assert (signs[4].shape, signs[4].colour) == ("star", "ochre")
     assert (signs[16].shape, signs[16].colour, signs[16].series) == ("star", "blue", 2)
