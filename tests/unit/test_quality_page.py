@@ -250,6 +250,11 @@ def test_few_complaints_are_not_shown(quality: Quality) -> None:
     assert "49" not in as_csv(quality, few).replace("0.49", "")[-200:]
 
 
+@pytest.mark.parametrize(("judged", "shown"), [(49, False), (50, True)])
+def test_complaints_are_shown_from_fifty_on(judged: int, shown: bool) -> None:
+    assert (Complaints(1000, {("late", "own"): judged}, waiting=0).document() is not None) is shown
+
+
 def test_json_and_csv_hold_the_figures_of_the_page(quality: Quality) -> None:
     told = document(quality, COMPLAINTS)
     assert (told["month"], told["revision"], len(told["months"])) == ("2026-09", 2, 24)
