@@ -33,7 +33,6 @@ SELECT coalesce(s1 + s2 + s3 + s4 + s5, 0)
 FROM cell WHERE cell = (SELECT (id::bigint << 32) + 3221225472 FROM unit WHERE cut = 'total')
 """
 _READ = "SELECT coalesce(sum(next), 0) FROM progress WHERE topic = $1"
-_UNITS = "INSERT INTO unit (cut, value) SELECT 'route', 'r' || n FROM generate_series(1, 1001) AS n"
 _ANSWERS = """
 INSERT INTO answer (response_id, revision, score, commented, contested, series, local_hour, units, minute)
 SELECT gen_random_uuid(), 1, 1 + n % 5, false, false, 'machine', 490000 + n % 5000, ARRAY[1, 2 + n % 1000], n % 60

@@ -34,7 +34,6 @@ _WINDOWS = ("hour", "day", "month", "all")
 _READ = "SELECT coalesce(sum(next), 0) FROM progress WHERE topic = $1"
 _WAL = "SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
 _UNPUBLISHED = "SELECT count(*) FROM touched"
-_ALL_CELLS = "SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = c.cell >> 32"
 _METHODS = ("service_point", "parcel_locker", "home_day", "home_evening", "home_box")
 
 

@@ -54,10 +54,6 @@ class Notifier:
                 await asyncio.sleep(0.1)
 
 
-def settled(reply: httpx2.Response) -> bool:
-    return bool(json.loads(reply.content).get("state") == "accepted")
-
-
 async def called(server: Gateway) -> str:
     """The address for the report of the one message."""
     async with asyncio.timeout(120):
