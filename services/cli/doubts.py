@@ -32,22 +32,38 @@ def list_doubts(limit: Annotated[int, typer.Option(help="At most so many, the ol
 
 
 def resolve(
-    reference: Annotated[UUID, typer.Argument(help="As `list` prints it, and as the provider has it.")],
     verdict: Annotated[
         Verdict,
         typer.Option(
             "--as", help="arrived: it reached the provider. lost: it did not. again: send it once more, rather twice."
         ),
     ],
+    reference: Annotated[UUID | None, typer.Argument(help="As `list` prints it, and as the provider has it.")] = None,
+    merchant: Annotated[str | None, typer.Option(help="Instead: all about this shop's parcels.")] = None,
+    touchpoint: Annotated[
+        str | None, typer.Option(help="Instead: all about home, shop_pickup, locker, return or enquiry.")
+    ] = None,
+    channel: Annotated[str | None, typer.Option(help="Instead: all by email, sms, push or app.")] = None,
 ) -> None:
-    """Settle a send in doubt by what you know, for instance from the provider's own log."""
+    """Settle a send in doubt by what you know, for instance from the provider's own log, or all of a campaign."""
+    from schemas.delivery import ChannelKind, Touchpoint
     from services.embedded.local import reachable
 
+    _check("--touchpoint", touchpoint, [t.value for t in Touchpoint])
+    _check("--channel", channel, [c.value for c in ChannelKind])
+    if (reference is None) == (not (merchant or touchpoint or channel)):
+        raise typer.BadParameter("give a reference, or what all the sends have in common")
     with reachable(postgres=True) as settings:
-        done = asyncio.run(_resolve(settings, reference, verdict))
-    print(f"{reference}: {f'settled as {verdict.value}' if done else 'is not in doubt'}")
-    if not done:
+        done = asyncio.run(_resolve(settings, (reference, merchant, touchpoint, channel), verdict))
+    what = str(reference) if reference else f"{done} in doubt"
+    print(f"{what}: {f'settled as {verdict.value}' if done else 'is not in doubt'}")
+    if reference and not done:
         raise typer.Exit(1)
+
+
+def _check(option: str, given: str | None, known: list[str]) -> None:
+    if given is not None and given not in known:
+        raise typer.BadParameter(f"{option} is one of {', '.join(known)}")
 
 
 async def _list(settings: "Settings", limit: int) -> list[str]:
@@ -67,7 +83,9 @@ async def _list(settings: "Settings", limit: int) -> list[str]:
     ]
 
 
-async def _resolve(settings: "Settings", reference: UUID, verdict: Verdict) -> bool:
+async def _resolve(
+    settings: "Settings", chosen: tuple[UUID | None, str | None, str | None, str | None], verdict: Verdict
+) -> int:
     from datetime import UTC, datetime
 
     from services.chassis.metrics import Metrics
@@ -75,7 +93,7 @@ async def _resolve(settings: "Settings", reference: UUID, verdict: Verdict) -> b
     from services.chassis.persons import PersonKeys
     from services.chassis.postgres import open_pool
     from services.chassis.sealing import Seal
-    from services.notifier.doubts import resolve_doubt
+    from services.notifier.doubts import Chosen, resolve_doubts
     from services.notifier.settlement import Settling
 
     metrics = Metrics()
@@ -83,6 +101,6 @@ async def _resolve(settings: "Settings", reference: UUID, verdict: Verdict) -> b
     pool = await open_pool(settings, "notifier")
     try:
         settling = Settling(pool, PersonKeys(seal), Relay(settings, "notifier", metrics), lambda: datetime.now(UTC))
-        return await resolve_doubt(pool, settling, reference, verdict, metrics)
+        return await resolve_doubts(pool, settling, Chosen(*chosen), verdict, metrics)
     finally:
         await pool.close()

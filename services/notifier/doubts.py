@@ -1,5 +1,6 @@
 """Sends whose fate is not known: seen, and resolved by a person who knows more (C12)."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
@@ -16,24 +17,35 @@ _RESULTS = {
     Verdict.AGAIN: Result(Fate.REFUSED_FOR_NOW, "sent_again_by_operator"),
 }
 
+_AT_ONCE = 500
+
 
 async def list_doubts(connection: Database, most: int) -> list[asyncpg.Record]:
     """The oldest doubts first."""
     return await connection.fetch(named_sql("services.notifier", "doubts.sql")["list_doubts"], most)
 
 
-async def resolve_doubt(pool: Pool, settling: Settling, reference: UUID, verdict: Verdict, metrics: Metrics) -> bool:
-    """Settle a doubt as a person says; returns whether it still was one.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which doubts are meant: those of one reference, or all of which everything that is given holds."""
 
-    `again` sends it once more although it may have arrived: that is counted as a possible duplicate.
+    reference: UUID | None = None
+    merchant: str | None = None
+    touchpoint: str | None = None
+    channel: str | None = None
+
+
+async def resolve_doubts(pool: Pool, settling: Settling, chosen: Chosen, verdict: Verdict, metrics: Metrics) -> int:
+    """Settle doubts as a person says; returns how many still were any.
+
+    `again` sends them once more although they may have arrived: they are counted as possible duplicates.
     """
-    sql = named_sql("services.notifier", "doubts.sql")
-    async with pool.acquire() as connection:
-        row = await connection.fetchrow(sql["lock_doubt"], reference)
-    if row is None:
-        return False
-    attempts = 1 if verdict is Verdict.AGAIN else row["attempts"]
-    [moved] = await settling.write([settling.of(row, _RESULTS[verdict], attempts)])
-    if moved and verdict is Verdict.AGAIN:
-        metrics.count("kvittera_possible_duplicates_total", channel=row["channel"])
-    return moved
+    sql, settled = named_sql("services.notifier", "doubts.sql")["chosen_doubts"], 0
+    while rows := await pool.fetch(sql, chosen.reference, chosen.merchant, chosen.touchpoint, chosen.channel, _AT_ONCE):
+        again = verdict is Verdict.AGAIN
+        moved = await settling.write([settling.of(r, _RESULTS[verdict], 1 if again else r["attempts"]) for r in rows])
+        settled += sum(moved)
+        for row, done in zip(rows, moved, strict=True):
+            if done and again:
+                metrics.count("kvittera_possible_duplicates_total", channel=row["channel"])
+    return settled

@@ -348,6 +348,32 @@ async def test_a_late_settlement_of_an_old_lease_changes_nothing(pool: Pool, set
     assert await told(pool) == said == [(1, "scheduled", None), (2, "in_doubt", "interrupted")]
 
 
+async def test_a_provider_that_does_not_answer_holds_no_connection_and_no_transaction(
+    pool: Pool, settings: Settings
+) -> None:
+    """H61: fifty calls are under way, and every connection that the notifier has is free."""
+    answered = asyncio.Event()
+
+    async def wait(_: Message) -> None:
+        await answered.wait()
+
+    await plan(pool, 50)
+    channel = ScriptedChannel(before_answer=wait)
+    d = dispatcher(pool, settings, channel, Limits(50, 60, 72 * 3600, 3600))
+    assert await d._begin_some() == 50
+    async with asyncio.timeout(20):
+        while len(channel.calls) < 50:
+            await asyncio.sleep(0.01)
+    assert pool.get_idle_size() == pool.get_size()
+    open_transactions = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND xact_start IS NOT NULL"
+    )
+    assert await pool.fetchval(f"{open_transactions} AND pid <> pg_backend_pid()") == 0
+    answered.set()
+    await asyncio.wait(d._sending)
+    assert (await ledger(pool))["asked"] == 50
+
+
 NO_END = """
 CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
 CREATE TRIGGER refuse BEFORE UPDATE ON invitation FOR EACH ROW

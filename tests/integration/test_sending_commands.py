@@ -9,7 +9,7 @@ from services.chassis.postgres import Pool, connect
 from services.chassis.settings import Settings
 from services.cli import send
 from services.notifier.channels import Fate, Result
-from services.notifier.doubts import list_doubts, resolve_doubt
+from services.notifier.doubts import Chosen, list_doubts, resolve_doubts
 from services.notifier.reconcile import reconcile
 from services.notifier.verdicts import Verdict
 from tests.builders import delivery
@@ -18,6 +18,15 @@ from tests.sending import ScriptedChannel, dispatcher, plan, state_of, told, wor
 
 pytestmark = pytest.mark.service("notifier")
 
+FACTS = """
+UPDATE invitation SET message = jsonb_set(jsonb_set(message::jsonb, '{delivery,merchant_id}', to_jsonb($2::text)),
+                                          '{delivery,touchpoint}', to_jsonb($3::text))
+WHERE delivery_id = $1
+"""
+STILL = """
+SELECT concat_ws(' ', message -> 'delivery' ->> 'merchant_id', message -> 'delivery' ->> 'touchpoint') AS what
+FROM invitation WHERE state = 'in_doubt' ORDER BY delivery_id
+"""
 IN_DOUBT = Result(Fate.IN_DOUBT, "gateway_timeout")
 
 
@@ -64,14 +73,42 @@ async def test_a_doubt_is_settled_as_an_operator_says_and_a_possible_duplicate_i
     reference = UUID(channel.calls[0].reference)
     assert doubt["invitation_id"] == reference
     metrics = Metrics()
-    assert await resolve_doubt(pool, sender._settling, reference, verdict, metrics)
-    assert not await resolve_doubt(pool, sender._settling, reference, verdict, metrics)
+    assert await resolve_doubts(pool, sender._settling, Chosen(reference), verdict, metrics) == 1
+    assert await resolve_doubts(pool, sender._settling, Chosen(reference), verdict, metrics) == 0
     await work(sender)
     assert (await state_of(pool))[0] == state
     assert len(channel.calls) == calls
     assert (await told(pool))[-1][1] == outcome
     labels = {"channel": "email"}
     assert metrics.registry.get_sample_value("kvittera_possible_duplicates_total", labels) == duplicates
+
+
+@pytest.mark.parametrize(
+    ("chosen", "left"),
+    [
+        (Chosen(merchant="fjallbod"), ["norrvik locker", "norrvik home"]),
+        (Chosen(touchpoint="locker"), ["fjallbod home", "norrvik home"]),
+        (Chosen(merchant="norrvik", touchpoint="locker"), ["fjallbod locker", "fjallbod home", "norrvik home"]),
+        (Chosen(channel="sms"), ["fjallbod locker", "fjallbod home", "norrvik locker", "norrvik home"]),
+    ],
+    ids=["shop", "touchpoint", "both", "channel"],
+)
+async def test_the_doubts_of_a_campaign_are_settled_together_and_no_others(
+    pool: Pool, settings: Settings, chosen: Chosen, left: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.notifier.doubts._AT_ONCE", 1)
+    await plan(pool, 4)
+    kinds = [(shop, touchpoint) for shop in ("fjallbod", "norrvik") for touchpoint in ("locker", "home")]
+    for n, (shop, touchpoint) in enumerate(kinds):
+        await pool.execute(FACTS, f"D-{n}", shop, touchpoint)
+    sender = dispatcher(pool, settings, ScriptedChannel([IN_DOUBT]))
+    await work(sender)
+    metrics = Metrics()
+    settled = await resolve_doubts(pool, sender._settling, chosen, Verdict.AGAIN, metrics)
+    assert settled == 4 - len(left)
+    assert [r["what"] for r in await pool.fetch(STILL)] == left
+    counted = metrics.registry.get_sample_value("kvittera_possible_duplicates_total", {"channel": "email"})
+    assert counted == (settled or None)
 
 
 async def test_reconciling_names_a_delivery_that_was_read_and_never_decided(pool: Pool, settings: Settings) -> None:

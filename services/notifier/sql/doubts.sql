@@ -6,6 +6,12 @@ WHERE state = 'in_doubt' AND invitation_id = ANY (ARRAY(
     SELECT invitation_id FROM open_send WHERE state = 'in_doubt' ORDER BY at LIMIT $1))
 ORDER BY called_at
 
--- name: lock_doubt
+-- name: chosen_doubts
+-- Whoever settles one first moves its fence; the other changes nothing.
 SELECT invitation_id, delivery_id, kind, state, fence, revision, attempts, channel, message, traceparent
-FROM invitation WHERE invitation_id = $1 AND state = 'in_doubt' FOR UPDATE
+FROM invitation
+WHERE state = 'in_doubt' AND invitation_id = ANY (ARRAY(SELECT invitation_id FROM open_send WHERE state = 'in_doubt'))
+  AND invitation_id = coalesce($1, invitation_id) AND channel = coalesce($4, channel)
+  AND ($2::text IS NULL OR message -> 'delivery' ->> 'merchant_id' = $2)
+  AND ($3::text IS NULL OR message -> 'delivery' ->> 'touchpoint' = $3)
+ORDER BY called_at LIMIT $5
