@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import UnknownTopicOrPartitionError
 
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, named_sql
-from services.chassis.record_batches import partitions_of
+from services.chassis.record_batches import has_topic
 
 log = structlog.get_logger()
 _FILE = "lost_topics.sql"
@@ -61,7 +60,7 @@ class LostTopics:
             return
         self._looked = self.clock()
         for topic in sorted(self.rows):
-            if isinstance(await partitions_of(producer, topic), UnknownTopicOrPartitionError):
+            if not await has_topic(producer, topic):
                 continue
             await connection.execute(self._sql["bring_back"], shards, topic, timeout=_PATIENCE)
             log.info("Kafka has the topic: its records go out", action="bring_back", topic=topic, rows=self.rows[topic])

@@ -96,6 +96,13 @@ async def partitions_of(producer: AIOKafkaProducer, topic: str) -> list[int] | K
         return UnknownTopicOrPartitionError(topic) if answered else KafkaConnectionError("no broker tells of topics")
 
 
+async def has_topic(producer: AIOKafkaProducer, topic: str) -> bool:
+    """Whether the broker knows a topic now; it is asked once, and not waited for."""
+    producer.client.add_topic(topic)
+    await producer.client.force_metadata_update()
+    return producer.client.cluster.partitions_for_topic(topic) is not None
+
+
 def _fits(batch: _Batch, record: Record) -> bool:
     added = batch.builder.append(timestamp=None, key=record.key, value=record.value, headers=record.headers)
     return added is not None
