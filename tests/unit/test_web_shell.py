@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from jinja2 import Environment
 
 from services.chassis.web import (
     SCORES,
@@ -117,6 +118,30 @@ def test_the_staff_page_has_a_nav_with_counts_and_marks_the_current_page(tmp_pat
     )
     assert '<a href="/cases" aria-current="page">&lt;Cases&gt; <span class="count">14</span></a>' in html
     assert ".bar" in staff_css()
+
+
+def test_a_page_is_compiled_once_for_all_who_show_it_and_again_when_its_text_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[str | None] = []
+    compile_one = Environment.compile
+
+    def counted(environment: Environment, source: str, name: str | None, filename: str | None) -> object:
+        compiled.append(name)
+        return compile_one(environment, source, name, filename)
+
+    monkeypatch.setattr(Environment, "compile", counted)
+    (tmp_path / "page.html").write_text("Hej {{ name }}", encoding="utf-8")
+
+    first, second = page_templates(tmp_path), page_templates(tmp_path)
+    second.globals["name"] = "Årsta"
+    assert first.get_template("page.html").render(name="Umeå") == "Hej Umeå"
+    assert second.get_template("page.html").render() == "Hej Årsta"
+    assert compiled == ["page.html"]
+
+    (tmp_path / "page.html").write_text("Hello {{ name }}", encoding="utf-8")
+    assert page_templates(tmp_path).get_template("page.html").render(name="Umeå") == "Hello Umeå"
+    assert compiled == ["page.html", "page.html"]
 
 
 def test_the_chart_library_stands_with_its_licence() -> None:

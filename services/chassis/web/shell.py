@@ -5,10 +5,13 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 STAFF_PAGES: Final = (
@@ -66,6 +69,27 @@ def staff_nav(current: str = "", counts: Mapping[str, int] | None = None) -> lis
     ]
 
 
+class CompiledTemplates(BytecodeCache):
+    """What templates compile to: the shells are extended by many pages, each with an environment of its own."""
+
+    def __init__(self) -> None:
+        self._codes: dict[tuple[str, str], CodeType | None] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Give what the same file with the same text compiled to before."""
+        bucket.code = self._codes.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep it."""
+        self._codes[bucket.key, bucket.checksum] = bucket.code
+
+
+@cache
+def _compiled() -> CompiledTemplates:
+    """Those of this process. Only for environments made alike: what a template compiles to depends on how."""
+    return CompiledTemplates()
+
+
 def page_templates(folder: Path) -> Environment:
     """The templates of a folder, and `recipient.html` and `staff.html` that pages extend; an unknown name is an error.
 
@@ -78,6 +102,7 @@ def page_templates(folder: Path) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
+        bytecode_cache=_compiled(),
     )
 
 
