@@ -1,6 +1,7 @@
 """Deliveries: what upstream logistics systems tell us."""
 
 from enum import StrEnum
+from itertools import pairwise
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -57,6 +58,30 @@ class DeliveryException(StrEnum):
     RETURNED = "returned"
 
 
+class Holder(StrEnum):
+    """Who held the parcel on a leg."""
+
+    MERCHANT = "merchant"
+    LINE_HAUL = "line_haul"
+    TERMINAL = "terminal"
+    DRIVER = "driver"
+    SERVICE_POINT = "service_point"
+    OTHER_CARRIER = "other_carrier"
+
+
+class HandOver(Contract):
+    """The beginning of a leg: who took the parcel over, when, and what was seen of it then."""
+
+    holder: Holder
+    """What kind of party took it over."""
+    code: Identifier | None = None
+    """The holder's code; of a driver the pseudonym. Never a name."""
+    at: Instant
+    """When it was taken over."""
+    noticed: Annotated[tuple[DeliveryException, ...], Field(max_length=10)] = ()
+    """What was already wrong with it at that moment."""
+
+
 class DeliveryFacts(Contract):
     """The attribution snapshot, frozen at the moment of delivery. Holds no personal data of the recipient."""
 
@@ -106,6 +131,8 @@ class DeliveryFacts(Contract):
     """Which attempt succeeded, counted from 1."""
     exceptions: Annotated[tuple[DeliveryException, ...], Field(max_length=10)] = ()
     """What went wrong, as known at the moment of delivery."""
+    hand_overs: Annotated[tuple[HandOver, ...], Field(max_length=30)] = ()
+    """Who held the parcel, leg by leg, the last one last; empty where upstream does not know."""
     touchpoint: Touchpoint = Touchpoint.HOME
     """Where the person met the carrier."""
     occurred_at: Instant
@@ -119,6 +146,12 @@ class DeliveryFacts(Contract):
     def _window_runs_forwards(self) -> Self:
         if self.promised_from and self.promised_until and self.promised_until < self.promised_from:
             raise ValueError("promised_until must not come before promised_from")
+        return self
+
+    @model_validator(mode="after")
+    def _hand_overs_run_forwards(self) -> Self:
+        if any(later.at < earlier.at for earlier, later in pairwise(self.hand_overs)):
+            raise ValueError("hand_overs must stand in the order of their moments")
         return self
 
 

@@ -20,6 +20,7 @@ BEYOND_JSON_SCHEMA = {
     "delivery.completed.v1/invalid-moment-in-year-2262": "the limit holds in UTC",
     "delivery.completed.v1/invalid-moment-on-the-31st-of-february": "a pattern knows no calendar",
     "delivery.completed.v1/invalid-no-json": "there is nothing to validate",
+    "delivery.completed.v1/invalid-hand-overs-out-of-order": "neighbours are compared",
     "delivery.completed.v1/invalid-promise-ends-before-it-begins": "two fields are compared",
     "delivery.completed.v1/invalid-zone-well-formed-but-unknown": "the list of zones changes every year",
     "delivery.corrected.v1/invalid-facts-corrected-without-facts": "one field depends on another",

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from schemas.satisfaction import Window
 from services.aggregator.counting.cuts import STANDARD, cut_named, load_cuts
+from services.aggregator.counting.hand_overs import Leg
 from services.aggregator.counting.minute_cells import MinuteCells
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
@@ -113,6 +114,8 @@ async def test_revisions_in_one_batch_count_where_the_first_of_them_counts(pool:
         ({"exceptions": ("damaged",)}, False),
         ({"exceptions": ("opened", "customs_hold")}, False),
         ({"exceptions": ("partial",)}, False),
+        ({"exceptions": ("damaged",), "hand_overs": (Leg("terminal"), Leg("driver", "driver-1"))}, True),
+        ({"exceptions": ("damaged",), "hand_overs": (Leg("terminal"), Leg("driver", "driver-1", ("damaged",)))}, False),
     ],
 )
 @pytest.mark.parametrize("score", [1, 5])

@@ -14,6 +14,7 @@ from schemas.contract import Contract
 from schemas.invitation import InvitationDecided, InvitationProgress, ProgressStep
 from schemas.response import RatedParty, ResponseRecorded
 from schemas.topics import INVITATION_DECIDED, INVITATION_PROGRESS, RESPONSE_RECORDED
+from services.aggregator.counting.hand_overs import Leg, answers_for
 from services.chassis.failures import Poison
 from services.chassis.records import reading
 
@@ -28,8 +29,6 @@ GROUP = "kvittera-aggregator"
 """The consumer group, and the name of this step in traces."""
 TOPICS = (INVITATION_DECIDED, INVITATION_PROGRESS, RESPONSE_RECORDED)
 """What is counted from."""
-OF_OTHERS = frozenset({"damaged", "opened", "partial", "customs_hold", "claim_open", "returned"})
-"""Exceptions that may have happened at any leg before the last."""
 REACHED = ProgressStep.REACHED.value
 """Of a step that is counted like a decision of its own kind: the kind and the outcome."""
 MACHINE, OTHER_PARTY, UNINVITED = "machine", "other_party", "uninvited"
@@ -66,15 +65,14 @@ class Facts(msgspec.Struct, frozen=True):
     late: bool | None = None
     disruption: str | None = None
     exceptions: tuple[str, ...] = ()
+    hand_overs: tuple[Leg, ...] = ()
 
     @property
     def charged_driver(self) -> str | None:
-        """The driver, unless others held the parcel when what people may be unhappy about happened (E5).
-
-        Looks at the delivery only, never at the answer: else a driver's figures would be of chosen answers.
-        """
-        of_others = self.attempt > 1 or (self.exceptions and OF_OTHERS.intersection(self.exceptions))
-        return None if of_others else self.driver
+        """The driver, unless others held the parcel when what people may be unhappy about happened."""
+        if self.driver is None or not (self.attempt > 1 or self.exceptions or self.hand_overs):
+            return self.driver
+        return self.driver if answers_for(self.driver, self.attempt, self.exceptions, self.hand_overs) else None
 
     @property
     def disrupted(self) -> bool:
