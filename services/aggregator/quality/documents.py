@@ -24,12 +24,14 @@ def document(quality: Quality, complaints: Complaints | None) -> dict[str, Any]:
         ],
         "fewest": FEWEST,
         "too_few": q.too_few,
+        "too_biased": q.too_biased,
         "satisfied": _plain(q.satisfied),
         "dissatisfied": _plain(q.dissatisfied),
         "index": _index(q.index),
         "index_of_three_questions": _index(q.three),
         "in_time": _plain(q.in_time),
         "response": _plain(q.response),
+        "response_of_delivered": _plain(q.response_of_delivered),
         "bounds": q.bounds and [round(b, 5) for b in q.bounds],
         "weighted": q.weighted
         and {n: round(getattr(q.weighted, n), 5) for n in ("share", "low", "high", "design_effect")},
@@ -63,7 +65,7 @@ def as_csv(quality: Quality, complaints: Complaints | None) -> str:
     writer = csv.writer(out)
     writer.writerow(("month", "group", "figure", "value", "low", "high", "n"))
     month = month_name(quality.month.number)
-    for name in ("satisfied", "dissatisfied", "undisturbed", "in_time", "response"):
+    for name in ("satisfied", "dissatisfied", "undisturbed", "in_time", "response", "response_of_delivered"):
         writer.writerow(_row(month, "all", name, getattr(quality, name)))
     for name, index in (("index", quality.index), ("index_of_three_questions", quality.three)):
         writer.writerow((month, "all", name, *((_index(index) or {}).get(n, "") for n in ("value", "low", "high")), ""))

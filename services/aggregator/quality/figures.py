@@ -46,10 +46,15 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """Everything that the page of a month says. `too_few`: the month has fewer than fifty answers."""
+    """Everything that the page of a month says. `too_few`: the month has fewer than fifty answers.
+
+    `too_biased`: the share of those who answered is not told, since it may say little about the others (E17); what
+    bounds it, weighs it and warns of it is.
+    """
 
     month: Month
     too_few: bool
+    too_biased: bool
     satisfied: Share | None
     dissatisfied: Share | None
     index: Index | None
@@ -57,6 +62,8 @@ class Quality:
     """The index of ACSI form of three questions, where enough people answered all of them."""
     in_time: Share | None
     response: Share | None
+    """Answered of those asked."""
+    response_of_delivered: Share | None
     last_year: "Quality | None"
     series: tuple[tuple[int, Share | None], ...]
     methods: tuple[Method, ...]
@@ -99,32 +106,42 @@ def _figures(number: int, months: Mapping[int, Month]) -> Quality:
     cells = month.shown
     total = cells.total
     enough = total.answers >= FEWEST
-    weighted = post_stratified(_strata(cells)) if enough else None
-    waves = _waves(cells)
+    weighted, reasons = _bias(cells)
+    told = not reasons
     return Quality(
         month=month,
         too_few=not enough,
-        satisfied=total.satisfied if enough else None,
-        dissatisfied=share_of(total.scores[0] + total.scores[1], total.answers) if enough else None,
-        index=_index(total.scores) if enough else None,
-        three=_three(cells.sums),
+        too_biased=enough and not told,
+        satisfied=total.satisfied if told else None,
+        dissatisfied=share_of(total.scores[0] + total.scores[1], total.answers) if told else None,
+        index=_index(total.scores) if told else None,
+        three=_three(cells.sums) if told else None,
         in_time=_in_time(cells),
         response=share_of(total.answers, total.asked) if enough else None,
+        response_of_delivered=share_of(total.answers, total.delivered) if enough else None,
         last_year=None,
         series=tuple((n, _public_share(months.get(n))) for n in range(number - MONTHS + 1, number + 1)),
-        methods=_methods(number, months),
+        methods=_methods(number, months) if told or not enough else (),
         bounds=_bounds(total) if enough else None,
         weighted=weighted,
-        undisturbed=_undisturbed(cells),
-        waves=waves,
-        reasons=reasons_not_to_publish(
-            total.satisfied, total.asked, fewest=FEWEST, weighted=weighted, contrast=waves.apart if waves else None
-        ),
+        undisturbed=_undisturbed(cells) if told else None,
+        waves=_waves(cells),
+        reasons=reasons,
+    )
+
+
+def _bias(cells: Revision) -> tuple[Weighted | None, Sequence[str]]:
+    """The weighted share, and why the raw one is not told."""
+    total, waves = cells.total, _waves(cells)
+    weighted = post_stratified(_strata(cells)) if total.answers >= FEWEST else None
+    contrast = waves.apart if waves else None
+    return weighted, reasons_not_to_publish(
+        total.satisfied, total.asked, fewest=FEWEST, weighted=weighted, contrast=contrast
     )
 
 
 def _public_share(month: Month | None) -> Share | None:
-    return month.shown.total.satisfied if month and month.shown.total.answers >= FEWEST else None
+    return month.shown.total.satisfied if month and not _bias(month.shown)[1] else None
 
 
 def _index(scores: tuple[int, ...]) -> Index:

@@ -111,24 +111,25 @@ def small(method: Method, axis: tuple[float, float], everything: float) -> Marku
 def bounds(quality: Quality, language: str, *, raw: str, weighted: str) -> Markup:
     """All that the satisfied share could be on a bar from 0 to 100, with the raw and the weighted share."""
     assert quality.bounds is not None
-    assert quality.satisfied is not None
-    x, n = Scale(0, 1, 0, 600), quality.satisfied.n
+    x, n = Scale(0, 1, 0, 600), quality.month.shown.total.answers
     low, high = (x.at(b) for b in quality.bounds)
     parts = [box("all-of", 0, 34, 600, 16), box("possible", low, 34, high - low, 16)]
     for at, value in ((low, quality.bounds[0]), (high, quality.bounds[1])):
         parts.append(line("end", at, 26, at, 58))
         inside = min(max(at, 24), 576)
         parts.append(words("", inside, 76, percent(value, n, language), anchor="middle"))
-    here = x.at(quality.satisfied.share)
-    parts.append(box("raw", here - 1.5, 28, 3, 28))
-    told = [(here, "raw-words", raw)]
+    told = []
+    if quality.satisfied is not None:
+        here = x.at(quality.satisfied.share)
+        parts.append(box("raw", here - 1.5, 28, 3, 28))
+        told.append((here, "raw-words", raw))
     if quality.weighted is not None:
         at = x.at(quality.weighted.share)
         parts.append(box("weighted", at - 3.5, 28, 7, 28))
         told.append((at, "here", weighted))
     # Both lie close together as a rule, so they stand in one line of words, in their order on the bar.
     told.sort()
-    middle = min(max(sum(place for place, _, _ in told) / len(told), 110), 490)
+    middle = min(max(sum(place for place, _, _ in told) / max(1, len(told)), 110), 490)
     spans = Markup(" · ").join(Markup('<tspan class="{}">{}</tspan>').format(kind, text) for _, kind, text in told)
     parts.append(words("", middle, 18, spans, anchor="middle"))
     return svg(600, 82, parts, kind="bounds")

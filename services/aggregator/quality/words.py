@@ -66,7 +66,7 @@ class MonthInWords:
             "csv": f"/quality/{month}.csv",
             "languages": [(code, LANGUAGE_NAMES[code], f"/quality/{month}?lang={code}") for code in LANGUAGES],
             "months": self._neighbours(),
-            "few": self.say("too_few", fewest=FEWEST),
+            "few": self._why_not(),
             "comment": self.publisher.notes.comments.get(self.quality.month.number, {}).get(self.language),
             "comment_title": self.say("comment.title", brand=self.publisher.brand),
             "care": [self.say(f"care.{reason}") for reason in self.quality.reasons if reason != "too_few"],
@@ -97,7 +97,7 @@ class MonthInWords:
         return f"/quality/{month_name(month)}?lang={self.language}"
 
     def _figures(self) -> dict[str, Any]:
-        q, few = self.quality, self.say("too_few", fewest=FEWEST)
+        q, few = self.quality, self._why_not()
         asked = whole(q.month.shown.total.asked, self.language)
         return {
             "satisfied": self._share(q.satisfied),
@@ -111,8 +111,15 @@ class MonthInWords:
             "in_time_note": self._year_before(lambda y: y.in_time),
             "response": q.response
             and Shown(points(q.response.share, q.response.n, self.language), whole(q.response.k, self.language)),
-            "response_note": self.say("of_asked", asked=asked) if q.response else few,
+            "response_note": self.say("of_asked", asked=asked) + self._of_delivered() if q.response else few,
         }
+
+    def _why_not(self) -> str:
+        return self.say("too_biased") if self.quality.too_biased else self.say("too_few", fewest=FEWEST)
+
+    def _of_delivered(self) -> str:
+        rate = self.quality.response_of_delivered
+        return "; " + self.say("of_delivered", rate=percent(rate.share, rate.n, self.language)) if rate else ""
 
     def _share(self, share: Share | None) -> Shown | None:
         if share is None:
@@ -175,19 +182,20 @@ class MonthInWords:
 
     def _known(self) -> dict[str, Any]:
         q, language = self.quality, self.language
-        if q.satisfied is None or q.bounds is None or q.response is None:
+        if q.bounds is None or q.response is None:
             return {"known": "", "bounds": ""}
-        low, high = (percent(b, q.satisfied.n, language) for b in q.bounds)
+        n = q.month.shown.total.answers
+        low, high = (percent(b, n, language) for b in q.bounds)
         silent = percent(1 - q.response.share, q.response.n, language)
         text = self.say("known.silent", silent=silent, low=low, high=high)
         weighted = ""
         if q.weighted is not None:
-            text += " " + self.say("known.weighted", weighted=percent(q.weighted.share, q.satisfied.n, language))
-            weighted = self.say("known.of_all", value=points(q.weighted.share, q.satisfied.n, language))
+            text += " " + self.say("known.weighted", weighted=percent(q.weighted.share, n, language))
+            weighted = self.say("known.of_all", value=points(q.weighted.share, n, language))
         if q.undisturbed is not None:
             text += " " + self.say("known.undisturbed", value=percent(q.undisturbed.share, q.undisturbed.n, language))
         text += self._waves()
-        raw = self.say("known.raw", value=points(q.satisfied.share, q.satisfied.n, language))
+        raw = self.say("known.raw", value=points(q.satisfied.share, n, language)) if q.satisfied else ""
         return {"known": text, "bounds": bounds(q, language, raw=raw, weighted=weighted)}
 
     def _waves(self) -> str:
@@ -224,7 +232,8 @@ class MonthInWords:
         before = month.first.total.satisfied
         for correction in month.corrections:
             after = correction.total.satisfied
-            said = [points(s.share, s.n, self.language) if s and s.n >= FEWEST else "–" for s in (before, after)]
+            told = [s if s and s.n >= FEWEST and not self.quality.too_biased else None for s in (before, after)]
+            said = [points(s.share, s.n, self.language) if s else "–" for s in told]
             day = self._day(correction.closed_at)
             texts.append(
                 self.say("revision.corrected", day=day, reason=correction.reason, before=said[0], after=said[1])
