@@ -1,9 +1,11 @@
 """What is counted changes without a stop: built from the topics beside the running cuts, then switched on."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import asyncpg
 import pytest
 from msgspec.structs import replace
 from typer.testing import CliRunner
@@ -87,6 +89,35 @@ async def test_a_new_cut_holds_all_that_was_counted_before_during_and_after_its_
     await agreed(pool, NEW)
     with pytest.raises(MustStop, match=r"gone: method, terminal.touchpoint"):
         await agreed(pool, OLD)
+
+
+async def test_a_cut_is_built_and_switched_on_while_answers_are_counted_all_the_time(
+    settings: Settings, pool: Pool, changes: CutChanges
+) -> None:
+    switched, rounds = asyncio.Event(), 0
+
+    async def keep_counting() -> None:
+        nonlocal rounds
+        while not switched.is_set() or rounds < 3:
+            await send(settings, records(100 + rounds, 6))
+            with contextlib.suppress(asyncpg.DeadlockDetectedError):  # a reader tries such a batch again
+                await count_live(settings, pool)
+            rounds += 1
+        await count_live(settings, pool)
+
+    await send(settings, records(71, 30))
+    await count_live(settings, pool)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(keep_counting())
+        await asyncio.sleep(0)
+        assert (await build(changes, NEW)).equal
+        assert await audit(pool) == []
+        await changes.switch()
+        switched.set()
+    assert await shown(pool, "method") == await shown(pool, "total")
+    assert await audit(pool) == []
+    async with pool.acquire() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM answer WHERE revision > 0") >= 30 + 6 * rounds
 
 
 async def test_a_build_that_was_broken_off_is_begun_again_and_counts_nothing_twice(

@@ -36,6 +36,7 @@ from tests.harness import (
 from tests.strange_batches import STAND_IN, send_strange
 
 Feed = Callable[[Reader[bytes], Settings], Task]
+A_GUST = 80
 BOTH = pytest.mark.parametrize("feed", [faststream, own_loop])
 
 
@@ -239,6 +240,11 @@ async def test_a_storm_of_rebalances_counts_everything_once_and_in_order(setting
         held = [len(r.consumer.assignment()) if r.consumer is not None else 0 for r, *_ in members]
         return sum(held) == 4 and sum(map(bool, held)) == min(4, len(members))
 
+    moving = True
+
+    async def slow() -> None:
+        await asyncio.sleep(0.1 if moving else 0)  # so that partitions move while a batch of theirs is being applied
+
     async def leave() -> None:
         _, stop, work = members.pop(0)
         stop.set()
@@ -246,17 +252,19 @@ async def test_a_storm_of_rebalances_counts_everything_once_and_in_order(setting
 
     async with producing(settings) as producer:
         for wanted in (1, 5, 2, 4):  # of five one stands by
-            for number in range(sent + 1, sent + 41):
+            for number in range(sent + 1, sent + A_GUST + 1):
                 for partition in range(4):
                     await producer.send(topic, b"%d" % (1000 * partition + number), partition=partition)
-            sent += 40
+            sent += A_GUST
             while len(members) < wanted:
-                fence, stop = make_fence(pool, topic, Effects(), group=f"g-{topic}"), asyncio.Event()
+                fence = make_fence(pool, topic, Effects(before=slow), group=f"g-{topic}")
+                stop = asyncio.Event()
                 reader = Reader(settings, fence, [topic])
                 members.append((reader, stop, asyncio.ensure_future(own_loop(reader, settings, max_records=7)(stop))))
             while len(members) > wanted:
                 await leave()
             await until(all_share)
+        moving = False
         await until(lambda: has(pool, 4 * sent))
     while members:
         await leave()
