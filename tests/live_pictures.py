@@ -76,13 +76,13 @@ def line(level: float, at: datetime = NOW) -> list[list[float]]:
     return points
 
 
-def events(row: str = "", worst: str = "") -> bytes:
-    """What a reader of the stream hears first; the worst terminal may be another one."""
+def events(row: str = "", worst: str = "", *, age: float = 0.2, behind: int = 0) -> bytes:
+    """What a reader of the stream hears first; the worst terminal may be another one, and the numbers old."""
     terminal_shares = TERMINALS | ({worst: (TERMINALS[worst][0], 0.7)} if worst else {})
     total, parts = cell("", 9334, 0.879), [cell(name, *of) for name, of in terminal_shares.items()]
     picture = {
         "as_of": NOW.isoformat(),
-        "now": (NOW + timedelta(seconds=0.2)).isoformat(),
+        "now": (NOW + timedelta(seconds=age)).isoformat(),
         "scope": {"span": "today", "rows": "terminal", "method": None, "zone": "Europe/Stockholm"},
         "total": total,
         "figures": figures(total),
@@ -93,7 +93,7 @@ def events(row: str = "", worst: str = "") -> bytes:
             "answers": 900,
             "recent": [0.03 + 0.01 * (i % 4) for i in range(60)],
         },
-        "behind": 0,
+        "behind": behind,
         "reasons": {"carrier_budget_spent": 18604, "drop_already_asked": 11982, "not_sampled": 6450},
         "history": [],
         "line": line(0.879),
@@ -133,7 +133,8 @@ def terminal() -> bytes:
     ]
     methods.append({**day(0, 0, 0, 0, 0, 3), "value": "Årsta × home_box"})
     unit = unit_of("Årsta", days, methods, TODAY)
-    marked = [Intervention("evening delivery", "terminal", "Årsta", date(2026, 10, 1))]
+    effect = {"effect": [0.031, 0.005, 0.057], "sure": True}
+    marked = [{"what": "evening delivery", "starts_on": "2026-10-01", **effect}]
     said = {"recommend": {10: 40, 9: 30, 8: 20, 4: 10}, "ease": {2: 4, 3: 9, 4: 40, 5: 47}, "courtesy": {1: 4}}
     waves = [{"value": f"Årsta × {w}", "scores": s} for w, s in (("early", (30, 9, 40, 220, 500)), ("late", [20] * 5))]
     beside = further_rows(asked_of(said), waves_of(waves))

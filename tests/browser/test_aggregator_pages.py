@@ -1,6 +1,7 @@
 """The aggregator's pages in a real browser at one fixed moment, without the system behind them."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -17,6 +18,7 @@ from tests.likeness import MOST, checked_in, difference, has_inter, kept, pictur
 from tests.live_pictures import COMMENTS, NOW, PAGES, comment, events
 from tests.visitors import barriers
 
+OCHRE = "rgb(124, 83, 0)"
 ORIGIN = "https://staff.nordposten.example"
 WIDE: ViewportSize = {"width": 1440, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
@@ -31,11 +33,14 @@ class Stage:
         self.complaints: list[str] = []
         self.comments = list(COMMENTS)
         self.worst = ""
+        self.age = 0.2
+        self.behind = 0
+        self.away = False
 
     async def is_asked(self, path: str) -> None:
         """Wait until a page asks for something."""
         async with asyncio.timeout(90):
-            while path not in self.asked:
+            while not any(asked == path or asked.startswith(f"{path}?") for asked in self.asked):
                 await asyncio.sleep(0.02)
 
     def fragment(self) -> str:
@@ -46,9 +51,11 @@ class Stage:
         url = urlsplit(route.request.url)
         path, query = unquote(url.path), parse_qs(url.query)
         self.asked.append(f"{path}?{url.query}" if url.query else path)
-        if path == "/live/events":
-            row = query.get("row", [""])[0]
-            await route.fulfill(body=events(row, self.worst), headers={"content-type": "text/event-stream"})
+        if path == "/live/events" and self.away:
+            await route.abort()
+        elif path == "/live/events":
+            told = events(query.get("row", [""])[0], self.worst, age=self.age, behind=self.behind)
+            await route.fulfill(body=told, headers={"content-type": "text/event-stream"})
         elif path in {"/comments/latest", "/praise/mine"}:
             await route.fulfill(
                 body=self.fragment(),
@@ -58,9 +65,9 @@ class Stage:
             file = self.files[path.removeprefix("/live/assets/")]
             await route.fulfill(body=file.body, headers={"content-type": file.content_type})
         else:
-            told = quality_headers() if path.startswith("/quality") else HEADERS
+            own = quality_headers() if path.startswith("/quality") else HEADERS
             page = render_live(compare=query.get("compare") != ["none"]) if path == "/live" else PAGES[path]()
-            await route.fulfill(body=page, headers={**told, "content-type": "text/html; charset=utf-8"})
+            await route.fulfill(body=page, headers={**own, "content-type": "text/html; charset=utf-8"})
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +88,7 @@ async def context(chromium: Browser, stage: Stage) -> AsyncIterator[BrowserConte
 async def page(context: BrowserContext, stage: Stage) -> AsyncIterator[Page]:
     stage.asked.clear()
     stage.complaints.clear()
+    stage.age, stage.behind, stage.away = 0.2, 0, False
     opened = await context.new_page()
     opened.on("console", lambda m: stage.complaints.append(m.text) if m.type in {"error", "warning"} else None)
     opened.on("pageerror", lambda error: stage.complaints.append(str(error)))
@@ -172,6 +180,53 @@ async def test_the_view_stands_in_the_address_and_the_address_opens_the_view(pag
     await expect(page.locator("h1")).to_have_text("Home day, this month", use_inner_text=True)
     await stage.is_asked("/live/events?span=month&method=home_day")
     await expect(page.locator("select[name=rows]")).to_be_disabled()
+
+
+async def test_old_numbers_are_shown_as_old_and_a_counter_that_is_behind_says_so(page: Page, stage: Stage) -> None:
+    await page.clock.install(time=NOW)
+    stage.age, stage.behind = 12.0, 12_400
+    await show(page, "/live")
+    stamp, connection = page.locator("#stamp"), page.locator(".connection")
+    await expect(stamp).to_have_class(re.compile("stale"))
+    await expect(stamp.locator("[data-as-of]")).to_have_css("color", OCHRE)
+    await expect(stamp).to_have_text(re.compile(r"Live\s*as of \d\d:\d\d:\d\d, 1\d\ss ago"))
+    for _ in range(3):  # the stream of this stage ends and is opened again, so each time tells it once
+        stage.asked.clear()
+        await page.clock.fast_forward(9_000)
+        await stage.is_asked("/live/events")
+    await expect(connection).to_contain_text("The counter is 12,400 events behind.")
+    await expect(connection).to_contain_text("Answers are safe.")
+    stage.age, stage.behind = 0.2, 0
+    await page.clock.fast_forward(9_000)
+    await expect(stamp).not_to_have_class(re.compile("stale"))
+    await expect(stamp.locator("[data-as-of]")).not_to_have_css("color", OCHRE)
+    await expect(connection).to_be_empty()
+
+
+async def test_a_stream_that_is_lost_says_since_when_keeps_the_numbers_and_comes_back(page: Page, stage: Stage) -> None:
+    await page.clock.install(time=NOW)
+    await show(page, "/live")
+    stamp, connection = page.locator("#stamp"), page.locator(".connection")
+    satisfied = await page.locator("#satisfied .lead").inner_text()
+    stage.away = True
+    for _ in range(4):
+        await page.clock.fast_forward(9_000)
+    await expect(connection).to_contain_text("Not live since")
+    await expect(connection).to_contain_text("Showing the last known numbers.")
+    await expect(stamp.locator("strong")).to_have_text("Not live")
+    assert await page.locator("#satisfied .lead").inner_text() == satisfied
+    assert await barriers(page) == []
+    stage.away = False
+    await page.clock.fast_forward(9_000)  # by itself
+    await expect(stamp.locator("strong")).to_have_text("Live")
+    await expect(connection).to_be_empty()
+    stage.away = True
+    for _ in range(4):
+        await page.clock.fast_forward(9_000)
+    stage.away = False
+    await page.get_by_role("button", name="Try now").click()
+    await expect(stamp.locator("strong")).to_have_text("Live")
+    stage.complaints[:] = [said for said in stage.complaints if "net::ERR_FAILED" not in said]
 
 
 async def test_a_row_is_chosen_by_keyboard_and_its_comments_follow(page: Page, stage: Stage) -> None:

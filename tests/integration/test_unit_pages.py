@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection
 from services.aggregator.counting.cuts import cut_named, load_cuts
 from services.aggregator.counting.reading import CountedAnswer, Facts
 from services.aggregator.counting.units import Units
+from services.aggregator.figures.interventions import Intervention, Ledger
 from services.aggregator.figures.months import Months, month_number
 from services.aggregator.handlers import CountBatch
 from services.aggregator.staff.driver import DriverPages
@@ -64,6 +65,12 @@ async def test_a_terminals_page_tells_of_its_own_four_weeks(pool: Pool, app: Sta
     assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert "80\u00a0%" in page.text
     assert "home day" in page.text
+    marked = Intervention("lockers", "terminal", "Årsta", NOW.date() - timedelta(days=5))
+    async with pool.acquire() as connection:
+        await Ledger().add(connection, marked)
+    again = (await ask(app, "GET", "/terminals/Årsta")).text
+    assert "lockers, from" in again
+    assert "Too few answers to compare yet" in again
     assert (await ask(app, "GET", "/terminals/Kiruna")).status == 404
     assert (await ask(app, "GET", "/terminals/\x00")).status == 404
 

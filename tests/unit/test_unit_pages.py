@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from services.aggregator.figures.interventions import Intervention
 from services.aggregator.figures.months import month_number
 from services.aggregator.figures.unit_figures import Unit, unit_of
 from services.aggregator.staff import driver as driver_page
@@ -29,8 +28,8 @@ def cell(day: date, *scores: int, value: str = "Årsta") -> dict[str, Any]:
 
 
 def page_of(unit: Unit) -> str:
-    marked = [Intervention("evening delivery", "terminal", "Årsta", date(2026, 10, 1))]
-    values = terminal_page.told(unit, share_of(880, 1000), [], marked, NOW)
+    marked = {"what": "evening delivery", "starts_on": "2026-10-01", "effect": None, "sure": False}
+    values = terminal_page.told(unit, share_of(880, 1000), [], [marked], NOW)
     return render("terminal.html", **values).decode()
 
 
@@ -95,6 +94,23 @@ def test_a_terminal_wholly_below_all_deliveries_is_said_to_be() -> None:
     same = page_of(unit_of("Årsta", [cell(TODAY, 2, 1, 0, 10, 15)], [], TODAY))
     assert 'class="lead">89\u00a0%' in same
     assert "No difference from all deliveries, 88.0" in same
+
+
+@pytest.mark.parametrize(
+    ("effect", "sure", "said"),
+    [
+        ([0.1, 0.02, 0.18], True, "Satisfied +10.0 points beyond other terminals (+2.0 to +18.0)"),
+        ([-0.01, -0.08, 0.06], False, "Satisfied −1.0 points beyond other terminals (−8.0 to +6.0): no sure effect"),
+        (None, False, "Too few answers to compare yet"),
+    ],
+)
+def test_a_terminal_tells_what_its_changes_did_beyond_those_of_others(
+    effect: list[float] | None, sure: bool, said: str
+) -> None:
+    marked = {"what": "lockers", "starts_on": "2026-09-20", "effect": effect, "sure": sure}
+    unit = unit_of("Årsta", [cell(TODAY, 2, 1, 0, 10, 15)], [], TODAY)
+    page = render("terminal.html", **terminal_page.told(unit, None, [], [marked], NOW)).decode()
+    assert f'lockers, from 20 September<br><span class="quiet">{said}</span>' in page
 
 
 def test_the_links_of_a_terminal_carry_its_name_safely() -> None:

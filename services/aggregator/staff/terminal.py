@@ -1,6 +1,6 @@
 """The page of one terminal: its last four weeks beside everything, what happened there, and where to go on."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -21,7 +21,7 @@ from services.aggregator.figures.drawings import Scale, axis_of
 from services.aggregator.figures.figures import FEWEST
 from services.aggregator.figures.further import WAVES, asked_of, silence, waves_of
 from services.aggregator.figures.further_words import Row, further_rows, lately_row, silence_row
-from services.aggregator.figures.interventions import Intervention, Ledger
+from services.aggregator.figures.interventions import Ledger
 from services.aggregator.figures.said import FurtherAnswers
 from services.aggregator.figures.unit_figures import DAYS, Part, Unit, day_number, unit_of
 from services.aggregator.figures.words import decimal, interval, percent, points, whole
@@ -33,6 +33,7 @@ from services.chassis.web import face
 
 _LANGUAGE: Final = "en"
 _MOST_ALERTS: Final = 10
+_MOST_MARKED: Final = 10
 _WIDE, _TALL = 900, 190
 
 
@@ -67,7 +68,8 @@ class TerminalPages:
             everything = await self.cells.of_cut(connection, TOTAL, Window.DAY, first=first, last=last)
             methods = await self.cells.of_cut(connection, "terminal.method", Window.ALL)
             alerts = await self.alerts.listed(connection, cut="terminal", value=name)
-            marked = await self.ledger.listed(connection, "terminal", name)
+            listed = await self.ledger.listed(connection, "terminal", name)
+            marked = [await self.ledger.told(connection, i, FEWEST) for i in listed[:_MOST_MARKED]]
             beside = further_rows(
                 asked_of(await self.said.in_unit(connection, "terminal", name, first, last)),
                 waves_of(await self._waves(connection, name, first, last)),
@@ -96,7 +98,7 @@ def told(
     unit: Unit,
     usual: Share | None,
     alerts: Sequence[SatisfactionAlert],
-    marked: Sequence[Intervention],
+    marked: Sequence[Mapping[str, Any]],
     now: datetime,
     beside: Sequence[Row] = (),
 ) -> dict[str, Any]:
@@ -116,7 +118,7 @@ def told(
         "rows": [(_day(date.fromisoformat(p.name)), _said(p)) for p in reversed(unit.days)],
         "methods": [(p.name.replace("_", " "), _said(p)) for p in unit.methods],
         "alerts": [_alert(a) for a in alerts],
-        "marked": [(i.what, _day(i.starts_on)) for i in marked],
+        "marked": [(i["what"], _day(date.fromisoformat(i["starts_on"])), _effect(i)) for i in marked],
         "links": [
             ("Live", f"/live?row={place}"),
             ("Digest of yesterday", f"/digests?{digest}"),
@@ -207,6 +209,19 @@ def _alert(alert: SatisfactionAlert) -> str:
     share = percent(alert.share, alert.answers, _LANGUAGE)
     expected = percent(alert.expected, alert.answers, _LANGUAGE)
     return f"{alert.start}: {share} dissatisfied since {alert.since}, expected {expected}"
+
+
+def _effect(told: Mapping[str, Any]) -> str:
+    """How the satisfied share moved beyond the other terminals', 28 days after beside 28 before."""
+    if told["effect"] is None:
+        return "Too few answers to compare yet"
+    value, low, high = (_signed(x) for x in told["effect"])
+    said = f"Satisfied {value} points beyond other terminals ({low} to {high})"
+    return said if told["sure"] else f"{said}: no sure effect"
+
+
+def _signed(share: float) -> str:
+    return ("\u2212" if share < 0 else "+") + decimal(100 * abs(share), 1, _LANGUAGE)
 
 
 def _day(day: date) -> str:
