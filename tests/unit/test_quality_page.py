@@ -210,18 +210,19 @@ def test_early_less_late_is_told_and_warns_where_it_is_surely_large() -> None:
 def test_a_month_too_biased_to_publish_tells_no_share_but_its_bounds_its_response_and_why() -> None:
     closed = revision(1, SEPTEMBER, 0).closed_at
 
-    def month_of_answers(number: int, answers: int) -> Month:
-        total = Counted((0, 0, 0, 0, answers), 8000, 4000)
-        cells = {("total", ""): total, ("method", "home_day"): total}
-        return month_of(number, [Revision(1, "closed", closed, cells)])
+    def month_of_answers(number: int, *answers: int) -> Month:
+        totals = [Counted((0, 0, 0, 0, n), 8000, 4000) for n in answers]
+        cells = [{("total", ""): total, ("method", "home_day"): total} for total in totals]
+        return month_of(number, [Revision(i, "closed", closed, of) for i, of in enumerate(cells, 1)])
 
     # 199 of 4,000 asked are under five per cent, 200 are not.
-    months = {SEPTEMBER: month_of_answers(SEPTEMBER, 199), SEPTEMBER + 1: month_of_answers(SEPTEMBER + 1, 200)}
+    months = {SEPTEMBER: month_of_answers(SEPTEMBER, 120, 199), SEPTEMBER + 1: month_of_answers(SEPTEMBER + 1, 200)}
     found = quality_of(SEPTEMBER, months)
     page, told = render(found, PUBLISHER, SHELF, "en"), document(found, None)
     assert re.findall(r'class="lead">([^<]+)<', page) == ["5.0"]
     assert page.count("Too biased to publish: read why below") == 3
     assert "Fewer than five per cent answered." in page
+    assert "closed. – became –." in page
     assert "the satisfied share would be 5.0\u00a0%. Had all been satisfied, it would be 100.0\u00a0%." in page
     assert "of 4,000 asked; 2.5\u00a0% of all delivered" in page
     assert (told["too_few"], told["too_biased"], told["read_with_care"]) == (False, True, ["too_silent"])
