@@ -8,7 +8,10 @@ from starlette.applications import Starlette
 
 from services.aggregator.live import page as live_page
 from services.aggregator.live.page import render_live
+from services.aggregator.staff.page import PAGES as FILES
+from services.chassis.web.files import page_files
 from tests.asgi import Reply, ask
+from tests.live_pictures import PAGES
 
 APP = Starlette(routes=[*live_page.routes()])
 
@@ -86,3 +89,18 @@ def test_the_page_can_be_walked_by_keyboard_and_by_structure() -> None:
     ids = [a["id"] for _, a in outline.tags if "id" in a]
     assert len(ids) == len(set(ids))
     assert {a["aria-labelledby"] for _, a in outline.tags if "aria-labelledby" in a} <= set(ids)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_the_first_load_of_every_page_is_under_150_kb(path: str) -> None:
+    files = page_files(FILES, figures=True)
+    page = PAGES[path]()
+    first = set(re.findall(r'"/live/assets/([^"]+)"', page.decode()))
+    todo = set(first)
+    while todo:
+        text = files[todo.pop()].body.decode()
+        new = {name for name in re.findall(r'from "\./([^"]+)"', text) if name not in first}
+        first |= new
+        todo |= new
+    assert bool(first) is not path.startswith("/quality")
+    assert len(page) + sum(len(files[name].body) for name in first) < 150_000

@@ -1,7 +1,6 @@
 """What a live page looks at: the scope in the address, one statement for everybody, and what is written once."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
@@ -15,13 +14,10 @@ from structlog.testing import capture_logs
 
 from services.aggregator.live import feed as live
 from services.aggregator.live import scopes as live_scopes
-from services.aggregator.live.page import render_live
 from services.aggregator.live.past import past_of
 from services.aggregator.live.scope import Scope, Span, row_of, scope_of, today_in, zone_named
 from services.aggregator.live.scopes import LiveScopes
-from services.aggregator.staff.page import PAGES
 from services.chassis.failures import MustStop
-from services.chassis.web.files import page_files
 
 NOW = datetime(2026, 10, 12, 22, 30, tzinfo=UTC)
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
@@ -286,17 +282,3 @@ def test_a_small_line_leaves_out_days_that_could_be_worked_out() -> None:
     assert lines["Luleå"][-1] is None
     assert lines["Umeå"][-1] is None
     assert len(lines["Årsta"]) == 14
-
-
-def test_the_first_load_of_the_live_page_is_under_150_kb() -> None:
-
-    files = page_files(PAGES, figures=True)
-    page = render_live().decode()
-    first = set(re.findall(r'"/live/assets/([^"]+)"', page))
-    todo = set(first)
-    while todo:
-        text = files[todo.pop()].body.decode()
-        new = {name for name in re.findall(r'from "\./([^"]+)"', text) if name not in first}
-        first |= new
-        todo |= new
-    assert len(page.encode()) + sum(len(files[name].body) for name in first) < 150_000
