@@ -131,8 +131,8 @@ class DeliveryFacts(Contract):
     """Which attempt succeeded, counted from 1."""
     exceptions: Annotated[tuple[DeliveryException, ...], Field(max_length=10)] = ()
     """What went wrong, as known at the moment of delivery."""
-    hand_overs: Annotated[tuple[HandOver, ...], Field(max_length=30)] = ()
-    """Who held the parcel, leg by leg, the last one last; empty where upstream does not know."""
+    hand_overs: Annotated[tuple[HandOver, ...], Field(max_length=30)] | None = None
+    """Who held the parcel, leg by leg, the last one last; none where upstream does not know."""
     touchpoint: Touchpoint = Touchpoint.HOME
     """Where the person met the carrier."""
     occurred_at: Instant
@@ -150,7 +150,7 @@ class DeliveryFacts(Contract):
 
     @model_validator(mode="after")
     def _hand_overs_run_forwards(self) -> Self:
-        if any(later.at < earlier.at for earlier, later in pairwise(self.hand_overs)):
+        if any(later.at < earlier.at for earlier, later in pairwise(self.hand_overs or ())):
             raise ValueError("hand_overs must stand in the order of their moments")
         return self
 
