@@ -116,6 +116,17 @@ def test_the_facts_tell_promise_choice_and_holder() -> None:
     assert facts_told["Proof"] == ("No reference to a proof of delivery", None)
 
 
+def test_the_facts_tell_who_held_the_parcel_leg_by_leg_and_name_no_driver() -> None:
+    legs = [
+        {"holder": "line_haul", "at": NOON},
+        {"holder": "terminal", "code": "LUL", "at": NOON, "noticed": ["damaged"]},
+        {"holder": "driver", "code": "d-4f1c", "at": NOON},
+    ]
+    shown = detail_of(Listed(case({"hand_overs": legs})), [], looking(), same_day=None).facts
+    told = {label: text for label, text, _ in shown}
+    assert told["Leg by leg"] == "line haul, then terminal LUL (damaged), then driver"
+
+
 def test_addresses_keep_the_view_and_leave_out_what_is_no_filter() -> None:
     wanted = Filters.read(
         {"tab": "mine", "terminal": "Årsta", "trigger": "contested", "day": "2026-10-13", "q": "port"}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from schemas.delivery import HandOver, Holder
 from schemas.feedback import CaseTrigger
 from services.chassis.staff import Member, Role
 from services.survey.cases import words
@@ -169,11 +170,20 @@ def _facts(case: Case) -> list[tuple[str, str, str | None]]:
         ("Own choice", f"{chosen}, {words.METHODS[d.method]}" if chosen == "Yes" else chosen, None),
         ("Who held it", ", ".join(filter(None, held)), None),
     ]
+    if d.hand_overs:
+        facts.append(("Leg by leg", ", then ".join(map(_leg, d.hand_overs)), None))
     if d.exceptions:
         facts.append(("Exceptions", ", ".join(e.replace("_", " ") for e in d.exceptions), None))
     if case.contested:
         facts.append(("Proof", d.proof_of_delivery or "No reference to a proof of delivery", None))
     return facts
+
+
+def _leg(taken: HandOver) -> str:
+    """Who took the parcel over and what was seen of it; a driver is not named here, not even by pseudonym."""
+    place = f" {taken.code}" if taken.code and taken.holder is not Holder.DRIVER else ""
+    noticed = f" ({', '.join(e.replace('_', ' ') for e in taken.noticed)})" if taken.noticed else ""
+    return f"{taken.holder.replace('_', ' ')}{place}{noticed}"
 
 
 def same_day_of(case: Case, about: str, cases: int, still_open: int, *, by_reason: bool) -> SameDay | None:
