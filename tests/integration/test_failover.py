@@ -49,7 +49,7 @@ def copy(primary: EmbeddedPostgres, standby: EmbeddedPostgres) -> None:
     """The standby's data as `pg_basebackup` makes it, with the address of the primary."""
     standby._data = standby._place_data()
     address = ["-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres"]
-    words = [primary.binary("pg_basebackup"), *address, "-D", standby.data, "-c", "fast", "-R"]
+    words: list[str | Path] = [primary.binary("pg_basebackup"), *address, "-D", standby.data, "-c", "fast", "-R"]
     subprocess.run(words, check=True, capture_output=True)
     if standby._account is not None:
         subprocess.run(["chown", "-R", standby._account.name, standby.data], check=True)
