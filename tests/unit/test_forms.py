@@ -66,6 +66,11 @@ def test_contact_data_without_the_tick_are_not_even_read(tick: str) -> None:
     assert posted(("score", "1"), ("wants_contact", tick), ("contact_address", "070-174 06 34")).contact is None
 
 
+def test_five_digits_are_enough_for_a_phone_number() -> None:
+    answer = posted(("wants_contact", "1"), ("contact_name", ""), ("contact_address", "1 23-45"))
+    assert answer.contact == Contact("", "1 23-45", "contact.v1")
+
+
 @pytest.mark.parametrize(
     ("name", "address", "field"),
     [
