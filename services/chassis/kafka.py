@@ -29,6 +29,8 @@ _BROKEN_OFF_WITHIN = 1.0
 NO_HURRY_MS = 500
 """How long a broker may wait for records of topics whose readers need none at once: each look costs it and us."""
 
+FETCH_BYTES = 4 * 1024 * 1024
+"""What a reader is sent of each partition at once."""
 CONSUMER_OPTIONS: dict[str, Any] = {
     "enable_auto_commit": False,  # auto-commit commits what was handed out, not what was done (H5)
     "auto_offset_reset": "earliest",  # only a starting point: the fence decides, and gaps stop the service
@@ -39,7 +41,7 @@ CONSUMER_OPTIONS: dict[str, Any] = {
     "rebalance_timeout_ms": 10_000,
     "max_poll_interval_ms": 300_000,
     "fetch_max_wait_ms": 100,
-    "max_partition_fetch_bytes": 4 * 1024 * 1024,
+    "max_partition_fetch_bytes": FETCH_BYTES,
     "check_crcs": True,
     "request_timeout_ms": 30_000,
     # A topic that Kafka did not know of for a moment has no reader until its consumer asks again.

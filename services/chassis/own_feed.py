@@ -8,7 +8,7 @@ import structlog
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from services.chassis.consumer import Reader
-from services.chassis.kafka import make_consumer, start_with_patience, stop_in_time
+from services.chassis.kafka import FETCH_BYTES, make_consumer, start_with_patience, stop_in_time
 from services.chassis.pauses import pause_or_stop
 
 log = structlog.get_logger()
@@ -19,12 +19,19 @@ _YOUNG = 1
 
 
 async def consume(
-    reader: Reader[T], stop: asyncio.Event, *, max_records: int, wait_ms: int = 100, fetch_wait_ms: int = 100
+    reader: Reader[T],
+    stop: asyncio.Event,
+    *,
+    max_records: int,
+    wait_ms: int = 100,
+    fetch_wait_ms: int = 100,
+    fetch_bytes: int = FETCH_BYTES,
 ) -> None:
     """Read, hand over, repeat; the batch grows by itself when records pile up.
 
     `fetch_wait_ms` is how long the broker may wait for records. While it waits for those of quiet partitions, aiokafka
-    asks it for nothing of the busy ones that it has just read, so their next records wait as long.
+    asks it for nothing of the busy ones that it has just read, so their next records wait as long. `fetch_bytes` is
+    what it may send of each partition at once.
 
     Raises:
         MustStop: going on would lose something.
@@ -37,6 +44,7 @@ async def consume(
         client=f"kvittera-{reader.fence.service}",
         group_instance_id=reader.member,
         fetch_max_wait_ms=fetch_wait_ms,
+        max_partition_fetch_bytes=fetch_bytes,
     )
     reader.read_through(lambda: consumer)
     behind = False

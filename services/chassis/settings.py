@@ -197,8 +197,8 @@ class Settings(BaseModel):
     """TOML file that names the cuts to count and their windows; unset: the built-in ones."""
     minute_keep_hours: float = Field(default=48, gt=0, le=8784)
     """Cells of single minutes are kept this long."""
-    aggregator_batch: int = Field(default=50_000, ge=1, le=500_000)
-    """Most events counted in one transaction."""
+    aggregator_batch: int = Field(default=100_000, ge=1, le=500_000)
+    """Most events counted in one transaction. Where it cuts, one partition falls behind the others."""
     partner_k: int = Field(default=10, ge=10)
     """Respondents that a change of a partner's number must hold (docs/partners.md)."""
     public_k: int = Field(default=50, ge=50)

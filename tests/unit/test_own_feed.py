@@ -15,9 +15,12 @@ class MadeError(Exception):
     """The consumer has been asked for."""
 
 
-@pytest.mark.parametrize(("chosen", "waits"), [({}, 100), ({"fetch_wait_ms": 25}, 25)])
-async def test_the_broker_waits_for_records_as_long_as_the_service_allows(
-    chosen: dict[str, int], waits: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("chosen", "waits", "most"),
+    [({}, 100, 4 * 1024 * 1024), ({"fetch_wait_ms": 25, "fetch_bytes": 1000}, 25, 1000)],
+)
+async def test_the_broker_waits_as_long_and_sends_as_much_as_the_service_allows(
+    chosen: dict[str, int], waits: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[dict[str, Any]] = []
 
@@ -33,7 +36,7 @@ async def test_the_broker_waits_for_records_as_long_as_the_service_allows(
     reader = cast("Reader[Any]", SimpleNamespace(prepare=prepare, settings=None, fence=fence, member=None))
     with pytest.raises(MadeError):
         await own_feed.consume(reader, asyncio.Event(), max_records=1, **chosen)
-    assert [how["fetch_max_wait_ms"] for how in asked] == [waits]
+    assert [(how["fetch_max_wait_ms"], how["max_partition_fetch_bytes"]) for how in asked] == [(waits, most)]
 
 
 async def test_cycles_are_looked_for_between_large_batches_and_as_always_after_them(

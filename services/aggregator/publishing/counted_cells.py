@@ -7,7 +7,7 @@ import numpy as np
 
 from services.aggregator.counting.windows import Int64
 
-_MOST_CELLS = 600_000  # 128 bytes each
+_MOST_CELLS = 1_000_000  # 128 bytes each
 _NEWEST = np.iinfo(np.int64).max
 
 
