@@ -1,6 +1,7 @@
 """Settings from environment variables that start with `KVITTERA_`, and secrets from files that these name."""
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
@@ -20,12 +21,18 @@ def load_settings(environment: dict[str, str] | None = None, **overrides: object
     given = {name.upper().removeprefix(PREFIX).lower(): text for name, text in ours.items()}
     unknown = sorted(name for name in ours if name.upper().removeprefix(PREFIX).lower() not in Settings.model_fields)
     if unknown:
-        raise MustStop(f"unknown setting {', '.join(unknown)}; docs/settings.md lists all settings")
+        raise MustStop(f"unknown setting {', '.join(map(_or_rather, unknown))}; docs/settings.md lists all settings")
     try:
         return Settings.model_validate({**given, **overrides})
     except ValidationError as error:
         wrong = "; ".join(f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors(include_input=False))
         raise MustStop(f"wrong setting {wrong}") from None
+
+
+def _or_rather(unknown: str) -> str:
+    """The name, with the setting that was meant by it where one is spelled nearly so."""
+    near = get_close_matches(unknown.upper().removeprefix(PREFIX).lower(), Settings.model_fields, n=1, cutoff=0.8)
+    return f"{unknown} (perhaps {PREFIX}{near[0].upper()})" if near else unknown
 
 
 def _with_files_read(ours: dict[str, str]) -> dict[str, str]:

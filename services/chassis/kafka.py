@@ -18,6 +18,7 @@ from services.chassis.failures import MustStop, TryAgain
 from services.chassis.header_names import read_any_header_name
 from services.chassis.pauses import pause_or_stop, pauses
 from services.chassis.settings import Settings
+from services.chassis.waiting import waits_for
 
 log = structlog.get_logger()
 
@@ -136,12 +137,15 @@ async def start_with_patience(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + settings.boot_patience_seconds
     stop = stop or asyncio.Event()
+    tell = waits_for("Kafka", "KVITTERA_KAFKA_BOOTSTRAP")
     for pause in pauses(first=0.1, longest=2):
         try:
             async with asyncio.timeout(max(1.0, min(30.0, deadline - loop.time()))):
                 await start()
         except (KafkaError, OSError, TimeoutError, TryAgain) as error:
             late = loop.time() > deadline
+            if not late:
+                tell(error)
             if not late and not await pause_or_stop(pause, stop):
                 continue
             if close is not None:

@@ -18,6 +18,7 @@ from asyncpg.pool import PoolConnectionProxy
 from services.chassis.failures import MustStop, is_transient
 from services.chassis.pauses import pauses
 from services.chassis.settings import Settings
+from services.chassis.waiting import waits_for
 
 log = structlog.get_logger()
 
@@ -125,6 +126,7 @@ async def _when_reachable(
     settings: Settings, schema: str, connections: int, session: Mapping[str, str], prepare: Prepare | None = None
 ) -> Pool:
     deadline = asyncio.get_running_loop().time() + settings.boot_patience_seconds
+    tell = waits_for("PostgreSQL", "KVITTERA_POSTGRES_DSN")
     for pause in pauses(first=0.1, longest=2):
         try:
             pool: Pool = await asyncpg.create_pool(  # type: ignore[call-overload]  # the stubs lack `connect`
@@ -146,6 +148,7 @@ async def _when_reachable(
                 raise MustStop(
                     f"PostgreSQL cannot be used ({type(error).__name__}); check KVITTERA_POSTGRES_DSN and that it runs"
                 ) from None
+            tell(error)
             await asyncio.sleep(pause)
         else:
             return pool

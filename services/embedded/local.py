@@ -37,7 +37,8 @@ def reachable(*, kafka: bool = False, postgres: bool = False) -> Iterator[Settin
             raise
         # Not the exit code of a proof that found something.
         raise MustStop(
-            f"Kafka or PostgreSQL went away before this was done ({type(error).__name__}); try again once it is back"
+            f"Kafka or PostgreSQL went away before this was done ({type(error).__name__});"
+            " `kvittera doctor` says which; try again once it is back"
         ) from None
 
 

@@ -87,6 +87,36 @@ def post(path: str, body: bytes, *more: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+ODD_HEADS = {
+    "two lengths": b"content-length: 7\r\ncontent-length: 9\r\n",
+    "the same length twice": b"content-length: 7\r\ncontent-length: 7\r\n",
+    "a length beside pieces": b"content-length: 7\r\ntransfer-encoding: chunked\r\n",
+    "pieces of no known kind": b"transfer-encoding: xchunked\r\n",
+    "a length behind a space": b"content-length : 7\r\n",
+    "a length with a sign": b"content-length: +7\r\n",
+    "a folded line": b"x: a\r\n b\r\ncontent-length: 7\r\n",
+    "bare line ends": b"content-length: 7\n",
+}
+
+
+@pytest.mark.parametrize("head", ODD_HEADS.values(), ids=ODD_HEADS)
+@pytest.mark.parametrize("path", [b"/quick", b"/"])
+async def test_a_message_that_two_readers_may_end_at_different_places_is_refused(head: bytes, path: bytes) -> None:
+    taken: list[bytes] = []
+
+    def take(request: Whole, reply: Reply) -> bool:
+        taken.append(request.body)
+        reply(QUICK)
+        return True
+
+    async with server(Lane(b"POST", b"/quick", take)) as connect:
+        client = await connect(b"POST " + path + b" HTTP/1.1\r\nhost: x\r\n" + head + b"\r\nscore=4")
+        told = await client.end()
+    assert told.startswith(b"HTTP/1.1 400 ")
+    assert told.count(b"HTTP/1.1") == 1
+    assert taken == []
+
+
 async def test_a_stranger_who_asks_for_a_websocket_is_answered_as_anybody_and_noted_nowhere(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

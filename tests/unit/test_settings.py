@@ -72,7 +72,8 @@ def test_unknown_settings_stop_the_start_by_name_and_never_echo_their_values() -
     with pytest.raises(MustStop) as stopped:
         load_settings({"KVITTERA_KAFKA_BOOTSTARP": CANARY, "KVITTERA_DSN": CANARY, "PATH": "/bin"})
     assert str(stopped.value) == (
-        "unknown setting KVITTERA_DSN, KVITTERA_KAFKA_BOOTSTARP; docs/settings.md lists all settings"
+        "unknown setting KVITTERA_DSN, KVITTERA_KAFKA_BOOTSTARP (perhaps KVITTERA_KAFKA_BOOTSTRAP);"
+        " docs/settings.md lists all settings"
     )
 
 

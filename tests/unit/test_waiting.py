@@ -1,0 +1,59 @@
+"""Who waits for a server says so at once and then now and then, in a service's log or on the terminal."""
+
+import json
+
+import pytest
+import structlog
+
+from services.chassis.environment import load_settings
+from services.chassis.failures import MustStop
+from services.chassis.kafka import start_with_patience
+from services.chassis.logs import configure_logs
+from services.chassis.postgres import open_pool
+from services.chassis.waiting import waits_for
+
+NOBODY = load_settings(
+    {
+        "KVITTERA_KAFKA_BOOTSTRAP": "127.0.0.1:1",
+        "KVITTERA_POSTGRES_DSN": "postgresql://kvittera@127.0.0.1:1/kvittera",
+        "KVITTERA_BOOT_PATIENCE_SECONDS": "0.05",
+        "KVITTERA_LOG_FORMAT": "json",
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def unconfigured() -> None:
+    structlog.reset_defaults()
+
+
+def test_the_first_fault_is_told_at_once_and_then_one_every_quarter_of_a_minute(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    moments = iter([0.0, 0.0, 0.0, 1.0, 14.9, 15.0, 15.0, 29.0])
+    tell = waits_for("Kafka", "KVITTERA_KAFKA_BOOTSTRAP", now=lambda: next(moments))
+    for fault in (OSError("a"), OSError("b"), OSError("c"), TimeoutError("d"), OSError("e")):
+        tell(fault)
+    told = capsys.readouterr()
+    assert told.out == "", "what a command prints for programs stays whole"
+    assert told.err.splitlines() == [
+        "waiting for Kafka (OSError); look at KVITTERA_KAFKA_BOOTSTRAP and whether it runs",
+        "waiting for Kafka (TimeoutError); look at KVITTERA_KAFKA_BOOTSTRAP and whether it runs",
+    ]
+
+
+async def test_a_service_whose_servers_are_away_names_them_in_its_log(capsys: pytest.CaptureFixture[str]) -> None:
+    async def start() -> None:
+        raise ConnectionRefusedError
+
+    configure_logs(NOBODY, "survey")
+    with pytest.raises(MustStop, match="PostgreSQL cannot be used"):
+        await open_pool(NOBODY, "survey")
+    with pytest.raises(MustStop, match="Kafka cannot be reached by a reader"):
+        await start_with_patience(start, NOBODY, "a reader")
+    told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["action"], line["server"], line["look_at"], line["error"]) for line in told] == [
+        ("wait", "PostgreSQL", "KVITTERA_POSTGRES_DSN", "ConnectionRefusedError"),
+        ("wait", "Kafka", "KVITTERA_KAFKA_BOOTSTRAP", "ConnectionRefusedError"),
+    ]
+    structlog.reset_defaults()
