@@ -19,7 +19,7 @@ from schemas.satisfaction import SatisfactionCell
 from schemas.topics import CARDS, SATISFACTION_CELLS
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.publishing.batches import Records, SharedHeaders, WrittenBatch, written
-from services.aggregator.publishing.columns import texts
+from services.aggregator.publishing.columns import numbers, texts, varints
 from services.aggregator.publishing.publisher import cell_key, cell_message
 from services.aggregator.publishing.records import CellBatch, CellRecords
 from services.chassis.record_batches import partition_of
@@ -139,7 +139,7 @@ cells = st.tuples(
 @given(st.lists(names, min_size=4, max_size=4), st.lists(cells, min_size=1, max_size=40, unique_by=lambda c: c[:2]))
 def test_any_cells_are_told_as_one_by_one(values: list[str], told: list[tuple[int, int, list[int]]]) -> None:
     units = {n: (f"cut{n}", value) for n, value in enumerate(values)}
-    rows = np.array([[unit << 32 | window, *numbers] for unit, window, numbers in told])
+    rows = np.array([[unit << 32 | window, *of_one] for unit, window, of_one in told])
     made = CellRecords({"names_of_units": ""})
     asyncio.run(made.learn(Names(units), rows[:, 0]))  # type: ignore[arg-type]
     of_cell = {}
@@ -149,13 +149,25 @@ def test_any_cells_are_told_as_one_by_one(values: list[str], told: list[tuple[in
         message = cell_message({**row, "cut": cut, "value": value}, NOW)  # type: ignore[arg-type]
         key = cell_key(cut, value, str(message["window"]), message["start"])  # type: ignore[arg-type]
         of_cell[key.encode()] = message, f"{cell >> 32:x}{cell & 0xFFFFFFFF:08x}.{version}".encode()
-    quick = read(made.batches(rows, NOW, [0, 1, 2]))
+    batches = made.batches(rows, NOW, [0, 1, 2])
+    quick = read(batches)
+    told_rows = [tuple(row) for *_, of_one in batches for row in of_one.tolist()]
+    assert [(made.key(cell), version) for cell, version in told_rows] == [
+        (record.key, of_cell[record.key or b""][0]["version"]) for _, record in quick
+    ]
     assert all(partition == partition_of(record.key, [0, 1, 2]) for partition, record in quick)
     slow = made.others(rows, NOW)
     found = {r.key: (orjson.loads(r.value or b""), dict(r.headers)["ce_id"]) for r in [*(r for _, r in quick), *slow]}
     assert found == of_cell
     assert len(quick) + len(slow) == len(rows)
-    assert len(slow) == sum(min(numbers) < 0 for _, _, numbers in told)
+    assert len(slow) == sum(min(of_one) < 0 for _, _, of_one in told)
+
+
+def test_a_number_that_columns_cannot_tell_is_refused() -> None:
+    with pytest.raises(ValueError, match="negative"):
+        numbers(np.array([5, -1]))
+    with pytest.raises(ValueError, match="long"):
+        varints(np.array([5, 8192]))
 
 
 def test_a_cell_with_a_name_longer_than_columns_take_is_told_by_itself() -> None:

@@ -80,7 +80,13 @@ def _digits(width: int) -> Column:
 
 
 def varints(of: Int64) -> Column:
-    """A column of numbers up to `MOST_VARINT` as Kafka writes them: zigzag, seven bits a byte."""
+    """A column of numbers as Kafka writes them: zigzag, seven bits a byte.
+
+    Raises:
+        ValueError: one of them is longer than `MOST_VARINT` allows.
+    """
+    if of.max(initial=0) > MOST_VARINT:
+        raise ValueError("a number is too long")
     zigzag = of << 1
     high = zigzag >> _SEVEN
     if not high.any():
