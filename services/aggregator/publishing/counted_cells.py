@@ -69,13 +69,12 @@ def newest(read: Int64, counted: Sequence[Int64]) -> Int64:
     if not counted:
         return read
     rows = np.concatenate((*counted, read))
-    cells, versions = rows[:, 0], rows[:, 1].copy()
+    cells, versions = rows[:, 0].copy(), rows[:, 1].copy()
     versions[len(rows) - len(read) :] = _NEWEST
     order = np.argsort(cells, kind="stable")
     if _descend(cells[order], versions[order]):  # batches came in another order than they were counted in
         order = np.lexsort((versions, cells))
-    cells = cells[order]
-    last = np.concatenate((cells[1:] != cells[:-1], np.ones(min(1, len(cells)), bool)))
+    last = np.append(cells[order[1:]] != cells[order[:-1]], np.ones(min(1, len(cells)), bool))
     found: Int64 = rows.take(order[last], axis=0)
     return found
 
