@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
+import sys
+import textwrap
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import pytest
 
 from schemas.topics import CARDS, SATISFACTION_CELLS
 from services.chassis.kafka import make_admin
-from services.chassis.postgres import connect, migrate
+from services.chassis.postgres import connect
 from services.chassis.topic_admin import apply_topics
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
@@ -19,6 +22,8 @@ from services.embedded.servers import Servers
 from tests.faults.running_system import RunningSystem, until
 
 _COUNTERS = "SELECT sum(delivered + asked + s1 + 2 * s2 + 3 * s3 + 4 * s4 + 5 * s5 + contested + commented) FROM cell"
+
+_KEPT = "SELECT (SELECT count(*) FROM intervention) + (SELECT count(*) FROM closed_month)"
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +70,38 @@ async def run_script(repository: Path, postgres: EmbeddedPostgres, name: str, *w
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def commands_of(repository: Path, heading: str) -> list[str]:
+    """The blocks of commands of a section of docs/backup.md."""
+    section = (repository / "docs/backup.md").read_text(encoding="utf-8").partition(heading)[2].partition("\n## ")[0]
+    return [textwrap.dedent(block) for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL)]
+
+
+async def run_commands(system: RunningSystem, folder: Path, commands: str) -> None:
+    """Commands as an operator copies them, with PostgreSQL's programs and ours on the path."""
+    found = [str(system.servers.postgres.binary("")), str(Path(sys.executable).parent), os.environ["PATH"]]
+    done = await asyncio.to_thread(
+        subprocess.run,
+        ["bash", "-e", "-c", commands],
+        cwd=folder,
+        env={**os.environ, **system.variables, "PATH": os.pathsep.join(found)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def keep_what_no_topic_holds(system: RunningSystem) -> None:
+    """An intervention and a closed month, as they would be lost with the tables."""
+    connection = await connect(system.settings, "aggregator")
+    await connection.execute(
+        "INSERT INTO intervention (what, cut, value, starts_on, compare_to)"
+        " VALUES ('a second van', 'terminal', 'Årsta', '2026-10-01', '{}')"
+    )
+    await connection.execute("INSERT INTO closed_month (month, revision, reason, closed_at) VALUES (681, 1, '', now())")
+    await connection.close()
+
+
 async def archive_everything(system: RunningSystem) -> None:
     connection = await connect(system.settings, "public")
     file = await connection.fetchval("SELECT pg_walfile_name(pg_switch_wal())")
@@ -101,10 +138,11 @@ async def test_a_lost_database_is_restored_to_its_last_moment_and_counters_are_m
     assert await system.number("aggregator", _COUNTERS) == counted
 
     system.supervisor.hold("aggregator")
-    connection = await connect(system.settings, "aggregator")
-    await connection.execute("DROP SCHEMA aggregator CASCADE")
-    await migrate(connection, "aggregator", "services.aggregator")
-    await connection.close()
+    await keep_what_no_topic_holds(system)
+    save, make_anew = commands_of(repository, "## Counters anew")
+    await run_commands(system, tmp_path, save)
+    await run_commands(system, tmp_path, make_anew)
+    assert await system.number("aggregator", _KEPT) == 2
     await make_cells_topic_anew(system)
     system.supervisor.release("aggregator")
 
