@@ -41,23 +41,25 @@ def main(
     events: Annotated[int, typer.Option(help="Answers to count in each round.")] = 60_000,
     deliveries: Annotated[int, typer.Option(help="Deliveries to decide and hand over in each round.")] = 6_000,
     processes: Annotated[str, typer.Option(help="Numbers of processes, each with as many partitions.")] = "1,2,4",
+    partitions: Annotated[int, typer.Option(help="Partitions of each topic; 0: as many as processes.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
 ) -> None:
     """Measure events per second with more and more processes and partitions."""
     print(f"machine: {describe_machine()}")
     result: dict[str, Any] = {"machine": describe_machine()}
     for n in (int(text) for text in processes.split(",")):
+        parts = partitions or n
         found = {
-            "counted_per_second": round(_round(n, _count, events)),
-            "handed_over_per_second": round(_round(n, _send, deliveries)),
+            "counted_per_second": round(_round(n, parts, _count, events)),
+            "handed_over_per_second": round(_round(n, parts, _send, deliveries)),
         }
         result[str(n)] = found
-        print(f"{n} processes, {n} partitions: {found}", flush=True)
+        print(f"{n} processes, {parts} partitions: {found}", flush=True)
     if output is not None:
         output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def _round(n: int, work: Work, amount: int) -> float:
+def _round(n: int, partitions: int, work: Work, amount: int) -> float:
     """Servers of its own, then the work: things a second."""
     with tempfile.TemporaryDirectory(prefix="kvittera-scaling-") as name:
         folder = Path(name)
@@ -68,7 +70,7 @@ def _round(n: int, work: Work, amount: int) -> float:
             postgres.start()
             kafka.start()
             environment = variables(
-                postgres, kafka, KVITTERA_KAFKA_PARTITIONS=str(n), KVITTERA_POLICIES_FOLDER=str(POLICIES)
+                postgres, kafka, KVITTERA_KAFKA_PARTITIONS=str(partitions), KVITTERA_POLICIES_FOLDER=str(POLICIES)
             )
             return asyncio.Runner(loop_factory=uvloop.new_event_loop).run(work(folder, environment, n, amount))
         finally:
