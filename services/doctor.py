@@ -21,6 +21,7 @@ from services.findings import Finding, judged
 from services.notifier.retention import months as of_notifier
 from services.outboxes import outboxes
 from services.survey.privacy.retention import months as of_survey
+from services.topic_rights import rights
 from services.way_out import addresses, sending
 
 SERVICES: Final = ("notifier", "survey", "aggregator")
@@ -39,7 +40,7 @@ Look = Callable[[Settings], Awaitable[list[Finding]]]
 async def examine(settings: Settings, looks: Sequence[Look] | None = None) -> list[Finding]:
     """Look at everything, each for ten seconds at most; what cannot be looked at is a finding too."""
     found: list[Finding] = []
-    for look in looks or (keys, kafka, topics, postgres, tables, months, outboxes, addresses, sending):
+    for look in looks or (keys, kafka, topics, rights, postgres, tables, months, outboxes, addresses, sending):
         name = look.__name__.replace("_", " ")
         try:
             async with asyncio.timeout(_SECONDS):
@@ -54,6 +55,7 @@ async def examine(settings: Settings, looks: Sequence[Look] | None = None) -> li
 _AWAY: Final = {
     "kafka": "check KVITTERA_KAFKA_BOOTSTRAP and that the brokers run",
     "topics": "bring Kafka up first",
+    "rights": "bring Kafka up first",
     "postgres": "check KVITTERA_POSTGRES_DSN and that the server runs",
     "tables": "bring PostgreSQL up first",
     "months": "bring PostgreSQL up first",

@@ -45,6 +45,14 @@ OPERATIONS: list[Panel] = [
         ],
     ),
     (
+        "From request to answer",
+        "s",
+        [
+            (quantile(0.5, "kvittera_ask_to_answer_seconds"), "median"),
+            (quantile(0.9, "kvittera_ask_to_answer_seconds"), "90 %"),
+        ],
+    ),
+    (
         "Sent, by channel and result",
         "reqps",
         [("sum by (channel, result) (rate(kvittera_sends_total[$__rate_interval]))", "{{channel}} {{result}}")],
@@ -149,6 +157,7 @@ RELIABILITY: list[Panel] = [
 ]
 CARE: list[Panel] = [
     ("Cases not resolved", "short", [("max by (state) (kvittera_cases)", "{{state}}")]),
+    ("Cases not resolved, by age", "short", [("max by (age) (kvittera_cases_by_age)", "{{age}}")]),
     ("First contact overdue", "short", [("max(kvittera_cases_overdue)", "cases")]),
     (
         "From case to first contact",

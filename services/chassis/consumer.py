@@ -86,6 +86,8 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         # A new dict: a batch that is being applied now must not leave its cursor for the next ownership.
         self.fence.cursors = {}
         self._joined = False
+        for partition in self._began:
+            self._tell_lag(partition, 0)  # what waits there is its next owner's
         self._began.clear()
         self._passed.clear()
 
@@ -204,7 +206,6 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         consumer = self.consumer
         if consumer is None:
             return 0
-        by_topic = dict.fromkeys(self.topics, 0)
         try:
             async with asyncio.timeout(5):
                 mine = [p for p in consumer.assignment() if p in self._began]
@@ -215,13 +216,14 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
             self._away = True
             return 0  # a broker that does not answer has nothing to be read
         self._away = False
-        for partition, end in ends.items():
-            if (at := self._at(partition)) >= 0:
-                by_topic[partition.topic] += max(0, end - at)
-        for topic, lag in by_topic.items():
-            self.fence.metrics.set("kvittera_consumer_lag", lag, topic=topic)
-        self.lag = sum(by_topic.values())
+        lags = {p: max(0, end - at) for p, end in ends.items() if (at := self._at(p)) >= 0}
+        for partition, lag in lags.items():
+            self._tell_lag(partition, lag)
+        self.lag = sum(lags.values())
         return self.lag
+
+    def _tell_lag(self, of: TopicPartition, lag: int) -> None:
+        self.fence.metrics.set("kvittera_consumer_lag", lag, topic=of.topic, partition=str(of.partition))
 
     async def _pass_over_markers(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
         # A topic may end in control records (H21): the consumer steps over them, and no batch tells of it.

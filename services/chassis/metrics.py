@@ -56,7 +56,7 @@ CounterName = Literal[
     "kvittera_months_dropped_total",
 ]
 GaugeName = Literal[
-    # Records not yet consumed, by topic.
+    # Records not yet consumed, by topic and partition.
     "kvittera_consumer_lag",
     # Outbox rows not yet published.
     "kvittera_outbox_waiting",
@@ -80,6 +80,8 @@ GaugeName = Literal[
     "kvittera_cases",
     # Cases whose first contact is overdue.
     "kvittera_cases_overdue",
+    # Cases not yet resolved, by age (day, week, month, older).
+    "kvittera_cases_by_age",
     # Longest delay of the event loop in the last minute, in seconds.
     "kvittera_loop_lag_seconds",
     # Months after the present one for which a table has room; -1 where even this month has none.
@@ -98,6 +100,8 @@ HistogramName = Literal[
     "kvittera_case_first_contact_seconds",
     # Seconds from the delivery event to the accepted request.
     "kvittera_event_to_ask_seconds",
+    # Seconds from the call with the request to the first answer.
+    "kvittera_ask_to_answer_seconds",
 ]
 
 COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
@@ -129,7 +133,7 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
     "kvittera_cells_republished_total": ("Cells found behind on the topic and published again.", ()),
 }
 GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
-    "kvittera_consumer_lag": ("Records not yet consumed.", ("topic",)),
+    "kvittera_consumer_lag": ("Records not yet consumed.", ("topic", "partition")),
     "kvittera_outbox_waiting": ("Outbox rows not yet published.", ()),
     "kvittera_outbox_age_seconds": ("Age of the oldest unpublished outbox row.", ()),
     "kvittera_outbox_lost": ("Outbox rows whose topic Kafka does not have.", ("topic",)),
@@ -140,6 +144,7 @@ GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
     "kvittera_provider_breaker": ("Whether a provider is left alone after failures in a row.", ("channel",)),
     "kvittera_erasures_pending": ("Erasures that the other services have not been told of yet.", ()),
     "kvittera_cases": ("Cases not yet resolved.", ("state",)),
+    "kvittera_cases_by_age": ("Cases not yet resolved, by age.", ("age",)),
     "kvittera_cases_overdue": ("Cases whose first contact is overdue.", ()),
     "kvittera_loop_lag_seconds": ("Longest delay of the event loop in the last minute.", ()),
     "kvittera_months_ahead": ("Months after the present one for which a table has room.", ("table",)),
@@ -154,6 +159,7 @@ HISTOGRAMS: dict[HistogramName, tuple[str, tuple[str, ...], tuple[float, ...]]] 
     "kvittera_freshness_seconds": ("Seconds from the recorded answer to the committed counter.", (), _FAST),
     "kvittera_case_first_contact_seconds": ("Seconds from the opening of a case to the first contact.", (), _SLOW),
     "kvittera_event_to_ask_seconds": ("Seconds from the delivery event to the accepted request.", (), _SLOW),
+    "kvittera_ask_to_answer_seconds": ("Seconds from the call with the request to the first answer.", (), _SLOW),
 }
 
 

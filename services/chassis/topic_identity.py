@@ -13,7 +13,7 @@ from uuid import UUID
 
 from aiokafka import TopicPartition
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import UnknownTopicOrPartitionError
+from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
@@ -96,12 +96,13 @@ class _MetadataRequestStruct(RequestStruct):  # type: ignore[misc]
 class _MetadataRequest(Request[_MetadataRequestStruct]):  # type: ignore[misc]
     API_KEY = 3
 
-    def __init__(self, topics: Iterable[str]) -> None:
+    def __init__(self, topics: Iterable[str], *, operations: bool = False) -> None:
         self._topics = list(topics)
+        self._operations = operations
 
     def build(self, request_struct_class: type[_MetadataRequestStruct]) -> _MetadataRequestStruct:
         nobody = UUID(int=0)
-        return request_struct_class([(nobody, name, {}) for name in self._topics], False, False, {})
+        return request_struct_class([(nobody, name, {}) for name in self._topics], False, self._operations, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,19 @@ async def identify_topics(client: AIOKafkaClient, topics: Iterable[str]) -> dict
             raise TryAgain(f"Kafka answers error {error} for topic {name}")
         found[name] = TopicIdentity(reply.cluster_id, topic_id, len(partitions))
     return found
+
+
+async def allowed_operations(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, int]:
+    """What this account may do with each topic: a bit for each number of Kafka's `AclOperation` (KIP-430).
+
+    0 where it may not even see the topic; topics that do not exist are left out.
+    """
+    reply: Any = await client.send(client.get_random_node(), _MetadataRequest(topics, operations=True))
+    return {
+        name: 0 if error == TopicAuthorizationFailedError.errno else operations
+        for error, name, _, _, _, operations, _ in reply.topics
+        if error in {0, TopicAuthorizationFailedError.errno}
+    }
 
 
 class KnownTopics:

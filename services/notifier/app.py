@@ -156,7 +156,7 @@ def _heard(shared: _Shared) -> Reader[Received[Contract]]:
         service=SERVICE,
         group=state.GROUP,
         decode=state.reading_state(),
-        apply=state.KeepState(utc_now),
+        apply=state.KeepState(utc_now, shared.metrics),
         dead_letter_topics={topic: str(CARDS[topic].dead_letter) for topic in state.MODELS},
         metrics=shared.metrics,
         traces=shared.traces,

@@ -28,6 +28,7 @@ from schemas.topics import (
 )
 from services.chassis.failures import Poison
 from services.chassis.meanings import Decode
+from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, named_sql
 from services.chassis.records import Received, reading
 
@@ -58,6 +59,7 @@ class KeepState:
     """Keeps what was heard and withholds what it stops, inside the fence's transaction."""
 
     now: Callable[[], datetime]
+    metrics: Metrics = field(default_factory=Metrics)
     sql: Mapping[str, str] = field(
         default_factory=lambda: {**named_sql("services.notifier"), **named_sql("services.notifier", "state.sql")}
     )
@@ -135,13 +137,21 @@ class KeepState:
         last = _last(said, lambda r: r.delivery.delivery_id, lambda r: r.contested)
         if not last:
             return []
-        await connection.execute(
+        new = await connection.fetch(
             self.sql["keep_answered"], [r.delivery.delivery_id for r in last], [r.contested for r in last]
         )
+        heard_first = {r["delivery_id"] for r in new if r["first"]}
+        await self._measure(connection, [r for r in said if r.revision == 1 and r.delivery.delivery_id in heard_first])
         return await self._withhold(
             connection,
             [(r.delivery.delivery_id, "contested" if r.contested else "answered", not r.contested) for r in last],
         )
+
+    async def _measure(self, connection: Database, answers: Sequence[ResponseRecorded]) -> None:
+        answered_at = {r.invitation_id: r.answered_at for r in answers if r.invitation_id is not None}
+        for row in await connection.fetch(self.sql["asked_at"], list(answered_at)) if answered_at else ():
+            seconds = (answered_at[row["named"]] - row["called_at"]).total_seconds()
+            self.metrics.observe("kvittera_ask_to_answer_seconds", max(0.0, seconds))
 
     async def _withhold(self, connection: Database, stops: Sequence[tuple[str, str, bool]]) -> list[asyncpg.Record]:
         if not stops:

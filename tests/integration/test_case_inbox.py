@@ -415,3 +415,14 @@ async def test_the_gauges_tell_cases_by_state_and_how_many_are_overdue(inbox: In
     assert states == {"open": 9, "contacted": 1, "waiting": 0, "reopened": 0}
     assert read("kvittera_cases_overdue") == 1
     assert len(CASELOAD) == 10
+
+
+@pytest.mark.parametrize(("days", "age"), [(5, "week"), (20, "month"), (60, "older")])
+async def test_the_gauges_tell_cases_by_age(inbox: Inbox, days: int, age: str) -> None:
+    metrics = Metrics()
+    await CaseChanges(inbox.pool, metrics, lambda: NOW + timedelta(days=days)).measure()
+    ages = {
+        a: metrics.registry.get_sample_value("kvittera_cases_by_age", {"age": a})
+        for a in ("day", "week", "month", "older")
+    }
+    assert ages == {"day": 0, "week": 0, "month": 0, "older": 0} | {age: 10}

@@ -14,14 +14,16 @@ from services.chassis.topic_admin import Difference, apply_topics
 from services.doctor import examine, kafka, keys, months, postgres, tables, topics
 from services.findings import Finding
 from services.outboxes import outboxes
+from services.topic_rights import rights
 from services.way_out import addresses, sending
 
 
 async def test_an_installation_with_everything_in_place_has_no_ill(settings: Settings) -> None:
     await apply_topics(settings, tuple(CARDS.values()))
-    found = await examine(settings, [keys, kafka, topics, tables, addresses, sending])
+    found = await examine(settings, [keys, kafka, topics, rights, tables, addresses, sending])
     assert [f for f in found if f.verdict == "ill"] == []
     assert Finding("topics", "well", f"all {len(CARDS)} are as their cards say") in found
+    assert Finding("Kafka rights", "well", "this account may read and write as the services do") in found
     assert [f.what for f in found if f.verdict == "look"] == ["Kafka access", "Kafka copies", "link host"]
 
 

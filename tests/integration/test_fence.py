@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from types import SimpleNamespace
 from typing import cast
 
@@ -525,6 +526,10 @@ async def test_a_consumer_that_gets_nothing_done_ends_its_process(settings: Sett
         async with reading(reader, own_loop(reader, settings)) as stop:
             await asyncio.wait_for(stop.wait(), 90)
     assert await effects_of(pool) == []
+    lag = partial(reader.fence.metrics.registry.get_sample_value, "kvittera_consumer_lag")
+    assert lag({"topic": topic, "partition": "0"}) == 20
+    reader.on_partitions_revoked([])
+    assert lag({"topic": topic, "partition": "0"}) == 0
 
 
 async def _has(pool: Pool, count: int) -> bool:

@@ -201,6 +201,22 @@ async def test_an_answer_stops_the_reminder_only_and_a_dispute_stops_all(pool: P
     assert await told(pool, "D-1") == [(1, "scheduled", None)]  # a reminder changes no decision
 
 
+async def test_the_time_from_request_to_answer_is_measured_once_for_each_answer(pool: Pool) -> None:
+    await plan(pool, "D-1", "D-2", "D-3")
+    await pool.execute("UPDATE invitation SET called_at = $1 WHERE delivery_id <> 'D-3'", NOON - timedelta(minutes=4))
+    ids = {r["delivery_id"]: str(r["invitation_id"]) for r in await pool.fetch("SELECT * FROM invitation")}
+    answers = [response(d, invitation_id=ids[d]) for d in ids]
+    metrics = Metrics()
+    async with pool.acquire() as connection, connection.transaction():
+        for heard in (answers, [response("D-1", invitation_id=ids["D-1"], revision=2), *answers]):
+            await KeepState(lambda: NOON, metrics)(connection, [Received(m, None, NOON) for m in heard])
+        await KeepState(lambda: NOON, metrics)(
+            connection, [Received(response("D-4", invitation_id="of-another-system"), None, NOON)]
+        )
+    assert metrics.registry.get_sample_value("kvittera_ask_to_answer_seconds_count") == 2
+    assert metrics.registry.get_sample_value("kvittera_ask_to_answer_seconds_sum") == 2 * 240
+
+
 async def test_what_a_machine_or_a_passer_by_answered_stops_no_reminder(pool: Pool) -> None:
     await hear(pool, response("D-1", suspected_machine=True), response("D-2", invited=False))
     assert await pool.fetchval("SELECT count(*) FROM answered") == 0

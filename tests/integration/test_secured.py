@@ -12,16 +12,19 @@ from pathlib import Path
 import asyncpg
 import pytest
 from aiokafka.errors import KafkaError
+from aiokafka.protocol.admin import CreateAclsRequest
 from pydantic import SecretStr
 
-from schemas.topics import CARDS, RESPONSE_RECORDED
+from schemas.topics import CARDS, PERSON_ERASED, RESPONSE_RECORDED
 from services.certificates import Authority
-from services.chassis.kafka import make_consumer, make_producer
+from services.chassis.kafka import make_client, make_consumer, make_producer
 from services.chassis.postgres import connect
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.ports import free_port
+from services.topic_rights import rights
+from tests.harness import until
 from tests.tls import encrypting
 
 
@@ -62,7 +65,10 @@ def broker(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[E
             "listener.security.protocol.map": "LOCAL:PLAINTEXT,SECURED:SASL_SSL,CONTROLLER:PLAINTEXT",
             "inter.broker.listener.name": "LOCAL",
             f"{listener}.sasl.enabled.mechanisms": "PLAIN",
-            f"{listener}.plain.sasl.jaas.config": f'{login} user_kvittera="${{{{file:{users}:kvittera}}}}";',
+            f"{listener}.plain.sasl.jaas.config": f'{login} user_kvittera="${{{{file:{users}:kvittera}}}}"'
+            ' user_narrow="narrow";',
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS;User:kvittera",  # between brokers nobody logs in here
             "config.providers": "file",
             "config.providers.file.class": "org.apache.kafka.common.config.provider.FileConfigProvider",
             f"{listener}.ssl.keystore.type": "PEM",
@@ -116,6 +122,33 @@ async def test_topics_records_and_rows_go_through_a_log_in_and_encryption(secure
     await connection.close()
 
     assert (record.value, rows) == (b"{}", 0)
+
+
+async def test_the_doctor_names_topics_that_the_account_may_not_read_or_write(secured: Settings) -> None:
+    await apply_topics(secured, tuple(CARDS.values()))
+    client = make_client(secured)
+    await client.bootstrap()
+    topic, literal, deny, allow, everything, write = 2, 3, 2, 3, 2, 4  # as numbers of Kafka's protocol
+    for name, operation, granted in (
+        ("*", everything, allow),
+        (RESPONSE_RECORDED, everything, deny),
+        (PERSON_ERASED, write, deny),
+    ):
+        acl = CreateAclsRequest(topic, name, literal, "User:narrow", "*", operation, granted)
+        [(code, _)] = (await client.send(client.get_random_node(), acl)).creation_responses
+        assert code == 0
+    await client.close()
+
+    narrow = secured.model_copy(update={"kafka_username": "narrow", "kafka_password": SecretStr("narrow")})
+
+    async def lacking() -> bool:  # the broker hears of the rules a moment later
+        return [f"{f.verdict}: {f.found}" for f in await rights(narrow)] == [
+            "ill: this account may not read response.recorded.v1",
+            "ill: this account may not write person.erased.v1, response.recorded.v1",
+        ]
+
+    await until(lacking)
+    assert [f.verdict for f in await rights(secured)] == ["well"]
 
 
 @pytest.mark.parametrize(

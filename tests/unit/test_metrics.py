@@ -12,13 +12,13 @@ def test_counting_setting_and_observing_show_in_the_exposition() -> None:
     metrics.count("kvittera_records_total", topic="a", result="applied")
     metrics.count("kvittera_cells_republished_total")
     metrics.set("kvittera_outbox_waiting", 7)
-    metrics.set("kvittera_consumer_lag", 5, topic="a")
+    metrics.set("kvittera_consumer_lag", 5, topic="a", partition="0")
     metrics.observe("kvittera_batch_records", 4, group="g")
     text = generate_latest(metrics.registry).decode()
     assert 'kvittera_records_total{result="applied",topic="a"} 3.0' in text
     assert "kvittera_cells_republished_total 1.0" in text
     assert "kvittera_outbox_waiting 7.0" in text
-    assert 'kvittera_consumer_lag{topic="a"} 5.0' in text
+    assert 'kvittera_consumer_lag{partition="0",topic="a"} 5.0' in text
     assert 'kvittera_batch_records_bucket{group="g",le="10.0"} 1.0' in text
     assert 'kvittera_batch_records_bucket{group="g",le="3.0"} 0.0' in text
 

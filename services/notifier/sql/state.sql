@@ -25,6 +25,14 @@ WHERE excluded.revision > c.revision
 INSERT INTO answered AS a (delivery_id, contested)
 SELECT * FROM unnest($1::text[], $2::boolean[])
 ON CONFLICT (delivery_id) DO UPDATE SET contested = true WHERE excluded.contested AND NOT a.contested
+RETURNING new.delivery_id, old.delivery_id IS NULL AS first
+
+-- name: asked_at
+-- When the calls that carried these requests were made. Others may name requests otherwise than we do.
+SELECT a.named, i.called_at
+FROM unnest($1::text[]) AS a (named)
+JOIN invitation AS i ON i.invitation_id = CASE WHEN pg_input_is_valid(a.named, 'uuid') THEN a.named::uuid END
+WHERE i.called_at IS NOT NULL
 
 -- name: stopped
 -- What stops a delivery's request for good. A claim that was closed again stops nothing.

@@ -90,6 +90,8 @@ class CaseChanges:
         for state in (s for s in CaseState if s is not CaseState.RESOLVED):
             self.metrics.set("kvittera_cases", standing[state]["cases"] if state in standing else 0, state=state)
         self.metrics.set("kvittera_cases_overdue", sum(r["overdue"] for r in rows))
+        for age in ("day", "week", "month", "older"):
+            self.metrics.set("kvittera_cases_by_age", sum(r[age] for r in rows), age=age)
 
     async def events(self, member: Member) -> AsyncGenerator[bytes]:
         """Server-sent events for one member: `change` with case numbers of own desks, otherwise `tick`."""

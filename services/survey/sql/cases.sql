@@ -93,8 +93,13 @@ WHERE response_id = $1 AND state <> 'resolved' AND due_at > $2
 SELECT serial, revision, desk FROM feedback_case WHERE changed_at > $1
 
 -- name: standing
-SELECT state, count(*) AS cases, count(*) FILTER (WHERE due_at < $1) AS overdue
-FROM feedback_case WHERE state <> 'resolved' GROUP BY state
+SELECT state, count(*) AS cases, count(*) FILTER (WHERE due_at < $1) AS overdue,
+       count(*) FILTER (WHERE age < interval '1 day') AS day,
+       count(*) FILTER (WHERE age >= interval '1 day' AND age < interval '7 days') AS week,
+       count(*) FILTER (WHERE age >= interval '7 days' AND age < interval '30 days') AS month,
+       count(*) FILTER (WHERE age >= interval '30 days') AS older
+FROM feedback_case, LATERAL (SELECT $1::timestamptz - opened_at AS age) AS a
+WHERE state <> 'resolved' GROUP BY state
 
 -- name: contact_wish
 SELECT w.sealed, encode(i.token_sha256, 'hex') AS row, decode(i.person_id, 'hex') AS person
