@@ -36,7 +36,7 @@ from tests.harness import (
 from tests.strange_batches import STAND_IN, send_strange
 
 Feed = Callable[[Reader[bytes], Settings], Task]
-A_GUST = 80
+A_GUST = 40
 BOTH = pytest.mark.parametrize("feed", [faststream, own_loop])
 
 
@@ -238,12 +238,15 @@ async def test_a_storm_of_rebalances_counts_everything_once_and_in_order(setting
     async def all_share() -> bool:
         assert not [work for *_, work in members if work.done()]
         held = [len(r.consumer.assignment()) if r.consumer is not None else 0 for r, *_ in members]
-        return sum(held) == 4 and sum(map(bool, held)) == min(4, len(members))
+        placed = all(r._joined for r, *_ in members)
+        return placed and sum(held) == 4 and sum(map(bool, held)) == min(4, len(members))
 
-    moving = True
+    inside, settled = asyncio.Event(), asyncio.Event()
 
-    async def slow() -> None:
-        await asyncio.sleep(0.1 if moving else 0)  # so that partitions move while a batch of theirs is being applied
+    async def applied_late() -> None:
+        """What was begun before partitions move is committed when they have, and others have read it too."""
+        inside.set()
+        await settled.wait()
 
     async def leave() -> None:
         _, stop, work = members.pop(0)
@@ -252,19 +255,24 @@ async def test_a_storm_of_rebalances_counts_everything_once_and_in_order(setting
 
     async with producing(settings) as producer:
         for wanted in (1, 5, 2, 4):  # of five one stands by
+            if members and len(members) < wanted:
+                inside.clear()
+                settled.clear()
             for number in range(sent + 1, sent + A_GUST + 1):
                 for partition in range(4):
                     await producer.send(topic, b"%d" % (1000 * partition + number), partition=partition)
             sent += A_GUST
+            if not settled.is_set() and members:
+                await inside.wait()
             while len(members) < wanted:
-                fence = make_fence(pool, topic, Effects(before=slow), group=f"g-{topic}")
+                fence = make_fence(pool, topic, Effects(before=applied_late), group=f"g-{topic}")
                 stop = asyncio.Event()
                 reader = Reader(settings, fence, [topic])
                 members.append((reader, stop, asyncio.ensure_future(own_loop(reader, settings, max_records=7)(stop))))
             while len(members) > wanted:
                 await leave()
             await until(all_share)
-        moving = False
+            settled.set()
         await until(lambda: has(pool, 4 * sent))
     while members:
         await leave()
