@@ -97,6 +97,18 @@ def test_an_agent_is_offered_what_the_state_allows() -> None:
     assert (detail.state, detail.score_words, detail.quote) == ("Open, nobody's", "Dissatisfied", "hej")
 
 
+@pytest.mark.parametrize(
+    ("promised", "told"),
+    [
+        ({}, ("no time was promised, delivered 14:00", None)),
+        ({"promised_until": NOON}, ("by 14:00, delivered 14:00", None)),
+        ({"promised_until": NOON - timedelta(minutes=1)}, ("by 13:59, delivered 14:00", "1 min late")),
+    ],
+)
+def test_what_comes_at_the_last_moment_is_not_late(promised: dict[str, Any], told: tuple[str, str | None]) -> None:
+    assert words.promise(case(promised).delivery) == told
+
+
 def test_the_facts_tell_promise_choice_and_holder() -> None:
     given = case(
         {

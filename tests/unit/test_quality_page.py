@@ -90,6 +90,12 @@ def test_a_month_of_fewer_than_fifty_answers_shows_no_figure() -> None:
     )
 
 
+@pytest.mark.parametrize(("answers", "shown"), [(49, None), (50, 50)])
+def test_fifty_answers_are_enough_for_a_month(answers: int, shown: int | None) -> None:
+    quality = month_with(home_day=answers)
+    assert (quality.too_few, quality.satisfied and quality.satisfied.n) == (shown is None, shown)
+
+
 @pytest.mark.parametrize(("changed", "shown"), [(0, 2), (1, 1), (49, 1), (50, 2)])
 def test_a_correction_is_public_only_if_no_cell_tells_fewer_than_fifty_answers(changed: int, shown: int) -> None:
     closed = revision(1, SEPTEMBER, 0).closed_at

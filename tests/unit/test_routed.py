@@ -159,6 +159,14 @@ def test_a_missing_secret_stops_the_start(tmp_path: Path) -> None:
         build_providers(read_providers(path), Surroundings(LINKS, "Nordposten"), Metrics())
 
 
+def test_a_provider_without_the_secret_that_it_needs_stops_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "providers.toml"
+    text = "\n".join(line for line in FILE.splitlines() if "secret" not in line)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(MustStop, match="provider elks needs secret_file"):
+        build_providers(read_providers(path), Surroundings(LINKS, "Nordposten"), Metrics())
+
+
 EACH = """
 [[provider]]
 name = "elks"
