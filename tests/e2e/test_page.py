@@ -31,6 +31,7 @@ QUIET_IN_A_DEMO = {
     "Fate unknown, and second messages",
     "Replies by text message",
     "Tries again a second",
+    "Rows waiting for Kafka",  # every row has its topic
     "What staff did with praise",
     "Words to people about their cases",
     "Sign-ins of staff",
