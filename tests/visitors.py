@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 from axe_playwright_python.base import AXE_SCRIPT
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request, ViewportSize
 
 from services.survey.answers.responses import token_hash
 from tests.chromium import leave
@@ -14,6 +14,50 @@ from tests.chromium import leave
 _BESIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
   [...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 0.5)
     .map((e) => `beside the screen: ${e.tagName} ${e.className}`).slice(0, 3)"""
+
+
+_UNREADABLE = """() => {
+  const cut = [], shown = [], range = document.createRange();
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let text; (text = texts.nextNode());) {
+    const words = text.data.trim(), around = text.parentElement;
+    if (!words || around.closest(".vh, .skip, svg, option, script, style")) continue;
+    if (!around.checkVisibility({ visibilityProperty: true, contentVisibilityAuto: true })) continue;
+    range.selectNodeContents(text);
+    let boxes = [...range.getClientRects()].filter((box) => box.width > 2 && box.height > 2);
+    for (let part = around; part !== document.body; part = part.parentElement) {
+      const style = getComputedStyle(part), edge = part.getBoundingClientRect();
+      if (style.overflowX === "visible" || style.webkitLineClamp !== "none") continue;
+      const hides = [style.overflowX, style.overflowY].some((how) => how === "hidden" || how === "clip");
+      if (hides && boxes.some((box) => box.right > edge.right + 1 || box.bottom > edge.bottom + 1)) cut.push(words);
+      boxes = boxes.filter((box) => box.top < edge.bottom && box.bottom > edge.top && box.left < edge.right);
+    }
+    for (const box of boxes) shown.push([box, text, words]);
+  }
+  const over = shown.flatMap(([a, text, words], n) => shown.slice(n + 1).filter(([b, other]) => other !== text
+    && Math.min(a.right, b.right) - Math.max(a.left, b.left) > 3
+    && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > Math.min(a.height, b.height) * 0.4)
+    .map(([, , others]) => `${words.slice(0, 30)} and ${others.slice(0, 30)} in one place`));
+  return [...cut.map((words) => `cut: ${words.slice(0, 30)}`), ...over].slice(0, 5);
+}"""
+_DESK: ViewportSize = {"width": 1280, "height": 900}
+_USUAL, _LARGE = {"standard": 16, "fixed": 13}, {"standard": 32, "fixed": 26}
+
+
+async def in_double_text(page: Page) -> list[str]:
+    """What is beside the screen, cut or one over the other where the reader's browser writes all twice as large.
+
+    The page is left 1280 pixels wide.
+    """
+    await page.set_viewport_size(_DESK)
+    browser = await page.context.new_cdp_session(page)
+    await browser.send("Page.setFontSizes", {"fontSizes": _LARGE})
+    large = await page.evaluate("getComputedStyle(document.documentElement).fontSize")
+    wrong: list[str] = await page.evaluate(_BESIDE)
+    wrong += await page.evaluate(_UNREADABLE)
+    await browser.send("Page.setFontSizes", {"fontSizes": _USUAL})
+    await browser.detach()
+    return wrong if large == "32px" else [f"the text is not twice as large: {large}"]
 
 
 async def barriers(page: Page, *rules: str) -> list[str]:

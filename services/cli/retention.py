@@ -9,6 +9,13 @@ import typer
 if TYPE_CHECKING:
     from services.chassis.settings import Settings
 
+_WORDS = {
+    "viewer_messages": "messages of the outbox viewer",
+    "secrets": "addresses and links that requests still hold",
+    "unreachable": "notes that an address failed before",
+}
+"""Of what goes, where its name says it to nobody else."""
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the command."""
@@ -38,7 +45,9 @@ def run(
             if gone is None:
                 print(f"{service}: another process is at it")
             for what, rows in (gone or {}).items():
-                print(f"{service}: {rows} {what.replace('_', ' ')} {'would go' if dry_run else 'gone'}")
+                print(
+                    f"{service}: {rows} {_WORDS.get(what, what.replace('_', ' '))} {'would go' if dry_run else 'gone'}"
+                )
             for table, names in (asyncio.run(_months(settings, service, dry_run=dry_run)) or {}).items():
                 for name in names:
                     print(f"{service}: month {name} of {table} {'would go' if dry_run else 'gone'}")

@@ -16,7 +16,7 @@ from services.chassis.web.files import page_files
 from tests.chromium import leave
 from tests.likeness import MOST, checked_in, difference, has_inter, kept, picture_of, restyle
 from tests.live_pictures import COMMENTS, NOW, PAGES, comment, events
-from tests.visitors import barriers
+from tests.visitors import barriers, in_double_text
 
 OCHRE = "rgb(124, 83, 0)"
 ORIGIN = "https://staff.nordposten.example"
@@ -114,7 +114,7 @@ async def show(page: Page, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_axe_finds_nothing_on_any_page_light_or_dark_wide_or_narrow(page: Page, path: str) -> None:
+async def test_nothing_is_in_the_way_on_any_page_light_dark_wide_narrow_or_in_large_text(page: Page, path: str) -> None:
     await show(page, path)
     found = await barriers(page)
     await page.emulate_media(color_scheme="dark")
@@ -122,6 +122,7 @@ async def test_axe_finds_nothing_on_any_page_light_or_dark_wide_or_narrow(page: 
     await page.emulate_media(color_scheme="light")
     await page.set_viewport_size({"width": 320, "height": 640})
     found += [f"narrow: {wrong}" for wrong in await barriers(page)]
+    found += [f"200 %: {wrong}" for wrong in await in_double_text(page)]
     await page.set_viewport_size(WIDE)
     assert found == []
 

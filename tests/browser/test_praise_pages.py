@@ -27,6 +27,7 @@ from tests.chromium import leave
 from tests.likeness import MOST, difference, has_inter, kept, picture_of, restyle
 from tests.members import AGENT, LEAD, READER
 from tests.unit.test_praise_rules import praise
+from tests.visitors import in_double_text
 
 TV: ViewportSize = {"width": 1920, "height": 1080}
 LONG = "Han bar in allt. " * 18
@@ -217,6 +218,14 @@ async def test_axe_finds_nothing_on_comments_boards_and_sign_in(page: Page, site
     for path in others():
         await page.goto(site + path)
         found[path] = [v["id"] for v in (await Axe().run(page)).response["violations"]]
+    assert {path: wrong for path, wrong in found.items() if wrong} == {}
+
+
+async def test_text_twice_as_large_is_whole_on_praise_comments_boards_and_sign_in(page: Page, site: str) -> None:
+    found = {}
+    for path in (*queues(), *others()):
+        await page.goto(site + path)
+        found[path] = await in_double_text(page)
     assert {path: wrong for path, wrong in found.items() if wrong} == {}
 
 

@@ -18,7 +18,7 @@ from services.survey.comments.texts import SealedTexts
 from tests.caseload import ANNA, LENA, NOBODY, NOW, RIKARD, SEAL, HeaderGate, app_of, fill
 from tests.chromium import leave
 from tests.tables import empty_pool
-from tests.visitors import Visitor, barriers
+from tests.visitors import Visitor, barriers, in_double_text
 
 DESK: ViewportSize = {"width": 1440, "height": 900}
 PHONES: tuple[ViewportSize, ...] = ({"width": 390, "height": 844}, {"width": 320, "height": 640})
@@ -184,7 +184,7 @@ async def test_on_a_desk_no_tab_is_cut_and_the_steps_stand_in_the_first_screen(d
 
 
 async def in_every_look(page: Page) -> dict[str, list[str]]:
-    """What stands in the way on a large screen, in the dark, and beside small screens."""
+    """What stands in the way on a large screen, in the dark, beside small screens, and in text twice as large."""
     found = {"wide": await barriers(page)}
     await page.emulate_media(color_scheme="dark")
     found["dark"] = await barriers(page, "color-contrast")
@@ -192,5 +192,6 @@ async def in_every_look(page: Page) -> dict[str, list[str]]:
     for screen in PHONES:
         await page.set_viewport_size(screen)
         found[f"{screen['width']} px"] = await barriers(page, "target-size")
+    found["200 %"] = await in_double_text(page)
     await page.set_viewport_size(DESK)
     return found

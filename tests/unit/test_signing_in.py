@@ -57,7 +57,7 @@ async def test_the_page_of_a_member_tells_name_and_roles_and_holds_the_way_out()
     cookie = signed_in(gate, {EVERYWHERE: Role.READER, "<Luleå>": Role.LEAD})
     page = await ask(site(gate), "GET", "/staff", headers=[cookie])
     assert "Anna Lund" in page.text
-    assert "every terminal" in page.text
+    assert "Every terminal" in page.text
     assert "&lt;Luleå&gt;" in page.body.decode()
     session = gate.sessions.open(cookie[1].partition("=")[2], gate.now())
     assert session is not None

@@ -48,7 +48,7 @@ class StaffPages:
 
     def signed_in(self, member: Member, form_secret: str) -> bytes:
         """Who is signed in, what they may do where, the pages, and the way out."""
-        roles = [("every terminal" if t == EVERYWHERE else t, role) for t, role in sorted(member.roles.items())]
+        roles = [("Every terminal" if t == EVERYWHERE else t, role) for t, role in sorted(member.roles.items())]
         initials = "".join(word[0] for word in member.name.split()[:2]).upper()
         return self._render(
             "signed_in", nav=staff_nav(), initials=initials, name=member.name, roles=roles, form_secret=form_secret
