@@ -1,6 +1,7 @@
 """`kvittera notifier | survey | aggregator | migrate`: run a service, prepare the database."""
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def run_loop(main: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine on uvloop."""
+    """Run a service on uvloop."""
     import uvloop
 
+    gc.freeze()  # what imports made stays: no later look for garbage goes through it
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)
 

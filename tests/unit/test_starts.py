@@ -62,3 +62,20 @@ print(len(linecache.cache), *(m.__name__ for m in Contract.__subclasses__() if m
 """
 
     assert words_of(program) == ["0", "PersonalData"]  # which is a default itself
+
+
+def test_a_service_begins_without_a_look_for_garbage_among_what_was_imported() -> None:
+    program = """
+import gc, os, sys
+from services.__main__ import main
+os.environ |= {"KVITTERA_POSTGRES_DSN": "postgresql://nobody@127.0.0.1:9/none", "KVITTERA_BOOT_PATIENCE_SECONDS": "0"}
+sys.argv[1:] = ["aggregator"]
+looks = []
+gc.callbacks.append(lambda phase, _: looks.append(phase))
+try:
+    main()
+except SystemExit as end:
+    print(end.code, len(looks), gc.get_freeze_count() > 100_000)
+"""
+
+    assert words_of(program) == ["2", "0", "True"]
