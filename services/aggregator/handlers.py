@@ -96,7 +96,7 @@ class CountBatch:
         return latest(await joined(blocks, self.units)) if blocks else None
 
     def _block(self, answers: Sequence[CountedAnswer]) -> list[Block]:
-        return [block_of(answers, self.units, self._clock, answers.__getitem__)] if answers else []
+        return [block_of(answers, self.units, self._clock)] if answers else []
 
     async def _keep_answers(self, connection: Database, answers: AnswerColumns) -> tuple[list[Change], AlikeChanges]:
         kept = await keep_answers(connection, self._sql, answers)

@@ -23,7 +23,7 @@ def answer(**more: object) -> CountedAnswer:
 
 def placed(units: list[list[int]], minutes: list[int], *answers: CountedAnswer) -> AnswerColumns:
     """Answers in columns with these units, 0 where there is none, and at these minutes."""
-    rows = block_of(answers, Units(None, []), LocalClock(), answers.__getitem__).answers.rows  # type: ignore[arg-type]  # without cuts nobody is asked
+    rows = block_of(answers, Units(None, []), LocalClock()).answers.rows  # type: ignore[arg-type]  # without cuts nobody is asked
     rows["minute"] = minutes
     return AnswerColumns(rows, np.array(units, np.int32).reshape(len(answers), -1))
 

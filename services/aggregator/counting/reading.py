@@ -44,7 +44,7 @@ _Score = Annotated[int, msgspec.Meta(ge=1, le=5)]
 _Step = Annotated[int, msgspec.Meta(ge=0, le=10)]
 
 
-class Facts(msgspec.Struct, frozen=True):
+class Facts(msgspec.Struct, frozen=True, gc=False):
     """The attribution snapshot, as far as it can be cut by."""
 
     carrier: str
@@ -80,7 +80,7 @@ class Facts(msgspec.Struct, frozen=True):
         return self.disruption is not None
 
 
-class CountedAnswer(msgspec.Struct, frozen=True):
+class CountedAnswer(msgspec.Struct, frozen=True, gc=False):
     """An answer, as far as it is counted."""
 
     response_id: uuid.UUID
@@ -117,6 +117,12 @@ class CountedAnswer(msgspec.Struct, frozen=True):
         if self.rated != CARRIER:
             return OTHER_PARTY
         return None if self.invited else UNINVITED
+
+
+class ToldAnswer(CountedAnswer, frozen=True):
+    """An answer whose number is not looked at yet: to make it costs as much as to read a third of the answer."""
+
+    response_id: str  # type: ignore[assignment]
 
 
 class _Decision(msgspec.Struct, frozen=True):
@@ -198,6 +204,11 @@ def reader() -> Callable[[ConsumerRecord], Counted | None]:
 def answer_decoder() -> Callable[[bytes], CountedAnswer]:
     """The quick way for our own answers. Raises msgspec.MsgspecError or ValueError for all others."""
     return msgspec.json.Decoder(CountedAnswer).decode
+
+
+def told_answer_decoder() -> Callable[[bytes], ToldAnswer]:
+    """The same, but for the number of the response, which may be any text."""
+    return msgspec.json.Decoder(ToldAnswer).decode
 
 
 def _decisions() -> Callable[[bytes], Counted]:

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.contract import without_controls
-from services.aggregator.counting.cuts import JOINT, OF_RECORD, TOTAL, Cut, beside, cut_named
+from services.aggregator.counting.cut_columns import ZONE, Columns, CutColumns
+from services.aggregator.counting.cuts import JOINT, TOTAL, Cut, beside, cut_named
 from services.aggregator.counting.deltas import STANDARD_MASK, Masks, Twins
 from services.aggregator.counting.reading import Counted
 from services.aggregator.counting.windows import mask_of, windows_in
@@ -21,8 +21,6 @@ _NO_UNIT = 0
 UNKNOWN = -1
 """Stands for a unit, or for windows, that must be asked for."""
 Units32 = NDArray[np.int32]
-_FIELDS = {"driver": "charged_driver"}
-"""Properties that are not simply the field of that name."""
 
 
 @dataclass(slots=True)
@@ -36,6 +34,7 @@ class Units:
     _known: dict[str, dict[object, int]] = field(default_factory=dict)
     _twins: dict[tuple[int, str], int] = field(default_factory=dict)
     _masks: Masks = field(default_factory=lambda: np.full(1024, UNKNOWN, np.int64))
+    _columns: CutColumns = field(default_factory=lambda: CutColumns(()))
     _sql: Mapping[str, str] = field(
         default_factory=lambda: {
             **named_sql("services.aggregator"),
@@ -59,46 +58,40 @@ class Units:
 
     async def of(self, counted: Sequence[Counted]) -> list[list[int]]:
         """The units that each record counts in; a cut by something that it lacks is left out."""
-        return [[*filter(None, units)] for units in (await self.numbers(counted)).tolist()]
+        return [[*filter(None, units)] for units in (await self.numbers(counted)).tolist()] if counted else []
 
     async def numbers(self, counted: Sequence[Counted]) -> Units32:
-        """The unit of each record in each cut of no series; 0 for a cut by something that it lacks.
+        """The unit of each record, at least one, in each cut of no series; 0 for a cut by something that it lacks.
 
         Raises:
             Poison: a value holds a control character.
         """
-        found = self.found(counted)
+        columns = self.columns.of(counted)
+        found = self.found(columns)
         if (found == UNKNOWN).any():
             if sum(map(len, self._known.values())) > _MOST_KNOWN_UNITS:
                 self._known.clear()
-            columns = zip(self.own, self._values(counted), strict=True)
-            await self._learn([(cut, value) for cut, values in columns for value in self._unknown(cut, values)])
-            found = self.found(counted)
+            values = self.columns.values(columns)
+            await self._learn([(cut, value) for cut, of_cut in values for value in self._unknown(cut, of_cut)])
+            found = self.found(columns)
         return found
 
-    def found(self, counted: Sequence[Counted]) -> Units32:
-        """What `numbers` tells, as far as it is known by now; else UNKNOWN."""
-        found = np.empty((len(counted), len(self.own)), np.int32)
-        for place, (cut, values) in enumerate(zip(self.own, self._values(counted), strict=True)):
+    def found(self, columns: Columns) -> Units32:
+        """The unit of each record in each cut, as far as it is known by now; else UNKNOWN."""
+        count = len(columns[ZONE])
+        found = np.empty((count, len(self.columns.own)), np.int32)
+        # Cut by cut instead of record by record: one dictionary is asked for a whole column.
+        for place, (cut, values) in enumerate(self.columns.values(columns)):
             known = self._known.setdefault(cut.name, {})
-            found[:, place] = [*map(known.get, values, repeat(UNKNOWN))]
+            found[:, place] = np.fromiter(map(known.get, values, repeat(UNKNOWN)), np.int32, count)
         return found
 
     @property
-    def own(self) -> Sequence[Cut]:
-        """The cuts that everything counts in."""
-        return [cut for cut in self.cuts if not cut.of_series]
-
-    def _values(self, counted: Sequence[Counted]) -> list[Sequence[object]]:
-        """The values of each cut, cut by cut: one dictionary is then asked for a whole column."""
-        wanted = {p for cut in self.own for p in cut.properties}
-        told = _columns(counted, sorted(wanted & {*OF_RECORD}))
-        told |= _columns([c.delivery for c in counted], sorted(wanted - {*OF_RECORD}))
-        values: list[Sequence[object]] = []
-        for cut in self.own:
-            columns = [told[p] for p in cut.properties]
-            values.append(columns[0] if len(columns) == 1 else [*zip(*columns, strict=True)] or [()] * len(counted))
-        return values
+    def columns(self) -> CutColumns:
+        """What the cuts ask for."""
+        if self._columns.cuts is not self.cuts:
+            self._columns = CutColumns(self.cuts)
+        return self._columns
 
     async def twins(self, wanted: Collection[tuple[int, str]]) -> Twins:
         """The units of series beside units; taken from the units alone, so that an answer may change its series."""
@@ -160,13 +153,6 @@ class Units:
 
 def _beside(cut: str, value: str, series: str) -> tuple[str, str]:
     return beside(cut), series if cut == TOTAL else f"{value}{JOINT}{series}"
-
-
-def _columns(things: Sequence[object], properties: Sequence[str]) -> dict[str, Sequence[object]]:
-    fields = [_FIELDS.get(p, p) for p in properties]
-    if len(fields) < 2:  # noqa: PLR2004  of one field attrgetter tells no tuples
-        return {p: [*map(attrgetter(f), things)] for p, f in zip(properties, fields, strict=True)}
-    return dict(zip(properties, zip(*map(attrgetter(*fields), things), strict=True), strict=True))
 
 
 def _name_of(value: object) -> str:

@@ -1,0 +1,43 @@
+"""What cuts ask of records, column by column, is what each record says by itself."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.aggregator.counting.cut_columns import CutColumns
+from services.aggregator.counting.cuts import cut_named
+from services.aggregator.counting.reading import CountedAnswer, Facts
+
+NOON = datetime(2026, 10, 13, 12, 0, tzinfo=UTC)
+
+
+def answer(days: float = 0, **delivery: Any) -> CountedAnswer:
+    facts = Facts("Nordposten Demo", "SE", "home_day", NOON, "Europe/Stockholm", "D-1", driver="anna", **delivery)
+    return CountedAnswer(uuid.UUID(int=1), 1, NOON, facts, 5, language="sv", answered_at=NOON + timedelta(days=days))
+
+
+@pytest.mark.parametrize(
+    ("strange", "charged"),
+    [
+        (answer(), ["anna", "anna"]),
+        (answer(attempt=2), ["anna", None]),
+        (answer(exceptions=("damaged",)), ["anna", None]),
+        (answer(exceptions=("address_unclear",)), ["anna", "anna"]),
+    ],
+)
+def test_a_driver_is_charged_in_a_column_as_in_a_single_record(strange: CountedAnswer, charged: list[str]) -> None:
+    columns = CutColumns([cut_named("driver")])
+    assert [[*values] for _, values in columns.values(columns.of([answer(), strange]))] == [charged]
+
+
+def test_cuts_by_one_several_and_no_property_and_by_fields_of_the_record_have_their_values_in_order() -> None:
+    columns = CutColumns([cut_named(name) for name in ("total", "terminal.late", "wave", "language.method", "series")])
+    told = columns.of([answer(), answer(days=9, terminal="T1", late=True)])
+    assert [(cut.name, [*values]) for cut, values in columns.values(told)] == [
+        ("total", [(), ()]),
+        ("terminal.late", [(None, None), ("T1", True)]),
+        ("wave", ["early", "late"]),
+        ("language.method", [("sv", "home_day"), ("sv", "home_day")]),
+    ]
