@@ -262,10 +262,10 @@ async def test_what_we_sent_ourselves_is_not_read_again_to_compare(house: House)
     assert await house.repair() == 0
     await house.publish()
     ends = await house.mirror.end_offsets(await topic_partitions(house.settings, SATISFACTION_CELLS))
-    assert house.publisher._ends == {p.partition: end for p, end in ends.items()}
+    assert house.publisher._topic.ends == {p.partition: end for p, end in ends.items()}
     counted = await read_rows(house.connection, house.publisher._sql["all_versions"], columns=2)
     assert len(counted) == 5
-    assert house.publisher._seen.behind(counted).tolist() == []
+    assert house.publisher._topic.seen.behind(counted).tolist() == []
     assert await house.repair() == 0
 
 

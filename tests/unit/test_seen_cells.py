@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.aggregator.publishing.followed import version_in
 from services.aggregator.publishing.keys import CellKeys
 from services.aggregator.publishing.records import CellRecords
 from services.aggregator.publishing.seen import SeenVersions
@@ -57,6 +58,24 @@ def test_what_is_told_takes_no_more_room_than_three_times_its_cells() -> None:
     assert len(seen._settled) + sum(map(len, seen._later)) <= 3 * len(many)
     assert len(seen.behind(many * (1, 5))) == 0
     assert len(seen.behind(many * (1, 6))) == len(many)
+
+
+@pytest.mark.parametrize(
+    ("value", "version"),
+    [
+        (b'{"version": 7}', 7),
+        (b'{"version": 9223372036854775807}', 9223372036854775807),
+        (b'{"version": 9223372036854775808}', 0),
+        (b'{"version": 1e300}', 0),
+        (b'{"version": -1}', 0),
+        (b'{"version": "x"}', 0),
+        (b"[]", 0),
+        (b"", 0),
+        (None, 0),
+    ],
+)
+def test_a_version_that_cannot_be_is_older_than_everything(value: bytes | None, version: int) -> None:
+    assert version_in(value) == version
 
 
 class Names:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 
 import asyncpg
 import numpy as np
-import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
@@ -22,10 +21,9 @@ from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.windows import Int64, unpack, window_start
 from services.aggregator.publishing.counted_cells import CountedCells, newest
-from services.aggregator.publishing.keys import CellKeys
+from services.aggregator.publishing.followed import FollowedTopic
 from services.aggregator.publishing.pace import Pace
 from services.aggregator.publishing.records import CellRecords
-from services.aggregator.publishing.seen import SeenVersions
 from services.chassis.bigint_copy import read_rows
 from services.chassis.failures import BROKEN_OFF, is_transient
 from services.chassis.kafka import make_consumer, make_producer, stop_in_time, stop_producer
@@ -34,7 +32,6 @@ from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
 from services.chassis.record_batches import Record, send_all
 from services.chassis.settings import Settings
-from services.chassis.topic_identity import topic_partitions
 
 log = structlog.get_logger()
 _SERVICE = "aggregator"
@@ -82,12 +79,13 @@ class Publisher:
     clock: Callable[[], float] = time.monotonic
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
     _records: CellRecords = field(default_factory=lambda: CellRecords(named_sql("services.aggregator")))
-    _keys: CellKeys = field(default_factory=lambda: CellKeys(named_sql("services.aggregator")))
     _counted: CountedCells = field(default_factory=CountedCells)
     _doorbell: asyncio.Event = field(default_factory=asyncio.Event)
-    _seen: SeenVersions = field(default_factory=SeenVersions)
-    _ends: dict[int, int] = field(default_factory=dict)
-    """How far `_seen` tells of each partition of our topic."""
+    _topic: FollowedTopic = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Follow the topic of the same installation."""
+        self._topic = FollowedTopic(self.settings)
 
     def counted(self, touched: int, rows: Int64) -> None:
         """Tell the cells as they stand after a batch, which may not be committed yet, by its row in `touched`."""
@@ -145,8 +143,7 @@ class Publisher:
             self.settings.anti_entropy_seconds,
         )
         compared, took = -math.inf, 0.0
-        self._seen.clear()
-        self._ends.clear()
+        self._topic.begin()
         while not stop.is_set():
             self._doorbell.clear()
             await self.publish_touched(connection, producer)
@@ -211,10 +208,7 @@ class Publisher:
         # aiokafka asks of a closed batch no more than ours tells.
         sent = [await producer.send_batch(b.batch, SATISFACTION_CELLS, partition=b.partition) for b in batches]
         for (partition, _, told), reply in zip(batches, await asyncio.gather(*sent), strict=True):
-            # What follows on what was read needs no reading. A batch that others' records precede is read with them.
-            if self._ends.get(partition) == reply.offset:
-                self._ends[partition] = reply.offset + len(told)
-                self._seen.tell(told)
+            self._topic.sent(partition, reply.offset, told)
 
     async def _send_singly(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> None:
         for refusal in await send_all(producer, records):
@@ -225,7 +219,7 @@ class Publisher:
         """Compare the topic's last version of each cell with the table; publish what is behind. Returns how many."""
         # The topic is read to an end taken first; whatever is newer in the table after that must be on it.
         counted = await read_rows(connection, self._sql["all_versions"], columns=2)
-        await self._read_mirror(connection, mirror)
+        await self._topic.read(connection, mirror)
         behind = await self._behind(connection, counted)
         if behind:
             # What is touched is published by the next pass anyway.
@@ -242,31 +236,11 @@ class Publisher:
     async def _behind(self, connection: Database, counted: Int64) -> list[int]:
         behind: list[int] = []
         for first in range(0, len(counted), _MOST_AT_ONCE):
-            cells = self._seen.behind(counted[first : first + _MOST_AT_ONCE])
+            cells = self._topic.seen.behind(counted[first : first + _MOST_AT_ONCE])
             await self._records.learn(connection, cells)
             behind += [cell for cell in cells.tolist() if self._records.key(cell) is not None]
             await asyncio.sleep(0)  # counting goes on meanwhile
         return behind
-
-    async def _read_mirror(self, connection: Database, mirror: AIOKafkaConsumer) -> None:
-        """Follow our own topic to its end; the last record of a key is what readers are left with."""
-        partitions = await topic_partitions(self.settings, SATISFACTION_CELLS)
-        if not mirror.assignment():
-            mirror.assign(partitions)
-        mirror.resume(*partitions)
-        starts = await mirror.beginning_offsets(partitions)
-        ends = await mirror.end_offsets(partitions)
-        for place in partitions:
-            mirror.seek(place, self._ends.get(place.partition, starts[place]))
-        while any([await mirror.position(p) < ends[p] for p in partitions]):
-            for records in (await mirror.getmany(timeout_ms=500, max_records=20_000)).values():
-                cells = await self._keys.cells(connection, [record.key or b"" for record in records])
-                versions = [_version_in(record.value) for record in records]
-                told = [row for row in zip(cells, versions, strict=True) if row[0] is not None]
-                self._seen.tell(np.array(told, np.int64).reshape(-1, 2))
-        for place in partitions:
-            self._ends[place.partition] = await mirror.position(place)
-        mirror.pause(*partitions)  # what we send ourselves meanwhile need not come back
 
 
 def _some(rows: Sequence[asyncpg.Record]) -> list[int]:
@@ -282,11 +256,3 @@ def _some(rows: Sequence[asyncpg.Record]) -> list[int]:
             break
         touched.append(row["id"])
     return touched
-
-
-def _version_in(value: bytes | None) -> int:
-    """The version in a record of the topic; what cannot be read is older than everything."""
-    try:
-        return int(orjson.loads(value or b"")["version"])
-    except (ValueError, TypeError, KeyError):
-        return 0
