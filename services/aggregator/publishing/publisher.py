@@ -197,9 +197,10 @@ class Publisher:
         for first in range(0, len(rows), _CHUNK):
             chunk, now = rows[first : first + _CHUNK], datetime.now(UTC)
             gone = chunk[:, 1] == 0
+            there = chunk[~gone]
             async with asyncio.timeout(_SEND_TIMEOUT):
-                await self._send(producer, chunk[~gone], now)
-                await self._send_singly(producer, self._records.others(chunk[~gone], now))
+                await self._send(producer, there, now)
+                await self._send_singly(producer, self._records.others(there, now))
                 await self._send_singly(producer, self._records.tombstones(chunk[gone, 0].tolist(), now))
             self.metrics.count("kvittera_outbox_published_total", len(chunk), topic=SATISFACTION_CELLS)
 
