@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -11,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from services.embedded.child import end_child, run_child, spawn_child
-from services.embedded.errors import EmbeddedError, from_log, from_os_error, package_missing
+from services.embedded.errors import from_log, from_os_error, package_missing
 from services.embedded.jars import Progress, cache_folder, fetch, in_silence, locked_jars
 from services.embedded.kafka_config import (
     FEATURE_LEVELS,
@@ -24,18 +23,22 @@ from services.embedded.kafka_config import (
     new_id,
 )
 from services.embedded.kept_data import keep_file
-from services.embedded.ports import free_port, port_to_keep, remembered_port
+from services.embedded.ports import free_port
+from services.embedded.server import EmbeddedServer
 
 _STOP_WITHIN_S = 30.0
 _READY_WITHIN_S = 120.0  # after a crash it first checks its log files
 _LOOK_EVERY_S = 0.02
 
 
-class EmbeddedKafka:
+class EmbeddedKafka(EmbeddedServer):
     """One Kafka broker in a folder, on 127.0.0.1, without passwords unless `settings` of the broker say otherwise.
 
     For benchmarks: `heap="1g", tuned_for_start=False`. `more_flags` are for the Java machine.
     """
+
+    name = "Kafka"
+    files = "kafka"
 
     def __init__(
         self,
@@ -47,49 +50,18 @@ class EmbeddedKafka:
         settings: Mapping[str, str] = MappingProxyType({}),
         more_flags: Sequence[str] = (),
     ) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self._settings = settings
         self._more_flags = more_flags
         self._heap = heap
         self._tuned_for_start = tuned_for_start
         self._progress = progress
         self._jars: list[Path] = []
-        self._server: subprocess.Popen[bytes] | None = None
-        self._port: int | None = None
-
-    @property
-    def log(self) -> Path:
-        """The file with everything the broker says."""
-        return self.folder / "kafka.log"
-
-    @property
-    def pid(self) -> int:
-        """The process id of the broker."""
-        if self._server is None:
-            raise EmbeddedError("Kafka is not running: call start() first.")
-        return self._server.pid
-
-    @property
-    def port(self) -> int:
-        """The port on 127.0.0.1, the same at every start of this object."""
-        if self._port is None:
-            raise EmbeddedError("Kafka has not been started: call start() first.")
-        return self._port
 
     @property
     def bootstrap(self) -> str:
         """The address for clients."""
         return f"127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Start the broker and wait until it takes requests; call it on the main thread.
-
-        Raises:
-            EmbeddedError: it did not start; the sentence says why and what to do.
-        """
-        self.prepare()
-        self.launch()
-        self.wait_until_ready()
 
     def prepare(self) -> None:
         """Fetch the jars and format the data folder at the first start."""
@@ -108,9 +80,7 @@ class EmbeddedKafka:
 
     def launch(self) -> None:
         """Start the broker process without waiting; on the main thread, after prepare()."""
-        memory = self.folder / "kafka.port"
-        self._port = port_to_keep(self._port, "Kafka") if self._port else remembered_port(memory)
-        self._write_properties(self._port, free_port())
+        self._write_properties(self._take_port(), free_port())
         self.log.write_bytes(b"")
         self._server = spawn_child(
             self._java("kafka.Kafka", self._properties),
@@ -127,7 +97,7 @@ class EmbeddedKafka:
         while time.monotonic() < until:
             if STARTED in self.log.read_text(errors="replace"):
                 return
-            if self._server is None or self._server.poll() is not None:
+            if self._has_ended():
                 break
             time.sleep(_LOOK_EVERY_S)
         raise from_log("Kafka", self.log, self.folder)

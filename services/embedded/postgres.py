@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Literal
 
 from services.embedded.child import end_child, spawn_child
 from services.embedded.errors import EmbeddedError, from_log, from_os_error
-from services.embedded.ports import port_to_keep, remembered_port
 from services.embedded.postgres_files import DATABASE, ENVIRONMENT, find_binaries, make_data
 from services.embedded.processes import children_of, is_running, program_of
+from services.embedded.server import EmbeddedServer
 from services.embedded.unprivileged import account_instead_of_root, place_for_data
 
 StopMode = Literal["fast", "immediate", "smart"]
@@ -34,12 +33,15 @@ _SETTINGS = {
 }
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(EmbeddedServer):
     """One PostgreSQL server in a folder, with the database `kvittera`; anyone on 127.0.0.1 may connect.
 
     `fsync=False` is for tests: a crash of the machine (not of the server) may then lose data. `settings`
     override the server's configuration.
     """
+
+    name = "PostgreSQL"
+    files = "postgres"
 
     def __init__(
         self,
@@ -49,19 +51,12 @@ class EmbeddedPostgres:
         settings: Mapping[str, str] = MappingProxyType({}),
         notice: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self._settings = {**_SETTINGS, "fsync": "on" if fsync else "off", **settings}
         self._notice = notice
         self._account = account_instead_of_root()
-        self._server: subprocess.Popen[bytes] | None = None
         self._data: Path | None = None
-        self._port: int | None = None
         self._binaries: Path | None = None
-
-    @property
-    def log(self) -> Path:
-        """The file with everything the server says."""
-        return self.folder / "postgres.log"
 
     @property
     def data(self) -> Path:
@@ -69,20 +64,6 @@ class EmbeddedPostgres:
         if self._data is None:
             raise EmbeddedError("PostgreSQL has not been started: call start() first.")
         return self._data
-
-    @property
-    def pid(self) -> int:
-        """The process id of the postmaster."""
-        if self._server is None:
-            raise EmbeddedError("PostgreSQL is not running: call start() first.")
-        return self._server.pid
-
-    @property
-    def port(self) -> int:
-        """The port on 127.0.0.1, the same at every start of this object."""
-        if self._port is None:
-            raise EmbeddedError("PostgreSQL has not been started: call start() first.")
-        return self._port
 
     def dsn(self, database: str = DATABASE) -> str:
         """Return the address of a database for a client."""
@@ -93,16 +74,6 @@ class EmbeddedPostgres:
         if self._binaries is None:
             self._binaries = find_binaries(self._account, self._notice)
         return self._binaries / name
-
-    def start(self) -> None:
-        """Start the server and wait until it takes connections; call it on the main thread.
-
-        Raises:
-            EmbeddedError: it did not start; the sentence says why and what to do.
-        """
-        self.prepare()
-        self.launch()
-        self.wait_until_ready()
 
     def prepare(self) -> None:
         """Make the data folder at the first start; wait for an earlier server that is still ending."""
@@ -119,12 +90,11 @@ class EmbeddedPostgres:
 
     def launch(self) -> None:
         """Start the server process without waiting; on the main thread, after prepare()."""
-        memory = self.folder / "postgres.port"
-        self._port = port_to_keep(self._port, "PostgreSQL") if self._port else remembered_port(memory)
+        port = self._take_port()
         self.log.write_bytes(b"")
         flags = [word for name, value in self._settings.items() for word in ("-c", f"{name}={value}")]
         self._server = spawn_child(
-            [self.binary("postgres"), "-D", self.data, "-p", str(self._port), *flags],
+            [self.binary("postgres"), "-D", self.data, "-p", str(port), *flags],
             user=self._user,
             log=self.log,
             env=ENVIRONMENT,
@@ -138,7 +108,7 @@ class EmbeddedPostgres:
         while time.monotonic() < until:
             if self._says_ready():
                 return
-            if self._server is None or self._server.poll() is not None:
+            if self._has_ended():
                 raise from_log("PostgreSQL", self.log, self.data)
             time.sleep(_LOOK_EVERY_S)
         raise from_log("PostgreSQL", self.log, self.data)
