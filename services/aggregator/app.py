@@ -3,8 +3,10 @@
 import asyncio
 import gc
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from starlette.applications import Starlette
 from starlette.routing import Route
 
 from schemas.topics import CARDS
@@ -35,7 +37,7 @@ from services.chassis.consumer import Reader
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
 from services.chassis.kafka import NO_HURRY_MS, membership
-from services.chassis.lifecycle import run_until_stopped
+from services.chassis.lifecycle import Task, run_until_stopped
 from services.chassis.logs import configure_logs, tell_start
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
@@ -67,41 +69,16 @@ async def run(settings: Settings) -> None:
     tell_start(settings.http_host, settings.aggregator_port)
     # A batch makes hundreds of thousands of objects that are in no cycle; each look through them is wasted.
     gc.set_threshold(100_000, 50, 100)
-    metrics = Metrics()
-    cuts = load_cuts(settings.cuts_file)
     alerts = Alerts(watched_cuts(settings.alert_cuts))
-    pool = await _pool(settings, cuts)
-    traces = Traces.from_settings(settings, SERVICE)
+    shared = await _shared(settings)
+    pool, metrics = shared.pool, shared.metrics
     publisher = Publisher(settings, metrics, waiting=lambda: reading.lag)
-    partners = PartnerPublisher(settings, metrics, _now)
-    relay = Relay(settings, SERVICE, metrics)
-    minutes = MinuteCells(pool, settings.minute_keep_hours, _now)
     freshness = Freshness()
-    units = Units(pool, cuts)
-    fence: Fence[Counted | Block] = Fence(
-        pool=pool,
-        service=SERVICE,
-        group=GROUP,
-        decode=reader(),
-        together=blocks_reader(units),
-        apply=CountBatch(units, metrics, publisher.counted, freshness=freshness),
-        dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
-        metrics=metrics,
-        traces=traces,
-        committed=publisher.wake,
-    )
-    reading = Reader(settings, fence, TOPICS, membership(settings, SERVICE, settings.aggregator_port))
-
-    async def ready() -> str | None:
-        return None if reading.consumer is not None else "answers are not read yet"
-
+    reading = _counting(shared, publisher, freshness)
     feeds = LiveScopes(pool, reading, zone_named(settings.pages_zone), freshness)
     ending = asyncio.Event()
     gate = gate_for(settings, _now)
-    subscriptions = Subscriptions(settings, SERVICE, settings.aggregator_port, pool, metrics, traces)
-    complained, disrupted = complaints_reader(subscriptions), disruptions_reader(subscriptions)
-    routes = [*http.routes(pool, feeds, ending, gate), *_routes(settings, pool, gate)]
-    app = behind_sign_in(make_app(routes, ready=ready, metrics=metrics), settings, gate, FOR_STAFF)
+    app = behind_sign_in(_pages(shared, reading, feeds, ending, gate), settings, gate, FOR_STAFF)
 
     async def keep_live(stop: asyncio.Event) -> None:
         try:
@@ -121,28 +98,49 @@ async def run(settings: Settings) -> None:
                     fetch_bytes=_FETCH_BYTES,
                 ),
                 "watch": reading.watch,
-                "complaints": lambda stop: consume(complained, stop, max_records=_CASES, fetch_wait_ms=NO_HURRY_MS),
-                "watch complaints": complained.watch,
-                "disruptions": lambda stop: consume(disrupted, stop, max_records=_CASES, fetch_wait_ms=NO_HURRY_MS),
-                "watch disruptions": disrupted.watch,
+                **_heard(shared.subscriptions),
                 "live": keep_live,
                 "publish": publisher.run,
-                "partners": partners.run,
-                "minutes": minutes.run,
-                **heard_sign_outs(subscriptions, gate),
-                "relay": relay.run,
+                "partners": PartnerPublisher(settings, metrics, _now).run,
+                "minutes": MinuteCells(pool, settings.minute_keep_hours, _now).run,
+                **heard_sign_outs(shared.subscriptions, gate),
+                "relay": Relay(settings, SERVICE, metrics).run,
                 "alerts": lambda stop: watch(pool, alerts, settings.alert_interval_seconds, stop),
             },
             drain_seconds=settings.drain_seconds,
             metrics=metrics,
         )
     finally:
-        traces.close()
+        shared.traces.close()
         pool.terminate()
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What all parts share."""
+
+    settings: Settings
+    cuts: Sequence[Cut]
+    metrics: Metrics
+    traces: Traces
+    pool: Pool
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """Ways to read topics that are not counted."""
+        port = self.settings.aggregator_port
+        return Subscriptions(self.settings, SERVICE, port, self.pool, self.metrics, self.traces)
+
+
+async def _shared(settings: Settings) -> _Shared:
+    """Made by the settings, with the tables checked."""
+    cuts = load_cuts(settings.cuts_file)
+    pool = await _pool(settings, cuts)
+    return _Shared(settings, cuts, Metrics(), Traces.from_settings(settings, SERVICE), pool)
 
 
 async def _pool(settings: Settings, cuts: Sequence[Cut]) -> Pool:
@@ -162,6 +160,48 @@ async def _pool(settings: Settings, cuts: Sequence[Cut]) -> Pool:
         await check_migrated(connection, SERVICE, PACKAGE)
         await StoredCuts().agree(connection, cuts)
     return pool
+
+
+def _counting(shared: _Shared, publisher: Publisher, freshness: Freshness) -> Reader[Counted | Block]:
+    """Counts answers and decisions, and tells the publisher what has changed."""
+    settings, metrics = shared.settings, shared.metrics
+    units = Units(shared.pool, shared.cuts)
+    fence: Fence[Counted | Block] = Fence(
+        pool=shared.pool,
+        service=SERVICE,
+        group=GROUP,
+        decode=reader(),
+        together=blocks_reader(units),
+        apply=CountBatch(units, metrics, publisher.counted, freshness=freshness),
+        dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
+        metrics=metrics,
+        traces=shared.traces,
+        committed=publisher.wake,
+    )
+    return Reader(settings, fence, TOPICS, membership(settings, SERVICE, settings.aggregator_port))
+
+
+def _heard(subscriptions: Subscriptions) -> dict[str, Task]:
+    """Reads what stands beside the counters."""
+    complained, disrupted = complaints_reader(subscriptions), disruptions_reader(subscriptions)
+    return {
+        "complaints": lambda stop: consume(complained, stop, max_records=_CASES, fetch_wait_ms=NO_HURRY_MS),
+        "watch complaints": complained.watch,
+        "disruptions": lambda stop: consume(disrupted, stop, max_records=_CASES, fetch_wait_ms=NO_HURRY_MS),
+        "watch disruptions": disrupted.watch,
+    }
+
+
+def _pages(
+    shared: _Shared, reading: Reader[Counted | Block], feeds: LiveScopes, ending: asyncio.Event, gate: Gate
+) -> Starlette:
+    """What staff, partners, scrapers and everybody ask for."""
+
+    async def ready() -> str | None:
+        return None if reading.consumer is not None else "answers are not read yet"
+
+    routes = [*http.routes(shared.pool, feeds, ending, gate), *_routes(shared.settings, shared.pool, gate)]
+    return make_app(routes, ready=ready, metrics=shared.metrics)
 
 
 def _routes(settings: Settings, pool: Pool, gate: Gate) -> list[Route]:
