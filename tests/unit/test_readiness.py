@@ -6,8 +6,10 @@ import sys
 import threading
 
 import pytest
+import typer
 
 from services.chassis.settings import Settings
+from services.cli.containers import ready
 from services.readiness import DEFAULT_PORTS, host_of, is_ready, main, ports_of
 
 
@@ -76,3 +78,14 @@ def test_ports_are_those_of_the_settings() -> None:
 def test_it_imports_nothing_but_the_standard_library() -> None:
     code = "import sys, services.readiness; print([m for m in ('typer', 'pydantic', 'asyncio') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_a_service_that_is_not_ready_is_told_with_the_place_that_was_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("services.readiness.is_ready", lambda port, host: (port, host) == (8602, "127.0.0.1"))
+    ready("survey")
+    with pytest.raises(typer.Exit) as ended:
+        ready("notifier")
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().out.startswith("not ready: asked 127.0.0.1:8601. `kvittera doctor` says")
