@@ -64,7 +64,8 @@ async def starve_one(process: asyncio.subprocess.Process, memory: int, at_batch:
                 pid = int(told)
             case [b"end"]:
                 assert pid, "the process that forks counters does not begin"
-                os.kill(pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has ended a moment ago
+                    os.kill(pid, signal.SIGKILL)
             case [b"ended", code]:
                 return int(code)
             case []:
