@@ -1,6 +1,5 @@
 """Rows 2 and 9: who tries links is told nothing and soon not answered, whatever headers it sends."""
 
-import statistics
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -177,5 +176,6 @@ async def test_wrong_links_look_the_same_and_take_the_same_time(pool: Pool, sett
             bodies.add((reply.status, reply.body))
     assert {status for status, _ in bodies} == {404}
     assert len(bodies) == 1
-    medians = [statistics.median(t) for t in took]
-    assert max(medians) - min(medians) <= 0.005, dict(zip(kinds, medians, strict=True))
+    # What a guesser can filter out: the quickest of many. A busy machine delays those that ask the database.
+    quickest = [min(t) for t in took]
+    assert max(quickest) - min(quickest) <= 0.005, dict(zip(kinds, quickest, strict=True))
