@@ -38,6 +38,7 @@ from tests.sending import (
 pytestmark = pytest.mark.service("notifier")
 
 BUDGET_OF_ONE = Policies.model_validate({"contact": {"carrier": {"most": 1, "days": 30}}})
+BUDGET_OF_A_SHOP = Policies.model_validate({"contact": {"merchant": {"most": 1, "days": 30}}})
 REMINDING = Policies.model_validate({"hours": {"reminder_days": 3}})
 CAPPED = Limits(
     concurrency=50, lease_seconds=60, max_age_seconds=72 * 3600, in_doubt_deadline_seconds=3600, cap_per_minute=60
@@ -92,6 +93,7 @@ async def age_calls(pool: Pool, seconds: int) -> None:
         ("INSERT INTO correction VALUES ('D-0', 'cancelled', 1)", "cancelled"),
         ("INSERT INTO correction VALUES ('D-0', 'not_delivered', 1)", "not_delivered"),
         ("INSERT INTO correction VALUES ('D-0', 'claim_opened', 1)", "claim_opened"),
+        ("INSERT INTO correction VALUES ('D-0', 'claim_closed', 1), ('D-0', 'claim_opened', 2)", "claim_opened"),
         ("INSERT INTO answered VALUES ('D-0', true)", "contested"),
         ("INSERT INTO preference SELECT person, false, NULL, 'sms', now() FROM invitation", "channel_not_wanted"),
         ("UPDATE invitation SET occurred_at = now() - interval '73 hours'", "too_old"),
@@ -177,6 +179,28 @@ async def test_a_budget_forgets_calls_that_are_older_than_its_days(pool: Pool, s
     await pool.execute("UPDATE invitation SET called_at = called_at - interval '31 days', due_at = now()")
     await work(sender)
     assert len(channel.calls) == 2
+
+
+@pytest.mark.parametrize("state", ["calling", "accepted", "in_doubt", "unknown"])
+async def test_a_call_counts_against_the_budget_whatever_came_of_it(pool: Pool, settings: Settings, state: str) -> None:
+    await plan(pool, 2)
+    await pool.execute("UPDATE invitation SET state = $1, called_at = now() WHERE delivery_id = 'D-0'", state)
+    await work(dispatcher(pool, settings, ScriptedChannel(), policies=BUDGET_OF_ONE))
+    assert await state_of(pool, "D-1") == ("withheld", "carrier_budget_spent", 0)
+
+
+async def test_a_shop_s_budget_counts_requests_about_its_own_parcels_only(pool: Pool, settings: Settings) -> None:
+    await plan(pool, 3)
+    await pool.execute(
+        "UPDATE invitation SET message = jsonb_set(message::jsonb, '{delivery,merchant_id}', '\"another\"')"
+        " WHERE delivery_id = 'D-2'"
+    )
+    sender = dispatcher(pool, settings, ScriptedChannel(), policies=BUDGET_OF_A_SHOP)
+    while await waiting(pool):
+        await work(sender)
+    rows = await pool.fetch("SELECT reason, count(*) AS n FROM invitation WHERE delivery_id <> 'D-2' GROUP BY reason")
+    assert {r["reason"]: r["n"] for r in rows} == {None: 1, "merchant_budget_spent": 1}
+    assert await state_of(pool, "D-2") == ("accepted", None, 1)
 
 
 async def test_a_request_in_quiet_hours_is_due_again_when_they_end_and_is_not_dropped(
