@@ -208,7 +208,7 @@ async def test_the_time_from_request_to_answer_is_measured_once_for_each_answer(
     answers = [response(d, invitation_id=ids[d]) for d in ids]
     metrics = Metrics()
     async with pool.acquire() as connection, connection.transaction():
-        for heard in (answers, [response("D-1", invitation_id=ids["D-1"], revision=2), *answers]):
+        for heard in (answers, [response("D-1", invitation_id=ids["D-1"], revision=2, contested=True), *answers]):
             await KeepState(lambda: NOON, metrics)(connection, [Received(m, None, NOON) for m in heard])
         await KeepState(lambda: NOON, metrics)(
             connection, [Received(response("D-4", invitation_id="of-another-system"), None, NOON)]
