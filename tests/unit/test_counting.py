@@ -91,6 +91,18 @@ def test_the_hour_is_what_a_clock_on_the_wall_says(moment: datetime, zone: str) 
     assert window_start(Window.HOUR, minute // 60) == on_the_wall.strftime("%Y-%m-%dT%H:00")
 
 
+@pytest.mark.parametrize("times", [1, 10])
+def test_many_moments_have_the_minutes_that_each_has(times: int) -> None:
+    zones = ["America/New_York", "Europe/Stockholm", "Asia/Kathmandu", "Australia/Lord_Howe"] * times
+    start = datetime(2026, 10, 24, 22, 7, tzinfo=UTC)
+    moments = [
+        datetime(1970, 1, 1, 0, 30, tzinfo=UTC),
+        *[start + timedelta(minutes=47 * n) for n in range(1, len(zones))],
+    ]
+    each = [CLOCK.minute(at, zone) for at, zone in zip(moments, zones, strict=True)]
+    assert LocalClock().minutes(moments, zones).tolist() == each
+
+
 def test_a_zone_that_does_not_exist_is_told() -> None:
     with pytest.raises(Poison, match="the zone is not known"):
         LocalClock().minute(datetime(2026, 1, 1, tzinfo=UTC), "Europe/Stokholm")

@@ -227,6 +227,8 @@ def latest(told: AnswerColumns) -> AnswerColumns:
 
     One statement may touch a row only once; and where batches begin must not decide where something counts.
     """
+    if len(told) < _FEW and len({*told.ids()}) == len(told):
+        return told
     halves = np.ascontiguousarray(told.rows["id"]).view(np.uint64).reshape(-1, 2)
     mixed = halves[:, 0] ^ halves[:, 1]
     order = np.argsort(mixed, kind="stable")

@@ -96,6 +96,8 @@ def alike_in(kept: Kept) -> AlikeChanges:
 def _one_by_one(kept: Kept) -> list[tuple[Sequence[int], int, Counting, Before | None]]:
     """Units, minute, counting and what was known before, of those that are not alike."""
     first = np.flatnonzero(kept.answers.rows["series"][: kept.first])
+    if not len(first) and not kept.before:
+        return []
     some = kept.answers.at(np.concatenate((first, np.arange(kept.first, len(kept.answers)))))
     fields = some.rows[["score", "commented", "contested", "series", "minute"]].tolist()
     before = [*[None] * len(first), *kept.before]

@@ -10,6 +10,8 @@ from services.aggregator.counting.windows import Int64
 from services.chassis.failures import Poison
 
 _QUARTER = 900
+_FEW = 32
+"""So many are quicker one by one."""
 _MOST_OFFSETS = 100_000
 """About three years of quarters."""
 
@@ -26,6 +28,8 @@ class LocalClock:
         Raises:
             Poison: for a zone that does not exist.
         """
+        if len(moments) < _FEW:
+            return np.array([*map(self.minute, moments, zones)], np.int64)
         seconds = np.array([moment.timestamp() for moment in moments]).astype(np.int64)
         offsets = np.empty_like(seconds)
         quarters = seconds // _QUARTER
