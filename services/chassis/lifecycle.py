@@ -31,13 +31,15 @@ async def run_until_stopped(tasks: dict[str, Task], *, drain_seconds: float, met
         loop.add_signal_handler(number, stop.set)
 
     running: set[str] = set()
+    reasons: list[str] = []
 
     async def guarded(name: str, task: Task) -> None:
         running.add(name)
         try:
-            await task(stop)
-            if not stop.is_set():
-                raise RuntimeError(f"{name} ended by itself")
+            await _work(name, task, stop)
+        except Exception as error:
+            reasons.append(f"{name}: {error if isinstance(error, MustStop) else type(error).__name__}")
+            raise
         finally:
             running.discard(name)
             stop.set()
@@ -45,7 +47,12 @@ async def run_until_stopped(tasks: dict[str, Task], *, drain_seconds: float, met
     async def end_hard_when_late() -> None:
         await stop.wait()
         await asyncio.sleep(drain_seconds)
-        log.error("drain took too long", action="exit_hard", unfinished=sorted(running))
+        log.error(
+            "drain took too long",
+            action="exit_hard",
+            unfinished=sorted(running),
+            because=(reasons or ["told to stop"])[0],
+        )
         os._exit(1)
 
     deadline = asyncio.create_task(end_hard_when_late())
@@ -64,6 +71,12 @@ async def run_until_stopped(tasks: dict[str, Task], *, drain_seconds: float, met
         watch.cancel()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
+
+
+async def _work(name: str, task: Task, stop: asyncio.Event) -> None:
+    await task(stop)
+    if not stop.is_set():
+        raise RuntimeError(f"{name} ended by itself")
 
 
 async def _watch_loop_lag(metrics: Metrics, period: float = 0.5) -> None:

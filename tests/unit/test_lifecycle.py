@@ -118,3 +118,29 @@ def test_a_drain_that_takes_too_long_ends_the_process_hard() -> None:
         assert process.returncode == 1
         assert 0.25 < time.monotonic() - began < 60
         assert b"drain took too long" in said
+
+
+STUCK_AFTER_A_FAULT = """
+import asyncio
+from services.chassis.failures import MustStop
+from services.chassis.lifecycle import run_until_stopped
+from services.chassis.metrics import Metrics
+
+async def stuck(stop):
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
+
+async def watch(stop):
+    raise MustStop("12 records wait and nothing moves")
+
+asyncio.run(run_until_stopped({"stuck": stuck, "watch": watch}, drain_seconds=0.3, metrics=Metrics()))
+"""
+
+
+def test_a_process_that_ends_hard_still_says_what_stopped_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", STUCK_AFTER_A_FAULT], capture_output=True, timeout=90, check=False)
+    assert ended.returncode == 1
+    assert b"watch: 12 records wait and nothing moves" in ended.stdout
