@@ -18,6 +18,9 @@ Counted = Callable[[], Awaitable[int]]
 _READ = "SELECT coalesce(sum(next), 0) FROM progress"
 
 
+COMMIT_MS = 2_000  # ours commits every one and a half seconds or so while behind
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One run of one system."""
@@ -26,7 +29,7 @@ class Job:
     """Also its consumer group, its database and the end of its topic's name."""
     folder: Path
     source: str
-    commit_ms: int = 1_000
+    commit_ms: int = COMMIT_MS
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from schemas.topics import CARDS, RESPONSE_RECORDED
 from services.chassis.topic_admin import apply_topics
 from tests.benchmarks.counting import fill, make_records
 from tests.benchmarks.machine import describe_machine
-from tests.benchmarks.peers.bench import Bench, Job
+from tests.benchmarks.peers.bench import COMMIT_MS, Bench, Job
 from tests.benchmarks.peers.figures import line
 from tests.benchmarks.peers.running import Figures, measure
 from tests.benchmarks.peers.surviving import survive
@@ -54,8 +54,8 @@ class Comparison:
         print(f"machine: {describe_machine()}")
         print(
             f"{len(records):,} records of {size:.0f} B in 4 partitions, 30 counters each,"
-            f" {len(sources[0].truth):,} cells; peers commit every second, all publish at most every"
-            f" {bench.publish_ms / 1000:.0f} s while behind\n",
+            f" {len(sources[0].truth):,} cells; peers commit every {COMMIT_MS / 1000:.0f} s,"
+            f" all publish at most every {bench.publish_ms / 1000:.0f} s while behind\n",
             flush=True,
         )
         return cls(bench, systems, folder, *sources)
