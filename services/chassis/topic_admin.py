@@ -1,5 +1,6 @@
 """Topics on the broker, as their cards say: create what is missing, name what differs."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,10 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from schemas.topics import TopicCard
 from services.chassis.failures import MustStop
 from services.chassis.kafka import make_admin, start_with_patience
+from services.chassis.pauses import pauses
 from services.chassis.settings import Settings
+
+_TOLD_WITHIN = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ async def apply_topics(settings: Settings, cards: Sequence[TopicCard]) -> list[s
     """Create the topics that are missing. Returns their names; existing topics are never changed here.
 
     Raises:
-        MustStop: the broker refused one.
+        MustStop: the broker refused one, or tells of none of them in time.
     """
     admin = await _open(settings)
     try:
@@ -47,9 +51,22 @@ async def apply_topics(settings: Settings, cards: Sequence[TopicCard]) -> list[s
             for name, code, message in reply.topic_errors:
                 if code not in {0, TopicAlreadyExistsError.errno}:
                     raise MustStop(f"Kafka refused to create {name}: {for_code(code).__name__} {message or ''}".strip())
+            await _until_told_of(admin, missing)
         return missing
     finally:
         await admin.close()
+
+
+async def _until_told_of(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> None:
+    """Created is not yet told of: who reads a topic at once would hear that it does not exist."""
+    try:
+        async with asyncio.timeout(_TOLD_WITHIN):
+            for pause in pauses(longest=0.5):
+                if set(topics) <= set(await admin.list_topics()):
+                    return
+                await asyncio.sleep(pause)
+    except TimeoutError:
+        raise MustStop(f"Kafka made topics that it does not tell of after {_TOLD_WITHIN:.0f} s: try again") from None
 
 
 async def compare_topics(settings: Settings, cards: Sequence[TopicCard]) -> list[Difference]:

@@ -100,7 +100,7 @@ def _saved(revision: int) -> bytes:
     """The same reply that the application gives."""
     body = b'{"revision":%d}' % revision
     head = (
-        f"HTTP/1.1 200 OK\r\ncache-control: no-store\r\netag: {etag(revision)}\r\n"
+        f"HTTP/1.1 200 OK\r\nx-content-type-options: nosniff\r\ncache-control: no-store\r\netag: {etag(revision)}\r\n"
         f"content-length: {len(body)}\r\ncontent-type: application/json\r\n\r\n"
     )
     return head.encode() + body
