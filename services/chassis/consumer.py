@@ -7,6 +7,7 @@ for operators' lag tools only.
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
@@ -17,7 +18,9 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from services.chassis.batches import Batch
 from services.chassis.failures import MustStop, is_transient
 from services.chassis.fence import Fence, Gap
+from services.chassis.in_hand import InHand
 from services.chassis.kafka import start_with_patience
+from services.chassis.meanings import Meanings
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.settings import Settings
 from services.chassis.starting_point import starting_point
@@ -43,7 +46,8 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self._began: dict[TopicPartition, int] = {}
         self._passed: dict[TopicPartition, int] = {}
         self._positions: dict[TopicPartition, int] = {}
-        self._busy = False
+        self._seeks: Counter[TopicPartition] = Counter()
+        self._in_hand = 0
         self._joined = False
         self._away = False
         self._identities = KnownTopics(settings, self.topics)
@@ -120,6 +124,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         # Not a cursor yet: records fetched before this seek may still be on their way (H25).
         self._began[partition] = at
         self.fence.cursors.pop(partition, None)
+        self._seeks[partition] += 1
         self.consumer.seek(partition, at)
 
     async def _log_start(self, partition: TopicPartition) -> int:
@@ -127,25 +132,38 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         offsets: dict[TopicPartition, int] = await self.consumer.beginning_offsets([partition])
         return offsets[partition]
 
-    async def take(self, batch: Batch) -> None:
+    def receive(self, batch: Batch) -> InHand[T]:
+        """Take what Kafka handed over into our hands, in the same step in which it came; `take` must follow."""
+        self._in_hand += 1
+        return InHand(batch, dict(self._seeks))
+
+    async def read_ahead(self, received: InHand[T]) -> None:
+        """Find out what a batch means while the one before it is applied."""
+        received.meanings = await self.fence.read(received.batch)
+
+    async def take(self, received: InHand[T]) -> None:
         """Apply a batch, waiting out passing failures; on a gap, go back and read again.
 
         Raises:
             MustStop: going on would lose something.
         """
-        # Records can come before their partition was positioned (H25); the seek brings them again.
-        ours = {p: records for p, records in batch.items() if p in self._began}
-        for partition in ours:
-            self._passed.pop(partition, None)
-        self._busy = True
         try:
+            ours = {p: records for p, records in received.batch.items() if self._still_ours(p, received)}
+            for partition in ours:
+                self._passed.pop(partition, None)
+            meanings = received.meanings if len(ours) == len(received.batch) else None
             for pause in pauses() if ours else ():
-                if await self._taken(ours) or await pause_or_stop(pause, self._stop):
+                if await self._taken(ours, meanings) or await pause_or_stop(pause, self._stop):
                     return
         finally:
-            self._busy = False
+            self._in_hand -= 1
 
-    async def _taken(self, batch: Batch) -> bool:
+    def _still_ours(self, partition: TopicPartition, received: InHand[T]) -> bool:
+        # Records can come before their partition was positioned (H25), and may have been read before we had to go
+        # back: the seek brings them again.
+        return partition in self._began and self._seeks[partition] == received.seeks.get(partition, 0)
+
+    async def _taken(self, batch: Batch, meanings: Meanings[T] | None) -> bool:
         if self.failure is not None:
             raise self.failure
         if self._stop.is_set():
@@ -153,7 +171,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         try:
             if any(records[0].offset < self._at(p) for p, records in batch.items()):
                 await self._identities.check()  # reading jumped back without us: is this still the same topic?
-            await self.fence.take(batch)
+            await self.fence.take(batch, meanings)
         except Gap as gap:
             self._go_back(gap.positions)
         except Exception as error:
@@ -169,6 +187,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
             if self.consumer is None:
                 return  # stopping
             try:
+                self._seeks[partition] += 1
                 self.consumer.seek(partition, at)
                 self.fence.cursors[partition] = at
             except IllegalStateError:
@@ -229,9 +248,9 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         # A topic may end in control records (H21): the consumer steps over them, and no batch tells of it.
         # Seen twice with nothing in hand, a position means that all before it is done.
         position = await consumer.position(partition)
-        if not self._busy and self._positions.get(partition) == position:
+        if not self._in_hand and self._positions.get(partition) == position:
             self._passed[partition] = position
-        self._positions[partition] = -1 if self._busy else position
+        self._positions[partition] = -1 if self._in_hand else position
 
     async def _leave_hint(self) -> None:
         if self.consumer is None:

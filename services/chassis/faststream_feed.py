@@ -73,7 +73,7 @@ def carry(
 
         async def hand_over(message: KafkaMessage) -> None:
             try:
-                await reader.take(by_partition(message.raw_message))
+                await reader.take(reader.receive(by_partition(message.raw_message)))
             except Exception as error:  # noqa: BLE001  FastStream would swallow it; `watch` ends the process with it
                 reader.failure = error
 

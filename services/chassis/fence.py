@@ -20,7 +20,7 @@ from services.chassis.applied_batches import count_batch, start_counting, trace_
 from services.chassis.batches import Batch, by_partition
 from services.chassis.deadletter import DeadLetter, pack_headers
 from services.chassis.failures import MustStop, Poison, is_transient
-from services.chassis.meanings import Condemned, Decode, Together, understood
+from services.chassis.meanings import Condemned, Decode, Meanings, Together, understood, understood_ahead
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.traces import Traces
@@ -75,8 +75,12 @@ class Fence(Generic[T]):
     def __post_init__(self) -> None:
         start_counting(self.metrics, self.dead_letter_topics)
 
-    async def take(self, batch: Batch) -> None:
-        """Apply a batch in one transaction, with its dead letters, and advance.
+    async def read(self, batch: Batch) -> Meanings[T]:
+        """What the records mean, found out while others go on; it stays true until they are applied."""
+        return await understood_ahead(batch, self.decode, self.together)
+
+    async def take(self, batch: Batch, meanings: Meanings[T] | None = None) -> None:
+        """Apply a batch in one transaction, with its dead letters, and advance; `meanings` are those of the whole.
 
         Raises:
             Gap: not all was applied; read again from the positions it names.
@@ -87,7 +91,7 @@ class Fence(Generic[T]):
             await self._alone(batch, partition, record)
             return
         try:
-            await self._commit(batch, {})
+            await self._commit(batch, {}, meanings)
         except _NOT_THE_RECORDS_FAULT:
             raise
         except Exception as error:
@@ -139,7 +143,7 @@ class Fence(Generic[T]):
             else:
                 return
 
-    async def _commit(self, batch: Batch, condemned: Condemned) -> None:
+    async def _commit(self, batch: Batch, condemned: Condemned, meanings: Meanings[T] | None = None) -> None:
         started, since = time.perf_counter(), time.time_ns()
         cursors = self.cursors  # those of this ownership; a rebalance puts others in their place
         partitions = sorted(batch)
@@ -150,7 +154,8 @@ class Fence(Generic[T]):
             positions = {TopicPartition(r["topic"], r["part"]): r["next"] for r in rows}
             fresh = self._fresh(batch, positions)
             await self._refuse_lost_records(fresh, positions)
-            told = understood(fresh, condemned, self.decode, self.together)
+            whole = meanings if sum(map(len, fresh.values())) == sum(map(len, batch.values())) else None
+            told = whole or understood(fresh, condemned, self.decode, self.together)
             if told.meant:
                 await self.apply(connection, told.meant)
             for letter in told.dead:

@@ -1,7 +1,8 @@
 """What records mean: each by itself, or many as one where their reader can."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -37,16 +38,44 @@ def understood(
 ) -> Meanings[T]:
     """Read records by partition, each in its order; the condemned are not read again."""
     found: Meanings[T] = Meanings()
+    for partition, some in _some_at_once(fresh):
+        _understand_some(partition, some, condemned, decode, together, found)
+    return found
+
+
+async def understood_ahead(
+    fresh: Mapping[TopicPartition, Sequence[ConsumerRecord]], decode: Decode[T], together: Together[T] | None
+) -> Meanings[T]:
+    """The same, while others go on."""
+    found: Meanings[T] = Meanings()
+    for partition, some in _some_at_once(fresh):
+        _understand_some(partition, some, {}, decode, together, found)
+        await asyncio.sleep(0)
+    return found
+
+
+def _some_at_once(
+    fresh: Mapping[TopicPartition, Sequence[ConsumerRecord]],
+) -> Iterator[tuple[TopicPartition, Sequence[ConsumerRecord]]]:
     for partition, records in fresh.items():
         for start in range(0, len(records), _AT_ONCE):
-            some = records[start : start + _AT_ONCE]
-            as_one = together(some) if together is not None and not condemned else None
-            if as_one is not None:
-                found.meant.append(as_one)
-                continue
-            for record in some:
-                _understand(record, condemned.get((partition, record.offset)), decode, found)
-    return found
+            yield partition, records[start : start + _AT_ONCE]
+
+
+def _understand_some(
+    partition: TopicPartition,
+    records: Sequence[ConsumerRecord],
+    condemned: Condemned,
+    decode: Decode[T],
+    together: Together[T] | None,
+    found: Meanings[T],
+) -> None:
+    as_one = together(records) if together is not None and not condemned else None
+    if as_one is not None:
+        found.meant.append(as_one)
+        return
+    for record in records:
+        _understand(record, condemned.get((partition, record.offset)), decode, found)
 
 
 def _understand(record: ConsumerRecord, letter: DeadLetter | None, decode: Decode[T], found: Meanings[T]) -> None:

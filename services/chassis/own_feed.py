@@ -1,13 +1,19 @@
-"""Our own loop as the carrier of a subscription: for the hot path, where batches grow with what waits."""
+"""Our own loop as the carrier of a subscription: for the hot path, where batches grow with what waits.
+
+While a large batch is applied, PostgreSQL works; the next one is fetched and read meanwhile.
+"""
 
 import asyncio
+import functools
 import gc
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import structlog
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
 from services.chassis.consumer import Reader
+from services.chassis.in_hand import InHand
 from services.chassis.kafka import FETCH_BYTES, make_consumer, start_with_patience, stop_in_time
 from services.chassis.pauses import pause_or_stop
 
@@ -47,6 +53,7 @@ async def consume(
         max_partition_fetch_bytes=fetch_bytes,
     )
     reader.read_through(lambda: consumer)
+    batches = _Batches(reader, consumer, wait_ms, max_records)
     behind = False
     try:
         if not await start_with_patience(consumer.start, reader.settings, reader.fence.group, stop=stop):
@@ -54,24 +61,55 @@ async def consume(
         consumer.subscribe(reader.topics, listener=reader)
         while not stop.is_set():
             try:
-                batch = await consumer.getmany(timeout_ms=wait_ms, max_records=max_records)
+                received = await batches.next()
             except ConsumerStoppedError:
                 return
             except KafkaError as error:
                 log.warning("cannot read", action="retry", error=type(error).__name__)
                 await pause_or_stop(1.0, stop)
                 continue
-            many = sum(map(len, batch.values())) >= _MANY
-            if batch:
-                await reader.take(batch)
-            elif reader.failure is not None:
+            many = len(received) >= _MANY
+            if many:
+                batches.read_ahead()
+            if not received and reader.failure is not None:
                 raise reader.failure
-            del batch
+            await reader.take(received)
+            del received
             behind = _look_for_cycles_between_batches(many=many, before=behind)
     finally:
+        await batches.close()
         _look_for_cycles_between_batches(many=False, before=behind)
         reader.read_through(lambda: None)
         await stop_in_time(consumer.stop, 4, "consumer")
+
+
+class _Batches(Generic[T]):
+    """Batches as they come; the next one is fetched and read while a large one is applied."""
+
+    def __init__(self, reader: Reader[T], consumer: AIOKafkaConsumer, wait_ms: int, max_records: int) -> None:
+        self._reader = reader
+        self._receive = functools.partial(consumer.getmany, timeout_ms=wait_ms, max_records=max_records)
+        self._ahead: asyncio.Task[InHand[T]] | None = None
+
+    async def next(self) -> InHand[T]:
+        """The next batch, which may be empty. Raises KafkaError."""
+        ahead, self._ahead = self._ahead, None
+        return self._reader.receive(await self._receive()) if ahead is None else await ahead
+
+    def read_ahead(self) -> None:
+        """Begin with the next batch now. Of few records it would be smaller than if it waited for its turn."""
+        self._ahead = asyncio.create_task(self._received_and_read())
+
+    async def _received_and_read(self) -> InHand[T]:
+        received = self._reader.receive(await self._receive())
+        await self._reader.read_ahead(received)
+        return received
+
+    async def close(self) -> None:
+        """Let go of what was read ahead: nothing of it was applied."""
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.gather(self._ahead, return_exceptions=True)
 
 
 def _look_for_cycles_between_batches(*, many: bool, before: bool) -> bool:

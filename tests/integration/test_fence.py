@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from types import SimpleNamespace
@@ -17,10 +17,12 @@ from schemas.delivery import DeliveryCompleted
 from services.chassis import consumer
 from services.chassis.batches import Batch
 from services.chassis.consumer import Reader
-from services.chassis.deadletter import DeadLetter, unpack_headers
+from services.chassis.deadletter import unpack_headers
 from services.chassis.failures import MustStop, TryAgain
 from services.chassis.fence import Fence, Gap
+from services.chassis.in_hand import InHand
 from services.chassis.kafka import make_admin
+from services.chassis.meanings import Condemned, Meanings
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool
 from services.chassis.records import Received
@@ -44,8 +46,6 @@ from tests.harness import (
     understand,
     until,
 )
-
-Condemned = Mapping[tuple[TopicPartition, int], DeadLetter]
 
 
 @pytest.fixture
@@ -271,8 +271,8 @@ async def test_a_gap_while_a_bad_record_is_looked_for_makes_every_partition_of_t
     part, other = await begin(pool, "t", at=4), await begin(pool, "t", partition=1, at=20)
 
     class Overtaken(Fence[bytes]):
-        async def _commit(self, batch: Batch, condemned: Condemned) -> None:
-            await super()._commit(batch, condemned)
+        async def _commit(self, batch: Batch, condemned: Condemned, meanings: Meanings[bytes] | None = None) -> None:
+            await super()._commit(batch, condemned, meanings)
             await pool.execute("UPDATE progress SET next = 2 WHERE part = 0 AND next = 6")
 
     fence = Overtaken(
@@ -362,9 +362,9 @@ async def test_no_partition_is_read_before_all_are_positioned(
     handed: list[Batch] = []
     take, position = reader.take, reader._position
 
-    async def taken(batch: Batch) -> None:
-        handed.append(batch)
-        await take(batch)
+    async def taken(received: InHand[bytes]) -> None:
+        handed.append(received.batch)
+        await take(received)
 
     async def positioned(partition: TopicPartition) -> None:
         await position(partition)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,6 +10,7 @@ import pytest
 
 from services.chassis import own_feed
 from services.chassis.consumer import Reader
+from services.chassis.in_hand import InHand
 
 
 class MadeError(Exception):
@@ -39,27 +41,81 @@ async def test_the_broker_waits_as_long_and_sends_as_much_as_the_service_allows(
     assert [(how["fetch_max_wait_ms"], how["max_partition_fetch_bytes"]) for how in asked] == [(waits, most)]
 
 
+Handed = Mapping[int, list[None]]
+
+
+class Consumed:
+    """A consumer that hands out some batches and then says stop, and a reader that notes what is done with them."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *batches: Handed) -> None:
+        self.batches = [*batches]
+        self.stop = asyncio.Event()
+        self.notes: list[str] = []
+        self.looking: list[bool] = []
+        consumer = SimpleNamespace(getmany=self.hand_out, start=_true, stop=_true, subscribe=lambda *_, **__: None)
+        monkeypatch.setattr(own_feed, "make_consumer", lambda *_, **__: consumer)
+        fence = SimpleNamespace(group="g", service="aggregator")
+        reader = SimpleNamespace(
+            fence=fence,
+            topics=[],
+            settings=SimpleNamespace(boot_patience_seconds=1),
+            failure=None,
+            member=None,
+            prepare=_true,
+            read_through=lambda _: None,
+            receive=lambda batch: InHand(batch, {}),
+            read_ahead=self.read_ahead,
+            take=self.take,
+        )
+        self.reader = cast("Reader[Any]", reader)
+
+    async def hand_out(self, **_: object) -> Handed:
+        self.looking.append(gc.isenabled())
+        if not self.batches:
+            self.stop.set()
+            return {}
+        batch = self.batches.pop(0)
+        self.notes.append(f"got {_size(batch)}")
+        return batch
+
+    async def read_ahead(self, received: InHand[Any]) -> None:
+        if len(received):
+            self.notes.append(f"read {len(received)}")
+
+    async def take(self, received: InHand[Any]) -> None:
+        await asyncio.sleep(0.01)
+        if len(received):
+            self.notes.append(f"applied {len(received)}")
+
+
+async def _true(*_: object) -> bool:
+    return True
+
+
+def _size(batch: Handed) -> int:
+    return sum(map(len, batch.values()))
+
+
 async def test_cycles_are_looked_for_between_large_batches_and_as_always_after_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stop = asyncio.Event()
-    batches = [{0: [None] * 10_000}, {0: [None] * 4_000, 1: [None] * 6_000}, {0: [None] * 9_999}, {}]
-    looking: list[bool] = []
+    consumed = Consumed(monkeypatch, {0: [None] * 10_000}, {0: [None] * 4_000, 1: [None] * 6_000}, {0: [None] * 9_999})
+    await own_feed.consume(consumed.reader, consumed.stop, max_records=1)
+    # The second and third are asked for while the first and second are applied.
+    assert (consumed.looking, gc.isenabled()) == ([True, True, False, True], True)
 
-    async def getmany(**_: object) -> dict[int, list[None]]:
-        looking.append(gc.isenabled())
-        if len(batches) == 1:
-            stop.set()
-        return batches.pop(0)
 
-    async def nothing(*_: object) -> bool:
-        return True
-
-    consumer = SimpleNamespace(getmany=getmany, start=nothing, stop=nothing, subscribe=lambda *_, **__: None)
-    monkeypatch.setattr(own_feed, "make_consumer", lambda *_, **__: consumer)
-    fence = SimpleNamespace(group="g", service="aggregator")
-    faces = {"prepare": nothing, "take": nothing, "read_through": lambda _: None, "failure": None, "member": None}
-    settings = SimpleNamespace(boot_patience_seconds=1)
-    reader = cast("Reader[Any]", SimpleNamespace(fence=fence, topics=[], settings=settings, **faces))
-    await own_feed.consume(reader, stop, max_records=1)
-    assert (looking, gc.isenabled()) == ([True, False, False, True], True)
+async def test_the_next_batch_is_read_while_a_large_one_is_applied_and_waits_while_a_small_one_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    consumed = Consumed(monkeypatch, {0: [None] * 10_000}, {0: [None] * 9_999}, {0: [None] * 8})
+    await own_feed.consume(consumed.reader, consumed.stop, max_records=1)
+    assert consumed.notes == [
+        "got 10000",
+        "got 9999",
+        "read 9999",
+        "applied 10000",
+        "applied 9999",
+        "got 8",
+        "applied 8",
+    ]
