@@ -24,7 +24,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
     from rich.console import Console
     from rich.table import Table
 
-    from services.doctor import examine
+    from services.doctor.examination import examine
     from services.embedded.local import reachable
 
     with reachable(kafka=True, postgres=True) as settings:

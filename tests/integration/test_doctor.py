@@ -11,11 +11,12 @@ from schemas.topics import CARDS
 from services.chassis.postgres import connect
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import Difference, apply_topics
-from services.doctor import examine, kafka, keys, months, postgres, tables, topics
-from services.findings import Finding
-from services.outboxes import outboxes
-from services.topic_rights import rights
-from services.way_out import addresses, sending
+from services.doctor.examination import examine
+from services.doctor.findings import Finding
+from services.doctor.kafka import kafka, rights, topics
+from services.doctor.postgres import postgres
+from services.doctor.storage import keys, months, outboxes, tables
+from services.doctor.way_out import addresses, sending
 
 
 async def test_an_installation_with_everything_in_place_has_no_ill(settings: Settings) -> None:
@@ -67,7 +68,7 @@ async def test_a_kafka_that_refuses_to_tell_is_a_finding_and_not_the_end(
     async def refused(*_: object) -> list[Difference]:
         raise TopicAuthorizationFailedError
 
-    monkeypatch.setattr("services.doctor.compare_topics", refused)
+    monkeypatch.setattr("services.doctor.kafka.compare_topics", refused)
     assert await examine(settings, [topics]) == [
         Finding("topics", "ill", "cannot be looked at (TopicAuthorizationFailedError)", "bring Kafka up first")
     ]
@@ -80,7 +81,7 @@ async def test_topics_that_are_missing_are_counted_and_those_that_differ_are_nam
         missing = [Difference(f"a{n}.b.v1", "topic", "exists", "missing") for n in range(5)]
         return [*missing, Difference("response.recorded.v1", "partitions", "6", "1")]
 
-    monkeypatch.setattr("services.doctor.compare_topics", compared)
+    monkeypatch.setattr("services.doctor.kafka.compare_topics", compared)
     assert await topics(settings) == [
         Finding(
             "topics",

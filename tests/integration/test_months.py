@@ -11,7 +11,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.months import CLOCKS_AGREE, MonthlyTable, Months, later, month_of
 from services.chassis.postgres import Database, Pool, connect
 from services.chassis.settings import Settings
-from services.doctor import months as doctor_months
+from services.doctor.storage import months as doctor_months
 
 pytestmark = pytest.mark.service("notifier")
 

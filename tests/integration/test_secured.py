@@ -21,9 +21,9 @@ from services.chassis.kafka import make_client, make_consumer, make_producer
 from services.chassis.postgres import connect
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
+from services.doctor.kafka import rights
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.ports import free_port
-from services.topic_rights import rights
 from tests.harness import until
 from tests.tls import encrypting
 

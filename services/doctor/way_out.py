@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
-from services.findings import Finding
+from services.doctor.findings import Finding
 from services.notifier.channels.live import live_channel
 from services.notifier.send_guard import who_is_reached
 

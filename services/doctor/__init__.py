@@ -1,0 +1,1 @@
+"""`kvittera doctor`: looks at an installation, and says what to do about each fault."""
