@@ -186,7 +186,7 @@ def _dispatcher(shared: _Shared, policies: PolicyBook, channel: Channel, relay: 
         ),
         policies=lambda: policies.at(utc_now()),
         only_to=persons_allowed(settings.send_only_to.get_secret_value(), shared.seal),
-        claiming=shared.claiming,
+        claiming_pool=shared.claiming,
         departs=lambda zone, country, at: departure(policies.at(at).hours.of(country), zone, country, at).at,
     )
 

@@ -73,8 +73,8 @@ class Claims:
         room = {kind: min(most, (allowed or {}).get(kind, most)) for kind in KINDS}
         if self.cap is None:
             return Permits(most, room)
-        at_once = max(_FEW, self.cap // 60)  # a second's calls; larger claims would only take longer
-        wanted = [min(at_once, n) for n in room.values()]
+        of_a_second = max(_FEW, self.cap // 60)  # larger claims would only take longer
+        wanted = [min(of_a_second, n) for n in room.values()]
         taken = await connection.fetch(self.sql["take_permits"], list(room), wanted, self.cap)
         return Permits(most, {r["channel"]: r["n"] for r in taken}, taken[0]["second"] if taken else None)
 

@@ -1,34 +1,32 @@
 """Sending: claim what is due, commit `calling` before the first byte leaves, call, settle what came of it.
 
 planned -> calling -> accepted | refused | in_doubt -> accepted | unknown. Only a definite refusal goes back to
-planned. Nothing in doubt is ever sent again by itself (guarantee 4). One call stands in `hand_over.py`, what comes of
-it in `settlement.py`, and what dead processes leave in `sweep.py`.
+planned. Nothing in doubt is ever sent again by itself (guarantee 4). A claim stands in `claiming.py`, one call in
+`hand_over.py`, what comes of it in `settlement.py`, and what dead processes leave in `sweep.py`.
 """
 
 import asyncio
 import contextlib
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import SystemRandom
 
-import asyncpg
 import structlog
 
-from schemas.invitation import Outcome
 from services.chassis.failures import is_transient
 from services.chassis.metrics import Metrics
 from services.chassis.microbatch import MicroBatcher
 from services.chassis.outbox import Relay
 from services.chassis.pauses import pause_or_stop, pauses
-from services.chassis.persons import PersonKeys, Sealed
-from services.chassis.postgres import Database, Pool
+from services.chassis.persons import PersonKeys
+from services.chassis.postgres import Pool
 from services.chassis.sealing import Seal
 from services.notifier.breaker import ProviderBreaker
 from services.notifier.channels import Channel, Fate
-from services.notifier.claim import PERMIT_SECONDS, Claims, Departs, Permits, at_once
+from services.notifier.claim import PERMIT_SECONDS, Claims, Departs, at_once
+from services.notifier.claiming import Claimed, Claiming
 from services.notifier.hand_over import HandOver
 from services.notifier.policy import Policies
 from services.notifier.render import Renderer
@@ -42,9 +40,6 @@ _GATHER = 0.05
 """What falls due meanwhile is claimed together: a claim costs about what twenty of its rows do."""
 _APART = 0.01
 """More may be due already; calls that come back meanwhile share the next claim."""
-DISCARD = "DISCARD PLANS"
-_PLANS_LAST = 1.0
-"""Plans are made for tables as they were: a month's table that was empty then is another one now."""
 _LINGER = 0.02
 """What comes back meanwhile is settled together."""
 
@@ -69,7 +64,7 @@ class Dispatcher:
     """Hands due invitations over until stopped.
 
     Attributes:
-        claiming: where claims are made and plans are kept for a second; None: in `pool`.
+        claiming_pool: where claims are made and plans are kept for a second; None: in `pool`.
         permitted: asked before every claim; what is due waits while it says no.
         policies: as they hold now; the claim reads budgets and the reminder's delay from them.
         departs: when a message may leave; what may not leave now is held.
@@ -93,23 +88,21 @@ class Dispatcher:
     only_to: frozenset[bytes] | None = None
     share: Share = field(default_factory=lambda: SystemRandom().uniform)
     clock: Callable[[], float] = time.monotonic
-    claiming: "Pool | None" = None
-    _planned_at: float = -math.inf
+    claiming_pool: "Pool | None" = None
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
     _calls: int = 0
     _room: asyncio.Event = field(default_factory=asyncio.Event)
     sweep: Sweep = field(init=False)
     _settling: Settling = field(init=False)
     _settler: MicroBatcher[Settlement, bool] = field(init=False)
-    _claims: Claims = field(init=False)
+    _claiming: Claiming = field(init=False)
     _breaker: ProviderBreaker = field(init=False)
     _hand_over: HandOver = field(init=False)
-    _persons: PersonKeys = field(init=False)
 
     def __post_init__(self) -> None:
         limits = self.limits
-        self._persons = PersonKeys(self.seal)
-        self._claims = Claims(
+        persons = PersonKeys(self.seal)
+        claims = Claims(
             limits.lease_seconds,
             limits.max_age_seconds,
             limits.cap_per_minute,
@@ -117,9 +110,11 @@ class Dispatcher:
             self.departs,
             self.only_to,
         )
+        claiming_pool, keeps_plans = self.claiming_pool or self.pool, self.claiming_pool is not None
+        self._claiming = Claiming(claiming_pool, claims, persons, self.metrics, self.now, keeps_plans=keeps_plans)
         self._settling = Settling(
             self.pool,
-            self._persons,
+            persons,
             self.relay,
             self.now,
             lambda: self.policies().hours.reminder_days,
@@ -143,7 +138,7 @@ class Dispatcher:
     async def run(self, stop: asyncio.Event) -> None:
         """Claim and send until stopped, then finish what was begun."""
         waits = pauses(first=0.1, longest=5)
-        await warm_up(self.claiming or self.pool, self._claims, self.renderer)
+        await warm_up(self._claiming.pool, self._claiming.claims, self.renderer)
         while not stop.is_set():
             if not self._has_room():
                 await self._for_room()
@@ -179,20 +174,10 @@ class Dispatcher:
         free = self.limits.concurrency - self._calls
         if free <= 0 or not self.permitted():
             return 0
-        claimed_at = self.clock()
-        async with (self.claiming or self.pool).acquire() as connection:
-            if self.claiming is not None and claimed_at - self._planned_at > _PLANS_LAST:
-                await connection.execute(DISCARD)
-                self._planned_at = claimed_at
-            permits = await self._claims.permits(connection, free, self._allowed())
-            begun = await self._claim(connection, permits) if permits.room else []
-            for row, secret in begun:
-                self._begin(row, secret, claimed_at)
-            await self._claims.give_back(connection, permits, (row["channel"] for row, _ in begun))
-        return len(begun)
+        return await self._claiming.begin(free, self._allowed(), self.clock(), self._begin)
 
-    def _begin(self, row: asyncpg.Record, secret: str | None, claimed_at: float) -> None:
-        task = asyncio.create_task(self._send(row, secret, claimed_at))
+    def _begin(self, claimed: Claimed) -> None:
+        task = asyncio.create_task(self._send(claimed))
         self._calls += 1
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
@@ -202,35 +187,10 @@ class Dispatcher:
         # One call goes to see, and only when all others are back.
         return dict.fromkeys(allowed, 0) if self._sending else allowed
 
-    async def _claim(self, connection: Database, permits: Permits) -> list[tuple[asyncpg.Record, str | None]]:
-        """What is to be called, with its secret; committed as `calling`, before any byte leaves."""
-        async with connection.transaction():
-            rows = await self._claims.take(connection, permits)
-            withheld = [r for r in rows if r["state"] == "withheld"]
-            await self._settling.tell(
-                connection,
-                [
-                    (
-                        r["delivery_id"],
-                        self._settling.event(r, r["revision"], Outcome.SUPPRESSED, r["reason"]),
-                        r["traceparent"],
-                    )
-                    for r in withheld
-                    if r["kind"] == "ask"
-                ],
-            )
-            calling = [r for r in rows if r["state"] == "calling"]
-            secrets = self._persons.open_with(
-                {r["person"]: r["wrapped"] for r in calling},
-                [Sealed(r["person"], r["sealed"], str(r["invitation_id"])) for r in calling],
-            )
-        for row in withheld:
-            self.metrics.count("kvittera_withheld_total", reason=row["reason"])
-        return list(zip(calling, secrets, strict=True))
-
-    async def _send(self, row: asyncpg.Record, secret: str | None, claimed_at: float) -> None:
+    async def _send(self, claimed: Claimed) -> None:
+        row = claimed.row
         try:
-            result = await self._hand_over(row, secret, self.clock() - claimed_at)
+            result = await self._hand_over(row, claimed.secret, self.clock() - claimed.at)
         finally:
             self._calls -= 1  # what is still to be settled holds up no other call
             if self._has_room():

@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import orjson
-
 from schemas.delivery import ChannelKind, ContactChannel
 from schemas.invitation import Outcome
 from schemas.recipient import PersonErased
-from schemas.topics import INVITATION_DECIDED, PERSON_ERASED
+from schemas.topics import PERSON_ERASED
 from services.chassis.persons import Person, PersonKeys
 from services.chassis.postgres import Database, named_sql
 from services.chassis.sealing import Seal
 from services.notifier import policy
+from services.notifier.telling import Event, changes, tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,23 +59,9 @@ class Eraser:
         await connection.execute(self.sql["forget_secrets"], person)
         await connection.execute(self.sql["forget_unreachable"], person)
         forgotten = await connection.execute(self.sql["forget_messages"], person)
-        asks = [r for r in withdrawn if r["kind"] == "ask"]  # a reminder changes no decision
-        await self._tell(
-            connection,
-            INVITATION_DECIDED,
-            [(r["delivery_id"], _withdrawn(r["message"], r["revision"], now), r["traceparent"]) for r in asks],
-        )
-        event = PersonErased(person_id=person.hex(), requested_at=now)
-        await self._tell(connection, PERSON_ERASED, [(person.hex(), event.model_dump_json().encode(), None)])
+        await tell(connection, self.sql, changes(withdrawn, Outcome.SUPPRESSED, now, "erased"))
+        erased = PersonErased(person_id=person.hex(), requested_at=now)
+        event = Event(person.hex(), erased.model_dump_json().encode(), None)
+        await tell(connection, self.sql, [event], PERSON_ERASED)
         ever = known.wrapped is not None or known.erased_at is not None
         return Erasure(person, ever, None, len(withdrawn), int(forgotten.rpartition(" ")[2]))
-
-    async def _tell(self, connection: Database, topic: str, events: list[tuple[str, bytes, str | None]]) -> None:
-        if events:
-            await connection.execute(self.sql["tell"], topic, *map(list, zip(*events, strict=True)))
-
-
-def _withdrawn(message: str, revision: int, now: datetime) -> bytes:
-    told = orjson.loads(message)
-    told |= {"revision": revision, "outcome": Outcome.SUPPRESSED.value, "reason": "erased"}
-    return orjson.dumps(told | {"decided_at": now.isoformat()})

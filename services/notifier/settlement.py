@@ -1,6 +1,5 @@
 """What came of a hand-over, written down: state, event, and the one reminder (guarantee 4)."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +12,6 @@ import orjson
 import structlog
 
 from schemas.invitation import Outcome
-from schemas.topics import INVITATION_DECIDED
 from services.chassis.ids import time_ordered
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
@@ -21,6 +19,7 @@ from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Database, Pool, named_sql
 from services.notifier.channels import Fate, Result
 from services.notifier.claim import Departs, at_once
+from services.notifier.telling import Event, changed, tell
 
 log = structlog.get_logger()
 MOST_ATTEMPTS = 8
@@ -33,14 +32,12 @@ class Settlement(NamedTuple):
     """What came of one send, to be written."""
 
     invitation_id: UUID
-    delivery_id: str
     fence: int
     state: str
     reason: str | None
     revision: int
     again_seconds: float
-    event: bytes | None
-    traceparent: str | None
+    event: Event | None
 
 
 def pause_before_retry(attempts: int, again_after: float, share: Share) -> float:
@@ -105,23 +102,13 @@ class Settling:
         revision = row["revision"] + (not silent)
         return Settlement(
             invitation_id=row["invitation_id"],
-            delivery_id=row["delivery_id"],
             fence=row["fence"],
             state=state,
             reason=reason,
             revision=revision,
             again_seconds=again_seconds,
-            event=None if silent else self.event(row, revision, outcome, reason),
-            traceparent=row["traceparent"],
+            event=None if silent else changed(row, revision, outcome, reason, self.now()),
         )
-
-    def event(self, row: asyncpg.Record, revision: int, outcome: Outcome, reason: str | None) -> bytes:
-        """The decided event after a change."""
-        message = orjson.loads(row["message"])
-        message |= {"revision": revision, "outcome": outcome.value, "decided_at": self.now().isoformat()}
-        if reason is not None:
-            message["reason"] = reason
-        return orjson.dumps(message)
 
     async def write(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
         """Write settlements; tells of each whether it was still ours to settle."""
@@ -138,10 +125,8 @@ class Settling:
                 [s.again_seconds for s in settlements],
             )
             moved = {r["invitation_id"] for r in rows}
-            await self.tell(
-                connection,
-                [(s.delivery_id, s.event, s.traceparent) for s in settlements if s.event and s.invitation_id in moved],
-            )
+            events = [s.event for s in settlements if s.event is not None and s.invitation_id in moved]
+            await tell(connection, self.sql, events)
         self.relay.wake()
         return [s.invitation_id in moved for s in settlements]
 
@@ -172,16 +157,5 @@ class Settling:
             await connection.execute(self.sql["plan_reminders"], *map(list, zip(*planned, strict=True)))
 
     def _due(self, row: asyncpg.Record) -> datetime:
-        facts = json.loads(row["message"])["delivery"]
+        facts = orjson.loads(row["message"])["delivery"]
         return self.departs(facts["zone"], facts["country"], row["remind_at"])
-
-    async def tell(self, connection: Database, events: Sequence[tuple[str, bytes, str | None]]) -> None:
-        """Tell invitation.decided.v1, in the caller's transaction."""
-        if events:
-            await connection.execute(
-                self.sql["tell"],
-                INVITATION_DECIDED,
-                [k for k, _, _ in events],
-                [v for _, v, _ in events],
-                [t for _, _, t in events],
-            )

@@ -22,7 +22,6 @@ from schemas.response import ResponseRecorded
 from schemas.topics import (
     DELIVERY_CORRECTED,
     DELIVERY_DISRUPTION,
-    INVITATION_DECIDED,
     PREFERENCE_CHANGED,
     RESPONSE_RECORDED,
 )
@@ -31,6 +30,7 @@ from services.chassis.meanings import Decode
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, named_sql
 from services.chassis.records import Received, reading
+from services.notifier.telling import changes, tell
 
 GROUP = "kvittera-notifier-state"
 MODELS: Mapping[str, type[Contract]] = {
@@ -71,7 +71,7 @@ class KeepState:
         stopped = await self._preferences(connection, _of(PreferenceChanged, messages))
         stopped += await self._corrections(connection, _of(DeliveryCorrected, messages))
         stopped += await self._answers(connection, _of(ResponseRecorded, messages))
-        await self._tell(connection, stopped, Outcome.SUPPRESSED)
+        await tell(connection, self.sql, changes(stopped, Outcome.SUPPRESSED, self.now()))
 
     async def _disruptions(self, connection: Database, heard: Iterable[DeliveryDisruption]) -> None:
         last = _last(heard, lambda d: d.disruption_id, lambda d: d.revision)
@@ -128,7 +128,7 @@ class KeepState:
             [datetime.fromisoformat(f["occurred_at"]) for f in facts.values()],
             [r["facts"] for r in rows],
         )
-        await self._tell(connection, corrected, Outcome.SCHEDULED)
+        await tell(connection, self.sql, changes(corrected, Outcome.SCHEDULED, self.now()))
         return {d: "exception_open" for d, f in facts.items() if f.get("exceptions")}
 
     async def _answers(self, connection: Database, heard: Iterable[ResponseRecorded]) -> list[asyncpg.Record]:
@@ -157,23 +157,6 @@ class KeepState:
         if not stops:
             return []
         return await connection.fetch(self.sql["withhold_deliveries"], *map(list, zip(*stops, strict=True)))
-
-    async def _tell(self, connection: Database, rows: Sequence[asyncpg.Record], outcome: Outcome) -> None:
-        asks = [r for r in rows if r["kind"] == "ask"]  # a reminder changes no decision
-        if asks:
-            await connection.execute(
-                self.sql["tell"],
-                INVITATION_DECIDED,
-                [r["delivery_id"] for r in asks],
-                [changed(r["message"], r["revision"], outcome, r.get("reason"), self.now()) for r in asks],
-                [r["traceparent"] for r in asks],
-            )
-
-
-def changed(message: str, revision: int, outcome: Outcome, reason: str | None, now: datetime) -> bytes:
-    """The decided event after a change: `message` is what all revisions share."""
-    told = orjson.loads(message) | {"revision": revision, "outcome": outcome.value, "decided_at": now.isoformat()}
-    return orjson.dumps(told if reason is None else told | {"reason": reason})
 
 
 def _of(model: type[M], messages: Iterable[Contract]) -> list[M]:

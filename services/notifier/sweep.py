@@ -16,6 +16,7 @@ from services.chassis.postgres import Database, Pool, named_sql
 from services.notifier.channels import Channel, Fate, Result
 from services.notifier.channels.reports import Progress
 from services.notifier.settlement import Settlement, Settling, tell_unsettled
+from services.notifier.telling import changes, tell
 
 log = structlog.get_logger()
 _EVERY = 5.0
@@ -66,15 +67,7 @@ class Sweep:
 
     async def _doubt_expired_calls(self, connection: Database) -> None:
         doubted = await connection.fetch(self.sql["doubt_expired_calls"])
-        asks = [r for r in doubted if r["kind"] == "ask"]
-        event = self.settling.event
-        await self.settling.tell(
-            connection,
-            [
-                (r["delivery_id"], event(r, r["revision"], Outcome.IN_DOUBT, "interrupted"), r["traceparent"])
-                for r in asks
-            ],
-        )
+        await tell(connection, self.sql, changes(doubted, Outcome.IN_DOUBT, self.settling.now(), "interrupted"))
 
     async def _resolve(self, row: asyncpg.Record) -> None:
         found = reported(row["progress"]) or await self.channel.look_up(row["reference"])

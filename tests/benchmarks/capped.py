@@ -19,6 +19,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import connect, database_time
 from services.chassis.sealing import Seal
 from services.notifier.claim import Claims
+from services.notifier.claiming import Claiming
 from services.notifier.dispatch import Dispatcher
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.policy import Rules
@@ -168,7 +169,7 @@ def main() -> None:
         turns.append({**stages, "begun": begun, "turn": time.perf_counter() - began})
         return begun
 
-    for owner, method in ((Claims, "permits"), (Dispatcher, "_claim"), (Claims, "_judge"), (Claims, "give_back")):
+    for owner, method in ((Claims, "permits"), (Claiming, "claim"), (Claims, "_judge"), (Claims, "give_back")):
         setattr(owner, method, _timed(getattr(owner, method), method.strip("_"), stages))
     Dispatcher._begin_some = turn  # type: ignore[method-assign,assignment]
     atexit.register(lambda: into.write_text(json.dumps(turns)))

@@ -54,7 +54,7 @@ async def test_a_claim_is_tried_before_the_first_without_taking_anything(pool: P
     await plan(pool, 3)
     sender = dispatcher(pool, settings, ScriptedChannel())
     async with pool.acquire() as connection:
-        await sender._claims.warm_up(connection)
+        await sender._claiming.claims.warm_up(connection)
 
     assert await pool.fetchval("SELECT array_agg(DISTINCT state || attempts) FROM invitation") == ["planned0"]
     assert (await ledger(pool))["pending"] == 3
@@ -74,7 +74,7 @@ async def test_the_trial_goes_all_the_way_of_a_claim_also_while_sending_is_off_a
     sender = dispatcher(pool, settings, ScriptedChannel())
     async with pool.acquire() as connection, connection.transaction():
         before = await connection.fetchval(WRITTEN)
-        await sender._claims.warm_up(connection)
+        await sender._claiming.claims.warm_up(connection)
         assert await connection.fetchval(WRITTEN) == before + 1
     assert await state_of(pool) == ("planned", None, 0)
 
@@ -368,7 +368,7 @@ async def test_no_process_waits_for_the_claim_of_another(pool: Pool, settings: S
     await plan(pool, 2)
     await pool.execute("INSERT INTO person_key (person, erased_at) VALUES (decode(md5(''), 'hex'), '2000-01-01')")
     await pool.execute("UPDATE invitation SET person = decode(md5(''), 'hex') WHERE delivery_id = 'D-1'")
-    first, second = (dispatcher(pool, settings, ScriptedChannel(), CAPPED)._claims for _ in range(2))
+    first, second = (dispatcher(pool, settings, ScriptedChannel(), CAPPED)._claiming.claims for _ in range(2))
     async with pool.acquire() as one, pool.acquire() as other, asyncio.timeout(10):
         permits = await first.permits(one, 1)
         async with one.transaction():
@@ -384,7 +384,7 @@ async def test_two_that_want_the_last_permits_at_once_are_counted_one_after_the_
 ) -> None:
     await plan(pool, 40)
     cap = replace(CAPPED, cap_per_minute=30)
-    claims = [dispatcher(pool, settings, ScriptedChannel(), cap)._claims for _ in range(2)]
+    claims = [dispatcher(pool, settings, ScriptedChannel(), cap)._claiming.claims for _ in range(2)]
 
     async def room(mine: Claims) -> int:
         async with pool.acquire() as connection:
@@ -420,8 +420,8 @@ async def test_permits_of_a_process_that_died_with_them_come_free_after_their_mi
     dead, heir = (dispatcher(pool, settings, ScriptedChannel(), CAPPED) for _ in range(2))
     async with pool.acquire() as connection:
         for _ in range(3):
-            assert (await dead._claims.permits(connection, 50)).room == {"email": 20}
-        assert (await dead._claims.permits(connection, 50)).room == {}
+            assert (await dead._claiming.claims.permits(connection, 50)).room == {"email": 20}
+        assert (await dead._claiming.claims.permits(connection, 50)).room == {}
     assert await work(heir) == 0
     await age_calls(pool, 63)
     assert await work(heir) == 20
@@ -431,9 +431,9 @@ async def test_permits_wait_for_no_disk_but_claims_do(pool: Pool, settings: Sett
     await plan(pool)
     sender = dispatcher(pool, settings, ScriptedChannel(), CAPPED)
     async with pool.acquire() as connection:
-        permits = await sender._claims.permits(connection, 1)
+        permits = await sender._claiming.claims.permits(connection, 1)
         assert await connection.fetchval("SHOW synchronous_commit") == "on"
-        await sender._claims.give_back(connection, permits, [])
+        await sender._claiming.claims.give_back(connection, permits, [])
         assert await connection.fetchval("SHOW synchronous_commit") == "on"
 
 
@@ -441,11 +441,11 @@ async def test_nothing_is_claimed_by_permits_from_before_the_pause(pool: Pool, s
     await plan(pool)
     sender = dispatcher(pool, settings, ScriptedChannel(), CAPPED)
     async with pool.acquire() as connection:
-        permits = await sender._claims.permits(connection, 1)
+        permits = await sender._claiming.claims.permits(connection, 1)
         await connection.execute("UPDATE switch SET is_on = false")
         async with connection.transaction():
-            assert await sender._claims.take(connection, permits) == []
-        assert (await sender._claims.permits(connection, 1)).room == {}
+            assert await sender._claiming.claims.take(connection, permits) == []
+        assert (await sender._claiming.claims.permits(connection, 1)).room == {}
 
 
 async def test_a_process_that_was_paused_between_its_claim_and_its_call_gives_its_permit_up(

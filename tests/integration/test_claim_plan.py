@@ -13,7 +13,7 @@ from services.chassis.months import later, month_of
 from services.chassis.postgres import Pool, named_sql, open_look_up_pool
 from services.chassis.settings import Settings
 from services.notifier.claim import KINDS
-from services.notifier.dispatch import DISCARD
+from services.notifier.claiming import DISCARD
 from tests.sending import ScriptedChannel, dispatcher
 
 pytestmark = pytest.mark.service("notifier")
@@ -121,13 +121,14 @@ async def test_a_claim_is_planned_once_for_all_until_its_plans_are_discarded_and
 
 async def test_plans_of_claims_are_a_second_old_at_most(pool: Pool, settings: Settings) -> None:
     sender = dispatcher(pool, settings, ScriptedChannel())
-    sender.claiming = await open_look_up_pool(settings, "notifier", 1)
+    sender.claiming_pool = await open_look_up_pool(settings, "notifier", 1)
+    sender.__post_init__()
     ages = []
     for moment in (10.0, 10.9, 11.1, 11.2):
         sender.clock = lambda now=moment: now  # type: ignore[misc]
         await sender._begin_some()
-        ages.append(round(moment - sender._planned_at, 1))
-    await sender.claiming.close()
+        ages.append(round(moment - sender._claiming.planned_at, 1))
+    await sender.claiming_pool.close()
     assert ages == [0.0, 0.9, 0.0, 0.1]
 
 

@@ -122,7 +122,7 @@ async def test_a_crash_between_claim_and_call_is_a_doubt_like_any_other(pool: Po
     channel = ScriptedChannel()
     dead = dispatcher(pool, settings, channel)
     async with pool.acquire() as connection:
-        await dead._claim(connection, await dead._claims.permits(connection, 8))
+        await dead._claiming.claim(connection, await dead._claiming.claims.permits(connection, 8), 0.0)
     heir = dispatcher(pool, settings, channel)
     await forget_leases(pool)
     await heir.sweep.once()

@@ -61,8 +61,8 @@ async def test_a_lease_ends_when_the_databases_clock_says_so(pool: Pool, setting
     await plan(pool)
     sender = dispatcher(pool, settings, ScriptedChannel())
     async with pool.acquire() as connection:
-        permits = await sender._claims.permits(connection, 1)
-        assert len(await sender._claim(connection, permits)) == 1
+        permits = await sender._claiming.claims.permits(connection, 1)
+        assert len(await sender._claiming.claim(connection, permits, 0.0)) == 1
     for ends, state in (("+ interval '30 minutes'", "calling"), ("- interval '1 second'", "in_doubt")):
         await pool.execute(f"UPDATE invitation SET lease_until = clock_timestamp() {ends}")
         await sender.sweep.once()
