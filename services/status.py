@@ -175,9 +175,7 @@ async def _notifier(connection: OwnConnection, sql: Mapping[str, str]) -> dict[s
     assert waits is not None
     ledger = Ledger.of(rows)
     return {
-        "deliveries": {
-            side: getattr(ledger, side) for side in ("delivered", "asked", "suppressed", "pending", "failed")
-        },
+        "deliveries": ledger.sides,
         "deliveries_gap": ledger.gap,
         "invitations": {r["state"]: r["n"] for r in rows if r["state"] not in {"delivered", "suppressed", "withheld"}},
         "due": waits["due"],

@@ -10,7 +10,6 @@ import orjson
 
 from schemas.delivery import ContactChannel, DeliveryCompleted, DeliveryFacts
 from schemas.invitation import InvitationDecided, Outcome
-from schemas.topics import INVITATION_DECIDED
 from services.chassis.failures import TryAgain
 from services.chassis.message_checks import check_digest, code_of
 from services.chassis.metrics import Metrics
@@ -22,6 +21,7 @@ from services.notifier import policy
 from services.notifier.history import LookBack, Past
 from services.notifier.planned import COLUMNS, Planned
 from services.notifier.policies import PolicyBook
+from services.notifier.telling import Event, tell
 
 _LONGEST_FACT = 200
 Deliveries = Sequence[Received[DeliveryCompleted]]
@@ -32,20 +32,19 @@ class Decided(NamedTuple):
     """One delivery's decision, ready to be written.
 
     Attributes:
+        planned: the request; None where nobody is asked.
         told: the event as JSON.
     """
 
     received: Received[DeliveryCompleted]
-    decision: policy.Ask | policy.Suppress
     planned: Planned | None
     event: InvitationDecided
     told: str
-    traceparent: str | None
 
     @property
-    def delivery_id(self) -> str:
-        """The key of everything here."""
-        return self.received.message.delivery.delivery_id
+    def facts(self) -> DeliveryFacts:
+        """What is known of the delivery."""
+        return self.received.message.delivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,27 +84,26 @@ class DecideDeliveries:
 
     async def __call__(self, connection: Database, deliveries: Deliveries) -> None:
         """Decide a batch. Deliveries that were decided before, ever, change nothing."""
-        firsts = list({d.message.delivery.delivery_id: d for d in reversed(deliveries)}.values())[::-1]
-        corrected = await self.look_back.corrected(connection, [d.message for d in firsts])
-        firsts = [replace(d, message=corrected.get(d.message.delivery.delivery_id, d.message)) for d in firsts]
-        persons = {d.message.delivery.delivery_id: self._persons_of(d.message) for d in firsts}
+        firsts = await self._firsts(connection, deliveries)
+        persons = {i: self._persons_of(d.message) for i, d in firsts.items()}
         known = await self.persons.look_up(connection, {p for of in persons.values() for p in of.values()})
-        past = await self.look_back(connection, (d.message.delivery for d in firsts), known)
+        past = await self.look_back(connection, (d.message.delivery for d in firsts.values()), known)
         now = await self.now(connection)
         rules = self._rules(now)
-        decided = [self._decide(d, past, persons[d.message.delivery.delivery_id], rules, now) for d in firsts]
+        decided = [self._decide(d, past, persons[i], rules, now) for i, d in firsts.items()]
         new = await self._keep_decisions(connection, decided, now)
-        kept = [d for d in decided if d.delivery_id in new]
-        await self._plan(connection, [d for d in kept if d.planned is not None], known)
-        await connection.execute(
-            self.sql["tell"],
-            INVITATION_DECIDED,
-            [d.delivery_id for d in kept],
-            [d.told.encode() for d in kept],
-            [d.traceparent for d in kept],
-        )
+        kept = [d for d in decided if d.facts.delivery_id in new]
+        await self._plan(connection, kept, known)
+        events = [Event(d.facts.delivery_id, d.told.encode(), d.received.traceparent) for d in kept]
+        await tell(connection, self.sql, events)
         for (outcome, reason), n in Counter((d.event.outcome.value, d.event.reason or "none") for d in kept).items():
             self.metrics.count("kvittera_decisions_total", n, outcome=outcome, reason=reason)
+
+    async def _firsts(self, connection: Database, deliveries: Deliveries) -> Mapping[str, Received[DeliveryCompleted]]:
+        """Each delivery once, by its id, with the corrections of its facts that came before it."""
+        firsts = {d.message.delivery.delivery_id: d for d in reversed(deliveries)}
+        corrected = await self.look_back.corrected(connection, [d.message for d in firsts.values()])
+        return {i: replace(d, message=corrected.get(i, d.message)) for i, d in reversed(firsts.items())}
 
     def _decide(
         self,
@@ -119,51 +117,36 @@ class DecideDeliveries:
         history = past.of(facts, persons)
         situation = policy.Situation(received.message, received.appended_at, history, rules, now)
         decision = policy.decide(situation)
+        marked = policy.marked(situation)
         planned = None
         if isinstance(decision, policy.Ask):
             person = persons[decision.channel]
             planned = Planned.of(decision, person, now)
             past.plan(facts, person, decision)
-        event = self._event(policy.marked(situation), decision, planned, now)
-        told = event.model_dump_json(exclude_none=True)
-        return Decided(received, decision, planned, event, told, received.traceparent)
+            event = self._scheduled(marked, planned, now)
+        else:
+            event = _suppressed(marked, decision, now)
+        return Decided(received, planned, event, event.model_dump_json(exclude_none=True))
 
     def _rules(self, now: datetime) -> policy.Rules:
         return self.rules if self.policies is None else replace(self.rules, policies=self.policies.at(now))
 
-    def _event(
-        self,
-        facts: DeliveryFacts,
-        decision: policy.Ask | policy.Suppress,
-        planned: Planned | None,
-        now: datetime,
-    ) -> InvitationDecided:
-        if isinstance(decision, policy.Suppress) or planned is None:
-            assert isinstance(decision, policy.Suppress)
-            return InvitationDecided(
-                delivery=facts,
-                revision=1,
-                outcome=Outcome.SUPPRESSED,
-                reason=decision.reason,
-                matched=decision.matched,
-                evidence=_as_facts(decision.evidence),
-                next_eligible_at=decision.next_eligible_at,
-                decided_at=now,
-            )
+    def _scheduled(self, facts: DeliveryFacts, planned: Planned, now: datetime) -> InvitationDecided:
+        ask = planned.ask
         return InvitationDecided(
             delivery=facts,
             revision=1,
             outcome=Outcome.SCHEDULED,
-            evidence=_as_facts(decision.evidence),
+            evidence=_as_facts(ask.evidence),
             invitation_id=str(planned.invitation_id),
             person_id=planned.person.hex(),
             token_sha256=planned.token_hash.hex(),
             check_digest=check_digest(self.seal, facts.delivery_id, code_of(planned.token)).hex(),
-            channel=decision.channel.kind,
-            language=decision.language,
-            survey=decision.survey,
-            due_at=decision.at,
-            expires_at=decision.at + self.link_lifetime,
+            channel=ask.channel.kind,
+            language=ask.language,
+            survey=ask.survey,
+            due_at=ask.at,
+            expires_at=ask.at + self.link_lifetime,
             decided_at=now,
             brand=self.brand,
         )
@@ -174,7 +157,7 @@ class DecideDeliveries:
     async def _keep_decisions(self, connection: Database, decided: Sequence[Decided], now: datetime) -> set[str]:
         rows = await connection.fetch(
             self.sql["keep_decisions"],
-            [d.delivery_id for d in decided],
+            [d.facts.delivery_id for d in decided],
             now,
             ["suppressed" if d.planned is None else "scheduled" for d in decided],
             [d.event.reason for d in decided],
@@ -195,8 +178,21 @@ class DecideDeliveries:
         await connection.copy_records_to_table(
             "invitation",
             columns=COLUMNS,
-            records=[p.row(d.received.message.delivery, d.told, d.traceparent, boxes[p.person]) for d, p in rows],
+            records=[p.row(d.facts, d.told, d.received.traceparent, boxes[p.person]) for d, p in rows],
         )
+
+
+def _suppressed(facts: DeliveryFacts, decision: policy.Suppress, now: datetime) -> InvitationDecided:
+    return InvitationDecided(
+        delivery=facts,
+        revision=1,
+        outcome=Outcome.SUPPRESSED,
+        reason=decision.reason,
+        matched=decision.matched,
+        evidence=_as_facts(decision.evidence),
+        next_eligible_at=decision.next_eligible_at,
+        decided_at=now,
+    )
 
 
 def _as_facts(evidence: Mapping[str, str | int | bool]) -> dict[str, str]:

@@ -79,10 +79,7 @@ class _Told:
         """What became of all deliveries, in numbers."""
         async with self.pool.acquire() as connection:
             counted = await read_ledger(connection)
-        sides = ("delivered", "asked", "suppressed", "pending", "failed", "in_doubt")
-        return json_response(
-            {**{side: getattr(counted, side) for side in sides}, "suppressed_by_reason": counted.reasons}
-        )
+        return json_response({**counted.sides, "in_doubt": counted.in_doubt, "suppressed_by_reason": counted.reasons})
 
 
 def _shown(row: asyncpg.Record, text: str) -> dict[str, object]:

@@ -14,6 +14,7 @@ from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Database, Pool, named_sql
 
 log = structlog.get_logger()
+_SIDES = ("delivered", "asked", "suppressed", "pending", "failed")
 _STANDS_FOR = {
     **dict.fromkeys(("planned", "claimed", "calling", "in_doubt"), "pending"),
     **dict.fromkeys(("refused", "unknown"), "failed"),
@@ -27,6 +28,7 @@ class Ledger:
     """Deliveries by where they stand.
 
     Attributes:
+        in_doubt: those of the pending whose send nobody knows the end of.
         reasons: why some were not asked about, and how many.
     """
 
@@ -37,6 +39,11 @@ class Ledger:
     failed: int
     in_doubt: int
     reasons: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def sides(self) -> dict[str, int]:
+        """What the identity is made of, by name."""
+        return {side: getattr(self, side) for side in _SIDES}
 
     @property
     def gap(self) -> int:
@@ -55,8 +62,7 @@ class Ledger:
                 reasons[row["reason"]] += row["n"]
             if row["state"] == "in_doubt":
                 counts["in_doubt"] += row["n"]
-        sides = ("delivered", "asked", "suppressed", "pending", "failed", "in_doubt")
-        return cls(**{side: counts[side] for side in sides}, reasons=dict(sorted(reasons.items())))
+        return cls(**{side: counts[side] for side in (*_SIDES, "in_doubt")}, reasons=dict(sorted(reasons.items())))
 
 
 async def read_ledger(connection: Database) -> Ledger:
@@ -77,7 +83,7 @@ async def measure_ledger(pool: Pool, metrics: Metrics, stop: asyncio.Event, ever
                 raise
             log.warning("will try again", action="retry", what="ledger", error=type(error).__name__)
             continue
-        for state in ("delivered", "asked", "suppressed", "pending", "failed"):
-            metrics.set("kvittera_ledger", getattr(ledger, state), state=state)
+        for side, number in ledger.sides.items():
+            metrics.set("kvittera_ledger", number, state=side)
         metrics.set("kvittera_ledger_gap", ledger.gap)
         metrics.set("kvittera_in_doubt", ledger.in_doubt)

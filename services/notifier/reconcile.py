@@ -82,9 +82,8 @@ async def reconcile(
         by_table = Ledger.of(await connection.fetch(sql["tables_counted"]))
         counted = Ledger.of(await connection.fetch(sql["ledger_counted"]))
         found = Reconciled(by_table)
-        for side in ("delivered", "asked", "suppressed", "pending", "failed"):
-            right, wrong = getattr(by_table, side), getattr(counted, side)
-            if right != wrong:
+        for side, right in by_table.sides.items():
+            if (wrong := counted.sides[side]) != right:
                 found.miscounted[side] = (right, wrong)
         for name in ("scheduled_without_invitation", "invitation_without_decision"):
             found.lone += [r["delivery_id"] for r in await connection.fetch(sql[name], _SHOWN)]
