@@ -3,7 +3,6 @@
 https://46elks.com/docs/send-sms and https://46elks.com/docs/sms-delivery-reports
 """
 
-import json
 from collections.abc import Mapping
 from typing import Literal
 
@@ -59,7 +58,7 @@ class Elks:
         if isinstance(answer, Result):
             return answer
         fate = answer.fate(name)
-        if fate.fate is Fate.ACCEPTED and _status(answer.body) == "failed":
+        if fate.fate is Fate.ACCEPTED and answer.told().get("status") == "failed":
             return Result(Fate.REFUSED, f"{name}_failed")
         return fate
 
@@ -89,11 +88,3 @@ def read_report(form: Mapping[str, str], reference: str, raw: bytes) -> Report:
     if status not in _PROGRESS:
         raise Poison("unreadable", "an unknown status")
     return Report(reference, message_id, status, _PROGRESS[status], raw)
-
-
-def _status(body: bytes) -> str | None:
-    try:
-        told = json.loads(body)
-    except ValueError:
-        return None
-    return told.get("status") if isinstance(told, dict) else None

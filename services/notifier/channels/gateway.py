@@ -1,6 +1,5 @@
 """Text messages through any HTTP gateway that takes JSON, as its table describes it."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -93,21 +92,12 @@ class Gateway:
 
     def _judge(self, answer: Answer) -> Result:
         fate = answer.fate(self._table.name, refused_for_now=self._table.refused_for_now)
-        code = self._code(answer.body)
+        code = str(answer.told().get(self._table.error_field)) if self._table.error_field is not None else ""
         # Only a refusal is told apart further: a code must never turn a doubt into one.
         if fate.fate not in {Fate.REFUSED, Fate.REFUSED_FOR_NOW} or code not in self._table.errors:
             return fate
         meant = Fate(self._table.errors[code])
         return Result(meant, f"{self._table.name}_{code}", fate.again_after or 60.0)
-
-    def _code(self, body: bytes) -> str | None:
-        if self._table.error_field is None:
-            return None
-        try:
-            told = json.loads(body)
-        except ValueError:
-            return None
-        return str(told.get(self._table.error_field)) if isinstance(told, Mapping) else None
 
     async def look_up(self, reference: str) -> Result | None:  # noqa: ARG002  no two gateways are asked alike
         """A described gateway is not asked; its receipt tells."""

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cache, lru_cache
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 import aiohttp
@@ -38,6 +38,14 @@ class Answer:
     status: int
     body: bytes
     again_after: float = 0.0
+
+    def told(self) -> Mapping[str, Any]:
+        """The JSON object in the body; an empty one where it holds none."""
+        try:
+            told = orjson.loads(self.body)
+        except ValueError:
+            return {}
+        return told if isinstance(told, dict) else {}
 
     def fate(self, provider: str, *, refused_for_now: Collection[int] = ()) -> Result:
         """What the status says by itself; `refused_for_now` names further ones that promise nothing was taken."""

@@ -3,7 +3,6 @@
 https://www.twilio.com/docs/messaging/api/message-resource and https://www.twilio.com/docs/api/errors
 """
 
-import json
 from collections.abc import Mapping
 from typing import Literal
 
@@ -81,8 +80,8 @@ class Twilio:
         if isinstance(answer, Result):
             return answer
         fate = answer.fate(name)
-        code = _code(answer.body)
-        if fate.fate is Fate.REFUSED and code is not None:
+        code = answer.told().get("code")
+        if fate.fate is Fate.REFUSED and isinstance(code, int):
             again = (_BUSY | _OUR_SIDE) & {code}
             wait = 60.0 if code in _BUSY else 300.0
             return Result(Fate.REFUSED_FOR_NOW if again else Fate.REFUSED, f"{name}_{code}", wait if again else 0.0)
@@ -120,12 +119,3 @@ def read_report(form: Mapping[str, str], reference: str, raw: bytes) -> Report:
         return Report(reference, message_id, status, progress, raw)
     code = word(form.get("ErrorCode") or status)
     return Report(reference, message_id, status, progress, raw, code, hopeless=code in _HOPELESS)
-
-
-def _code(body: bytes) -> int | None:
-    try:
-        told = json.loads(body)
-    except ValueError:
-        return None
-    code = told.get("code") if isinstance(told, dict) else None
-    return code if isinstance(code, int) else None

@@ -78,7 +78,7 @@ class Whatsapp:
         if isinstance(answer, Result):
             return answer
         fate = answer.fate(name)
-        code = _code(answer.body)
+        code = _code(answer.told())
         if fate.fate not in {Fate.REFUSED, Fate.REFUSED_FOR_NOW} or code is None:
             return fate
         # A code makes a refusal milder, never harder: 403 is about our account whatever its code.
@@ -154,9 +154,8 @@ def read_reports(told: Any) -> Iterator[Report]:
         raise Poison("unreadable", "no notification of this API") from None
 
 
-def _code(body: bytes) -> int | None:
+def _code(told: Mapping[str, Any]) -> int | None:
     try:
-        error = json.loads(body).get("error")
-        return int(error["code"])
-    except (ValueError, TypeError, KeyError, AttributeError):
+        return int(told["error"]["code"])
+    except (ValueError, TypeError, KeyError):
         return None
