@@ -6,15 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-import asyncpg
-import structlog
-
-from services.chassis.failures import is_transient
+from services.chassis.attempts import tried_again_later
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Database, Pool, named_sql
 
-log = structlog.get_logger()
 _BATCH = 1000
 _A_DAY = 86_400.0
 _FIRST_WITHIN = 600.0
@@ -78,15 +74,10 @@ class Retention:
         """Run soon after the start, not in step with others, and then every day; a failure waits for the next time."""
         pause = random.SystemRandom().uniform(0, _FIRST_WITHIN)
         while not await pause_or_stop(pause, stop):
-            pause = _A_DAY
-            try:
+            pause = _FIRST_WITHIN
+            with tried_again_later("retention"):
                 async with pool.acquire() as connection:
                     gone = await self.run(connection)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-                if not is_transient(error):
-                    raise
-                log.warning("will try again", action="retry", what="retention", error=type(error).__name__)
-                pause = _FIRST_WITHIN
-                continue
-            for what, rows in (gone or {}).items():
-                metrics.count("kvittera_retention_deleted_total", rows, what=what)
+                for what, rows in (gone or {}).items():
+                    metrics.count("kvittera_retention_deleted_total", rows, what=what)
+                pause = _A_DAY

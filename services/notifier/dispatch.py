@@ -15,6 +15,7 @@ from random import SystemRandom
 
 import structlog
 
+from services.chassis.attempts import until_done
 from services.chassis.failures import is_transient
 from services.chassis.metrics import Metrics
 from services.chassis.microbatch import MicroBatcher
@@ -197,7 +198,8 @@ class Dispatcher:
                 self._room.set()
         self.metrics.count("kvittera_sends_total", channel=row["channel"], result=result.fate.value)
         try:
-            await self._settle(self._settling.of(row, result, row["attempts"]))
+            settlement = self._settling.of(row, result, row["attempts"])
+            await until_done(lambda: self._settler.submit(settlement))  # however long the database is away
         except Exception as error:  # noqa: BLE001  told, by its name
             # Nobody waits for this task: unsaid here, it is said nowhere. The row stays `calling` until its lease ends.
             tell_unsettled(self.metrics, row, error)
@@ -205,18 +207,6 @@ class Dispatcher:
         if result.fate is Fate.ACCEPTED and row["kind"] == "ask":
             waited = (self.now() - row["occurred_at"]).total_seconds()
             self.metrics.observe("kvittera_event_to_ask_seconds", max(0.0, waited))
-
-    async def _settle(self, settlement: Settlement) -> None:
-        """Write what came of a call, however long the database is away."""
-        for pause in pauses():
-            try:
-                await self._settler.submit(settlement)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                await asyncio.sleep(pause)
-            else:
-                return
 
 
 def utc_now() -> datetime:

@@ -6,14 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import asyncpg
-import structlog
 
-from services.chassis.failures import is_transient
+from services.chassis.attempts import tried_again_later
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Database, Pool, named_sql
 
-log = structlog.get_logger()
 _SIDES = ("delivered", "asked", "suppressed", "pending", "failed")
 _STANDS_FOR = {
     **dict.fromkeys(("planned", "claimed", "calling", "in_doubt"), "pending"),
@@ -74,16 +72,11 @@ async def measure_ledger(pool: Pool, metrics: Metrics, stop: asyncio.Event, ever
     """Fold what changed, and keep the identity visible."""
     sql = named_sql("services.notifier")
     while not await pause_or_stop(every, stop):
-        try:
+        with tried_again_later("ledger"):
             async with pool.acquire() as connection:
                 await connection.execute(sql["fold_ledger"])
                 ledger = await read_ledger(connection)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            if not is_transient(error):
-                raise
-            log.warning("will try again", action="retry", what="ledger", error=type(error).__name__)
-            continue
-        for side, number in ledger.sides.items():
-            metrics.set("kvittera_ledger", number, state=side)
-        metrics.set("kvittera_ledger_gap", ledger.gap)
-        metrics.set("kvittera_in_doubt", ledger.in_doubt)
+            for side, number in ledger.sides.items():
+                metrics.set("kvittera_ledger", number, state=side)
+            metrics.set("kvittera_ledger_gap", ledger.gap)
+            metrics.set("kvittera_in_doubt", ledger.in_doubt)

@@ -3,10 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-import asyncpg
-import structlog
-
-from services.chassis.failures import is_transient
+from services.chassis.attempts import tried_again_later
 from services.chassis.metrics import Metrics
 from services.chassis.month_bounds import OF_IDS
 from services.chassis.months import MonthlyTable, Months
@@ -16,7 +13,6 @@ from services.chassis.retention import Retention, Rule
 from services.chassis.settings import Settings
 from services.notifier.request_months import let_go
 
-log = structlog.get_logger()
 _LONGEST_MONTH = 31
 
 
@@ -53,10 +49,6 @@ async def measure_erasures(pool: Pool, metrics: Metrics, stop: asyncio.Event, ev
     """Keep visible how many erasures the other services have not been told of yet."""
     sql = named_sql("services.notifier", "retention.sql")
     while not await pause_or_stop(every, stop):
-        try:
+        with tried_again_later("erasures pending"):
             async with pool.acquire() as connection:
                 metrics.set("kvittera_erasures_pending", await connection.fetchval(sql["erasures_pending"]))
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            if not is_transient(error):
-                raise
-            log.warning("will try again", action="retry", what="erasures pending", error=type(error).__name__)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import asyncpg
-import structlog
 
 from schemas.invitation import Outcome
+from services.chassis.attempts import tried_again_later
 from services.chassis.failures import is_transient
 from services.chassis.metrics import Metrics
 from services.chassis.microbatch import MicroBatcher
@@ -18,7 +18,6 @@ from services.notifier.channels.reports import Progress
 from services.notifier.settlement import Settlement, Settling, tell_unsettled
 from services.notifier.telling import changes, tell
 
-log = structlog.get_logger()
 _EVERY = 5.0
 
 
@@ -43,12 +42,8 @@ class Sweep:
     async def run(self, stop: asyncio.Event) -> None:
         """Look every few seconds."""
         while not await pause_or_stop(min(_EVERY, self.lease_seconds / 2), stop):
-            try:
+            with tried_again_later("sweep"):
                 await self.once()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("will try again", action="retry", what="sweep", error=type(error).__name__)
 
     async def once(self) -> None:
         """Look now."""

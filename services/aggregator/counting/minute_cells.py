@@ -5,14 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import asyncpg
-import structlog
-
-from services.chassis.failures import is_transient
+from services.chassis.attempts import tried_again_later
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Pool, named_sql
 
-log = structlog.get_logger()
 _PERIOD = 300.0
 
 
@@ -33,12 +29,8 @@ class MinuteCells:
     async def run(self, stop: asyncio.Event) -> None:
         """Drop old ones every few minutes until stopped."""
         while not stop.is_set():
-            try:
+            with tried_again_later("minute cells"):
                 await self.drop()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                if not is_transient(error):
-                    raise
-                log.warning("will try again", action="retry", what="minute cells", error=type(error).__name__)
             await pause_or_stop(_PERIOD, stop)
 
     async def drop(self) -> int:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import numpy as np
 import structlog
 from numpy.typing import NDArray
@@ -24,7 +23,8 @@ from services.aggregator.figures.figures import FEWEST
 from services.aggregator.statistics.change import Alarm, alarms
 from services.aggregator.statistics.shares import wilson
 from services.aggregator.statistics.units import NEVER_RANKED, fitted
-from services.chassis.failures import MustStop, is_transient
+from services.chassis.attempts import tried_again_later
+from services.chassis.failures import MustStop
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Database, Pool, named_sql
 
@@ -185,11 +185,7 @@ async def watch(pool: Pool, alerts: Alerts, seconds: float, stop: asyncio.Event)
     """Look for alarms every so many seconds until stopped; never when `seconds` is 0."""
     while not stop.is_set():
         if seconds > 0 and alerts.cuts:
-            try:
+            with tried_again_later("alerts"):
                 async with pool.acquire() as connection:
                     await alerts.look(connection, datetime.now(UTC))
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-                if isinstance(error, asyncpg.PostgresError) and not is_transient(error):
-                    raise
-                log.warning("will try again", action="retry", what="alerts", error=type(error).__name__)
         await pause_or_stop(seconds or 60, stop)

@@ -4,12 +4,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import asyncpg
-import structlog
-
 from schemas.staff import SessionEnded
 from schemas.topics import SESSION_ENDED
-from services.chassis.failures import is_transient
+from services.chassis.attempts import tried_again_later
 from services.chassis.kafka import NO_HURRY_MS
 from services.chassis.lifecycle import Task
 from services.chassis.pauses import pause_or_stop
@@ -19,9 +16,6 @@ from services.chassis.staff.gate import CookieGate
 from services.chassis.staff.members import Gate
 from services.chassis.subscriptions import Subscriptions
 
-log = structlog.get_logger()
-AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
-"""PostgreSQL cannot be asked now."""
 _LOOK_EVERY = 5.0
 _BATCH = 500
 
@@ -52,12 +46,8 @@ class SignOuts:
     async def watch(self, stop: asyncio.Event) -> None:
         """Look until stopped; while PostgreSQL is away what was known holds. Raises what does not pass by itself."""
         while not stop.is_set():
-            try:
+            with tried_again_later("ended sessions"):
                 await self.look()
-            except AWAY as error:
-                if not is_transient(error):
-                    raise
-                log.warning("will try again", action="retry", what="ended sessions", error=type(error).__name__)
             await pause_or_stop(_LOOK_EVERY, stop)
 
 

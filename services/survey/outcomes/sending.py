@@ -10,9 +10,10 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from services.chassis.attempts import tried_again_later, until_done
 from services.chassis.failures import Poison, is_transient
 from services.chassis.metrics import Metrics
-from services.chassis.pauses import pause_or_stop, pauses
+from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.sealing import Box
 from services.survey.cases import keeping
@@ -71,13 +72,9 @@ class SendOutcomes:
         """Send until stopped."""
         while not stop.is_set():
             begun = False
-            try:
+            with tried_again_later("outcomes"):
                 await self.doubt_interrupted()
                 begun = self.permitted() and await self.send_next()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("will try again", action="retry", what="outcomes", error=type(error).__name__)
             if not begun:
                 await pause_or_stop(self.period, stop)
 
@@ -88,15 +85,7 @@ class SendOutcomes:
         if row is None:
             return False
         result = await self._hand_over(row)
-        for pause in pauses():
-            try:
-                await self._settle(row, result)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                await asyncio.sleep(pause)
-            else:
-                break
+        await until_done(lambda: self._settle(row, result))
         return True
 
     async def doubt_interrupted(self) -> None:

@@ -13,7 +13,6 @@ from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.staff import Member
 from services.chassis.staff.gate import CookieGate
-from services.chassis.staff.sign_outs import AWAY
 
 log = structlog.get_logger()
 _TRY_AGAIN_EVERY = 5.0
@@ -48,7 +47,7 @@ class SigningOut:
                 for session, told in list(self._unkept.items()):
                     await keep(connection, told, self.sql)
                     self._unkept.pop(session, None)
-        except AWAY as error:
+        except Exception as error:
             if not is_transient(error):
                 raise
             log.warning("sign-out not kept", action="retry", waiting=len(self._unkept), error=type(error).__name__)
