@@ -1,6 +1,7 @@
 """A day's cases for the inbox, members to look at them, and a gate that knows who they are."""
 
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from services.survey.cases.number import number_of
 from services.survey.cases.wiring import CaseParts, case_parts
 from services.survey.comments.texts import SealedTexts
 from services.survey.followup import FollowUp
+from services.survey.shared import Shared
 from tests.builders import facts
 from tests.conftest import SEALING_KEY
 
@@ -89,16 +91,11 @@ CASELOAD = [
 
 
 def parts_of(pool: Pool, settings: Settings, metrics: Metrics, now: datetime = NOW) -> CaseParts:
-    return case_parts(
-        settings,
-        pool=pool,
-        seal=SEAL,
-        texts=SealedTexts(SEAL),
-        gate=HeaderGate(),
-        metrics=metrics,
-        now=lambda: now,
-        wake_relay=lambda: None,
-    )
+    return case_parts(shared_of(pool, settings, metrics, lambda: now), SealedTexts(SEAL))
+
+
+def shared_of(pool: Pool, settings: Settings, metrics: Metrics, now: Callable[[], datetime]) -> Shared:
+    return Shared(settings, pool, SEAL, HeaderGate(), metrics, now, wake_relay=lambda: None)
 
 
 async def fill(pool: Pool, settings: Settings, told: list[Told] = CASELOAD) -> list[str]:

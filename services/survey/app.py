@@ -1,6 +1,5 @@
 """The survey service put together: settings in, running service out. Nothing is built anywhere else."""
 
-import asyncio
 import gc
 import math
 import time
@@ -29,7 +28,6 @@ from services.chassis.postgres import Database, Pool, check_migrated, named_sql,
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
-from services.chassis.staff import Gate
 from services.chassis.staff.door import SessionCare
 from services.chassis.staff.gate import gate_for
 from services.chassis.subscriptions import Subscriptions
@@ -49,6 +47,7 @@ from services.survey.recipient.public_wiring import public_routes
 from services.survey.recipient.rendering import HumanRoute, Site, SurveyPages, choose_language
 from services.survey.reviews.offer import read_policies
 from services.survey.reviews.stored import Reviews
+from services.survey.shared import Shared
 from services.survey.staff_parts import staff_parts
 
 SERVICE = "survey"
@@ -61,14 +60,20 @@ _BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class _Readers:
-    """The topics that the survey service reads."""
+    """The topics that the survey service reads.
 
+    Attributes:
+        patient: the settings, for readers that wait for Kafka as long as it takes.
+    """
+
+    patient: Settings
     invitations: Reader[Received[InvitationDecided]]
     responses: Reader[Received[ResponseRecorded]]
     erasures: Reader[Received[PersonErased]]
 
-    def tasks(self, patient: Settings) -> dict[str, Task]:
+    def tasks(self) -> dict[str, Task]:
         """What reads and watches each; answers are followed up only where the settings say so."""
+        patient = self.patient
         reading: dict[str, Task] = {
             "invitations": carry(self.invitations, patient, max_records=_BATCH),
             "watch": self.invitations.watch,
@@ -91,46 +96,27 @@ async def run(settings: Settings) -> None:
     tell_start(settings.http_host, settings.survey_port)
     # Answers and pages make many objects that are in no cycle; each look through them holds up all that wait.
     gc.set_threshold(100_000, 50, 100)
-    seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
-    gate = gate_for(settings, _now)
-    metrics = Metrics()
-    traces = Traces.from_settings(settings, SERVICE)
+    seal, gate = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before), gate_for(settings, _now)
+    metrics, traces = Metrics(), Traces.from_settings(settings, SERVICE)
     pool, looking = await _pools(settings)
     relay = Relay(settings, SERVICE, metrics)
-    reviews = Reviews(read_policies(settings.review_policy_file), seal)
-    staff = staff_parts(settings, pool=pool, seal=seal, gate=gate, metrics=metrics, now=_now, wake_relay=relay.wake)
-    # Kafka may be away for as long as it likes: answers to known invitations are kept meanwhile (guarantee 1).
-    patient = settings.model_copy(update={"boot_patience_seconds": math.inf})
-    subscriptions = Subscriptions(patient, SERVICE, settings.survey_port, pool, metrics, traces)
-    readers = _readers(subscriptions, reviews, staff.reactions, seal)
-    answers = Answers(
-        pool=pool,
-        seal=seal,
-        relay=relay,
-        metrics=metrics,
-        now=_now,
-        queue=settings.survey_queue,
-        looking=looking,
-    )
-    pages = _recipient_pages(settings, answers, reviews, readers.invitations.caught_up, staff.routes, gate)
+    shared = Shared(settings, pool, seal, gate, metrics, _now, relay.wake)
+    answers = Answers(pool, seal, relay, metrics, _now, settings.survey_queue, looking)
+    reviews, staff = Reviews(read_policies(settings.review_policy_file), seal), staff_parts(shared)
+    readers = _readers(shared, traces, reviews, staff.reactions)
+    pages = _recipient_pages(shared, answers, reviews, readers.invitations.caught_up, staff.routes)
     limit = _limit_guesses(pages, settings)
-
-    async def finish_answers(stop: asyncio.Event) -> None:
-        await stop.wait()
-        await answers.drained()
-
+    lanes = pages.lanes(limit.lets_look)
     await pages.warm_up(_now())
     gc.freeze()  # what was made until now stays: looking through it again and again only holds up pages
     try:
         await run_until_stopped(
             {
-                "http": lambda stop: serve(
-                    limit, settings.http_host, settings.survey_port, stop, lanes=pages.lanes(limit.lets_look)
-                ),
-                **readers.tasks(patient),
+                "http": lambda stop: serve(limit, settings.http_host, settings.survey_port, stop, lanes=lanes),
+                **readers.tasks(),
                 **staff.tasks,
                 "relay": relay.run,
-                "answers": finish_answers,
+                "answers": answers.finish,
                 "retention": lambda stop: retention(settings).daily(pool, metrics, stop),
                 "months": lambda stop: months(settings).daily(pool, metrics, stop),
             },
@@ -156,7 +142,10 @@ async def _pools(settings: Settings) -> tuple[Pool, Pool]:
     return pool, await open_look_up_pool(settings, SERVICE, 1)
 
 
-def _readers(subscriptions: Subscriptions, reviews: Reviews, reactions: Sequence[Reaction], seal: Seal) -> _Readers:
+def _readers(shared: Shared, traces: Traces, reviews: Reviews, reactions: Sequence[Reaction]) -> _Readers:
+    # Kafka may be away for as long as it likes: answers to known invitations are kept meanwhile (guarantee 1).
+    patient = shared.settings.model_copy(update={"boot_patience_seconds": math.inf})
+    subscriptions = Subscriptions(patient, SERVICE, patient.survey_port, shared.pool, shared.metrics, traces)
     learn = LearnInvitations(named_sql(PACKAGE))
 
     async def learn_and_offer(connection: Database, decided: list[Received[InvitationDecided]]) -> None:
@@ -164,21 +153,22 @@ def _readers(subscriptions: Subscriptions, reviews: Reviews, reactions: Sequence
         await reviews.decide(connection, decided)
 
     return _Readers(
+        patient,
         subscriptions.reader(INVITATION_DECIDED, _GROUP, InvitationDecided, learn_and_offer),
         subscriptions.reader(RESPONSE_RECORDED, _FOLLOW_UP_GROUP, ResponseRecorded, FollowUp(reactions)),
-        subscriptions.reader(PERSON_ERASED, _ERASURES_GROUP, PersonErased, ErasePersons(PersonKeys(seal))),
+        subscriptions.reader(PERSON_ERASED, _ERASURES_GROUP, PersonErased, ErasePersons(PersonKeys(shared.seal))),
     )
 
 
 def _recipient_pages(
-    settings: Settings,
+    shared: Shared,
     answers: Answers,
     reviews: Reviews,
     caught_up: Callable[[], bool],
     for_staff: Sequence[BaseRoute],
-    gate: Gate,
 ) -> SurveyRoutes:
     """The recipient's pages, and behind them everything else that the survey serves."""
+    settings = shared.settings
     site = Site(
         carrier=settings.brand,
         human=HumanRoute(settings.help_phone, "8–18", settings.help_email),
@@ -204,7 +194,7 @@ def _recipient_pages(
         brand=settings.brand,
         case_of=CaseNotices(answers.pool, _now),
         reviews=reviews,
-        others=SessionCare(make_app(others, ready=ready, metrics=answers.metrics), gate),
+        others=SessionCare(make_app(others, ready=ready, metrics=answers.metrics), shared.gate),
     )
 
 

@@ -1,17 +1,10 @@
 """What staff work with, put together: cases, praise, comments, words about outcomes, and the way in."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 
 from starlette.routing import BaseRoute
 
 from services.chassis.lifecycle import Task
-from services.chassis.metrics import Metrics
-from services.chassis.postgres import Pool
-from services.chassis.sealing import Seal
-from services.chassis.settings import Settings
-from services.chassis.staff import Gate
 from services.survey.cases.wiring import case_parts
 from services.survey.comments.languages import Languages
 from services.survey.comments.texts import SealedTexts
@@ -19,6 +12,7 @@ from services.survey.comments.wiring import comment_parts
 from services.survey.followup import Reaction
 from services.survey.outcomes.wiring import outcomes_of
 from services.survey.praise.wiring import praise_parts
+from services.survey.shared import Shared
 from services.survey.staff.wiring import sign_in_parts
 
 
@@ -31,39 +25,18 @@ class StaffParts:
     tasks: dict[str, Task]
 
 
-def staff_parts(
-    settings: Settings,
-    *,
-    pool: Pool,
-    seal: Seal,
-    gate: Gate,
-    metrics: Metrics,
-    now: Callable[[], datetime],
-    wake_relay: Callable[[], None],
-) -> StaffParts:
+def staff_parts(shared: Shared) -> StaffParts:
     """Put the side of staff together.
 
     Raises:
         MustStop: a setting does not fit.
     """
-    texts, languages = SealedTexts(seal), Languages()
-    comments = comment_parts(pool=pool, texts=texts, languages=languages, gate=gate)
-    praise = praise_parts(
-        settings,
-        pool=pool,
-        seal=seal,
-        texts=texts,
-        languages=languages,
-        gate=gate,
-        metrics=metrics,
-        now=now,
-        wake_relay=wake_relay,
-    )
-    cases = case_parts(
-        settings, pool=pool, seal=seal, texts=texts, gate=gate, metrics=metrics, now=now, wake_relay=wake_relay
-    )
-    outcomes = outcomes_of(settings, pool=pool, seal=seal, metrics=metrics, now=now, wake_relay=wake_relay)
-    sign_in = sign_in_parts(settings, gate, pool, metrics)
+    texts, languages = SealedTexts(shared.seal), Languages()
+    comments = comment_parts(shared, texts, languages)
+    praise = praise_parts(shared, texts, languages)
+    cases = case_parts(shared, texts)
+    outcomes = outcomes_of(shared)
+    sign_in = sign_in_parts(shared)
     tasks = {"case changes": cases.watch, "sign-outs": sign_in.watch, "own sign-outs": sign_in.keep}
     return StaffParts(
         [cases.reaction, praise.reaction, comments.reaction],

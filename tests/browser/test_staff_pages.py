@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from playwright.async_api import Browser, Page, ViewportSize, expect
@@ -15,7 +15,7 @@ from services.chassis.settings import Settings
 from services.embedded.ports import free_port
 from services.survey.cases.wiring import case_parts
 from services.survey.comments.texts import SealedTexts
-from tests.caseload import ANNA, LENA, NOBODY, NOW, RIKARD, SEAL, HeaderGate, app_of, fill
+from tests.caseload import ANNA, LENA, NOBODY, NOW, RIKARD, SEAL, app_of, fill, shared_of
 from tests.chromium import leave
 from tests.tables import empty_pool
 from tests.visitors import Visitor, barriers, in_double_text
@@ -43,18 +43,13 @@ class Desk:
 @pytest.fixture
 async def desk(chromium: Browser, shared_settings: Settings) -> AsyncIterator[Desk]:
     started, metrics, port, stop = time.monotonic(), Metrics(), free_port(), asyncio.Event()
+
+    def later() -> datetime:
+        return NOW + timedelta(seconds=time.monotonic() - started)
+
     async with empty_pool(shared_settings, "survey") as pool, AsyncExitStack() as at_exit:
         numbers = await fill(pool, shared_settings)
-        parts = case_parts(
-            shared_settings,
-            pool=pool,
-            seal=SEAL,
-            texts=SealedTexts(SEAL),
-            gate=HeaderGate(),
-            metrics=metrics,
-            now=lambda: NOW + timedelta(seconds=time.monotonic() - started),
-            wake_relay=lambda: None,
-        )
+        parts = case_parts(shared_of(pool, shared_settings, metrics, later), SealedTexts(SEAL))
         work = asyncio.gather(serve(app_of(parts, metrics), "127.0.0.1", port, stop), parts.watch(stop))
         visits = Desk(chromium, f"http://127.0.0.1:{port}", numbers, at_exit)
         yield visits

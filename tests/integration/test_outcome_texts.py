@@ -17,7 +17,7 @@ from services.survey.outcomes.message import Fate, Result, Writer, ways_out
 from services.survey.outcomes.phone_numbers import number_of_person
 from services.survey.outcomes.text_message import TextGateway
 from services.survey.outcomes.wiring import outcomes_of
-from tests.caseload import NOW, SEAL
+from tests.caseload import NOW, shared_of
 from tests.gateways import Act, answer, babble, gateway, hang, reset
 
 SECRET = "whsec_bWFkZSB1cCBmb3IgdGhlIHRlc3Rz"
@@ -140,6 +140,4 @@ def test_a_gateway_in_the_clear_or_without_a_secret_stops_the_service(url: str, 
         {"sealing_key": "5e" * 32, "channel": "smtp", "outcome_text_url": url, "outcome_text_secret": SecretStr(secret)}
     )
     with pytest.raises(MustStop, match=why):
-        outcomes_of(
-            settings, pool=cast("Pool", None), seal=SEAL, metrics=Metrics(), now=lambda: NOW, wake_relay=lambda: None
-        )
+        outcomes_of(shared_of(cast("Pool", None), settings, Metrics(), lambda: NOW))

@@ -27,7 +27,7 @@ from services.survey.outcomes.sending import SendOutcomes
 from services.survey.outcomes.smtp import OutcomeMail
 from services.survey.outcomes.wiring import outcomes_of
 from services.survey.privacy.retention import retention
-from tests.caseload import ANNA, CASELOAD, NOW, SEAL, Told, fill, parts_of
+from tests.caseload import ANNA, CASELOAD, NOW, SEAL, Told, fill, parts_of, shared_of
 from tests.mail_server import MailRoom, mail_server
 from tests.tables import everything_stored
 
@@ -53,14 +53,7 @@ class Scripted:
 
 
 def sending(pool: Pool, settings: Settings, sender: Any = None, *, minutes: float = 0) -> SendOutcomes:
-    found = outcomes_of(
-        settings,
-        pool=pool,
-        seal=SEAL,
-        metrics=Metrics(),
-        now=lambda: NOW + timedelta(minutes=minutes),
-        wake_relay=lambda: None,
-    )
+    found = outcomes_of(shared_of(pool, settings, Metrics(), lambda: NOW + timedelta(minutes=minutes)))
     assert found is not None
     return found if sender is None else replace(found, sender=sender)
 

@@ -8,13 +8,17 @@ from services.chassis import attempts
 from services.chassis.attempts import tried_again_later, until_done
 
 
+def fail(kind: type[Exception]) -> None:
+    raise kind("of no interest")
+
+
 @pytest.mark.parametrize(
     "passing",
     [OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError, asyncpg.InternalClientError],
 )
 def test_work_that_comes_round_again_misses_a_turn_and_says_so(passing: type[Exception]) -> None:
     with capture_logs() as lines, tried_again_later("ledger"):
-        raise passing("of no interest")
+        fail(passing)
 
     assert lines == [
         {

@@ -181,8 +181,9 @@ class Answers:
             for connection in held:
                 await self.pool.release(connection)
 
-    async def drained(self) -> None:
-        """Return when no answer is on its way any more."""
+    async def finish(self, stop: asyncio.Event) -> None:
+        """Once stopped, return when no answer is on its way any more."""
+        await stop.wait()
         await self._batcher.drained()
 
     async def _flush(self, batch: Sequence[Posted]) -> Sequence[Recorded]:

@@ -1,7 +1,7 @@
 """The cases that a member of staff may see, on PostgreSQL; nothing of another desk ever leaves here."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +14,11 @@ from services.chassis.staff import Member, Role
 from services.survey.cases.case import Case, local_day
 from services.survey.cases.filters import Filters
 from services.survey.cases.shown import Line, Listed, Standing, Tabs, searched
+from services.survey.comments.texts import Texts
 from services.survey.staff.directory import Directory
 
 MOST = 200
 _SEARCHED = 2000
-
-Comments = Callable[[Database, Iterable[uuid.UUID]], Awaitable[Mapping[uuid.UUID, str]]]
-"""Opens sealed comments; those that were erased or cannot be opened are missing."""
 
 
 class NotThere(Exception):
@@ -33,7 +31,7 @@ class CaseQueries:
 
     pool: Pool
     notes: Box
-    comments: Comments
+    texts: Texts
     directory: Directory
     sql: Mapping[str, str] = field(
         default_factory=lambda: {
@@ -78,8 +76,9 @@ class CaseQueries:
     ) -> list[Listed]:
         cases = [Case.from_row(row) for row in rows]
         ids = {c.serial: i for c in cases if c.commented and (i := response_of(c)) and member.may(Role.AGENT, c.desk)}
-        texts = await self.comments(connection, ids.values()) if ids else {}
-        return [Listed(c, texts.get(ids[c.serial]) if c.serial in ids else None) for c in cases]
+        texts = await self.texts.of(connection, ids.values()) if ids else {}
+        found = {serial: texts[i].text for serial, i in ids.items() if i in texts}
+        return [Listed(c, found.get(c.serial)) for c in cases]
 
     async def history(self, member: Member, case: Case) -> list[Line]:
         """Return the case's timeline, oldest first; notes only for those who may work on it."""

@@ -1,19 +1,13 @@
 """Cases put together from the settings; the survey's composition root calls this and nothing else here."""
 
-import uuid
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from starlette.routing import Route
 
 from services.chassis.lifecycle import Task
-from services.chassis.metrics import Metrics
 from services.chassis.persons import PersonKeys
-from services.chassis.postgres import Database, Pool
-from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
-from services.chassis.staff import Gate
 from services.chassis.web.files import page_files
 from services.survey.answers.relabelling import Relabelling
 from services.survey.cases.changes import CaseChanges
@@ -28,6 +22,7 @@ from services.survey.cases.rules import CaseRules
 from services.survey.comments.texts import Texts
 from services.survey.followup import Reaction
 from services.survey.outcomes.message import ways_out
+from services.survey.shared import Shared
 from services.survey.staff.directory import Directory
 
 
@@ -41,48 +36,33 @@ class CaseParts:
     watch: Task
 
 
-def case_parts(
-    settings: Settings,
-    *,
-    pool: Pool,
-    seal: Seal,
-    texts: Texts,
-    gate: Gate,
-    metrics: Metrics,
-    now: Callable[[], datetime],
-    wake_relay: Callable[[], None],
-) -> CaseParts:
+def case_parts(shared: Shared, texts: Texts) -> CaseParts:
     """Put cases together.
 
     Raises:
         MustStop: a setting does not fit.
     """
-
-    async def comments(connection: Database, responses: Iterable[uuid.UUID]) -> Mapping[uuid.UUID, str]:
-        return {response: comment.text for response, comment in (await texts.of(connection, responses)).items()}
-
-    deadlines = deadlines_of(settings)
-    notes = seal.for_purpose("case notes")
-    cases = CaseQueries(pool, notes, comments, Directory(pool, now))
+    settings, pool, now = shared.settings, shared.pool, shared.now
+    deadlines, notes = deadlines_of(settings), shared.seal.for_purpose("case notes")
+    cases = CaseQueries(pool, notes, texts, Directory(pool, now))
     desk = CaseDesk(
         cases=cases,
         pool=pool,
         notes=notes,
-        contacts=SealedContacts(PersonKeys(seal)),
+        contacts=SealedContacts(PersonKeys(shared.seal)),
         deadlines=deadlines,
-        metrics=metrics,
+        metrics=shared.metrics,
         now=now,
-        wake=wake_relay,
-        relabelling=Relabelling(pool, wake_relay, now),
+        wake=shared.wake_relay,
+        relabelling=Relabelling(pool, shared.wake_relay, now),
         sends=ways_out(settings.channel, settings.outcome_text_url),
     )
-    changes = CaseChanges(pool, metrics, now)
-    scope_note = f"{settings.brand}, demo data" if settings.demo_mark else settings.brand
+    changes = CaseChanges(pool, shared.metrics, now)
     routes = CaseRoutes(
-        gate=gate,
+        gate=shared.gate,
         cases=cases,
         desk=desk,
-        page=InboxPage.load(scope_note=scope_note),
+        page=InboxPage.load(scope_note=f"{settings.brand}, demo data" if settings.demo_mark else settings.brand),
         changes=changes,
         files=page_files(PAGES),
         close=lambda text, case: notes.close(text, f"outcome {case}"),

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 from starlette.routing import BaseRoute
 
-from services.chassis.postgres import Pool
-from services.chassis.staff import Gate
 from services.survey.comments.http import CommentRoutes
 from services.survey.comments.index import IndexComments
 from services.survey.comments.languages import Languages
@@ -13,6 +11,7 @@ from services.survey.comments.page import CommentsPage
 from services.survey.comments.search import CommentSearch
 from services.survey.comments.texts import Texts
 from services.survey.followup import Reaction
+from services.survey.shared import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +22,7 @@ class CommentParts:
     routes: list[BaseRoute]
 
 
-def comment_parts(*, pool: Pool, texts: Texts, languages: Languages, gate: Gate) -> CommentParts:
+def comment_parts(shared: Shared, texts: Texts, languages: Languages) -> CommentParts:
     """Put the search together."""
-    routes = CommentRoutes(CommentSearch(pool, texts), gate, CommentsPage()).routes()
+    routes = CommentRoutes(CommentSearch(shared.pool, texts), shared.gate, CommentsPage()).routes()
     return CommentParts(IndexComments(texts, languages), [*routes])

@@ -1,52 +1,44 @@
 """Outcome messages put together from the settings."""
 
 import re
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from services.chassis.failures import MustStop
-from services.chassis.metrics import Metrics
 from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Pool
-from services.chassis.sealing import Box, Seal
+from services.chassis.sealing import Box
 from services.chassis.settings import Settings, live_sending
 from services.chassis.staff.origins import is_loopback
 from services.survey.cases.contacts import SealedContacts
 from services.survey.outcomes.local import LocalOutbox
 from services.survey.outcomes.message import OutcomeSender, Writer, ways_out
 from services.survey.outcomes.sending import SendOutcomes
+from services.survey.shared import Shared
 
 
-def outcomes_of(
-    settings: Settings,
-    *,
-    pool: Pool,
-    seal: Seal,
-    metrics: Metrics,
-    now: Callable[[], datetime],
-    wake_relay: Callable[[], None],
-) -> SendOutcomes | None:
+def outcomes_of(shared: Shared) -> SendOutcomes | None:
     """What sends the words of staff; None where they cannot leave.
 
     Raises:
         MustStop: the gateway for text messages is not described as it must be.
     """
+    settings, now = shared.settings, shared.now
     texts = _texts(settings)
     if not ways_out(settings.channel, settings.outcome_text_url):
         return None
-    words = seal.for_purpose("case notes")
+    words = shared.seal.for_purpose("case notes")
     return SendOutcomes(
-        pool=pool,
-        sender=_sender(settings, pool, words),
+        pool=shared.pool,
+        sender=_sender(settings, shared.pool, words),
         texts=texts,
         permitted=lambda: settings.channel == "outbox" or live_sending(settings, now()),
-        contacts=SealedContacts(PersonKeys(seal)),
+        contacts=SealedContacts(PersonKeys(shared.seal)),
         words=words,
         writer=Writer.load(settings.brand, settings.help_phone),
-        metrics=metrics,
+        metrics=shared.metrics,
         now=now,
-        wake=wake_relay,
+        wake=shared.wake_relay,
         only_to=_only_to(settings.send_only_to.get_secret_value()),
         lease=timedelta(seconds=max(60, 3 * settings.smtp_timeout_seconds)),
     )

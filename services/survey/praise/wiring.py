@@ -1,16 +1,11 @@
 """Praise put together from the settings; the survey's composition root calls this and nothing else here."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from starlette.routing import BaseRoute
 
-from services.chassis.metrics import Metrics
-from services.chassis.postgres import Pool
-from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
-from services.chassis.staff import Gate
 from services.survey.cases.clock import WorkingClock, WorkingHours
 from services.survey.comments.languages import Languages
 from services.survey.comments.texts import Texts
@@ -24,6 +19,7 @@ from services.survey.praise.own import OwnPraise
 from services.survey.praise.queue_page import QueuePage
 from services.survey.praise.reaction import TakeUpPraise
 from services.survey.praise.rules import PassOnBy, Rules
+from services.survey.shared import Shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +30,12 @@ class PraiseParts:
     routes: list[BaseRoute]
 
 
-def praise_parts(
-    settings: Settings,
-    *,
-    pool: Pool,
-    seal: Seal,
-    texts: Texts,
-    languages: Languages,
-    gate: Gate,
-    metrics: Metrics,
-    now: Callable[[], datetime],
-    wake_relay: Callable[[], None],
-) -> PraiseParts:
+def praise_parts(shared: Shared, texts: Texts, languages: Languages) -> PraiseParts:
     """Put praise together."""
-    desk = PraiseDesk(pool=pool, seal=seal, texts=texts, metrics=metrics, now=now, wake_relay=wake_relay)
+    settings, pool, gate, now = shared.settings, shared.pool, shared.gate, shared.now
+    desk = PraiseDesk(
+        pool=pool, seal=shared.seal, texts=texts, metrics=shared.metrics, now=now, wake_relay=shared.wake_relay
+    )
     pages = PraiseRoutes(desk=desk, gate=gate, page=QueuePage(), languages=languages, now=now)
     reaction = TakeUpPraise(rules=rules_of(settings), texts=texts, pass_on_by=_deadline(settings), now=now)
     boards = BoardRoutes(Boards(pool, texts, now, settings.board_days), gate, BoardPage(settings.board_days))

@@ -7,11 +7,10 @@ from starlette.routing import Route
 
 from services.chassis.lifecycle import Task
 from services.chassis.metrics import Metrics
-from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
-from services.chassis.staff import Gate
 from services.chassis.staff.gate import CookieGate
 from services.chassis.staff.sign_outs import SignOuts
+from services.survey.shared import Shared
 from services.survey.staff.directory import Directory
 from services.survey.staff.pages import StaffPages
 from services.survey.staff.sign_outs import SigningOut
@@ -28,11 +27,12 @@ class SignInParts:
     """Keeps sign-outs that PostgreSQL was away for."""
 
 
-def sign_in_parts(settings: Settings, gate: Gate, pool: Pool, metrics: Metrics) -> SignInParts:
+def sign_in_parts(shared: Shared) -> SignInParts:
     """Put the sign-in together; without routes where staff cannot sign in."""
+    pool, gate = shared.pool, shared.gate
     if not isinstance(gate, CookieGate):
         return SignInParts([], _until_stopped, _until_stopped)
-    account = _account(settings, gate, metrics, Directory(pool, gate.now).note)
+    account = _account(shared.settings, gate, shared.metrics, Directory(pool, gate.now).note)
     leaving = SigningOut(pool, gate)
     return SignInParts(routes(gate, *account, leaving.end), SignOuts(pool, gate).watch, leaving.watch)
 
