@@ -1,4 +1,4 @@
-"""Ids that begin with their moment."""
+"""Ids: those of ours begin with their moment, those of others may be none."""
 
 import os
 from datetime import datetime
@@ -27,3 +27,11 @@ def time_ordered(now: datetime) -> UUID:
 def first_of(moment: datetime) -> UUID:
     """What sorts before every time-ordered id of this millisecond and after all earlier ones."""
     return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def read_uuid(text: str) -> UUID | None:
+    """The UUID in a text from outside; None for none."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

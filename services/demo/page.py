@@ -22,7 +22,7 @@ _FACES: Final = ("Very dissatisfied", "Dissatisfied", "Neither", "Satisfied", "V
 
 @cache
 def render_page() -> tuple[bytes, dict[str, str]]:
-    """Return the page and the headers that guard it."""
+    """The page and the headers that guard it."""
     html = (
         page_templates(_FOLDER)
         .get_template("index.html")
@@ -40,6 +40,6 @@ def render_page() -> tuple[bytes, dict[str, str]]:
 
 @cache
 def asset(name: str) -> tuple[bytes, str] | None:
-    """Return the body and content type of a file that the page loads, None for any other name."""
+    """The body and content type of a file that the page loads, None for any other name."""
     file = page_files(_FOLDER, figures=True).get(name)
     return None if file is None else (file.body, file.content_type)

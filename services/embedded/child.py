@@ -98,7 +98,7 @@ def _account_ids(user: str | None) -> tuple[int, int]:
 
 
 def _pipe_that_closes_at_death() -> int:
-    """Return the end a watchdog reads; the other stays open, on purpose, until this process ends."""
+    """The end a watchdog reads; the other stays open, on purpose, until this process ends."""
     watched, _ = os.pipe()
     return watched
 

@@ -79,7 +79,7 @@ def parse_lock(text: str) -> list[Jar]:
 
 
 def locked_jars() -> list[Jar]:
-    """Return the jars of the checkout's lock."""
+    """The jars of the checkout's lock."""
     try:
         return parse_lock(LOCK.read_text())
     except FileNotFoundError as error:
@@ -87,7 +87,7 @@ def locked_jars() -> list[Jar]:
 
 
 def cache_folder(jars: Sequence[Jar]) -> Path:
-    """Return where the user's jars of this Kafka version are kept, whether they are there yet or not."""
+    """Where the user's jars of this Kafka version are kept, whether they are there yet or not."""
     version = next(jar.version for jar in jars if jar.line.startswith(_KAFKA))
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "kvittera" / f"kafka-{version}"

@@ -57,7 +57,7 @@ logger.started.level=info
 
 
 def broker_properties(data: Path, port: int, controller_port: int, settings: Mapping[str, str] = _NONE) -> str:
-    """Return the broker's configuration, with its data and its two ports on 127.0.0.1.
+    """The broker's configuration, with its data and its two ports on 127.0.0.1.
 
     `settings` override it; `{port}` and `{controller_port}` in them are filled in.
     """
@@ -66,12 +66,12 @@ def broker_properties(data: Path, port: int, controller_port: int, settings: Map
 
 
 def data_properties() -> str:
-    """Return what Kafka's own tool writes into `meta.properties` of a new cluster's only folder."""
+    """What Kafka's own tool writes into `meta.properties` of a new cluster's only folder."""
     return f"version=1\ncluster.id={new_id()}\nnode.id=1\ndirectory.id={new_id()}\n"
 
 
 def new_id() -> str:
-    """Return a random id in Kafka's own form."""
+    """A random id in Kafka's own form."""
     return urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
 
 
@@ -81,7 +81,7 @@ def archive_in(cache: Path) -> Path:
 
 
 def java_flags(heap: str, archive: Path | None) -> list[str]:
-    """Return the flags of the Java machine; with `archive`, there yet or not, it is tuned for a quick start."""
+    """The flags of the Java machine; with `archive`, there yet or not, it is tuned for a quick start."""
     flags = [f"-Xmx{heap}", "-XX:+UseSerialGC"]
     if archive is None:
         return flags

@@ -34,7 +34,7 @@ def free_port() -> int:
 
 
 def port_to_keep(port: int, server: str) -> int:
-    """Return the port that clients of the server know, for its next start.
+    """The port that clients of the server know, for its next start.
 
     Raises:
         EmbeddedError: somebody else has it now.
@@ -47,7 +47,7 @@ def port_to_keep(port: int, server: str) -> int:
 
 
 def remembered_port(memory: Path) -> int:
-    """Return the port of the last start when it is still free, else another one; remember it in the file."""
+    """The port of the last start when it is still free, else another one; remember it in the file."""
     text = memory.read_text() if memory.exists() else ""
     port = int(text) if text.strip().isdigit() else 0
     if not (port and port_is_free(port)):

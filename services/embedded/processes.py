@@ -14,14 +14,14 @@ def is_running(pid: int) -> bool:
 
 
 def program_of(pid: int) -> str:
-    """Return the name of the process's program, known until it has ended; empty when there is none."""
+    """The name of the process's program, known until it has ended; empty when there is none."""
     if not _IN_FILES:
         return _ps(pid, "comm=").strip()
     return _stat(pid).partition("(")[2].rpartition(")")[0]
 
 
 def children_of(pid: int) -> list[int]:
-    """Return the processes that this one started and that still exist."""
+    """The processes that this one started and that still exist."""
     if not _IN_FILES:
         rows = [line.split() for line in _ps(None, "pid=,ppid=").splitlines()]
         return [int(child) for child, parent in rows if int(parent) == pid]

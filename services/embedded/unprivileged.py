@@ -55,7 +55,7 @@ def _may(right: int, status: os.stat_result, account: Account) -> bool:
 
 
 def readable_place(account: Account) -> Path:
-    """Return a folder of root's that the account can enter and that nobody else can write to."""
+    """A folder of root's that the account can enter and that nobody else can write to."""
     for place in (*(Path(place, "kvittera") for place in _READABLE_PLACES), _in_temp()):
         try:
             _open_folder(place)
@@ -101,7 +101,7 @@ def readable_copy(tree: Path, group: str, account: Account) -> Path:
 
 
 def place_for_data(folder: Path, account: Account) -> Path:
-    """Return the folder itself when the account can reach it, else its stand-in in the readable place.
+    """The folder itself when the account can reach it, else its stand-in in the readable place.
 
     A file in the folder names its stand-in, so a folder that was removed and made again starts anew, and a
     copied one does not share. Stand-ins of folders that are gone are removed at the next call.

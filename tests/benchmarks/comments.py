@@ -142,7 +142,7 @@ def _kinds() -> dict[str, list[Search]]:
         "rare word, one old week": [
             Search(text=w, since=deep, until=deep + timedelta(days=7)) for w in dice.sample(rare, 40)
         ],
-        "frequent word, a deep page": [Search(text=w, before=(deep, str(uuid.UUID(int=0)))) for w in _FREQUENT],
+        "frequent word, a deep page": [Search(text=w, before=(deep, uuid.UUID(int=0))) for w in _FREQUENT],
         "staff of five terminals": [Search(text=w, terminals=frozenset(some[10:15])) for w in (*_FREQUENT, *rare[:30])],
         "frequent long ago, not now": [Search(text=_OLD)],
     }

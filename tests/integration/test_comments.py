@@ -169,7 +169,7 @@ async def test_pages_follow_each_other_without_gap_or_repeat(pool: Pool, search:
     for _ in range(4):
         hits, more = await search.find(Search(text="paketet", before=before), most=2)
         seen += [h.response_id for h in hits]
-        before = (hits[-1].said_at, str(hits[-1].response_id))
+        before = hits[-1].cursor
     assert len(set(seen)) == len(seen) == 7
     assert not more
 

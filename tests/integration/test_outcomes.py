@@ -20,13 +20,14 @@ from services.cli import send
 from services.survey.answers.responses import Contact
 from services.survey.cases.desk import CaseDesk
 from services.survey.cases.number import number_of
-from services.survey.cases.work import Action, ImpossibleMove, Step
+from services.survey.cases.work import Action, Step
 from services.survey.followup import FollowUp
 from services.survey.outcomes.message import Fate, OutcomeMessage, Result, Writer
 from services.survey.outcomes.sending import SendOutcomes
 from services.survey.outcomes.smtp import OutcomeMail
 from services.survey.outcomes.wiring import outcomes_of
 from services.survey.privacy.retention import retention
+from services.survey.staff.refusals import Impossible
 from tests.caseload import ANNA, CASELOAD, NOW, SEAL, Told, fill, parts_of, shared_of
 from tests.mail_server import MailRoom, mail_server
 from tests.tables import everything_stored
@@ -207,20 +208,20 @@ async def test_a_staging_system_reaches_listed_addresses_only(
 async def test_nobody_is_written_to_who_did_not_ask_and_nothing_leaves_without_words(
     pool: Pool, settings: Settings
 ) -> None:
-    with pytest.raises(ImpossibleMove, match="did not ask"):
+    with pytest.raises(Impossible, match="did not ask"):
         await write(pool, settings, DID_NOT_ASK)
     desk = desk_of(pool, settings)
     await pool.execute("UPDATE feedback_case SET wants_contact = true")
-    with pytest.raises(ImpossibleMove, match="Write the words"):
+    with pytest.raises(Impossible, match="Write the words"):
         await desk.perform(ANNA, 1, 1, Step(action=Action.NOTE, note="x", send=True))
     elsewhere = desk_of(pool, settings.model_copy(update={"channel": "providers"}))
-    with pytest.raises(ImpossibleMove, match="No words can be sent from here"):
+    with pytest.raises(Impossible, match="No words can be sent from here"):
         await elsewhere.perform(ANNA, 1, 1, Step(action=Action.NOTE, note="x", outcome_sealed=b"x", send=True))
 
 
 async def test_a_second_message_waits_for_the_first(pool: Pool, settings: Settings) -> None:
     desk = await write(pool, settings)
-    with pytest.raises(ImpossibleMove, match="on their way already"):
+    with pytest.raises(Impossible, match="on their way already"):
         await write(pool, settings, revision=2)
     assert (await desk.cases.one(ANNA, 1)).case.revision == 2
     assert await pool.fetchval("SELECT count(*) FROM outcome_message") == 1

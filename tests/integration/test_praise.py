@@ -21,13 +21,14 @@ from services.survey.comments.texts import SealedTexts
 from services.survey.praise.board import Board, Boards, BoardView, add_board, list_boards, revoke_board
 from services.survey.praise.board_http import BoardRoutes
 from services.survey.praise.board_page import BoardPage
-from services.survey.praise.desk import NotAllowed, Outdated, PraiseDesk, Unknown
+from services.survey.praise.desk import PraiseDesk
 from services.survey.praise.http import PraiseRoutes
 from services.survey.praise.own import OwnPraise
 from services.survey.praise.queue_page import QueuePage
 from services.survey.praise.reaction import TakeUpPraise
-from services.survey.praise.rules import Act, Impossible, Rules, State
+from services.survey.praise.rules import Act, Rules, State
 from services.survey.praise.scrub import readable
+from services.survey.staff.refusals import Impossible, NotAllowed, NotThere, Stale
 from tests.answers import answered
 from tests.asgi import Reply, ask
 from tests.builders import NOON
@@ -146,7 +147,7 @@ async def test_passing_on_is_counted(pool: Pool, desk: PraiseDesk, metrics: Metr
 
 async def test_roles_hold_per_terminal(pool: Pool, desk: PraiseDesk) -> None:
     praise_id = await praised(pool)
-    for member, error in ((READER, NotAllowed), (ELSEWHERE, Unknown)):
+    for member, error in ((READER, NotAllowed), (ELSEWHERE, NotThere)):
         with pytest.raises(error):
             await desk.act(member, praise_id, Act.PASS_ON, revision=1)
     await desk.act(AGENT, praise_id, Act.PASS_ON, revision=1)
@@ -159,7 +160,7 @@ async def test_roles_hold_per_terminal(pool: Pool, desk: PraiseDesk) -> None:
 async def test_two_people_at_once_do_it_once(pool: Pool, desk: PraiseDesk) -> None:
     praise_id = await praised(pool)
     await desk.act(AGENT, praise_id, Act.PASS_ON, revision=1)
-    with pytest.raises(Outdated):
+    with pytest.raises(Stale):
         await desk.act(LEAD, praise_id, Act.DECLINE, revision=1)
     assert len(await told(pool)) == 2
 
@@ -168,7 +169,7 @@ async def test_a_comment_that_changed_unseen_cannot_be_approved(pool: Pool, desk
     praise_id = await praised(pool)
     await desk.act(LEAD, praise_id, Act.PASS_ON, revision=1)
     await answered(pool, SEAL, response_id=praise_id, revision=2, comment="Något helt annat")
-    with pytest.raises(Outdated):
+    with pytest.raises(Stale):
         await desk.act(LEAD, praise_id, Act.APPROVE, revision=2)
 
 

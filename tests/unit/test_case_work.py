@@ -10,7 +10,8 @@ from schemas.feedback import Attribution, CaseState, CaseTrigger, Cause
 from schemas.response import ResponseRecorded
 from services.chassis.staff import Member, Role
 from services.survey.cases.case import Case, event_of, opened
-from services.survey.cases.work import Action, ImpossibleMove, NotAllowed, Place, Step, check_allowed, perform
+from services.survey.cases.work import Action, Place, Step, check_allowed, perform
+from services.survey.staff.refusals import Impossible, NotAllowed
 from tests.builders import NOON, facts
 
 ANNA = Member("s-anna", "Anna L.", {"Årsta": Role.AGENT})
@@ -29,7 +30,7 @@ def case(**changed: Any) -> Case:
 
 
 def after(given: Case, action: Action, **step: Any) -> Case:
-    return perform(given, Step(action=action, **step), ANNA, LATER, lambda: LATER + timedelta(hours=4))[0]
+    return perform(given, Step(action=action, **step), ANNA, LATER, LATER + timedelta(hours=4))[0]
 
 
 MOVES = """
@@ -48,7 +49,7 @@ def test_a_case_moves_between_its_states_as_the_table_says_and_no_other_way(line
     for action, outcome in zip((Action.CONTACT, Action.WAIT, Action.RESOLVE, Action.REOPEN), outcomes, strict=True):
         given = case(state=CaseState(state), due_at=None)
         if outcome == "-":
-            with pytest.raises(ImpossibleMove, match=state):
+            with pytest.raises(Impossible, match=state):
                 after(given, action, **JUDGED)
         else:
             moved = after(given, action, **JUDGED)
@@ -71,7 +72,7 @@ def test_first_contact_stops_the_clock_and_is_never_forgotten() -> None:
     assert (contacted.contacted_at, contacted.due_at, contacted.owner) == (LATER, None, "s-anna")
     reopened = after(after(contacted, Action.RESOLVE, **JUDGED), Action.REOPEN)
     assert (reopened.contacted_at, reopened.due_at, reopened.resolved_at) == (LATER, LATER + timedelta(hours=4), None)
-    again = perform(reopened, Step(action=Action.CONTACT), ANNA, LATER + timedelta(days=1), lambda: LATER)[0]
+    again = perform(reopened, Step(action=Action.CONTACT), ANNA, LATER + timedelta(days=1), LATER)[0]
     assert (again.contacted_at, again.due_at) == (LATER, None)
     event = event_of(reopened)
     assert (event.sla_due_at, event.contacted_at, event.state) == (NOON + timedelta(hours=4), LATER, "reopened")
@@ -79,13 +80,13 @@ def test_first_contact_stops_the_clock_and_is_never_forgotten() -> None:
 
 @pytest.mark.parametrize("missing", ["cause", "attribution", "place"])
 def test_resolving_needs_cause_responsibility_and_where_it_arose(missing: str) -> None:
-    with pytest.raises(ImpossibleMove, match="Choose cause"):
+    with pytest.raises(Impossible, match="Choose cause"):
         after(case(), Action.RESOLVE, **{k: v for k, v in JUDGED.items() if k != missing})
 
 
 def test_a_person_who_wants_contact_is_contacted_before_the_case_is_resolved() -> None:
     wanting = case(wants_contact=True)
-    with pytest.raises(ImpossibleMove, match="wants to be contacted"):
+    with pytest.raises(Impossible, match="wants to be contacted"):
         after(wanting, Action.RESOLVE, **JUDGED)
     assert after(after(wanting, Action.CONTACT), Action.RESOLVE, **JUDGED).state == "resolved"
 
@@ -115,9 +116,9 @@ def test_the_outcome_counts_as_told_once_somebody_said_so() -> None:
 
 
 def test_a_note_without_words_and_a_case_for_nobody_are_refused() -> None:
-    with pytest.raises(ImpossibleMove, match="words"):
+    with pytest.raises(Impossible, match="words"):
         after(case(), Action.NOTE)
-    with pytest.raises(ImpossibleMove, match="who"):
+    with pytest.raises(Impossible, match="who"):
         after(case(), Action.ASSIGN)
 
 

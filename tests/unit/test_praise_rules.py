@@ -9,7 +9,6 @@ from schemas.response import ResponseRecorded
 from services.chassis.staff import Role
 from services.survey.praise.rules import (
     Act,
-    Impossible,
     Praise,
     Rules,
     State,
@@ -20,6 +19,7 @@ from services.survey.praise.rules import (
 )
 from services.survey.praise.signs import sign_of
 from services.survey.praise.store import published
+from services.survey.staff.refusals import Impossible
 from tests.builders import NOON, facts
 
 RULES = Rules()

@@ -48,6 +48,11 @@ class Member:
         return max(self.roles.get(EVERYWHERE, 0), self.roles.get(terminal, 0)) >= role
 
     @property
+    def initials(self) -> str:
+        """Of the first two words of the name."""
+        return "".join(word[0] for word in self.name.split()[:2]).upper()
+
+    @property
     def driver(self) -> str | None:
         """The driver's pseudonym that this member is known by, None for members who are no driver."""
         own = (name for name, has in self.roles.items() if has == Role.DRIVER and name != EVERYWHERE)

@@ -52,13 +52,13 @@ def _symbol(score: int) -> str:
 
 
 def faces_sprite() -> Markup:
-    """Return the hidden sprite that every page with faces carries once, first in its body."""
+    """The hidden sprite that every page with faces carries once, first in its body."""
     symbols = "".join(_symbol(score) for score in SCORES)
     return Markup(f'<svg class="sprite" width="0" height="0" aria-hidden="true">{symbols}</svg>')  # noqa: S704 our own constants
 
 
 def face(score: int, size: int) -> Markup:
-    """Return one face from the sprite; always put its words beside it, the picture is hidden from readers."""
+    """One face from the sprite; always put its words beside it, the picture is hidden from readers."""
     if score not in SCORES:
         raise ValueError(f"a face is 1 to 5, not {score}")
     return Markup(
@@ -67,7 +67,7 @@ def face(score: int, size: int) -> Markup:
 
 
 def mark(size: int) -> Markup:
-    """Return the product mark: a tick that is half a smile."""
+    """The product mark: a tick that is half a smile."""
     return Markup(
         '<svg class="mark" viewBox="0 0 32 32" width="{size}" height="{size}" aria-hidden="true">'
         '<path d="M5 14.5C7.5 22 11.2 25.5 15 25.5 20 25.5 23.5 17 27 6.5"/></svg>'

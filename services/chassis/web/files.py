@@ -34,7 +34,7 @@ class PageFile:
 
 
 def page_files(folder: Path, *, figures: bool = False) -> Mapping[str, PageFile]:
-    """Return the files of a staff page: `page.css` from shell, chart and `folder`, and every script by its name.
+    """The files of a staff page: `page.css` from shell, chart and `folder`, and every script by its name.
 
     With `figures` the style of live figures is part of it.
     """

@@ -41,27 +41,27 @@ class InlineAssets:
 
 
 def tokens_css() -> str:
-    """Return the colours as custom properties, light and dark."""
+    """The colours as custom properties, light and dark."""
     return (_HERE / "tokens.css").read_text("utf-8")
 
 
 def faces_css() -> str:
-    """Return the rules that colour the five faces and the mark."""
+    """The rules that colour the five faces and the mark."""
     return (_HERE / "faces.css").read_text("utf-8")
 
 
 def recipient_css() -> str:
-    """Return tokens, faces and the shell of a recipient's page, in that order; no theme is forced there."""
+    """Tokens, faces and the shell of a recipient's page, in that order; no theme is forced there."""
     return _FORCED_THEME.sub("", tokens_css()) + faces_css() + (_HERE / "recipient.css").read_text("utf-8")
 
 
 def staff_css() -> str:
-    """Return tokens, faces and the shell of a staff page (52 px nav), in that order."""
+    """Tokens, faces and the shell of a staff page (52 px nav), in that order."""
     return tokens_css() + faces_css() + (_HERE / "staff.css").read_text("utf-8")
 
 
 def staff_nav(current: str = "", counts: Mapping[str, int] | None = None) -> list[dict[str, Any]]:
-    """Return the links of `staff.html`; `counts` by path stand beside the names."""
+    """The links of `staff.html`; `counts` by path stand beside the names."""
     known = counts or {}
     return [
         {"href": path, "label": label, "count": known.get(path), "current": path == current}
@@ -107,7 +107,7 @@ def page_templates(folder: Path) -> Environment:
 
 
 def vendor_folder() -> Path:
-    """Return the folder with the chart library's script, style and licence, to be served as static files."""
+    """The folder with the chart library's script, style and licence, to be served as static files."""
     return _HERE / "vendor"
 
 
@@ -129,14 +129,14 @@ def squeezed_script(script: str) -> str:
 
 
 def csp_hash(text: str) -> str:
-    """Return the source expression that allows this one inline style or script."""
+    """The source expression that allows this one inline style or script."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
 def page_headers(
     *, style_hashes: Iterable[str] = (), script_hashes: Iterable[str] = (), same_origin: bool = False
 ) -> dict[str, str]:
-    """Return the headers of a page; `same_origin` also allows own static files, for staff pages."""
+    """The headers of a page; `same_origin` also allows own static files, for staff pages."""
     own = ["'self'"] if same_origin else []
     styles = " ".join([*own, *style_hashes]) or "'none'"
     scripts = " ".join([*own, *script_hashes]) or "'none'"

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 from urllib.parse import parse_qsl
-from uuid import UUID
 
 from services.chassis.failures import Poison
+from services.chassis.ids import read_uuid
 from services.notifier.channels.receipt_links import ReceiptLinks
 
 FORGED = "forged"
@@ -138,7 +138,5 @@ def word(text: object) -> str:
 
 def own_reference(text: object) -> str | None:
     """Our reference, where it is one."""
-    try:
-        return str(UUID(text)) if isinstance(text, str) else None
-    except ValueError:
-        return None
+    found = read_uuid(text) if isinstance(text, str) else None
+    return None if found is None else str(found)

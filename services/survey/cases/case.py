@@ -68,7 +68,7 @@ class Case:
 
     @classmethod
     def from_row(cls, row: asyncpg.Record) -> "Case":
-        """Return the case in a row of `feedback_case`."""
+        """The case in a row of `feedback_case`."""
         given: dict[str, Any] = {name: row[name] for name in cls.__slots__}
         given["state"] = CaseState(row["state"])
         given["opened_because"] = tuple(map(CaseTrigger, row["opened_because"]))
@@ -89,7 +89,7 @@ def opened(
     now: datetime,
     traceparent: str | None,
 ) -> Case:
-    """Return the new case that an answer calls for. Its id follows from the response's: there is never a second."""
+    """The new case that an answer calls for. Its id follows from the response's: there is never a second."""
     return Case(
         case_id=uuid.uuid5(_CASES, answer.response_id),
         response_id=answer.response_id,
@@ -112,7 +112,7 @@ def opened(
 
 
 def event_of(case: Case) -> FeedbackCase:
-    """Return what the topic is told about the case."""
+    """What the topic is told about the case."""
     return FeedbackCase(
         case_id=str(case.case_id),
         revision=case.revision,
@@ -135,7 +135,7 @@ def event_of(case: Case) -> FeedbackCase:
 
 
 def local_day(delivery: DeliveryFacts) -> date:
-    """Return the day of the delivery at its place."""
+    """The day of the delivery at its place."""
     return delivery.occurred_at.astimezone(ZoneInfo(delivery.zone)).date()
 
 

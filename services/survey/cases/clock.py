@@ -52,7 +52,7 @@ class WorkingClock:
     country: str
 
     def after(self, start: datetime, working: timedelta) -> datetime:
-        """Return the moment at which so much working time has passed since `start`."""
+        """The moment at which so much working time has passed since `start`."""
         left = working
         for opens, closes in self._spans(start):
             begins = max(opens, start)
@@ -62,7 +62,7 @@ class WorkingClock:
         raise ValueError("no working time within a year")
 
     def between(self, start: datetime, end: datetime) -> timedelta:
-        """Return the working time from `start` to `end`; none where `end` comes first."""
+        """The working time from `start` to `end`; none where `end` comes first."""
         passed = timedelta(0)
         for opens, closes in self._spans(start):
             begins = max(opens, start)
@@ -100,6 +100,6 @@ class TimeLeft:
 
 
 def time_left(clock: WorkingClock, due: datetime, allowed: timedelta, now: datetime) -> TimeLeft:
-    """Return how much working time is left until `due`, and which share that is of what was allowed."""
+    """How much working time is left until `due`, and which share that is of what was allowed."""
     left = clock.between(now, due)
     return TimeLeft(left, min(1.0, left / allowed), clock.between(due, now))

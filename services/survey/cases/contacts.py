@@ -22,7 +22,7 @@ class SealedContacts:
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "cases.sql"))
 
     async def __call__(self, connection: Database, response_id: uuid.UUID) -> Contact | None:
-        """Return how to reach the person; None where nothing is kept any more."""
+        """How to reach the person; None where nothing is kept any more."""
         row = await connection.fetchrow(self.sql["contact_wish"], response_id)
         if row is None:
             return None

@@ -16,10 +16,11 @@ from services.survey.answers.relabelling import Relabelling
 from services.survey.cases import keeping
 from services.survey.cases.case import Case
 from services.survey.cases.opening import Deadlines
-from services.survey.cases.queries import CaseQueries, NotThere, response_of
+from services.survey.cases.queries import CaseQueries, response_of
 from services.survey.cases.shown import Contact, Listed
-from services.survey.cases.work import Action, ImpossibleMove, NotAllowed, Step, check_allowed, perform
+from services.survey.cases.work import Action, Step, check_allowed, perform
 from services.survey.privacy.contact_views import record_view
+from services.survey.staff.refusals import Impossible, NotAllowed, NotThere, Stale
 
 _VIEWED_FOR = "case"
 
@@ -65,7 +66,7 @@ class CaseDesk:
             raise NotThere
 
     async def contact(self, member: Member, serial: int) -> tuple[Listed, Contact | None]:
-        """Return the case and how to reach the person, after the view was noted.
+        """The case and how to reach the person, after the view was noted.
 
         Raises:
             NotThere: see `CaseQueries.one`.
@@ -84,7 +85,7 @@ class CaseDesk:
         """Do one thing with a case; row, timeline and event are kept together.
 
         Raises:
-            NotThere, NotAllowed, ImpossibleMove: nothing was kept.
+            NotThere, NotAllowed, Impossible: nothing was kept.
             Stale: somebody else changed the case after `revision`; nothing was kept.
         """
         [case] = await self._perform(member, [serial], step, revision)
@@ -109,15 +110,9 @@ class CaseDesk:
             for case in cases:
                 check_allowed(case, step, member)
                 if revision is not None and case.revision != revision:
-                    raise keeping.Stale
-                place = case.delivery
-                after, entry = perform(
-                    case,
-                    step,
-                    member,
-                    now,
-                    lambda p=place: self.deadlines.due(now, p.zone, p.country),  # type: ignore[misc]
-                )
+                    raise Stale
+                due_at = self.deadlines.due(now, case.delivery.zone, case.delivery.country)
+                after, entry = perform(case, step, member, now, due_at)
                 await keeping.update(connection, self.sql, after, [entry], self.notes)
                 if step.send:
                     await self._plan(connection, after, step, member)
@@ -129,12 +124,12 @@ class CaseDesk:
     async def _plan(self, connection: Database, case: Case, step: Step, member: Member) -> None:
         """Let the words to the person leave, in the transaction that keeps the step."""
         if not self.sends:
-            raise ImpossibleMove("No words can be sent from here. Tell the person yourself, then say so.")
+            raise Impossible("No words can be sent from here. Tell the person yourself, then say so.")
         given = (case.case_id, step.outcome_sealed, member.subject, member.name, case.changed_at)
         try:
             await connection.execute(self.sql["plan_outcome"], *given)
         except asyncpg.UniqueViolationError:
-            raise ImpossibleMove("Words to the person are on their way already. Wait until they are sent.") from None
+            raise Impossible("Words to the person are on their way already. Wait until they are sent.") from None
 
     def _account(self, changed: Iterable[tuple[Case, Case]]) -> None:
         for before, after in changed:

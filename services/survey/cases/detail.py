@@ -75,7 +75,7 @@ def detail_of(
     contact: Contact | None = None,
     contact_asked: bool = False,
 ) -> Detail:
-    """Return the chosen case as the page shows it."""
+    """The chosen case as the page shows it."""
     case, member = listed.case, looking.member
     return Detail(
         number=case.number,
@@ -187,7 +187,7 @@ def _leg(taken: HandOver) -> str:
 
 
 def same_day_of(case: Case, about: str, cases: int, still_open: int, *, by_reason: bool) -> SameDay | None:
-    """Return the other cases of this desk, day and reason; none where this is the only one."""
+    """The other cases of this desk, day and reason; none where this is the only one."""
     if cases < 2:  # noqa: PLR2004 this one and another
         return None
     day = local_day(case.delivery)

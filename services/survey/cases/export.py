@@ -33,7 +33,7 @@ COLUMNS: Final = (
 
 
 def as_csv(cases: Iterable[Listed]) -> str:
-    """Return the cases with a header line, lines ended by CR LF."""
+    """The cases with a header line, lines ended by CR LF."""
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(COLUMNS)

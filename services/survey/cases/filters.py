@@ -61,7 +61,7 @@ class Filters:
         return replace(self, tab=tab)
 
     def address(self, case: str = "", path: str = "/cases") -> str:
-        """Return the address of this view, with a case chosen where one is given."""
+        """The address of this view, with a case chosen where one is given."""
         told = {
             "tab": "" if self.tab == "open" else self.tab,
             "terminal": self.terminal,

@@ -1,16 +1,16 @@
 """From what the inbox posts to a step. Everything from outside is cleaned or refused here."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from starlette.requests import Request
 
 from schemas.feedback import Attribution, Cause, Nature
 from schemas.response import RatedParty
-from services.chassis.forms import NotAForm, Pairs, TooLarge, read_pairs
+from services.chassis.forms import NotAForm, TooLarge, read_pairs
 from services.survey.answers.responses import Rejected, clean_comment
 from services.survey.cases.work import Action, Place, Step
+from services.survey.staff.forms import Form
 
 _LONGEST_BODY = 64 * 1024
 _MOST_FIELDS = 500
@@ -23,21 +23,6 @@ RELABELLED_BECAUSE: Final = {
 """Why an answer is about another party, by code: no free text, so nothing personal can stand there."""
 Close = Callable[[str], bytes]
 """Seals staff's words to the person."""
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """A posted form: the last value of each field, and every value of fields that may come often."""
-
-    pairs: Pairs
-
-    def one(self, name: str) -> str:
-        """The value of a field, empty where it is missing."""
-        return dict(self.pairs).get(name, "")
-
-    def every(self, name: str) -> list[str]:
-        """All values of a field."""
-        return [value for field, value in self.pairs if field == name]
 
 
 async def read_form(request: Request) -> Form:
@@ -55,52 +40,52 @@ async def read_form(request: Request) -> Form:
 
 
 def read_step(form: Form, owners: dict[str, str], close: Close) -> Step:
-    """Return what the form asks to do with a case.
+    """What the form asks to do with a case.
 
     Raises:
         Rejected: a field breaks its rule.
     """
-    cause, _, attribution = form.one("judgement").partition(".")
-    outcome = clean_comment(form.one("outcome"))
-    owner = form.one("owner")
+    cause, _, attribution = form.word("judgement").partition(".")
+    outcome = clean_comment(form.word("outcome"))
+    owner = form.word("owner")
     if owner and owner not in owners:
         raise Rejected("owner", "must be somebody who works on cases here")
     try:
         return Step(
-            action=Action(form.one("action")),
-            note=clean_comment(form.one("note")),
+            action=Action(form.word("action")),
+            note=clean_comment(form.word("note")),
             owner=(owner, owners[owner]) if owner else None,
             cause=Cause(cause) if cause else None,
             attribution=Attribution(attribution) if attribution else None,
-            place=Place(form.one("place")) if form.one("place") else None,
+            place=Place(form.word("place")) if form.word("place") else None,
             outcome_sealed=close(outcome) if outcome else None,
-            told=form.one("told") == "1",
-            send=form.one("send") == "1",
-            nature=Nature(form.one("nature")) if form.one("nature") else None,
+            told=form.word("told") == "1",
+            send=form.word("send") == "1",
+            nature=Nature(form.word("nature")) if form.word("nature") else None,
         )
     except ValueError:
         raise Rejected("action", "and the codes must be among the ones offered") from None
 
 
 def read_rated(form: Form) -> tuple[RatedParty, str]:
-    """Return whom an answer is about, and why staff say so.
+    """Whom an answer is about, and why staff say so.
 
     Raises:
         Rejected: either is none of those offered.
     """
-    party, why = form.one("rated"), form.one("why")
+    party, why = form.word("rated"), form.word("why")
     if party not in set(RatedParty) or why not in RELABELLED_BECAUSE:
         raise Rejected("rated", "and the reason must be among those offered")
     return RatedParty(party), why
 
 
 def read_revision(form: Form) -> int:
-    """Return the revision that the page showed.
+    """The revision that the page showed.
 
     Raises:
         Rejected: it is missing or no number.
     """
-    text = form.one("revision")
+    text = form.word("revision")
     if not (text.isascii() and text.isdigit() and len(text) < 16):  # noqa: PLR2004 below 2**53
         raise Rejected("revision", "must be the number that the page showed")
     return int(text)

@@ -18,14 +18,14 @@ from services.survey.cases.desk import CaseDesk
 from services.survey.cases.detail import SameDay, detail_of, same_day_of
 from services.survey.cases.export import as_csv
 from services.survey.cases.filters import Filters
-from services.survey.cases.forms import Form, read_form, read_rated, read_revision, read_step
+from services.survey.cases.forms import read_form, read_rated, read_revision, read_step
 from services.survey.cases.inbox import Looking, row_of
-from services.survey.cases.keeping import Stale
 from services.survey.cases.number import number_of, serial_of
 from services.survey.cases.page import HEADERS, InboxPage, Notice
-from services.survey.cases.queries import CaseQueries, NotThere
+from services.survey.cases.queries import CaseQueries
 from services.survey.cases.shown import Contact, Listed
-from services.survey.cases.work import ImpossibleMove, NotAllowed
+from services.survey.staff.forms import Form
+from services.survey.staff.refusals import Impossible, NotAllowed, NotThere, Stale
 
 _MOST_EXPORTED: Final = 10_000
 _NO_STORE: Final = {"cache-control": "no-store"}
@@ -161,7 +161,7 @@ class CaseRoutes:
             case = await self.desk.perform(member, serial, read_revision(form), step)
         except Stale:
             return await self._again(looking, serial, form, _STALE, 412)
-        except ImpossibleMove as impossible:
+        except Impossible as impossible:
             return await self._again(looking, serial, form, str(impossible), 409)
         except NotAllowed as refused:
             return await self._again(looking, serial, form, str(refused), 403)
@@ -170,7 +170,7 @@ class CaseRoutes:
     async def _again(self, looking: Looking, serial: int, form: Form, text: str, status: int) -> Response:
         """The page again with what was typed: nothing was saved."""
         chosen = await self.cases.one(looking.member, serial)
-        notice = Notice(text, {name: form.one(name) for name in _TYPED})
+        notice = Notice(text, {name: form.word(name) for name in _TYPED})
         return self._html(await self._inbox(looking, chosen, notice=notice), status)
 
     async def _contact(self, request: Request, member: Member) -> Response:
@@ -191,7 +191,7 @@ class CaseRoutes:
 
     async def _assign(self, request: Request, member: Member) -> Response:
         form = await self._our_form(request, member)
-        owner, owners = form.one("owner"), await self.cases.owners(member)
+        owner, owners = form.word("owner"), await self.cases.owners(member)
         serials = [_serial(number) for number in dict.fromkeys(form.every("case"))]
         if owner not in owners or not serials:
             raise Rejected("owner", "and at least one case must be chosen")
@@ -209,7 +209,7 @@ class CaseRoutes:
 
     async def _our_form(self, request: Request, member: Member) -> Form:
         form = await read_form(request)
-        if not self.gate.form_is_ours(member, form.one("form_secret")):
+        if not self.gate.form_is_ours(member, form.word("form_secret")):
             raise _Foreign
         return form
 
@@ -222,7 +222,7 @@ class CaseRoutes:
 
 def _filters_in(form: Form) -> Filters:
     return Filters.read(
-        {name: form.one(f"view_{name}") for name in ("tab", "terminal", "trigger", "reason", "day", "q")}
+        {name: form.word(f"view_{name}") for name in ("tab", "terminal", "trigger", "reason", "day", "q")}
     )
 
 

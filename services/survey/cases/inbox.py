@@ -53,7 +53,7 @@ class Looking:
 
 
 def ring_of(case: Case, looking: Looking) -> Ring | None:
-    """Return how the deadline stands; none where no clock runs."""
+    """How the deadline stands; none where no clock runs."""
     if case.due_at is None:
         return None
     clock = looking.deadlines.clock_of(case.delivery.zone, case.delivery.country)
@@ -65,7 +65,7 @@ def ring_of(case: Case, looking: Looking) -> Ring | None:
 
 
 def row_of(listed: Listed, chosen: str, looking: Looking) -> Row:
-    """Return a case as the list shows it."""
+    """A case as the list shows it."""
     case = listed.case
     age = words.age(max(timedelta(0), looking.now - case.opened_at))
     return Row(

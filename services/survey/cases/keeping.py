@@ -5,10 +5,7 @@ from collections.abc import Mapping, Sequence
 from services.chassis.postgres import Database
 from services.chassis.sealing import Box
 from services.survey.cases.case import Case, Entry, event_of, local_day
-
-
-class Stale(Exception):
-    """Somebody else changed the case after it was read; nothing was kept."""
+from services.survey.staff.refusals import Stale
 
 
 async def insert(connection: Database, sql: Mapping[str, str], cases: Sequence[tuple[Case, Sequence[Entry]]]) -> None:

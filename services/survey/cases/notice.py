@@ -19,7 +19,7 @@ class CaseNotices:
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "cases.sql"))
 
     async def __call__(self, response_id: uuid.UUID, carrier: str) -> CaseNotice | None:
-        """Return who reads the answer until when; None without a case at work, or when its deadline has passed."""
+        """Who reads the answer until when; None without a case at work, or when its deadline has passed."""
         async with self.pool.acquire() as connection:
             row = await connection.fetchrow(self.sql["notice"], str(response_id), self.now())
         if row is None:

@@ -14,7 +14,7 @@ _FORM = re.compile(rf"K-?([{_CHARACTERS}]{{{_SHORTEST},10}})-?([{_CHARACTERS}])"
 
 
 def number_of(serial: int) -> str:
-    """Return the number of the case with this serial, counted from 1."""
+    """The number of the case with this serial, counted from 1."""
     width, first = _SHORTEST, 0
     while serial - first >= _BASE**width:
         first += _BASE**width
@@ -25,7 +25,7 @@ def number_of(serial: int) -> str:
 
 
 def serial_of(number: str) -> int | None:
-    """Return the serial behind a number as a person writes it; None where it is no number of ours."""
+    """The serial behind a number as a person writes it; None where it is no number of ours."""
     found = _FORM.fullmatch(number.strip().upper())
     if found is None:
         return None

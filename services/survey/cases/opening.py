@@ -1,12 +1,12 @@
 """Answers open cases, add reasons to them and open them again: a reaction to the survey's own topic."""
 
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from schemas.feedback import CaseState
 from schemas.response import ResponseRecorded
+from services.chassis.ids import read_uuid
 from services.chassis.postgres import Database, named_sql
 from services.chassis.records import Received
 from services.survey.cases import keeping
@@ -24,11 +24,11 @@ class Deadlines:
     allowed: timedelta
 
     def clock_of(self, zone: str, country: str) -> WorkingClock:
-        """Return the working clock of a place."""
+        """The working clock of a place."""
         return WorkingClock(self.hours, zone, country)
 
     def due(self, start: datetime, zone: str, country: str) -> datetime:
-        """Return when first contact is due for a wish that came at `start`."""
+        """When first contact is due for a wish that came at `start`."""
         return self.clock_of(zone, country).after(start, self.allowed)
 
 
@@ -62,7 +62,7 @@ class OpenCases:
 
     async def _without_history(self, connection: Database, batch: Responses) -> Responses:
         """The answers that still stand: what a person has changed since must not open a case when it comes again."""
-        ids = [i for r in batch if (i := _uuid(r.message.response_id)) is not None]
+        ids = [i for r in batch if (i := read_uuid(r.message.response_id)) is not None]
         rows = await connection.fetch(self.sql["current_revisions"], ids)
         standing = {row["response_id"]: row["revision"] for row in rows}
         return [r for r in batch if r.message.revision >= standing.get(r.message.response_id, 0)]
@@ -120,14 +120,7 @@ class OpenCases:
 
     async def _told(self, connection: Database, answer: ResponseRecorded) -> list[Entry]:
         """What the person did; a revision that staff made by saying whom the answer is about has its own line."""
-        if await connection.fetchval(self.sql["relabelled"], _uuid(answer.response_id), answer.revision):
+        if await connection.fetchval(self.sql["relabelled"], read_uuid(answer.response_id), answer.revision):
             return []
         what = "erased" if answer.erased else "answer_changed"
         return [Entry(what, at=answer.answered_at, detail=None if answer.score is None else str(answer.score))]
-
-
-def _uuid(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
-    except ValueError:
-        return None

@@ -97,9 +97,8 @@ class InboxPage:
 
     def _render(self, template: str, member: Member, tabs: Tabs | None, **values: Any) -> bytes:
         counts = {"/cases": tabs.open, "/praise": tabs.praise} if tabs else {}
-        initials = "".join(word[0] for word in member.name.split()[:2]).upper()
         nav = staff_nav("/cases", counts)
-        return self.environment.get_template(template).render(nav=nav, initials=initials, **values).encode()
+        return self.environment.get_template(template).render(nav=nav, initials=member.initials, **values).encode()
 
 
 def _tabs(looking: Looking, tabs: Tabs) -> list[tuple[str, str, int | None, bool]]:

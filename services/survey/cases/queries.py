@@ -1,13 +1,14 @@
 """The cases that a member of staff may see, on PostgreSQL; nothing of another desk ever leaves here."""
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from schemas.response import RatedParty
+from services.chassis.ids import read_uuid
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.sealing import Box
 from services.chassis.staff import Member, Role
@@ -16,13 +17,10 @@ from services.survey.cases.filters import Filters
 from services.survey.cases.shown import Line, Listed, Standing, Tabs, searched
 from services.survey.comments.texts import Texts
 from services.survey.staff.directory import Directory
+from services.survey.staff.refusals import NotThere
 
 MOST = 200
 _SEARCHED = 2000
-
-
-class NotThere(Exception):
-    """There is no such case, or it is none of this member's business; both look the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,8 @@ class CaseQueries:
     )
 
     async def listed(self, member: Member, filters: Filters, most: int = MOST) -> list[Listed]:
-        """Return the cases of this view, the most urgent first. Text is looked for in the 2,000 most urgent."""
-        terminals = _terminals(member, Role.READER)
+        """The cases of this view, the most urgent first. Text is looked for in the 2,000 most urgent."""
+        terminals = member.terminals(Role.READER)
         async with self.pool.acquire() as connection:
             rows = await connection.fetch(
                 self.sql["list_cases"],
@@ -60,13 +58,13 @@ class CaseQueries:
         return [one for one in listed if not wanted or wanted in searched(one)][:most]
 
     async def one(self, member: Member, serial: int) -> Listed:
-        """Return one case.
+        """One case.
 
         Raises:
             NotThere: it does not exist, or the member may not see it.
         """
         async with self.pool.acquire() as connection:
-            row = await connection.fetchrow(self.sql["one_case"], serial, _terminals(member, Role.READER))
+            row = await connection.fetchrow(self.sql["one_case"], serial, member.terminals(Role.READER))
             if row is None:
                 raise NotThere
             return (await self._with_comments(connection, member, [row]))[0]
@@ -81,7 +79,7 @@ class CaseQueries:
         return [Listed(c, found.get(c.serial)) for c in cases]
 
     async def history(self, member: Member, case: Case) -> list[Line]:
-        """Return the case's timeline, oldest first; notes only for those who may work on it."""
+        """The case's timeline, oldest first; notes only for those who may work on it."""
         async with self.pool.acquire() as connection:
             rows = await connection.fetch(self.sql["entries"], case.case_id, response_of(case))
         may = member.may(Role.AGENT, case.desk)
@@ -98,7 +96,7 @@ class CaseQueries:
         ]
 
     async def standing(self, member: Member, case: Case) -> Standing:
-        """Return whom the answer is about, and where the words to the person stand."""
+        """Whom the answer is about, and where the words to the person stand."""
         async with self.pool.acquire() as connection:
             rated = await connection.fetchval(self.sql["rated_of"], response_of(case))
             row = await connection.fetchrow(self.sql["latest_outcome"], case.case_id)
@@ -110,26 +108,26 @@ class CaseQueries:
         return Standing(party, row["state"], row["reason"], kept)
 
     async def tabs(self, member: Member) -> Tabs:
-        """Return how many cases stand on the first three tabs."""
-        row = await self._fetchrow("tabs", _terminals(member, Role.READER), member.subject)
+        """How many cases stand on the first three tabs."""
+        row = await self._fetchrow("tabs", member.terminals(Role.READER), member.subject)
         return Tabs(row["open"], row["mine"], row["contacted"], row["praise"])
 
     async def desks(self, member: Member) -> list[str]:
-        """Return the desks that have cases."""
+        """The desks that have cases."""
         async with self.pool.acquire() as connection:
-            rows = await connection.fetch(self.sql["desks"], _terminals(member, Role.READER))
+            rows = await connection.fetch(self.sql["desks"], member.terminals(Role.READER))
         return [r["desk"] for r in rows]
 
     async def owners(self, member: Member) -> dict[str, str]:
-        """Return whom a case can be given to, by subject: the member, who owns a case here, who may work here."""
-        terminals = _terminals(member, Role.READER)
+        """Whom a case can be given to, by subject: the member, who owns a case here, who may work here."""
+        terminals = member.terminals(Role.READER)
         async with self.pool.acquire() as connection:
             rows = await connection.fetch(self.sql["owners"], terminals)
         owning = {r["owner"]: r["owner_name"] for r in rows}
         return {member.subject: member.name} | owning | await self.directory.working(terminals)
 
     async def same_day(self, case: Case, about: str) -> tuple[int, int]:
-        """Return how many cases of the same desk, day and reason there are, and how many of them are open."""
+        """How many cases of the same desk, day and reason there are, and how many of them are open."""
         row = await self._fetchrow("same_day", case.desk, local_day(case.delivery), about)
         return row["cases"], row["open"]
 
@@ -140,14 +138,6 @@ class CaseQueries:
         return row
 
 
-def _terminals(member: Member, role: Role) -> list[str] | None:
-    terminals = member.terminals(role)
-    return None if terminals is None else sorted(terminals)
-
-
-def response_of(case: Case) -> uuid.UUID | None:
+def response_of(case: Case) -> UUID | None:
     """The response that the case is about; None where its id is none of ours."""
-    try:
-        return uuid.UUID(case.response_id)
-    except ValueError:
-        return None
+    return read_uuid(case.response_id)

@@ -34,7 +34,7 @@ class CaseRules:
         return cls(low_score, named, {terminal.strip(): desk.strip() for terminal, desk in pairs})
 
     def triggers_of(self, answer: ResponseRecorded) -> tuple[CaseTrigger, ...]:
-        """Return every reason for which this answer calls for a case."""
+        """Every reason for which this answer calls for a case."""
         if answer.erased or not answer.invited:  # nobody can be reached who came by a kiosk
             return ()
         holds = {
@@ -46,7 +46,7 @@ class CaseRules:
         return tuple(t for t in _BY_RULE if t in self.triggers and holds[t])
 
     def desk_of(self, delivery: DeliveryFacts) -> str:
-        """Return the desk that reads a case about this delivery."""
+        """The desk that reads a case about this delivery."""
         terminal = delivery.terminal or CENTRAL
         return self.desks.get(terminal, terminal)
 
@@ -71,7 +71,7 @@ class Later:
 
 
 def on_later_revision(rules: CaseRules, case: Known, answer: ResponseRecorded) -> Later:
-    """Return what a later revision changes: reasons are only added, and a resolved case may open again.
+    """What a later revision changes: reasons are only added, and a resolved case may open again.
 
     It opens again when the score falls to a low one, when the person asks for contact, and when the person now
     says that the parcel never came.

@@ -71,10 +71,10 @@ def case_parts(shared: Shared, texts: Texts) -> CaseParts:
 
 
 def rules_of(settings: Settings) -> CaseRules:
-    """Return what calls for a case."""
+    """What calls for a case."""
     return CaseRules.from_settings(settings.case_low_score, settings.case_triggers, settings.case_desks)
 
 
 def deadlines_of(settings: Settings) -> Deadlines:
-    """Return how long first contact may take."""
+    """How long first contact may take."""
     return Deadlines(WorkingHours.parse(settings.case_working_hours), timedelta(hours=settings.case_contact_hours))

@@ -116,7 +116,7 @@ _WEEKDAY_BELOW = timedelta(days=6)
 
 
 def duration(length: timedelta) -> str:
-    """Return a length as people say it: `31 min`, `4 h 05 min`, `22 h`, `3 days`."""
+    """A length as people say it: `31 min`, `4 h 05 min`, `22 h`, `3 days`."""
     minutes = int(length.total_seconds() // 60)
     if minutes < 60:  # noqa: PLR2004 minutes in an hour
         return f"{minutes} min"
@@ -126,18 +126,18 @@ def duration(length: timedelta) -> str:
 
 
 def age(length: timedelta) -> str:
-    """Return a length in its largest unit: `31 min old`, `7 h old`, `3 days old`."""
+    """A length in its largest unit: `31 min old`, `7 h old`, `3 days old`."""
     return f"{duration(length).partition(' h ')[0]} h old" if " h " in duration(length) else f"{duration(length)} old"
 
 
 def moment(at: datetime, zone: str, now: datetime) -> str:
-    """Return a moment at a place: `Tue 17:45`, or with its date when it is a week away."""
+    """A moment at a place: `Tue 17:45`, or with its date when it is a week away."""
     local = at.astimezone(ZoneInfo(zone))
     return f"{local:%a %H:%M}" if abs(now - at) < _WEEKDAY_BELOW else f"{local.day} {local:%b %H:%M}"
 
 
 def kind(case: Case) -> str:
-    """Return the one or two words that tell what the case is about."""
+    """The one or two words that tell what the case is about."""
     if case.contested:
         return TRIGGERS[CaseTrigger.CONTESTED]
     if CaseTrigger.DAMAGED in case.opened_because:
@@ -152,12 +152,12 @@ def kind(case: Case) -> str:
 
 
 def reason(code: str) -> str:
-    """Return a reason chip in words; one that a newer survey defines is told by its code."""
+    """A reason chip in words; one that a newer survey defines is told by its code."""
     return REASONS.get(code, code.replace("_", " ").capitalize())
 
 
 def promise(delivery: DeliveryFacts) -> tuple[str, str | None]:
-    """Return promise and delivery in words, and by how much it came late, if it did."""
+    """Promise and delivery in words, and by how much it came late, if it did."""
     zone = ZoneInfo(delivery.zone)
     came = f"delivered {delivery.occurred_at.astimezone(zone):%H:%M}"
     if delivery.promised_until is None:

@@ -1,6 +1,5 @@
 """What staff may do with a case: the moves between its states, and what each needs. Pure."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -9,14 +8,7 @@ from typing import Final
 from schemas.feedback import Attribution, CaseState, Cause, Nature
 from services.chassis.staff import Member, Role
 from services.survey.cases.case import Case, Entry
-
-
-class ImpossibleMove(Exception):
-    """The case does not allow this now; the text says why and what to do."""
-
-
-class NotAllowed(Exception):
-    """The member's role does not allow this; the text says who may."""
+from services.survey.staff.refusals import Impossible, NotAllowed
 
 
 class Action(StrEnum):
@@ -107,17 +99,17 @@ def _takes_over(case: Case, step: Step, by: Member) -> bool:
     return step.action is Action.TAKE and case.owner not in {None, by.subject}
 
 
-def perform(case: Case, step: Step, by: Member, now: datetime, due: Callable[[], datetime]) -> tuple[Case, Entry]:
-    """Return the case after the step, one revision on, and the line for its timeline.
+def perform(case: Case, step: Step, by: Member, now: datetime, due_at: datetime) -> tuple[Case, Entry]:
+    """The case after the step, one revision on, and the line for its timeline.
 
-    `due` tells when first contact is due if the clock starts now.
+    At `due_at` first contact is due if the clock starts now.
 
     Raises:
-        ImpossibleMove: the state does not allow it, or something is missing.
+        Impossible: the state does not allow it, or something is missing.
     """
     state = case.state if step.action in _KEEP_STATE else MOVES.get((case.state, step.action))
     if state is None:
-        raise ImpossibleMove(f"A case that is {case.state} cannot become {_MADE[step.action]}.")
+        raise Impossible(f"A case that is {case.state} cannot become {_MADE[step.action]}.")
     _check_words(case, step)
     after = replace(
         case,
@@ -139,22 +131,22 @@ def perform(case: Case, step: Step, by: Member, now: datetime, due: Callable[[],
         case Action.RESOLVE:
             return _resolved(case, after, step, entry, now)
         case Action.REOPEN:
-            return replace(after, resolved_at=None, due_at=due()), entry
+            return replace(after, resolved_at=None, due_at=due_at), entry
         case Action.NOTE if step.note is None:
-            raise ImpossibleMove("A note needs words.")
+            raise Impossible("A note needs words.")
     return after, entry
 
 
 def _check_words(case: Case, step: Step) -> None:
     if step.send and not case.wants_contact:
-        raise ImpossibleMove("The person did not ask to be contacted, so nothing can be sent.")
+        raise Impossible("The person did not ask to be contacted, so nothing can be sent.")
     if step.send and step.outcome_sealed is None:
-        raise ImpossibleMove("Write the words to the person, then send them.")
+        raise Impossible("Write the words to the person, then send them.")
 
 
 def _owned(after: Case, entry: Entry, owner: tuple[str, str] | None) -> tuple[Case, Entry]:
     if owner is None:
-        raise ImpossibleMove("Say who shall own the case.")
+        raise Impossible("Say who shall own the case.")
     return replace(after, owner=owner[0], owner_name=owner[1]), replace(entry, detail=f"To {owner[1]}")
 
 
@@ -164,9 +156,9 @@ def _owned_if_nobodys(after: Case, by: Member) -> Case:
 
 def _resolved(case: Case, after: Case, step: Step, entry: Entry, now: datetime) -> tuple[Case, Entry]:
     if case.wants_contact and case.due_at is not None:
-        raise ImpossibleMove("The person wants to be contacted. Make contact first, then resolve the case.")
+        raise Impossible("The person wants to be contacted. Make contact first, then resolve the case.")
     if step.cause is None or step.attribution is None or step.place is None:
-        raise ImpossibleMove("Choose cause, responsibility and where it arose, then resolve the case.")
+        raise Impossible("Choose cause, responsibility and where it arose, then resolve the case.")
     after = replace(
         after,
         cause=step.cause,

@@ -1,6 +1,5 @@
 """Comments over HTTP, for staff. What is searched for stands in the body: an address may end in a log."""
 
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,16 +11,16 @@ from starlette.routing import Route
 
 from services.chassis.http import json_response, problem
 from services.chassis.staff import Gate, Member, Role
-from services.survey.comments.page import CommentsPage, cursor
+from services.survey.comments.page import CommentsPage
 from services.survey.comments.query import Search
 from services.survey.comments.search import CommentSearch, Hit
 from services.survey.praise.queue_page import REASONS
-from services.survey.staff.forms import Form, Refused, posted
+from services.survey.staff.cursors import in_our_time, read_cursor, written
+from services.survey.staff.forms import Form, TurnedAway, posted
 
 _LATEST: Final = 20
 _NO_STORE: Final = {"cache-control": "no-store"}
 _LONGEST_NAME: Final = 200
-_FIRST_YEAR, _LAST_YEAR = 1970, 2261
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,8 @@ class CommentRoutes:
         try:
             member, form = await posted(request, self.gate) if request.method == "POST" else self._reader(request)
             hits, more = await self._find(member, form)
-        except Refused as refused:
-            return refused.response
+        except TurnedAway as turned_away:
+            return turned_away.response
         body = self.page.render(member, self.gate.form_secret(member), hits, more=more, asked=_asked(form))
         return Response(body, headers=self.page.headers, media_type="text/html")
 
@@ -55,17 +54,17 @@ class CommentRoutes:
         try:
             member, form = await posted(request, self.gate)
             hits, more = await self._find(member, form)
-        except Refused as refused:
-            return refused.response
-        before = cursor(hits[-1]) if more else None
+        except TurnedAway as turned_away:
+            return turned_away.response
+        before = written(hits[-1].cursor) if more else None
         return json_response({"comments": [_plain(h) for h in hits], "before": before}, headers=_NO_STORE)
 
     async def latest(self, request: Request) -> Response:
         """The newest comments, of one terminal with `?terminal=`, as HTML to put into another page."""
         try:
             member, _ = self._reader(request)
-        except Refused as refused:
-            return refused.response
+        except TurnedAway as turned_away:
+            return turned_away.response
         terminal = request.query_params.get("terminal", "").replace("\x00", "")[:_LONGEST_NAME] or None
         hits, _more = await self.search.find(
             Search(terminal=terminal, terminals=member.terminals(Role.READER)), _LATEST
@@ -75,16 +74,16 @@ class CommentRoutes:
     def _reader(self, request: Request) -> tuple[Member, Form]:
         member = self.gate.who(request)
         if member is None:
-            raise Refused(self.gate.turn_away(request))
+            raise TurnedAway(self.gate.turn_away(request))
         return member, Form(())
 
     async def _find(self, member: Member, form: Form) -> tuple[list[Hit], bool]:
         if not member.may(Role.READER):
-            raise Refused(problem(403, "Your role does not allow this"))
+            raise TurnedAway(problem(403, "Your role does not allow this"))
         try:
             search = replace(_read(form), terminals=member.terminals(Role.READER))
         except ValueError:
-            raise Refused(problem(422, "A day is written 2026-10-13, `before` as it was given")) from None
+            raise TurnedAway(problem(422, "A day is written 2026-10-13, `before` as it was given")) from None
         place = form.word("place").strip()[:_LONGEST_NAME]
         if place:
             search = await self.search.with_places(search, place)
@@ -101,26 +100,12 @@ def _read(form: Form) -> Search:
         terminal=form.word("terminal").replace("\x00", "").strip()[:_LONGEST_NAME] or None,
         since=_midnight(since) if since else None,
         until=_midnight(until) + timedelta(days=1) if until else None,
-        before=_before(form.word("before")),
+        before=read_cursor(form.word("before")) if form.word("before") else None,
     )
 
 
 def _midnight(day: str) -> datetime:
-    return _in_our_time(datetime.combine(date.fromisoformat(day), time(), UTC))
-
-
-def _in_our_time(moment: datetime) -> datetime:
-    """The moment, where it is one that a database and a calendar can both hold."""
-    if moment.tzinfo is None or not _FIRST_YEAR < moment.year < _LAST_YEAR:
-        raise ValueError("no moment of ours")
-    return moment
-
-
-def _before(text: str) -> tuple[datetime, str] | None:
-    if not text:
-        return None
-    said_at, _, response_id = text.partition(" ")
-    return _in_our_time(datetime.fromisoformat(said_at)), str(uuid.UUID(response_id))
+    return in_our_time(datetime.combine(date.fromisoformat(day), time(), UTC))
 
 
 def _asked(form: Form) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from services.chassis.staff import Member
 from services.chassis.web import SCORES, face, inline_style, staff_environment, staff_nav
 from services.survey.comments.search import Hit
 from services.survey.praise.queue_page import MASK_WORDS, REASONS
+from services.survey.staff.cursors import written
 
 _PAGES: Final = Path(__file__).parent / "pages"
 
@@ -41,10 +42,10 @@ class CommentsPage:
         """The search with what was asked and what was found."""
         last = hits[-1] if hits and more else None
         return self._page.render(
-            initials="".join(word[0] for word in member.name.split()[:2]).upper(),
+            initials=member.initials,
             form_secret=form_secret,
             hits=hits,
-            older="" if last is None else cursor(last),
+            older="" if last is None else written(last.cursor),
             asked=asked,
             notice=notice,
         ).encode()
@@ -52,8 +53,3 @@ class CommentsPage:
     def render_latest(self, hits: Sequence[Hit]) -> bytes:
         """The newest comments as a list to stand in another page."""
         return self._latest.render(hits=hits).encode()
-
-
-def cursor(hit: Hit) -> str:
-    """Where the next page begins."""
-    return f"{hit.said_at.isoformat()} {hit.response_id}"

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from services.survey.staff.cursors import Cursor
+
 CONFIGURATIONS: Final = {
     "sv": "swedish",
     "nb": "norwegian",
@@ -35,7 +37,7 @@ class Search:
         places: names of terminals or service points, any of them.
         terminals: the terminals whose comments the member may read; None means all.
         since, until: when it was said, `until` excluded.
-        before: said_at and response id of the last hit on the page before.
+        before: where this page begins.
     """
 
     text: str = ""
@@ -46,7 +48,7 @@ class Search:
     terminals: frozenset[str] | None = None
     since: datetime | None = None
     until: datetime | None = None
-    before: tuple[datetime, str] | None = None
+    before: Cursor | None = None
 
     @property
     def words(self) -> str:

@@ -12,6 +12,7 @@ from services.survey.comments.index import SQL
 from services.survey.comments.query import CONFIGURATIONS, Search, can_have_hits, fact_query
 from services.survey.comments.texts import Comment, Texts
 from services.survey.praise.scrub import Piece, scrub
+from services.survey.staff.cursors import Cursor
 
 PAGE = 50
 _WINDOW = 5000
@@ -34,6 +35,11 @@ class Hit:
     service_point: str | None
     language: str | None
     pieces: tuple[Piece, ...]
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the page behind this hit begins."""
+        return self.said_at, self.response_id
 
 
 @dataclass(frozen=True, slots=True)

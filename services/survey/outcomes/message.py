@@ -82,7 +82,7 @@ class Writer:
         return cls(carrier, phone, {code: read_plural_catalogue(_LOCALES, code, "outcome") for code in LANGUAGES})
 
     def write(self, reference: str, address: str, language: str | None, number: str, words: str) -> OutcomeMessage:
-        """Return the e-mail about a case."""
+        """The e-mail about a case."""
         chosen = choose_language(language).language
         texts = self.catalogues[chosen].texts
         why = texts["why"].format(carrier=self.carrier, phone=self.phone)
@@ -91,7 +91,7 @@ class Writer:
         )
 
     def write_short(self, reference: str, number: str, language: str | None, words: str) -> OutcomeMessage:
-        """Return the text message to a phone number; it has no subject, and does not ask for a reply."""
+        """The text message to a phone number; it has no subject, and does not ask for a reply."""
         chosen = choose_language(language).language
         why = self.catalogues[chosen].texts["why.text"].format(carrier=self.carrier, phone=self.phone)
         return OutcomeMessage(reference, number, chosen, "", f"{self.carrier}: {words}\n{why}")

@@ -13,24 +13,12 @@ from services.chassis.sealing import Seal
 from services.chassis.staff import Member, Role
 from services.survey.comments.texts import Comment, Texts
 from services.survey.praise import store
-from services.survey.praise.rules import Act, Impossible, Praise, State, act, role_for
+from services.survey.praise.rules import Act, Praise, State, act, may, role_for
 from services.survey.praise.store import SQL
+from services.survey.staff.cursors import Cursor
+from services.survey.staff.refusals import Impossible, NotAllowed, NotThere, Stale
 
 PAGE = 50
-After = tuple[datetime, uuid.UUID]
-"""The deadline and the id of the last praise on a page."""
-
-
-class NotAllowed(Exception):
-    """The member's role at this terminal does not allow it; nothing was changed."""
-
-
-class Unknown(Exception):
-    """There is no such praise, as far as this member may know."""
-
-
-class Outdated(Exception):
-    """Somebody else changed the praise since the page was shown; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,15 +57,15 @@ class PraiseDesk:
     wake_relay: Callable[[], None] = lambda: None
 
     async def queue(
-        self, member: Member, states: Iterable[State], terminal: str | None = None, after: After | None = None
-    ) -> tuple[Sequence[Shown], After | None]:
+        self, member: Member, states: Iterable[State], terminal: str | None = None, after: Cursor | None = None
+    ) -> tuple[Sequence[Shown], Cursor | None]:
         """A page of praise in these states at the member's terminals, or at one of them, and where the next begins.
 
         The most urgent come first; `after` is where the page before ended.
         """
-        terminals = _terminals(member)
+        terminals = member.terminals(Role.READER)
         if terminal is not None:
-            terminals = [terminal] if member.may(Role.READER, terminal) else []
+            terminals = frozenset({terminal} if member.may(Role.READER, terminal) else ())
         async with self.pool.acquire() as connection:
             names = [s.value for s in states]
             rows = await connection.fetch(SQL["queue"], names, terminals, PAGE + 1, *(after or (None, None)))
@@ -88,19 +76,19 @@ class PraiseDesk:
 
     async def waiting(self, member: Member) -> tuple[int, int]:
         """How much praise waits or is disputed at the member's terminals, and how much of it is late."""
-        rows = await self.pool.fetch(SQL["counts"], _terminals(member), self.now())
+        rows = await self.pool.fetch(SQL["counts"], member.terminals(Role.READER), self.now())
         return sum(r["n"] for r in rows), sum(r["late"] for r in rows if r["state"] == State.WAITING)
 
     async def one(self, member: Member, praise_id: uuid.UUID) -> tuple[Shown, Sequence[Moment]]:
         """One praise with its timeline.
 
         Raises:
-            Unknown: there is none, or it is another terminal's.
+            NotThere: there is none, or it is another terminal's.
         """
         async with self.pool.acquire() as connection:
             row = await connection.fetchrow(SQL["one"], praise_id)
-            if row is None or not _may(member, Role.READER, row["terminal"]):
-                raise Unknown
+            if row is None or not may(member, Role.READER, row["terminal"]):
+                raise NotThere
             texts = await self.texts.of(connection, [praise_id])
             events = await connection.fetch(SQL["timeline"], praise_id)
         return _shown(row, texts.get(praise_id)), [self._moment(praise_id, e) for e in events]
@@ -118,18 +106,18 @@ class PraiseDesk:
         """Do something with praise as it was shown in `revision`.
 
         Raises:
-            Unknown, NotAllowed, Outdated, Impossible: nothing was changed.
+            NotThere, NotAllowed, Stale, Impossible: nothing was changed.
         """
         if wanted is Act.DISPUTE and not evidence:
             raise Impossible("A dispute needs the driver's account of what happened")
         async with self.pool.acquire() as connection, connection.transaction():
             before = (await store.locked(connection, [praise_id])).get(str(praise_id))
-            if before is None or not _may(member, Role.READER, before.terminal):
-                raise Unknown
-            if not _may(member, role_for(wanted), before.terminal):
+            if before is None or not may(member, Role.READER, before.terminal):
+                raise NotThere
+            if not may(member, role_for(wanted), before.terminal):
                 raise NotAllowed
             if before.revision != revision:
-                raise Outdated
+                raise Stale
             if wanted is Act.APPROVE:
                 await self._same_comment(connection, before)
             after = replace(act(before, wanted, self.now(), masks), owner=member.subject, owner_name=member.name)
@@ -142,13 +130,13 @@ class PraiseDesk:
         """Note that the driver of this praise declines to be on boards, or is welcome again.
 
         Raises:
-            Unknown, NotAllowed, Impossible: nothing was changed.
+            NotThere, NotAllowed, Impossible: nothing was changed.
         """
         async with self.pool.acquire() as connection, connection.transaction():
             before = (await store.locked(connection, [praise_id])).get(str(praise_id))
-            if before is None or not _may(member, Role.READER, before.terminal):
-                raise Unknown
-            if not _may(member, Role.AGENT, before.terminal):
+            if before is None or not may(member, Role.READER, before.terminal):
+                raise NotThere
+            if not may(member, Role.AGENT, before.terminal):
                 raise NotAllowed
             if before.driver is None:
                 raise Impossible("No driver is known for this praise")
@@ -171,7 +159,7 @@ class PraiseDesk:
         if comment is None:
             raise Impossible("There is no comment to put on the board")
         if comment.digest != praise.comment_digest:
-            raise Outdated
+            raise Stale
 
     async def _commit(self, connection: Database, after: Praise, what: str, member: Member, evidence: str) -> None:
         await store.keep(connection, [after])
@@ -184,16 +172,6 @@ class PraiseDesk:
         sealed = event["note_sealed"]
         note = None if sealed is None else self.seal.open(sealed, f"praise {praise_id}")
         return Moment(event["at"], event["what"], event["member_name"], note)
-
-
-def _may(member: Member, role: Role, terminal: str | None) -> bool:
-    """Praise without a terminal belongs to those who have the role everywhere."""
-    return member.terminals(role) is None if terminal is None else member.may(role, terminal)
-
-
-def _terminals(member: Member) -> list[str] | None:
-    terminals = member.terminals(Role.READER)
-    return None if terminals is None else sorted(terminals)
 
 
 def _shown(row: asyncpg.Record, comment: Comment | None) -> Shown:

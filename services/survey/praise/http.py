@@ -12,15 +12,17 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from services.chassis.http import problem
+from services.chassis.ids import read_uuid
 from services.chassis.staff import Gate, Member, Role
 from services.survey.comments.languages import Languages
-from services.survey.praise.desk import After, NotAllowed, Outdated, PraiseDesk, Unknown
+from services.survey.praise.desk import PraiseDesk
 from services.survey.praise.queue_page import TABS, Chosen, QueuePage
-from services.survey.praise.rules import Act, Impossible
-from services.survey.staff.forms import Form, Refused, posted
+from services.survey.praise.rules import Act
+from services.survey.staff.cursors import Cursor, read_cursor, written
+from services.survey.staff.forms import Form, TurnedAway, posted
+from services.survey.staff.refusals import Impossible, NotAllowed, NotThere, Stale
 
 _LONGEST_EVIDENCE: Final = 2000
-_FIRST_YEAR, _LAST_YEAR = 1970, 2261
 _NOTICES: Final = {
     "outdated": "Somebody else changed this praise. Look again.",
     "impossible": "That is not possible for this praise now.",
@@ -58,10 +60,10 @@ class PraiseRoutes:
         tab = tab if tab in TABS else "waiting"
         terminal = query.get("terminal", "").replace("\x00", "") or None
         rows, after = await self.desk.queue(member, TABS[tab][1], terminal, _after_of(query.get("after", "")))
-        wanted = _id_of(query.get("id", "")) or (uuid.UUID(rows[0].praise.praise_id) if rows else None)
+        wanted = read_uuid(query.get("id", "")) or (uuid.UUID(rows[0].praise.praise_id) if rows else None)
         try:
             chosen = None if wanted is None else await self._choose(member, wanted)
-        except Unknown:
+        except NotThere:
             return problem(404, "No such praise")
         body = self.page.render(
             member,
@@ -82,7 +84,7 @@ class PraiseRoutes:
         async def work(member: Member, praise_id: uuid.UUID, form: Form) -> None:
             revision = form.number("revision")
             if form.word("act") not in set(Act) or revision is None:
-                raise Refused(problem(422, "act and revision must be those of the page"))
+                raise TurnedAway(problem(422, "act and revision must be those of the page"))
             evidence = form.word("evidence").strip()[:_LONGEST_EVIDENCE]
             act, masks = Act(form.word("act")), form.numbers("mask")
             await self.desk.act(member, praise_id, act, revision=revision, masks=masks, evidence=evidence)
@@ -102,13 +104,13 @@ class PraiseRoutes:
             member, form = await posted(request, self.gate)
             praise_id = _praise_id(request)
             await work(member, praise_id, form)
-        except Refused as refused:
-            return refused.response
-        except Unknown:
+        except TurnedAway as turned_away:
+            return turned_away.response
+        except NotThere:
             return problem(404, "No such praise")
         except NotAllowed:
             return problem(403, "Your role does not allow this")
-        except Outdated:
+        except Stale:
             return _back(form, praise_id, "&notice=outdated")
         except Impossible:
             return _back(form, praise_id, "&notice=impossible")
@@ -121,9 +123,9 @@ class PraiseRoutes:
 
 
 def _praise_id(request: Request) -> uuid.UUID:
-    praise_id = _id_of(request.path_params["praise_id"])
+    praise_id = read_uuid(request.path_params["praise_id"])
     if praise_id is None:
-        raise Unknown
+        raise NotThere
     return praise_id
 
 
@@ -133,28 +135,17 @@ def _back(form: Form, praise_id: uuid.UUID, notice: str = "") -> Response:
     return RedirectResponse(place, 303, headers={"cache-control": "no-store"})
 
 
-def _further(tab: str, terminal: str | None, after: After | None) -> str:
+def _further(tab: str, terminal: str | None, after: Cursor | None) -> str:
     """The address of the next page; empty where there is none."""
     if after is None:
         return ""
     place = {"terminal": terminal} if terminal else {}
-    return f"/praise?{urlencode({'show': tab, **place, 'after': f'{after[0].isoformat()} {after[1]}'})}"
+    return f"/praise?{urlencode({'show': tab, **place, 'after': written(after)})}"
 
 
-def _after_of(text: str) -> After | None:
+def _after_of(text: str) -> Cursor | None:
     """Where the page before ended; none where the address does not say it well."""
-    moment, _, praise_id = text.partition(" ")
-    found = _id_of(praise_id)
     try:
-        at = datetime.fromisoformat(moment)
-    except ValueError:
-        return None
-    holds = at.tzinfo is not None and _FIRST_YEAR < at.year < _LAST_YEAR  # what a database and a calendar can hold
-    return (at, found) if found is not None and holds else None
-
-
-def _id_of(text: str) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(text)
+        return read_cursor(text)
     except ValueError:
         return None

@@ -17,7 +17,7 @@ from services.chassis.web import (
 )
 from services.survey.comments.texts import Comment
 from services.survey.praise.desk import Moment, Shown
-from services.survey.praise.rules import Act, Praise, State, possible_acts, role_for
+from services.survey.praise.rules import Act, Praise, State, may, possible_acts, role_for
 from services.survey.praise.scrub import Kind, Piece, scrub, words
 from services.survey.praise.signs import sign_of
 
@@ -126,7 +126,7 @@ class QueuePage:
         """The page with the tab `show` open; `further` is the address of the next page of the list."""
         return self._template.render(
             nav=staff_nav("/praise", {"/praise": waiting[0]}),
-            initials="".join(word[0] for word in member.name.split()[:2]).upper(),
+            initials=member.initials,
             form_secret=form_secret,
             rows=[_row(row, now) for row in rows],
             chosen_id=None if chosen is None else chosen.shown.praise.praise_id,
@@ -156,7 +156,7 @@ def _row(shown: Shown, now: datetime) -> dict[str, Any]:
 def _detail(chosen: Chosen, member: Member, now: datetime) -> dict[str, Any]:
     shown, praise = chosen.shown, chosen.shown.praise
     possible = possible_acts(praise)
-    allowed = [act for act in possible if _may(member, act, praise)]
+    allowed = [act for act in possible if may(member, role_for(act), praise.terminal)]
     sign = None if shown.sign is None else sign_of(shown.sign)
     return {
         **_row(shown, now),
@@ -170,7 +170,7 @@ def _detail(chosen: Chosen, member: Member, now: datetime) -> dict[str, Any]:
         "can": {
             "approve": Act.APPROVE in allowed and shown.comment is not None,
             "dispute": Act.DISPUTE in allowed,
-            "driver": praise.driver is not None and _may(member, Act.PASS_ON, praise),
+            "driver": praise.driver is not None and may(member, role_for(Act.PASS_ON), praise.terminal),
         },
         "buttons": [(act.value, _BUTTONS[act]) for act in allowed if act in _BUTTONS],
         "not_allowed": _who_may([act for act in possible if act not in allowed]),
@@ -182,11 +182,6 @@ def _who_may(missing: Sequence[Act]) -> str:
         return ""
     roles = " or ".join(sorted({role_for(act).name.lower() for act in missing}))
     return f"More can be done by somebody with the role {roles} at this terminal."
-
-
-def _may(member: Member, act: Act, praise: Praise) -> bool:
-    role = role_for(act)
-    return member.terminals(role) is None if praise.terminal is None else member.may(role, praise.terminal)
 
 
 def _pieces(praise: Praise, comment: Comment | None) -> tuple[Piece, ...]:

@@ -7,7 +7,8 @@ from enum import StrEnum
 from typing import Final
 
 from schemas.response import RatedParty, ResponseRecorded
-from services.chassis.staff import Role
+from services.chassis.staff import Member, Role
+from services.survey.staff.refusals import Impossible
 
 _BEST_HALF: Final = 4
 """Only this score and above is ever praise: below it, the same chips say what went wrong."""
@@ -51,10 +52,6 @@ _MOVES: Final = {
     Act.RECONSIDER: ({State.DECLINED}, State.WAITING),
 }
 _FOR_LEADS: Final = frozenset({Act.APPROVE, Act.RESTORE, Act.UPHOLD, Act.RECONSIDER})
-
-
-class Impossible(Exception):
-    """Praise in its state does not allow this; says why in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +163,11 @@ def act(praise: Praise, wanted: Act, now: datetime, masks: tuple[int, ...] = ())
 def role_for(wanted: Act) -> Role:
     """The role that a member needs at the praise's terminal."""
     return Role.LEAD if wanted in _FOR_LEADS else Role.AGENT
+
+
+def may(member: Member, role: Role, terminal: str | None) -> bool:
+    """Whether a member has a role for praise; without a terminal it belongs to those who have the role everywhere."""
+    return member.terminals(role) is None if terminal is None else member.may(role, terminal)
 
 
 def possible_acts(praise: Praise) -> tuple[Act, ...]:

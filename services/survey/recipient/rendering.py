@@ -88,15 +88,15 @@ class SurveyPages:
         self._templates = {name: environment.get_template(f"{name}.html") for name in _TEMPLATES}
 
     def render_question(self, page: QuestionPage) -> bytes:
-        """Return the question with its five faces."""
+        """The question with its five faces."""
         return self._about_delivery("question", page, chosen=page.preselected, failed=False)
 
     def render_saved(self, page: SavedPage) -> bytes:
-        """Return the page after the tap: the score in words, a row to change it, reasons and a comment."""
+        """The page after the tap: the score in words, a row to change it, reasons and a comment."""
         return self._saved(page, failed=False)
 
     def render_save_failed(self, page: QuestionPage | SavedPage | DonePage) -> bytes:
-        """Return the same page with the choice kept and a plain word that it is not saved yet.
+        """The same page with the choice kept and a plain word that it is not saved yet.
 
         Give the nonce that came with the failed POST, so that trying again is the same attempt.
         """
@@ -107,7 +107,7 @@ class SurveyPages:
         return self._about_delivery("question", page, chosen=page.preselected, failed=True)
 
     def render_done(self, page: DonePage) -> bytes:
-        """Return the page after "Skicka"."""
+        """The page after "Skicka"."""
         return self._done(page, failed=False)
 
     def _done(self, page: DonePage, *, failed: bool) -> bytes:
@@ -121,19 +121,19 @@ class SurveyPages:
         )
 
     def render_contested(self, page: ContestedPage) -> bytes:
-        """Return the page after "I did not get the parcel"."""
+        """The page after "I did not get the parcel"."""
         return self._about_delivery("contested", page)
 
     def render_locked(self, page: LockedPage) -> bytes:
-        """Return the page of an answer that can no longer change."""
+        """The page of an answer that can no longer change."""
         return self._about_delivery("locked", page)
 
     def render_unknown(self, language: str) -> bytes:
-        """Return the one page for unknown, expired, malformed and erased links; it tells nothing."""
+        """The one page for unknown, expired, malformed and erased links; it tells nothing."""
         return self._notice("unknown", language)
 
     def render_not_ready(self, language: str) -> bytes:
-        """Return "just a moment" for a link newer than this server knows; with script it reloads after 2 s.
+        """The words "just a moment", for a link newer than this server knows; with script it reloads after 2 s.
 
         A page that reloads by its own markup would take the reader's place away from people who read slowly
         (WCAG 2.2.1), so that without script there is a link.
@@ -141,11 +141,11 @@ class SurveyPages:
         return self._notice("not_ready", language, reload_seconds=2)
 
     def render_away(self, language: str) -> bytes:
-        """Return the page for a look that cannot be met now; it says nothing of an answer, as none was given."""
+        """The page for a look that cannot be met now; it says nothing of an answer, as none was given."""
         return self._notice("away", language)
 
     def render_unavailable(self, language: str) -> bytes:
-        """Return the page for a POST that was not saved when the delivery cannot be read either."""
+        """The page for a POST that was not saved when the delivery cannot be read either."""
         return self._notice("unavailable", language)
 
     def _saved(self, page: SavedPage, *, failed: bool) -> bytes:

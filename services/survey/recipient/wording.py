@@ -44,7 +44,7 @@ class Wording:
     plural_form: Callable[[int], int]
 
     def __call__(self, key: str, **values: object) -> Markup:
-        """Return the words of `key` with its placeholders filled."""
+        """The words of `key` with its placeholders filled."""
         try:
             text = self.words[key]
         except KeyError:
@@ -52,7 +52,7 @@ class Wording:
         return text.format(**values) if values else text
 
     def in_days(self, key: str, days: int, **values: object) -> Markup:
-        """Return the words of `key` in the form that goes with a number of days."""
+        """The words of `key` in the form that goes with a number of days."""
         try:
             text = self.plurals[key][self.plural_form(days)]
         except LookupError:
@@ -60,7 +60,7 @@ class Wording:
         return text.format(days=days, **values)
 
     def face_label(self, score: int) -> Markup:
-        """Return the words under a face, with a place to break what a 320 px screen cannot hold."""
+        """The words under a face, with a place to break what a 320 px screen cannot hold."""
         label = str(self(f"face.{score}"))
         for marked in _LONG_WORDS:
             start, end = marked.split("|")

@@ -1,1 +1,1 @@
-"""The way in for staff, an OpenID provider or the demo's accounts; and the forms that they post."""
+"""The way in for staff, by a provider or the demo's accounts, and what their pages share: forms, cursors, refusals."""

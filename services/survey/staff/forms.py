@@ -16,7 +16,7 @@ _KIND: Final = "application/x-www-form-urlencoded"
 _MOST_DIGITS: Final = 9
 
 
-class Refused(Exception):
+class TurnedAway(Exception):
     """The form is not acted upon; `response` says why."""
 
     def __init__(self, response: Response) -> None:
@@ -51,16 +51,16 @@ async def posted(request: Request, gate: Gate) -> tuple[Member, Form]:
     """The member and the form.
 
     Raises:
-        Refused: nobody is signed in, it is no form of ours, or it is too large.
+        TurnedAway: nobody is signed in, it is no form of ours, or it is too large.
     """
     member = gate.who(request)
     if member is None:
-        raise Refused(gate.turn_away(request))
+        raise TurnedAway(gate.turn_away(request))
     if not request.headers.get("content-type", "").lower().startswith(_KIND):
-        raise Refused(problem(415, "Post a form"))
+        raise TurnedAway(problem(415, "Post a form"))
     form = Form(await _read(request))
     if not gate.form_is_ours(member, form.word("form_secret")):
-        raise Refused(problem(403, "This request did not come from our pages"))
+        raise TurnedAway(problem(403, "This request did not come from our pages"))
     return member, form
 
 
@@ -73,6 +73,6 @@ async def _read(request: Request) -> Pairs:
     try:
         return await read_pairs(request, longest=_LONGEST, most_fields=_MOST_FIELDS)
     except TooLarge:
-        raise Refused(problem(413, "Too large")) from None
+        raise TurnedAway(problem(413, "Too large")) from None
     except NotAForm:
-        raise Refused(problem(422, "The form cannot be read")) from None
+        raise TurnedAway(problem(422, "The form cannot be read")) from None

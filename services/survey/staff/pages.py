@@ -49,9 +49,13 @@ class StaffPages:
     def signed_in(self, member: Member, form_secret: str) -> bytes:
         """Who is signed in, what they may do where, the pages, and the way out."""
         roles = [("Every terminal" if t == EVERYWHERE else t, role) for t, role in sorted(member.roles.items())]
-        initials = "".join(word[0] for word in member.name.split()[:2]).upper()
         return self._render(
-            "signed_in", nav=staff_nav(), initials=initials, name=member.name, roles=roles, form_secret=form_secret
+            "signed_in",
+            nav=staff_nav(),
+            initials=member.initials,
+            name=member.name,
+            roles=roles,
+            form_secret=form_secret,
         )
 
     def notice(self, title: str, text: str) -> bytes:
