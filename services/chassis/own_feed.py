@@ -88,20 +88,28 @@ class _Batches(Generic[T]):
 
     def __init__(self, reader: Reader[T], consumer: AIOKafkaConsumer, wait_ms: int, max_records: int) -> None:
         self._reader = reader
-        self._receive = functools.partial(consumer.getmany, timeout_ms=wait_ms, max_records=max_records)
+        self._fetch = functools.partial(consumer.getmany, timeout_ms=wait_ms, max_records=max_records)
         self._ahead: asyncio.Task[InHand[T]] | None = None
+        self._is_waited_for = False
 
     async def next(self) -> InHand[T]:
         """The next batch, which may be empty. Raises KafkaError."""
+        if self._ahead is None:
+            return self._reader.receive(await self._fetch())
+        self._is_waited_for = True
         ahead, self._ahead = self._ahead, None
-        return self._reader.receive(await self._receive()) if ahead is None else await ahead
+        return await ahead
 
     def read_ahead(self) -> None:
         """Begin with the next batch now. Of few records it would be smaller than if it waited for its turn."""
+        self._is_waited_for = False
         self._ahead = asyncio.create_task(self._received_and_read())
 
     async def _received_and_read(self) -> InHand[T]:
-        received = self._reader.receive(await self._receive())
+        # Records are asked for when those before them are in hand, so the first look may find none.
+        while not (batch := await self._fetch()) and not self._is_waited_for:
+            pass
+        received = self._reader.receive(batch)
         await self._reader.read_ahead(received)
         return received
 
