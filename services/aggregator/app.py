@@ -19,6 +19,7 @@ from services.aggregator.counting.minute_cells import MinuteCells
 from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
+from services.aggregator.counting.zone_data import note_zone_data, zone_data
 from services.aggregator.digests import routes as digest_routes
 from services.aggregator.figures import routes as figure_routes
 from services.aggregator.figures.alerts import Alerts, watch, watched_cuts
@@ -159,6 +160,7 @@ async def _pool(settings: Settings, cuts: Sequence[Cut]) -> Pool:
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
         await StoredCuts().agree(connection, cuts)
+        await note_zone_data(connection, zone_data(), _now())
     return pool
 
 

@@ -121,7 +121,8 @@ def list_months() -> None:
     for m in found:
         print(f"{m['month']}  {m['state']}" + (f"  {m['moved']} cells moved since" if m["moved"] else ""))
         for r in m["revisions"]:
-            print(f"    revision {r['revision']}  {r['closed_at'][:10]}  {r['reason']}")
+            zones = f"  (time-zone data {', '.join(r['zone_data'])})" if r["zone_data"] else ""
+            print(f"    revision {r['revision']}  {r['closed_at'][:10]}  {r['reason']}{zones}")
     if not found:
         print("nothing is counted yet")
 

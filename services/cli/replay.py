@@ -68,6 +68,12 @@ def _lines(found: "Replay") -> list[str]:
             f"Kafka does not have the first {found.missing} records any more: what they counted is live only, and"
             " `kvittera republish` brings back what the outboxes still have"
         )
+    if [found.zone_data] != [*found.zone_data_live]:
+        told.append(
+            f"hours by time-zone data {found.zone_data}; the live counters have theirs by"
+            f" {', '.join(found.zone_data_live) or 'versions that were not kept'}: where a zone's rules changed, hours"
+            " differ and nothing was lost"
+        )
     lines = [
         *(
             f"{d.cut} {d.value!r} {d.window} {d.start or ''}: live {d.live}, from the topics {d.shadow}"

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from services.aggregator.counting.zone_data import note_zone_data, noted_zone_data
 from services.chassis import postgres
 from services.chassis.ids import time_ordered
 from services.chassis.metrics import Metrics
@@ -115,6 +116,24 @@ async def test_the_funnel_comes_to_counted_tables_and_leaves_every_figure_as_it_
     versions = await connection.fetch("SELECT cell, version FROM cell")
     assert {r["cell"]: r["version"] for r in versions} == {cell: 4 if cell in before else 1 for cell in after}
     assert await connection.fetchval("SELECT version FROM counting") == 8
+    await connection.close()
+
+
+@pytest.mark.parametrize("counted", [True, False])
+async def test_what_was_counted_before_zone_data_was_kept_is_of_an_untold_version(
+    upgrade: Upgrade, counted: bool
+) -> None:
+    connection = await upgrade.before("aggregator", "046")
+    if counted:
+        await connection.execute("INSERT INTO counting (version) VALUES (1)")
+    assert "046_zone_data.sql" in await upgrade.now(connection, "aggregator")
+    await note_zone_data(connection, "2026a", datetime(2026, 11, 1, tzinfo=UTC))
+    assert await noted_zone_data(connection) == (["2026a", "untold"] if counted else ["2026a"])
+    # As the version before closes a month.
+    await connection.execute(
+        "INSERT INTO closed_month (month, revision, reason, closed_at) VALUES (681, 1, 'closed', now())"
+    )
+    assert await connection.fetchval("SELECT zone_data FROM closed_month") is None
     await connection.close()
 
 

@@ -16,6 +16,7 @@ from services.aggregator.counting.cuts import cut_named, load_cuts
 from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
+from services.aggregator.counting.zone_data import note_zone_data, zone_data
 from services.aggregator.handlers import CountBatch
 from services.aggregator.history.past import begin, counted_up_to, reading_again
 from services.aggregator.history.shadow import DifferingCell, replay
@@ -116,6 +117,7 @@ async def test_the_topics_counted_again_give_the_live_cells_and_account_for_ever
         await replay(settings)
     async with pool.acquire() as connection:
         await StoredCuts().agree(connection, [*load_cuts(None), cut_named("terminal.wave")])
+        await note_zone_data(connection, "1999z", NOON)
     async with pool.acquire() as another:
         await another.execute("SELECT pg_advisory_lock(hashtext('aggregator_shadow replay'))")
         with pytest.raises(MustStop, match="another replay runs"):
@@ -146,6 +148,7 @@ async def test_the_topics_counted_again_give_the_live_cells_and_account_for_ever
     assert differing.shadow is not None
     assert [a - b for a, b in zip(differing.live, differing.shadow, strict=True)] == [0, 0, 0, 0, 1, *[0] * 9]
     assert await pool.fetchval("SELECT to_regnamespace('aggregator_shadow')") is None
+    assert (found.zone_data, found.zone_data_live) == (zone_data(), ["1999z"])
     await told_by_the_command(settings, monkeypatch, differing)
 
 
@@ -157,3 +160,7 @@ async def told_by_the_command(settings: Settings, monkeypatch: pytest.MonkeyPatc
     assert done.exit_code == 1
     assert done.stdout.startswith("NOT EQUAL: ")
     assert f"{differing.cut} {differing.value!r} {differing.window}" in done.stdout
+    zones = (
+        f"hours by time-zone data {zone_data()}; the live counters have theirs by 1999z: where a zone's rules changed"
+    )
+    assert zones in done.stdout

@@ -8,23 +8,29 @@ from urllib.parse import urlencode
 import asyncpg
 import pytest
 from starlette.applications import Starlette
+from typer.testing import CliRunner
 
 from schemas.satisfaction import SatisfactionAlert
 from services.aggregator.counting.cuts import load_cuts
 from services.aggregator.counting.reading import CountedAnswer, Facts
 from services.aggregator.counting.units import Units
+from services.aggregator.counting.zone_data import note_zone_data, noted_zone_data
 from services.aggregator.digests import routes as digest_routes
 from services.aggregator.figures import routes as figure_routes
 from services.aggregator.figures.alerts import Alerts
 from services.aggregator.figures.interventions import Intervention, Ledger
 from services.aggregator.figures.months import Months, month_number
 from services.aggregator.handlers import CountBatch
+from services.aggregator.quality.documents import document
+from services.aggregator.quality.figures import quality_of
 from services.aggregator.quality.months import ClosedMonths
 from services.chassis.failures import MustStop
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
+from services.cli import app as commands
+from services.cli import figures as figures_commands
 from tests.asgi import Reply, ask
 from tests.members import HeaderGate
 
@@ -180,6 +186,37 @@ async def test_a_closed_month_stays_as_it_was_until_it_is_revised(pool: Pool, ap
     assert json.loads(
         await pool.fetchval("SELECT json_agg(s1 ORDER BY revision) FROM closed_cell WHERE cut = 'total'")
     ) == [1, 3]
+
+
+async def test_a_closed_month_tells_with_which_time_zones_it_was_counted(
+    pool: Pool, app: Starlette, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    months = Months(0)
+    await count(pool, "Luleå", NOW - timedelta(days=30), 7, 1)
+    await count(pool, "Luleå", NOW, 7, 1)
+    async with pool.acquire() as connection:
+        await months.close(connection, OCTOBER, datetime(2026, 11, 2, tzinfo=UTC))
+        starts = [("2025b", "2026-01-01"), ("2026a", "2026-09-29"), ("2026a", "2026-10-02"), ("2026b", "2026-11-01")]
+        for version, day in starts:
+            await note_zone_data(connection, version, datetime.fromisoformat(f"{day}T12:00:00+00:00"))
+        await count(pool, "Luleå", NOW, 0, 2)
+        await months.revise(connection, OCTOBER, "late answers", datetime(2026, 11, 3, tzinfo=UTC))
+        await months.close(connection, OCTOBER - 1, datetime(2026, 11, 3, tzinfo=UTC))
+        assert await noted_zone_data(connection) == ["2025b", "2026a", "2026b"]
+    september, october = (await ask(app, "GET", "/api/months")).json["months"]
+    # In October nobody counted by 2025b any more; the first closing came before versions were kept.
+    assert [r["zone_data"] for r in october["revisions"]] == [None, ["2026a", "2026b"]]
+    assert [r["zone_data"] for r in september["revisions"]] == [["2025b", "2026a", "2026b"]]
+    async with pool.acquire() as connection:
+        public = await ClosedMonths().until(connection, OCTOBER)
+    shown = document(quality_of(OCTOBER - 1, public), None)
+    assert (shown["month"], shown["zone_data"]) == ("2026-09", ["2025b", "2026a", "2026b"])
+    monkeypatch.setattr(figures_commands, "asked", lambda _: [september, october])
+    done = CliRunner().invoke(commands, ["months", "list"])
+    assert (
+        "revision 1  2026-11-02  closed\n    revision 2  2026-11-03  late answers  (time-zone data 2026a, 2026b)\n"
+        in (done.stdout)
+    )
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ class Months:
         revisions: dict[int, list[dict[str, Any]]] = {}
         for r in await connection.fetch(self.sql["closed_revisions"]):
             told = {"revision": r["revision"], "reason": r["reason"], "closed_at": r["closed_at"].isoformat()}
-            revisions.setdefault(r["month"], []).append(told)
+            revisions.setdefault(r["month"], []).append(told | {"zone_data": r["zone_data"]})
         counted = {r["month"] for r in await connection.fetch(self.sql["months_counted"])}
         months = []
         for month in sorted(counted | set(revisions)):

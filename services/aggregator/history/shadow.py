@@ -14,6 +14,7 @@ import asyncpg
 from schemas.satisfaction import Window
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.windows import unpack, window_start
+from services.aggregator.counting.zone_data import noted_zone_data, zone_data
 from services.aggregator.history.lanes import reading_lanes
 from services.aggregator.history.past import Positions, counted_up_to
 from services.chassis.failures import MustStop
@@ -60,6 +61,8 @@ class Replay:
         put_aside: of those, records that nobody can count.
         skipped: of those, tombstones.
         missing: records at the beginning of the topics that Kafka does not have any more.
+        zone_data: the version of the time-zone data that the replay gave hours by.
+        zone_data_live: the versions by which the live counters got theirs, as far as they were kept.
         cells: live cells that were compared.
         said: answers to further questions that were compared.
     """
@@ -72,6 +75,8 @@ class Replay:
     cells: int
     said: int
     seconds: float
+    zone_data: str
+    zone_data_live: Sequence[str]
     differing: list[DifferingCell] = field(default_factory=list)
     differing_said: list[DifferingSaid] = field(default_factory=list)
 
@@ -153,6 +158,8 @@ async def _count_and_compare(settings: Settings, connection: OwnConnection, bega
             differing=[_differing(r) for r in await connection.fetch(sql["compare"])],
             differing_said=[_differing_said(r) for r in await connection.fetch(sql["compare_said"])],
             seconds=time.monotonic() - began,
+            zone_data=zone_data(),
+            zone_data_live=await noted_zone_data(connection),
         )
     finally:
         pool.terminate()

@@ -18,6 +18,7 @@ def document(quality: Quality, complaints: Complaints | None) -> dict[str, Any]:
         "month": month_name(q.month.number),
         "revision": q.month.shown.number,
         "closed_at": q.month.shown.closed_at.isoformat(),
+        "zone_data": q.month.shown.zone_data,
         "corrections": [
             {"revision": r.number, "closed_at": r.closed_at.isoformat(), "reason": r.reason}
             for r in q.month.corrections

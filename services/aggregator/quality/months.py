@@ -58,8 +58,9 @@ def _revisions(rows: Sequence[asyncpg.Record], sums: Mapping[tuple[int, int], Ma
     for number, group in groupby(rows, key=lambda r: int(r["revision"])):
         of = list(group)
         cells = {(r["cut"], r["value"]): _counted(r) for r in of}
-        said = sums.get((of[0]["month"], number), {})
-        found.append(Revision(number, of[0]["reason"], of[0]["closed_at"], cells, said))
+        first = of[0]
+        said = sums.get((first["month"], number), {})
+        found.append(Revision(number, first["reason"], first["closed_at"], cells, said, first["zone_data"]))
     return found
 
 

@@ -41,6 +41,8 @@ class Revision:
     cells: Mapping[tuple[str, str], Counted]
     sums: Mapping[int, int] = field(default_factory=dict)
     """How often each sum of the three questions of the index was given, 3 to 30."""
+    zone_data: Sequence[str] | None = None
+    """The versions of the time-zone data that it was counted with, where they were kept."""
 
     @property
     def total(self) -> Counted:

@@ -62,7 +62,15 @@ SELECT pg_advisory_xact_lock(hashtextextended('aggregator months', 0))
 SELECT revision FROM closed_month WHERE month = $1 ORDER BY revision DESC LIMIT 1
 
 -- name: close_month
-INSERT INTO closed_month (month, revision, reason, closed_at) VALUES ($1, $2, $3, $4)
+-- The version in use when the month began anywhere, a day before it does in UTC, and every later one.
+INSERT INTO closed_month (month, revision, reason, closed_at, zone_data)
+SELECT $1, $2, $3, $4, nullif(ARRAY(
+    SELECT DISTINCT z.version FROM zone_data AS z
+    WHERE z.since >= coalesce(
+        (SELECT max(b.since) FROM zone_data AS b
+         WHERE b.since <= make_timestamptz(1970 + $1 / 12, $1 % 12 + 1, 1, 0, 0, 0, 'UTC') - interval '1 day'),
+        '-infinity')
+    ORDER BY z.version), '{}')
 
 -- name: close_cells
 INSERT INTO closed_cell
@@ -79,7 +87,7 @@ WHERE u.cut = 'total'
 ORDER BY 1
 
 -- name: closed_revisions
-SELECT month, revision, reason, closed_at FROM closed_month ORDER BY month, revision
+SELECT month, revision, reason, closed_at, zone_data FROM closed_month ORDER BY month, revision
 
 -- name: closed_cells
 SELECT cut, value, s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested,
