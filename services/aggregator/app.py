@@ -13,7 +13,7 @@ from schemas.topics import CARDS
 from services.aggregator import http
 from services.aggregator.counting.answer_columns import Block, blocks_reader
 from services.aggregator.counting.complaints import complaints_reader
-from services.aggregator.counting.cuts import Cut, load_cuts
+from services.aggregator.counting.cuts import Cut, CutsFile, read_cuts
 from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.minute_cells import MinuteCells
 from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
@@ -139,12 +139,12 @@ class _Shared:
 
 async def _shared(settings: Settings) -> _Shared:
     """Made by the settings, with the tables checked."""
-    cuts = load_cuts(settings.cuts_file)
-    pool = await _pool(settings, cuts)
-    return _Shared(settings, cuts, Metrics(), Traces.from_settings(settings, SERVICE), pool)
+    file = read_cuts(settings.cuts_file)
+    pool = await _pool(settings, file)
+    return _Shared(settings, file.cuts, Metrics(), Traces.from_settings(settings, SERVICE), pool)
 
 
-async def _pool(settings: Settings, cuts: Sequence[Cut]) -> Pool:
+async def _pool(settings: Settings, file: CutsFile) -> Pool:
     """The pool of a service whose tables are migrated and count by these cuts.
 
     Raises:
@@ -159,7 +159,7 @@ async def _pool(settings: Settings, cuts: Sequence[Cut]) -> Pool:
     pool = await open_pool(settings, SERVICE, prepare=prepare)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
-        await StoredCuts().agree(connection, cuts)
+        await StoredCuts().agree(connection, file)
         await note_zone_data(connection, zone_data(), _now())
     return pool
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from services.aggregator.counting.stored_cuts import StoredCut
+    from services.aggregator.counting.stored_cuts import FileVersions, StoredCut
     from services.aggregator.history.cut_changes import CutChanges
     from services.chassis.settings import Settings
 
@@ -25,19 +25,25 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_cuts() -> None:
-    """Show every cut that is counted: its windows, since when, and whether it is being built or about to go."""
+    """Show every cut that is counted: its windows, since when, and whether it is being built or about to go.
+
+    The last line tells the version of the file of cuts that is counted.
+    """
     from services.embedded.local import reachable
 
     with reachable(postgres=True) as settings:
-        stored, version = asyncio.run(_changing(settings, _stored))
+        stored, file = asyncio.run(_changing(settings, _stored))
     for s in stored:
         then = f" (then {', '.join(s.after.windows)})" if s.after.windows != s.cut.windows else ""
         print(f"{s.cut.name:24} {s.state:9} since {s.since:%Y-%m-%d %H:%M}  {', '.join(s.cut.windows)}{then}")
-    print(f"version {version}")
+    told = str(file.counted) if file.counted else "none"
+    print(f"version of the file: {told}" + (f", {file.planned} after the next switch" if file.planned else ""))
 
 
 def build(
-    file: Annotated[Path | None, typer.Option(help="The new file of cuts; otherwise KVITTERA_CUTS_FILE.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="The new file of cuts, of a higher version; otherwise KVITTERA_CUTS_FILE.")
+    ] = None,
     accept_missing: Annotated[
         bool, typer.Option(help="Also when the topics do not hold everything that was counted any more.")
     ] = False,
@@ -47,11 +53,11 @@ def build(
     Nothing stops meanwhile. When all is there and right, `kvittera cuts switch` shows the new cuts; until then nobody
     sees them. Broken off, it may be called again. Exit 1 when the cuts may not be switched on.
     """
-    from services.aggregator.counting.cuts import load_cuts
+    from services.aggregator.counting.cuts import read_cuts
     from services.embedded.local import reachable
 
     with reachable(kafka=True, postgres=True) as settings:
-        wanted = load_cuts(file or settings.cuts_file)
+        wanted = read_cuts(file or settings.cuts_file)
 
         async def work(changes: "CutChanges") -> bool:
             built = await changes.build(await changes.plan(wanted))
@@ -81,8 +87,8 @@ def switch() -> None:
         print("\n".join(asyncio.run(_changing(settings, lambda c: c.switch()))))
 
 
-async def _stored(changes: "CutChanges") -> tuple[list["StoredCut"], int]:
-    return await changes.stored.all(changes.connection), await changes.stored.version(changes.connection)
+async def _stored(changes: "CutChanges") -> "tuple[list[StoredCut], FileVersions]":
+    return await changes.stored.all(changes.connection), await changes.stored.files(changes.connection)
 
 
 async def _changing(settings: "Settings", work: Callable[["CutChanges"], Awaitable[T]]) -> T:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from services.aggregator.cells.rows import Cells, Difference
 from services.aggregator.counting import stored_answers, stored_cells
 from services.aggregator.counting import units as units_module
-from services.aggregator.counting.cuts import cut_named, load_cuts
+from services.aggregator.counting.cuts import cut_named, load_cuts, read_cuts
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.reading import Counted, CountedAnswer, CountedDecision, Facts
 from services.aggregator.counting.stored_cuts import StoredCuts
@@ -34,7 +34,7 @@ Table = dict[tuple[str, str, str, str | None], dict[str, int]]
 @pytest.fixture
 async def pool(pool: Pool) -> Pool:
     async with pool.acquire() as connection:
-        await StoredCuts().agree(connection, load_cuts(None))
+        await StoredCuts().agree(connection, read_cuts(None))
     return pool
 
 

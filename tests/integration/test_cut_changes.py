@@ -2,17 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 from msgspec.structs import replace
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from schemas.satisfaction import Window
 from services.aggregator.cells.rows import Cells
-from services.aggregator.counting.cuts import STANDARD, Cut, cut_named
+from services.aggregator.counting.cuts import STANDARD, CutsFile, cut_named
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
 from services.aggregator.history.cut_changes import Built, CutChanges
@@ -24,8 +24,8 @@ from tests.integration.test_counting_store import answer, audit, count, table
 from tests.integration.test_replay_shadow import count_live, pool, records, send
 
 __all__ = ["pool"]
-OLD = (cut_named("total"), cut_named("terminal"))
-NEW = (*OLD, cut_named("method"), cut_named("terminal.touchpoint"))
+OLD = CutsFile(1, (cut_named("total"), cut_named("terminal")))
+NEW = CutsFile(2, (*OLD.cuts, cut_named("method"), cut_named("terminal.touchpoint")))
 
 
 @pytest.fixture
@@ -36,14 +36,14 @@ async def changes(settings: Settings, pool: Pool) -> AsyncIterator[CutChanges]:
     await connection.close()
 
 
-async def build(changes: CutChanges, wanted: Sequence[Cut]) -> Built:
+async def build(changes: CutChanges, wanted: CutsFile) -> Built:
     built = await changes.build(await changes.plan(wanted))
     if built.equal:
         await changes.accept(built)
     return built
 
 
-async def agreed(pool: Pool, wanted: Sequence[Cut]) -> None:
+async def agreed(pool: Pool, wanted: CutsFile) -> None:
     async with pool.acquire() as connection:
         await StoredCuts().agree(connection, wanted)
 
@@ -121,10 +121,11 @@ async def test_a_cut_that_leaves_is_counted_until_the_switch_and_may_come_back(
     await send(settings, records(31, 20))
     await count_live(settings, pool)
     before = await shown(pool, "terminal")
-    await build(changes, OLD[:1])
+    total_alone = CutsFile(2, OLD.cuts[:1])
+    await build(changes, total_alone)
     assert await shown(pool, "terminal") == before
     await agreed(pool, OLD)
-    await agreed(pool, OLD[:1])
+    await agreed(pool, total_alone)
     await pool.execute("TRUNCATE touched")
     cells = {r["cell"] for r in await pool.fetch("SELECT cell FROM cell")}
     assert await changes.switch() == ["terminal: gone"]
@@ -132,7 +133,9 @@ async def test_a_cut_that_leaves_is_counted_until_the_switch_and_may_come_back(
     gone = cells - {r["cell"] for r in await pool.fetch("SELECT cell FROM cell")}
     assert {c for r in await pool.fetch("SELECT cells FROM touched") for c in r["cells"]} == gone
     assert await audit(pool) == []
-    assert (await build(changes, OLD)).equal
+    with pytest.raises(MustStop, match=r"is version 1, and version 2 is known. Write `version = 3`"):
+        await build(changes, OLD)
+    assert (await build(changes, CutsFile(3, OLD.cuts))).equal
     await changes.switch()
     assert await shown(pool, "terminal") == before
     assert await audit(pool) == []
@@ -143,7 +146,7 @@ async def test_windows_of_a_cut_are_built_and_dropped_at_the_switch(
 ) -> None:
     await send(settings, records(41, 20))
     await count_live(settings, pool)
-    wanted = (cut_named("total", (Window.MINUTE, *STANDARD)), cut_named("terminal", (Window.DAY,)))
+    wanted = CutsFile(2, (cut_named("total", (Window.MINUTE, *STANDARD)), cut_named("terminal", (Window.DAY,))))
     assert (await build(changes, wanted)).equal
     assert {window for window, _ in await shown(pool, "terminal")} == set(STANDARD)
     await changes.switch()
@@ -167,9 +170,9 @@ async def test_answers_that_the_topics_do_not_hold_keep_a_cut_from_being_switche
 
 async def test_a_new_cut_of_series_holds_all_that_was_kept_apart_before(pool: Pool, changes: CutChanges) -> None:
     machine = [replace(answer(n, 1, 1 + n % 5), suspected_machine=True) for n in range(1, 8)]
-    await count(pool, answer(9, 1, 5), *machine[:5], units=Units(pool, OLD))
-    wanted = (*OLD, cut_named("series"), cut_named("terminal.series"))
-    new = await changes.plan(wanted)
+    await count(pool, answer(9, 1, 5), *machine[:5], units=Units(pool, OLD.cuts))
+    wanted = (*OLD.cuts, cut_named("series"), cut_named("terminal.series"))
+    new = await changes.plan(CutsFile(2, wanted))
     assert await audit(pool) == []
     await count(pool, *machine[5:], units=Units(pool, wanted))  # while the new cuts are not shown yet
     built = await changes.build(new)
@@ -196,16 +199,24 @@ async def test_the_commands_list_build_and_switch(
     file = tmp_path / "cuts.toml"
     file.write_text('cuts = ["method"]', encoding="utf-8")
 
+    async def invoke(*words: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, app, ["cuts", *words])
+
     async def run(*words: str) -> str:
-        done = await asyncio.to_thread(CliRunner().invoke, app, ["cuts", *words])
+        done = await invoke(*words)
         assert done.exit_code == 0, done.output
         return done.output
 
+    refused = await invoke("build", "--file", str(file))
+    assert isinstance(refused.exception, MustStop)
+    assert "tells no version, and version 1 is known. Write `version = 2` at the head" in str(refused.exception)
+    file.write_text('version = 2\ncuts = ["method"]', encoding="utf-8")
     built = await run("build", "--file", str(file))
     assert built.startswith("method, series: ")
     assert "0 cells differ" in built
     assert "leaving" in await run("list")
     assert "built" in await run("list")
+    assert (await run("list")).endswith("version of the file: 1, 2 after the next switch\n")
     assert (await run("switch")).splitlines() == [
         "terminal: gone",
         "method: counted by hour, day, week, month, all",
@@ -216,7 +227,8 @@ async def test_the_commands_list_build_and_switch(
         ["total", "counted"],
         ["method", "counted"],
         ["series", "counted"],
-        ["version", "3"],
+        ["version", "of"],
     ]
+    assert listed[-1] == "version of the file: 2"
     assert {cut for cut, *_ in await table(pool)} == {"total", "method", "series"}
     assert changes.stored is not None

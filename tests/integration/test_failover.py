@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.cuts import read_cuts
 from services.aggregator.counting.reading import TOPICS
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.chassis.failures import is_transient
@@ -83,7 +83,7 @@ async def test_a_standby_that_takes_over_has_all_that_was_counted_and_counting_g
     settings = Settings(postgres_dsn=SecretStr(dsn), sealing_key=SecretStr(SEALING_KEY))
     connection = await connect(settings, "aggregator")
     await migrate(connection, "aggregator", "services.aggregator")
-    await StoredCuts().agree(connection, load_cuts(None))
+    await StoredCuts().agree(connection, read_cuts(None))
     await connection.close()
     pool = await counter(settings)
     for topic in TOPICS:

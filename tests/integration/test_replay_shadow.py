@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from schemas.topics import CARDS, INVITATION_DECIDED, INVITATION_PROGRESS, RESPONSE_RECORDED
 from services.aggregator.counting.answer_columns import Block, blocks_reader
-from services.aggregator.counting.cuts import cut_named, load_cuts
+from services.aggregator.counting.cuts import CutsFile, cut_named, load_cuts
 from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
@@ -116,7 +116,7 @@ async def test_the_topics_counted_again_give_the_live_cells_and_account_for_ever
     with pytest.raises(MustStop, match="nothing was counted yet"):
         await replay(settings)
     async with pool.acquire() as connection:
-        await StoredCuts().agree(connection, [*load_cuts(None), cut_named("terminal.wave")])
+        await StoredCuts().agree(connection, CutsFile(1, [*load_cuts(None), cut_named("terminal.wave")]))
         await note_zone_data(connection, "1999z", NOON)
     async with pool.acquire() as another:
         await another.execute("SELECT pg_advisory_lock(hashtext('aggregator_shadow replay'))")

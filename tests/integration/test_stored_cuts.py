@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from schemas.satisfaction import Window
-from services.aggregator.counting.cuts import STANDARD, cut_named, load_cuts
+from services.aggregator.counting.cuts import STANDARD, CutsFile, cut_named, read_cuts
 from services.aggregator.counting.hand_overs import Leg
 from services.aggregator.counting.minute_cells import MinuteCells
 from services.aggregator.counting.stored_cuts import StoredCuts
@@ -21,9 +21,9 @@ from tests.integration.test_counting_store import answer, audit, count, decision
 pytestmark = pytest.mark.service("aggregator")
 
 
-async def agree(pool: Pool, *names: str) -> None:
+async def agree(pool: Pool, *names: str, version: int = 0) -> None:
     async with pool.acquire() as connection:
-        await StoredCuts().agree(connection, [cut_named(n) for n in names])
+        await StoredCuts().agree(connection, CutsFile(version, [cut_named(n) for n in names]))
 
 
 async def test_the_first_start_stores_the_cuts_and_a_later_one_with_others_is_refused_with_what_to_do(
@@ -31,12 +31,22 @@ async def test_the_first_start_stores_the_cuts_and_a_later_one_with_others_is_re
 ) -> None:
     await agree(pool, "total", "terminal", "route")
     await agree(pool, "route", "terminal", "total")
-    with pytest.raises(MustStop, match=r"version 1.*new: method; gone: route.*kvittera cuts build"):
+    with pytest.raises(MustStop, match=r"new: method; gone: route. Write `version = 1`.*kvittera cuts build"):
         await agree(pool, "total", "terminal", "method")
     by_minute = [cut_named("total", (Window.MINUTE, *STANDARD)), cut_named("terminal"), cut_named("route")]
     async with pool.acquire() as connection:
         with pytest.raises(MustStop, match="in other windows: total"):
-            await StoredCuts().agree(connection, by_minute)
+            await StoredCuts().agree(connection, CutsFile(0, by_minute))
+
+
+async def test_a_service_with_an_older_file_is_refused_once_a_newer_one_was_counted(pool: Pool) -> None:
+    await agree(pool, "total", "terminal")
+    await agree(pool, "total", "terminal", version=2)
+    await agree(pool, "total", "terminal", version=2)
+    with pytest.raises(MustStop, match="version 0, and version 2 is counted"):
+        await agree(pool, "total", "terminal")
+    with pytest.raises(MustStop, match=r"\(version 2\) are not those .* Write `version = 3` at the head"):
+        await agree(pool, "total", "method", version=2)
 
 
 async def test_a_batch_counts_by_the_cuts_that_are_stored_not_by_those_it_began_with(pool: Pool) -> None:
@@ -55,7 +65,7 @@ async def test_a_batch_counts_by_the_cuts_that_are_stored_not_by_those_it_began_
 
 async def test_minute_cells_older_than_their_time_go_for_good_and_the_audit_stays_clean(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        await StoredCuts().agree(connection, load_cuts(None))
+        await StoredCuts().agree(connection, read_cuts(None))
     await count(pool, answer(1, 1, 5), answer(2, 1, 4, occurred_at=NOON + timedelta(hours=3)), decision(1, 1, "asked"))
     keeper = MinuteCells(pool, 1, lambda: datetime(2026, 10, 13, 16, 0, tzinfo=UTC))
     assert await keeper.drop() == 1  # 14:00 on the wall is before 15:00; 17:00 is not
@@ -69,7 +79,7 @@ async def test_minute_cells_older_than_their_time_go_for_good_and_the_audit_stay
 
 async def test_what_was_counted_before_minutes_were_kept_is_in_no_minute(pool: Pool) -> None:
     async with pool.acquire() as connection:
-        await StoredCuts().agree(connection, load_cuts(None))
+        await StoredCuts().agree(connection, read_cuts(None))
     await count(pool, answer(1, 1, 5))
     await pool.execute("UPDATE answer SET minute = NULL")
     await pool.execute("DELETE FROM cell WHERE cell & 4294967295 >= 3758096384")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 import pytest
 
-from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.cuts import load_cuts, read_cuts
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
@@ -89,7 +89,7 @@ async def test_an_answer_counts_by_the_clock_of_its_delivery_alone(settings: Set
     async with empty_pool(settings, "aggregator") as counters:
         batch = CountBatch(Units(counters, load_cuts(None)), Metrics(), lambda _, __: None, now=lambda: turned)
         async with counters.acquire() as connection:
-            await StoredCuts().agree(connection, load_cuts(None))
+            await StoredCuts().agree(connection, read_cuts(None))
         async with counters.acquire() as connection, connection.transaction():
             await batch(connection, [answer(1, 1, 5, terminal="Luleå"), decision(1, 1, "asked", terminal="Luleå")])
         found = await table(counters)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schemas.satisfaction import Window
-from services.aggregator.counting.cuts import STANDARD, Cut, cut_named, load_cuts
+from services.aggregator.counting.cuts import STANDARD, Cut, cut_named, load_cuts, read_cuts
 from services.chassis.failures import MustStop
 
 
@@ -81,9 +81,20 @@ def test_a_file_replaces_the_built_in_cuts_but_the_total_and_the_series_are_alwa
     assert load_cuts(cuts_file(tmp_path, "cuts = []")) == (Cut("total", ()), Cut("series", ("series",)))
 
 
+def test_a_file_tells_its_version_and_one_that_tells_none_is_as_before_there_were_versions(tmp_path: Path) -> None:
+    assert read_cuts(None).version == 1
+    assert read_cuts(cuts_file(tmp_path, "version = 12\ncuts = []")).version == 12
+    assert read_cuts(cuts_file(tmp_path, "cuts = []")).version == 0
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [
+        ("cuts = []\nversion = 0", "line 2: version must be a whole number from 1 on"),
+        ("version = -1\ncuts = []", "line 1: version must"),
+        ("version = true\ncuts = []", "line 1: version must"),
+        ('version = "2"\ncuts = []', "line 1: version must"),
+        ("version = 2147483648\ncuts = []", "line 1: version must"),
         ("cuts = [", "KVITTERA_CUTS_FILE"),
         ("other = []", "line 1: other means nothing"),
         ('cuts = ["terminal",\n "person"]', "line 2: cut 'person'"),

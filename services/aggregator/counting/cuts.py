@@ -2,7 +2,7 @@
 
 import importlib.resources
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,8 @@ _SHORT = {"merchant": "merchant_id", "chosen": "method_chosen_by_recipient"}
 TOTAL = "total"
 STANDARD = (Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH, Window.ALL)
 """The windows of a cut unless the file says otherwise."""
-_KNOWN_KEYS = {"cuts", "windows", "windows_of"}
+_MOST = 2**31
+_KNOWN_KEYS = {"version", "cuts", "windows", "windows_of"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,21 @@ def cut_named(name: str, windows: tuple[Window, ...] = STANDARD) -> Cut:
     return Cut(name.replace(",", ".").replace(" ", ""), properties, windows)
 
 
+@dataclass(frozen=True, slots=True)
+class CutsFile:
+    """What a file of cuts says. `version` is raised with every change of it; 0: it tells none."""
+
+    version: int
+    cuts: Sequence[Cut]
+
+
 def load_cuts(file: Path | None) -> Sequence[Cut]:
-    """The cuts of a TOML file in the form of `cuts.toml` beside this module, or those of that one.
+    """The cuts of a file. Raises what `read_cuts` raises."""
+    return read_cuts(file).cuts
+
+
+def read_cuts(file: Path | None) -> CutsFile:
+    """A TOML file in the form of `cuts.toml` beside this module, or that one.
 
     Raises:
         MustStop: the file cannot be read or names something unknown; says which line.
@@ -92,7 +106,7 @@ def load_cuts(file: Path | None) -> Sequence[Cut]:
             text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise MustStop(f"KVITTERA_CUTS_FILE {file}: {error}") from None
-    return _File(str(file or "cuts.toml"), text).cuts()
+    return _File(str(file or "cuts.toml"), text).read()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +116,16 @@ class _File:
     name: str
     text: str
 
-    def cuts(self) -> Sequence[Cut]:
+    def read(self) -> CutsFile:
         told = self._parsed()
+        return CutsFile(self._version(told.get("version", 0), "version" in told), self._cuts(told))
+
+    def _version(self, version: object, told: bool) -> int:
+        if not isinstance(version, int) or isinstance(version, bool) or (told and not 0 < version < _MOST):
+            raise self._refusal("version must be a whole number from 1 on", "version")
+        return version
+
+    def _cuts(self, told: Mapping[str, Any]) -> Sequence[Cut]:
         names = self._names(told.get("cuts"))
         standard = self._windows("windows", told.get("windows", [*STANDARD]))
         own = told.get("windows_of", {})

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import asyncpg
 
-from services.aggregator.counting.cuts import Cut, cut_named
+from services.aggregator.counting.cuts import Cut, CutsFile, cut_named
 from services.aggregator.counting.windows import mask_of, windows_in
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Database, named_sql
@@ -23,6 +23,14 @@ class StoredCut:
     since: datetime
     after: Cut
     """As it is counted after the next switch, where that changes its windows."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileVersions:
+    """The version of the file of cuts that is counted, and that of the one being built; 0: a file that tells none."""
+
+    counted: int
+    planned: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +57,96 @@ class StoredCuts:
         row = await connection.fetchrow(self.sql["follow"])
         return int(row["version"]) if row else 0
 
-    async def agree(self, connection: Database, wanted: Sequence[Cut]) -> None:
+    async def files(self, connection: Database) -> FileVersions:
+        """Which versions of the file of cuts are counted and being built."""
+        row = await connection.fetchrow(self.sql["file_versions"])
+        return FileVersions(row["file_version"], row["next_file_version"]) if row else FileVersions(0)
+
+    async def agree(self, connection: Database, file: CutsFile) -> None:
         """Store the cuts of a first start; at every later one make sure that nothing else is to be counted.
 
         While cuts are built, both the cuts before and those after the switch are right.
 
         Raises:
-            MustStop: other cuts are configured than the tables hold.
+            MustStop: other cuts are configured than the tables hold, or the same in a file of an older version.
         """
         async with connection.transaction():
             await connection.execute(self.sql["lock_cuts"])
             stored = await self.all(connection)
             if not stored:
-                for cut in wanted:
+                for cut in file.cuts:
                     await connection.execute(self.sql["add_cut"], cut.name, mask_of(cut.windows), COUNTED)
-                await connection.execute(self.sql["first_version"])
+                await connection.execute(self.sql["first_version"], file.version)
                 return
-            version = await self.version(connection)
-        before = {s.cut for s in stored if s.state in {COUNTED, LEAVING}}
-        after = {s.after for s in stored if s.state != LEAVING}
-        if set(wanted) not in (before, after):
-            raise MustStop(
-                f"the configured cuts are not those that are counted (version {version}):"
-                f" {difference(before, wanted)}. Build what is new with `kvittera cuts build` and switch with"
-                " `kvittera cuts switch`, or set KVITTERA_CUTS_FILE back"
-            )
+            versions = await self.files(connection)
+            if why_not := refusal(file, stored, versions):
+                raise MustStop(why_not)
+            if file.version > versions.counted and cuts_before(stored) == cuts_after(stored):
+                await connection.execute(self.sql["take_file"], file.version)
+
+
+def cuts_before(stored: Sequence[StoredCut]) -> set[Cut]:
+    """What is counted and shown until the next switch."""
+    return {s.cut for s in stored if s.state in {COUNTED, LEAVING}}
+
+
+def cuts_after(stored: Sequence[StoredCut]) -> set[Cut]:
+    """What is counted and shown from the next switch on."""
+    return {s.after for s in stored if s.state != LEAVING}
+
+
+def refusal(file: CutsFile, stored: Sequence[StoredCut], versions: FileVersions) -> str | None:
+    """Why a service must not start with this file; None where it may. A version names one list of cuts."""
+    before, after, wanted = cuts_before(stored), cuts_after(stored), set(file.cuts)
+    if wanted not in (before, after):
+        return (
+            f"the configured cuts{_of(file.version)} are not those that are counted{_of(versions.counted)}:"
+            f" {difference(before, file.cuts)}. {_raise_first(file, versions)}Build what is new with `kvittera cuts"
+            " build` and switch with `kvittera cuts switch`, or set KVITTERA_CUTS_FILE back"
+        )
+    built = before != after and wanted == after
+    least = versions.planned or 0 if built else versions.counted
+    if file.version < least:
+        return (
+            f"the file of cuts is version {file.version}, and version {least} is"
+            f" {'being built' if built else 'counted'}: give this process the newer file as KVITTERA_CUTS_FILE"
+        )
+    if before != after and not built and versions.planned is not None and file.version >= versions.planned:
+        return (
+            f"version {versions.planned} of the file of cuts is being built with other cuts"
+            f" ({difference(file.cuts, [*after])}): a version names one list of cuts, so set KVITTERA_CUTS_FILE to"
+            f" that file, or back to version {versions.counted}"
+        )
+    return None
+
+
+def _raise_first(file: CutsFile, versions: FileVersions) -> str:
+    newest = _newest(versions)
+    return f"Write `version = {newest + 1}` at the head of the file. " if file.version <= newest else ""
+
+
+def _of(version: int) -> str:
+    return f" (version {version})" if version else ""
+
+
+def _newest(versions: FileVersions) -> int:
+    return max(versions.counted, versions.planned or 0)
+
+
+def refusal_to_build(file: CutsFile, stored: Sequence[StoredCut], versions: FileVersions) -> str | None:
+    """Why this file must not be built; None where it may: a change needs a version above all before it."""
+    wanted = set(file.cuts)
+    if wanted == cuts_after(stored):
+        least = versions.counted if versions.planned is None else versions.planned
+    elif wanted == cuts_before(stored):
+        least = versions.counted
+    else:
+        least = _newest(versions) + 1
+    if file.version >= least:
+        return None
+    known = f", and version {_newest(versions)} is known" if _newest(versions) else ""
+    told = f"is version {file.version}" if file.version else "tells no version"
+    return f"the file of cuts {told}{known}. {_raise_first(file, versions)}Raise it with every change"
 
 
 def difference(counted: Sequence[Cut] | set[Cut], wanted: Sequence[Cut]) -> str:

@@ -12,8 +12,17 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from services.aggregator.cells.rows import Cells
-from services.aggregator.counting.cuts import Cut
-from services.aggregator.counting.stored_cuts import BUILDING, BUILT, COUNTED, LEAVING, StoredCut, StoredCuts
+from services.aggregator.counting.cuts import Cut, CutsFile
+from services.aggregator.counting.stored_cuts import (
+    BUILDING,
+    BUILT,
+    COUNTED,
+    LEAVING,
+    StoredCut,
+    StoredCuts,
+    cuts_before,
+    refusal_to_build,
+)
 from services.aggregator.counting.units import Units
 from services.aggregator.counting.windows import base_of, last_of, mask_of, windows_in
 from services.aggregator.history.past import batches, begin, counted_up_to, reading_again
@@ -62,29 +71,34 @@ class CutChanges:
         }
     )
 
-    async def plan(self, wanted: Sequence[Cut]) -> list[Cut]:
+    async def plan(self, file: CutsFile) -> list[Cut]:
         """Store what shall be counted; batches follow from here on. Returns the cuts that must be built.
 
         Raises:
-            MustStop: nothing was ever counted, or a partner reads a cut that shall go.
+            MustStop: nothing was ever counted, a partner reads a cut that shall go, or the file's version names
+                other cuts.
         """
-        by_name = {c.name: c for c in wanted}
+        by_name = {c.name: c for c in file.cuts}
         async with self.connection.transaction():
             await self.connection.execute(self.sql["lock_cuts"])
             stored = await self.stored.all(self.connection)
             if not stored:
                 raise MustStop("nothing was counted yet: the first start takes the configured cuts")
+            if why_not := refusal_to_build(file, stored, await self.stored.files(self.connection)):
+                raise MustStop(why_not)
             await self._refuse_to_drop([s.cut.name for s in stored if s.cut.name not in by_name])
             await self.connection.execute(self.sql["hold_counting"])
             for s in stored:
                 await self._plan_stored(s, by_name.get(s.cut.name))
             known = {s.cut.name for s in stored}
-            for cut in wanted:
+            for cut in file.cuts:
                 if cut.name not in known:
                     await self.connection.execute(self.sql["plan_cut"], cut.name, mask_of(cut.windows))
                     if cut.of_series:
                         await self._fill_series(cut.name)
             await self.connection.execute(self.sql["raise_version"])
+            nothing_new = set(file.cuts) == cuts_before(stored)
+            await self.connection.execute(self.sql["take_file" if nothing_new else "plan_file"], file.version)
             planned = await self.stored.all(self.connection)
         return [s.cut for s in planned if s.state in {BUILDING, BUILT}]
 
@@ -158,6 +172,7 @@ class CutChanges:
             if not told:
                 raise MustStop("there is nothing to switch: run `kvittera cuts build` with other cuts first")
             await self.connection.execute(self.sql["raise_version"])
+            await self.connection.execute(self.sql["switch_file"])
         return told
 
     async def _switch_one(self, row: asyncpg.Record) -> str | None:

@@ -12,7 +12,20 @@ SELECT pg_advisory_xact_lock(hashtextextended('aggregator cuts', 0))
 INSERT INTO counted_cut (cut, windows, state) VALUES ($1, $2, $3)
 
 -- name: first_version
-INSERT INTO counting (version) VALUES (1)
+INSERT INTO counting (version, file_version) VALUES (1, $1)
+
+-- name: file_versions
+SELECT file_version, next_file_version FROM counting
+
+-- name: take_file
+-- The cuts are those that are counted; what was being built of another file is not wanted any more.
+UPDATE counting SET file_version = $1, next_file_version = NULL
+
+-- name: plan_file
+UPDATE counting SET next_file_version = $1
+
+-- name: switch_file
+UPDATE counting SET file_version = coalesce(next_file_version, file_version), next_file_version = NULL
 
 -- name: cuts_of_units
 SELECT u.id, u.cut, coalesce(k.windows, CASE WHEN u.cut LIKE '-%' THEN 0 ELSE $2 END) AS windows
