@@ -194,7 +194,7 @@ class Settings(BaseModel):
     """TOML file that says where whose recipients may leave a public review; unset: nowhere."""
 
     cuts_file: Path | None = None
-    """TOML file that names the cuts to count and their windows; unset: the built-in ones."""
+    """TOML file with a version that names the cuts to count and their windows; unset: the built-in ones."""
     minute_keep_hours: float = Field(default=48, gt=0, le=8784)
     """Cells of single minutes are kept this long."""
     aggregator_batch: int = Field(default=100_000, ge=1, le=500_000)
