@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 protocol with two things of our own: patience that ends, and fast lanes for hot requests.
+"""uvicorn's HTTP/1.1 protocol with three things of our own: patience that ends, fast lanes, and one `Host`.
 
 Without a limit of its own the server would hold a connection for ever whose request never ends (hazard H69).
 One look at all connections every second costs less than a timer for each request.
@@ -6,16 +6,25 @@ One look at all connections every second costs less than a timer for each reques
 
 import asyncio
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 Headers = Sequence[tuple[bytes, bytes]]
 """As they came; names are in lower case."""
 Reply = Callable[[bytes | None], None]
 """Called once with the whole response, status line included; None hands the request to the application."""
+
+_HOST = re.compile(rb"[\w.~!$&'()*+,;=%:\[\]-]*")  # what RFC 3986 lets a host and a port be written with
+_REFUSAL = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\ncontent-length: %d\r\n"
+    b"cache-control: no-store\r\nx-content-type-options: nosniff\r\nconnection: close\r\n\r\n"
+)
+_ONE_HOST = "HTTP/1.1 asks for one Host line with a name in it"
 
 
 class Whole(NamedTuple):
@@ -66,6 +75,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._answering = False
         self._later = bytearray()
         self._shut = False
+        self._fault = ""
 
     def close_if_late(self, now: float) -> None:
         """Close a connection whose request does not end, or that has none for too long."""
@@ -117,6 +127,9 @@ class HttpProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole: the lane or the application gets it."""
         self._in_head = False
+        if not self._names_its_host():
+            self._fault = _ONE_HOST
+            raise ValueError(_ONE_HOST)  # the parser turns it into 400
         self._lane = self._suiting_lane()
         if self._lane is not None:
             self._held, self._whole = bytearray(), False
@@ -139,8 +152,22 @@ class HttpProtocol(HttpToolsProtocol):
         else:
             super().on_message_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read, as everything else is refused: with a problem document (RFC 9457)."""
+        about = {"type": "about:blank", "title": msg, "status": 400, **({"detail": self._fault} if self._fault else {})}
+        body = orjson.dumps(about)
+        self.transport.write(_REFUSAL % len(body) + body)
+        self.transport.close()
+
     def _unsupported_upgrade_warning(self) -> None:
         """Say nothing: uvicorn would tell operators, as often as a stranger asks, to install what we do without."""
+
+    def _names_its_host(self) -> bool:
+        """As RFC 9112 asks (3.2): nothing here reads it, but of two proxies before us each may read another one."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if not hosts:
+            return self.parser.get_http_version() == "1.0"
+        return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
 
     # -- the lane --
 

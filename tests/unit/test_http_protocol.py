@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import orjson
 import pytest
 
 from services.chassis.http import serve
@@ -115,6 +116,59 @@ async def test_a_message_that_two_readers_may_end_at_different_places_is_refused
     assert told.startswith(b"HTTP/1.1 400 ")
     assert told.count(b"HTTP/1.1") == 1
     assert taken == []
+
+
+HOSTS = {
+    "none": b"",
+    "two": b"host: a.example\r\nhost: b.example\r\n",
+    "the same twice": b"Host: a.example\r\nhost: a.example\r\n",
+    "a path": b"host: a.example/r\r\n",
+    "a user": b"host: me@a.example\r\n",
+    "two names": b"host: a.example b.example\r\n",
+}
+
+
+@pytest.mark.parametrize("host", HOSTS.values(), ids=HOSTS)
+@pytest.mark.parametrize("start", [b"POST /quick", b"GET /quick", b"POST /", b"GET /health/live"])
+async def test_a_request_that_does_not_name_one_host_is_refused_with_a_problem_document(
+    start: bytes, host: bytes
+) -> None:
+    taken: list[Any] = []
+    lanes = [Lane(method, b"/quick", answer_with(QUICK, taken)) for method in (b"POST", b"GET")]
+    async with server(*lanes) as connect:
+        client = await connect(start + b" HTTP/1.1\r\n" + host + b"content-length: 0\r\n\r\n")
+        told = await client.end()
+    head, _, body = told.partition(b"\r\n\r\n")
+    assert head.split(b"\r\n") == [
+        b"HTTP/1.1 400 Bad Request",
+        b"content-type: application/problem+json",
+        b"content-length: 137",
+        b"cache-control: no-store",
+        b"x-content-type-options: nosniff",
+        b"connection: close",
+    ]
+    assert orjson.loads(body) == {
+        "type": "about:blank",
+        "title": "Invalid HTTP request received.",
+        "status": 400,
+        "detail": "HTTP/1.1 asks for one Host line with a name in it",
+    }
+    assert taken == []
+
+
+@pytest.mark.parametrize("host", [b"", b"a.example", b"127.0.0.1:8080", b"[::1]:80", b"xn--k-vita_1.example"])
+async def test_any_host_that_may_be_written_is_answered(host: bytes) -> None:
+    async with server() as connect:
+        client = await connect(b"GET / HTTP/1.1\r\nhost: " + host + b"\r\n\r\n")
+        assert await client.reply() == (200, b"GET / ")
+
+
+async def test_who_speaks_http_1_0_need_not_name_a_host_but_never_two() -> None:
+    async with server() as connect:
+        none = await connect(b"GET / HTTP/1.0\r\n\r\n")
+        assert await none.reply() == (200, b"GET / ")
+        two = await connect(b"GET / HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n")
+        assert (await two.end()).startswith(b"HTTP/1.1 400 ")
 
 
 async def test_a_stranger_who_asks_for_a_websocket_is_answered_as_anybody_and_noted_nowhere(
