@@ -167,25 +167,33 @@ async def stop_producer(producer: AIOKafkaProducer, seconds: float) -> None:
     aiokafka leaves a producer whose stop is cut short at work: it would go on trying while Kafka is away, and send old
     records behind newer ones once Kafka is back. What is dropped waits in a table, for the next producer.
     """
+    waiting = producer._message_accumulator  # noqa: SLF001
+    _let_failures_pass(waiting)
     if await stop_in_time(producer.stop, seconds, "producer"):
         return
     sender = producer._sender.sender_task  # noqa: SLF001
     if sender is None or sender.done():
         return
     sender.cancel()
-    _refuse_what_waits(producer._message_accumulator)  # noqa: SLF001
+    _let_failures_pass(waiting)  # some may have been tried again meanwhile
+    waiting.fail_all(ProducerClosed())
     # A sender that was told to end waits for its last requests; without connections they end at once.
     await stop_in_time(producer.client.close, _BROKEN_OFF_WITHIN, "producer's connections")
     sender.cancel()
     await asyncio.wait([sender], timeout=_BROKEN_OFF_WITHIN)
 
 
-def _refuse_what_waits(waiting: MessageAccumulator) -> None:
-    batches = {*waiting._pending_batches, *itertools.chain(*waiting._batches.values())}  # noqa: SLF001
-    waiting.fail_all(ProducerClosed())
-    for batch in batches:
-        if not batch.future.cancelled():
-            batch.future.exception()  # nobody waits for it any more, and asyncio would complain
+def _let_failures_pass(waiting: MessageAccumulator) -> None:
+    """What a producer still has nobody waits for any more: its failures are none to tell of."""
+    for batch in {*waiting._pending_batches, *itertools.chain(*waiting._batches.values())}:  # noqa: SLF001
+        for future in (batch.future, batch._drain_waiter):  # noqa: SLF001
+            future.add_done_callback(was_told)
+
+
+def was_told(future: asyncio.Future[Any]) -> None:
+    """Let the failure of a future that perhaps nobody waits for any more pass in silence."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def stop_in_time(stop: Callable[[], Awaitable[object]], seconds: float, what: str) -> bool:

@@ -1,6 +1,7 @@
 """Every unsafe default of the Kafka client is overridden (hazards 5 and 13): asked of the built clients."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,13 +9,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError, ProducerClosed
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 from pydantic import SecretStr
 
 from services.chassis.failures import MustStop
 from services.chassis.faststream_feed import security_of
-from services.chassis.kafka import connection, make_consumer, make_producer, start_with_patience
+from services.chassis.kafka import connection, make_consumer, make_producer, start_with_patience, stop_producer
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.settings import Settings
@@ -45,6 +47,23 @@ async def test_the_producer_waits_for_all_replicas_and_cannot_double_by_retrying
     assert producer._max_request_size == 8 * 1024 * 1024
     assert producer._request_timeout_ms == 20_000
     await producer.stop()
+
+
+async def test_what_a_stopped_producer_could_not_send_is_no_traceback_on_the_standard_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    producer = make_producer(SETTINGS, client="c")
+    waiting = producer._message_accumulator
+    for partition in range(2):  # none has a leader: Kafka is away
+        batch = waiting._append_batch(producer.create_batch(), TopicPartition("t", partition))
+    batch.drain_ready()  # one was tried before
+    batch.reset_drain()
+    producer._sender._sender_task = asyncio.create_task(asyncio.Event().wait())
+    await stop_producer(producer, 0.05)
+    assert isinstance(batch.future.exception(), ProducerClosed)
+    del producer, waiting, batch
+    gc.collect()  # only then asyncio tells of failures that nobody asked for
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_waiting_for_kafka_ends_with_what_to_check_and_closes_what_was_opened() -> None:
