@@ -21,6 +21,7 @@ from services.chassis.record_batches import has_topic
 log = structlog.get_logger()
 _FILE = "lost_topics.sql"
 _LOOK_EVERY = 5.0
+_COUNT_EVERY = 60.0  # a million rows take seconds
 SHARDS = range(4)
 """As the SQL that writes outbox rows picks them."""
 _PATIENCE = 600.0  # bringing a million rows back takes longer than any statement of a relay may
@@ -38,6 +39,7 @@ class LostTopics:
     clock: Callable[[], float]
     rows: dict[str, int] = field(default_factory=dict)
     _looked: float = -math.inf
+    _counted: float = -math.inf
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", _FILE))
 
     async def learn(self, connection: Database, shards: Sequence[int]) -> None:
@@ -55,10 +57,17 @@ class LostTopics:
         self._hold(Counter(self.rows) + added)
 
     async def look(self, connection: Database, producer: AIOKafkaProducer, shards: Sequence[int]) -> None:
-        """From time to time: let the rows of topics that Kafka has again wait with the others."""
+        """From time to time: let the rows of topics that Kafka has again wait with the others.
+
+        And count them anew: somebody may have deleted what nobody wants any more.
+        """
         if not self.rows or self.clock() - self._looked < _LOOK_EVERY:
             return
         self._looked = self.clock()
+        if self._looked - self._counted > _COUNT_EVERY:
+            self._counted = self._looked
+            await connection.execute(self._sql["forget_deleted"], shards, timeout=_PATIENCE)
+            await self.learn(connection, shards)
         for topic in sorted(self.rows):
             if not await has_topic(producer, topic):
                 continue

@@ -6,14 +6,15 @@ Records keep their order per partition; keys go to the partition where aiokafka 
 import asyncio
 import random
 import struct
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.structs import RecordMetadata
 
-from services.chassis.kafka import MAX_REQUEST_BYTES
+from services.chassis.kafka import MAX_REQUEST_BYTES, was_told
 
 _ROOM = 64 * 1024  # in a request, for headers and what Kafka adds
 _MISSING_AFTER = 2.0  # seconds; a topic that was just made is known to every broker by then
@@ -40,17 +41,22 @@ class _Batch(NamedTuple):
 async def send_all(producer: AIOKafkaProducer, records: Sequence[Record]) -> list[KafkaError | None]:
     """Send all records and wait for the broker; returns for each None, or why it is not in Kafka.
 
-    A refused batch refuses every record in it.
+    A refused batch refuses every record in it, a topic that is deleted meanwhile all of its own.
     """
     outcomes: list[KafkaError | None] = [None] * len(records)
-    batches = await _in_batches(producer, records, outcomes)
-    refusals = await asyncio.gather(*await _send(producer, batches), return_exceptions=True)
-    for batch, refusal in zip(batches, refusals, strict=True):
-        if isinstance(refusal, KafkaError):
-            for number in batch.numbers:
-                outcomes[number] = refusal
-        elif isinstance(refusal, BaseException):
-            raise refusal
+    by_topic: dict[str, list[_Batch]] = {}
+    for batch in await _in_batches(producer, records, outcomes):
+        by_topic.setdefault(batch.place[0], []).append(batch)
+    replies = await asyncio.gather(
+        *(
+            deliver(producer, topic, [(batch.place[1], batch.builder) for batch in batches])
+            for topic, batches in by_topic.items()
+        )
+    )
+    for batches, told in zip(by_topic.values(), replies, strict=True):
+        for batch, reply in zip(batches, told, strict=True):
+            for number in batch.numbers if isinstance(reply, KafkaError) else ():
+                outcomes[number] = reply
     return outcomes
 
 
@@ -108,13 +114,39 @@ def _fits(batch: _Batch, record: Record) -> bool:
     return added is not None
 
 
-async def _send(producer: AIOKafkaProducer, batches: Sequence[_Batch]) -> list[Awaitable[object]]:
-    sent: list[Awaitable[object]] = []
-    for batch in batches:
-        batch.builder.close()  # a closed batch does not linger
-        topic, partition = batch.place
-        sent.append(await producer.send_batch(batch.builder, topic, partition=partition))
-    return sent
+async def deliver(
+    producer: AIOKafkaProducer, topic: str, batches: Sequence[tuple[int, BatchBuilder]]
+) -> Sequence[RecordMetadata | KafkaError]:
+    """Send batches, each to its partition, in their order; returns for each where it is in Kafka, or why it is not.
+
+    aiokafka would try a topic that was deleted as long as a broker that is away, and everything else would wait.
+    """
+    work = asyncio.create_task(_hand_over(producer, topic, batches))
+    try:
+        while not (await asyncio.wait({work}, timeout=_MISSING_AFTER))[0]:
+            if not await has_topic(producer, topic):
+                return [UnknownTopicOrPartitionError(topic)] * len(batches)
+        return work.result()
+    finally:
+        work.cancel()
+
+
+async def _hand_over(
+    producer: AIOKafkaProducer, topic: str, batches: Sequence[tuple[int, BatchBuilder]]
+) -> Sequence[RecordMetadata | KafkaError]:
+    sent: list[asyncio.Future[RecordMetadata]] = []
+    for partition, batch in batches:
+        batch.close()  # a closed batch does not linger
+        sent.append(await producer.send_batch(batch, topic, partition=partition))
+        sent[-1].add_done_callback(was_told)
+    if sent:
+        await asyncio.wait(sent)
+    return [_outcome(future) for future in sent]
+
+
+def _outcome(future: asyncio.Future[RecordMetadata]) -> RecordMetadata | KafkaError:
+    error = future.exception()
+    return error if isinstance(error, KafkaError) else future.result()
 
 
 def partition_of(key: bytes | None, partitions: Sequence[int]) -> int:

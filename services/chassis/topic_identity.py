@@ -113,6 +113,10 @@ class TopicIdentity:
     topic_id: UUID
     partitions: int
 
+    def parts(self, topic: str) -> list[TopicPartition]:
+        """All partitions, in order, where the topic is named so."""
+        return [TopicPartition(topic, n) for n in range(self.partitions)]
+
 
 async def topic_partitions(settings: Settings, topic: str) -> list[TopicPartition]:
     """All partitions of a topic, for readers that are in no group.
@@ -126,7 +130,22 @@ async def topic_partitions(settings: Settings, topic: str) -> list[TopicPartitio
         identity = (await identify_topics(client, [topic]))[topic]
     finally:
         await client.close()
-    return [TopicPartition(topic, n) for n in range(identity.partitions)]
+    return identity.parts(topic)
+
+
+async def identity_now(settings: Settings, topic: str) -> TopicIdentity:
+    """The identity of a topic, for work that waits where a topic is away; asked once.
+
+    Raises:
+        UnknownTopicOrPartitionError: Kafka does not have it.
+        KafkaError, TimeoutError, TryAgain: it cannot be asked now.
+    """
+    known = KnownTopics(settings, [topic])
+    try:
+        await known.learn()
+    except MustStop:
+        raise UnknownTopicOrPartitionError(topic) from None
+    return known[topic]
 
 
 async def identify_topics(client: AIOKafkaClient, topics: Iterable[str]) -> dict[str, TopicIdentity]:

@@ -23,8 +23,9 @@ from services.chassis.kafka import make_consumer, make_producer, stop_in_time, s
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
+from services.chassis.record_batches import Record, send_all
 from services.chassis.settings import Settings
-from services.chassis.topic_identity import topic_partitions
+from services.chassis.topic_identity import identity_now
 
 log = structlog.get_logger()
 _SERVICE = "aggregator"
@@ -109,24 +110,15 @@ class PartnerPublisher:
         return count
 
     async def _send(self, producer: AIOKafkaProducer, partner: str, rows: list[asyncpg.Record]) -> None:
-        topic = partner_topic(partner)
-        sent = []
+        records = [
+            Record(partner_topic(partner), row["key"].encode(), row["value"], to_headers(_event(partner, row)))
+            for row in rows
+        ]
         async with asyncio.timeout(_SEND_TIMEOUT):
-            for row in rows:
-                event = Event(
-                    id=str(uuid.uuid5(_EVENTS, f"{partner}|{row['key']}|{row['version']}")),
-                    source="/kvittera/aggregator",
-                    type="satisfaction.partner.v1",
-                    # The moment of the grid: when a record was made tells nothing.
-                    time=row["as_of"],
-                    data=b"",
-                )
-                headers = to_headers(event)
-                sent.append(await producer.send(topic, row["value"], key=row["key"].encode(), headers=headers))
-            for outcome in await asyncio.gather(*sent, return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    raise outcome
-        self.metrics.count("kvittera_outbox_published_total", len(sent), topic="satisfaction.partner.v1")
+            for refusal in await send_all(producer, records):
+                if refusal is not None:
+                    raise refusal
+        self.metrics.count("kvittera_outbox_published_total", len(rows), topic="satisfaction.partner.v1")
 
     async def _mark_behind(self, connection: Database, partner: str) -> None:
         """Have sent again what the topic does not end with as the table says it."""
@@ -142,7 +134,8 @@ class PartnerPublisher:
         mirror: AIOKafkaConsumer = make_consumer(self.settings, group=None, client="kvittera-partners-mirror")
         await mirror.start()
         try:
-            partitions = await topic_partitions(self.settings, partner_topic(partner))
+            topic = partner_topic(partner)
+            partitions = (await identity_now(self.settings, topic)).parts(topic)
             mirror.assign(partitions)
             await mirror.seek_to_beginning(*partitions)
             ends = await mirror.end_offsets(partitions)
@@ -153,3 +146,13 @@ class PartnerPublisher:
             return found
         finally:
             await stop_in_time(mirror.stop, 2, "mirror")
+
+
+def _event(partner: str, row: asyncpg.Record) -> Event:
+    return Event(
+        id=str(uuid.uuid5(_EVENTS, f"{partner}|{row['key']}|{row['version']}")),
+        source="/kvittera/aggregator",
+        type="satisfaction.partner.v1",
+        time=row["as_of"],  # the moment of the grid: when a record was made tells nothing
+        data=b"",
+    )

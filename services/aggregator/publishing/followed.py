@@ -1,6 +1,7 @@
 """What `satisfaction.cells.v1` tells of each cell last, by what was read of it and what was sent right behind that."""
 
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import numpy as np
 import orjson
@@ -12,7 +13,7 @@ from services.aggregator.publishing.keys import CellKeys
 from services.aggregator.publishing.seen import SeenVersions
 from services.chassis.postgres import Database, named_sql
 from services.chassis.settings import Settings
-from services.chassis.topic_identity import topic_partitions
+from services.chassis.topic_identity import identity_now
 
 _MOST_RECORDS = 20_000
 _HIGHEST = np.iinfo(np.int64).max
@@ -26,12 +27,14 @@ class FollowedTopic:
     seen: SeenVersions = field(default_factory=SeenVersions)
     ends: dict[int, int] = field(default_factory=dict)
     """How far `seen` tells of each partition."""
+    _made_as: UUID | None = None
     _keys: CellKeys = field(default_factory=lambda: CellKeys(named_sql("services.aggregator")))
 
     def begin(self) -> None:
         """Begin anew: nothing was read yet."""
         self.seen.clear()
         self.ends.clear()
+        self._made_as = None
 
     def sent(self, partition: int, offset: int, told: Int64) -> None:
         """Say that rows of cell and version were sent, from that offset on.
@@ -43,9 +46,17 @@ class FollowedTopic:
             self.seen.tell(told)
 
     async def read(self, connection: Database, mirror: AIOKafkaConsumer) -> None:
-        """Read on to the end that the topic has now."""
-        partitions = await topic_partitions(self.settings, SATISFACTION_CELLS)
-        if not mirror.assignment():
+        """Read on to the end that the topic has now.
+
+        Raises:
+            UnknownTopicOrPartitionError: Kafka does not have it.
+        """
+        topic = await identity_now(self.settings, SATISFACTION_CELLS)
+        partitions = topic.parts(SATISFACTION_CELLS)
+        if topic.topic_id != self._made_as:  # made again, it has nothing of what was seen
+            self.begin()
+            self._made_as = topic.topic_id
+        if mirror.assignment() != set(partitions):
             mirror.assign(partitions)
         mirror.resume(*partitions)
         starts = await mirror.beginning_offsets(partitions)

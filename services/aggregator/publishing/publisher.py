@@ -16,6 +16,7 @@ import asyncpg
 import numpy as np
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting.deltas import COLUMNS
@@ -30,7 +31,7 @@ from services.chassis.kafka import make_consumer, make_producer, stop_in_time, s
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
-from services.chassis.record_batches import Record, send_all
+from services.chassis.record_batches import Record, deliver, partitions_of, send_all
 from services.chassis.settings import Settings
 
 log = structlog.get_logger()
@@ -205,10 +206,14 @@ class Publisher:
             self.metrics.count("kvittera_outbox_published_total", len(chunk), topic=SATISFACTION_CELLS)
 
     async def _send(self, producer: AIOKafkaProducer, rows: Int64, now: datetime) -> None:
-        batches = self._records.batches(rows, now, sorted(await producer.partitions_for(SATISFACTION_CELLS)))
-        # aiokafka asks of a closed batch no more than ours tells.
-        sent = [await producer.send_batch(b.batch, SATISFACTION_CELLS, partition=b.partition) for b in batches]
-        for (partition, _, told), reply in zip(batches, await asyncio.gather(*sent), strict=True):
+        partitions = await partitions_of(producer, SATISFACTION_CELLS)
+        if isinstance(partitions, KafkaError):
+            raise partitions
+        batches = self._records.batches(rows, now, partitions)
+        replies = await deliver(producer, SATISFACTION_CELLS, [(b.partition, b.batch) for b in batches])
+        for (partition, _, told), reply in zip(batches, replies, strict=True):
+            if isinstance(reply, KafkaError):
+                raise reply
             self._topic.sent(partition, reply.offset, told)
 
     async def _send_singly(self, producer: AIOKafkaProducer, records: Sequence[Record]) -> None:

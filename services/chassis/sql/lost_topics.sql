@@ -9,6 +9,11 @@ WITH gone AS (
 INSERT INTO outbox_waiting (id, key_hash, shard) SELECT id, key_hash, shard + 4 FROM gone
 ON CONFLICT DO NOTHING
 
+-- name: forget_deleted
+-- What somebody deleted in the outbox itself waits for nothing.
+DELETE FROM outbox_waiting AS w USING unnest($1::smallint[]) AS s (shard)
+WHERE w.shard = s.shard + 4 AND NOT EXISTS (SELECT FROM outbox AS o WHERE o.id = w.id)
+
 -- name: lost_topics
 SELECT o.topic, count(*) AS n
 FROM unnest($1::smallint[]) AS s (shard)
