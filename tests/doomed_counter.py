@@ -1,8 +1,9 @@
 """Counters that are there to be killed: `python -m tests.doomed_counter DSN SEED ANSWERS`.
 
 For each line on its standard input it forks a process that counts the drawn records from where the last one got to, in
-small batches; after a line `starve N B` that process has N bytes of memory left from its batch number B on. It prints
-the process's id, a line before each batch, and how it ended. Forking skips the second that the imports take.
+small batches; after a line `starve N B` that process has N bytes of memory left from its batch number B on, and is
+watched as a service is. It prints the process's id, a line before each batch, and how it ended. Forking skips the
+second that the imports take.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from services.chassis.loop_watch import give_sign, sign_off, watched
 from services.chassis.postgres import open_pool
 from services.chassis.settings import Settings
 from tests.conftest import SEALING_KEY
@@ -21,6 +23,7 @@ from tests.drawn_records import begun_at, chunks, counting
 from tests.tables import make_incoming
 
 _PIECE, _MOST = 4096, 1 << 23
+_STILL = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +44,12 @@ async def count(dsn: str, seed: int, answers: int, starved: Starved | None) -> N
     ballast = []
     for number, batch in enumerate(batches):
         tell("batch")
+        give_sign("counting")
         if starved is not None and number == starved.at_batch:
             ballast = leave_only(starved.memory)
         await fence.take(batch)
     ballast.clear()
+    sign_off("counting")
     tell("end")
     await asyncio.Event().wait()
 
@@ -61,7 +66,8 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             starved = Starved(*map(int, line.split()[1:])) if line.startswith("starve ") else None
-            asyncio.run(count(dsn, seed, answers, starved))
+            work = count(dsn, seed, answers, starved)
+            asyncio.run(watched(work, _STILL) if starved else work)
         tell(f"forked {child}")
         tell(f"ended {os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}")
 

@@ -20,6 +20,7 @@ from services.chassis.failures import MustStop, is_transient
 from services.chassis.fence import Fence, Gap
 from services.chassis.in_hand import InHand
 from services.chassis.kafka import start_with_patience
+from services.chassis.loop_watch import give_sign, sign_off
 from services.chassis.meanings import Meanings
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.settings import Settings
@@ -202,11 +203,13 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         try:
             await cut_short(self._watch(stop), stop, finish_within=0)
         finally:
+            sign_off(self.fence.group)
             self._stop.set()  # whoever waits for the database or for Kafka ends too
 
     async def _watch(self, stop: asyncio.Event) -> None:
         hinted = checked = time.monotonic()
         while not await pause_or_stop(0.5, stop):
+            give_sign(self.fence.group)
             if self.failure is not None:
                 raise self.failure
             if not await self._measure_lag():

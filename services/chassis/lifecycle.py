@@ -47,13 +47,15 @@ async def run_until_stopped(tasks: dict[str, Task], *, drain_seconds: float, met
     async def end_hard_when_late() -> None:
         await stop.wait()
         await asyncio.sleep(drain_seconds)
-        log.error(
-            "drain took too long",
-            action="exit_hard",
-            unfinished=sorted(running),
-            because=(reasons or ["told to stop"])[0],
-        )
-        os._exit(1)
+        try:
+            log.error(
+                "drain took too long",
+                action="exit_hard",
+                unfinished=sorted(running),
+                because=(reasons or ["told to stop"])[0],
+            )
+        finally:  # also where there is no memory to say so
+            os._exit(1)
 
     deadline = asyncio.create_task(end_hard_when_late())
     watch = asyncio.create_task(_watch_loop_lag(metrics))

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from services.chassis.settings import Settings
 
 _SERVICES = "Services"
+_LEAST_STILL = 30.0
+"""Seconds; a look at a Kafka that does not answer takes some."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -21,13 +23,17 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel="Preparation")(migrate)
 
 
-def run_loop(main: Coroutine[Any, Any, None]) -> None:
-    """Run a service on uvloop."""
+def run_loop(service: Callable[["Settings"], Coroutine[Any, Any, None]]) -> None:
+    """Run a service on uvloop; its process ends hard where it stands still."""
     import uvloop
 
+    from services.chassis.environment import load_settings
+    from services.chassis.loop_watch import watched
+
+    settings = load_settings()
     gc.freeze()  # what imports made stays: no later look for garbage goes through it
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)
+        runner.run(watched(service(settings), max(settings.stall_seconds, _LEAST_STILL)))
 
 
 def notifier() -> None:
@@ -36,10 +42,9 @@ def notifier() -> None:
     Reads delivery.completed.v1, decides exactly once whether, when, how and in which language to ask, sends,
     and tells invitation.decided.v1. By default messages stay in the outbox viewer; nobody outside is reached.
     """
-    from services.chassis.environment import load_settings
     from services.notifier.app import run
 
-    run_loop(run(load_settings()))
+    run_loop(run)
 
 
 def survey() -> None:
@@ -47,10 +52,9 @@ def survey() -> None:
 
     Serves /r/{token}; an answer that got 2xx is on disk. Tells response.recorded.v1.
     """
-    from services.chassis.environment import load_settings
     from services.survey.app import run
 
-    run_loop(run(load_settings()))
+    run_loop(run)
 
 
 def aggregator() -> None:
@@ -60,9 +64,8 @@ def aggregator() -> None:
     and the live page.
     """
     from services.aggregator.app import run
-    from services.chassis.environment import load_settings
 
-    run_loop(run(load_settings()))
+    run_loop(run)
 
 
 def migrate() -> None:
