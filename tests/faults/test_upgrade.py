@@ -5,10 +5,11 @@ Needs the commit of that version: `make test-upgrade FROM=<commit>`.
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -32,11 +33,17 @@ def running_from(code: Path) -> dict[str, str]:
     return {"PYTHONPATH": str(code), "PYTHONSAFEPATH": "1"}
 
 
-def make(code: Path, settings: dict[str, str]) -> None:
+def commands_of(repository: Path, step: int) -> list[str]:
+    """What a step of docs/upgrades.md lets an operator do."""
+    [text] = re.findall(rf"^{step}\. .*", (repository / "docs/upgrades.md").read_text(encoding="utf-8"), re.MULTILINE)
+    return re.findall(r"`kvittera ([^`]+)`", text)
+
+
+def make(code: Path, settings: dict[str, str], commands: Sequence[str] = ("topics apply", "migrate")) -> None:
     """Topics and tables by the commands of a version, as an operator gives them."""
-    for words in (("topics", "apply"), ("migrate",)):
+    for words in commands:
         done = subprocess.run(
-            [sys.executable, "-m", "services", *words],
+            [sys.executable, "-m", "services", *words.split()],
             env={**os.environ, **settings, **running_from(code)},
             capture_output=True,
             text=True,
@@ -105,7 +112,7 @@ async def test_a_version_from_before_runs_on_the_new_schema_beside_the_new_one_a
         await answered(20)
         if REMINDERS:
             system.supervisor.hold("notifier")
-        await asyncio.to_thread(make, repository, system.variables)
+        await asyncio.to_thread(make, repository, system.variables, commands_of(repository, 2))
         if not REMINDERS:
             await answered(20)  # of the old version on the new schema
         system.variables |= running_from(repository)
@@ -118,6 +125,7 @@ async def test_a_version_from_before_runs_on_the_new_schema_beside_the_new_one_a
                 assert await system.deploy(service) == 0, service
         await answered(20)
     await system.check()
+    await asyncio.to_thread(make, repository, system.variables, commands_of(repository, 4))
     record_property("answers", len(system.recipients.acknowledged))
 
     if REMINDERS:

@@ -12,18 +12,21 @@ from schemas.topics import CARDS, SATISFACTION_CELLS
 from services.aggregator.partners.publishing import PartnerPublisher
 from services.aggregator.publishing.publisher import Publisher
 from services.chassis.kafka import make_admin
+from services.chassis.lost_topics import SHARDS
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
-from services.chassis.postgres import Pool
+from services.chassis.postgres import Pool, named_sql
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.chassis.topic_identity import identity_now
+from tests.builders import NOON
 from tests.harness import make_topic, read_all, until
 from tests.integration.test_outbox import in_lost_topics, put, running, waiting
 from tests.integration.test_publishing import House, house
 
 __all__ = ["house"]
 pytestmark = pytest.mark.service("aggregator")
+OUTBOX, LOST = (named_sql("services.chassis", file) for file in ("outbox.sql", "lost_topics.sql"))
 SOON = 12.0
 """Seconds: aiokafka alone tries a deleted topic for 20, and everything else waits."""
 
@@ -109,6 +112,34 @@ async def test_rows_of_a_lost_topic_that_an_operator_deletes_leave_the_metric_an
         )
         await pool.execute("DELETE FROM outbox WHERE topic = 'dropped.v1'")
         await until(forgotten, seconds=SOON)
+
+
+async def test_a_row_that_waits_apart_waits_once_and_comes_back_with_its_own_topic_only(pool: Pool) -> None:
+    for topic in ("gone.v1", "other.v1"):
+        await put(pool, topic, b"k", b"0")
+    (shard, gone), (_, other) = await places(pool)
+    for _ in range(2):
+        await pool.execute(LOST["put_aside"], list(SHARDS), [gone, other])
+        assert await places(pool) == [(shard + 4, gone), (shard + 4, other)]
+        await pool.execute(OUTBOX["publish_again_since"], NOON)
+    await pool.execute(LOST["bring_back"], list(SHARDS), "gone.v1")
+    assert await places(pool) == [(shard, gone), (shard, other), (shard + 4, other)]
+
+
+async def test_a_row_that_waits_apart_is_not_forgotten_however_old_it_is(pool: Pool, settings: Settings) -> None:
+    for topic in ("gone.v1", "published.v1"):
+        await put(pool, topic, b"k", b"0")
+    await pool.execute("DELETE FROM outbox_waiting WHERE id IN (SELECT id FROM outbox WHERE topic = 'published.v1')")
+    [(_, number)] = await places(pool)
+    await pool.execute(LOST["put_aside"], list(SHARDS), [number])
+    await pool.execute("UPDATE outbox SET happened_at = happened_at - interval '73 hours'")
+    await pool.execute(OUTBOX["forget_published"], settings.outbox_keep_hours * 3600)
+    assert [r["topic"] for r in await pool.fetch("SELECT topic FROM outbox")] == ["gone.v1"]
+
+
+async def places(pool: Pool) -> list[tuple[int, int]]:
+    """Shard and number of each row that waits."""
+    return [(r["shard"], r["id"]) for r in await pool.fetch("SELECT shard, id FROM outbox_waiting ORDER BY shard, id")]
 
 
 async def test_cells_wait_for_their_topic_and_all_are_told_when_it_is_made_again(house: House) -> None:

@@ -95,6 +95,29 @@ async def test_two_owners_of_one_partition_apply_every_record_once(pool: Pool) -
     assert await progress_of(pool, "t") == 60
 
 
+async def test_partitions_are_locked_in_one_order_so_that_two_owners_of_several_never_wait_for_each_other(
+    pool: Pool,
+) -> None:
+    later, earlier = [await begin(pool, "t", partition=n) for n in (1, 0)]  # the table has them in this order
+    fence = make_fence(pool, "t", Effects())
+    async with pool.acquire() as one, one.transaction():
+        await one.execute("SELECT FROM progress WHERE part = 0 FOR UPDATE")
+        batch = {part: [record("t", 0, b"a", partition=part.partition)] for part in (later, earlier)}
+        work = asyncio.create_task(fence.take(batch))
+        await until(lambda: _somebody_waits(pool))
+        async with pool.acquire() as other, other.transaction():
+            assert await other.fetch("SELECT FROM progress WHERE part = 1 FOR UPDATE NOWAIT")
+    await work
+    assert await effects_of(pool) == [b"a", b"a"]
+
+
+async def _somebody_waits(pool: Pool) -> bool:
+    found: bool = await pool.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
+    )
+    return found
+
+
 async def test_even_without_row_locks_an_owner_that_was_overtaken_leaves_nothing(pool: Pool) -> None:
     part = await begin(pool, "t")
     zombie = make_fence(pool, "t", Effects())
