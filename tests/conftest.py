@@ -1,8 +1,9 @@
 """Servers for all tests: real Kafka and PostgreSQL, started once a run; a fresh database for every test."""
 
+import gc
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from services.chassis.settings import Settings
 from services.embedded.servers import running_servers
 from tests.container_servers import BothServers, container_servers
 from tests.lanes import Lanes, rank_of
-from tests.tables import empty_pool
+from tests.tables import empty_pool, forget
 
 # Properties are judged by what they find, not by the clock of a busy machine. A plain run draws the same examples each
 # time, so that it is red for what was changed and never by chance; DRAW_ANEW=1 looks for what nobody has seen yet.
@@ -47,6 +48,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="embedded",
         help="where Kafka and PostgreSQL of the tests come from; containers need Docker",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Thousands of tests and all our modules stay to the end: no look for garbage needs to walk over them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -116,7 +128,7 @@ async def own_database(servers: BothServers, template_database: str) -> AsyncIte
     name = f"test_{uuid.uuid4().hex[:12]}"
     admin = await asyncpg.connect(servers.postgres.dsn("postgres"))
     await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template_database} STRATEGY FILE_COPY")
-    yield Settings(
+    settings = Settings(
         kafka_bootstrap=servers.kafka.bootstrap,
         postgres_dsn=SecretStr(servers.postgres.dsn(name)),
         sealing_key=SecretStr(SEALING_KEY),
@@ -124,6 +136,8 @@ async def own_database(servers: BothServers, template_database: str) -> AsyncIte
         kafka_partitions=2,
         boot_patience_seconds=20,
     )
+    yield settings
+    forget(settings)
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()
 

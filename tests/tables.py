@@ -3,10 +3,10 @@
 import io
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.chassis.months import Months
-from services.chassis.postgres import Database, Pool, connect, migrate, named_sql, open_pool
+from services.chassis.postgres import Database, OwnConnection, Pool, connect, migrate, named_sql, open_pool
 from services.chassis.settings import Settings
 from services.notifier.retention import months
 from tests.builders import NOON
@@ -18,27 +18,33 @@ async def empty_pool(settings: Settings, service: str) -> AsyncIterator[Pool]:
 
     Connections of the aggregator are made ready to count, as the service does.
     """
-    connection = await connect(settings, service)
-    key = settings.postgres_dsn.get_secret_value(), service
-    known = _MADE.get(key)
-    if known is None or known.catalogue != await connection.fetchval(_CATALOGUE):
-        await _make_anew(connection, settings, service)
-        known = _Made("", await _seeds(connection))
+    made = await _made(settings, service)
+    if made.catalogue == await _catalogue(made.connection):
+        await _put_back(made)
     else:
-        await _put_back(connection, known.seeds)
-    _MADE[key] = _Made(await connection.fetchval(_CATALOGUE), known.seeds)
-    await connection.close()
+        await _make_anew(made, settings, service)
     pool = await open_pool(settings, service, prepare=make_incoming if service == "aggregator" else None)
     yield pool
     pool.terminate()
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """A schema as the last test found it: what its catalogue held, and the rows that migrations write, by table."""
+def forget(settings: Settings) -> None:
+    """Leave a database that is about to be dropped."""
+    dsn = settings.postgres_dsn.get_secret_value()
+    for key in [key for key in _MADE if key[0] == dsn]:
+        _MADE.pop(key).connection.terminate()
 
-    catalogue: str
-    seeds: Mapping[str, bytes]
+
+@dataclass(slots=True)
+class _Made:
+    """A schema as the last test found it: what its catalogue held, and the rows that migrations write, by table.
+
+    Its connection stays, since PostgreSQL learns of a hundred tables anew on each.
+    """
+
+    connection: OwnConnection
+    catalogue: str | None = None
+    seeds: Mapping[str, bytes] = field(default_factory=dict)
 
 
 _MADE: dict[tuple[str, str], _Made] = {}
@@ -56,41 +62,63 @@ SELECT md5(string_agg(what, ' ' ORDER BY what)) FROM (
 ) AS catalogue
 """
 """Whatever a test changes of the tables themselves shows in this."""
+_NUMBERS_ANEW = """
+SELECT setval(format('%I.%I', schemaname, sequencename), start_value, false) FROM pg_sequences
+WHERE schemaname = current_schema() AND last_value IS NOT NULL
+"""
+_NOTHING_KNOWN = """
+DELETE FROM pg_statistic WHERE starelid IN (
+    SELECT oid FROM pg_class WHERE relnamespace = current_schema()::regnamespace
+)
+"""
+"""What PostgreSQL counted of tables that were full."""
 
 
-async def _make_anew(connection: Database, settings: Settings, service: str) -> None:
-    await connection.execute(f'DROP SCHEMA "{service}" CASCADE')
-    await migrate(connection, service, f"services.{service}")
-    if service == "notifier":
-        # Tests that decide on a fixed day have room for it also where the machine's clock is long before it.
-        requests = months(settings).tables[1]
-        await Months(service, (requests,)).prepare(connection, NOON)
+async def _made(settings: Settings, service: str) -> _Made:
+    key = settings.postgres_dsn.get_secret_value(), service
+    known = _MADE.get(key)
+    if known is None or known.connection.is_closed():
+        known = _MADE[key] = _Made(await connect(settings, service))
+    return known
 
 
-async def _seeds(connection: Database) -> Mapping[str, bytes]:
-    found: dict[str, bytes] = {}
-    for table in await _filled(connection):
-        rows = io.BytesIO()
-        await connection.copy_from_table(table, output=rows, format="binary")
-        found[table] = rows.getvalue()
+async def _catalogue(connection: Database) -> str | None:
+    found: str | None = await connection.fetchval(_CATALOGUE)
     return found
 
 
-async def _put_back(connection: Database, seeds: Mapping[str, bytes]) -> None:
+async def _make_anew(made: _Made, settings: Settings, service: str) -> None:
+    await made.connection.execute(f'DROP SCHEMA "{service}" CASCADE')
+    await migrate(made.connection, service, f"services.{service}")
+    if service == "notifier":
+        # Tests that decide on a fixed day have room for it also where the machine's clock is long before it.
+        requests = months(settings).tables[1]
+        await Months(service, (requests,)).prepare(made.connection, NOON)
+    made.seeds = {table: await _rows(made.connection, table) for table in await _filled(made.connection)}
+    made.catalogue = await _catalogue(made.connection)
+
+
+async def _put_back(made: _Made) -> None:
     """Empty what a test has filled, and write what migrations had written."""
-    await connection.execute("SET session_replication_role = replica")  # no trigger counts it or forbids it
-    if filled := await _filled(connection):
-        await connection.execute(f"TRUNCATE {', '.join(filled)} CASCADE")
-    await connection.execute(
-        "SELECT setval(format('%I.%I', schemaname, sequencename), start_value, false) FROM pg_sequences"
-        " WHERE schemaname = current_schema() AND last_value IS NOT NULL"
-    )
-    await connection.execute(
-        "DELETE FROM pg_statistic WHERE starelid IN (SELECT oid FROM pg_class WHERE relnamespace ="
-        " current_schema()::regnamespace)"
-    )
-    for table, rows in seeds.items():
-        await connection.copy_to_table(table, source=io.BytesIO(rows), format="binary")
+    connection = made.connection
+    async with connection.transaction():
+        await connection.execute("SET LOCAL session_replication_role = replica")  # no trigger counts it or forbids it
+        if filled := [table for table in await _filled(connection) if table not in made.seeds]:
+            await connection.execute(f"TRUNCATE {', '.join(filled)} CASCADE")
+        await connection.execute(_NUMBERS_ANEW)
+        await connection.execute(_NOTHING_KNOWN)
+        for table, rows in made.seeds.items():
+            if await _rows(connection, table) != rows:
+                await connection.execute(f"DELETE FROM {table}")
+                await connection.copy_to_table(table, source=io.BytesIO(rows), format="binary")
+    if filled:
+        made.catalogue = await _catalogue(connection)
+
+
+async def _rows(connection: Database, table: str) -> bytes:
+    rows = io.BytesIO()
+    await connection.copy_from_table(table, output=rows, format="binary")
+    return rows.getvalue()
 
 
 async def _filled(connection: Database) -> list[str]:
