@@ -1,10 +1,13 @@
 """Who waits for a server says so at once and then now and then, in a service's log or on the terminal."""
 
 import json
+import logging
+from collections.abc import Iterator
 
 import pytest
 import structlog
 
+from services.chassis import waiting
 from services.chassis.environment import load_settings
 from services.chassis.failures import MustStop
 from services.chassis.kafka import start_with_patience
@@ -16,15 +19,20 @@ NOBODY = load_settings(
     {
         "KVITTERA_KAFKA_BOOTSTRAP": "127.0.0.1:1",
         "KVITTERA_POSTGRES_DSN": "postgresql://kvittera@127.0.0.1:1/kvittera",
-        "KVITTERA_BOOT_PATIENCE_SECONDS": "0.05",
+        "KVITTERA_BOOT_PATIENCE_SECONDS": "0.8",  # the first attempt must fit, on any machine
         "KVITTERA_LOG_FORMAT": "json",
     }
 )
 
 
 @pytest.fixture(autouse=True)
-def unconfigured() -> None:
+def unconfigured(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Logs as in a command, and afterwards as other tests have them."""
+    before = structlog.get_config()
+    monkeypatch.setattr(waiting, "log", structlog.get_logger())  # what a service has logged with keeps where it writes
     structlog.reset_defaults()
+    yield
+    structlog.configure(**before)
 
 
 def test_the_first_fault_is_told_at_once_and_then_one_every_quarter_of_a_minute(
@@ -46,11 +54,13 @@ async def test_a_service_whose_servers_are_away_names_them_in_its_log(capsys: py
     async def start() -> None:
         raise ConnectionRefusedError
 
+    of_pytest = logging.root.handlers[:]
     configure_logs(NOBODY, "survey")
     with pytest.raises(MustStop, match="PostgreSQL cannot be used"):
         await open_pool(NOBODY, "survey")
     with pytest.raises(MustStop, match="Kafka cannot be reached by a reader"):
         await start_with_patience(start, NOBODY, "a reader")
+    logging.root.handlers[:] = of_pytest
     told = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     # What other tests left behind may be told of in between, when it is thrown away.
     waited = [line for line in told if line.get("action") == "wait"]
@@ -58,4 +68,3 @@ async def test_a_service_whose_servers_are_away_names_them_in_its_log(capsys: py
         ("PostgreSQL", "KVITTERA_POSTGRES_DSN", "ConnectionRefusedError"),
         ("Kafka", "KVITTERA_KAFKA_BOOTSTRAP", "ConnectionRefusedError"),
     ]
-    structlog.reset_defaults()
