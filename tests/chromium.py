@@ -12,6 +12,26 @@ from playwright.async_api import Browser, Playwright, async_playwright
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CLOSING_SECONDS = 15.0
 _FONTS = Path(__file__).parent / "fonts.conf"
+_WITHOUT = (
+    # Each window's address bar would load two pages of its own, which takes as long as opening ours.
+    "WebUIOmniboxPopup",
+    "WebUIOmniboxAimPopup",
+    "WebUIOmniboxFullPopup",
+    # Playwright's own list, since Chromium heeds only the last that it is given.
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "AimEnabled",
+    "DestroyProfileOnBrowserClose",
+    "HttpsFirstBalancedModeAutoEnable",
+    "HttpsUpgrades",
+    "LensOverlay",
+    "MediaRouter",
+    "NetworkTimeServiceQuerying",
+    "OptimizationHints",
+    "PaintHolding",
+    "PreconnectToSearch",
+    "ThirdPartyStoragePartitioning",
+)
 
 
 @asynccontextmanager
@@ -47,6 +67,6 @@ async def launch(playwright: Playwright) -> Browser:
     return await playwright.chromium.launch(
         executable_path=CHROMIUM,
         chromium_sandbox=False,
-        args=["--disable-gpu"],
+        args=["--disable-gpu", f"--disable-features={','.join(_WITHOUT)}"],
         env={**os.environ, "FONTCONFIG_FILE": str(_FONTS)},
     )

@@ -149,7 +149,9 @@ async def reset(gallery: Gallery) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-async def test_axe_finds_nothing_and_nothing_moves_or_is_fetched_on_any_page(gallery: Gallery, language: str) -> None:
+async def test_on_every_page_axe_finds_nothing_nothing_moves_or_is_fetched_and_all_fits_small_phones_and_large_text(
+    gallery: Gallery, language: str
+) -> None:
     found: dict[str, list[str]] = {}
     for state in STATES:
         page = await gallery.show(state, language)
@@ -160,6 +162,13 @@ async def test_axe_finds_nothing_and_nothing_moves_or_is_fetched_on_any_page(gal
             await page.emulate_media(color_scheme="dark")
             found[state] += [f"dark: {wrong}" for wrong in await gallery.violations(CONTRAST)]
             await page.emulate_media(color_scheme="light")
+        await page.set_viewport_size(SMALLEST_PHONE)
+        found[state] += [
+            wrong for look in (TOO_WIDE, BROKEN_WORDS, SMALL_TARGETS) for wrong in await page.evaluate(look)
+        ]
+        await page.set_viewport_size(PHONE)
+        await page.evaluate(DOUBLE_TEXT)
+        found[state] += [f"200 %: {wrong}" for wrong in await page.evaluate(TOO_WIDE)]
 
     assert {state: wrong for state, wrong in found.items() if wrong} == {}
     assert len(gallery.asked) == gallery.shown, gallery.asked
@@ -176,22 +185,6 @@ async def test_axe_finds_nothing_on_the_pages_of_any_touchpoint(gallery: Gallery
             await page.emulate_media(color_scheme="dark")
             found[state] += [f"dark: {wrong}" for wrong in await gallery.violations(CONTRAST)]
             await page.emulate_media(color_scheme="light")
-
-    assert {state: wrong for state, wrong in found.items() if wrong} == {}
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-async def test_every_page_fits_the_smallest_phone_and_text_twice_as_large(gallery: Gallery, language: str) -> None:
-    found: dict[str, list[str]] = {}
-    for state in STATES:
-        await gallery.page.set_viewport_size(SMALLEST_PHONE)
-        page = await gallery.show(state, language)
-        found[state] = [
-            wrong for look in (TOO_WIDE, BROKEN_WORDS, SMALL_TARGETS) for wrong in await page.evaluate(look)
-        ]
-        await page.set_viewport_size(PHONE)
-        await page.evaluate(DOUBLE_TEXT)
-        found[state] += [f"200 %: {wrong}" for wrong in await page.evaluate(TOO_WIDE)]
 
     assert {state: wrong for state, wrong in found.items() if wrong} == {}
 
