@@ -26,6 +26,7 @@ from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.settings import Settings
 from services.chassis.starting_point import starting_point
 from services.chassis.topic_identity import KnownTopics
+from services.chassis.unread_partitions import UnreadPartitions
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self._joined = False
         self._away = False
         self._identities = KnownTopics(settings, self.topics)
+        self._unread = UnreadPartitions()
         self._moved = time.monotonic()
         self._stop = asyncio.Event()
         fence.log_start = self._log_start
@@ -68,7 +70,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
     def caught_up(self) -> bool:
         """Whether every record that Kafka had a moment ago has been applied here; never while Kafka is away."""
         consumer = self.consumer
-        if consumer is None or not self._joined or self._away:
+        if consumer is None or not self._joined or self._away or self._unread.found:
             return False
         # More processes than partitions: one without any has nothing to catch up with.
         mine = consumer.assignment()
@@ -221,7 +223,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
                 await self._leave_hint()
             if time.monotonic() - checked > _IDENTITY_EVERY:
                 checked = time.monotonic()
-                await self._check_identity_when_possible()
+                await self._look_at_topics_when_possible()
 
     async def _measure_lag(self) -> int:
         """Records that wait, as the broker tells; what a stuck consumer believes would hide that it is stuck."""
@@ -267,9 +269,11 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         except (KafkaError, OSError, TimeoutError) as error:
             log.debug("offset hint not left", error=type(error).__name__)
 
-    async def _check_identity_when_possible(self) -> None:
+    async def _look_at_topics_when_possible(self) -> None:
         try:
-            await self._identities.check()
+            topics = await self._identities.check()
+            if self.consumer is not None and self._joined:
+                await self._unread.look(self.fence.pool, topics, self.consumer)
         except Exception as error:
             if not is_transient(error):
-                raise  # Kafka being away is the stall watch's business
+                raise  # Kafka being away is the stall watch's business, PostgreSQL that of the next batch

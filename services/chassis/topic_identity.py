@@ -5,7 +5,7 @@ skip records (hazard 28). Kafka's Metadata request v12 (KIP-516) tells the ids.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -208,18 +208,20 @@ class KnownTopics:
         """
         self._known |= {topic: identity for topic, identity in (await self._ask()).items() if topic in topics}
 
-    async def check(self) -> None:
-        """See that every topic is still the one that was learned.
+    async def check(self) -> Mapping[str, TopicIdentity]:
+        """See that every topic is still the one that was learned; returns what they are now.
 
         Raises:
             MustStop: a topic was made again, or is gone.
         """
-        for topic, identity in (await self._ask()).items():
+        found = await self._ask()
+        for topic, identity in found.items():
             if identity.topic_id != self._known[topic].topic_id:
                 raise MustStop(
                     f"{topic} was deleted and made again while it was read. Delete its progress rows to read the new"
                     " one from its start"
                 )
+        return found
 
     async def _ask(self) -> dict[str, TopicIdentity]:
         client = make_client(self._settings)
