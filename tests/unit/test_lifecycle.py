@@ -120,6 +120,21 @@ def test_a_drain_that_takes_too_long_ends_the_process_hard() -> None:
         assert b"drain took too long" in said
 
 
+def test_a_drain_that_takes_too_long_ends_the_process_also_where_it_can_say_nothing() -> None:
+    speechless = STUCK.replace("async def", "from services.chassis import lifecycle\nlifecycle.log = None\nasync def")
+    with subprocess.Popen(
+        [sys.executable, "-c", speechless], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        process.terminate()
+        try:
+            process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+
+
 STUCK_AFTER_A_FAULT = """
 import asyncio
 from services.chassis.failures import MustStop

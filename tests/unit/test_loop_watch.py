@@ -1,9 +1,18 @@
 """A process whose event loop stands still is ended, one that works is not: asked of real processes."""
 
+import asyncio
+import os
 import subprocess
 import sys
+from typing import cast
 
 import pytest
+
+from services.chassis.consumer import Reader
+from services.chassis.loop_watch import _Signs, _signs
+from services.chassis.postgres import Pool
+from services.chassis.settings import Settings
+from tests.harness import Effects, make_fence, until
 
 PROGRAM = """
 import asyncio, os, signal, threading, time
@@ -77,3 +86,38 @@ def test_without_memory_for_its_words_the_process_ends_all_the_same() -> None:
     broken = "import services.chassis.loop_watch as w; w._WORDS = None"  # writing it fails
     ended = run(broken, "stuck = time.sleep", "stuck(60)", seconds=0.5)
     assert ended.returncode == 1
+
+
+SERVICE = """
+import time
+from services.cli import run
+
+async def service(settings):
+    time.sleep(60)
+
+run._LEAST_STILL = 0.5
+run.run_loop(service)
+"""
+
+
+def test_services_are_watched_for_as_long_as_the_setting_says() -> None:
+    settings = {**os.environ, "KVITTERA_STALL_SECONDS": "0.5", "KVITTERA_SEALING_KEY": "5e" * 32}
+    ended = subprocess.run([sys.executable, "-c", SERVICE], capture_output=True, env=settings, timeout=50, check=False)
+    assert ended.returncode == 1
+    assert b"this process stands still" in ended.stderr
+
+
+async def test_the_stall_watch_of_a_reader_gives_signs_until_it_ends() -> None:
+    signs = _Signs()
+    _signs.set(signs)
+    reader = Reader(Settings(), make_fence(cast("Pool", None), "t", Effects()), ["t"])
+    stop = asyncio.Event()
+    watch = asyncio.create_task(reader.watch(stop))
+
+    async def given() -> bool:
+        return "g-t" in signs.last
+
+    await until(given)
+    stop.set()
+    await watch
+    assert signs.last == {}
