@@ -1,23 +1,31 @@
-"""Rows 10 and 11: who sends slowly or without end holds neither others nor memory."""
+"""Rows 10 and 11: who sends slowly or without end, or never reads, holds neither others nor memory."""
 
 import asyncio
 import contextlib
+import socket
 import statistics
 import time
 from typing import Any
 
+import orjson
 import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from services.chassis.http import serve
-from services.chassis.http_protocol import Limits
+from services.aggregator.http import routes
+from services.aggregator.live.scope import Scope as LiveScope
+from services.aggregator.live.scopes import LiveScopes
+from services.chassis.http import make_app, serve
+from services.chassis.http_protocol import HttpProtocol, Limits
+from services.chassis.metrics import Metrics
 from services.embedded.ports import free_port
 from services.survey import bodies
 from services.survey.answers.responses import Rejected
+from tests.members import HeaderGate
 
 SOCKETS = 500
+CHANGES = 200
 PATIENCE = 1.0
 FORM = {"content-type": bodies.FORM}
 
@@ -109,3 +117,95 @@ async def test_a_packed_body_is_never_unpacked() -> None:
         return {"type": "http.request", "body": packed, "more_body": False}
 
     assert await bodies.read_body({**FORM, "content-encoding": "gzip"}, once, bodies.FORM) == packed
+
+
+async def open_events(port: int, *, room: int = 0) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """An event stream of the live page; with `room` the kernel keeps little more than so many bytes for it."""
+    own = socket.socket()
+    if room:
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room)
+    own.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(own, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=own, limit=1 << 20)
+    writer.write(b"GET /live/events HTTP/1.1\r\nhost: x\r\n\r\n")
+    return reader, writer
+
+
+async def leave(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+async def read_until(reader: asyncio.StreamReader, answers: int) -> int:
+    """Read events until so many answers are told; how many changes were told on the way."""
+    changes = 0
+    async with asyncio.timeout(30):
+        while True:
+            line = await reader.readline()
+            assert line, "the stream has ended"
+            changes += line.startswith(b"event: update")
+            if line.startswith(b"data: ") and orjson.loads(line[6:])["total"]["answers"] == answers:
+                return changes
+
+
+def picture(answers: int) -> dict[str, Any]:
+    """The widest page: two hundred rows."""
+    share = {"share": 0.9, "low": 0.8, "high": 0.95, "n": answers}
+    rows = [{"value": f"Terminal {n}", "satisfied": share, "dissatisfied": share, "answers": 9} for n in range(200)]
+    total = {"version": answers, "scores": [0, 0, 0, 0, answers], "answers": answers}
+    return {"total": total, "behind": 0, "terminals": {"shown": rows}}
+
+
+async def test_a_viewer_of_the_live_page_who_reads_nothing_holds_up_nobody_and_little_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connections: list[HttpProtocol] = []
+    made = HttpProtocol.connection_made
+
+    def noted(self: HttpProtocol, transport: asyncio.Transport) -> None:
+        connections.append(self)
+        made(self, transport)
+
+    monkeypatch.setattr(HttpProtocol, "connection_made", noted)
+    nothing: Any = None
+    port, stop, feeds = free_port(), asyncio.Event(), LiveScopes(nothing, nothing)
+    feed = feeds.feed(LiveScope())
+    assert feed is not None
+    await feed.take(picture(1), 1.0)
+
+    async def ready() -> str | None:
+        return None
+
+    app = make_app(routes(nothing, feeds, stop, HeaderGate()), ready=ready, metrics=Metrics())
+    serving = asyncio.create_task(serve(app, "127.0.0.1", port, stop))
+    while not connections:
+        with contextlib.suppress(ConnectionRefusedError):
+            await leave((await asyncio.open_connection("127.0.0.1", port))[1])
+        await asyncio.sleep(0.02)
+    quick, stalled = [await open_events(port) for _ in range(3)], [await open_events(port, room=4096) for _ in range(3)]
+    for _, writer in stalled:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+    assert [await read_until(reader, 1) for reader, _ in quick] == [0, 0, 0]
+    for answers in range(2, CHANGES + 2):
+        await feed.take(picture(answers), float(answers))
+        assert [await read_until(reader, answers) for reader, _ in quick] == [1, 1, 1]
+    waiting = sorted(c.transport.get_write_buffer_size() for c in connections if not c.transport.is_closing())
+    event = len(feed._written["update"][1])
+    assert event > 30_000
+    assert len([size for size in waiting if size]) == 3
+    assert max(waiting) < 64 * 1024 + 2 * event
+    # Who reads again gets what had left already, and then the newest numbers.
+    reader, writer = stalled[0]
+    writer.transport.resume_reading()  # type: ignore[attr-defined]
+    again = asyncio.create_task(read_until(reader, CHANGES + 1))
+    while not again.done():
+        await feed.wake()
+        await asyncio.sleep(0.05)
+    assert await again < CHANGES
+    for _, writer in (*quick, *stalled):
+        await leave(writer)
+    stop.set()
+    await feed.wake()
+    async with asyncio.timeout(10):
+        await serving

@@ -91,9 +91,11 @@ class LiveScopes:
                 if not away:
                     log.warning("will try again", action="retry", what="live page", error=type(error).__name__)
                 away = True
-            for feed in self._feeds.values():
-                await feed.wake()
+                await self._wake_all()  # a look wakes them itself
             await asyncio.sleep(max(0.0, PERIOD - (time.monotonic() - started)))
+        await self._wake_all()
+
+    async def _wake_all(self) -> None:
         for feed in self._feeds.values():
             await feed.wake()
 
