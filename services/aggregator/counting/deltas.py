@@ -137,7 +137,9 @@ def fold(
     parts = [*([_spread(changes)] if changes else []), *([_spread_alike(alike)] if alike is not None else [])]
     if not parts:
         return Deltas(np.empty(0, np.int64), np.empty((0, len(COLUMNS)), np.int64))
-    moments, sums = _by_moment(_joined(parts), masks, minutes_from)
+    spread = _joined(parts)
+    moving = np.flatnonzero(spread.kinds.any(axis=0))
+    moments, sums = _by_moment(spread, spread.kinds.T[moving], masks, minutes_from)
     unit, minute, has_minute = moments >> _UNIT_SHIFT, (moments & _IN_UNIT) >> 1, (moments & 1).astype(bool)
     mask = _masks_of(unit, masks)
     cells, amounts = [], []
@@ -149,8 +151,8 @@ def fold(
             keys = pack(unit[of], codes(minute[of], place))
             first = _first_of_each(keys)
             cells.append(keys[first])
-            amounts.append(np.add.reduceat(sums[of], first, axis=0))
-    return _moved(cells, amounts)
+            amounts.append(np.add.reduceat(np.take(sums, of, axis=1), first, axis=1))
+    return _moved(cells, amounts, moving)
 
 
 class _Spread(NamedTuple):
@@ -204,10 +206,12 @@ def _amounts(kinds: Sequence[Sequence[tuple[int, int]]]) -> Int64:
     return amounts
 
 
-def _by_moment(spread: _Spread, masks: Masks | None, minutes_from: int) -> tuple[Int64, Int64]:
+def _by_moment(spread: _Spread, counters: Int64, masks: Masks | None, minutes_from: int) -> tuple[Int64, Int64]:
     """Sums by unit and moment, ascending, each packed as unit, minute, and whether the minute itself counts.
 
-    The moment is the minute where single minutes of the unit are counted, else the hour.
+    The moment is the minute where single minutes of the unit are counted, else the hour. `counters` are what each kind
+    adds to the counters that move at all, and the sums are those of these. Both have a row for each counter: what lies
+    side by side is added up several times as quickly.
     """
     unit, minute = spread.unit, spread.minute
     kept = spread.has_minute & (minute >= minutes_from)
@@ -216,8 +220,8 @@ def _by_moment(spread: _Spread, masks: Masks | None, minutes_from: int) -> tuple
     order = np.argsort(moments)
     moments = moments[order]
     first = _first_of_each(moments)
-    amounts = spread.kinds[spread.kind[order]]
-    return moments[first], np.add.reduceat(amounts, first, axis=0) if len(first) else amounts
+    amounts = np.take(counters, spread.kind[order], axis=1)
+    return moments[first], np.add.reduceat(amounts, first, axis=1) if len(first) else amounts
 
 
 def _masks_of(unit: Int64, masks: Masks | None) -> Masks:
@@ -229,11 +233,13 @@ def _first_of_each(ascending: Int64) -> Int64:
     return np.flatnonzero(np.concatenate((np.ones(min(1, len(ascending)), bool), np.diff(ascending) != 0)))
 
 
-def _moved(cells: Sequence[Int64], amounts: Sequence[Int64]) -> Deltas:
-    """Those whose counters change, in ascending order."""
+def _moved(cells: Sequence[Int64], amounts: Sequence[Int64], moving: Int64) -> Deltas:
+    """Those whose counters change, in ascending order; the amounts are of the counters in `moving`."""
     if not cells:
         return Deltas(np.empty(0, np.int64), np.empty((0, len(COLUMNS)), np.int64))
-    every, added = np.concatenate(cells), np.concatenate(amounts)
-    moved = np.flatnonzero(added.any(axis=1))
+    every, added = np.concatenate(cells), np.concatenate(amounts, axis=1)
+    moved = np.flatnonzero(added.any(axis=0))
     order = moved[np.argsort(every[moved], kind="stable")]
-    return Deltas(every[order], added[order])
+    counters = np.zeros((len(COLUMNS), len(order)), np.int64)
+    counters[moving] = np.take(added, order, axis=1)
+    return Deltas(every[order], counters.T)

@@ -78,5 +78,6 @@ def summed(parts: list[Summed]) -> Summed:
     order = np.argsort(cells, kind="stable")
     cells = cells[order]
     first = np.flatnonzero(np.concatenate((np.ones(1, bool), cells[1:] != cells[:-1])))
-    amounts = np.concatenate([part.amounts for part in parts])[order]
-    return Summed(cells[first], np.add.reduceat(amounts, first, axis=0, dtype=np.int32))
+    # Counter by counter: what lies side by side is added up quicker.
+    amounts = np.take(np.concatenate([part.amounts.T for part in parts], axis=1), order, axis=1)
+    return Summed(cells[first], np.add.reduceat(amounts, first, axis=1, dtype=np.int32).T)
