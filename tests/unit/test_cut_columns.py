@@ -8,6 +8,7 @@ import pytest
 
 from services.aggregator.counting.cut_columns import CutColumns
 from services.aggregator.counting.cuts import cut_named
+from services.aggregator.counting.hand_overs import Leg
 from services.aggregator.counting.reading import CountedAnswer, Facts
 
 NOON = datetime(2026, 10, 13, 12, 0, tzinfo=UTC)
@@ -25,6 +26,9 @@ def answer(days: float = 0, **delivery: Any) -> CountedAnswer:
         (answer(attempt=2), ["anna", None]),
         (answer(exceptions=("damaged",)), ["anna", None]),
         (answer(exceptions=("address_unclear",)), ["anna", "anna"]),
+        (answer(hand_overs=(Leg("driver", "anna"),)), ["anna", "anna"]),
+        (answer(hand_overs=(Leg("driver", "anna"), Leg("service_point", "SP1"))), ["anna", None]),
+        (answer(hand_overs=(Leg("driver", "anna", ("damaged",)),)), ["anna", None]),
     ],
 )
 def test_a_driver_is_charged_in_a_column_as_in_a_single_record(strange: CountedAnswer, charged: list[str]) -> None:

@@ -11,7 +11,7 @@ Columns = dict[str, Sequence[Any]]
 """Properties of records by their names, and of their deliveries; all are of one length."""
 MOMENT, ZONE = "occurred_at", "zone"
 _DRIVER = "driver"
-_OF_CHARGE = ("attempt", "exceptions")
+_OF_CHARGE = ("attempt", "exceptions", "hand_overs")
 
 
 class CutColumns:
@@ -30,7 +30,9 @@ class CutColumns:
         """What the cuts ask for of records, at least one, with moment and zone of each delivery."""
         deliveries = [c.delivery for c in counted]
         told = dict(zip(self._of_delivery, zip(*map(self._of_deliveries, deliveries), strict=True), strict=True))
-        if _DRIVER in told and (told["attempt"].count(1) < len(counted) or any(told["exceptions"])):
+        if _DRIVER in told and (
+            told["attempt"].count(1) < len(counted) or any(told["exceptions"]) or any(told["hand_overs"])
+        ):
             told[_DRIVER] = tuple(d.charged_driver for d in deliveries)
         return told | {name: [*map(attrgetter(name), counted)] for name in self._of_record}
 
