@@ -76,12 +76,34 @@ answers_drawn = st.lists(
         invited=st.booleans(),
         suspected_machine=st.booleans(),
         rated=st.sampled_from(["carrier", "merchant"]),
+        follow_ups=st.dictionaries(st.sampled_from(["ease", "courtesy"]), st.integers(0, 10)),
         zone=st.sampled_from(["Europe/Stockholm", "Asia/Kathmandu"]),
         at=st.integers(0, 100).map(lambda n: NOON + timedelta(minutes=n)),
     ),
     min_size=1,
     max_size=20,
 )
+
+
+@settings(max_examples=60)
+@given(answers_drawn, st.sampled_from([1, 64]))
+def test_columns_hold_what_each_answer_says(told: list[CountedAnswer], times: int) -> None:
+    told = told * times
+    columns = block(*told).answers
+    fields = columns.rows[["revision", "score", "commented", "contested", "series", "minute"]].tolist()
+    assert columns.ids() == [a.response_id.bytes for a in told]
+    assert fields == [
+        (
+            a.revision,
+            0 if a.score is None else a.score,
+            a.commented,
+            a.contested,
+            SERIES.index(a.series),
+            CLOCK.minute(a.delivery.occurred_at, a.delivery.zone),
+        )
+        for a in told
+    ]
+    assert [columns.follow_ups(place) for place in range(len(told))] == [a.follow_ups for a in told]
 
 
 @settings(max_examples=60)
@@ -180,6 +202,9 @@ def test_answers_read_together_are_those_that_are_read_one_by_one(told: list[Cou
         msgspec.json.encode(answer(2)).replace(b"00000000-", b"0000000 -"),
         msgspec.json.encode(answer(2)).replace(b"00000000-", b"000000 0-"),
         msgspec.json.encode(answer(2)).replace(b"00000000-", b"000000000"),
+        msgspec.json.encode(answer(2)).replace(b"00000000-", b"0000000-0"),
+        msgspec.json.encode(answer(2)).replace(b"00000000-", b"0000-000-"),
+        msgspec.json.encode(answer(2)).replace(b"00000000-", b"000-0-00-"),
         msgspec.json.encode(answer(2)).replace(b"00000000-", b"x0000000-"),
         msgspec.json.encode(answer(2)).replace(b"00000000-", "é0000000-".encode()),
     ],
@@ -190,9 +215,15 @@ def test_one_strange_record_has_all_looked_at_alone(strange: bytes | None) -> No
     assert read_together(*good, strange) is None
 
 
+def test_a_letter_that_stands_in_the_number_before_its_own_is_seen() -> None:
+    good, other = msgspec.json.encode(answer(1)), msgspec.json.encode(answer(2))
+    long, short = good.replace(b'000001"', b'0000010"'), other.replace(b'"00000000-', b'"0000000-')
+    assert read_together(*[good] * 64, long, short) is None
+
+
 async def test_units_that_were_not_known_when_a_block_was_read_are_looked_up() -> None:
     units = NumberedUnits("terminal", "route")
-    units._known["terminal"], units._known["route"] = {"7": 7}, {"9": 9}
+    units._known["terminal"]["7"], units._known["route"]["9"] = 7, 9
     first, second = block(answer(1), answer(2, terminal="8"), units=units), block(answer(3), units=units)
     assert first.answers.units.tolist() == [[7, 9], [-1, 9]]
     found = await joined([first, second], units)
@@ -202,7 +233,7 @@ async def test_units_that_were_not_known_when_a_block_was_read_are_looked_up() -
 
 async def test_units_of_cuts_that_were_changed_since_are_looked_up_anew() -> None:
     units = NumberedUnits("terminal")
-    units._known["terminal"] = {"7": 7}
+    units._known["terminal"]["7"] = 7
     early = block(answer(1), units=units)
     units.cuts, units.version = [cut_named("route"), cut_named("terminal")], 2
     assert (await joined([early, block(answer(2), units=units)], units)).units.tolist() == [[9, 7], [9, 7]]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from services.aggregator.counting.cut_columns import CutColumns
-from services.aggregator.counting.cuts import cut_named
+from services.aggregator.counting.cuts import OF_DELIVERY, cut_named
 from services.aggregator.counting.hand_overs import Leg
 from services.aggregator.counting.reading import CountedAnswer, Facts
 
@@ -45,3 +45,37 @@ def test_cuts_by_one_several_and_no_property_and_by_fields_of_the_record_have_th
         ("wave", ["early", "late"]),
         ("language.method", [("sv", "home_day"), ("sv", "home_day")]),
     ]
+
+
+def test_every_property_of_a_delivery_has_a_column_of_its_own() -> None:
+    plain = Facts("Posten", "SE", "home_day", NOON, "Europe/Stockholm", "D-1")
+    full = Facts(
+        *("DAO", "DK", "parcel_locker", NOON, "Europe/Copenhagen", "D-2", "117", "T1", "R2", "d3", "SP4", "m5"),
+        method_chosen_by_recipient=True,
+        touchpoint="locker",
+        attempt=1,
+        late=False,
+        disruption="storm",
+    )
+    told = CutColumns([cut_named(name) for name in OF_DELIVERY]).of(
+        [CountedAnswer(uuid.UUID(int=1), 1, NOON, facts) for facts in (plain, full)]
+    )
+    assert told == {
+        "carrier": ["Posten", "DAO"],
+        "country": ["SE", "DK"],
+        "postcode_prefix": [None, "117"],
+        "terminal": [None, "T1"],
+        "route": [None, "R2"],
+        "driver": [None, "d3"],
+        "service_point": [None, "SP4"],
+        "merchant_id": [None, "m5"],
+        "method": ["home_day", "parcel_locker"],
+        "method_chosen_by_recipient": [None, True],
+        "touchpoint": ["home", "locker"],
+        "attempt": [1, 1],
+        "late": [None, False],
+        "disruption": [None, "storm"],
+        "disrupted": [False, True],
+        "occurred_at": [NOON, NOON],
+        "zone": ["Europe/Stockholm", "Europe/Copenhagen"],
+    }

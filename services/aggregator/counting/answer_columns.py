@@ -1,10 +1,10 @@
 """Answers in columns: what of each is counted, without an object for each answer."""
 
 import math
+from binascii import unhexlify
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from operator import attrgetter
 
 import msgspec
 import numpy as np
@@ -43,15 +43,11 @@ _ROW = np.dtype(
         ("recorded", np.float64),
     ]
 )
-_FIELDS = attrgetter(
-    "revision", "score", "commented", "contested", "suspected_machine", "rated", "invited", "follow_ups"
-)
 _MOST_RECORDED = 100
 _FEW = 64
 """Fewer are read quicker one by one: columns cost as much as some dozens of objects."""
-_TEXT = 36
-_DIGITS = np.array([place not in (8, 13, 18, 23) for place in range(_TEXT)])
-"""Which letters of a response's number are no dashes."""
+_TEXT, _DASHES = 36, (8, 13, 18, 23)
+"""So many letters has a response's number, and dashes at these places."""
 _FIRST_MINUTE, _END = (int(datetime(*day, tzinfo=UTC).timestamp()) // 60 for day in ((1970, 1, 3), (2261, 12, 30)))
 """Between these a moment lies in a year that has windows, whatever its zone."""
 FollowUps = Mapping[str, int]
@@ -130,23 +126,22 @@ def block_of(answers: Sequence[CountedAnswer], units: Units, clock: LocalClock) 
 
 def _columns(answers: Sequence[CountedAnswer], ids: bytes, units: Units, clock: LocalClock) -> AnswerColumns:
     count = len(answers)
-    revisions, scores, commented, contested, machine, rated, invited, said = zip(*map(_FIELDS, answers), strict=True)
     rows = np.empty(count, _ROW)
     rows["id"] = np.frombuffer(ids, "V16")
-    rows["revision"] = np.fromiter(revisions, np.int32, count)
-    rows["score"] = np.fromiter((score or 0 for score in scores) if None in scores else scores, np.int16, count)
-    rows["commented"] = np.fromiter(commented, bool, count)
-    rows["contested"] = np.fromiter(contested, bool, count)
-    alike = not any(machine) and all(invited) and rated.count(CARRIER) == count
-    rows["series"] = 0 if alike else [_NUMBER_OF[a.series] for a in answers]
+    rows["revision"] = np.fromiter([a.revision for a in answers], np.int32, count)
+    rows["score"] = np.fromiter([a.score or 0 for a in answers], np.int16, count)
+    rows["commented"] = np.fromiter([a.commented for a in answers], bool, count)
+    rows["contested"] = np.fromiter([a.contested for a in answers], bool, count)
+    apart = [a for a in answers if a.suspected_machine or a.rated != CARRIER or not a.invited]
+    rows["series"] = [_NUMBER_OF[a.series] for a in answers] if apart else 0
     facts = units.columns.of(answers)
     rows["minute"] = clock.minutes(facts[MOMENT], facts[ZONE])
     rows["further"] = -1
-    if any(said):
-        rows["further"][[place for place, one in enumerate(said) if one]] = range(count - said.count({}))
+    saying = [place for place, a in enumerate(answers) if a.follow_ups]
+    rows["further"][saying] = range(len(saying))
     rows["recorded"] = math.nan
     rows["recorded"][-_MOST_RECORDED:] = [a.recorded_at.timestamp() for a in answers[-_MOST_RECORDED:]]
-    return AnswerColumns(rows, units.found(facts), [one for one in said if one])
+    return AnswerColumns(rows, units.found(facts), [answers[place].follow_ups for place in saying])
 
 
 def blocks_reader(units: Units) -> Callable[[Sequence[ConsumerRecord]], Block | None]:
@@ -173,15 +168,12 @@ def blocks_reader(units: Units) -> Callable[[Sequence[ConsumerRecord]], Block | 
 
 def _ids(told: Sequence[str]) -> bytes:
     """Numbers of 16 bytes each from their text with four dashes. Raises ValueError where one is written otherwise."""
-    text = np.frombuffer("".join(told).encode("ascii"), np.uint8)
-    if any(len(one) != _TEXT for one in told):
+    text = "".join(told).encode("ascii")
+    digits = text.translate(None, b"-")
+    dashes = b"".join([text[place::_TEXT] for place in _DASHES])
+    if {*map(len, told)} != {_TEXT} or len(digits) != 32 * len(told) or dashes.strip(b"-"):
         raise ValueError("not as we write it")
-    letters = text.reshape(-1, _TEXT)
-    ids = bytes.fromhex(letters[:, _DIGITS].tobytes().decode("ascii"))
-    # fromhex passes over blanks.
-    if len(ids) != 16 * len(told) or (letters[:, ~_DIGITS] != ord("-")).any():
-        raise ValueError("not as we write it")
-    return ids
+    return unhexlify(digits)
 
 
 async def joined(blocks: Sequence[Block], units: Units) -> AnswerColumns:

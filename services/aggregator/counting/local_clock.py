@@ -30,7 +30,7 @@ class LocalClock:
         """
         if len(moments) < _FEW:
             return np.array([*map(self.minute, moments, zones)], np.int64)
-        seconds = np.array([moment.timestamp() for moment in moments]).astype(np.int64)
+        seconds = np.fromiter(map(datetime.timestamp, moments), np.float64, len(moments)).astype(np.int64)
         offsets = np.empty_like(seconds)
         quarters = seconds // _QUARTER
         different_zones = set(zones)

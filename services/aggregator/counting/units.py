@@ -1,8 +1,8 @@
 """The short numbers of all units, and the windows in which each of them is counted."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,13 @@ UNKNOWN = -1
 Units32 = NDArray[np.int32]
 
 
+class _Known(dict[object, int]):
+    """The units of a cut by their values; UNKNOWN for all others, told without a call for each look."""
+
+    def __missing__(self, _: object) -> int:
+        return UNKNOWN
+
+
 @dataclass(slots=True)
 class Units:
     """Finds the units of what is counted. New ones are committed at once and apart: a number is never taken back."""
@@ -31,7 +38,7 @@ class Units:
     cuts: Sequence[Cut]
     version: int = 0
     """Of the stored cuts that `cuts` are; 0 before any were followed."""
-    _known: dict[str, dict[object, int]] = field(default_factory=dict)
+    _known: defaultdict[str, _Known] = field(default_factory=lambda: defaultdict(_Known))
     _twins: dict[tuple[int, str], int] = field(default_factory=dict)
     _masks: Masks = field(default_factory=lambda: np.full(1024, UNKNOWN, np.int64))
     _columns: CutColumns = field(default_factory=lambda: CutColumns(()))
@@ -82,8 +89,9 @@ class Units:
         found = np.empty((count, len(self.columns.own)), np.int32)
         # Cut by cut instead of record by record: one dictionary is asked for a whole column.
         for place, (cut, values) in enumerate(self.columns.values(columns)):
-            known = self._known.setdefault(cut.name, {})
-            found[:, place] = np.fromiter(map(known.get, values, repeat(UNKNOWN)), np.int32, count)
+            known = self._known[cut.name]
+            units = map(known.__getitem__, values)
+            found[:, place] = np.fromiter(units, np.int32, count) if cut.properties else known[()]
         return found
 
     @property
@@ -130,7 +138,7 @@ class Units:
         return self._masks
 
     def _unknown(self, cut: Cut, values: Sequence[object]) -> set[object]:
-        known = self._known.setdefault(cut.name, {})
+        known = self._known[cut.name]
         missing = set(values) - known.keys()
         for value in missing:
             if value is None or (isinstance(value, tuple) and None in value):
