@@ -24,7 +24,7 @@ Units32 = NDArray[np.int32]
 
 
 class _Known(dict[object, int]):
-    """The units of a cut by their values; UNKNOWN for all others, told without a call for each look."""
+    """The units of a cut by their values, UNKNOWN for all others; a default handed in with each look costs more."""
 
     def __missing__(self, _: object) -> int:
         return UNKNOWN
