@@ -1,6 +1,9 @@
 """Kvittera as its users run it: a process of its own, in a folder of its own, with nothing set."""
 
 import asyncio
+import contextlib
+import gc
+import io
 import json
 import os
 import signal
@@ -8,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 
+from services.__main__ import main
 from services.embedded.ports import free_port
 from services.embedded.postgres import EmbeddedPostgres
 from services.embedded.processes import children_of, is_running
@@ -29,6 +33,15 @@ def _environment(settings: dict[str, str]) -> dict[str, str]:
     return {**nothing_set, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "NO_COLOR": "1", **settings}
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How a command ended and what it said."""
+
+    returncode: object
+    stdout: str
+    stderr: str
+
+
 def kvittera(folder: Path, *arguments: str, timeout: float = 150, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
@@ -40,6 +53,27 @@ def kvittera(folder: Path, *arguments: str, timeout: float = 150, **settings: st
         timeout=timeout,
         check=False,
     )
+
+
+def kvittera_here(folder: Path, *arguments: str, **settings: str) -> Told:
+    """Run a command that ends before it starts anything, in this process: as a process it would only import longer."""
+    out, err, objects = io.StringIO(), io.StringIO(), gc.get_threshold()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["kvittera", *arguments])
+        patch.setattr(os, "environ", _environment(settings))
+        try:
+            main()
+            code: object = 0
+        except SystemExit as end:
+            code = end.code
+        finally:
+            gc.set_threshold(*objects)
+    return Told(code, out.getvalue(), err.getvalue())
 
 
 def report_of(folder: Path, *arguments: str, timeout: float = 150, **settings: str) -> dict[str, Any]:
@@ -101,7 +135,7 @@ class RunningDemo:
         os.killpg(self.process.pid, signal.SIGINT)
 
 
-@contextmanager
+@contextlib.contextmanager
 def demo_with_page(folder: Path, *arguments: str) -> Iterator[RunningDemo]:
     """Start the demo, wait until its page can be used, and end it afterwards if it still runs."""
     port = free_port()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kvittera import kvittera
+from tests.kvittera import kvittera, kvittera_here
 
 MAPPING = """
 id = "parcel"
@@ -21,10 +21,12 @@ method = { column = "method", values = { home = "home_day", shop = "service_poin
 PARCELS = "parcel,terminal,method,face\n1,Malmö,home,4\n2,Umeå,shop,5\n"
 REPLAY = ("--headless", "--until-done", "--replay", "parcels.csv")
 
+pytestmark = pytest.mark.timeout(120)
+
 
 def refusal(folder: Path, *arguments: str, **settings: str) -> str:
     """What the demo says as it refuses."""
-    done = kvittera(folder, "demo", *arguments, timeout=120, **settings)
+    done = kvittera_here(folder, "demo", *arguments, **settings)
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stdout == ""
     said = done.stderr.strip()
@@ -95,9 +97,11 @@ def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        said = refusal(tmp_path, "--port", port)
+        done = kvittera(tmp_path, "demo", "--port", port, timeout=120)
 
-    assert said == f"port {port} is taken: end what uses it, or give another with --port"
+    said = f"kvittera: port {port} is taken: end what uses it, or give another with --port\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", said)
+    assert not (tmp_path / ".kvittera" / "kafka").exists()
 
 
 def test_an_unknown_setting_is_refused_by_name(tmp_path: Path) -> None:
@@ -135,7 +139,7 @@ def test_a_report_that_has_no_place_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("command", [("cells",), ("audit",), ("topics", "check"), ("dlq", "list", "x")])
 def test_a_command_in_an_empty_folder_says_what_to_do_first(tmp_path: Path, command: tuple[str, ...]) -> None:
-    done = kvittera(tmp_path, *command, timeout=120)
+    done = kvittera_here(tmp_path, *command)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "or run `kvittera demo` in this folder first" in done.stderr

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,7 +39,7 @@ from services.chassis.kafka import make_consumer
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import OwnConnection, connect
 from services.chassis.settings import PREFIX, Settings
-from services.chassis.topic_identity import topic_partitions
+from services.chassis.topic_identity import identify_topics, topic_partitions
 from services.demo.people import Case, Town, now
 from services.demo.phone import Phone
 from services.demo.place import POLICIES, free_ports
@@ -461,24 +461,29 @@ class RunningSystem:
 
     async def unread(self) -> dict[tuple[str, TopicPartition], int]:
         """How many records each reader has still to read, where there are any."""
-        found = {}
-        for service, topics in READS.items():
-            connection = await connect(self.settings, service)
-            rows = await connection.fetch("SELECT topic, part, next FROM progress")
-            await connection.close()
-            read = {TopicPartition(r["topic"], r["part"]): r["next"] for r in rows}
-            for topic in topics:
-                for partition, end in (await self.ends(topic)).items():
-                    if left := end - read.get(partition, 0):
-                        found[service, partition] = left
-        return found
+        read = {service: await self._positions(service) for service in READS}
+        ends = await self._ends({topic for topics in READS.values() for topic in topics})
+        return {
+            (service, partition): left
+            for service, topics in READS.items()
+            for partition, end in ends.items()
+            if partition.topic in topics and (left := end - read[service].get(partition, 0))
+        }
 
-    async def ends(self, topic: str) -> dict[TopicPartition, int]:
-        """Where a topic ends now."""
+    async def _positions(self, service: str) -> dict[TopicPartition, int]:
+        connection = await connect(self.settings, service)
+        rows = await connection.fetch("SELECT topic, part, next FROM progress")
+        await connection.close()
+        return {TopicPartition(r["topic"], r["part"]): r["next"] for r in rows}
+
+    async def _ends(self, topics: Collection[str]) -> dict[TopicPartition, int]:
+        """Where each partition of the topics ends now."""
         consumer: AIOKafkaConsumer = make_consumer(self.settings, group=None, client="fault-tests")
         await consumer.start()
         try:
-            found: dict[TopicPartition, int] = await consumer.end_offsets(await topic_partitions(self.settings, topic))
+            known = await identify_topics(consumer._client, topics)
+            parts = [part for topic, identity in known.items() for part in identity.parts(topic)]
+            found: dict[TopicPartition, int] = await consumer.end_offsets(parts)
             return found
         finally:
             await consumer.stop()
