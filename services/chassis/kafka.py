@@ -11,7 +11,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError, ProducerClosed
+from aiokafka.errors import KafkaError, ProducerClosed, UnknownTopicOrPartitionError
 from aiokafka.producer.message_accumulator import MessageAccumulator
 
 from services.chassis.failures import MustStop, TryAgain
@@ -176,6 +176,8 @@ async def stop_producer(producer: AIOKafkaProducer, seconds: float) -> None:
         return
     sender.cancel()
     _let_failures_pass(waiting)  # some may have been tried again meanwhile
+    # What waits to be tried again has left this set, and would be taken out of it once more.
+    waiting._pending_batches.update(itertools.chain(*waiting._batches.values()))  # noqa: SLF001
     waiting.fail_all(ProducerClosed())
     # A sender that was told to end waits for its last requests; without connections they end at once.
     await stop_in_time(producer.client.close, _BROKEN_OFF_WITHIN, "producer's connections")
@@ -188,6 +190,17 @@ def _let_failures_pass(waiting: MessageAccumulator) -> None:
     for batch in {*waiting._pending_batches, *itertools.chain(*waiting._batches.values())}:  # noqa: SLF001
         for future in (batch.future, batch._drain_waiter):  # noqa: SLF001
             future.add_done_callback(was_told)
+
+
+def drop_topic(producer: AIOKafkaProducer, lost: UnknownTopicOrPartitionError, topic: str) -> None:
+    """Have a producer send no more to a topic that is gone; it would ask for it a thousand times a second."""
+    waiting = producer._message_accumulator  # noqa: SLF001
+    _let_failures_pass(waiting)
+    for place in [place for place in waiting._batches if place.topic == topic]:  # noqa: SLF001
+        for batch in waiting._batches.pop(place):  # noqa: SLF001
+            if batch.retry_count:
+                waiting._pending_batches.add(batch)  # noqa: SLF001  it leaves this set once more
+            batch.failure(lost)
 
 
 def was_told(future: asyncio.Future[Any]) -> None:

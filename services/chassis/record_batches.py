@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLarg
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
-from services.chassis.kafka import MAX_REQUEST_BYTES, was_told
+from services.chassis.kafka import MAX_REQUEST_BYTES, drop_topic, was_told
 
 _ROOM = 64 * 1024  # in a request, for headers and what Kafka adds
 _MISSING_AFTER = 2.0  # seconds; a topic that was just made is known to every broker by then
@@ -125,7 +125,9 @@ async def deliver(
     try:
         while not (await asyncio.wait({work}, timeout=_MISSING_AFTER))[0]:
             if not await has_topic(producer, topic):
-                return [UnknownTopicOrPartitionError(topic)] * len(batches)
+                lost = UnknownTopicOrPartitionError(topic)
+                drop_topic(producer, lost, topic)
+                return [lost] * len(batches)
         return work.result()
     finally:
         work.cancel()

@@ -9,14 +9,22 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from aiokafka import TopicPartition
-from aiokafka.errors import KafkaConnectionError, ProducerClosed
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaConnectionError, ProducerClosed, UnknownTopicOrPartitionError
+from aiokafka.producer.message_accumulator import MessageBatch
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 from pydantic import SecretStr
 
 from services.chassis.failures import MustStop
 from services.chassis.faststream_feed import security_of
-from services.chassis.kafka import connection, make_consumer, make_producer, start_with_patience, stop_producer
+from services.chassis.kafka import (
+    connection,
+    drop_topic,
+    make_consumer,
+    make_producer,
+    start_with_patience,
+    stop_producer,
+)
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.settings import Settings
@@ -49,20 +57,46 @@ async def test_the_producer_waits_for_all_replicas_and_cannot_double_by_retrying
     await producer.stop()
 
 
+def with_records(topic: str, producer: AIOKafkaProducer) -> list[MessageBatch]:
+    """Three batches: one was never tried, one waits to be tried again, one is being tried."""
+    waiting = producer._message_accumulator
+    batches = [waiting._append_batch(producer.create_batch(), TopicPartition(topic, n)) for n in range(3)]
+    if not producer._txn_manager.has_pid():
+        producer._txn_manager.set_pid_and_epoch(1, 0)
+    for batch in batches[1:]:
+        waiting._pop_batch(batch.tp)
+    waiting.reenqueue(batches[1])
+    return batches
+
+
 async def test_what_a_stopped_producer_could_not_send_is_no_traceback_on_the_standard_error(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     producer = make_producer(SETTINGS, client="c")
-    waiting = producer._message_accumulator
-    for partition in range(2):  # none has a leader: Kafka is away
-        batch = waiting._append_batch(producer.create_batch(), TopicPartition("t", partition))
-    batch.drain_ready()  # one was tried before
-    batch.reset_drain()
+    batches = with_records("t", producer)
     producer._sender._sender_task = asyncio.create_task(asyncio.Event().wait())
     await stop_producer(producer, 0.05)
-    assert isinstance(batch.future.exception(), ProducerClosed)
-    del producer, waiting, batch
+    assert [type(batch.future.exception()) for batch in batches] == [ProducerClosed] * 3
+    del producer, batches
     gc.collect()  # only then asyncio tells of failures that nobody asked for
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
+async def test_a_producer_tries_no_more_to_send_to_a_topic_that_is_gone_and_goes_on_with_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    producer = make_producer(SETTINGS, client="c")
+    gone, kept = with_records("gone", producer), with_records("kept", producer)
+    drop_topic(producer, UnknownTopicOrPartitionError("gone"), "gone")
+    await asyncio.sleep(0)
+    assert [batch.future.done() for batch in gone] == [True, True, False]
+    assert [batch.future.done() for batch in kept] == [False, False, False]
+    waiting = producer._message_accumulator
+    assert [place.topic for place in waiting._batches] == ["kept", "kept"]
+    assert {batch.tp for batch in waiting._pending_batches} == {TopicPartition("gone", 2), TopicPartition("kept", 2)}
+    await producer.stop()
+    del producer, gone, kept, waiting
+    gc.collect()
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
