@@ -186,14 +186,16 @@ async def test_erasing_twice_and_an_old_erasure_told_again_change_nothing(pool: 
 
 
 async def test_a_replay_of_every_invitation_brings_nothing_back(pool: Pool, answers: Answers) -> None:
-    token, never_learned = new_token(), new_token()
+    token, never_learned, of_that_moment = new_token(), new_token(), new_token()
     await learn(pool, invitation(token))
     await answers.record(token, WORDS)
     await erase(pool)
-    # The first was known; the second is from before the erasure and told only now.
-    await learn(pool, invitation(token), invitation(never_learned))
+    # The first was known; the others are from before the erasure, one of its very moment, and told only now.
+    late = invitation(of_that_moment, at=NOON + timedelta(days=1))
+    await learn(pool, invitation(token), invitation(never_learned), late)
     assert await answers.page(token) is None
     assert await answers.page(never_learned) is None
+    assert await answers.page(of_that_moment) is None
     assert await pool.fetchval("SELECT count(*) FROM invitation") == 1
     assert await readable(pool) == []
 

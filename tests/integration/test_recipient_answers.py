@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
-from services.survey.answers.responses import token_hash
+from services.survey.answers.handlers import Answers
+from services.survey.answers.responses import Answer, token_hash
 from services.survey.recipient.http import SurveyRoutes
 from services.survey.recipient.page_models import CaseNotice
 from tests.asgi import ask
@@ -63,6 +66,15 @@ async def test_the_event_says_what_was_stored(app: SurveyRoutes, pool: Pool) -> 
     assert (event.delivery.delivery_id, event.delivery.driver, event.delivery.late) == ("D-1", "F-77", True)
     assert event.response_id == event.invitation_id
     assert timedelta(0) <= event.recorded_at - event.answered_at < timedelta(minutes=1)
+
+
+async def test_a_process_whose_clock_is_late_takes_no_answer_back_in_time(pool: Pool, settings: Settings) -> None:
+    token, moment = await invite(pool), datetime.now(UTC)
+    clock, metrics = iter((moment, moment - timedelta(minutes=5))), Metrics()
+    answers = Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, lambda: next(clock), 64)
+    for score in (4, 2):
+        await answers.record(token, Answer(score=score))
+    assert [(event.score, event.answered_at) for event in await told(pool)] == [(4, moment), (2, moment)]
 
 
 async def test_a_browser_is_sent_on_so_that_reloading_posts_nothing(app: SurveyRoutes, pool: Pool) -> None:
