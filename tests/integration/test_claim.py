@@ -14,7 +14,7 @@ from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.channels import Fate, Message, Result
-from services.notifier.claim import Claims
+from services.notifier.claim import Claims, Permits
 from services.notifier.dispatch import Limits
 from services.notifier.ledger import read_ledger
 from services.notifier.policy import Policies
@@ -157,6 +157,21 @@ async def test_of_fifty_requests_to_one_person_with_a_budget_of_one_three_dispat
     assert sum(len(c.calls) for c in channels) == 1
     reasons = await pool.fetch("SELECT reason, count(*) AS n FROM invitation GROUP BY reason")
     assert {r["reason"]: r["n"] for r in reasons} == {None: 1, "carrier_budget_spent": 49}
+
+
+async def test_while_a_request_is_claimed_nobody_else_claims_another_to_the_same_person(
+    pool: Pool, settings: Settings
+) -> None:
+    await plan(pool, 2)
+    claims = dispatcher(pool, settings, ScriptedChannel(), policies=BUDGET_OF_ONE)._claiming.claims
+    one_mail = Permits(1, {"email": 1})
+    async with pool.acquire() as first, pool.acquire() as second:
+        async with first.transaction():
+            assert [row["state"] for row in await claims.take(first, one_mail)] == ["calling"]
+            async with second.transaction():
+                assert await claims.take(second, one_mail) == []
+        async with second.transaction():
+            assert [row["reason"] for row in await claims.take(second, one_mail)] == ["carrier_budget_spent"]
 
 
 async def test_a_person_who_wishes_for_two_a_year_gets_two(pool: Pool, settings: Settings) -> None:
