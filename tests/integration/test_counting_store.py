@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import uuid
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.reading import Counted, CountedAnswer, CountedDecision, Facts
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
-from services.aggregator.counting.windows import unpack, window_start
+from services.aggregator.counting.windows import Int64, unpack, window_start
 from services.aggregator.handlers import CountBatch
+from services.chassis.bigint_copy import write_rows
 from services.chassis.failures import Poison, TryAgain
 from services.chassis.metrics import Metrics
-from services.chassis.postgres import Pool
+from services.chassis.postgres import Database, Pool
 from tests.builders import NOON
 
 pytestmark = pytest.mark.service("aggregator")
@@ -305,6 +307,45 @@ async def test_two_counters_that_find_the_same_new_cells_wait_for_each_other(
     await second
     assert {tuple(c.items()) for c in (await table(pool)).values()} == {(("s5", 2), ("opened", 2))}
     assert await audit(pool) == []
+
+
+async def test_many_answers_are_kept_in_the_order_of_their_numbers(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stored_answers, "_MANY", 1)
+    dice = random.Random(3)
+    numbers = [dice.getrandbits(128) for _ in range(50)]
+    await count(pool, *[answer(number, 1, 5) for number in numbers])
+    kept = [row[0].int for row in await pool.fetch("SELECT response_id FROM answer ORDER BY ctid")]
+    assert kept == sorted(numbers)
+
+
+async def test_a_large_batch_looks_up_what_there_is_in_indexes_before_any_statistics_are_known(pool: Pool) -> None:
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
+    scanned = "SELECT relname, seq_scan FROM pg_stat_xact_user_tables WHERE relname IN ('answer', 'cell') ORDER BY 1"
+    for first in (0, 3000):
+        async with pool.acquire() as connection, connection.transaction():
+            await batch(connection, [answer(n, 1, 5, terminal=f"T-{n % 900}") for n in range(first, first + 3000)])
+            assert [tuple(row) for row in await connection.fetch(scanned)] == [("answer", 0), ("cell", 0)]
+    assert await audit(pool) == []
+
+
+async def test_a_cell_deleted_while_a_large_batch_adds_to_it_makes_the_batch_count_again(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_cells, "_MANY", 1)
+    await count(pool, answer(1, 1, 5))
+
+    async def late(connection: Database, table: str, columns: Sequence[str], rows: Int64) -> None:
+        if table == "incoming_cell":
+            await pool.execute("DELETE FROM cell WHERE cell = (SELECT max(cell) FROM cell)")
+        await write_rows(connection, table, columns, rows)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(stored_cells, "write_rows", late)
+        with pytest.raises(TryAgain):
+            await count(pool, answer(2, 1, 5))
+    assert await pool.fetchval("SELECT count(*) FROM answer") == 1
+    await count(pool, answer(2, 1, 5))
+    assert (await table(pool))["total", "", "all", None] == {"s5": 2, "opened": 2}
 
 
 async def test_a_random_permutation_of_many_events_gives_identical_tables(pool: Pool) -> None:

@@ -10,6 +10,7 @@ from asyncpg.pgproto.pgproto import UUID
 from services.aggregator.counting.answer_columns import AnswerColumns
 from services.aggregator.counting.answers import Before, Kept
 from services.aggregator.counting.packed_answers import COLUMNS, packed_answers
+from services.aggregator.counting.windows import Int64
 from services.chassis.failures import TryAgain
 from services.chassis.postgres import Database
 
@@ -20,6 +21,8 @@ _MANY = 2_000
 async def keep_answers(connection: Database, sql: Mapping[str, str], answers: AnswerColumns) -> Kept:
     """Keep what is newer than what was known; returns that. Of each answer one revision, in no certain order.
 
+    Many go in ascending: neighbours in the index are then written together, each part of it once.
+
     Call inside a transaction on a connection with the incoming tables.
 
     Raises:
@@ -27,6 +30,8 @@ async def keep_answers(connection: Database, sql: Mapping[str, str], answers: An
     """
     if len(answers) < _MANY:
         return await _upserted(connection, sql, answers)
+    await connection.execute(sql["look_up_many"])
+    answers = answers.at(_ascending(answers))
     names = answers.ids()
     # The driver's own kind of number is made and sent in a third of the time.
     found = {row[0].bytes for row in await connection.fetch(sql["which_answers"], [*map(UUID, names)])}
@@ -38,6 +43,12 @@ async def keep_answers(connection: Database, sql: Mapping[str, str], answers: An
         raise TryAgain("an answer was counted elsewhere meanwhile") from None
     again = await _upserted(connection, sql, answers.at(known))
     return Kept(first.followed_by(again.answers), again.before)
+
+
+def _ascending(answers: AnswerColumns) -> Int64:
+    """The places of answers in the order of their numbers; the first half of a number tells nearly all apart."""
+    halves = np.ascontiguousarray(answers.rows["id"]).view(">u8").reshape(-1, 2)
+    return np.argsort(halves[:, 0].astype(np.uint64))
 
 
 async def _upserted(connection: Database, sql: Mapping[str, str], answers: AnswerColumns) -> Kept:

@@ -7,6 +7,7 @@ import numpy as np
 from services.aggregator.counting.deltas import COLUMNS, Deltas
 from services.aggregator.counting.windows import Int64
 from services.chassis.bigint_copy import read_rows, write_rows
+from services.chassis.failures import TryAgain
 from services.chassis.postgres import Database
 
 _MANY = 2_000
@@ -20,26 +21,31 @@ async def add_to_cells(connection: Database, sql: Mapping[str, str], deltas: Del
 
     Call inside a transaction on a connection with the incoming tables. Only one transaction adds at a time: nearly
     every one adds to the total, so they would wait for each other anyway.
+
+    Raises:
+        TryAgain: a cell was deleted meanwhile, by whoever holds no lock.
     """
     await connection.execute(sql["hold_cells"])
     rows = np.column_stack((deltas.cells, np.ones_like(deltas.cells), deltas.amounts))
-    old = await _are_there(connection, sql, deltas.cells)
+    if len(rows) < _MANY:
+        now = await _added(connection, sql["apply_deltas"], rows)
+        rows[np.searchsorted(deltas.cells, now[:, 0])] = now
+        return rows
+    await connection.execute(sql["look_up_many"])
+    found = await connection.fetch(sql["which_cells"], deltas.cells.tolist())
+    known = np.fromiter((row[0] for row in found), np.int64, len(found))
+    old = np.isin(deltas.cells, known, assume_unique=True)
     if not old.all():
         await write_rows(connection, "cell", ROW, rows[~old])
     if old.any():
-        await write_rows(connection, "incoming_cell", ROW, rows[old])
-        # By key, because nothing promises that rows come back in the order in which they went in.
-        now = await read_rows(connection, sql["apply_deltas"], columns=len(ROW))
+        now = await _added(connection, sql["add_to_old"], rows[old])
+        if len(now) < len(known):
+            raise TryAgain("a cell went away while it was added to")
         rows[np.searchsorted(deltas.cells, now[:, 0])] = now
     return rows
 
 
-async def _are_there(
-    connection: Database, sql: Mapping[str, str], cells: Int64
-) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which of many cells have a row; of few cells all are taken for such, which is right for new ones too."""
-    if len(cells) < _MANY:
-        return np.ones(len(cells), bool)
-    found = await connection.fetch(sql["which_cells"], cells.tolist())
-    known = np.fromiter((row[0] for row in found), np.int64, len(found))
-    return np.isin(cells, known, assume_unique=True)
+async def _added(connection: Database, statement: str, rows: Int64) -> Int64:
+    """The cells as they stand now, in no certain order: nothing promises that they come back as they went in."""
+    await write_rows(connection, "incoming_cell", ROW, rows)
+    return await read_rows(connection, statement, columns=len(ROW))

@@ -14,6 +14,12 @@ JOIN unnest($1::text[], $2::text[]) AS w (cut, value) ON u.cut = w.cut AND u.val
 -- name: units_by_number
 SELECT id, cut, value FROM unit WHERE id = ANY($1::int[])
 
+-- name: look_up_many
+-- From here to the end of the transaction tens of thousands of keys are looked up in indexes. By itself the planner
+-- counts all of them first, and reads the whole table where it knows little of it yet.
+SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true)
+
 -- name: which_answers
 SELECT response_id FROM answer WHERE response_id = ANY($1::uuid[])
 
@@ -59,6 +65,18 @@ SET version = c.version + 1,
     opened = c.opened + excluded.opened
 RETURNING cell, version, s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested, reached,
           opened
+
+-- name: add_to_old
+-- Many cells that have rows: a third less work than where each might be new.
+UPDATE cell AS c
+SET version = c.version + 1,
+    s1 = c.s1 + i.s1, s2 = c.s2 + i.s2, s3 = c.s3 + i.s3, s4 = c.s4 + i.s4, s5 = c.s5 + i.s5,
+    delivered = c.delivered + i.delivered, asked = c.asked + i.asked, suppressed = c.suppressed + i.suppressed,
+    pending = c.pending + i.pending, failed = c.failed + i.failed, commented = c.commented + i.commented,
+    contested = c.contested + i.contested, reached = c.reached + i.reached, opened = c.opened + i.opened
+FROM incoming_cell AS i WHERE c.cell = i.cell
+RETURNING c.cell, c.version, c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed,
+          c.commented, c.contested, c.reached, c.opened
 
 -- name: touch
 INSERT INTO touched (cells) VALUES ($1) RETURNING id
