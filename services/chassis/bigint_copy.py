@@ -31,7 +31,7 @@ def packed(rows: NDArray[np.int64]) -> bytes:
     told = np.empty(len(rows), _row(rows.shape[1]))
     told["columns"], told["fields"]["width"] = rows.shape[1], _WIDTH
     told["fields"]["number"] = rows
-    return HEADER + told.tobytes() + TRAILER
+    return b"".join((HEADER, told.view(np.uint8).data, TRAILER))
 
 
 def unpacked(told: bytes, columns: int) -> NDArray[np.int64]:
@@ -72,7 +72,7 @@ def packed_array(numbers: NDArray[np.int64]) -> bytes:
     # One dimension without nulls, of so many numbers, the first of which has the index 1.
     start = struct.pack(">iiiii", 1, 0, _INT8_OID, len(numbers), 1)
     width = len(start) + elements.nbytes
-    return HEADER + struct.pack(">hi", 1, width) + start + elements.tobytes() + TRAILER
+    return b"".join((HEADER, struct.pack(">hi", 1, width), start, elements.view(np.uint8).data, TRAILER))
 
 
 async def write_array(connection: Database, table: str, column: str, numbers: NDArray[np.int64]) -> None:

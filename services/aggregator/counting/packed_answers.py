@@ -24,7 +24,7 @@ def packed_answers(answers: AnswerColumns) -> bytes:
     rows, units = answers.rows, answers.units
     count = np.count_nonzero(units, axis=1)
     shapes = (count * len(SERIES) + rows["series"]) * 2 + (rows["score"] > 0)
-    parts: list[bytes] = []
+    parts: list[memoryview] = []
     for shape in np.unique(shapes).tolist():
         alike = shapes == shape
         places, scored = divmod(shape, 2)
@@ -33,7 +33,7 @@ def packed_answers(answers: AnswerColumns) -> bytes:
     return b"".join((HEADER, *parts, TRAILER))
 
 
-def _rows(shape: _Shape, answers: NDArray[np.void], in_cuts: NDArray[np.int32]) -> bytes:
+def _rows(shape: _Shape, answers: NDArray[np.void], in_cuts: NDArray[np.int32]) -> memoryview:
     units, scored, _ = shape
     rows = np.full(len(answers), _blank(shape))
     for field in ("response_id", "revision", "commented", "contested"):
@@ -43,7 +43,7 @@ def _rows(shape: _Shape, answers: NDArray[np.void], in_cuts: NDArray[np.int32]) 
         rows["score"] = answers["score"]
     if units:
         rows["units"]["unit"] = in_cuts[in_cuts > 0].reshape(-1, units)
-    return rows.tobytes()
+    return rows.view(np.uint8).data
 
 
 @lru_cache(1024)

@@ -36,7 +36,7 @@ async def add_to_cells(connection: Database, sql: Mapping[str, str], deltas: Del
     known = np.fromiter((row[0] for row in found), np.int64, len(found))
     old = np.isin(deltas.cells, known, assume_unique=True)
     if not old.all():
-        await write_rows(connection, "cell", ROW, rows[~old])
+        await _copied(connection, "cell", rows[~old])
     if old.any():
         now = await _added(connection, sql["add_to_old"], rows[old])
         if len(now) < len(known):
@@ -47,5 +47,11 @@ async def add_to_cells(connection: Database, sql: Mapping[str, str], deltas: Del
 
 async def _added(connection: Database, statement: str, rows: Int64) -> Int64:
     """The cells as they stand now, in no certain order: nothing promises that they come back as they went in."""
-    await write_rows(connection, "incoming_cell", ROW, rows)
+    await _copied(connection, "incoming_cell", rows)
     return await read_rows(connection, statement, columns=len(ROW))
+
+
+async def _copied(connection: Database, table: str, rows: Int64) -> None:
+    """Rows into a table whose counters are nought by default: those in which nothing counts are not sent."""
+    counts = np.flatnonzero(rows.any(axis=0))
+    await write_rows(connection, table, [ROW[place] for place in counts], rows[:, counts])

@@ -1,7 +1,7 @@
 -- name: make_incoming
 CREATE TEMP TABLE IF NOT EXISTS incoming_answer (LIKE answer) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE IF NOT EXISTS incoming_decision (LIKE decision) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE IF NOT EXISTS incoming_cell (LIKE cell) ON COMMIT DELETE ROWS
+CREATE TEMP TABLE IF NOT EXISTS incoming_cell (LIKE cell INCLUDING DEFAULTS) ON COMMIT DELETE ROWS
 
 -- name: learn_units
 INSERT INTO unit (cut, value) SELECT * FROM unnest($1::text[], $2::text[]) AS u (cut, value) ORDER BY cut, value
