@@ -65,17 +65,25 @@ async def write_rows(connection: Database, table: str, columns: Sequence[str], r
     await connection.copy_to_table(table, source=io.BytesIO(packed(rows)), columns=[*columns], format="binary")
 
 
-def packed_array(numbers: NDArray[np.int64]) -> bytes:
-    """One row with one column of type `bigint[]`, as COPY reads it; the driver would look at each number in Python."""
-    elements = np.empty(len(numbers), [("width", ">i4"), ("number", ">i8")])
-    elements["width"], elements["number"] = _WIDTH, numbers
-    # One dimension without nulls, of so many numbers, the first of which has the index 1.
-    start = struct.pack(">iiiii", 1, 0, _INT8_OID, len(numbers), 1)
+def packed_array(elements: NDArray[np.void], kind: int) -> bytes:
+    """One row with one array, as COPY reads it; the driver would look at each element in Python.
+
+    `elements` are at least one, each with its width; `kind` is the number of their type.
+    """
+    # One dimension without nulls, of so many elements, the first of which has the index 1.
+    start = struct.pack(">iiiii", 1, 0, kind, len(elements), 1)
     width = len(start) + elements.nbytes
     return b"".join((HEADER, struct.pack(">hi", 1, width), start, elements.view(np.uint8).data, TRAILER))
 
 
+def packed_numbers(numbers: NDArray[np.int64]) -> bytes:
+    """One row with an array of `bigint`."""
+    elements = np.empty(len(numbers), [("width", ">i4"), ("number", ">i8")])
+    elements["width"], elements["number"] = _WIDTH, numbers
+    return packed_array(elements, _INT8_OID)
+
+
 async def write_array(connection: Database, table: str, column: str, numbers: NDArray[np.int64]) -> None:
     """Add one row with these numbers, at least one, in a column of type `bigint[]`."""
-    source = io.BytesIO(packed_array(numbers))
+    source = io.BytesIO(packed_numbers(numbers))
     await connection.copy_to_table(table, source=source, columns=[column], format="binary")

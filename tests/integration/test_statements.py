@@ -24,20 +24,22 @@ async def test_postgresql_understands_every_named_statement(
             for name, statement in named_sql(f"services.{service}", file.name).items()
         }
         assert len(statements) > 20
-        # Those that make temporary tables come in several and are what others read.
+        # Those that make temporary tables, some for one transaction, come in several and are what others read.
         made = {name: statement for name, statement in statements.items() if ": make_" in name}
-        for statement in made.values():
-            await connection.execute(statement)
-        assert [
-            w for name in statements.keys() - made.keys() if (w := await wrong(connection, name, statements[name]))
-        ] == []
+        async with connection.transaction():
+            for statement in made.values():
+                await connection.execute(statement)
+            assert [
+                w for name in statements.keys() - made.keys() if (w := await wrong(connection, name, statements[name]))
+            ] == []
     finally:
         await connection.close()
 
 
 async def wrong(connection: Database, name: str, statement: str) -> str:
     try:
-        await connection.prepare(statement)
+        async with connection.transaction():
+            await connection.prepare(statement)
     except asyncpg.PostgresError as error:
         return f"{name}: {error}"
     return ""

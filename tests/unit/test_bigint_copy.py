@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.chassis.bigint_copy import packed, packed_array, unpacked
+from services.chassis.bigint_copy import packed, packed_numbers, unpacked
 
 ROW = "0002 00000008 0000000000000001 00000008 fffffffffffffffe"
 
@@ -21,7 +21,7 @@ def test_what_was_written_is_read() -> None:
 
 def test_an_array_is_one_row_with_its_dimension_and_type() -> None:
     told = "0001 00000020 00000001 00000000 00000014 00000001 00000001 00000008 fffffffffffffffe"
-    assert packed_array(np.array([-2])) == b"PGCOPY\n\xff\r\n\0" + bytes(8) + bytes.fromhex(told) + b"\xff\xff"
+    assert packed_numbers(np.array([-2])) == b"PGCOPY\n\xff\r\n\0" + bytes(8) + bytes.fromhex(told) + b"\xff\xff"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import numpy as np
 
 from services.aggregator.counting.answer_columns import AnswerColumns, block_of
 from services.aggregator.counting.local_clock import LocalClock
-from services.aggregator.counting.packed_answers import packed_answers
+from services.aggregator.counting.packed_answers import packed_answers, packed_ids
 from services.aggregator.counting.reading import CountedAnswer, Facts
 from services.aggregator.counting.units import Units
 
@@ -46,6 +46,13 @@ def test_an_answer_without_score_or_units_and_with_a_series_is_packed_too() -> N
     )
     assert packed_answers(one) == HEADER + bytes.fromhex(told) + b"\xff\xff"
     assert packed_answers(one.at(np.empty(0, np.int64))) == HEADER + b"\xff\xff"
+
+
+def test_the_numbers_of_answers_are_packed_as_one_array() -> None:
+    two = placed([[1], [1]], [61, 61], answer(), answer())
+    number = ROW[5:]
+    told = f"0001 0000003c 00000001 00000000 00000b86 00000002 00000001 {number} {number}"
+    assert packed_ids(two) == HEADER + bytes.fromhex(told) + b"\xff\xff"
 
 
 def test_answers_of_different_shapes_are_packed_as_if_each_were_alone() -> None:

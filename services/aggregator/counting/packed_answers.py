@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.aggregator.counting.answer_columns import SERIES, AnswerColumns
-from services.chassis.bigint_copy import HEADER, TRAILER
+from services.chassis.bigint_copy import HEADER, TRAILER, packed_array
 
 COLUMNS = ("response_id", "revision", "score", "commented", "contested", "local_hour", "units", "minute", "series")
 _NULL = -1
-_INT4_OID = 23
+_INT4_OID, _UUID_OID = 23, 2950
 _UNIT = np.dtype([("width", ">i4"), ("unit", ">i4")])
 _Shape = tuple[int, bool, str | None]
 """What decides where the fields of a row are: the number of units, whether there is a score, the series."""
@@ -31,6 +31,13 @@ def packed_answers(answers: AnswerColumns) -> bytes:
         of_shape = (places // len(SERIES), bool(scored), SERIES[places % len(SERIES)])
         parts.append(_rows(of_shape, rows[alike], units[alike]))
     return b"".join((HEADER, *parts, TRAILER))
+
+
+def packed_ids(answers: AnswerColumns) -> bytes:
+    """One row with one array: the numbers of the responses, at least one."""
+    ids = np.empty(len(answers), [("width", ">i4"), ("id", "V16")])
+    ids["width"], ids["id"] = 16, answers.rows["id"]
+    return packed_array(ids, _UUID_OID)
 
 
 def _rows(shape: _Shape, answers: NDArray[np.void], in_cuts: NDArray[np.int32]) -> memoryview:

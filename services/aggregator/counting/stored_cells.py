@@ -6,7 +6,7 @@ import numpy as np
 
 from services.aggregator.counting.deltas import COLUMNS, Deltas
 from services.aggregator.counting.windows import Int64
-from services.chassis.bigint_copy import read_rows, write_rows
+from services.chassis.bigint_copy import read_rows, write_array, write_rows
 from services.chassis.failures import TryAgain
 from services.chassis.postgres import Database
 
@@ -31,13 +31,14 @@ async def add_to_cells(connection: Database, sql: Mapping[str, str], deltas: Del
         now = await _added(connection, sql["apply_deltas"], rows)
         rows[np.searchsorted(deltas.cells, now[:, 0])] = now
         return rows
-    await connection.execute(sql["look_up_many"])
-    found = await connection.fetch(sql["which_cells"], deltas.cells.tolist())
-    known = np.fromiter((row[0] for row in found), np.int64, len(found))
+    await connection.execute(sql["make_asked"])
+    await write_array(connection, "asked", "cells", deltas.cells)
+    known = await read_rows(connection, sql["which_cells"], columns=1)
     old = np.isin(deltas.cells, known, assume_unique=True)
     if not old.all():
         await _copied(connection, "cell", rows[~old])
     if old.any():
+        await connection.execute(sql["join_by_index"])
         now = await _added(connection, sql["add_to_old"], rows[old])
         if len(now) < len(known):
             raise TryAgain("a cell went away while it was added to")

@@ -14,14 +14,13 @@ JOIN unnest($1::text[], $2::text[]) AS w (cut, value) ON u.cut = w.cut AND u.val
 -- name: units_by_number
 SELECT id, cut, value FROM unit WHERE id = ANY($1::int[])
 
--- name: look_up_many
--- From here to the end of the transaction tens of thousands of keys are looked up in indexes. By itself the planner
--- counts all of them first, and reads the whole table where it knows little of it yet.
-SELECT set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_hashjoin', 'off', true),
-       set_config('enable_mergejoin', 'off', true)
+-- name: make_asked
+-- What a large batch asks for, as one array each. Arrays that the driver sends are looked at number by number, by it and
+-- by the planner, which then reads the whole table where it knows little of it yet; of these it knows nothing.
+CREATE TEMP TABLE IF NOT EXISTS asked (answers uuid[] STORAGE EXTERNAL, cells bigint[] STORAGE EXTERNAL) ON COMMIT DROP
 
 -- name: which_answers
-SELECT response_id FROM answer WHERE response_id = ANY($1::uuid[])
+SELECT response_id FROM answer WHERE response_id = ANY((SELECT answers FROM asked WHERE answers IS NOT NULL)::uuid[])
 
 -- name: keep_answers
 -- An older or repeated revision returns no row and so is not counted. Units and hour are those of the first; that a
@@ -51,7 +50,7 @@ RETURNING new.delivery_id, new.kind, old.outcome, CASE WHEN old.revision IS NOT 
 SELECT pg_advisory_xact_lock(hashtextextended('cells of ' || current_schema(), 0))
 
 -- name: which_cells
-SELECT cell FROM cell WHERE cell = ANY($1::bigint[])
+SELECT cell FROM cell WHERE cell = ANY((SELECT cells FROM asked WHERE cells IS NOT NULL)::bigint[])
 
 -- name: apply_deltas
 INSERT INTO cell AS c SELECT * FROM incoming_cell ORDER BY cell
@@ -65,6 +64,10 @@ SET version = c.version + 1,
     opened = c.opened + excluded.opened
 RETURNING cell, version, s1, s2, s3, s4, s5, delivered, asked, suppressed, pending, failed, commented, contested, reached,
           opened
+
+-- name: join_by_index
+-- For the rest of the transaction: a table of cells is far larger than a batch, which the planner may not know yet.
+SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)
 
 -- name: add_to_old
 -- Many cells that have rows: a third less work than where each might be new.
