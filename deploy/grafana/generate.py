@@ -224,7 +224,10 @@ def _panel(place: int, title: str, unit: str, queries: list[Query]) -> dict[str,
             "defaults": {"unit": unit, "min": 0, "custom": {"fillOpacity": 0, "lineWidth": 2}},
             "overrides": [],
         },
-        "options": {"legend": {"displayMode": "list", "placement": "bottom"}},
+        "options": {
+            "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []},
+            "tooltip": {"mode": "multi", "sort": "desc"},
+        },
         "targets": [
             {"refId": chr(ord("A") + i), "datasource": source, "expr": expression, "legendFormat": legend}
             for i, (expression, legend) in enumerate(queries)

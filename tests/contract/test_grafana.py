@@ -79,6 +79,12 @@ def test_the_data_source_is_the_prometheus_of_compose(grafana: Path, compose: di
     assert compose[host]["ports"] == [f"127.0.0.1:{port}:{port}"]
 
 
+def test_rates_are_drawn_over_spans_that_fit_how_often_prometheus_reads(grafana: Path) -> None:
+    [source] = provisioned(grafana, "datasources")
+    reads = yaml.safe_load((grafana.parent / "prometheus/prometheus.yml").read_text(encoding="utf-8"))["global"]
+    assert source["jsonData"]["timeInterval"] == reads["scrape_interval"] == "5s"
+
+
 def test_every_dashboard_has_a_place_of_its_own(dashboards: list[Dashboard]) -> None:
     for name in ("uid", "title"):
         assert len({d[name] for d in dashboards}) == len(dashboards)
@@ -117,6 +123,9 @@ def test_every_panel_is_of_a_kind_and_unit_that_grafana_knows(dashboards: list[D
         for panel in dashboard["panels"]:
             assert panel["type"] == "timeseries"
             assert panel["fieldConfig"]["defaults"]["unit"] in _UNITS, panel["title"]
+            legend, tooltip = (panel["options"][part] for part in ("legend", "tooltip"))
+            assert legend.keys() == {"showLegend", "displayMode", "placement", "calcs"}, "Grafana's type wants all four"
+            assert (legend["showLegend"], tooltip) == (True, {"mode": "multi", "sort": "desc"})
             references = [target["refId"] for target in panel["targets"]]
             assert references
             assert len(set(references)) == len(references)
