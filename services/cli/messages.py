@@ -1,9 +1,14 @@
-"""`kvittera messages preview`: every message as it would arrive, without sending one."""
+"""`kvittera messages preview | outbox`: messages as they would arrive, and those that the outbox viewer holds."""
 
+import asyncio
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from services.chassis.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -11,6 +16,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Look at the messages that recipients get.")
     group.callback()(lambda: None)
     group.command()(preview)
+    group.command()(outbox)
     app.add_typer(group, name="messages", rich_help_panel="Sending")
 
 
@@ -63,3 +69,43 @@ def _among(option: str, given: list[str] | None, known: tuple[str, ...]) -> tupl
     if unknown:
         raise typer.BadParameter(f"{option} is one of {', '.join(known)}")
     return tuple(given or known)
+
+
+def outbox(
+    limit: Annotated[int, typer.Option(help="At most so many, the newest.", min=1, max=1000)] = 5,
+    form: Annotated[Literal["text", "json"], typer.Option("--format", help="How to print.")] = "text",
+) -> None:
+    """Print the newest messages of the outbox viewer, with addresses and links in clear.
+
+    That is where messages go while KVITTERA_CHANNEL is `outbox`: nobody was reached. Open a link to answer as its
+    recipient. Needs the sealing key. For example:
+
+    kvittera messages outbox --limit 1
+    """
+    from services.embedded.local import reachable
+
+    with reachable(postgres=True) as settings:
+        found = asyncio.run(_latest(settings, limit))
+    if form == "json":
+        print(json.dumps(found, ensure_ascii=False, indent=1))
+    elif not found:
+        print("the outbox viewer holds no message")
+    else:
+        print("\n\n".join(map(_as_text, reversed(found))))
+
+
+async def _latest(settings: "Settings", limit: int) -> list[dict[str, object]]:
+    from services.chassis.persons import PersonKeys
+    from services.chassis.postgres import tables_of
+    from services.chassis.sealing import Seal
+    from services.notifier.viewer_messages import latest_messages
+
+    persons = PersonKeys(Seal.from_setting(settings.sealing_key, settings.sealing_keys_before))
+    async with tables_of(settings, "notifier") as connection:
+        return await latest_messages(connection, persons, limit)
+
+
+def _as_text(message: dict[str, object]) -> str:
+    subject = [str(message["subject"])] if message["subject"] else []
+    head = f"{message['created_at']}  {message['channel']} to {message['recipient']}"
+    return "\n".join([head, *subject, str(message["body"]), f"link: {message['link']}"])

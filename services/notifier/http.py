@@ -4,16 +4,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import asyncpg
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from services.chassis.http import json_response, problem
-from services.chassis.persons import PersonKeys, Sealed
+from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.sealing import Seal
 from services.notifier.ledger import read_ledger
+from services.notifier.viewer_messages import latest_messages, messages_after
 
 _MOST = 1000
 _LAST_ID = 2**63 - 1
@@ -46,16 +46,10 @@ class _Told:
             return problem(400, "after and limit are whole numbers")
         async with self.pool.acquire() as connection:
             if after >= 0:
-                rows = await connection.fetch(self.sql["viewer_messages_after"], after, limit)
+                found = await messages_after(connection, self.persons, after, limit)
             else:
-                rows = await connection.fetch(self.sql["latest_viewer_messages"], limit)
-            texts = await self.persons.open_all(
-                connection, [Sealed(r["person"], r["sealed"], f"message {r['reference']}") for r in rows]
-            )
-        return json_response(
-            {"messages": [_shown(r, text) for r, text in zip(rows, texts, strict=True) if text is not None]},
-            headers={"cache-control": "no-store"},
-        )
+                found = await latest_messages(connection, self.persons, limit)
+        return json_response({"messages": found}, headers={"cache-control": "no-store"})
 
     async def decision(self, request: Request) -> Response:
         """What was decided about a delivery, and why."""
@@ -80,8 +74,3 @@ class _Told:
         async with self.pool.acquire() as connection:
             counted = await read_ledger(connection)
         return json_response({**counted.sides, "in_doubt": counted.in_doubt, "suppressed_by_reason": counted.reasons})
-
-
-def _shown(row: asyncpg.Record, text: str) -> dict[str, object]:
-    told: dict[str, object] = {name: row[name] for name in ("id", "reference", "channel", "language")}
-    return {**told, **json.loads(text), "created_at": row["created_at"].isoformat()}
