@@ -13,7 +13,7 @@ from services.doctor.findings import Finding
 from services.doctor.kafka import kafka, rights, topics
 from services.doctor.postgres import postgres
 from services.doctor.storage import keys, months, outboxes, tables
-from services.doctor.way_out import addresses, sending
+from services.doctor.way_out import addresses, sending, staff
 
 Look = Callable[[Settings], Awaitable[list[Finding]]]
 _SECONDS: Final = 10.0
@@ -27,6 +27,7 @@ _ALL: Final[Sequence[Look]] = (
     months,
     outboxes,
     addresses,
+    staff,
     sending,
 )
 _AWAY: Final = {

@@ -1,4 +1,4 @@
-"""The doctor's look at the way to recipients: the host in their links, and the channel that messages leave by."""
+"""The doctor's look at the way to people: their pages, the host in links, and the channel that messages leave by."""
 
 import asyncio
 import socket
@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
+from services.chassis.staff.origins import reached_from_here_only
 from services.doctor.findings import Finding
 from services.notifier.channels.live import live_channel
 from services.notifier.send_guard import who_is_reached
@@ -28,6 +29,14 @@ async def addresses(settings: Settings) -> list[Finding]:
             )
         ]
     return [Finding("link host", "well", host)]
+
+
+async def staff(settings: Settings) -> list[Finding]:
+    """Staff can open their pages."""
+    if settings.staff_sign_in == "off" and not reached_from_here_only(settings):
+        do = "set KVITTERA_STAFF_SIGN_IN=oidc and the provider (docs/operations.md, Sign-in for staff)"
+        return [Finding("staff pages", "look", "shut, since nobody can sign in", do)]
+    return [Finding("staff pages", "well", f"KVITTERA_STAFF_SIGN_IN={settings.staff_sign_in}")]
 
 
 async def sending(settings: Settings) -> list[Finding]:

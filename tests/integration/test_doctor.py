@@ -16,7 +16,7 @@ from services.doctor.findings import Finding
 from services.doctor.kafka import kafka, rights, topics
 from services.doctor.postgres import postgres
 from services.doctor.storage import keys, months, outboxes, tables
-from services.doctor.way_out import addresses, sending
+from services.doctor.way_out import addresses, sending, staff
 
 
 async def test_an_installation_with_everything_in_place_has_no_ill(settings: Settings) -> None:
@@ -26,6 +26,22 @@ async def test_an_installation_with_everything_in_place_has_no_ill(settings: Set
     assert Finding("topics", "well", f"all {len(CARDS)} are as their cards say") in found
     assert Finding("Kafka rights", "well", "this account may read and write as the services do") in found
     assert [f.what for f in found if f.verdict == "look"] == ["Kafka access", "Kafka copies", "link host"]
+
+
+@pytest.mark.parametrize(
+    ("given", "verdict", "found"),
+    [
+        ({"http_host": "127.0.0.1"}, "well", "KVITTERA_STAFF_SIGN_IN=off"),
+        ({"http_host": "0.0.0.0"}, "look", "shut, since nobody can sign in"),
+        ({"http_host": "0.0.0.0", "staff_sign_in": "oidc"}, "well", "KVITTERA_STAFF_SIGN_IN=oidc"),
+    ],
+)
+async def test_pages_that_no_member_of_staff_can_open_are_told_with_the_way_in(
+    settings: Settings, given: dict[str, str], verdict: str, found: str
+) -> None:
+    [told] = await staff(settings.model_copy(update=given))
+    assert (told.verdict, told.found) == (verdict, found)
+    assert ("KVITTERA_STAFF_SIGN_IN=oidc" in told.do) == (verdict == "look")
 
 
 async def test_a_postgresql_that_may_forget_is_ill_and_clocks_are_compared(settings: Settings) -> None:

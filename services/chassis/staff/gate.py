@@ -87,7 +87,8 @@ class ShutGate:
 
     def turn_away(self, _: HTTPConnection) -> Response:
         """403 with a problem document that names the setting."""
-        return problem(403, "Sign-in for staff is off", "KVITTERA_STAFF_SIGN_IN chooses how staff sign in.")
+        what = "KVITTERA_STAFF_SIGN_IN=oidc and a provider open it: docs/operations.md, Sign-in for staff."
+        return problem(403, "Sign-in for staff is off", what)
 
 
 def gate_for(settings: Settings, now: Callable[[], datetime]) -> Gate:
