@@ -151,6 +151,54 @@ def test_the_operator_gets_the_alerts_as_they_stand_and_the_labels_that_they_ask
     assert not [t for t in rendered(chart) if t["kind"] in OTHERS], "only where it is asked for"
 
 
+def test_the_values_of_the_staging_guide_make_a_cluster_that_logs_in_pulls_and_reaches_servers_outside(
+    chart: helm.Chart, repository: Path
+) -> None:
+    guide = (repository / "docs/how-to/stage-in-a-cluster.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```yaml\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    values = yaml.safe_load(block)
+    chart.validate_schema(chart.merge_values(values))
+    things = rendered(chart, values)
+    for thing in things:
+        kubernetes_validate.validate(thing, KUBERNETES[0], strict=True)
+
+    data = named(things, "ConfigMap", "post-settings")["data"]
+    files = {text.removeprefix("/run/kvittera/") for name, text in data.items() if name.endswith("_FILE")}
+    told = set(re.findall(r"^\| `([\w.-]+)` \|", guide, re.MULTILINE))
+    assert told - files == {"postgres-ca.crt"}, "the DSN names it"
+    assert files - told == {"/run/kafka/ca.crt"}
+    plain = {n: t for n, t in data.items() if not t.startswith("/run/kvittera/")}
+    given = {f"KVITTERA_{n}": "0" * 64 for n in ("POSTGRES_DSN", "SEALING_KEY", "KAFKA_PASSWORD", "OIDC_CLIENT_SECRET")}
+    settings = load_settings({**plain, **given})
+    assert (settings.staff_sign_in, settings.kafka_security, settings.channel) == ("oidc", "sasl_ssl", "outbox")
+
+    pods = [t["spec"]["template"]["spec"] for t in things if t["kind"] in {"Deployment", "Job"}]
+    assert [pod["imagePullSecrets"] for pod in pods] == [[{"name": "registry-login"}]] * 5
+    assert {c["image"] for pod in pods for c in pod["containers"]} == {"registry.example/kvittera:0.1.0"}
+    policies = [t["spec"] for t in things if t["kind"] == "NetworkPolicy"]
+    outside = {"to": [{"ipBlock": {"cidr": "10.20.0.0/24"}}], "ports": [{"port": 9094}, {"port": 5432}]}
+    assert [outside in policy["egress"] for policy in policies] == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "told", "untold"),
+    [
+        ({}, ["kvittera messages outbox", "Staff pages are shut"], []),
+        ({"CHANNEL": "smtp", "STAFF_SIGN_IN": "oidc"}, [], ["outbox", "Staff pages"]),
+    ],
+    ids=["as it comes", "live"],
+)
+def test_the_notes_say_how_to_look_after_it_and_what_is_not_open_yet(
+    chart: helm.Chart, settings: dict[str, str], told: list[str], untold: list[str]
+) -> None:
+    files = chart.render(values={"settings": settings}, name="post", namespace="staging")
+    [notes] = [text for name, text in files.items() if name.endswith("NOTES.txt")]
+    assert "kubectl --namespace staging exec deploy/post-notifier -- kvittera doctor" in notes
+    assert "job/post-migrate-1" in notes
+    assert [words for words in told if words not in notes] == []
+    assert [words for words in untold if words in notes] == []
+
+
 def test_policies_and_traces_are_reached_where_values_say(chart: helm.Chart) -> None:
     things = rendered(chart, WATCHED)
     data = named(things, "ConfigMap", "post-settings")["data"]
@@ -185,6 +233,9 @@ def test_scaling_follows_lag_and_leaves_the_number_to_keda(chart: helm.Chart) ->
         {"monitoring": True},
         {"tracing": {"endpoint": "collector:4318"}},
         {"public": {"trustedProxies": -1}},
+        {"settings": {"KVITTERA_BRAND": "Nordposten"}},
+        {"image": {"pullSecrets": "registry-login"}},
+        {"networkPolicy": {"egress": {"to": []}}},
     ],
 )
 def test_wrong_values_are_refused_before_anything_is_rendered(chart: helm.Chart, wrong: dict[str, Any]) -> None:

@@ -1,8 +1,11 @@
 """What the guides tell to write is taken by what reads it."""
 
 import re
+import subprocess
 from pathlib import Path
 
+from schemas.cloudevents import decode, read_record
+from schemas.delivery import DeliveryCompleted
 from services.aggregator.counting.cuts import load_cuts
 from services.notifier.channels.providers import read_providers
 from services.notifier.policies import parse_policies
@@ -32,3 +35,15 @@ def test_the_agreement_of_the_guide_is_a_policy(repository: Path, tmp_path: Path
     text = written(repository, "onboard-a-merchant.md", tmp_path).read_text(encoding="utf-8")
     [policy] = parse_policies({"merchants.v2.toml": text})
     assert policy.id.endswith("merchants.v2")
+
+
+def test_the_delivery_of_the_staging_guide_keeps_the_contract(repository: Path) -> None:
+    text = (repository / "docs/how-to/stage-in-a-cluster.md").read_text(encoding="utf-8")
+    [commands] = re.findall(r"^(id=STAGING-1\n.*?) \|\n +kafka-console-producer", text, re.MULTILINE | re.DOTALL)
+    printed = subprocess.run(["bash", "-c", commands], capture_output=True, check=True, timeout=30).stdout
+    key, _, value = printed.rstrip(b"\n").partition(b"|")
+
+    read = decode(DeliveryCompleted, read_record(value, (), key))
+
+    assert read.delivery.delivery_id == key.decode() == "STAGING-1"
+    assert [channel.address for channel in read.pii.channels] == ["you@nordposten.example"]
