@@ -89,7 +89,7 @@ def outbox(
     if form == "json":
         print(json.dumps(found, ensure_ascii=False, indent=1))
     elif not found:
-        print("the outbox viewer holds no message")
+        print("the outbox viewer holds no message that KVITTERA_SEALING_KEY opens")
     else:
         print("\n\n".join(map(_as_text, reversed(found))))
 
