@@ -6,7 +6,13 @@ from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    InvalidReplicationFactorError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from schemas.topics import TopicCard
 from services.chassis.failures import MustStop
@@ -15,6 +21,12 @@ from services.chassis.pauses import pauses
 from services.chassis.settings import Settings
 
 _TOLD_WITHIN = 15.0
+_MAY_NOT = "let this account create topics, or let others make them as `kvittera topics check` says"
+_WHAT_TO_DO = {
+    InvalidReplicationFactorError.errno: "set KVITTERA_KAFKA_REPLICATION to no more than there are brokers",
+    TopicAuthorizationFailedError.errno: _MAY_NOT,
+    ClusterAuthorizationFailedError.errno: _MAY_NOT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,9 @@ async def apply_topics(settings: Settings, cards: Sequence[TopicCard]) -> list[s
             reply = await admin.create_topics(new)
             for name, code, message in reply.topic_errors:
                 if code not in {0, TopicAlreadyExistsError.errno}:
-                    raise MustStop(f"Kafka refused to create {name}: {for_code(code).__name__} {message or ''}".strip())
+                    why = f"{for_code(code).__name__} {message or ''}".strip()
+                    do = f"; {_WHAT_TO_DO[code]}" if code in _WHAT_TO_DO else ""
+                    raise MustStop(f"Kafka refused to create {name}: {why}{do}")
             await _until_told_of(admin, missing)
         return missing
     finally:
