@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import importlib.resources
 import re
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
@@ -66,6 +67,13 @@ async def tables_of(settings: Settings, service: str, **options: Any) -> AsyncIt
         yield connection
     finally:
         await connection.close()
+
+
+def fault(error: Exception) -> str:
+    """What is wrong with a connection, in words where the error's name tells too little."""
+    if isinstance(error, socket.gaierror):
+        return "its host has no address; special characters of the password are written as %40 and the like"
+    return type(error).__name__
 
 
 async def _connect_to_primary(dsn: str, **options: Any) -> OwnConnection:
@@ -146,7 +154,7 @@ async def _when_reachable(
         except (OSError, asyncpg.PostgresError) as error:
             if not is_transient(error) or asyncio.get_running_loop().time() > deadline:
                 raise MustStop(
-                    f"PostgreSQL cannot be used ({type(error).__name__}); check KVITTERA_POSTGRES_DSN and that it runs"
+                    f"PostgreSQL cannot be used ({fault(error)}); check KVITTERA_POSTGRES_DSN and that it runs"
                 ) from None
             tell(error)
             await asyncio.sleep(pause)

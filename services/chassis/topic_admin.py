@@ -62,7 +62,7 @@ async def apply_topics(settings: Settings, cards: Sequence[TopicCard]) -> list[s
             reply = await admin.create_topics(new)
             for name, code, message in reply.topic_errors:
                 if code not in {0, TopicAlreadyExistsError.errno}:
-                    why = f"{for_code(code).__name__} {message or ''}".strip()
+                    why = f"{for_code(code).__name__} {message or ''}".rstrip(" .")
                     do = f"; {_WHAT_TO_DO[code]}" if code in _WHAT_TO_DO else ""
                     raise MustStop(f"Kafka refused to create {name}: {why}{do}")
             await _until_told_of(admin, missing)

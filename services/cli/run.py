@@ -84,13 +84,13 @@ async def migrate_all(settings: "Settings") -> None:
     import asyncpg
 
     from services.chassis.failures import MustStop
-    from services.chassis.postgres import connect
+    from services.chassis.postgres import connect, fault
     from services.chassis.postgres import migrate as bring_up_to_date
 
     try:
         connection = await connect(settings, "public")
     except (OSError, asyncpg.PostgresError) as error:
-        raise MustStop(f"PostgreSQL cannot be used ({type(error).__name__}); check KVITTERA_POSTGRES_DSN") from None
+        raise MustStop(f"PostgreSQL cannot be used ({fault(error)}); check KVITTERA_POSTGRES_DSN") from None
     try:
         for service in ("notifier", "survey", "aggregator"):
             applied = await bring_up_to_date(connection, service, f"services.{service}")

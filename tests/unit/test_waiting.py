@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from pydantic import SecretStr
 
 from services.chassis import waiting
 from services.chassis.environment import load_settings
@@ -14,6 +15,7 @@ from services.chassis.kafka import start_with_patience
 from services.chassis.logs import configure_logs
 from services.chassis.postgres import open_pool
 from services.chassis.waiting import waits_for
+from services.cli.run import migrate_all
 
 NOBODY = load_settings(
     {
@@ -68,3 +70,9 @@ async def test_a_service_whose_servers_are_away_names_them_in_its_log(capsys: py
         ("PostgreSQL", "KVITTERA_POSTGRES_DSN", "ConnectionRefusedError"),
         ("Kafka", "KVITTERA_KAFKA_BOOTSTRAP", "ConnectionRefusedError"),
     ]
+
+
+async def test_an_at_sign_in_a_password_is_told_with_how_it_is_written() -> None:
+    dsn = SecretStr("postgresql://kvittera:p@ss@127.0.0.1/kvittera")
+    with pytest.raises(MustStop, match=r"its host has no address; .* password .* %40"):
+        await migrate_all(NOBODY.model_copy(update={"postgres_dsn": dsn}))
