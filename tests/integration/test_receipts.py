@@ -16,7 +16,7 @@ from schemas.invitation import InvitationProgress
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.persons import PersonKeys
-from services.chassis.postgres import Pool
+from services.chassis.postgres import Pool, named_sql
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.cli import bounces
@@ -316,3 +316,22 @@ async def test_saved_mails_and_maildirs_are_taken_in_once(pool: Pool, settings: 
     assert await bounces._take(settings, paths) == {"duplicate": 2, "no_bounce": 1, "forged": 1}
     assert await progress(pool) == "undelivered"
     assert await pool.fetchval("SELECT reason FROM unreachable") == "failed 5.1.1"
+
+
+async def test_a_second_report_never_shortens_how_long_an_address_is_left_alone(pool: Pool) -> None:
+    marking = named_sql("services.notifier", "receipts.sql")["mark_unreachable"]
+    for seconds in (7 * 86_400.0, 60.0):  # the setting became less between the two
+        await pool.execute(marking, b"p" * 16, "no_such_address", seconds, uuid4())
+    left = await pool.fetchval("SELECT until - clock_timestamp() FROM unreachable")
+    assert left > timedelta(days=6)
+
+
+async def test_a_report_about_a_request_that_was_never_tried_puts_nothing_in_doubt(pool: Pool) -> None:
+    await plan(pool)
+    doubting = named_sql("services.notifier", "receipts.sql")["doubt_retry"]
+    request = await pool.fetchval("SELECT invitation_id FROM invitation")
+    await pool.execute(doubting, request)
+    assert (await state_of(pool))[0] == "planned"
+    await pool.execute("UPDATE invitation SET attempts = 1")
+    await pool.execute(doubting, request)
+    assert (await state_of(pool))[0] == "in_doubt"
