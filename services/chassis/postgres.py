@@ -40,11 +40,14 @@ class Connection(asyncpg.Connection):
         return ""
 
 
-def named_sql(package: str, file: str = "queries.sql") -> Mapping[str, str]:
-    """The statements of a `.sql` file, by the word after each `-- name: `."""
-    text = (importlib.resources.files(package) / "sql" / file).read_text(encoding="utf-8")
-    parts = _NAME.split(text)[1:]
-    return dict(zip(parts[::2], (p.strip() for p in parts[1::2]), strict=True))
+def named_sql(package: str, *files: str) -> Mapping[str, str]:
+    """The statements of `.sql` files (none given: queries.sql), by the word after each `-- name: `."""
+    folder = importlib.resources.files(package) / "sql"
+    named: dict[str, str] = {}
+    for file in files or ("queries.sql",):
+        parts = _NAME.split((folder / file).read_text(encoding="utf-8"))[1:]
+        named |= zip(parts[::2], (p.strip() for p in parts[1::2]), strict=True)
+    return named
 
 
 async def connect(settings: Settings, schema: str, **options: Any) -> OwnConnection:

@@ -41,12 +41,7 @@ class Eraser:
     """Erases persons, each in the transaction that is handed in."""
 
     persons: PersonKeys
-    sql: Mapping[str, str] = field(
-        default_factory=lambda: {
-            **named_sql("services.notifier"),
-            **named_sql("services.notifier", "erasure.sql"),
-        }
-    )
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier", "queries.sql", "erasure.sql"))
 
     async def __call__(self, connection: Database, person: Person, now: datetime) -> Erasure:
         """Erase; who is erased already, with no new relation since, is left as is and nobody is told again."""

@@ -55,11 +55,7 @@ class LookBack:
     """Reads the past of a batch from the notifier's tables."""
 
     sql: Mapping[str, str] = field(
-        default_factory=lambda: {
-            **named_sql("services.notifier", "state.sql"),
-            **named_sql("services.notifier", "history.sql"),
-            **named_sql("services.notifier", "receipts.sql"),
-        }
+        default_factory=lambda: named_sql("services.notifier", "state.sql", "history.sql", "receipts.sql")
     )
 
     async def __call__(

@@ -77,7 +77,7 @@ async def reconcile(
     connection: OwnConnection, settings: Settings, topic: str = DELIVERY_COMPLETED, *, at_once: int = _AT_ONCE
 ) -> Reconciled:
     """Compare in one snapshot, holding `at_once` records; deliveries that are not read yet are left out."""
-    sql = {**named_sql("services.notifier"), **named_sql("services.notifier", "reconcile.sql")}
+    sql = named_sql("services.notifier", "queries.sql", "reconcile.sql")
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         by_table = Ledger.of(await connection.fetch(sql["tables_counted"]))
         counted = Ledger.of(await connection.fetch(sql["ledger_counted"]))

@@ -77,7 +77,7 @@ class Settling:
     departs: Departs = at_once
     share: Share = field(default_factory=lambda: SystemRandom().uniform)
     sql: Mapping[str, str] = field(
-        default_factory=lambda: {**named_sql("services.notifier"), **named_sql("services.notifier", "reminders.sql")}
+        default_factory=lambda: named_sql("services.notifier", "queries.sql", "reminders.sql")
     )
 
     def of(self, row: asyncpg.Record, result: Result, attempts: int) -> Settlement:

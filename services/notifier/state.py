@@ -60,9 +60,7 @@ class KeepState:
 
     now: Callable[[], datetime]
     metrics: Metrics = field(default_factory=Metrics)
-    sql: Mapping[str, str] = field(
-        default_factory=lambda: {**named_sql("services.notifier"), **named_sql("services.notifier", "state.sql")}
-    )
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier", "queries.sql", "state.sql"))
 
     async def __call__(self, connection: Database, heard: Sequence[Received[Contract]]) -> None:
         """Keep a batch. Repeated and older records change nothing."""

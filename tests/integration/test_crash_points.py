@@ -26,7 +26,7 @@ pytestmark = pytest.mark.service("notifier")
 
 CRASHES = int(os.environ.get("CRASHES", "5"))
 ONE_AT_A_TIME = Limits(concurrency=1, lease_seconds=60, max_age_seconds=72 * 3600, in_doubt_deadline_seconds=3600)
-SQL = {**named_sql("services.notifier"), **named_sql("services.notifier", "claim.sql")}
+SQL = named_sql("services.notifier", "queries.sql", "claim.sql")
 AFTER_CALLING = ("calling committed", "before the first byte", "taken and not answered", "answered")
 POINTS = ("calling not committed", *AFTER_CALLING, "outcome not committed", "outcome committed")
 BEFORE = {"answered": "settle"}

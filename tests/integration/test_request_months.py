@@ -29,7 +29,7 @@ from tests.sending import ACCEPTED, ScriptedChannel, dispatcher, ledger, plan
 
 pytestmark = pytest.mark.service("notifier")
 
-SQL = {**named_sql("services.notifier"), **named_sql("services.notifier", "reconcile.sql")}
+SQL = named_sql("services.notifier", "queries.sql", "reconcile.sql")
 REMINDING = Policies.model_validate({"hours": {"reminder_days": 3}})
 SETTLED = ("accepted", "refused", "unknown", "withheld")
 

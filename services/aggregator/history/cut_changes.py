@@ -64,12 +64,7 @@ class CutChanges:
     pool: Pool
     connection: OwnConnection
     stored: StoredCuts = field(default_factory=StoredCuts)
-    sql: Mapping[str, str] = field(
-        default_factory=lambda: {
-            **named_sql("services.aggregator"),
-            **named_sql("services.aggregator", "cuts.sql"),
-        }
-    )
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "queries.sql", "cuts.sql"))
 
     async def plan(self, file: CutsFile) -> list[Cut]:
         """Store what shall be counted; batches follow from here on. Returns the cuts that must be built.

@@ -20,17 +20,13 @@ _LOOK_EVERY = 5.0
 _BATCH = 500
 
 
-def _sql() -> Mapping[str, str]:
-    return named_sql("services.chassis", "sign_outs.sql")
-
-
 @dataclass(frozen=True, slots=True)
 class SignOuts:
     """Tells the gate which sessions are over; all processes of a service learn it within five seconds."""
 
     pool: Pool
     gate: CookieGate
-    sql: Mapping[str, str] = field(default_factory=_sql)
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", "sign_outs.sql"))
 
     async def look(self) -> None:
         """Read which sessions ended, and forget those that are over by themselves."""
@@ -55,7 +51,7 @@ class SignOuts:
 class KeepSignOuts:
     """Keeps what the survey tells of, inside the fence's transaction."""
 
-    sql: Mapping[str, str] = field(default_factory=_sql)
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", "sign_outs.sql"))
 
     async def __call__(self, connection: Database, told: Sequence[Received[SessionEnded]]) -> None:
         """Keep them; what is from long ago is forgotten at the next look."""

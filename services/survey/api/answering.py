@@ -23,10 +23,6 @@ from services.survey.conditions import etag, idempotency_key, only_if
 CHANNEL = "app"
 
 
-def _sql() -> Mapping[str, str]:
-    return named_sql("services.survey", "api.sql")
-
-
 @dataclass(frozen=True, slots=True)
 class AnswerRoutes:
     """`POST /api/v1/responses`, `GET` and `PATCH /api/v1/responses/{id}`."""
@@ -36,7 +32,7 @@ class AnswerRoutes:
     door: Door
     once: Once
     caught_up: Callable[[], bool]
-    sql: Mapping[str, str] = field(default_factory=_sql)
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "api.sql"))
 
     async def record(self, request: Request) -> Response:
         """Keep an answer; 2xx only after the commit."""

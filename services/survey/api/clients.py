@@ -48,15 +48,11 @@ class Client:
         return self.revoked_at is None and now < self.expires_at
 
 
-def _sql() -> Mapping[str, str]:
-    return named_sql("services.survey", "api.sql")
-
-
 @dataclass(frozen=True, slots=True)
 class Clients:
     """The stored programs. Every method works on the connection given."""
 
-    sql: Mapping[str, str] = field(default_factory=_sql)
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "api.sql"))
 
     async def add(
         self,

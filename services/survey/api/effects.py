@@ -14,10 +14,6 @@ from services.survey.answers.responses import Answer
 CHANNEL = "sms"
 
 
-def _sql() -> Mapping[str, str]:
-    return named_sql("services.survey", "api.sql")
-
-
 @dataclass(frozen=True, slots=True)
 class Effects:
     """Acts on replies.
@@ -30,7 +26,7 @@ class Effects:
     metrics: Metrics
     now: Callable[[], datetime]
     country: str = ""
-    sql: Mapping[str, str] = field(default_factory=_sql)
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "api.sql"))
 
     async def of(self, sender: str, text: str) -> None:
         """Have the effect that the person meant; returns after the commit.

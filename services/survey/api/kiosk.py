@@ -76,10 +76,6 @@ def recorded(visit: Visit, place: Place, survey: str, language: str | None) -> R
     )
 
 
-def _sql() -> Mapping[str, str]:
-    return named_sql("services.survey", "api.sql")
-
-
 @dataclass(frozen=True, slots=True)
 class KioskRoutes:
     """`POST /api/v1/kiosk/responses`."""
@@ -92,7 +88,7 @@ class KioskRoutes:
     now: Callable[[], datetime]
     debounce: timedelta
     survey: str
-    sql: Mapping[str, str] = field(default_factory=_sql)
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "api.sql"))
 
     async def tap(self, request: Request) -> Response:
         """Keep a tap; 2xx only after the commit."""

@@ -26,17 +26,13 @@ class Reply:
         return json_response(self.body, self.status, headers)
 
 
-def _sql() -> Mapping[str, str]:
-    return named_sql("services.survey", "api.sql")
-
-
 @dataclass(frozen=True, slots=True)
 class Once:
     """Remembers replies for a day."""
 
     pool: Pool
     now: Callable[[], datetime]
-    sql: Mapping[str, str] = field(default_factory=_sql)
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "api.sql"))
 
     async def run(self, owner: str, key: str | None, body_sha256: bytes, work: Callable[[], Awaitable[Reply]]) -> Reply:
         """Do the work, or repeat the reply of the first time; without a key it is always done.

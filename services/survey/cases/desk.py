@@ -43,12 +43,7 @@ class CaseDesk:
     relabelling: Relabelling
     sends: str
     """How words to a person leave, as staff read it; empty: they do not."""
-    sql: Mapping[str, str] = field(
-        default_factory=lambda: {
-            **named_sql("services.survey", "cases.sql"),
-            **named_sql("services.survey", "outcomes.sql"),
-        }
-    )
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "cases.sql", "outcomes.sql"))
 
     async def relabel(self, member: Member, serial: int, rated: RatedParty, reason: str) -> None:
         """Say whom the answer of a case is about; leads only, since it moves the counters.

@@ -39,12 +39,7 @@ class OpenCases:
     rules: CaseRules
     deadlines: Deadlines
     now: Callable[[], datetime]
-    sql: Mapping[str, str] = field(
-        default_factory=lambda: {
-            **named_sql("services.survey", "cases.sql"),
-            **named_sql("services.survey", "outcomes.sql"),
-        }
-    )
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "cases.sql", "outcomes.sql"))
 
     async def __call__(self, connection: Database, batch: Responses, /) -> None:
         """Open and change cases, inside the fence's transaction."""

@@ -31,12 +31,7 @@ class CaseQueries:
     notes: Box
     texts: Texts
     directory: Directory
-    sql: Mapping[str, str] = field(
-        default_factory=lambda: {
-            **named_sql("services.survey", "cases.sql"),
-            **named_sql("services.survey", "outcomes.sql"),
-        }
-    )
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "cases.sql", "outcomes.sql"))
 
     async def listed(self, member: Member, filters: Filters, most: int = MOST) -> list[Listed]:
         """The cases of this view, the most urgent first. Text is looked for in the 2,000 most urgent."""

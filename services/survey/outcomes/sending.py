@@ -61,12 +61,7 @@ class SendOutcomes:
     only_to: frozenset[str] | None = None
     lease: timedelta = timedelta(minutes=2)
     period: float = 1.0
-    sql: Mapping[str, str] = field(
-        default_factory=lambda: {
-            **named_sql("services.survey", "cases.sql"),
-            **named_sql("services.survey", "outcomes.sql"),
-        }
-    )
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "cases.sql", "outcomes.sql"))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until stopped."""

@@ -19,9 +19,7 @@ class ErasePersons:
     """
 
     persons: PersonKeys
-    sql: Mapping[str, str] = field(
-        default_factory=lambda: {**named_sql("services.survey"), **named_sql("services.survey", "persons.sql")}
-    )
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "queries.sql", "persons.sql"))
 
     async def __call__(self, connection: Database, erasures: Sequence[Received[PersonErased]]) -> None:
         """Erase. One that is told again, or that is older than the last, changes nothing."""

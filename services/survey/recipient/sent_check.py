@@ -28,10 +28,6 @@ GUESSES_PER_MINUTE: Final = 10
 _LONGEST: Final = 200
 
 
-def _sql() -> Mapping[str, str]:
-    return named_sql("services.survey", "public.sql")
-
-
 @dataclass(frozen=True, slots=True)
 class SentCheck:
     """`/sent`: GET shows the form, POST the answer; nothing is written, and a wrong pair has one answer only.
@@ -48,7 +44,7 @@ class SentCheck:
     trusted_proxies: int
     seconds: Callable[[], float]
     guesses: Guesses = field(default_factory=lambda: Guesses(GUESSES_PER_MINUTE))
-    sql: Mapping[str, str] = field(default_factory=_sql)
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "public.sql"))
 
     def routes(self) -> list[Route]:
         """GET and POST."""

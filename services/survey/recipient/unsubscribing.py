@@ -21,10 +21,6 @@ from services.survey.recipient.rendering import SurveyPages
 log = structlog.get_logger()
 
 
-def _sql() -> Mapping[str, str]:
-    return {**named_sql("services.survey", "api.sql"), **named_sql("services.survey", "public.sql")}
-
-
 @dataclass(frozen=True, slots=True)
 class UnsubscribeRoutes:
     """`/r/{token}/unsubscribe`: GET asks and writes nothing, for scanners open links; POST stops all questions.
@@ -39,7 +35,7 @@ class UnsubscribeRoutes:
     metrics: Metrics
     caught_up: Callable[[], bool]
     brand: str
-    sql: Mapping[str, str] = field(default_factory=_sql)
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "api.sql", "public.sql"))
 
     def routes(self) -> list[Route]:
         """GET and POST."""

@@ -18,17 +18,13 @@ log = structlog.get_logger()
 _TRY_AGAIN_EVERY = 5.0
 
 
-def _sql() -> Mapping[str, str]:
-    return named_sql("services.survey", "sign_outs.sql")
-
-
 @dataclass(frozen=True, slots=True)
 class SigningOut:
     """Makes a session void that a member signs out of."""
 
     pool: Pool
     gate: CookieGate
-    sql: Mapping[str, str] = field(default_factory=_sql)
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "sign_outs.sql"))
     _unkept: dict[str, SessionEnded] = field(default_factory=dict)
 
     async def end(self, member: Member) -> bool:
@@ -61,7 +57,7 @@ class SigningOut:
 
 async def end_all(connection: Database, alias: str, now: datetime) -> None:
     """End every session of a member, by the alias (`Sessions.alias`), that began before now."""
-    await keep(connection, SessionEnded(member=alias, ended_at=now), _sql())
+    await keep(connection, SessionEnded(member=alias, ended_at=now), named_sql("services.survey", "sign_outs.sql"))
 
 
 async def keep(connection: Database, ended: SessionEnded, sql: Mapping[str, str]) -> None:
