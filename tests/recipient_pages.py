@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from services.survey.definition_files import load_definitions
-from services.survey.recipient.rendering import (
+from services.survey.recipient.page_models import (
     CaseNotice,
     Contact,
     ContestedPage,
@@ -17,8 +17,8 @@ from services.survey.recipient.rendering import (
     ReviewLink,
     SavedPage,
     Site,
-    SurveyPages,
 )
+from services.survey.recipient.rendering import SurveyPages
 
 DEFINITIONS = {d.occasion.value: d for d in load_definitions()}
 TOKEN = "Qk7rW2pXz9Lm4Tn8Vb3Yc6"

@@ -20,8 +20,9 @@ from services.survey.answers.handlers import Answers, LearnInvitations
 from services.survey.answers.responses import token_hash
 from services.survey.definition_files import load_definitions
 from services.survey.recipient.http import SurveyRoutes
+from services.survey.recipient.page_models import HumanRoute, Site
 from services.survey.recipient.public_wiring import public_routes
-from services.survey.recipient.rendering import HumanRoute, Site, SurveyPages
+from services.survey.recipient.rendering import SurveyPages
 from tests.asgi import Reply, ask
 from tests.builders import NOON, decided
 from tests.conftest import SEALING_KEY

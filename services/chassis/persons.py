@@ -6,6 +6,7 @@ relation and gets a new key.
 """
 
 import os
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,6 +23,11 @@ Person = bytes
 _KEY_BYTES = 32
 _REMEMBERED = 4096
 _REMEMBER_SECONDS = 30.0
+
+
+def read_person(person_id: str) -> Person | None:
+    """The person of an id as topics tell it; None for what is none."""
+    return bytes.fromhex(person_id) if re.fullmatch("[0-9a-f]{32}", person_id) else None
 
 
 class Known(NamedTuple):

@@ -62,11 +62,9 @@ def _persons(settings: "Settings", ids: list[str], phones: list[str], emails: li
 
 
 def _person_id(text: str) -> "Person":
-    try:
-        person = bytes.fromhex(text)
-    except ValueError:
-        person = b""
-    if len(person) != 16 or len(text) != 32:  # noqa: PLR2004  a pseudonym's length
+    from services.chassis.persons import read_person
+
+    if (person := read_person(text.lower())) is None:
         raise typer.BadParameter("a person id has 32 hex digits")
     return person
 

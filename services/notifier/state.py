@@ -28,6 +28,7 @@ from schemas.topics import (
 from services.chassis.failures import Poison
 from services.chassis.meanings import Decode
 from services.chassis.metrics import Metrics
+from services.chassis.persons import Person, read_person
 from services.chassis.postgres import Database, named_sql
 from services.chassis.records import Received, reading
 from services.notifier.telling import changes, tell
@@ -39,7 +40,6 @@ MODELS: Mapping[str, type[Contract]] = {
     DELIVERY_CORRECTED: DeliveryCorrected,
     RESPONSE_RECORDED: ResponseRecorded,
 }
-_PERSON_BYTES = 16
 M = TypeVar("M", bound=Contract)
 K = TypeVar("K")
 
@@ -169,11 +169,7 @@ def _last(messages: Iterable[M], key: Callable[[M], K], rank: Callable[[M], obje
     return list(found.values())
 
 
-def _person(person_id: str) -> bytes:
-    try:
-        person = bytes.fromhex(person_id)
-    except ValueError:
-        person = b""
-    if len(person) != _PERSON_BYTES:
+def _person(person_id: str) -> Person:
+    if (person := read_person(person_id)) is None:
         raise Poison("schema", "person_id is no pseudonym of ours")
     return person

@@ -38,13 +38,15 @@ from services.survey.asked_definitions import check_unchanged
 from services.survey.cases.notice import CaseNotices
 from services.survey.definition_files import load_definitions
 from services.survey.followup import FollowUp, Reaction
+from services.survey.languages import accepted_language, choose_language
 from services.survey.privacy.erasure import ErasePersons
 from services.survey.privacy.retention import months, retention
 from services.survey.recipient.guesses import Guesses, GuessLimit
 from services.survey.recipient.http import SurveyRoutes
 from services.survey.recipient.kiosk_page import KioskPage
+from services.survey.recipient.page_models import HumanRoute, Site
 from services.survey.recipient.public_wiring import public_routes
-from services.survey.recipient.rendering import HumanRoute, Site, SurveyPages, choose_language
+from services.survey.recipient.rendering import SurveyPages
 from services.survey.reviews.offer import read_policies
 from services.survey.reviews.stored import Reviews
 from services.survey.shared import Shared
@@ -200,7 +202,7 @@ def _recipient_pages(
 
 def _limit_guesses(app: SurveyRoutes, settings: Settings) -> GuessLimit:
     def too_many_guesses(request: HTTPConnection) -> Response:
-        language = choose_language(request.headers.get("accept-language", "")[:2]).language
+        language = choose_language(accepted_language(request.headers)).language
         app.metrics.count("kvittera_pages_total", state="too_many_guesses")
         return Response(app.pages.render_away(language), 429, {**app.pages.headers, "retry-after": "60"}, "text/html")
 

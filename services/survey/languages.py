@@ -1,7 +1,7 @@
 """The languages of the recipient's pages, and which one a person gets. Pure; docs/languages.md tells the rules."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,6 +50,11 @@ def choose_language(*wanted: str | None, available: Collection[str] = tuple(LANG
         if found:
             return Choice(found, missing)
     return Choice(LAST_RESORT, missing)
+
+
+def accepted_language(headers: Mapping[str, str]) -> str:
+    """The language that a browser wants most, by its header; empty without one."""
+    return headers.get("accept-language", "")[:2]
 
 
 def offered_languages(current: str) -> dict[str, str]:

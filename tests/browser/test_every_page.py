@@ -9,7 +9,8 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.async_api import Browser, Page, Route, ViewportSize
 
-from services.survey.recipient.rendering import LANGUAGES, SurveyPages
+from services.survey.languages import LANGUAGES
+from services.survey.recipient.rendering import SurveyPages
 from tests.chromium import leave
 from tests.recipient_pages import DEFINITIONS, SAVED, SITE, STATES, State, touchpoint_question
 

@@ -212,6 +212,7 @@ async def test_a_delivery_after_the_erasure_is_a_new_relation(pool: Pool, answer
     assert [m.erased for m in await told(pool)] == [False, True, False, True]
 
 
-async def test_an_erasure_of_nobody_we_can_know_is_poison(pool: Pool) -> None:
+@pytest.mark.parametrize("person_id", ["not-hex", "ab" * 15, "AB" * 16])
+async def test_an_erasure_of_nobody_we_can_know_is_poison(pool: Pool, person_id: str) -> None:
     with pytest.raises(Poison, match="no_person_id"):
-        await erase(pool, "not-hex")
+        await erase(pool, person_id)

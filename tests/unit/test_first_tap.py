@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from services.chassis.http_protocol import Whole
 from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Outcome, Recorded
+from services.survey.languages import LANGUAGES
 from services.survey.recipient.first_tap import FirstTap, Tap, read_tap
 from services.survey.recipient.forms import parse_form, read_answer
-from services.survey.recipient.rendering import LANGUAGES
 
 TOKEN = "abcdefghijklmnopqrstuv"
 PATH = f"/r/{TOKEN}".encode()
@@ -139,7 +139,7 @@ class Store:
     def __init__(self) -> None:
         self.fate: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
 
-    def begin(self, *_: Any, **__: Any) -> asyncio.Future[Recorded]:
+    def record_for(self, *_: Any, **__: Any) -> asyncio.Future[Recorded]:
         return self.fate
 
 

@@ -10,8 +10,9 @@ from schemas.response import RatedParty
 from services.chassis.catalogues import Catalogue, read_catalogue, read_plural_catalogue
 from services.notifier import render as messages
 from services.survey.definitions import FOLLOW_UPS, REASONS
+from services.survey.languages import LANGUAGES
 from services.survey.recipient.public_pages import PublicPages, SentState
-from services.survey.recipient.rendering import LANGUAGES, SurveyPages
+from services.survey.recipient.rendering import SurveyPages
 from services.survey.recipient.wording import MissingWordsError, Wording, load_wordings
 from tests.messages import written
 from tests.plain_words import faults, placeholders, too_long

@@ -5,15 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from services.survey.answers.preferences import FREQUENCIES
 from services.survey.definitions import REASONS, FollowUp
-from services.survey.recipient.rendering import (
-    FREQUENCIES,
-    LANGUAGES,
-    Contact,
-    ContestedPage,
-    LockedPage,
-    SurveyPages,
-)
+from services.survey.languages import LANGUAGES
+from services.survey.recipient.page_models import Contact, ContestedPage, LockedPage
+from services.survey.recipient.rendering import SurveyPages
 from tests.page_reader import Page
 from tests.recipient_pages import (
     CONTESTED,

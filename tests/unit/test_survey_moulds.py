@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from services.survey.recipient.moulds import Moulds
-from services.survey.recipient.rendering import CaseNotice, DonePage, RecipientPage, SurveyPages
+from services.survey.recipient.page_models import CaseNotice, DonePage, RecipientPage
+from services.survey.recipient.rendering import SurveyPages
 from tests.recipient_pages import CONTESTED, DELIVERED, DONE, LOCKED, QUESTION, SAVED, SITE
 
 HOSTILE: dict[str, Any] = {

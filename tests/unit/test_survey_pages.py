@@ -6,10 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.survey.recipient.rendering import (
-    LANGUAGES,
-    SurveyPages,
-)
+from services.survey.languages import LANGUAGES
+from services.survey.recipient.rendering import SurveyPages
 from tests.page_reader import Page
 from tests.recipient_pages import (
     QUESTION,

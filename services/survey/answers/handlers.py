@@ -91,21 +91,16 @@ class Answers:
         """Keep an answer from the page; as `record_for`."""
         return await self.record_for(token_hash(token), answer, channel="web", how=how)
 
-    async def record_for(
-        self, token_sha256: bytes, answer: Answer, *, channel: str, how: Circumstances = PLAIN
-    ) -> Recorded:
-        """Keep an answer that came in by a channel, such as `web`, `app` or `sms`; returns after the commit.
-
-        Raises:
-            Overloaded: too many answers wait; nothing was kept.
-            Database errors: it is not known whether it was kept. Trying again is safe.
-        """
-        return await self.begin(token_sha256, answer, channel=channel, how=how)
-
-    def begin(
+    def record_for(
         self, token_sha256: bytes, answer: Answer, *, channel: str, how: Circumstances = PLAIN
     ) -> asyncio.Future[Recorded]:
-        """As `record_for`, for callers that are no task; Overloaded is raised at once."""
+        """Keep an answer that came in by a channel, such as `web`, `app` or `sms`; done after the commit.
+
+        A database error says nothing of whether it was kept. Trying again is safe.
+
+        Raises:
+            Overloaded: at once: too many answers wait; nothing was kept.
+        """
         return self._batcher.put(self._posted(token_sha256, answer, channel, how))
 
     def _posted(self, token_sha256: bytes, answer: Answer, channel: str, how: Circumstances) -> Posted:
@@ -207,17 +202,12 @@ class Answers:
         """What the link stands for, or None where it stands for nothing."""
         return await self.page_for(token_hash(token))
 
-    async def page_for(self, token_sha256: bytes) -> Page | None:
+    def page_for(self, token_sha256: bytes) -> asyncio.Future[Page | None]:
         """As `page`, for those who know the token by its hash.
 
         Raises:
-            Overloaded: too many look at once.
-            Database errors: it is not known what the link stands for.
+            Overloaded: at once: too many look.
         """
-        return await self.look(token_sha256)
-
-    def look(self, token_sha256: bytes) -> asyncio.Future[Page | None]:
-        """As `page_for`, for callers that are no task; Overloaded is raised at once."""
         return self._looks.put(token_sha256)
 
     async def _look_up(self, tokens: Sequence[bytes]) -> Sequence[Page | None]:

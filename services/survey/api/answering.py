@@ -45,8 +45,7 @@ class AnswerRoutes:
             page, revision = await self._keep(client, token_sha256, body.model, expected)
             return _reply(HTTPStatus.CREATED if revision == 1 else HTTPStatus.OK, page)
 
-        response: Response = (await self.once.run(str(client.client_id), key, body.sha256, work)).response()
-        return response
+        return (await self.once.run(str(client.client_id), key, body.sha256, work)).response()
 
     async def change(self, request: Request) -> Response:
         """Change an answer that this program recorded, if it still stands at the revision given."""
@@ -57,8 +56,7 @@ class AnswerRoutes:
         body = await read_json(request, ResponseChange)
         token_sha256 = await self._own(client, request)
         page, _ = await self._keep(client, token_sha256, body.model, expected)
-        response: Response = _reply(HTTPStatus.OK, page).response()
-        return response
+        return _reply(HTTPStatus.OK, page).response()
 
     async def show(self, request: Request) -> Response:
         """An answer that this program recorded, without its comment."""
@@ -66,8 +64,7 @@ class AnswerRoutes:
         page = await self.answers.page_for(await self._own(client, request))
         if page is None:
             raise _unknown()
-        response: Response = _reply(HTTPStatus.OK, page).response()
-        return response
+        return _reply(HTTPStatus.OK, page).response()
 
     async def _own(self, client: Client, request: Request) -> bytes:
         try:

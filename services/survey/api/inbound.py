@@ -40,5 +40,4 @@ class InboundRoutes:
             await self.effects.of(message.sender, message.text)
             return Reply(HTTPStatus.ACCEPTED, Accepted().model_dump())
 
-        response: Response = (await self.once.run(_OWNER, webhook_id, hashlib.sha256(sent).digest(), work)).response()
-        return response
+        return (await self.once.run(_OWNER, webhook_id, hashlib.sha256(sent).digest(), work)).response()

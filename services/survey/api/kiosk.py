@@ -102,8 +102,7 @@ class KioskRoutes:
             told = TapRecorded(id=visit.response_id, revision=visit.revision)
             return Reply(HTTPStatus.CREATED, told.model_dump(mode="json"))
 
-        response: Response = (await self.once.run(str(client.client_id), key, body.sha256, work)).response()
-        return response
+        return (await self.once.run(str(client.client_id), key, body.sha256, work)).response()
 
     async def _keep(self, client: Client, tap: Tap) -> Visit:
         assert client.place is not None, "the table refuses a kiosk without a place"

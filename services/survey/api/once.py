@@ -7,6 +7,8 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
+from starlette.responses import Response
+
 from services.chassis.http import json_response
 from services.chassis.postgres import Pool, named_sql
 from services.survey.api.problems import Problem
@@ -20,7 +22,7 @@ class Reply:
     body: Mapping[str, Any]
     etag: str | None = None
 
-    def response(self) -> Any:
+    def response(self) -> Response:
         """The HTTP response."""
         headers = {"cache-control": "no-store", **({"etag": self.etag} if self.etag else {})}
         return json_response(self.body, self.status, headers)

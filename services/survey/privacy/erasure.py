@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from schemas.recipient import PersonErased
 from services.chassis.failures import Poison
-from services.chassis.persons import Person, PersonKeys
+from services.chassis.persons import PersonKeys, read_person
 from services.chassis.postgres import Database, named_sql
 from services.chassis.records import Received
 
@@ -22,10 +22,16 @@ class ErasePersons:
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "queries.sql", "persons.sql"))
 
     async def __call__(self, connection: Database, erasures: Sequence[Received[PersonErased]]) -> None:
-        """Erase. One that is told again, or that is older than the last, changes nothing."""
+        """Erase. One that is told again, or that is older than the last, changes nothing.
+
+        Raises:
+            Poison: a person id is none of ours.
+        """
         for received in erasures:
             erased = received.message
-            if await self.persons.destroy(connection, person_of(erased.person_id), erased.requested_at):
+            if (person := read_person(erased.person_id)) is None:
+                raise Poison("no_person_id", "a person id has 32 hex digits")
+            if await self.persons.destroy(connection, person, erased.requested_at):
                 await self._forget(connection, erased.person_id)
 
     async def _forget(self, connection: Database, person_id: str) -> None:
@@ -34,18 +40,3 @@ class ErasePersons:
         await connection.execute(self.sql["forget_contact_wishes"], responses)
         await connection.execute(self.sql["break_links"], person_id)
         await connection.execute(self.sql["tell_responses"], responses)
-
-
-def person_of(person_id: str) -> Person:
-    """The pseudonym as keys are kept by it.
-
-    Raises:
-        Poison: it is none of ours.
-    """
-    try:
-        person = bytes.fromhex(person_id)
-    except ValueError:
-        person = b""
-    if len(person) != 16:  # noqa: PLR2004  a pseudonym's length
-        raise Poison("no_person_id", "a person id has 32 hex digits")
-    return person

@@ -18,8 +18,8 @@ from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Circumstances, Recorded
 from services.survey.answers.responses import Answer, attempt, token_hash
 from services.survey.conditions import KEY, etag
+from services.survey.languages import LANGUAGES
 from services.survey.recipient.forms import HONEYPOT
-from services.survey.recipient.rendering import LANGUAGES
 
 _PATH = re.compile(rb"/r/([A-Za-z0-9_-]{22})")
 _FORM = re.compile(rb"nonce=([A-Za-z0-9_-]{1,64})&lang=([a-z]{2})(?:&%s=)?&score=([1-5])" % HONEYPOT.encode())
@@ -81,7 +81,7 @@ class FirstTap:
             return False
         how = Circumstances(attempt=None if tap.key is None else attempt(tap.key, request.body))
         try:
-            recorded = self.answers.begin(token_hash(tap.token), tap.answer, channel="web", how=how)
+            recorded = self.answers.record_for(token_hash(tap.token), tap.answer, channel="web", how=how)
         except Overloaded:
             return False
         recorded.add_done_callback(partial(_tell, reply))

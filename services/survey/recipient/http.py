@@ -22,12 +22,13 @@ from services.survey.answers.recorded import Page
 from services.survey.answers.responses import looks_like_token, token_hash
 from services.survey.conditions import etag
 from services.survey.definitions import Definitions
+from services.survey.languages import accepted_language, choose_language
 from services.survey.recipient.first_tap import FirstTap
 from services.survey.recipient.forms import Fields
 from services.survey.recipient.page_models import CaseNotice, ReviewLink
 from services.survey.recipient.plain_look import PlainLook
 from services.survey.recipient.posting import AWAY, OFFERED, Posts, fields_of, read_post, wants_json
-from services.survey.recipient.rendering import SurveyPages, choose_language
+from services.survey.recipient.rendering import SurveyPages
 from services.survey.recipient.suspicion import RecentLooks
 from services.survey.recipient.views import Views, face_of_link, first, tells_what_happens_next
 from services.survey.recipient.warming import warm_up
@@ -97,7 +98,7 @@ class SurveyRoutes:
 
     async def _show(self, request: Request, token: str) -> Response:
         wanted = request.query_params.get("lang")
-        accepted = _accepted_language(request)
+        accepted = accepted_language(request.headers)
         try:
             page = await self._find(token)
             case = await self._case(page, request.query_params) if page is not None else None
@@ -189,7 +190,7 @@ class SurveyRoutes:
             if refused.revision is not None:
                 response.headers["etag"] = etag(refused.revision)
             return response
-        language = _language(first(fields, "lang"), _accepted_language(request))
+        language = _language(first(fields, "lang"), accepted_language(request.headers))
         try:
             page = await self.answers.page(token) if refused.reason == "locked" else await self._find(token)
             beside = await self._beside_preferences(page, language, fields)
@@ -215,10 +216,6 @@ def _language(*wanted: str | None) -> str:
     if choice.instead_of:
         log.info("language not offered", wanted=choice.instead_of, used=choice.language)
     return choice.language
-
-
-def _accepted_language(request: Request) -> str:
-    return request.headers.get("accept-language", "")[:2]
 
 
 def _with_retry(response: Response) -> Response:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.chassis.web import SCORES, face, faces_sprite, inline_assets, recipient_css
-from services.survey.languages import LANGUAGES, choose_language
+from services.survey.languages import LANGUAGES, accepted_language, choose_language
 from services.survey.recipient.wording import load_wordings
 
 _PAGES: Final = Path(__file__).parent / "pages"
@@ -45,6 +45,6 @@ class KioskPage:
         return Route("/kiosk", self._show)
 
     async def _show(self, request: Request) -> Response:
-        accepted = request.headers.get("accept-language", "")[:2]
+        accepted = accepted_language(request.headers)
         language = choose_language(request.query_params.get("lang"), accepted).language
         return Response(self._bodies[language], headers=self._headers, media_type="text/html")

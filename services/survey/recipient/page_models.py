@@ -1,13 +1,11 @@
 """What the recipient's pages show: plain facts, filled in by the service that knows them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.survey.definitions import Definition, FollowUp
-
-FREQUENCIES = ("every", "quarterly", "yearly", "never")
-CHANNELS = ("sms", "email", "app")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +16,11 @@ class HumanRoute:
     hours: str
     email: str
     privacy_url: str | None = None
+
+    @property
+    def dialled(self) -> str:
+        """The phone number as a link dials it."""
+        return re.sub(r"[^\d+]", "", self.phone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class CaseNotice:
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """How often and through which channel the person may be asked; one of FREQUENCIES and one of CHANNELS."""
+    """How often and through which channel the person may be asked; one of `answers.preferences`."""
 
     frequency: str | None = None
     channel: str | None = None

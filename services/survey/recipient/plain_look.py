@@ -18,7 +18,7 @@ from services.chassis.metrics import Metrics
 from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Page
 from services.survey.answers.responses import token_hash
-from services.survey.recipient.rendering import choose_language
+from services.survey.languages import choose_language
 from services.survey.recipient.suspicion import RecentLooks
 from services.survey.recipient.views import Views, face_of_link
 
@@ -56,7 +56,7 @@ class PlainLook:
         face = None if found[2] is None else found[2].decode()
         link = token_hash(token)
         try:
-            page = self.answers.look(link)
+            page = self.answers.page_for(link)
         except Overloaded:
             return False
         page.add_done_callback(partial(self._tell, reply, link, token, face, _accepted(request.headers)))

@@ -17,8 +17,8 @@ from services.survey.answers.recorded import Circumstances, Outcome, Recorded
 from services.survey.answers.responses import Rejected, attempt, looks_like_token, token_hash
 from services.survey.bodies import FORM, read_body
 from services.survey.conditions import idempotency_key, only_if
+from services.survey.languages import LANGUAGES
 from services.survey.recipient.forms import HONEYPOT, Fields, parse_form, read_answer, read_preference
-from services.survey.recipient.rendering import LANGUAGES
 from services.survey.recipient.suspicion import RecentLooks
 from services.survey.recipient.views import first
 from services.survey.refusals import Refused

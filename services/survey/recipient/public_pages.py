@@ -1,6 +1,5 @@
 """Pages that are about no delivery: unsubscribing, and "did we send this?". No script; facts in, bytes out."""
 
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -13,7 +12,6 @@ from services.survey.recipient.rendering import page_environment
 from services.survey.recipient.wording import load_wordings
 
 _PAGES: Final = Path(__file__).parent / "pages"
-_NOT_DIALLED: Final = re.compile(r"[^\d+]")
 
 
 class SentState(StrEnum):
@@ -37,8 +35,7 @@ class PublicPages:
         )
         self.headers: Mapping[str, str] = assets.headers
         environment = page_environment()
-        phone = _NOT_DIALLED.sub("", site.human.phone)
-        environment.globals.update(assets=assets, site=site, phone_link=phone, faces_sprite="")
+        environment.globals.update(assets=assets, site=site, faces_sprite="")
         self._templates = {name: environment.get_template(f"{name}.html") for name in ("unsubscribe", "sent")}
 
     def render_unsubscribe(self, language: str, *, brand: str, done: bool) -> bytes:

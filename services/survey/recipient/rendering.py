@@ -1,6 +1,5 @@
 """The recipient's pages as pure functions: facts in, bytes out, no clock and no database."""
 
-import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import fields, replace
 from operator import attrgetter
@@ -10,46 +9,20 @@ from typing import Any, Final
 from jinja2 import Environment
 
 from services.chassis.web import SCORES, face, faces_sprite, inline_assets, page_templates, recipient_css
-from services.survey.languages import LANGUAGES, choose_language, offered_languages
+from services.survey.answers.preferences import CHANNELS, FREQUENCIES
+from services.survey.languages import choose_language, offered_languages
 from services.survey.recipient.moulds import Moulds
 from services.survey.recipient.page_models import (
-    CHANNELS,
-    FREQUENCIES,
-    CaseNotice,
-    Contact,
     ContestedPage,
     DonePage,
-    HumanRoute,
     LockedPage,
-    Preferences,
     QuestionPage,
     RecipientPage,
-    ReviewLink,
     SavedPage,
     Site,
 )
 from services.survey.recipient.phrasing import ENDS, method_words, parcel_words, rated_words, reason_words, tone
 from services.survey.recipient.wording import Wording, load_wordings
-
-__all__ = [
-    "CHANNELS",
-    "FREQUENCIES",
-    "LANGUAGES",
-    "CaseNotice",
-    "Contact",
-    "ContestedPage",
-    "DonePage",
-    "HumanRoute",
-    "LockedPage",
-    "Preferences",
-    "QuestionPage",
-    "RecipientPage",
-    "ReviewLink",
-    "SavedPage",
-    "Site",
-    "SurveyPages",
-    "choose_language",
-]
 
 _PAGES: Final = Path(__file__).parent / "pages"
 _TEMPLATES: Final = ("question", "saved", "done", "contested", "locked", "notice")
@@ -60,7 +33,6 @@ _STATE_OF: Final[Mapping[type[RecipientPage], Callable[[Any], tuple[Any, ...]]]]
     kind: attrgetter(*(f.name for f in fields(kind) if f.name not in {*_TOLD_AS_WORDS, *_TOLD_AS_THEY_ARE}))
     for kind in (QuestionPage, SavedPage, DonePage, ContestedPage, LockedPage)
 }
-_NOT_DIALLED: Final = re.compile(r"[^\d+]")
 
 
 class SurveyPages:
@@ -79,7 +51,6 @@ class SurveyPages:
         environment.globals.update(
             assets=assets,
             site=site,
-            phone_link=_NOT_DIALLED.sub("", site.human.phone),
             faces_sprite=faces_sprite(),
             scores=SCORES,
             ends=ENDS,

@@ -18,7 +18,7 @@ from services.chassis.postgres import Pool, named_sql
 from services.chassis.sealing import Seal
 from services.survey.answers.responses import Rejected
 from services.survey.bodies import FORM, read_body
-from services.survey.languages import choose_language
+from services.survey.languages import accepted_language, choose_language
 from services.survey.recipient.forms import parse_form
 from services.survey.recipient.guesses import Guesses
 from services.survey.recipient.public_pages import PublicPages, SentState
@@ -71,7 +71,7 @@ class SentCheck:
 
     def _page(self, request: Request, state: SentState, status: int = 200) -> Response:
         self.metrics.count("kvittera_pages_total", state=state.value)
-        accepted = request.headers.get("accept-language", "")[:2]
+        accepted = accepted_language(request.headers)
         language = choose_language(request.query_params.get("lang"), accepted).language
         body = self.pages.render_sent(language, state, host=urlsplit(self.public_url).netloc)
         headers = {**self.pages.headers, **({"retry-after": "60"} if status in {429, 503} else {})}

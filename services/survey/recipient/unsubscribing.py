@@ -13,7 +13,7 @@ from services.chassis.postgres import named_sql
 from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Page
 from services.survey.answers.responses import looks_like_token, token_hash
-from services.survey.languages import choose_language
+from services.survey.languages import accepted_language, choose_language
 from services.survey.recipient.posting import AWAY
 from services.survey.recipient.public_pages import PublicPages
 from services.survey.recipient.rendering import SurveyPages
@@ -43,7 +43,7 @@ class UnsubscribeRoutes:
 
     async def _answer(self, request: Request) -> Response:
         token = request.path_params["token"]
-        accepted = request.headers.get("accept-language", "")[:2]
+        accepted = accepted_language(request.headers)
         wanted = request.query_params.get("lang")
         try:
             page = await self.answers.page(token) if looks_like_token(token) else None

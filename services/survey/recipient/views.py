@@ -7,18 +7,22 @@ from datetime import datetime
 from typing import Any
 
 from services.chassis.sealing import Seal
+from services.survey.answers.preferences import CHANNELS, FREQUENCIES
 from services.survey.answers.recorded import Page
 from services.survey.definitions import Definition, Definitions
 from services.survey.recipient.forms import REASONS, Fields, given_follow_ups
-from services.survey.recipient.page_models import CHANNELS, FREQUENCIES, CaseNotice, Contact, Preferences, ReviewLink
-from services.survey.recipient.rendering import (
+from services.survey.recipient.page_models import (
+    CaseNotice,
+    Contact,
     ContestedPage,
     DonePage,
     LockedPage,
+    Preferences,
     QuestionPage,
+    ReviewLink,
     SavedPage,
-    SurveyPages,
 )
+from services.survey.recipient.rendering import SurveyPages
 from services.survey.recipient.suspicion import TRAP
 
 _SCORES = frozenset({"1", "2", "3", "4", "5"})
