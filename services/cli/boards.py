@@ -1,9 +1,14 @@
 """`kvittera boards add | list | revoke`: addresses of whiteboards for screens that cannot sign in."""
 
-import asyncio
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from services.cli.tables import asked
+
+if TYPE_CHECKING:
+    from services.chassis.postgres import Database
+    from services.chassis.settings import Settings
 
 
 def add_to(app: typer.Typer) -> None:
@@ -24,8 +29,6 @@ def add(
     from urllib.parse import quote
 
     from services.chassis.failures import MustStop
-    from services.chassis.postgres import open_pool
-    from services.embedded.local import reachable
     from services.survey.praise.board import Board, add_board
     from services.survey.praise.board_page import LANGUAGES
 
@@ -34,59 +37,31 @@ def add(
     if not terminal.strip() or "/" in terminal:
         raise MustStop("a terminal's name must not be empty or hold a slash")
 
-    async def make() -> str:
-        pool = await open_pool(settings, "survey")
-        try:
-            return await add_board(pool, Board(terminal, title or terminal, language))
-        finally:
-            pool.terminate()
+    async def make(connection: "Database", settings: "Settings") -> str:
+        key = await add_board(connection, Board(terminal, title or terminal, language))
+        host = (settings.staff_url or settings.public_url).rstrip("/")
+        return f"{host}/whiteboard/{quote(terminal, safe='')}/{key}"
 
-    with reachable(postgres=True) as settings:
-        key = asyncio.run(make())
-    print(f"{(settings.staff_url or settings.public_url).rstrip('/')}/whiteboard/{quote(terminal, safe='')}/{key}")
+    print(asked("survey", make))
 
 
 def list_boards() -> None:
     """List all boards by the short name that `revoke` takes."""
-    from services.chassis.postgres import open_pool
-    from services.embedded.local import reachable
     from services.survey.praise import board
 
-    async def read() -> list[str]:
-        pool = await open_pool(settings, "survey")
-        try:
-            rows = await board.list_boards(pool)
-        finally:
-            pool.terminate()
-        lines = []
-        for row in rows:
-            state = "in use" if row["revoked_at"] is None else f"revoked {row['revoked_at']:%Y-%m-%d}"
-            lines.append(
-                f"{row['name']}  {row['language']}  {row['created_at']:%Y-%m-%d}  {state:18}  {row['terminal']}"
-            )
-        return lines
-
-    with reachable(postgres=True) as settings:
-        lines = asyncio.run(read())
-    print("\n".join(lines) if lines else "there are no boards")
+    rows = asked("survey", lambda c, _: board.list_boards(c))
+    for row in rows:
+        state = "in use" if row["revoked_at"] is None else f"revoked {row['revoked_at']:%Y-%m-%d}"
+        print(f"{row['name']}  {row['language']}  {row['created_at']:%Y-%m-%d}  {state:18}  {row['terminal']}")
+    if not rows:
+        print("there are no boards")
 
 
 def revoke(name: Annotated[str, typer.Argument(help="The short name from `kvittera boards list`.")]) -> None:
     """Make a board's address useless at once."""
     from services.chassis.failures import MustStop
-    from services.chassis.postgres import open_pool
-    from services.embedded.local import reachable
     from services.survey.praise.board import revoke_board
 
-    async def end() -> int:
-        pool = await open_pool(settings, "survey")
-        try:
-            return await revoke_board(pool, name)
-        finally:
-            pool.terminate()
-
-    with reachable(postgres=True) as settings:
-        ended = asyncio.run(end())
-    if not ended:
+    if not asked("survey", lambda c, _: revoke_board(c, name)):
         raise MustStop(f"no board in use is called {name!r}: see `kvittera boards list`")
     print(f"revoked {name}")

@@ -1,13 +1,14 @@
 """`kvittera cells`: print counters."""
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from services.cli.tables import asked
+
 if TYPE_CHECKING:
-    from services.chassis.settings import Settings
+    from services.chassis.postgres import Database
 
 _IN_TABLE: Final = {"recommend": "NPS", "index": "index", "ease": "ease"}
 
@@ -39,10 +40,9 @@ def cells(
     """
     from services.aggregator.cells.routes import as_csv
     from services.aggregator.counting.cuts import cut_named
-    from services.embedded.local import reachable
 
-    with reachable(postgres=True) as settings:
-        rows = asyncio.run(_read(settings, cut_named(cut).name, window, value, limit, questions=questions))
+    name = cut_named(cut).name
+    rows = asked("aggregator", lambda c, _: _read(c, name, window, value, limit, questions=questions))
     if form == "json":
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     elif form == "csv":
@@ -52,17 +52,15 @@ def cells(
 
 
 async def _read(
-    settings: "Settings", cut: str, window: str, value: str | None, limit: int, *, questions: bool
+    connection: "Database", cut: str, window: str, value: str | None, limit: int, *, questions: bool
 ) -> list[dict[str, Any]]:
     from schemas.satisfaction import Window
     from services.aggregator.cells.rows import Cells
-    from services.chassis.postgres import tables_of
 
-    async with tables_of(settings, "aggregator") as connection:
-        rows = await Cells().page(connection, cut, Window(window), value=value, limit=limit)
-        if questions:
-            await Cells().add_questions(connection, Window(window), rows)
-        return [r.message for r in rows]
+    rows = await Cells().page(connection, cut, Window(window), value=value, limit=limit)
+    if questions:
+        await Cells().add_questions(connection, Window(window), rows)
+    return [r.message for r in rows]
 
 
 def _print_table(rows: list[dict[str, Any]], cut: str, window: str) -> None:

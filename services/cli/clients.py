@@ -1,17 +1,11 @@
 """`kvittera clients add | list | revoke`: keys for programs that use the survey's API."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from services.chassis.postgres import Database
-    from services.chassis.settings import Settings
-
-T = TypeVar("T")
+from services.cli.tables import asked
 
 
 def add_to(app: typer.Typer) -> None:
@@ -62,10 +56,11 @@ def add(
         },
     )
     now = datetime.now(UTC)
-    key = _with_survey(
-        lambda c: Clients().add(
+    key = asked(
+        "survey",
+        lambda c, _: Clients().add(
             c, name=name, scopes=scopes, place=place, now=now, expires_at=now + timedelta(days=days)
-        )
+        ),
     )
     print(key.text)
     typer.echo(f"kept as {key.prefix}; keep the key now, it cannot be shown again", err=True)
@@ -76,7 +71,7 @@ def list_clients() -> None:
     from services.survey.api.clients import Clients
 
     now = datetime.now(UTC)
-    clients = _with_survey(Clients().all)
+    clients = asked("survey", lambda c, _: Clients().all(c))
     for c in clients:
         state = "revoked" if c.revoked_at else "valid" if c.is_valid(now) else "expired"
         print(f"kv_{c.prefix}  {state:8} until {c.expires_at:%Y-%m-%d}  {','.join(sorted(c.scopes)):32} {c.name}")
@@ -92,20 +87,6 @@ def revoke(
     from services.survey.api.clients import Clients
 
     wanted = prefix.removeprefix("kv_")
-    if not _with_survey(lambda c: Clients().revoke(c, wanted, datetime.now(UTC))):
+    if not asked("survey", lambda c, _: Clients().revoke(c, wanted, datetime.now(UTC))):
         raise MustStop("no key has this prefix; `kvittera clients list` shows them all")
     print(f"kv_{wanted} is revoked")
-
-
-def _with_survey(work: Callable[["Database"], Awaitable[T]]) -> T:
-    from services.embedded.local import reachable
-
-    with reachable(postgres=True) as settings:
-        return asyncio.run(_connected(settings, work))
-
-
-async def _connected(settings: "Settings", work: Callable[["Database"], Awaitable[T]]) -> T:
-    from services.chassis.postgres import tables_of
-
-    async with tables_of(settings, "survey") as connection:
-        return await work(connection)

@@ -32,7 +32,7 @@ def digest(
     """
     from services.aggregator.digests.digest import as_html, as_text
     from services.aggregator.digests.routes import Digests
-    from services.cli.figures import asked
+    from services.cli.tables import asked
 
     on: date = day.date()
 
@@ -43,7 +43,7 @@ def digest(
             await digests.take_care(connection, cut, terminal, on, who=who, note=note, now=now)
         return await digests.of(connection, cut, terminal, on)
 
-    told = asked(read)
+    told = asked("aggregator", read)
     text = as_html(told) if form == "html" else as_text(told)
     if to is None:
         print(text, end="")

@@ -1,11 +1,12 @@
 """`kvittera alerts`, `interventions`, `months`: figures that are stored beside the cells."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from services.cli.tables import asked
 
 if TYPE_CHECKING:
     from services.chassis.postgres import Database
@@ -35,7 +36,7 @@ def list_alerts(
     """List the alarms that were told, the newest first."""
     from services.aggregator.figures.alerts import Alerts
 
-    found = asked(lambda connection, _: Alerts(()).listed(connection, cut=cut, value=value))
+    found = asked("aggregator", lambda connection, _: Alerts(()).listed(connection, cut=cut, value=value))
     for a in found:
         print(
             f"{a.start}  {a.cut} {a.value}: {a.dissatisfied} of {a.answers} dissatisfied since {a.since}"
@@ -72,7 +73,8 @@ def add(
     from services.aggregator.figures.interventions import Intervention, Ledger
 
     marked = Intervention(what, cut, value, since.date(), tuple(compare_to or ()))
-    print(f"marked as {asked(lambda connection, _: Ledger().add(connection, marked))}")
+    number = asked("aggregator", lambda connection, _: Ledger().add(connection, marked))
+    print(f"marked as {number}")
 
 
 def list_interventions() -> None:
@@ -84,7 +86,7 @@ def list_interventions() -> None:
         ledger = Ledger()
         return [await ledger.told(connection, i, FEWEST) for i in await ledger.listed(connection)]
 
-    found = asked(read)
+    found = asked("aggregator", read)
     for i in found:
         effect = "too few answers yet"
         if i["effect"]:
@@ -111,13 +113,13 @@ def close(
 
     from services.aggregator.figures.months import month_name
 
-    closed = asked(act)
+    closed = asked("aggregator", act)
     print("\n".join(f"closed {month_name(n)}" for n in closed) if closed else "no month is due")
 
 
 def list_months() -> None:
     """List months with their state, revisions, and how many cells moved since."""
-    found = asked(lambda connection, settings: _months(settings).listed(connection))
+    found = asked("aggregator", lambda connection, settings: _months(settings).listed(connection))
     for m in found:
         print(f"{m['month']}  {m['state']}" + (f"  {m['moved']} cells moved since" if m["moved"] else ""))
         for r in m["revisions"]:
@@ -132,7 +134,7 @@ def revise(
     reason: Annotated[str, typer.Option(help="Why its figures change; shown beside them.")],
 ) -> None:
     """Store a closed month's figures anew, with the reason; what was closed before stays readable."""
-    revision = asked(lambda c, s: _months(s).revise(c, _number(month), reason, datetime.now(UTC)))
+    revision = asked("aggregator", lambda c, s: _months(s).revise(c, _number(month), reason, datetime.now(UTC)))
     print(f"{month} has revision {revision}")
 
 
@@ -150,16 +152,3 @@ def _number(month: str) -> int:
         return month_number(month)
     except ValueError as error:
         raise MustStop(str(error)) from None
-
-
-def asked(question: "Callable[[Database, Settings], Awaitable[T]]") -> T:
-    """The answer of a question to the aggregator's tables, with servers found as all commands find them."""
-    from services.chassis.postgres import tables_of
-    from services.embedded.local import reachable
-
-    async def ask() -> T:
-        async with tables_of(settings, "aggregator") as connection:
-            return await question(connection, settings)
-
-    with reachable(postgres=True) as settings:
-        return asyncio.run(ask())

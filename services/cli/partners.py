@@ -1,19 +1,17 @@
 """`kvittera partners add | list | revoke`: who may read which published numbers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from services.cli.tables import asked
+
 if TYPE_CHECKING:
     from services.aggregator.counting.cuts import Cut
-    from services.chassis.keys import Key
     from services.chassis.postgres import Database
     from services.chassis.settings import Settings
-
-T = TypeVar("T")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,12 +57,11 @@ def add(
 
     async def work(settings: "Settings") -> str:
         from schemas.partners import partner_card
+        from services.chassis.postgres import tables_of
         from services.chassis.topic_admin import apply_topics
 
-        async def register(connection: "Database") -> "Key":
-            return await Partners().add(connection, view, await _counted(settings, connection), datetime.now(UTC))
-
-        key = await _connected(settings, register)
+        async with tables_of(settings, "aggregator") as connection:
+            key = await Partners().add(connection, view, await _counted(settings, connection), datetime.now(UTC))
         await apply_topics(settings, [partner_card(partner)])
         return key.text
 
@@ -94,10 +91,8 @@ def access(partner: str, bootstrap: str, action: Literal["--add", "--remove"]) -
 def list_partners() -> None:
     """Show every partner: what it sees, since when, and when it was last published to."""
     from services.aggregator.partners.partners import Partners
-    from services.embedded.local import reachable
 
-    with reachable(postgres=True) as settings:
-        partners = asyncio.run(_connected(settings, Partners().all))
+    partners = asked("aggregator", lambda c, _: Partners().all(c))
     for p in partners:
         of = ", ".join(p.view.merchants) if p.view.merchants else "all merchants"
         state = "revoked" if p.revoked_at else f"published {p.published_at:%Y-%m-%d %H:%M}"
@@ -120,15 +115,15 @@ def revoke(
     from schemas.partners import partner_topic
     from services.aggregator.partners.partners import Partners
     from services.chassis.failures import MustStop
-    from services.embedded.local import reachable
 
-    with reachable(postgres=True) as settings:
-        if not asyncio.run(_connected(settings, lambda c: Partners().revoke(c, partner, datetime.now(UTC)))):
-            raise MustStop("there is no such partner; `kvittera partners list` shows them all")
-        print("\n".join(access(partner, settings.kafka_bootstrap, "--remove")))
-        print(
-            f"kafka-topics.sh --bootstrap-server {settings.kafka_bootstrap} --delete --topic {partner_topic(partner)}"
-        )
+    async def end(connection: "Database", settings: "Settings") -> str | None:
+        ended = await Partners().revoke(connection, partner, datetime.now(UTC))
+        return settings.kafka_bootstrap if ended else None
+
+    if (bootstrap := asked("aggregator", end)) is None:
+        raise MustStop("there is no such partner; `kvittera partners list` shows them all")
+    print("\n".join(access(partner, bootstrap, "--remove")))
+    print(f"kafka-topics.sh --bootstrap-server {bootstrap} --delete --topic {partner_topic(partner)}")
 
 
 async def _counted(settings: "Settings", connection: "Database") -> "list[Cut]":
@@ -138,10 +133,3 @@ async def _counted(settings: "Settings", connection: "Database") -> "list[Cut]":
 
     stored = await StoredCuts().all(connection)
     return [s.cut for s in stored if s.state == COUNTED] if stored else [*load_cuts(settings.cuts_file)]
-
-
-async def _connected(settings: "Settings", work: Callable[["Database"], Awaitable[T]]) -> T:
-    from services.chassis.postgres import tables_of
-
-    async with tables_of(settings, "aggregator") as connection:
-        return await work(connection)

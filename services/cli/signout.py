@@ -1,13 +1,11 @@
 """`kvittera signout`: end all sessions of a member of staff."""
 
-import asyncio
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from services.chassis.settings import Settings
+from services.cli.tables import asked
 
 
 def add_to(app: typer.Typer) -> None:
@@ -20,17 +18,8 @@ def signout(subject: Annotated[str, typer.Argument(help="The member, by the prov
 
     For a lost machine, a copied cookie, or a role that was taken away: the next sign-in has the new roles.
     """
-    from services.embedded.local import reachable
-
-    with reachable(postgres=True) as settings:
-        asyncio.run(_end(settings, subject))
-    print(f"every session of {subject} is over")
-
-
-async def _end(settings: "Settings", subject: str) -> None:
-    from services.chassis.postgres import tables_of
     from services.chassis.staff.gate import sessions_of
     from services.survey.staff.sign_outs import end_all
 
-    async with tables_of(settings, "survey", command_timeout=60) as connection:
-        await end_all(connection, sessions_of(settings).alias(subject), datetime.now(UTC))
+    asked("survey", lambda c, settings: end_all(c, sessions_of(settings).alias(subject), datetime.now(UTC)))
+    print(f"every session of {subject} is over")

@@ -1,17 +1,15 @@
 """`kvittera views`: print who looked at contact data."""
 
-import asyncio
 import json
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from uuid import UUID
 
 import typer
 
-if TYPE_CHECKING:
-    from services.chassis.settings import Settings
+from services.cli.tables import asked
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,22 +24,13 @@ def views(
     limit: Annotated[int, typer.Option(help="At most so many lines.", min=1)] = 1000,
 ) -> None:
     """Print which member of staff looked at whose contact data, when and why, newest first, a JSON line each."""
-    from services.embedded.local import reachable
+    from services.survey.privacy import contact_views
 
-    with reachable(postgres=True) as settings:
-        found = asyncio.run(_read(settings, datetime.now(UTC) - timedelta(days=days), subject, answer, limit))
+    since = datetime.now(UTC) - timedelta(days=days)
+    found = asked(
+        "survey", lambda c, _: contact_views.views(c, since, subject=subject, response_id=answer, limit=limit)
+    )
     if not found:
         print(f"nobody looked at contact data in the last {days:g} days", file=sys.stderr)
     for view in found:
-        print(json.dumps(view, ensure_ascii=False, default=str))
-
-
-async def _read(
-    settings: "Settings", since: datetime, subject: str | None, answer: UUID | None, limit: int
-) -> list[dict[str, object]]:
-    from services.chassis.postgres import tables_of
-    from services.survey.privacy import contact_views
-
-    async with tables_of(settings, "survey") as connection:
-        found = await contact_views.views(connection, since, subject=subject, response_id=answer, limit=limit)
-        return [asdict(view) for view in found]
+        print(json.dumps(asdict(view), ensure_ascii=False, default=str))

@@ -211,7 +211,7 @@ async def test_a_closed_month_tells_with_which_time_zones_it_was_counted(
         public = await ClosedMonths().until(connection, OCTOBER)
     shown = document(quality_of(OCTOBER - 1, public), None)
     assert (shown["month"], shown["zone_data"]) == ("2026-09", ["2025b", "2026a", "2026b"])
-    monkeypatch.setattr(figures_commands, "asked", lambda _: [september, october])
+    monkeypatch.setattr(figures_commands, "asked", lambda *_: [september, october])
     done = CliRunner().invoke(commands, ["months", "list"])
     assert (
         "revision 1  2026-11-02  closed\n    revision 2  2026-11-03  late answers  (time-zone data 2026a, 2026b)\n"

@@ -124,11 +124,11 @@ async def add_board(database: "Pool | Database", board: Board) -> str:
     return key
 
 
-async def list_boards(pool: Pool) -> Sequence[asyncpg.Record]:
+async def list_boards(database: "Pool | Database") -> Sequence[asyncpg.Record]:
     """All boards, revoked ones too, each with the short name that `revoke_board` takes."""
-    return await pool.fetch(SQL["boards"])
+    return await database.fetch(SQL["boards"])
 
 
-async def revoke_board(pool: Pool, name: str) -> int:
+async def revoke_board(database: "Pool | Database", name: str) -> int:
     """Make a board's address useless at once; returns how many boards had this short name."""
-    return int((await pool.execute(SQL["revoke_board"], name)).split()[-1])
+    return int((await database.execute(SQL["revoke_board"], name)).split()[-1])
