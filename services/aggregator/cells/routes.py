@@ -132,7 +132,7 @@ _HELP = (
 
 def routes(pool: Pool) -> list[Route]:
     """The route of cells."""
-    return [Route("/api/cells", CellsApi(pool, Cells()).show)]
+    return [Route(PATH, CellsApi(pool, Cells()).show)]
 
 
 def _cursor(place: Place) -> str:

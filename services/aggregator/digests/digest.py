@@ -15,7 +15,8 @@ from services.aggregator.figures.further import asked_of
 from services.aggregator.figures.further_words import Row, further_rows
 from services.aggregator.figures.interventions import Intervention
 from services.aggregator.figures.said import Said
-from services.aggregator.statistics.shares import Share, difference, share_of
+from services.aggregator.statistics.scores import dissatisfied, satisfied
+from services.aggregator.statistics.shares import Share, difference
 from services.aggregator.statistics.units import decayed
 
 USUAL_DAYS: Final = 28
@@ -81,8 +82,8 @@ def digest(
         day=day,
         answers=sum(bins) if enough or not sum(bins) else None,
         scores=bins if enough else None,
-        satisfied=_compared(sum(bins[3:]), sum(bins), sum(usual[3:]), sum(usual), fewest),
-        dissatisfied=_compared(sum(bins[:2]), sum(bins), sum(usual[:2]), sum(usual), fewest),
+        satisfied=_compared(satisfied(bins), satisfied(usual), fewest),
+        dissatisfied=_compared(dissatisfied(bins), dissatisfied(usual), fewest),
         lately=decayed(ages, 24 * HALF_LIFE_DAYS) if enough and sum(usual) >= fewest else None,
         further=further_rows(asked_of(said), None),
         delivered=today.get("delivered", 0),
@@ -99,14 +100,14 @@ def _bins(row: Mapping[str, int]) -> list[int]:
     return [row.get(f"s{n}", 0) for n in range(1, 6)]
 
 
-def _compared(k: int, n: int, usual_k: int, usual_n: int, fewest: int) -> Compared | None:
-    if n < fewest or (share := share_of(k, n)) is None:
+def _compared(share: Share | None, usual: Share | None, fewest: int) -> Compared | None:
+    if share is None or share.n < fewest:
         return None
-    if usual_n < fewest:
+    if usual is None or usual.n < fewest:
         return Compared(share, None, "no difference")
-    _, low, high = difference((k, n), (usual_k, usual_n))
+    _, low, high = difference((share.k, share.n), (usual.k, usual.n))
     verdict = "higher" if low > 0 else "lower" if high < 0 else "no difference"
-    return Compared(share, share_of(usual_k, usual_n), verdict)
+    return Compared(share, usual, verdict)
 
 
 def as_text(told: Digest) -> str:

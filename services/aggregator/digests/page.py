@@ -11,7 +11,7 @@ from schemas.satisfaction import SatisfactionAlert
 from services.aggregator.digests.digest import Compared, Digest
 from services.aggregator.figures import drawings
 from services.aggregator.figures.drawings import axis_of
-from services.aggregator.figures.figures import FEWEST
+from services.aggregator.figures.further_words import FEW
 from services.aggregator.figures.words import decimal, interval, percent, points, whole
 from services.aggregator.staff.page import render
 from services.aggregator.statistics import Share
@@ -29,7 +29,7 @@ def page_of(told: Digest, now: datetime, *, form_secret: str | None = None) -> b
         d=told,
         day=_day(told.day),
         as_of=f"{now.astimezone(UTC):%H:%M:%S} UTC",
-        few=f"Too few answers (fewer than {FEWEST})",
+        few=FEW,
         figures=[
             _figure("Satisfied (4 or 5)", told.satisfied, loud=below),
             _figure("Dissatisfied (1 or 2)", told.dissatisfied, loud=above),

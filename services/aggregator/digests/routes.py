@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from services.aggregator.calendar import day_number
 from services.aggregator.counting.cuts import JOINT, cut_named
 from services.aggregator.digests.digest import USUAL_DAYS, Digest, as_text, digest
 from services.aggregator.digests.page import page_of
@@ -30,7 +31,6 @@ FOR_STAFF: Final = ("/digests",)
 _LONGEST_FORM: Final = 16 * 1024
 _LONGEST_NOTE: Final = 400
 _NEAREST, _ALIKE = 3, 0.6
-_EPOCH: Final = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Digests:
         known = [r["value"] for r in await connection.fetch(self.sql["values_of_cut"], cut, value)]
         if value not in known:
             raise MustStop(not_counted(cut, value, known))
-        number = (day - _EPOCH).days
+        number = day_number(day)
         rows = await connection.fetch(self.sql["day_counters"], cut, value, max(0, number - USUAL_DAYS), number)
         said = await self.said.in_unit(connection, cut, value, max(0, number - USUAL_DAYS), number)
         alerts = await Alerts(()).listed(connection, cut=cut, value=value, first=number, last=number)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from schemas.satisfaction import AlertChart, SatisfactionAlert, Window
 from schemas.topics import SATISFACTION_ALERT
+from services.aggregator.calendar import day_number, first_day, month_of_day
 from services.aggregator.counting.windows import base_of, window_start
 from services.aggregator.figures.figures import FEWEST
 from services.aggregator.statistics.change import Alarm, alarms
@@ -62,9 +63,7 @@ def watched_cuts(setting: str) -> Sequence[str]:
 
 def days_of_month(month: int) -> tuple[int, int]:
     """First and last day of a month, all counted from 1970."""
-    first = np.datetime64(month, "M").astype("datetime64[D]").astype(np.int64)
-    after = np.datetime64(month + 1, "M").astype("datetime64[D]").astype(np.int64)
-    return int(first), int(after) - 1
+    return day_number(first_day(month)), day_number(first_day(month + 1)) - 1
 
 
 def arranged(reference: Sequence[Mapping[str, Any]], days: Sequence[Mapping[str, Any]], month: int) -> Days | None:
@@ -128,7 +127,7 @@ class Alerts:
         async with connection.transaction(isolation="repeatable_read"):
             if not await connection.fetchval(self.sql["lock_watch"]):
                 return told
-            months = {12 * at.year + at.month - 1 - 12 * 1970 for at in (now, now - _LATE)}
+            months = {month_of_day(at) for at in (now, now - _LATE)}
             for cut in self.cuts:
                 for month in sorted(months):
                     told += await self.look_at(connection, cut, month, now)

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from services.aggregator.statistics import Share, share_of
 from services.aggregator.statistics.response import response_rates
+from services.aggregator.statistics.scores import dissatisfied, satisfied
 
 FEWEST: Final = 5
 """Fewer answers than this are not shown to anybody inside (D9)."""
@@ -40,7 +41,7 @@ def kept_apart(total: Cell | None, series: Sequence[Cell]) -> dict[str, Any]:
     machine = next((c for c in series if c["value"] == "machine"), None)
     if total and machine and min(total["answers"], machine["answers"]) >= FEWEST:
         scores = [a + b for a, b in zip(total["scores"], machine["scores"], strict=True)]
-        raw = as_json(satisfied_of({"scores": scores, "answers": sum(scores)}))
+        raw = as_json(satisfied(scores))
     return {"answers": counts, "raw": raw}
 
 
@@ -54,17 +55,12 @@ def _shares(cell: Cell | None) -> dict[str, Any]:
     known = reached >= RECEIPTS_FROM * cell["asked"]
     of_reached, of_delivered = response_rates(answers, reached if known else 0, cell["delivered"])
     return {
-        "satisfied": as_json(satisfied_of(cell)),
-        "dissatisfied": as_json(share_of(cell["scores"][0] + cell["scores"][1], answers)),
+        "satisfied": as_json(satisfied(cell["scores"])),
+        "dissatisfied": as_json(dissatisfied(cell["scores"])),
         "response": as_json(share_of(answers, cell["asked"])),
         "response_of_reached": as_json(of_reached),
         "response_of_delivered": None if of_delivered is None else round(of_delivered.share, DECIMALS),
     }
-
-
-def satisfied_of(cell: Cell) -> Share | None:
-    """The satisfied share of a cell."""
-    return share_of(cell["scores"][3] + cell["scores"][4], cell["answers"])
 
 
 def as_json(share: Share | None) -> dict[str, Any] | None:

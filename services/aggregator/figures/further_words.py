@@ -18,7 +18,7 @@ _LABELS: Final = {
     "expectation": "As expected, 1 to 5",
     "contactability": "Easy to reach, 1 to 5",
 }
-_FEW: Final = f"Too few answers (fewer than {FEWEST})"
+FEW: Final = f"Too few answers (fewer than {FEWEST})"
 Row = tuple[str, str, str, str]
 """What is measured, the figure, its interval, and of how many answers; a row without interval says why."""
 
@@ -47,7 +47,7 @@ def silence_row(bounds: tuple[float, float] | None) -> list[Row]:
 def _question(asked: Asked) -> Row:
     label = _LABELS[asked.name]
     if asked.value is None or asked.answers is None:
-        return label, "", "", _FEW
+        return label, "", "", FEW
     digits = 0 if asked.name == RECOMMEND else 1
     value, low, high = (decimal(v, digits, _LANGUAGE) for v in asked.value)
     n = whole(asked.answers, _LANGUAGE)
@@ -59,7 +59,7 @@ def _question(asked: Asked) -> Row:
 def _contrast(waves: Waves) -> Row:
     label = "Satisfied % of early less late answers"
     if waves.apart is None or waves.early is None or waves.late is None:
-        return label, "", "", _FEW
+        return label, "", "", FEW
     value, low, high = (decimal(100 * v, 0, _LANGUAGE) for v in waves.apart)
     n = f"{whole(waves.early, _LANGUAGE)} early, {whole(waves.late, _LANGUAGE)} late"
     return label, value, f"{low} to {high}", n

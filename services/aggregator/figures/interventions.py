@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
 
+from services.aggregator.calendar import day_number
 from services.aggregator.counting.cuts import cut_named
 from services.aggregator.statistics.shares import apart, difference, share_of
 from services.aggregator.statistics.units import NEVER_RANKED
@@ -13,7 +14,6 @@ from services.chassis.postgres import Database, named_sql
 
 DAYS = 28
 """Before and after are so many days each, unless told."""
-_EPOCH = date(1970, 1, 1)
 Counted = tuple[int, int]
 """Satisfied and all answers."""
 
@@ -105,7 +105,7 @@ class Ledger:
     ) -> dict[str, Any]:
         """An intervention with its figures, as the API tells it; nothing of fewer than `fewest` answers."""
         i = intervention
-        first = (i.starts_on - _EPOCH).days
+        first = day_number(i.starts_on)
         before = split(await self._between(connection, i.cut, first - days, first - 1), i.value, i.compare_to)
         after = split(await self._between(connection, i.cut, first, first + days - 1), i.value, i.compare_to)
         sides = {

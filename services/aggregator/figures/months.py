@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from schemas.satisfaction import Window
+from services.aggregator.calendar import first_day, month_of_day
 from services.aggregator.counting.windows import window_start
 from services.aggregator.figures.questions import told_of
 from services.aggregator.figures.said import gathered, hours_in
@@ -25,7 +26,7 @@ def month_number(name: str) -> int:
     """
     if (found := _NAME.fullmatch(name)) is None:
         raise ValueError(f"{name!r} is no month: write it like 2026-10")
-    return 12 * (int(found[1]) - 1970) + int(found[2]) - 1
+    return month_of_day(date(int(found[1]), int(found[2]), 1))
 
 
 def month_name(number: int) -> str:
@@ -35,7 +36,7 @@ def month_name(number: int) -> str:
 
 def closes_at(number: int, tolerance_days: float) -> datetime:
     """When a month may be closed: its end, and the days in which late answers may still come."""
-    end = date(1970 + (number + 1) // 12, (number + 1) % 12 + 1, 1)
+    end = first_day(number + 1)
     # Half a day more, so that the month is over in every zone.
     return datetime(end.year, end.month, end.day, 12, tzinfo=UTC) + timedelta(days=tolerance_days)
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.aggregator.figures.figures import DECIMALS, FEWEST, Cell, satisfied_of
+from services.aggregator.figures.figures import DECIMALS, FEWEST, Cell
 from services.aggregator.statistics import Share, to_hide
-from services.aggregator.statistics.scores import shares_of_faces
+from services.aggregator.statistics.scores import satisfied, shares_of_faces
 from services.aggregator.statistics.shares import wilson_many
 from services.aggregator.statistics.units import by_concern
 
@@ -22,7 +22,7 @@ def rows_of(cut: str, cells: Sequence[Cell], total: Cell | None) -> dict[str, An
         ValueError: the cut names people, who are never ranked.
     """
     hidden = to_hide([c["answers"] for c in cells], FEWEST)
-    parent = satisfied_of(total) if total else None
+    parent = satisfied(total["scores"]) if total else None
     told = [c for i, c in enumerate(cells) if i not in hidden]
     few = [cells[i] for i in sorted(hidden)]
     faces = np.array([c["scores"] for c in told], np.int64).reshape(-1, 5)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Final, TypeVar
 
 from schemas.satisfaction import Window
+from services.aggregator.calendar import day_number, first_day
 from services.aggregator.counting.windows import base_of
 from services.chassis.postgres import Database, named_sql
 
@@ -13,7 +13,6 @@ K = TypeVar("K", int, str)
 Said = Mapping[str, Mapping[int, int]]
 """How often each value was given to each question; `index` is the sum of the three questions of the index."""
 _LAST_HOUR: Final = (1 << 31) - 1
-_EPOCH: Final = date(1970, 1, 1)
 _IN_UNIT: Final = (1 << 32) - 1
 
 
@@ -60,10 +59,6 @@ def hours_in(window: Window, first: int, last: int) -> tuple[int, int]:
         case Window.WEEK:  # 1970 began on a Thursday
             return 24 * max(0, 7 * first - 3), 24 * (7 * last + 4) - 1
         case Window.MONTH:
-            return 24 * _day_of(first), 24 * _day_of(last + 1) - 1
+            return 24 * day_number(first_day(first)), 24 * day_number(first_day(last + 1)) - 1
         case _:
             return 0, _LAST_HOUR
-
-
-def _day_of(month: int) -> int:
-    return (date(1970 + month // 12, month % 12 + 1, 1) - _EPOCH).days

@@ -8,12 +8,12 @@ from typing import Any, Final
 from services.aggregator.counting.cuts import JOINT
 from services.aggregator.figures.figures import FEWEST
 from services.aggregator.statistics import Share, share_of, to_hide
+from services.aggregator.statistics.scores import dissatisfied, satisfied
 from services.aggregator.statistics.units import latest
 
 DAYS: Final = 28
 _LATELY: Final = 100
 Cell = Mapping[str, Any]
-_EPOCH: Final = date(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,6 @@ def last_day(cells: Sequence[Cell], today: date) -> date:
     return max(today, min(latest, today + timedelta(days=1)))
 
 
-def day_number(day: date) -> int:
-    """Days since 1970."""
-    return (day - _EPOCH).days
-
-
 def unit_of(name: str, cells: Sequence[Cell], methods: Sequence[Cell], today: date) -> Unit:
     """The unit from its cells by day, and those of its methods, named `unit × method`."""
     last = last_day(cells, today)
@@ -73,9 +68,9 @@ def unit_of(name: str, cells: Sequence[Cell], methods: Sequence[Cell], today: da
         last=last,
         answers=answers if enough or not answers else None,
         scores=scores if enough else None,
-        satisfied=share_of(scores[3] + scores[4], answers) if enough else None,
+        satisfied=satisfied(scores) if enough else None,
         lately=_lately([s for _, s in by_name], [p.hidden for p in parts]) if enough else None,
-        dissatisfied=share_of(scores[0] + scores[1], answers) if enough else None,
+        dissatisfied=dissatisfied(scores) if enough else None,
         response=share_of(answers, asked) if enough else None,
         delivered=sum(c["delivered"] for c in days if c),
         asked=asked,
@@ -103,6 +98,6 @@ def _parts(named: Sequence[tuple[str, Sequence[int]]]) -> list[Part]:
     counted = [i for i, (_, scores) in enumerate(named) if sum(scores)]
     hidden = {counted[i] for i in to_hide([sum(named[i][1]) for i in counted], FEWEST)}
     return [
-        Part(name, None if i in hidden or not sum(scores) else share_of(sum(scores[3:]), sum(scores)), i in hidden)
+        Part(name, None if i in hidden or not sum(scores) else satisfied(scores), i in hidden)
         for i, (name, scores) in enumerate(named)
     ]

@@ -1,10 +1,9 @@
 """Numbers as people read them: by the rules of a language, with a no-break space before per cent. Pure."""
 
-from datetime import date
-
 from babel.dates import format_date
 from babel.numbers import format_decimal
 
+from services.aggregator.calendar import first_day
 from services.aggregator.statistics import Share
 
 EXACT_FROM = 100
@@ -41,4 +40,4 @@ def interval(share: Share, language: str) -> str:
 
 def month_in_words(number: int, language: str, form: str = "LLLL y") -> str:
     """A month since 1970-01 by its name, in a form of CLDR."""
-    return str(format_date(date(1970 + number // 12, number % 12 + 1, 1), form, locale=language))
+    return str(format_date(first_day(number), form, locale=language))

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from schemas.delivery import Method
 from schemas.satisfaction import Window
+from services.aggregator.calendar import day_number, month_of_day
 from services.aggregator.counting.cuts import SERIES, TOTAL
 from services.aggregator.counting.windows import base_of
 from services.chassis.failures import MustStop
@@ -17,7 +18,6 @@ ROWS: Final = ("terminal", "country", "method")
 """Cuts with few values. People are never rows, and routes or shops would be too many to read four times a second."""
 SEVERAL: Final = "terminal.method"
 _LONGEST: Final = 400
-_EPOCH: Final = date(1970, 1, 1)
 
 
 class Span(StrEnum):
@@ -70,7 +70,7 @@ class Scope:
             case Span.TODAY:
                 return base_of(Window.DAY) + day_number(today)
             case Span.MONTH:
-                return base_of(Window.MONTH) + 12 * (today.year - _EPOCH.year) + today.month - 1
+                return base_of(Window.MONTH) + month_of_day(today)
             case _:
                 return base_of(Window.ALL)
 
@@ -95,11 +95,6 @@ def scope_of(query: Mapping[str, str]) -> Scope:
 def row_of(query: Mapping[str, str]) -> str:
     """The row that an address chooses for the line; empty where it chooses none."""
     return query.get("row", "")[:_LONGEST]
-
-
-def day_number(day: date) -> int:
-    """Days since 1970."""
-    return (day - _EPOCH).days
 
 
 def zone_named(name: str) -> ZoneInfo:

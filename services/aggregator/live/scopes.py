@@ -12,6 +12,7 @@ import asyncpg
 import structlog
 
 from schemas.satisfaction import Window
+from services.aggregator.calendar import day_number
 from services.aggregator.counting.cuts import JOINT
 from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.windows import base_of
@@ -20,7 +21,7 @@ from services.aggregator.figures.rows import rows_of
 from services.aggregator.live.disruptions import Disruptions
 from services.aggregator.live.feed import LiveFeed
 from services.aggregator.live.past import DAYS, WEEKS, past_of
-from services.aggregator.live.scope import Scope, Span, Wanted, day_number, today_in
+from services.aggregator.live.scope import Scope, Span, Wanted, today_in
 from services.aggregator.publishing.publisher import cell_message
 from services.chassis.consumer import Reader
 from services.chassis.failures import is_transient

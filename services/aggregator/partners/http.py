@@ -85,4 +85,4 @@ def _csv(values: list[bytes]) -> str:
 
 def routes(pool: Pool) -> list[Route]:
     """The partners' route."""
-    return [Route("/api/partner/cells", PartnerApi(pool).show)]
+    return [Route(PATH, PartnerApi(pool).show)]

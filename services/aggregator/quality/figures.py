@@ -1,7 +1,7 @@
 """The figures of a month for everybody, from the counters of closed months. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.aggregator.counting.cuts import JOINT
@@ -18,6 +18,7 @@ from services.aggregator.statistics.response import (
     reasons_not_to_publish,
     worst_case,
 )
+from services.aggregator.statistics.scores import dissatisfied
 
 MONTHS: Final = 24
 SMALL_MONTHS: Final = 13
@@ -92,13 +93,7 @@ def quality_of(number: int, months: Mapping[int, Month]) -> Quality:
         KeyError: the month is not closed.
     """
     here = _figures(number, months)
-    before = months.get(number - _YEAR)
-    return here if before is None else _with_last_year(here, _figures(number - _YEAR, months))
-
-
-def _with_last_year(here: Quality, before: Quality) -> Quality:
-    values = {name: getattr(here, name) for name in here.__dataclass_fields__}
-    return Quality(**(values | {"last_year": before}))
+    return replace(here, last_year=_figures(number - _YEAR, months)) if number - _YEAR in months else here
 
 
 def _figures(number: int, months: Mapping[int, Month]) -> Quality:
@@ -113,7 +108,7 @@ def _figures(number: int, months: Mapping[int, Month]) -> Quality:
         too_few=not enough,
         too_biased=enough and not told,
         satisfied=total.satisfied if told else None,
-        dissatisfied=share_of(total.scores[0] + total.scores[1], total.answers) if told else None,
+        dissatisfied=dissatisfied(total.scores) if told else None,
         index=_index(total.scores) if told else None,
         three=_three(cells.sums) if told else None,
         in_time=_in_time(cells),

@@ -6,6 +6,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from services.aggregator.calendar import first_day
 from services.aggregator.figures.drawings import Scale, axis_of, box, dot, line, shares_with_interval, svg, words
 from services.aggregator.figures.words import decimal, month_in_words, percent, points
 from services.aggregator.quality.figures import Method, Quality
@@ -64,7 +65,7 @@ def _months(months: Sequence[int], x: Scale, language: str) -> list[Markup]:
         name = month_in_words(month, language, "LLL").rstrip(".")
         drawn.append(words("here-now" if same else "axis", x.at(i), _FOOT + 18, name, anchor="middle"))
         if i == 0 or month % _YEAR == 0:
-            drawn.append(words("axis", x.at(i), _FOOT + 33, str(1970 + month // _YEAR), anchor="middle"))
+            drawn.append(words("axis", x.at(i), _FOOT + 33, str(first_day(month).year), anchor="middle"))
     return drawn
 
 

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Final
 
 from services.aggregator.counting.cuts import TOTAL
-from services.aggregator.statistics import Share, share_of
+from services.aggregator.statistics import Share
+from services.aggregator.statistics.scores import satisfied
 
 FEWEST: Final = 50
 """Fewer answers than this are not shown to the public (D9)."""
@@ -28,7 +29,7 @@ class Counted:
     @property
     def satisfied(self) -> Share | None:
         """The share of faces 4 and 5."""
-        return share_of(self.scores[3] + self.scores[4], self.answers)
+        return satisfied(self.scores)
 
 
 @dataclass(frozen=True, slots=True)

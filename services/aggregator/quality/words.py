@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from babel.dates import format_date, format_datetime
 
+from services.aggregator.calendar import month_of_day
 from services.aggregator.figures.drawings import axis_of
 from services.aggregator.figures.months import closes_at, month_name
 from services.aggregator.figures.words import decimal, interval, month_in_words, percent, points, whole
@@ -146,7 +147,7 @@ class MonthInWords:
             month: self.say("break", month=month_in_words(month, self.language), text=said[self.language])
             for month, said in notes.breaks.items()
         }
-        changes = [(12 * (c.starts_on.year - 1970) + c.starts_on.month - 1, c.what) for c in self.shelf.changes]
+        changes = [(month_of_day(c.starts_on), c.what) for c in self.shelf.changes]
         label = self.say("line.label", first=first, last=last, value=value)
         start = decimal(100 * axis_of_month(q)[0], 0, self.language)
         return {

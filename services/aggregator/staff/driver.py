@@ -14,13 +14,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from schemas.satisfaction import Window
+from services.aggregator.calendar import day_number, month_of_day
 from services.aggregator.cells.rows import Cells
 from services.aggregator.figures import drawings
 from services.aggregator.figures.months import month_number
-from services.aggregator.figures.unit_figures import day_number, last_day
+from services.aggregator.figures.unit_figures import last_day
 from services.aggregator.figures.words import interval, month_in_words, percent
 from services.aggregator.staff.page import HEADERS, render
-from services.aggregator.statistics import Share, share_of
+from services.aggregator.statistics import Share
+from services.aggregator.statistics.scores import dissatisfied, satisfied
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.staff import Gate
 from services.chassis.staff.drivers import driver_behind
@@ -53,7 +55,7 @@ def months_of(closed: Mapping[int, Sequence[int]], days: Sequence[Cell]) -> list
     """Closed months, the latest first. `days` are the cells by day that tell on how many days answers came."""
     spread = Counter(month_number(c["start"][:7]) for c in days if c["answers"])
     return [
-        OwnMonth(number, share_of(sum(s[3:]), sum(s)), share_of(sum(s[:2]), sum(s)))
+        OwnMonth(number, satisfied(s), dissatisfied(s))
         if sum(s) >= FEWEST_ANSWERS and spread[number] >= FEWEST_DAYS
         else OwnMonth(number, None, None)
         for number, s in sorted(closed.items(), reverse=True)
@@ -81,7 +83,7 @@ class DriverPages:
             return driver
         now = self.now().astimezone(UTC)
         today = day_number(now.date())
-        since = 12 * (now.year - 1970) + now.month - 1 - _MONTHS - 1
+        since = month_of_day(now) - _MONTHS - 1
         async with self.pool.acquire() as connection:
             rows = await connection.fetch(self.sql["closed_months_of_a_driver"], driver, since)
             days = await self.cells.of_cut(

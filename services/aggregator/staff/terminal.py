@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from schemas.satisfaction import SatisfactionAlert, Window
+from services.aggregator.calendar import day_number
 from services.aggregator.cells.rows import Cells
 from services.aggregator.counting.cuts import JOINT, TOTAL
 from services.aggregator.counting.reading import EARLY, LATE
@@ -20,13 +21,14 @@ from services.aggregator.figures.alerts import Alerts
 from services.aggregator.figures.drawings import Scale, axis_of
 from services.aggregator.figures.figures import FEWEST
 from services.aggregator.figures.further import WAVES, asked_of, silence, waves_of
-from services.aggregator.figures.further_words import Row, further_rows, lately_row, silence_row
+from services.aggregator.figures.further_words import FEW, Row, further_rows, lately_row, silence_row
 from services.aggregator.figures.interventions import Ledger
 from services.aggregator.figures.said import FurtherAnswers
-from services.aggregator.figures.unit_figures import DAYS, Part, Unit, day_number, unit_of
+from services.aggregator.figures.unit_figures import DAYS, Part, Unit, unit_of
 from services.aggregator.figures.words import decimal, interval, percent, points, whole
 from services.aggregator.staff.page import HEADERS, render
 from services.aggregator.statistics import Share, share_of
+from services.aggregator.statistics.scores import satisfied
 from services.chassis.http import problem
 from services.chassis.postgres import Database, Pool
 from services.chassis.web import face
@@ -91,7 +93,7 @@ class TerminalPages:
 
 def _usual(cells: Sequence[dict[str, Any]]) -> Share | None:
     scores = [sum(c["scores"][i] for c in cells) for i in range(5)]
-    return share_of(scores[3] + scores[4], sum(scores)) if sum(scores) >= FEWEST else None
+    return satisfied(scores) if sum(scores) >= FEWEST else None
 
 
 def told(
@@ -108,7 +110,7 @@ def told(
     return {
         "unit": unit,
         "fewest": FEWEST,
-        "few": f"Too few answers (fewer than {FEWEST})",
+        "few": FEW,
         "span": f"{_day(unit.first)} to {_day(unit.last)}",
         "as_of": f"{now.astimezone(UTC):%H:%M:%S} UTC",
         "figures": _figures(unit, usual),
