@@ -19,7 +19,7 @@ from services.aggregator.quality.notes import LANGUAGES, load_notes
 from services.aggregator.quality.page import headers, render, render_none
 from services.aggregator.quality.publisher import Shelf
 from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
-from services.aggregator.quality.words import words_of
+from services.aggregator.quality.speech import words_of
 from services.aggregator.statistics import share_of
 from services.chassis.failures import MustStop
 from services.chassis.web.shell import csp_hash

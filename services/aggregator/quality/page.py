@@ -11,7 +11,8 @@ from markupsafe import Markup
 from services.aggregator.quality.figures import Quality
 from services.aggregator.quality.notes import LANGUAGES
 from services.aggregator.quality.publisher import Publisher, Shelf
-from services.aggregator.quality.words import LANGUAGE_NAMES, MonthInWords, words_of
+from services.aggregator.quality.speech import LANGUAGE_NAMES, Speech, words_of
+from services.aggregator.quality.words import MonthInWords
 from services.chassis.web import page_headers, page_templates
 from services.chassis.web.shell import csp_hash, squeezed_css, tokens_css
 
@@ -40,7 +41,7 @@ def _template() -> Template:
 
 def render(quality: Quality, publisher: Publisher, shelf: Shelf, language: str) -> str:
     """The page of a month."""
-    return _rendered(MonthInWords(quality, publisher, shelf, language).told(), publisher, language)
+    return _rendered(MonthInWords(quality, publisher, shelf, Speech(language)).told(), publisher, language)
 
 
 def render_none(publisher: Publisher, language: str) -> str:
