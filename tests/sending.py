@@ -28,6 +28,10 @@ REFUSED_FOR_NOW = Result(Fate.REFUSED_FOR_NOW, "smtp_451")
 IN_DOUBT = Result(Fate.IN_DOUBT, "smtp_timeout")
 LIMITS = Limits(concurrency=8, lease_seconds=60, max_age_seconds=72 * 3600, in_doubt_deadline_seconds=3600)
 HASTY = Limits(concurrency=8, lease_seconds=0.2, max_age_seconds=72 * 3600, in_doubt_deadline_seconds=3600)
+CAPPED = Limits(
+    concurrency=50, lease_seconds=60, max_age_seconds=72 * 3600, in_doubt_deadline_seconds=3600, cap_per_minute=60
+)
+REMINDING = Policies.model_validate({"hours": {"reminder_days": 3}})
 
 
 @dataclass
