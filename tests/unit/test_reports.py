@@ -6,7 +6,6 @@ import itertools
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from email.message import EmailMessage
 from urllib.parse import urlencode, urlsplit
 
 import pytest
@@ -16,14 +15,11 @@ from hypothesis import strategies as st
 from services.chassis import provider_signatures
 from services.chassis.failures import Poison
 from services.chassis.sealing import Seal
-from services.notifier.channels.bounces import read_bounce
 from services.notifier.channels.gateway import Gateway, GatewayTable, ReceiptFields
-from services.notifier.channels.mail import envelope_sender, report_of_bounce
 from services.notifier.channels.receipt_links import ReceiptLinks
 from services.notifier.channels.reports import Posted, Progress, Report, Reporting, Subscribed, further
 from services.notifier.channels.whatsapp import Whatsapp, WhatsappTable
 from tests.channel_kit import KITS, LINKS, REFERENCE
-from tests.returned_mails import VERP, returned
 
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 STRANGERS = ReceiptLinks(Seal(b"x" * 32), LINKS.base)
@@ -230,65 +226,6 @@ def test_a_gateways_receipt_is_read_as_its_table_says_from_a_form_or_from_json()
     assert refusal(described, posted("gateway", {"mid": "m-1", "stat": "DELIVRD"}, STRANGERS)) == "forged"
     plain = Gateway(GATEWAY.model_copy(update={"receipts": None}), "made-up", LINKS)
     assert refusal(plain, form) == "unreadable"
-
-
-@pytest.mark.parametrize(
-    ("status", "hopeless"),
-    [
-        ("5.1.1", True),
-        ("5.1.10", True),
-        ("5.0.0", True),
-        ("5.2.1 (mailbox disabled)", True),
-        ("5.4.4", True),
-        ("5.2.2", False),
-        ("5.1.7", False),
-        ("5.1.8", False),
-        ("5.7.1", False),
-        ("4.1.1", False),
-        ("nonsense", False),
-    ],
-)
-def test_a_returned_mail_did_not_arrive_and_some_addresses_are_hopeless(status: str, hopeless: bool) -> None:
-    report = report_of_bounce(returned(status), "mail", LINKS)
-    assert report is not None
-    assert (report.reference, report.progress, report.hopeless) == (REFERENCE, Progress.UNDELIVERED, hopeless)
-
-
-@pytest.mark.parametrize(
-    ("action", "progress"),
-    [("delayed", Progress.SENT), ("relayed", Progress.SENT), ("delivered", Progress.DELIVERED)],
-)
-def test_a_mail_that_is_late_or_arrived_is_not_undelivered(action: str, progress: Progress) -> None:
-    report = report_of_bounce(returned("5.1.1" if action == "delayed" else "2.0.0", action), "mail", LINKS)
-    assert report is not None
-    assert (report.progress, report.reason, report.hopeless) == (progress, None, False)
-
-
-@pytest.mark.parametrize("header", ["Delivered-To", "X-Original-To", "Envelope-To"])
-def test_the_return_path_is_found_where_mail_servers_write_it(header: str) -> None:
-    report = report_of_bounce(returned("5.1.1", header=header), "mail", LINKS)
-    assert report is not None
-    assert report.reference == REFERENCE
-
-
-def test_a_notification_to_another_address_is_forged_and_another_mail_is_no_notification() -> None:
-    right = envelope_sender(VERP, REFERENCE)
-    for to in ("studs@nordposten.example", right.replace("+0198", "+0199"), right.replace("@", "0@")):
-        with pytest.raises(Poison, match="forged"):
-            report_of_bounce(returned("5.1.1", to=to), "mail", LINKS)
-    with pytest.raises(Poison, match="forged"):
-        report_of_bounce(returned("5.1.1"), "another_provider", LINKS)
-    absence = EmailMessage()
-    absence["To"] = right
-    absence.set_content("Jag är ledig till måndag.")
-    assert report_of_bounce(absence.as_bytes(), "mail", LINKS) is None
-
-
-@given(st.binary(max_size=300), st.integers(0, 600))
-def test_no_mail_breaks_the_reader(noise: bytes, cut: int) -> None:
-    read_bounce(noise)
-    whole = returned("5.1.1")
-    read_bounce(whole[:cut] + noise + whole[cut:])
 
 
 @given(st.lists(st.sampled_from(Progress), max_size=6))
