@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic import SecretStr
 
 from services.chassis.failures import MustStop, Poison
+from services.chassis.settings import Settings
 
 _NONCE = 12
 _KEY_HEX_DIGITS = 64
@@ -63,6 +64,11 @@ class Seal(Box):
         self._pseudonym_key = hmac.digest(self._keys[-1], b"kvittera pseudonyms v1", hashlib.sha256)
         self.key_id = hmac.digest(self._keys[0], b"kvittera key id v1", hashlib.sha256)[:4].hex()
         """Tells which key sealed, without telling the key."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Seal":
+        """The seal of an installation, as `from_setting`."""
+        return cls.from_setting(settings.sealing_key, settings.sealing_keys_before)
 
     @classmethod
     def from_setting(cls, key: SecretStr, older: SecretStr | None = None) -> "Seal":

@@ -48,7 +48,7 @@ async def _take(settings: "Settings", paths: list[Path]) -> Counter[str]:
     from services.notifier.receipts import ReceiptsInbox
     from services.notifier.returned_mails import saved_mails, take_returned
 
-    seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
+    seal = Seal.of(settings)
     described = read_providers(settings.providers_file).provider if settings.providers_file is not None else ()
     providers = [*(p.name for p in described if isinstance(p, SmtpTable)), SMTP]
     mails = (file.read_bytes() for path in paths for file in saved_mails(path))

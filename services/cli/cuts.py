@@ -65,7 +65,7 @@ def build(
             print(f"{told}: {built.placed} answers and decisions placed, {built.differing} cells differ")
             if built.missing:
                 print(f"{built.missing} answers and decisions are older than the topics: the new cuts lack them")
-            fine = not built.differing and (accept_missing or not built.missing)
+            fine = built.equal or (accept_missing and not built.differing)
             if fine:
                 await changes.accept(built)
             return fine

@@ -97,7 +97,7 @@ async def _resolve(
     from services.notifier.settlement import Settling
 
     metrics = Metrics()
-    seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
+    seal = Seal.of(settings)
     pool = await open_pool(settings, "notifier")
     try:
         settling = Settling(pool, PersonKeys(seal), Relay(settings, "notifier", metrics), lambda: datetime.now(UTC))

@@ -54,7 +54,7 @@ def _persons(settings: "Settings", ids: list[str], phones: list[str], emails: li
     from services.chassis.sealing import Seal
     from services.notifier.erasure import person_of
 
-    seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
+    seal = Seal.of(settings)
     persons = [_person_id(text) for text in ids]
     persons += [person_of(seal, ChannelKind.SMS, number) for number in phones]
     persons += [person_of(seal, ChannelKind.EMAIL, address) for address in emails]
@@ -75,7 +75,7 @@ async def _erase(settings: "Settings", persons: "list[Person]") -> "list[Erasure
     from services.chassis.sealing import Seal
     from services.notifier.erasure import Eraser
 
-    eraser = Eraser(PersonKeys(Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)))
+    eraser = Eraser(PersonKeys(Seal.of(settings)))
     async with tables_of(settings, "notifier", command_timeout=60) as connection:
         done = []
         for person in persons:

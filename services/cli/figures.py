@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,8 +11,6 @@ from services.cli.tables import asked
 if TYPE_CHECKING:
     from services.chassis.postgres import Database
     from services.chassis.settings import Settings
-
-T = TypeVar("T")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -41,7 +41,7 @@ async def _rotate(settings: "Settings", service: str) -> int:
     from services.chassis.postgres import tables_of
     from services.chassis.sealing import Seal
 
-    persons = PersonKeys(Seal.from_setting(settings.sealing_key, settings.sealing_keys_before))
+    persons = PersonKeys(Seal.of(settings))
     async with tables_of(settings, service, command_timeout=600) as connection:
         total = 0
         while True:

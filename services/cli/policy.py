@@ -95,7 +95,7 @@ def _comparison(settings: "Settings", section: str, changed: "Section") -> "Comp
     book = read_policies(settings.policies_folder)
     given = bool(settings.sealing_key.get_secret_value())
     # Without the installation's key the shares are right, but other deliveries are drawn.
-    key = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before).pseudonym(KEY) if given else b""
+    key = Seal.of(settings).pseudonym(KEY) if given else b""
 
     def rules(policies: Policies) -> Rules:
         return Rules(

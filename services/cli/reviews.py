@@ -56,7 +56,7 @@ async def _report(settings: "Settings") -> tuple[list[str], bool]:
     from services.chassis.sealing import Seal
     from services.survey.reviews.report import make_report
 
-    seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
+    seal = Seal.of(settings)
     async with tables_of(settings, "survey", command_timeout=600) as connection:
         made = await make_report(connection, seal)
         return made.lines(), made.sound

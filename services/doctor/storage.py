@@ -19,7 +19,7 @@ _DEAD_ROWS: Final = 100_000
 
 async def keys(settings: Settings) -> list[Finding]:
     """The sealing key, and those before it, are well-formed."""
-    Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
+    Seal.of(settings)
     return [Finding("sealing key", "well", "well-formed")]
 
 

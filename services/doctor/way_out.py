@@ -48,7 +48,7 @@ async def sending(settings: Settings) -> list[Finding]:
     reached = Finding("sending", "well", who_is_reached(settings, datetime.now(UTC)))
     if settings.channel == "outbox":
         return [reached]
-    seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
+    seal = Seal.of(settings)
     await live_channel(settings, seal, Metrics(), datetime.now(UTC)).close()
     return [reached, *([await _mail_server(settings)] if settings.channel == "smtp" else [])]
 

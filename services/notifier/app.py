@@ -118,7 +118,7 @@ class _Shared:
 
 async def _shared(settings: Settings) -> _Shared:
     """Made by the settings, with the tables checked."""
-    seal = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before)
+    seal = Seal.of(settings)
     metrics = Metrics()
     traces = Traces.from_settings(settings, SERVICE)
     pool = await open_pool(settings, SERVICE)

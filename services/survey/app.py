@@ -98,7 +98,7 @@ async def run(settings: Settings) -> None:
     tell_start(settings.http_host, settings.survey_port)
     # Answers and pages make many objects that are in no cycle; each look through them holds up all that wait.
     gc.set_threshold(100_000, 50, 100)
-    seal, gate = Seal.from_setting(settings.sealing_key, settings.sealing_keys_before), gate_for(settings, _now)
+    seal, gate = Seal.of(settings), gate_for(settings, _now)
     metrics, traces = Metrics(), Traces.from_settings(settings, SERVICE)
     pool, looking = await _pools(settings)
     relay = Relay(settings, SERVICE, metrics)

@@ -125,7 +125,7 @@ def cookie_gate(settings: Settings, now: Callable[[], datetime]) -> CookieGate:
 def sessions_of(settings: Settings) -> Sessions:
     """What opens and closes the sessions of an installation, the same in every service."""
     return Sessions(
-        Seal.from_setting(settings.sealing_key, settings.sealing_keys_before).for_purpose("staff sessions"),
+        Seal.of(settings).for_purpose("staff sessions"),
         lifetime=timedelta(hours=settings.staff_session_hours),
         idle=timedelta(minutes=settings.staff_idle_minutes),
     )
