@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from schemas.delivery import ChannelKind, ContactChannel, DeliveryCompleted, PersonalData
 from services.chassis.failures import MustStop
+from services.chassis.wrong_fields import wrong_fields
 from services.demo.people import Behaviour, Case
 
 _NOT_AN_IDENTIFIER = re.compile(r"[^A-Za-z0-9_.:-]")
@@ -113,7 +114,9 @@ class Replay:
                 if first != line:
                     raise _Unfit(f"{self.id_column} is the same as in line {first}")  # noqa: TRY301
             except (_Unfit, ValidationError, ValueError) as error:
-                raise MustStop(f"{self.file} line {line}: {_in_one_line(error)}") from None
+                raise MustStop(
+                    f"{self.file} line {line}: {wrong_fields(error) if isinstance(error, ValidationError) else error}"
+                ) from None
             yield case
 
     def _case(self, row: Mapping[str, str], now: datetime) -> Case:
@@ -157,10 +160,3 @@ def _mapped(how: Any) -> Mapped:
     if isinstance(how, dict):
         return Mapped(column=how["column"], values=how.get("values"))
     return Mapped(fixed=how)
-
-
-def _in_one_line(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        told = error.errors(include_url=False, include_input=False, include_context=False)
-        return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in told)
-    return str(error)

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.chassis.failures import MustStop
 from services.chassis.metrics import Metrics
+from services.chassis.wrong_fields import wrong_fields
 from services.notifier.channels.described import Surroundings
 from services.notifier.channels.elks import ElksTable
 from services.notifier.channels.gateway import GatewayTable
@@ -43,10 +44,7 @@ def read_providers(path: Path) -> ProvidersFile:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise MustStop(f"{path}: {error}") from None
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)
-        )
-        raise MustStop(f"{path}: {wrong}") from None
+        raise MustStop(f"{path}: {wrong_fields(error)}") from None
     names = [p.name for p in told.provider]
     if doubled := {n for n in names if names.count(n) > 1}:
         raise MustStop(f"{path}: two providers are called {', '.join(sorted(doubled))}")

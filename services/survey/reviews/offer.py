@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from services.chassis.failures import MustStop
 from services.chassis.sealing import Seal
+from services.chassis.wrong_fields import wrong_fields
 from services.survey.recipient.page_models import ReviewLink
 
 Draw = NewType("Draw", float)
@@ -109,10 +110,7 @@ def read_policies(file: Path | None) -> ReviewPolicies:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise MustStop(f"KVITTERA_REVIEW_POLICY_FILE cannot be read: {type(error).__name__}") from None
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)
-        )
-        raise MustStop(f"KVITTERA_REVIEW_POLICY_FILE: {wrong}") from None
+        raise MustStop(f"KVITTERA_REVIEW_POLICY_FILE: {wrong_fields(error)}") from None
 
 
 def sampling_draw(seal: Seal, invitation_id: str) -> Draw:
