@@ -12,34 +12,20 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import asyncpg
-import orjson
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from schemas.topics import (
-    DELIVERY_COMPLETED,
-    INVITATION_DECIDED,
-    INVITATION_PROGRESS,
-    PERSON_ERASED,
-    RESPONSE_RECORDED,
-    SATISFACTION_CELLS,
-)
 from services.aggregator.cells.rows import Cells
-from services.aggregator.publishing.publisher import cell_key, cell_message
 from services.audit import run_audit
 from services.chassis.environment import load_settings
-from services.chassis.kafka import make_consumer
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import OwnConnection, connect
 from services.chassis.settings import PREFIX, Settings
-from services.chassis.topic_identity import identify_topics, topic_partitions
 from services.demo.people import Case, Town, now
 from services.demo.phone import Phone
 from services.demo.place import POLICIES, free_ports
@@ -50,21 +36,14 @@ from services.demo.supervisor import SERVICES, Supervisor
 from services.demo.upstream import Upstream
 from services.embedded.child import end_child, spawn_child
 from services.embedded.servers import Servers
-from services.notifier.state import MODELS as HEARD_BY_NOTIFIER
 from tests.conftest import SEALING_KEY
+from tests.faults.topics import Topics
+from tests.faults.waiting import until
 
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-READS = {
-    "notifier": (DELIVERY_COMPLETED, *HEARD_BY_NOTIFIER),
-    "survey": (INVITATION_DECIDED, RESPONSE_RECORDED, PERSON_ERASED),
-    "aggregator": (INVITATION_DECIDED, INVITATION_PROGRESS, RESPONSE_RECORDED),
-}
-POISON_KEY = b"poison"
-"""Records with this key were made to be refused."""
 _LOOKS_A_SECOND = float(os.environ.get("FAULT_LOOKS", "1"))
 """How often the counters are compared with their fold while faults happen; five times with `make test-faults`."""
 _BETWEEN_CHANGES = 0.06
-_ALL_CELLS = "SELECT u.cut, u.value, c.* FROM cell AS c JOIN unit AS u ON u.id = (c.cell >> 32)::int"
 _DECIDED_OTHERWISE_THAN_PLANNED = """
 SELECT count(*) FROM decision AS d FULL JOIN invitation AS i USING (delivery_id, kind)
 WHERE kind = 'ask' AND (d.outcome IS NOT DISTINCT FROM 'scheduled') IS DISTINCT FROM (i.invitation_id IS NOT NULL)
@@ -96,36 +75,6 @@ SELECT service, topic, count(*) FROM (
 
 
 @dataclass(slots=True)
-class TopicLog:
-    """A topic read on from where it was left; what its readers have seen so far."""
-
-    settings: Settings
-    topic: str
-    positions: dict[TopicPartition, int] = field(default_factory=dict)
-
-    async def read_on(self) -> list[ConsumerRecord]:
-        """Every record since the last time, in order per partition."""
-        parts = await topic_partitions(self.settings, self.topic)
-        consumer: AIOKafkaConsumer = make_consumer(self.settings, group=None, client="fault-tests")
-        await consumer.start()
-        found: list[ConsumerRecord] = []
-        try:
-            consumer.assign(parts)
-            for part in parts:
-                consumer.seek(part, self.positions.get(part, 0))
-            ends = await consumer.end_offsets(parts)
-            async with asyncio.timeout(60):
-                while any([await consumer.position(p) < ends[p] for p in parts]):
-                    for records in (await consumer.getmany(timeout_ms=200, max_records=20_000)).values():
-                        found += records
-            for part in parts:
-                self.positions[part] = await consumer.position(part)
-        finally:
-            await consumer.stop()
-        return found
-
-
-@dataclass(slots=True)
 class RunningSystem:
     """Servers, services, recipients, and what was seen of them.
 
@@ -143,16 +92,13 @@ class RunningSystem:
     supervisor: Supervisor
     recipients: Recipients
     town: Town
+    topics: Topics
     published: int = 0
     wrong: list[str] = field(default_factory=list)
     looks: int = 0
     changed: int = 0
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _work: list[asyncio.Task[None]] = field(default_factory=list)
-    _logs: dict[str, TopicLog] = field(default_factory=dict)
-    _cells: dict[bytes, tuple[int, dict[str, Any]]] = field(default_factory=dict)
-    _revisions: dict[bytes, int] = field(default_factory=dict)
-    _events: set[bytes] = field(default_factory=set)
     _dice: random.Random = field(default_factory=lambda: random.Random(3))
 
     @classmethod
@@ -187,7 +133,9 @@ class RunningSystem:
         supervisor = Supervisor(
             variables, folder / "logs", {service: f"http://127.0.0.1:{port}" for service, port in ports.items()}
         )
-        system = cls(folder, servers, variables, settings, supervisor, recipients, Town(1, settings.brand))
+        system = cls(
+            folder, servers, variables, settings, supervisor, recipients, Town(1, settings.brand), Topics(settings)
+        )
         system._work = [
             asyncio.create_task(supervisor.run(system._stop)),
             asyncio.create_task(recipients.run(system._stop)),
@@ -364,7 +312,7 @@ class RunningSystem:
     async def check(self) -> None:
         """Wait until nothing is on its way any more, then judge everything that ever happened."""
         await until(self._everybody_is_done, "nothing to be on its way", seconds=120, tell=self._whereabouts)
-        await self._check_everything_is_read()  # what is read only now touches cells once more
+        await self.topics.check_everything_is_read()  # what is read only now touches cells once more
         assert not [t for t in self._work if t.done()]
         audit = await run_audit(self.settings, wait=30)
         assert audit.clean, audit.lines()
@@ -379,12 +327,12 @@ class RunningSystem:
             assert self.wrong == []
             twice = "SELECT count(*) - count(DISTINCT person) FROM viewer_message"
             assert await notifier.fetchval(twice) == 0
-            await self._check_cells_topic(aggregator)
+            await self.topics.check_cells(aggregator)
         finally:
             await notifier.close()
             await aggregator.close()
-        await self._check_revisions_topic()
-        await self._check_everything_is_read()
+        await self.topics.check_revisions()
+        await self.topics.check_everything_is_read()
 
     async def _everybody_is_done(self) -> bool:
         notifier = await connect(self.settings, "notifier")
@@ -415,91 +363,3 @@ class RunningSystem:
             f" {self.recipients.retries},"
             f" unknown to the survey {[r['delivery_id'] for r in unknown]}, waiting {[tuple(r) for r in waiting]}"
         )
-
-    async def read_from_start(self, topic: str) -> list[ConsumerRecord]:
-        """Every record of a topic."""
-        return await TopicLog(self.settings, topic).read_on()
-
-    async def _read_on(self, topic: str) -> list[ConsumerRecord]:
-        return await self._logs.setdefault(topic, TopicLog(self.settings, topic)).read_on()
-
-    async def _check_cells_topic(self, aggregator: OwnConnection) -> None:
-        """No version ever goes back, one version says one thing, and the last one is the table's."""
-        for record in await self._read_on(SATISFACTION_CELLS):
-            said = orjson.loads(record.value)
-            version = said.pop("version")
-            said.pop("as_of")
-            before, numbers = self._cells.get(record.key, (0, said))
-            assert version > before or (version, said) == (before, numbers), (record.key, before, version)
-            self._cells[record.key] = version, said
-        rows = await aggregator.fetch(_ALL_CELLS)
-        table = {}
-        for row in rows:
-            said = cell_message(row, now())
-            key = cell_key(row["cut"], row["value"], str(said["window"]), said["start"])  # type: ignore[arg-type]
-            table[key.encode()] = said["version"]
-        assert {key: version for key, (version, _) in self._cells.items()} == table
-
-    async def _check_revisions_topic(self) -> None:
-        """A record may come twice after a crash, as the same event; apart from that revisions increase by one."""
-        for record in await self._read_on(RESPONSE_RECORDED):
-            event = b"" if record.key == POISON_KEY else dict(record.headers)["ce_id"]
-            if not event or event in self._events:
-                continue
-            self._events.add(event)
-            revision = orjson.loads(record.value)["revision"]
-            assert revision == self._revisions.get(record.key, 0) + 1, (record.key, revision)
-            self._revisions[record.key] = revision
-
-    async def _check_everything_is_read(self) -> None:
-        """In == processed + dead-lettered: every offset that Kafka gave out is behind its reader's position."""
-
-        async def all_read() -> bool:
-            return await self.unread() == {}
-
-        await until(all_read, "every record to be read", seconds=120)  # a service may have come back just now
-
-    async def unread(self) -> dict[tuple[str, TopicPartition], int]:
-        """How many records each reader has still to read, where there are any."""
-        read = {service: await self._positions(service) for service in READS}
-        ends = await self._ends({topic for topics in READS.values() for topic in topics})
-        return {
-            (service, partition): left
-            for service, topics in READS.items()
-            for partition, end in ends.items()
-            if partition.topic in topics and (left := end - read[service].get(partition, 0))
-        }
-
-    async def _positions(self, service: str) -> dict[TopicPartition, int]:
-        connection = await connect(self.settings, service)
-        rows = await connection.fetch("SELECT topic, part, next FROM progress")
-        await connection.close()
-        return {TopicPartition(r["topic"], r["part"]): r["next"] for r in rows}
-
-    async def _ends(self, topics: Collection[str]) -> dict[TopicPartition, int]:
-        """Where each partition of the topics ends now."""
-        consumer: AIOKafkaConsumer = make_consumer(self.settings, group=None, client="fault-tests")
-        await consumer.start()
-        try:
-            known = await identify_topics(consumer._client, topics)
-            parts = [part for topic, identity in known.items() for part in identity.parts(topic)]
-            found: dict[TopicPartition, int] = await consumer.end_offsets(parts)
-            return found
-        finally:
-            await consumer.stop()
-
-
-async def until(
-    holds: Callable[[], Awaitable[bool]],
-    what: str,
-    *,
-    seconds: float = 100,
-    tell: Callable[[], Awaitable[str]] | None = None,
-) -> float:
-    """Wait for something to become true; returns how long it took."""
-    began = time.monotonic()
-    while not await holds():
-        if time.monotonic() - began > seconds:
-            raise AssertionError(f"waited {seconds} s for {what}" + (f": {await tell()}" if tell else ""))
-        await asyncio.sleep(0.1)
-    return time.monotonic() - began

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from services.demo.supervisor import SERVICES
-from tests.faults.running_system import RunningSystem, until
+from tests.faults.running_system import RunningSystem
+from tests.faults.waiting import until
 
 
 async def test_services_killed_again_and_again_under_load_lose_nothing_and_double_nothing(

@@ -11,7 +11,8 @@ from typing import Any
 
 from schemas.topics import INVITATION_DECIDED, RESPONSE_RECORDED
 from services.chassis.postgres import connect
-from tests.faults.running_system import RunningSystem, until
+from tests.faults.running_system import RunningSystem
+from tests.faults.waiting import until
 from tests.mail_server import mail_server
 
 _SESSION_TIMEOUT = 10.0

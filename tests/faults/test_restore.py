@@ -19,7 +19,8 @@ from services.chassis.topic_admin import apply_topics
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
 from services.embedded.servers import Servers
-from tests.faults.running_system import RunningSystem, until
+from tests.faults.running_system import RunningSystem
+from tests.faults.waiting import until
 
 _COUNTERS = "SELECT sum(delivered + asked + s1 + 2 * s2 + 3 * s3 + 4 * s4 + 5 * s5 + contested + commented) FROM cell"
 _KEPT_ROWS = """
@@ -207,5 +208,4 @@ async def make_cells_topic_anew(system: RunningSystem) -> None:
     await until(gone, "the topic to be gone")
     await admin.close()
     assert await apply_topics(system.settings, tuple(CARDS.values())) == [SATISFACTION_CELLS]
-    system._logs.pop(SATISFACTION_CELLS)
-    system._cells.clear()
+    system.topics.forget_cells()

@@ -11,7 +11,8 @@ from services.chassis.postgres import connect
 from services.demo.supervisor import SERVICES
 from tests.benchmarks.invitations import Invited, count_kept, invite
 from tests.conftest import SEALING_KEY
-from tests.faults.running_system import RunningSystem, until
+from tests.faults.running_system import RunningSystem
+from tests.faults.waiting import until
 
 _TAPPERS = 32
 

@@ -12,7 +12,9 @@ from schemas.topics import DELIVERY_COMPLETED, INVITATION_DECIDED, RESPONSE_RECO
 from services.chassis.deadletter import MARK
 from services.chassis.deadletter_store import read_letters
 from services.chassis.postgres import connect
-from tests.faults.running_system import POISON_KEY, READS, RunningSystem, until
+from tests.faults.running_system import RunningSystem
+from tests.faults.topics import POISON_KEY, READS
+from tests.faults.waiting import until
 from tests.harness import producing
 
 _POISON: tuple[tuple[bytes, list[tuple[str, bytes]]], ...] = (
@@ -96,14 +98,14 @@ async def test_everything_three_times_and_shuffled_sends_nothing_and_changes_no_
     dice = random.Random(5)
     async with producing(system.settings) as producer:
         for topic in _TOPICS:
-            records = [r for r in await system.read_from_start(topic) if r.key != POISON_KEY] * 3
+            records = [r for r in await system.topics.read_from_start(topic) if r.key != POISON_KEY] * 3
             dice.shuffle(records)
             for r in records:
                 await producer.send(topic, r.value, key=r.key, headers=list(r.headers))
         await producer.flush()
 
     async def all_read() -> bool:
-        return await system.unread() == {}
+        return await system.topics.unread() == {}
 
     await until(all_read, "the repeated records to be read")
     await system.check()

@@ -19,7 +19,8 @@ from services.chassis.settings import PREFIX, Settings
 from services.demo.place import POLICIES
 from services.demo.supervisor import SERVICES
 from services.embedded.servers import Servers, running_servers
-from tests.faults.running_system import RunningSystem, until
+from tests.faults.running_system import RunningSystem
+from tests.faults.waiting import until
 
 FROM = os.environ.get("UPGRADE_FROM", "")
 REMINDERS = os.environ.get("UPGRADE_REMINDERS", "") == "1"
