@@ -23,6 +23,8 @@ from tests.asgi import Reply, ask
 from tests.builders import NOON
 from tests.conftest import SEALING_KEY
 
+RESPONSES = "/api/v1/responses"
+TAPS = "/api/v1/kiosk/responses"
 SEAL = Seal(bytes.fromhex(SEALING_KEY))
 TORGET = Place(carrier="Nordposten Demo", country="SE", zone="Europe/Stockholm", service_point="Torget Spel & Tobak")
 
@@ -76,3 +78,9 @@ async def send(
     given = {name.lower() for name, _ in headers}
     sent = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     return await ask(app, method, path, headers=[*(h for h in told if h[0] not in given), *headers], parts=[sent])
+
+
+def is_problem(reply: Reply, status: int) -> bool:
+    """Whether this is the problem document of a status."""
+    kind = reply.headers["content-type"] == "application/problem+json"
+    return kind and reply.status == status == reply.json["status"] and reply.headers["cache-control"] == "no-store"

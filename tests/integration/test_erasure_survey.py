@@ -8,7 +8,6 @@ import pytest
 
 from schemas.invitation import InvitationDecided
 from schemas.recipient import PersonErased
-from schemas.response import ResponseRecorded
 from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
@@ -26,6 +25,7 @@ from services.survey.comments.texts import SealedTexts
 from services.survey.privacy.erasure import ErasePersons
 from tests.builders import NOON, decided
 from tests.conftest import SEALING_KEY
+from tests.survey_app import told
 from tests.tables import everything_stored, footprint
 
 pytestmark = pytest.mark.service("survey")
@@ -92,11 +92,6 @@ async def readable(pool: Pool) -> list[str]:
                 except Poison:
                     continue
     return found
-
-
-async def told(pool: Pool) -> list[ResponseRecorded]:
-    rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'response.recorded.v1' ORDER BY id")
-    return [ResponseRecorded.model_validate_json(r["value"]) for r in rows]
 
 
 async def test_words_are_sealed_with_the_key_of_their_person(pool: Pool, answers: Answers) -> None:

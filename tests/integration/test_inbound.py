@@ -12,14 +12,13 @@ from standardwebhooks.webhooks import Webhook
 from starlette.types import ASGIApp
 
 from schemas.recipient import PreferenceChanged
-from schemas.response import ResponseRecorded
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.survey.api.signatures import Signatures
 from tests.asgi import Reply, ask
 from tests.programs import SEAL, Clock, application
-from tests.survey_app import invite
+from tests.survey_app import invite, told
 from tests.tables import everything_stored, footprint
 
 pytestmark = pytest.mark.service("survey")
@@ -58,11 +57,6 @@ async def hand_over(app: ASGIApp, text: str, webhook_id: str = "msg_1", **change
     return await ask(app, "POST", SMS, headers=signed(body, webhook_id), parts=[body])
 
 
-async def answers(pool: Pool) -> list[ResponseRecorded]:
-    rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'response.recorded.v1' ORDER BY id")
-    return [ResponseRecorded.model_validate_json(r["value"]) for r in rows]
-
-
 async def preferences(pool: Pool) -> list[PreferenceChanged]:
     rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'preference.changed.v1' ORDER BY id")
     return [PreferenceChanged.model_validate_json(r["value"]) for r in rows]
@@ -74,26 +68,26 @@ async def test_a_digit_with_words_answers_the_latest_open_invitation(app: ASGIAp
     await invite(pool, person_id="0" * 32, delivery={"delivery_id": "D-other"})
     reply = await hand_over(app, "4 bra service", **{"from": "46701740634"})
     assert (reply.status, reply.json) == (202, {"accepted": True})
-    [event] = await answers(pool)
+    [event] = await told(pool)
     assert (event.delivery.delivery_id, event.score, event.commented, event.channel) == ("D-new", 4, True, "sms")
     await hand_over(app, "Betyg: 5", "msg_2")
-    assert [(e.revision, e.score) for e in await answers(pool)] == [(1, 4), (2, 5)]
+    assert [(e.revision, e.score) for e in await told(pool)] == [(1, 4), (2, 5)]
 
 
 async def test_other_words_are_a_comment(app: ASGIApp, pool: Pool) -> None:
     await invite(pool, person_id=PERSON)
     await hand_over(app, "Paketet låg i regnet")
-    [event] = await answers(pool)
+    [event] = await told(pool)
     assert (event.score, event.commented) == (None, True)
 
 
 async def test_stop_holds_for_ever_and_is_told_once(app: ASGIApp, pool: Pool) -> None:
     await hand_over(app, "STOPP!")  # no invitation is needed for it
     await hand_over(app, "stop alt", "msg_2")
-    [told] = await preferences(pool)
-    assert (told.person_id, told.never, told.source, told.revision) == (PERSON, True, "reply", 1)
+    [change] = await preferences(pool)
+    assert (change.person_id, change.never, change.source, change.revision) == (PERSON, True, "reply", 1)
     assert await pool.fetchval("SELECT never FROM preference WHERE person_id = $1", PERSON)
-    assert await answers(pool) == []
+    assert await told(pool) == []
 
 
 async def test_a_stop_keeps_what_was_preferred_before(app: ASGIApp, pool: Pool) -> None:
@@ -101,8 +95,8 @@ async def test_a_stop_keeps_what_was_preferred_before(app: ASGIApp, pool: Pool) 
         "INSERT INTO preference VALUES ($1, 3, false, 4, 'sms', clock_timestamp() - interval '1 day')", PERSON
     )
     await hand_over(app, "STOP")
-    [told] = await preferences(pool)
-    assert (told.revision, told.never, told.most_per_year, told.only_channel) == (4, True, 4, "sms")
+    [change] = await preferences(pool)
+    assert (change.revision, change.never, change.most_per_year, change.only_channel) == (4, True, 4, "sms")
 
 
 async def test_the_reply_does_not_tell_whether_the_sender_is_known(app: ASGIApp, pool: Pool) -> None:
@@ -113,7 +107,7 @@ async def test_the_reply_does_not_tell_whether_the_sender_is_known(app: ASGIApp,
     assert {(r.status, r.body, tuple(r.headers.items())) for r in replies} == {
         (202, replies[0].body, tuple(replies[0].headers.items()))
     }
-    assert len(await answers(pool)) == 1
+    assert len(await told(pool)) == 1
 
 
 async def test_a_message_that_is_handed_over_again_has_its_effect_once(app: ASGIApp, pool: Pool) -> None:
@@ -122,7 +116,7 @@ async def test_a_message_that_is_handed_over_again_has_its_effect_once(app: ASGI
     await hand_over(app, "5", "msg_2")
     assert (await hand_over(app, "2 för sent", "msg_1")).status == 202
     assert (await hand_over(app, "1", "msg_1")).status == 422  # the same id for another message
-    assert [e.score for e in await answers(pool)] == [2, 5]
+    assert [e.score for e in await told(pool)] == [2, 5]
 
 
 async def test_only_a_fresh_signature_by_a_known_secret_has_an_effect(app: ASGIApp, pool: Pool) -> None:
@@ -143,8 +137,8 @@ async def test_only_a_fresh_signature_by_a_known_secret_has_an_effect(app: ASGIA
         {name: value for name, value in right.items() if name != "webhook-id"},
     ]
     for headers in wrong:
-        told = {"content-type": "application/json"} | headers
-        reply = await ask(app, "POST", SMS, headers=list(told.items()), parts=[body])
+        sent = {"content-type": "application/json"} | headers
+        reply = await ask(app, "POST", SMS, headers=list(sent.items()), parts=[body])
         assert (reply.status, reply.headers["content-type"]) == (401, "application/problem+json"), headers
     broken = body + b"\xff"
     assert (await ask(app, "POST", SMS, headers=list(right.items()), parts=[broken])).status == 401
@@ -160,7 +154,7 @@ async def test_while_secrets_change_both_are_good(app: ASGIApp, pool: Pool) -> N
     both = signed(message("5"), "msg_5", secret=OTHER)
     both[-1] = (both[-1][0], f"{both[-1][1]} {signed(message('5'), 'msg_5', secret=NEW)[-1][1]}")
     assert (await ask(app, "POST", SMS, headers=both, parts=[message("5")])).status == 202
-    assert [e.score for e in await answers(pool)] == [3, 4, 5]
+    assert [e.score for e in await told(pool)] == [3, 4, 5]
 
 
 async def test_without_secrets_nothing_is_taken(pool: Pool, settings: Settings) -> None:

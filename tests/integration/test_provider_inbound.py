@@ -9,13 +9,12 @@ from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from schemas.recipient import PreferenceChanged
-from schemas.response import ResponseRecorded
 from services.chassis import provider_signatures
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from tests.asgi import Reply, ask
 from tests.programs import SEAL, Clock, application
-from tests.survey_app import invite
+from tests.survey_app import invite, told
 from tests.tables import footprint
 
 pytestmark = pytest.mark.service("survey")
@@ -81,9 +80,7 @@ def text(body: str, message_id: str = "wamid.1") -> dict[str, Any]:
 
 
 async def scores(pool: Pool) -> list[tuple[int | None, bool, str | None]]:
-    rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'response.recorded.v1' ORDER BY id")
-    told = [ResponseRecorded.model_validate_json(r["value"]) for r in rows]
-    return [(m.score, m.commented, m.channel) for m in told]
+    return [(m.score, m.commented, m.channel) for m in await told(pool)]
 
 
 async def stopped(pool: Pool) -> list[str]:
