@@ -281,7 +281,7 @@ _CARDS: Final = (
         about=(
             "Praise for a driver, a terminal or a service point, without the comment. The highest revision "
             "holds; take praise off the board when it is withdrawn. Drivers are pseudonyms. For praise "
-            "only, never for ranking people. Version 0.1 does not write it."
+            "only, never for ranking people."
         ),
         key="praise id",
         owner="survey",

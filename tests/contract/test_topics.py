@@ -226,3 +226,11 @@ def test_examples_name_made_up_people_and_places_only() -> None:
                 or channel["address"].endswith(".example")
                 or "+46701740605" <= channel["address"] <= "+46701740699"
             )
+
+
+def test_a_topic_is_named_in_the_sources_of_each_service_of_ours_that_writes_it(repository: Path) -> None:
+    constants = {name: constant for constant, name in vars(topics).items() if isinstance(name, str)}
+    for card in (c for c in CARDS.values() if c.model is not None):
+        for folder in (repository / "services" / writer for writer in card.producers if writer != "upstream"):
+            sources = [p.read_text(encoding="utf-8") for kind in ("py", "sql") for p in folder.rglob(f"*.{kind}")]
+            assert any(card.name in s or constants[card.name] in s for s in sources), f"{folder.name}: {card.name}"
