@@ -8,13 +8,16 @@ import pytest
 from msgspec.structs import replace
 
 from schemas.satisfaction import Window
+from services.aggregator import app as aggregator
 from services.aggregator.counting.cuts import STANDARD, CutsFile, cut_named, read_cuts
 from services.aggregator.counting.hand_overs import Leg
 from services.aggregator.counting.minute_cells import MinuteCells
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
+from services.aggregator.counting.zone_data import zone_data
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Pool
+from services.chassis.settings import Settings
 from tests.builders import NOON
 from tests.integration.test_counting_store import answer, audit, count, decision, table
 
@@ -47,6 +50,15 @@ async def test_a_service_with_an_older_file_is_refused_once_a_newer_one_was_coun
         await agree(pool, "total", "terminal")
     with pytest.raises(MustStop, match=r"\(version 2\) are not those .* Write `version = 3` at the head"):
         await agree(pool, "total", "method", version=2)
+
+
+async def test_starts_note_the_time_zone_data_once_and_the_version_of_the_file_of_cuts(
+    pool: Pool, settings: Settings
+) -> None:
+    for _ in range(2):
+        (await aggregator._pool(settings, read_cuts(None))).terminate()
+    told = await pool.fetch("SELECT version, (SELECT file_version FROM counting) FROM zone_data")
+    assert [tuple(row) for row in told] == [(zone_data(), 1)]
 
 
 async def test_a_batch_counts_by_the_cuts_that_are_stored_not_by_those_it_began_with(pool: Pool) -> None:
