@@ -19,7 +19,7 @@ from services.chassis.settings import Settings
 from services.embedded.servers import running_servers
 from tests.container_servers import BothServers, container_servers
 from tests.lanes import Lanes, rank_of
-from tests.tables import empty_pool, forget
+from tests.tables import empty_pool, forget, remember
 
 # Properties are judged by what they find, not by the clock of a busy machine. A plain run draws the same examples each
 # time, so that it is red for what was changed and never by chance; DRAW_ANEW=1 looks for what nobody has seen yet.
@@ -90,6 +90,7 @@ async def template_database(servers: BothServers) -> str:
     connection = await asyncpg.connect(servers.postgres.dsn("template_kvittera"))
     for service in SERVICES:
         await migrate(connection, service, f"services.{service}")
+        await remember(connection, service)
     await connection.close()
     return "template_kvittera"
 

@@ -48,6 +48,8 @@ class _Made:
 
 
 _MADE: dict[tuple[str, str], _Made] = {}
+_MIGRATED: dict[str, tuple[str | None, Mapping[str, bytes]]] = {}
+"""Catalogue and rows of each service in the database that all others are copies of."""
 _CATALOGUE = """
 SELECT md5(string_agg(what, ' ' ORDER BY what)) FROM (
     SELECT 'c' || oid || ' ' || xmin AS what FROM pg_class WHERE relnamespace = current_schema()::regnamespace
@@ -78,8 +80,16 @@ async def _made(settings: Settings, service: str) -> _Made:
     key = settings.postgres_dsn.get_secret_value(), service
     known = _MADE.get(key)
     if known is None or known.connection.is_closed():
-        known = _MADE[key] = _Made(await connect(settings, service))
+        known = _MADE[key] = _Made(await connect(settings, service), *_MIGRATED.get(service, (None, {})))
+        if known.catalogue == await _catalogue(known.connection):
+            await _make_room(known, settings, service)
     return known
+
+
+async def remember(connection: Database, service: str) -> None:
+    """Learn what migrations leave of a service, from the database that all others are copied from."""
+    await connection.execute(f'SET search_path TO "{service}"')
+    _MIGRATED[service] = await _catalogue(connection), await _seeds(connection)
 
 
 async def _catalogue(connection: Database) -> str | None:
@@ -90,12 +100,20 @@ async def _catalogue(connection: Database) -> str | None:
 async def _make_anew(made: _Made, settings: Settings, service: str) -> None:
     await made.connection.execute(f'DROP SCHEMA "{service}" CASCADE')
     await migrate(made.connection, service, f"services.{service}")
+    made.seeds = await _seeds(made.connection)
+    await _make_room(made, settings, service)
+
+
+async def _make_room(made: _Made, settings: Settings, service: str) -> None:
     if service == "notifier":
         # Tests that decide on a fixed day have room for it also where the machine's clock is long before it.
         requests = months(settings).tables[1]
         await Months(service, (requests,)).prepare(made.connection, NOON)
-    made.seeds = {table: await _rows(made.connection, table) for table in await _filled(made.connection)}
     made.catalogue = await _catalogue(made.connection)
+
+
+async def _seeds(connection: Database) -> Mapping[str, bytes]:
+    return {table: await _rows(connection, table) for table in await _filled(connection)}
 
 
 async def _put_back(made: _Made) -> None:
