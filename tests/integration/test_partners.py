@@ -102,6 +102,16 @@ async def test_a_cell_appears_with_ten_respondents_and_leaves_a_tombstone_when_f
     assert await seen(pool) == {TOTAL: None, HOME: None}
 
 
+async def test_answers_about_a_delivery_that_is_contested_are_told_to_no_partner(
+    pool: Pool, settings: Settings
+) -> None:
+    await register(pool, view())
+    await count(pool, range(11))
+    await count(pool, range(11, 15), contested=True)
+    await publish(pool, settings)
+    assert await seen(pool) == {TOTAL: 11, HOME: 11}
+
+
 async def test_an_answer_that_is_erased_counts_as_taken_back(pool: Pool, settings: Settings) -> None:
     await register(pool, view())
     await count(pool, range(10))
