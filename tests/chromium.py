@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Browser, Playwright, async_playwright
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -32,6 +33,15 @@ _WITHOUT = (
     "PreconnectToSearch",
     "ThirdPartyStoragePartitioning",
 )
+
+
+def needs_chromium() -> None:
+    """Skip, in CI fail, where there is no browser."""
+    if CHROMIUM is None:
+        missing = "no Chromium: install chromium, chromium-browser or google-chrome"
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
 
 
 @asynccontextmanager

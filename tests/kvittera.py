@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +134,15 @@ class RunningDemo:
     def press_ctrl_c(self) -> None:
         """What a terminal does: the signal goes to the whole group."""
         os.killpg(self.process.pid, signal.SIGINT)
+
+
+def states(demo: RunningDemo, most: int) -> Iterator[dict[str, Any]]:
+    """So many of the states that the page is told, two a second."""
+    with urllib.request.urlopen(f"{demo.url}/demo/events", timeout=120) as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        told = (json.loads(line[6:]) for line in stream if line.startswith(b"data: "))
+        for _, state in zip(range(most), told, strict=False):
+            yield state
 
 
 @contextlib.contextmanager

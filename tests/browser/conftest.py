@@ -1,7 +1,6 @@
 """A real Chromium against the real running system, with recipients of the tests' own that nobody else plays."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -18,7 +17,7 @@ from schemas.topics import DELIVERY_COMPLETED
 from services.demo.people import Behaviour, Case
 from services.demo.upstream import record_of
 from tests.builders import delivery
-from tests.chromium import CHROMIUM, running_chromium
+from tests.chromium import needs_chromium, running_chromium
 from tests.kvittera import RunningDemo, demo_with_page
 from tests.visitors import Stored, Visitor
 
@@ -32,12 +31,8 @@ expect.set_options(timeout=60_000)  # a page is waited for, however slow the mac
 
 @pytest.fixture(scope="package")
 async def chromium() -> AsyncIterator[Browser]:
-    """A browser; skipped, in CI failed, where there is none."""
-    if CHROMIUM is None:
-        missing = "no Chromium: install chromium, chromium-browser or google-chrome"
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+    """A browser for all tests of this folder."""
+    needs_chromium()
     async with running_chromium() as started:
         yield started
 

@@ -1,10 +1,7 @@
 """The demo with its page: what is shown moves, the counter can be killed and catches up, Ctrl-C ends everything."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -13,10 +10,8 @@ from typing import Any
 
 import pytest
 
-from schemas.topics import CARDS
-from services.embedded.ports import free_port
 from tests.dashboards import panels
-from tests.kvittera import RunningDemo, demo_with_page, kvittera, still_running
+from tests.kvittera import RunningDemo, demo_with_page, kvittera, states, still_running
 from tests.prometheus import holding, needs_prometheus
 
 ANSWERS = "response.recorded.v1"
@@ -39,35 +34,12 @@ QUIET_IN_A_DEMO = {
     "Whole months past their time, dropped",
 }
 """Panels with a counter that counts what a demo without trouble, providers and staff has not."""
-# A reader waits a moment before the next command; a script asks again until there is something to see.
-_PATIENT = """
-set -e
-again() { for _ in $(seq 100); do "$@" && return; sleep 0.1; done; echo "gave up: $*" >&2; return 1; }
-curl() { again command curl --silent --fail "$@"; echo; }
-letters() { command kvittera dlq list "$1" | tee .letters | grep -v "0  in all" > /dev/null && cat .letters; }
-kvittera() {
-  case "$1 $2" in
-    "dlq list") again letters "$3" ;;
-    "notifier ") exec "$(type -P kvittera)" notifier ;;  # in the background: %1 is the service itself
-    *) command kvittera "$@" ;;
-  esac
-}
-"""
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
     with demo_with_page(tmp_path_factory.mktemp("page"), "--rate", "5") as running:
         yield running
-
-
-def states(demo: RunningDemo, most: int) -> Iterator[dict[str, Any]]:
-    """So many of the states that the page is told, two a second."""
-    with urllib.request.urlopen(f"{demo.url}/demo/events", timeout=120) as stream:
-        assert stream.headers["content-type"].startswith("text/event-stream")
-        told = (json.loads(line[6:]) for line in stream if line.startswith(b"data: "))
-        for _, state in zip(range(most), told, strict=False):
-            yield state
 
 
 def wait_for(demo: RunningDemo, what: Callable[[dict[str, Any]], bool], seconds: float = 60) -> dict[str, Any]:
@@ -185,39 +157,6 @@ def test_every_panel_of_the_dashboards_asks_for_what_the_services_measure(demo: 
 
     assert empty <= QUIET_IN_A_DEMO
     assert unnamed == set()
-
-
-def test_the_commands_of_the_tutorial_do_what_it_says(demo: RunningDemo, repository: Path) -> None:
-    text = (repository / "docs/tutorial.md").read_text(encoding="utf-8")
-    [program] = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    (demo.folder / "send_delivery.py").write_text(program, encoding="utf-8")
-    (demo.folder / ".venv").symlink_to(sys.prefix)
-    port = free_port()
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert blocks[0].startswith("make demo "), "the demo of these tests"
-    lines = "".join(blocks[1:]).replace("127.0.0.1:8601", f"127.0.0.1:{port}").replace("audit\n", "audit --wait 20\n")
-    lines = lines.replace("$PWD/services", f"{repository}/services")
-
-    done = subprocess.run(
-        ["bash", "-c", _PATIENT + lines],
-        cwd=demo.folder,
-        env={**os.environ, "PYTHONPATH": str(repository), "KVITTERA_NOTIFIER_PORT": str(port)},
-        capture_output=True,
-        text=True,
-        timeout=270,
-        check=False,
-    )
-
-    said = done.stdout
-    assert done.returncode == 0, said + done.stderr
-    assert f"all {len(CARDS)} topics are as their cards say" in said
-    assert said.count("clean: 0 lost, 0 double, 0 differing cells") == 2
-    assert '"delivery_id":"MY-1"' in said
-    assert '"outcome":"scheduled"' in said
-    assert '"outcome":"suppressed","reason":"exception_open"' in said
-    assert re.search(r"1\s+schema\s+delivery.method", said), said
-    assert "1 would be sent to delivery.completed.v1" in said
-    assert "1 were sent to delivery.completed.v1" in said
 
 
 def test_ctrl_c_ends_everything_and_leaves_no_process(demo: RunningDemo) -> None:
