@@ -15,6 +15,7 @@ from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from tests.harness import (
     Effects,
+    begin,
     effects_of,
     make_effects,
     make_fence,
@@ -24,6 +25,7 @@ from tests.harness import (
     produce,
     progress_of,
     reading,
+    record,
     understand,
     until,
 )
@@ -100,6 +102,16 @@ async def test_what_was_read_ahead_before_reading_had_to_go_back_is_read_again(
     async with reading(reader, own_loop(reader, settings, max_records=20)) as stop:
         await until(lambda: _all_applied(pool), stop)
     await _check_each_once_and_in_order(pool)
+
+
+async def test_of_a_batch_that_was_read_ahead_only_what_nobody_else_applied_meanwhile_is_applied(pool: Pool) -> None:
+    part = await begin(pool, "t")
+    fence, other = (make_fence(pool, "t", Effects()) for _ in range(2))
+    batch = {part: [record("t", n, b"%d" % n) for n in range(4)]}
+    meanings = await fence.read(batch)
+    await other.take({part: batch[part][:2]})
+    await fence.take(batch, meanings)
+    assert await effects_of(pool) == [b"0", b"1", b"2", b"3"]
 
 
 async def test_partitions_that_go_to_another_process_while_they_are_read_ahead_are_applied_once(
