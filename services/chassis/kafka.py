@@ -16,6 +16,7 @@ from aiokafka.producer.message_accumulator import MessageAccumulator
 
 from services.chassis.failures import MustStop, TryAgain
 from services.chassis.header_names import read_any_header_name
+from services.chassis.kafka_connection import use_sound_connections
 from services.chassis.pauses import pause_or_stop, pauses
 from services.chassis.settings import Settings
 from services.chassis.waiting import waits_for
@@ -90,6 +91,7 @@ def connection(settings: Settings) -> dict[str, Any]:
 def make_consumer(settings: Settings, *, group: str | None, client: str, **options: Any) -> AIOKafkaConsumer:
     """A consumer that hands out bytes and never commits by itself. Not yet started or subscribed."""
     read_any_header_name()
+    use_sound_connections()
     return AIOKafkaConsumer(
         **connection(settings),
         group_id=group,
@@ -108,16 +110,19 @@ def membership(settings: Settings, service: str, port: int) -> str:
 
 def make_producer(settings: Settings, *, client: str, **options: Any) -> AIOKafkaProducer:
     """An idempotent producer that waits for all in-sync replicas. Not yet started."""
+    use_sound_connections()
     return AIOKafkaProducer(**connection(settings), client_id=client, **{**PRODUCER_OPTIONS, **options})
 
 
 def make_admin(settings: Settings) -> AIOKafkaAdminClient:
     """An admin client. Not yet started."""
+    use_sound_connections()
     return AIOKafkaAdminClient(**connection(settings), request_timeout_ms=20_000)
 
 
 def make_client(settings: Settings) -> AIOKafkaClient:
     """The bare protocol client, for what aiokafka's consumer does not tell. Not yet started."""
+    use_sound_connections()
     return AIOKafkaClient(**connection(settings), request_timeout_ms=20_000)
 
 

@@ -18,7 +18,7 @@ _SECRET_KEY = re.compile(
 _MAIL = re.compile(r"(?<![^\s@<>\"'])[^\s@<>\"']+@[^\s@<>\"']+\.[^\s@<>\"']+")
 _PHONE = re.compile(r"(?<!\w)(?:\+|00)[1-9][\d \-().]{6,}\d")
 _LINK_TOKEN = re.compile(r"/r/[A-Za-z0-9_\-]{22}")
-_CREDENTIALS = re.compile(r"(://[^:/@\s]{0,256}):[^@\s]{1,256}@")
+_CREDENTIALS = re.compile(r"(://[^:/@\s]{0,256}:)[^@\s]{1,256}(?=@)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTROL_IN_TRACES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")  # keeps tabs and line ends
 _TRACES = {"exception", "stack"}
@@ -30,8 +30,13 @@ def scrub(text: str) -> str:
     text = _MAIL.sub("[mail]", text)
     text = _PHONE.sub("[phone]", text)
     text = _LINK_TOKEN.sub("/r/[token]", text)
-    text = _PASSWORD.sub(r"\1[secret]", text)
-    return _CREDENTIALS.sub(r"\1:[secret]@", text)
+    text = _PASSWORD.sub(_hide_behind, text)
+    return _CREDENTIALS.sub(_hide_behind, text)
+
+
+def _hide_behind(found: re.Match[str]) -> str:
+    # Not as a template: the standard library imports to read one, and the last lines of a process come too late.
+    return f"{found[1]}[secret]"
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

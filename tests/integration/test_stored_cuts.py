@@ -89,6 +89,17 @@ async def test_minute_cells_older_than_their_time_go_for_good_and_the_audit_stay
     assert await audit(pool) == []
 
 
+async def test_a_clock_that_goes_back_brings_no_old_minutes_back(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await StoredCuts().agree(connection, read_cuts(None))
+    await count(pool, answer(1, 1, 5))
+    assert await MinuteCells(pool, 1, lambda: datetime(2026, 10, 13, 16, 0, tzinfo=UTC)).drop() == 1
+    assert await MinuteCells(pool, 1, lambda: datetime(2026, 10, 13, 13, 0, tzinfo=UTC)).drop() == 0
+    await count(pool, answer(2, 1, 4))
+    assert "minute" not in {window for _, _, window, _ in await table(pool)}
+    assert await audit(pool) == []
+
+
 async def test_what_was_counted_before_minutes_were_kept_is_in_no_minute(pool: Pool) -> None:
     async with pool.acquire() as connection:
         await StoredCuts().agree(connection, read_cuts(None))

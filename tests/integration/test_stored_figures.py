@@ -1,5 +1,6 @@
 """Alarms, interventions and closed months against a real PostgreSQL: told once, compared rightly, never changed."""
 
+import asyncio
 import json
 import uuid
 from datetime import UTC, date, datetime, timedelta
@@ -242,6 +243,30 @@ async def test_nothing_can_change_a_closed_month(pool: Pool, change: str) -> Non
         await Months(0).close(connection, OCTOBER, datetime(2026, 11, 2, tzinfo=UTC))
     with pytest.raises(asyncpg.RestrictViolationError, match="never changes"):
         await pool.execute(change)
+
+
+async def test_of_two_that_close_a_month_at_once_the_second_hears_that_it_is_closed(pool: Pool) -> None:
+    later = datetime(2026, 11, 2, tzinfo=UTC)
+    await count(pool, "Luleå", NOW, 7, 1)
+    async with pool.acquire() as first, pool.acquire() as second:
+        async with first.transaction():
+            await Months(0).close(first, OCTOBER, later)
+            closing = asyncio.create_task(Months(0).close(second, OCTOBER, later))
+            await asyncio.sleep(0.2)
+            assert not closing.done()
+        with pytest.raises(MustStop, match="2026-10 is closed: revise it"):
+            await closing
+
+
+@pytest.mark.parametrize("counter", ["s4", "delivered", "contested", "reached", "opened"])
+async def test_a_closed_month_tells_that_a_counter_moved_since(pool: Pool, counter: str) -> None:
+    await count(pool, "Luleå", NOW, 7, 1)
+    async with pool.acquire() as connection:
+        await Months(0).close(connection, OCTOBER, datetime(2026, 11, 2, tzinfo=UTC))
+        assert [m["moved"] for m in await Months(0).listed(connection)] == [0]
+        await connection.execute(f"UPDATE cell SET {counter} = {counter} + 1")
+        cells = await connection.fetchval("SELECT count(*) FROM closed_cell")
+        assert [m["moved"] for m in await Months(0).listed(connection)] == [cells]
 
 
 async def test_a_closed_month_keeps_what_was_asked_beside_the_faces(pool: Pool, app: Starlette) -> None:

@@ -72,6 +72,7 @@ async def test_the_relay_lets_rows_gather_after_a_pass_that_moves_many_unless_it
 
     monkeypatch.setattr("services.chassis.outbox.connect", no_connection)
     monkeypatch.setattr("services.chassis.outbox.make_producer", lambda *_, **__: Nothing())
+    monkeypatch.setattr("services.chassis.outbox.stop_producer", nothing)
     monkeypatch.setattr(relay, "_measure", nothing)
     monkeypatch.setattr(relay, "_take_shards", nothing)
     monkeypatch.setattr(relay, "_move", move)

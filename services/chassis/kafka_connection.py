@@ -1,0 +1,37 @@
+"""aiokafka's connection to a broker without two faults that it has no setting for.
+
+uvloop refuses to write in the moment between a connection's end and the call that tells of it, where asyncio's own
+loop says nothing. aiokafka expects an OSError there (its issue 1038), so this would end its tasks for good, or our
+process. And a client that is cancelled while it starts forgets the connection over which it asked.
+"""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+from aiokafka import conn
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError
+
+
+def use_sound_connections() -> None:
+    """From now on, every Kafka client of this process connects by ours."""
+    conn.AIOKafkaConnection = _Connection
+
+
+class _Connection(AIOKafkaConnection):  # type: ignore[misc]
+    def send(self, request: Any, expect_response: bool = True) -> Any:
+        try:
+            reply = super().send(request, expect_response)
+        except RuntimeError as error:
+            self.close(CloseReason.CONNECTION_BROKEN)
+            raise KafkaConnectionError(f"Connection at {self._host}:{self._port} broken: {error}") from error
+        # Only the connection of a client that starts has nobody to hear of its end.
+        return self._reply_or_end(reply) if self._on_close_cb is None else reply
+
+    async def _reply_or_end(self, reply: Awaitable[Any]) -> Any:
+        try:
+            return await reply
+        except asyncio.CancelledError:
+            self.close()
+            raise

@@ -1,0 +1,71 @@
+"""Connections to Kafka that break under a request or are given up, also on the loop that services run on."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import uvloop
+from aiokafka.client import create_conn
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.admin import ApiVersionRequest
+from aiokafka.protocol.metadata import MetadataRequest
+
+from services.chassis.kafka import make_client
+from services.chassis.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asks for the versions of a server that says nothing; it knows how to tell of its topics."""
+
+    async def no_versions(connection: AIOKafkaConnection) -> None:
+        connection._versions = {MetadataRequest.API_KEY: (1, 5)}
+
+    monkeypatch.setattr(AIOKafkaConnection, "_do_version_lookup", no_versions)
+
+
+@asynccontextmanager
+async def silent_server(ended: asyncio.Event) -> AsyncIterator[int]:
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        ended.set()
+        writer.close()
+
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+async def _ask_over_a_broken_connection(closed: list[CloseReason]) -> None:
+    make_client(Settings())
+    async with silent_server(asyncio.Event()) as port:
+        connection = await create_conn("127.0.0.1", port, on_close=lambda _, reason: closed.append(reason))
+        connection._writer.transport.abort()
+        await asyncio.sleep(0)  # the transport is gone, and who reads from it has not been told
+        with pytest.raises(KafkaConnectionError, match="broken: unable to perform operation"):
+            await connection.send(ApiVersionRequest())
+        connection.close()
+
+
+def test_a_request_on_a_connection_that_has_just_broken_fails_as_kafka_does() -> None:
+    closed = list[CloseReason]()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_ask_over_a_broken_connection(closed))
+    assert closed == [CloseReason.CONNECTION_BROKEN]
+
+
+async def test_a_client_that_is_cancelled_while_it_starts_leaves_no_connection_open() -> None:
+    ended = asyncio.Event()
+    async with silent_server(ended) as port:
+        client = make_client(Settings(kafka_bootstrap=f"127.0.0.1:{port}"))
+        starting = asyncio.create_task(client.bootstrap())
+        await asyncio.sleep(0.1)
+        starting.cancel()
+        await asyncio.wait({starting})
+        await client.close()
+        async with asyncio.timeout(5):
+            await ended.wait()
