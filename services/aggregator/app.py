@@ -1,7 +1,6 @@
 """The aggregator put together: settings in, running service out. Nothing is built anywhere else."""
 
 import asyncio
-import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +33,7 @@ from services.aggregator.quality.publisher import publisher_of
 from services.aggregator.quality.routes import QualityPages
 from services.aggregator.staff.driver import DriverPages
 from services.aggregator.staff.terminal import TerminalPages
+from services.chassis.batch_memory import make_ready_for_large_batches
 from services.chassis.consumer import Reader
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
@@ -68,8 +68,7 @@ async def run(settings: Settings) -> None:
     """
     configure_logs(settings, SERVICE)
     tell_start(settings.http_host, settings.aggregator_port)
-    # A batch makes hundreds of thousands of objects that are in no cycle; each look through them is wasted.
-    gc.set_threshold(100_000, 50, 100)
+    make_ready_for_large_batches()
     alerts = Alerts(watched_cuts(settings.alert_cuts))
     shared = await _shared(settings)
     pool, metrics = shared.pool, shared.metrics
