@@ -1,14 +1,16 @@
 """Memory for large batches: hundreds of megabytes that are taken and given back several times a second.
 
-Without this, the C library gives each large block back to the system at once, and every page of the next one is a
-fault; and Python looks through all objects of a batch for cycles, where there are none.
+Without this, the C library gives a block of more than 32 MiB back to the system at once, and every page of the next one
+is a fault; and Python looks through all objects of a batch for cycles, where there are none.
 """
 
 import ctypes
 import gc
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # <malloc.h>
-_LARGEST_BLOCK = 256 * 1024 * 1024
+_LARGEST_BLOCK = 64 * 1024 * 1024
+"""What Kafka sends at once lies below it. Blocks that grow with what was counted must not: they fit in no gap that the
+one before left, and a heap of such gaps grows with them."""
 _LEAST_GIVEN_BACK = 2 * _LARGEST_BLOCK
 
 
@@ -16,6 +18,6 @@ def make_ready_for_large_batches() -> None:
     """Keep freed memory for the next batch, and seldom look for cycles."""
     gc.set_threshold(100_000, 50, 100)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # other C libraries than glibc do as they like
-        mallopt(_MMAP_THRESHOLD, _LARGEST_BLOCK)
+    # Other C libraries have no such setting, and an old glibc refuses it; alone the second would do harm.
+    if mallopt is not None and mallopt(_MMAP_THRESHOLD, _LARGEST_BLOCK):
         mallopt(_TRIM_THRESHOLD, _LEAST_GIVEN_BACK)

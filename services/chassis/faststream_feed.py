@@ -17,6 +17,7 @@ from services.chassis.batches import by_partition
 from services.chassis.consumer import Reader
 from services.chassis.header_names import read_any_header_name
 from services.chassis.kafka import CONSUMER_OPTIONS, connection, start_with_patience, stop_in_time
+from services.chassis.kafka_connection import use_sound_connections
 from services.chassis.lifecycle import Task
 from services.chassis.settings import Settings
 
@@ -47,6 +48,7 @@ def carry(
         if not await reader.prepare(stop):
             return
         read_any_header_name()
+        use_sound_connections()
         broker = KafkaBroker(
             settings.kafka_bootstrap,
             security=security_of(settings),

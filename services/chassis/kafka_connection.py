@@ -1,8 +1,8 @@
 """aiokafka's connection to a broker without two faults that it has no setting for.
 
-uvloop refuses to write in the moment between a connection's end and the call that tells of it, where asyncio's own
-loop says nothing. aiokafka expects an OSError there (its issue 1038), so this would end its tasks for good, or our
-process. And a client that is cancelled while it starts forgets the connection over which it asked.
+From the end of a connection until aiokafka's reader has heard of it uvloop refuses to write, where asyncio's own loop
+says nothing. aiokafka expects an OSError there (its issue 1038), so this would end its tasks for good, or our process.
+And a client that is cancelled while it starts forgets the connection over which it asked.
 """
 
 import asyncio
@@ -24,9 +24,11 @@ class _Connection(AIOKafkaConnection):  # type: ignore[misc]
         try:
             reply = super().send(request, expect_response)
         except RuntimeError as error:
+            if type(error) is not RuntimeError:
+                raise  # one that is not implemented is none of a connection
             self.close(CloseReason.CONNECTION_BROKEN)
             raise KafkaConnectionError(f"Connection at {self._host}:{self._port} broken: {error}") from error
-        # Only the connection of a client that starts has nobody to hear of its end.
+        # Only the first connection of a client has nobody to hear of its end.
         return self._reply_or_end(reply) if self._on_close_cb is None else reply
 
     async def _reply_or_end(self, reply: Awaitable[Any]) -> Any:

@@ -58,8 +58,8 @@ async def starve_one(process: asyncio.subprocess.Process, memory: int, at_batch:
             async with asyncio.timeout(PATIENCE):
                 line = await process.stdout.readline()
         except TimeoutError:
-            if pid:
-                os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid or process.pid, signal.SIGKILL)
             raise AssertionError("a counter without memory neither works nor ends") from None
         match line.split():
             case [b"forked", told]:

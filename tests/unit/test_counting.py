@@ -203,6 +203,8 @@ changes = st.builds(
 @example([Change([1], 5, [])])
 @example([Change([1], 5, [(0, 1)]), Change([1], 5, [(0, -1)])])
 @example([Change([2**31 - 1], 2_559_000, [(11, 1)])])
+@example([Change([2**25 - 1, 2**25], 2_559_000, [(11, 1)])])
+@example([Change([1], kind % 3, [(kind % 14, 1)]) for kind in range(70)])
 def test_folding_is_the_plain_sum_per_cell(changed: list[Change]) -> None:
     deltas = fold(changed)
     folded = {

@@ -1,18 +1,20 @@
 """Connections to Kafka that break under a request or are given up, also on the loop that services run on."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvloop
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, conn
 from aiokafka.client import create_conn
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.protocol.metadata import MetadataRequest
 
-from services.chassis.kafka import make_client
+from services.chassis.kafka import make_admin, make_client, make_consumer, make_producer
 from services.chassis.settings import Settings
 
 
@@ -41,7 +43,7 @@ async def silent_server(ended: asyncio.Event) -> AsyncIterator[int]:
 
 
 async def _ask_over_a_broken_connection(closed: list[CloseReason]) -> None:
-    make_client(Settings())
+    make_client(Settings())  # any client: from now on connections are ours
     async with silent_server(asyncio.Event()) as port:
         connection = await create_conn("127.0.0.1", port, on_close=lambda _, reason: closed.append(reason))
         connection._writer.transport.abort()
@@ -56,6 +58,37 @@ def test_a_request_on_a_connection_that_has_just_broken_fails_as_kafka_does() ->
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_ask_over_a_broken_connection(closed))
     assert closed == [CloseReason.CONNECTION_BROKEN]
+
+
+async def test_a_request_that_aiokafka_cannot_put_is_no_broken_connection() -> None:
+    make_client(Settings())
+    async with silent_server(asyncio.Event()) as port:
+        connection = await create_conn("127.0.0.1", port)
+        connection._versions = {MetadataRequest.API_KEY: (90, 95)}
+        with pytest.raises(NotImplementedError, match="not yet been added"):
+            await connection.send(MetadataRequest([]))
+        assert connection.connected()
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: make_consumer(Settings(), group=None, client="c"),
+        lambda: make_producer(Settings(), client="c"),
+        lambda: make_admin(Settings()),
+        lambda: make_client(Settings()),
+    ],
+    ids=["consumer", "producer", "admin", "client"],
+)
+async def test_every_kind_of_client_has_sound_connections(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], Any]
+) -> None:
+    monkeypatch.setattr(conn, "AIOKafkaConnection", AIOKafkaConnection)
+    client = make()
+    assert conn.AIOKafkaConnection is not AIOKafkaConnection
+    if isinstance(client, AIOKafkaConsumer | AIOKafkaProducer):
+        await client.stop()
 
 
 async def test_a_client_that_is_cancelled_while_it_starts_leaves_no_connection_open() -> None:
