@@ -207,7 +207,7 @@ def test_figures_that_were_written_are_told_again(tmp_path: Path) -> None:
     file.write_text(json.dumps({"cores": 2, "runs": [r.as_json() for r in runs]}))
 
     assert read_figures(file) == {"kvittera": [runs[0], runs[2]], "faust": [runs[1]]}
-    assert described(read_figures(file)) == "1,000 events, 30 counters each, load 2 to 2"
+    assert described(read_figures(file)) == "1,000 events, 30 counters each, load 1.5 to 1.5"
 
 
 def test_the_second_half_begins_where_half_of_the_records_are_done() -> None:

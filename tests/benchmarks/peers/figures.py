@@ -46,7 +46,7 @@ def described(found: Mapping[str, Sequence[Figures]]) -> str:
     loads = [run.load for run in runs]
     most, least = max(run.events for run in runs), min(run.events for run in runs)
     few = f"{least:,} (Quix, Faust) to " if least < most else ""
-    return f"{few}{most:,} events, 30 counters each, load {min(loads):.0f} to {max(loads):.0f}"
+    return f"{few}{most:,} events, 30 counters each, load {min(loads):.1f} to {max(loads):.1f}"
 
 
 def table(found: Mapping[str, Sequence[Figures]], titles: Mapping[str, str]) -> str:
