@@ -3,13 +3,13 @@
 The format: https://www.postgresql.org/docs/current/sql-copy.html#SQL-COPY-FILE-FORMATS
 """
 
-import io
 import struct
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.chassis.copy_in import copy_in
 from services.chassis.postgres import Database
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0"
@@ -62,7 +62,7 @@ async def read_rows(connection: Database, query: str, *arguments: object, column
 
 async def write_rows(connection: Database, table: str, columns: Sequence[str], rows: NDArray[np.int64]) -> None:
     """Add rows to a table whose named columns are all `bigint`."""
-    await connection.copy_to_table(table, source=io.BytesIO(packed(rows)), columns=[*columns], format="binary")
+    await copy_in(connection, table, columns, packed(rows))
 
 
 def packed_array(elements: NDArray[np.void], kind: int) -> bytes:
@@ -85,5 +85,4 @@ def packed_numbers(numbers: NDArray[np.int64]) -> bytes:
 
 async def write_array(connection: Database, table: str, column: str, numbers: NDArray[np.int64]) -> None:
     """Add one row with these numbers, at least one, in a column of type `bigint[]`."""
-    source = io.BytesIO(packed_numbers(numbers))
-    await connection.copy_to_table(table, source=source, columns=[column], format="binary")
+    await copy_in(connection, table, [column], packed_numbers(numbers))

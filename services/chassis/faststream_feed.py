@@ -15,7 +15,7 @@ from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLS
 
 from services.chassis.batches import by_partition
 from services.chassis.consumer import Reader
-from services.chassis.header_names import read_any_header_name
+from services.chassis.fetched_records import read_many_at_once
 from services.chassis.kafka import CONSUMER_OPTIONS, connection, start_with_patience, stop_in_time
 from services.chassis.kafka_connection import use_sound_connections
 from services.chassis.lifecycle import Task
@@ -47,7 +47,7 @@ def carry(
     async def run(stop: asyncio.Event) -> None:
         if not await reader.prepare(stop):
             return
-        read_any_header_name()
+        read_many_at_once()
         use_sound_connections()
         broker = KafkaBroker(
             settings.kafka_bootstrap,

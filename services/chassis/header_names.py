@@ -2,70 +2,25 @@
 
 A name is text by Kafka's protocol, but brokers do not look, and some clients send any bytes. Such a batch is read a
 second time with a question mark for each byte of these names that is not ASCII; then its records are judged as any
-others. aiokafka has no setting for it, so its reader of batches is wrapped.
+others.
 """
 
-import struct
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import structlog
-from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchPy
-from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import decode_varint
 
 log = structlog.get_logger()
-_LENGTH = struct.Struct(">i")
-_LENGTH_AT = 8
-_BEGIN = 12  # the offset and the length itself are not in the length
 _ASCII = 0x80
 
 
-def read_any_header_name() -> None:
-    """From now on, every consumer of this process reads records whatever the names of their headers."""
-    fetcher.MemoryRecords = _Records
-
-
-class _Records:
-    """The batches of one fetched partition, as aiokafka's own, each with its bytes."""
-
-    def __init__(self, fetched: bytes) -> None:
-        self._fetched = memoryview(fetched)
-        self._records = MemoryRecords(fetched)
-        self._at = 0
-        self.has_next = self._records.has_next
-        self.size_in_bytes = self._records.size_in_bytes
-
-    def next_batch(self) -> "_Batch":
-        begin = self._at
-        self._at = begin + _BEGIN + _LENGTH.unpack_from(self._fetched, begin + _LENGTH_AT)[0]
-        return _Batch(self._records.next_batch(), self._fetched[begin : self._at])
-
-
-class _Batch:
-    """A batch that can be read a second time."""
-
-    def __init__(self, batch: Any, raw: memoryview) -> None:
-        self._batch = batch
-        self._raw = raw
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._batch, name)
-
-    def __next__(self) -> Any:
-        return next(self._batch)
-
-    def __iter__(self) -> Iterator[Any]:
-        read = 0
-        try:
-            for record in self._batch:
-                yield record
-                read += 1
-        except UnicodeDecodeError:
-            log.warning("the name of a header is not UTF-8", action="read_again", offset=self.base_offset + read)
-            yield from islice(_WithQuestionMarks(bytes(self._raw)), read, None)
+def with_any_header_name(batch: memoryview) -> list[Any]:
+    """The records of a batch, with question marks in the names of their headers that are not UTF-8."""
+    records = _WithQuestionMarks(bytes(batch))
+    log.warning("the name of a header is not UTF-8", action="read_again", offset=records.base_offset)
+    return [*records]
 
 
 class _WithQuestionMarks(_DefaultRecordBatchPy):  # type: ignore[misc]

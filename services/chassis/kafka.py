@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError, ProducerClosed, UnknownTopicOrPartitionE
 from aiokafka.producer.message_accumulator import MessageAccumulator
 
 from services.chassis.failures import MustStop, TryAgain
-from services.chassis.header_names import read_any_header_name
+from services.chassis.fetched_records import read_many_at_once
 from services.chassis.kafka_connection import use_sound_connections
 from services.chassis.pauses import pause_or_stop, pauses
 from services.chassis.settings import Settings
@@ -90,7 +90,7 @@ def connection(settings: Settings) -> dict[str, Any]:
 
 def make_consumer(settings: Settings, *, group: str | None, client: str, **options: Any) -> AIOKafkaConsumer:
     """A consumer that hands out bytes and never commits by itself. Not yet started or subscribed."""
-    read_any_header_name()
+    read_many_at_once()
     use_sound_connections()
     return AIOKafkaConsumer(
         **connection(settings),

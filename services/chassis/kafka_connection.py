@@ -6,17 +6,24 @@ And a client that is cancelled while it starts forgets the connection over which
 """
 
 import asyncio
+import weakref
 from collections.abc import Awaitable
 from typing import Any
 
+import structlog
 from aiokafka import conn
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
+
+from services.chassis.kafka_frames import FrameProtocol
+
+log = structlog.get_logger()
 
 
 def use_sound_connections() -> None:
     """From now on, every Kafka client of this process connects by ours."""
     conn.AIOKafkaConnection = _Connection
+    conn.AIOKafkaProtocol = FrameProtocol
 
 
 class _Connection(AIOKafkaConnection):  # type: ignore[misc]
@@ -30,6 +37,21 @@ class _Connection(AIOKafkaConnection):  # type: ignore[misc]
             raise KafkaConnectionError(f"Connection at {self._host}:{self._port} broken: {error}") from error
         # Only the first connection of a client has nobody to hear of its end.
         return self._reply_or_end(reply) if self._on_close_cb is None else reply
+
+    def _create_reader_task(self) -> "asyncio.Task[None]":
+        self._protocol.hand_over(weakref.WeakMethod(self._answered))  # nothing comes before the first request
+        task: asyncio.Task[None] = super()._create_reader_task()
+        return task
+
+    def _answered(self, answer: bytes) -> bool:
+        if not self.connected():
+            return False
+        try:
+            self._handle_frame(answer)
+        except Exception as error:  # whatever an answer raises that cannot be read
+            log.exception("an answer of Kafka cannot be read", action="reconnect")
+            self.close(CloseReason.CONNECTION_BROKEN, error)
+        return True
 
     async def _reply_or_end(self, reply: Awaitable[Any]) -> Any:
         try:

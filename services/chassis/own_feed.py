@@ -21,7 +21,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 _MANY = 10_000
 """A batch of so many records makes so many objects that each look for cycles among them costs."""
-_YOUNG = 1
+_YOUNG, _SELDOM = 1, 16
 
 
 async def consume(
@@ -54,7 +54,7 @@ async def consume(
     )
     reader.read_through(lambda: consumer)
     batches = _Batches(reader, consumer, wait_ms, max_records)
-    behind = False
+    cycles = _LooksForCycles()
     try:
         if not await start_with_patience(consumer.start, reader.settings, reader.fence.group, stop=stop):
             return
@@ -75,10 +75,10 @@ async def consume(
                 raise reader.failure
             await reader.take(received)
             del received
-            behind = _look_for_cycles_between_batches(many=many, before=behind)
+            cycles.between_batches(many=many)
     finally:
         await batches.close()
-        _look_for_cycles_between_batches(many=False, before=behind)
+        cycles.between_batches(many=False)
         reader.read_through(lambda: None)
         await stop_in_time(consumer.stop, 4, "consumer")
 
@@ -120,11 +120,19 @@ class _Batches(Generic[T]):
             await asyncio.gather(self._ahead, return_exceptions=True)
 
 
-def _look_for_cycles_between_batches(*, many: bool, before: bool) -> bool:
-    """While batches are large, look for cycles of young objects between them only: their own objects are in none."""
-    if many:
-        gc.disable()
-        gc.collect(_YOUNG)
-    elif before:
-        gc.enable()
-    return many
+class _LooksForCycles:
+    """Looks for cycles of young objects; seldom and between batches while these are large, whose own are in none."""
+
+    def __init__(self) -> None:
+        self._large = 0
+
+    def between_batches(self, *, many: bool) -> None:
+        """Call behind each batch."""
+        if many:
+            gc.disable()
+            self._large += 1
+            if self._large % _SELDOM == 0:
+                gc.collect(_YOUNG)
+        elif self._large:
+            self._large = 0
+            gc.enable()

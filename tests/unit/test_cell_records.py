@@ -94,6 +94,14 @@ def test_the_same_version_of_a_cell_is_the_same_event_and_the_next_one_is_anothe
     assert len(set(ids)) == 3
 
 
+def test_cells_of_a_cut_that_is_not_shown_yet_are_told_by_nobody() -> None:
+    made = CellRecords({"names_of_units": ""})
+    rows = np.array([row(7, 3, 0), row(9, 3, 0), row(8, 3, 0)])
+    asyncio.run(made.learn(Names(), rows[[0, 2], 0]))  # type: ignore[arg-type]
+    assert [record.key for _, record in read(made.batches(rows, NOW, [0]))] == [made.key(c) for c in rows[[0, 2], 0]]
+    assert made.others(rows, NOW) == []
+
+
 def test_batches_are_no_larger_than_the_topic_takes_and_keep_their_order() -> None:
     made = CellRecords({"names_of_units": ""})
     rows = np.array([row(7, 0, index) for index in range(1500)])

@@ -1,6 +1,7 @@
 """Connections to Kafka that break under a request or are given up, also on the loop that services run on."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.protocol.metadata import MetadataRequest
+from structlog.testing import capture_logs
 
 from services.chassis.kafka import make_admin, make_client, make_consumer, make_producer
 from services.chassis.settings import Settings
@@ -69,6 +71,34 @@ async def test_a_request_that_aiokafka_cannot_put_is_no_broken_connection() -> N
             await connection.send(MetadataRequest([]))
         assert connection.connected()
         connection.close()
+
+
+async def test_an_answer_that_cannot_be_read_ends_the_connection_and_nothing_more_is_heard_on_it() -> None:
+    make_client(Settings())
+    closed = list[CloseReason]()
+
+    over = asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        frame = struct.pack(">ii", 5, 0) + b"\0"  # of the right request, and cut off
+        writer.write(2 * frame)
+        await reader.read()
+        writer.close()
+        over.set()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    with capture_logs() as told:
+        connection = await create_conn("127.0.0.1", port, on_close=lambda _, reason: closed.append(reason))
+        waits = connection.send(MetadataRequest([]))
+        connection._requests[0] = (0, *connection._requests[0][1:])
+        with pytest.raises(KafkaConnectionError, match="closed"):
+            await waits
+        await over.wait()
+    server.close()
+    assert closed == [CloseReason.CONNECTION_BROKEN]
+    assert [line["event"] for line in told] == ["an answer of Kafka cannot be read"]
 
 
 @pytest.mark.parametrize(

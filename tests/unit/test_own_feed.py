@@ -105,6 +105,14 @@ async def test_cycles_are_looked_for_between_large_batches_and_as_always_after_t
     assert (consumed.looking, gc.isenabled()) == ([True, True, False, True], True)
 
 
+async def test_cycles_are_looked_for_behind_each_sixteenth_large_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = list[int]()
+    consumed = Consumed(monkeypatch, *[{0: [None] * 10_000}] * 33, {0: [None]})
+    monkeypatch.setattr(gc, "collect", looks.append)
+    await own_feed.consume(consumed.reader, consumed.stop, max_records=1)
+    assert looks == [1, 1]
+
+
 async def test_the_next_batch_is_read_while_a_large_one_is_applied_and_waits_while_a_small_one_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

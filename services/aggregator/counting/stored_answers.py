@@ -1,6 +1,5 @@
 """The last revisions of answers, kept as cheaply as their number allows."""
 
-import io
 from collections.abc import Mapping
 
 import asyncpg
@@ -10,6 +9,7 @@ from services.aggregator.counting.answer_columns import AnswerColumns
 from services.aggregator.counting.answers import Before, Kept
 from services.aggregator.counting.packed_answers import COLUMNS, packed_answers, packed_ids
 from services.aggregator.counting.windows import Int64
+from services.chassis.copy_in import copy_in
 from services.chassis.failures import TryAgain
 from services.chassis.postgres import Database
 
@@ -31,9 +31,7 @@ async def keep_answers(connection: Database, sql: Mapping[str, str], answers: An
         return await _upserted(connection, sql, answers)
     answers = answers.at(_ascending(answers))
     await connection.execute(sql["make_asked"])
-    await connection.copy_to_table(
-        "asked", source=io.BytesIO(packed_ids(answers)), columns=["answers"], format="binary"
-    )
+    await copy_in(connection, "asked", ["answers"], packed_ids(answers))
     found = {row[0].bytes for row in await connection.fetch(sql["which_answers"])}
     known = np.fromiter(map(found.__contains__, answers.ids()), bool, len(answers))
     first = answers.at(~known)
@@ -64,5 +62,4 @@ async def _upserted(connection: Database, sql: Mapping[str, str], answers: Answe
 
 
 async def _copied(connection: Database, table: str, answers: AnswerColumns) -> None:
-    source = io.BytesIO(packed_answers(answers))
-    await connection.copy_to_table(table, source=source, columns=COLUMNS, format="binary")
+    await copy_in(connection, table, COLUMNS, packed_answers(answers))

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import google_crc32c
 import numpy as np
-from aiokafka.record.util import calc_crc32c
 
 from services.aggregator.counting.windows import Int64
 from services.aggregator.publishing.columns import Parts, joined, length, told, varints
@@ -89,10 +89,11 @@ class WrittenBatch:
     def _build(self) -> bytes:
         if self._written is None:
             count, time = self.count, self.time_ms
-            counted = _AFTER_CRC.pack(0, count - 1, time, time, *self._producer, count) + self.body
-            checksum = calc_crc32c(counted)
-            length = _AFTER_LENGTH + len(counted)
-            self._written = _BEFORE_CRC.pack(0, length, _NO_LEADER_EPOCH, _MAGIC, checksum) + counted
+            counted = _AFTER_CRC.pack(0, count - 1, time, time, *self._producer, count)
+            checksum = google_crc32c.extend(google_crc32c.value(counted), self.body)
+            length = _AFTER_LENGTH + len(counted) + len(self.body)
+            before = _BEFORE_CRC.pack(0, length, _NO_LEADER_EPOCH, _MAGIC, checksum)
+            self._written = b"".join((before, counted, self.body))
         return self._written
 
 

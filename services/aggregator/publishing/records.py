@@ -47,6 +47,8 @@ class CellRecords:
     _stamp: Stamp = field(default_factory=lambda: Stamp(source="/kvittera/aggregator", type=SATISFACTION_CELLS))
     _units: dict[int, _Part] = field(default_factory=dict)
     _windows: dict[int, _Part] = field(default_factory=dict)
+    _long: set[int] = field(default_factory=set)
+    """Units whose names are longer than columns take."""
 
     async def learn(self, connection: Database, cells: Int64) -> None:
         """Look up the names of the cells' units that are not known yet; those of a cut under construction have none."""
@@ -57,7 +59,10 @@ class CellRecords:
         if missing:
             for unit in await connection.fetch(self.sql["names_of_units"], list(missing)):
                 text = orjson.dumps({"cut": unit["cut"], "value": unit["value"]})[:-1] + b","
-                self._units[unit["id"]] = f"{unit['cut']}|{unit['value']}|".encode(), text, b"%x" % unit["id"]
+                key = f"{unit['cut']}|{unit['value']}|".encode()
+                self._units[unit["id"]] = key, text, b"%x" % unit["id"]
+                if len(key) + len(text) > _LONGEST_NAME:
+                    self._long.add(unit["id"])
 
     def key(self, cell: int) -> bytes | None:
         """The record key of a cell: the same cell, the same key, for ever. None where its cut is not shown yet."""
@@ -111,8 +116,10 @@ class CellRecords:
     def _fit(self, rows: Int64) -> NDArray[np.bool_]:
         """Which rows are shown and no longer than columns take."""
         unit, of_unit = _runs(rows[:, 0] >> _UNIT_SHIFT)
-        parts = map(self._units.get, unit.tolist())
-        fit = np.fromiter((p is not None and len(p[0]) + len(p[1]) <= _LONGEST_NAME for p in parts), bool, len(unit))
+        ids = unit.tolist()
+        if rows.min(initial=0) >= 0 and self._units.keys() >= {*ids} and self._long.isdisjoint(ids):
+            return np.ones(len(rows), bool)
+        fit = np.fromiter((n in self._units and n not in self._long for n in ids), bool, len(ids))
         return fit[of_unit] & (rows >= 0).all(axis=1)
 
     def _other(self, row: Sequence[int], now: datetime) -> Record:
