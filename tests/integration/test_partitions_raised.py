@@ -4,6 +4,7 @@ Keys move to other partitions then, so a later revision of an answer may be read
 """
 
 import asyncio
+import copy
 import dataclasses
 import random
 import uuid
@@ -155,7 +156,9 @@ async def counters(
 
     def decode(record: ConsumerRecord) -> Counted | None:
         seen.add(record.partition)
-        return meaning(dataclasses.replace(record, topic=RESPONSE_RECORDED))
+        meant = copy.copy(record)
+        meant.topic = RESPONSE_RECORDED
+        return meaning(meant)
 
     async with AsyncExitStack() as stack:
         for member in members:
