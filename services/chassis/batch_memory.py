@@ -9,8 +9,7 @@ import gc
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # <malloc.h>
 _LARGEST_BLOCK = 64 * 1024 * 1024
-"""What Kafka sends at once lies below it. Blocks that grow with what was counted must not: they fit in no gap that the
-one before left, and a heap of such gaps grows with them."""
+"""What Kafka sends at once lies below it; what grows with all that was counted goes back."""
 _LEAST_GIVEN_BACK = 2 * _LARGEST_BLOCK
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+import asyncpg
 import orjson
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -180,6 +181,30 @@ async def test_a_view_is_checked_against_those_that_are_registered(pool: Pool) -
     await register(pool, view())
     with pytest.raises(MustStop, match="fjallbod has a view of it"):
         await register(pool, view("again"))
+
+
+async def test_two_views_that_are_registered_at_once_are_checked_against_each_other(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        async with connection.transaction():
+            await Partners().add(connection, view(), load_cuts(None), REGISTERED)
+            other = asyncio.create_task(register(pool, view("again")))
+            await asyncio.sleep(0.3)
+            assert not other.done()
+        with pytest.raises(MustStop, match="fjallbod has a view of it"):
+            await other
+
+
+async def test_two_processes_that_publish_at_once_leave_what_one_alone_would(pool: Pool, settings: Settings) -> None:
+    await register(pool, view())
+    await count(pool, range(10))
+    made = await asyncio.gather(publish(pool, settings), publish(pool, settings), return_exceptions=True)
+    assert 2 in made
+    assert all(m in (2, None) or isinstance(m, asyncpg.SerializationError) for m in made)
+    async with pool.acquire() as connection:
+        versions = await connection.fetch("SELECT version FROM partner_cell")
+        released = await connection.fetchval("SELECT count(*) FROM partner_release")
+    assert ([r["version"] for r in versions], released) == ([1, 1], 10)
+    assert await publish(pool, settings) is None
 
 
 def bearer(key: str) -> list[tuple[str, str]]:

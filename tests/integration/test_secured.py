@@ -1,5 +1,6 @@
 """A log-in and encryption to Kafka, encryption to PostgreSQL: what is not asked for so is let in nowhere."""
 
+import asyncio
 import re
 import ssl
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import uvloop
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import CreateAclsRequest
 from pydantic import SecretStr
@@ -122,6 +125,35 @@ async def test_topics_records_and_rows_go_through_a_log_in_and_encryption(secure
     await connection.close()
 
     assert (record.value, rows) == (b"{}", 0)
+
+
+async def test_megabytes_at_once_come_through_encryption_on_the_loop_that_services_run_on(secured: Settings) -> None:
+    await apply_topics(secured, tuple(CARDS.values()))
+    sent = [bytes([number]) * 200_000 for number in range(40)]
+
+    async def send_and_read() -> list[bytes | None]:
+        producer = make_producer(secured, client="secured")
+        await producer.start()
+        for value in sent:
+            await producer.send_and_wait(RESPONSE_RECORDED, value, partition=1)
+        await producer.stop()
+        consumer = make_consumer(secured, group=None, client="secured", max_partition_fetch_bytes=16_000_000)
+        partition = TopicPartition(RESPONSE_RECORDED, 1)
+        consumer.assign([partition])
+        await consumer.start()
+        read: list[bytes | None] = []
+        async with asyncio.timeout(30):
+            while len(read) < len(sent):
+                batch = await consumer.getmany(timeout_ms=1_000)
+                read += [record.value for record in batch.get(partition, [])]
+        await consumer.stop()
+        return read
+
+    def on_uvloop() -> list[bytes | None]:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(send_and_read())
+
+    assert await asyncio.to_thread(on_uvloop) == sent
 
 
 async def test_the_doctor_names_topics_that_the_account_may_not_read_or_write(secured: Settings) -> None:

@@ -107,7 +107,10 @@ class Publication:
         """Publish what is due; returns how many cells changed, or None where nothing is due yet.
 
         One transaction: a crash leaves either the moment before or this one. Two processes at once take turns at
-        the partner's row, and the second finds nothing due.
+        the partner's row.
+
+        Raises:
+            SerializationError: another process published meanwhile; tried again, nothing is due.
         """
         async with connection.transaction(isolation="repeatable_read"):
             row = await connection.fetchrow(self.sql["lock_partner"], partner)
