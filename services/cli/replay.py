@@ -31,15 +31,13 @@ def replay(
     Nothing is sent or published, and counting goes on meanwhile. Also tells whether every record that was read was
     counted, put aside as a dead letter, or a tombstone.
     """
-    import gc
-
     import uvloop
 
     from services.aggregator.history.shadow import replay as rebuild
+    from services.chassis.batch_memory import make_ready_for_large_batches
     from services.embedded.local import reachable
 
-    # A batch makes hundreds of thousands of objects that are in no cycle; each look through them is wasted.
-    gc.set_threshold(100_000, 50, 100)
+    make_ready_for_large_batches()
     # Records that are put aside are told on the way; the result stands alone on the standard output.
     with (
         reachable(kafka=True, postgres=True) as settings,
