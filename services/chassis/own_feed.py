@@ -12,6 +12,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
+from services.chassis.batch_memory import give_back_memory
 from services.chassis.consumer import Reader
 from services.chassis.in_hand import InHand
 from services.chassis.kafka import FETCH_BYTES, make_consumer, start_with_patience, stop_in_time
@@ -54,7 +55,7 @@ async def consume(
     )
     reader.read_through(lambda: consumer)
     batches = _Batches(reader, consumer, wait_ms, max_records)
-    cycles = _LooksForCycles()
+    large = _LargeBatches()
     try:
         if not await start_with_patience(consumer.start, reader.settings, reader.fence.group, stop=stop):
             return
@@ -75,10 +76,10 @@ async def consume(
                 raise reader.failure
             await reader.take(received)
             del received
-            cycles.between_batches(many=many)
+            large.between_batches(many=many)
     finally:
         await batches.close()
-        cycles.between_batches(many=False)
+        large.between_batches(many=False)
         reader.read_through(lambda: None)
         await stop_in_time(consumer.stop, 4, "consumer")
 
@@ -120,8 +121,8 @@ class _Batches(Generic[T]):
             await asyncio.gather(self._ahead, return_exceptions=True)
 
 
-class _LooksForCycles:
-    """Looks for cycles of young objects; seldom and between batches while these are large, whose own are in none."""
+class _LargeBatches:
+    """While batches are large, whose objects are in no cycles, these are looked for seldom and between batches only."""
 
     def __init__(self) -> None:
         self._large = 0
@@ -136,3 +137,4 @@ class _LooksForCycles:
         elif self._large:
             self._large = 0
             gc.enable()
+            give_back_memory()
