@@ -1,23 +1,24 @@
 """Reading what a broker sent a batch of records at a time, where aiokafka takes each record by itself.
 
-aiokafka's own way takes 1.5 µs for a record of 500 B, this one 0.7: the checksum is the processor's own, and between
-the compiled reader of a batch and a list of records nothing is done by hand. Which batches count, aborted or not, stays
-aiokafka's business. It has no setting for any of it, so its fetcher is given our classes.
+For 544 B aiokafka's own way takes 1.4 µs, half of it for what is not in the record, and this one 0.7. Which batches
+count, aborted or not, stays aiokafka's business. It has no setting for any of it, so its fetcher is given our classes.
 
-One thing is mended too: where a batch is broken, aiokafka forgets the records in front of it that it has just read,
-and goes on behind them.
+One thing is mended too: where a partition cannot be read, aiokafka forgets what it has just read of others, and goes on
+behind it.
 """
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
+from aiokafka.errors import KafkaError
 from aiokafka.record.memory_records import MemoryRecords
-from google_crc32c import value as crc32c
 
+from services.chassis.checksums import crc32c
 from services.chassis.header_names import with_any_header_name
 
 _LENGTH = struct.Struct(">i")
@@ -31,7 +32,7 @@ _CHECKED_FROM = 21
 
 
 class FetchedRecord(msgspec.Struct, gc=False):
-    """A record with the fields of aiokafka's `ConsumerRecord`, made in a third of the time."""
+    """What stands for aiokafka's `ConsumerRecord`, made in a third of the time; its sizes are not told (-1)."""
 
     topic: str
     partition: int
@@ -69,7 +70,7 @@ class _Batches:
         return _Batch(self._records.next_batch(), self._fetched[begin : self._at])
 
 
-class _Some(NamedTuple):
+class _Together(NamedTuple):
     """Records side by side, which aiokafka takes for one at the offset of the last."""
 
     offset: int
@@ -89,13 +90,13 @@ class _Batch:
     def __next__(self) -> Any:
         return next(self._batch)
 
-    def __iter__(self) -> Iterator[_Some]:
+    def __iter__(self) -> Iterator[_Together]:
         try:
             records = [*self._batch]
         except UnicodeDecodeError:
-            records = [*with_any_header_name(self._raw)]
+            records = with_any_header_name(self._raw)
         if records:
-            yield _Some(records[-1].offset, records)
+            yield _Together(records[-1].offset, records)
 
     def validate_crc(self) -> bool:
         raw = self._raw
@@ -109,35 +110,37 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def __init__(self, *of: Any) -> None:
         super().__init__(*of)
+        assert self._key_deserializer is self._value_deserializer is None, "records are handed out as bytes"
         self.ended = False
-        self._read: list[FetchedRecord] = []
+        self._batch: Iterator[FetchedRecord] = iter(())
 
     def some(self, most: int | None) -> list[FetchedRecord]:
         """The next records, `most` of them; fewer only at the end.
 
         Raises:
-            CorruptRecordException: a batch is broken. Nothing was handed out, and all is fetched again.
+            KafkaError: a batch cannot be read. What stood in front of it is not handed out either; our position then
+                lies behind that of the partition, which is how aiokafka knows that it must fetch again.
         """
-        found, self._read = self._read, []
-        while most is None or len(found) < most:
+        found: list[FetchedRecord] = []
+        while True:
+            found += islice(self._batch, None if most is None else most - len(found))
+            if len(found) == most:
+                self.next_fetch_offset = found[-1].offset + 1
+                return found
             try:
-                found += next(self)
+                self._batch = iter(next(self))
             except StopIteration:
                 self.ended = True
                 return found
-        self._read = found[most:]
-        del found[most:]
-        self.next_fetch_offset = found[-1].offset + 1
-        return found
 
-    def _consumer_record(self, partition: TopicPartition, some: _Some) -> list[FetchedRecord]:
+    def _consumer_record(self, partition: TopicPartition, together: _Together) -> list[FetchedRecord]:
         topic, number = partition
         first = self.next_fetch_offset
         return [
             FetchedRecord(
                 topic, number, r.offset, r.timestamp, r.timestamp_type, r.key, r.value, r.checksum, -1, -1, r.headers
             )
-            for r in some.records
+            for r in together.records
             if r.offset >= first
         ]
 
@@ -148,14 +151,35 @@ class _FetchResult(fetcher.FetchResult):  # type: ignore[misc]
     _partition_records: Any
 
     def getall(self, max_records: int | None = None) -> list[FetchedRecord]:
+        try:
+            return self._next(max_records)
+        except KafkaError as error:
+            # Raised here, it would take what was just read of other partitions with it. As another class this is taken
+            # for a failed fetch, which is told of when there is nothing to hand over.
+            self.failure, self.__class__ = error, _FailedFetch
+            return []
+
+    def getone(self) -> FetchedRecord | None:
+        return next(iter(self._next(1)), None)
+
+    def _next(self, most: int | None) -> list[FetchedRecord]:
         if not self.has_more() or not self.check_assignment(self._topic_partition):
             return []
         records = self._partition_records
-        found: list[FetchedRecord] = records.some(max_records)
+        found: list[FetchedRecord] = records.some(most)
         self._update_position()
         if records.ended:
             self._partition_records = None
         return found
 
-    def getone(self) -> FetchedRecord | None:
-        return next(iter(self.getall(1)), None)
+
+class _FailedFetch(_FetchResult):
+    """What could not be read, as aiokafka's `FetchError`."""
+
+    failure: Exception
+
+    def has_more(self) -> bool:
+        return True  # the failure itself
+
+    def check_raise(self) -> None:
+        raise self.failure

@@ -19,7 +19,7 @@ _ASCII = 0x80
 def with_any_header_name(batch: memoryview) -> list[Any]:
     """The records of a batch, with question marks in the names of their headers that are not UTF-8."""
     records = _WithQuestionMarks(bytes(batch))
-    log.warning("the name of a header is not UTF-8", action="read_again", offset=records.base_offset)
+    log.warning("the name of a header is not UTF-8", action="read_again", batch=records.base_offset)
     return [*records]
 
 

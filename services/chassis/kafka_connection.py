@@ -3,6 +3,8 @@
 From the end of a connection until aiokafka's reader has heard of it uvloop refuses to write, where asyncio's own loop
 says nothing. aiokafka expects an OSError there (its issue 1038), so this would end its tasks for good, or our process.
 And a client that is cancelled while it starts forgets the connection over which it asked.
+
+Answers come by our own protocol, which is quicker with large ones (`kafka_frames.py`).
 """
 
 import asyncio
@@ -49,7 +51,7 @@ class _Connection(AIOKafkaConnection):  # type: ignore[misc]
         try:
             self._handle_frame(answer)
         except Exception as error:  # whatever an answer raises that cannot be read
-            log.exception("an answer of Kafka cannot be read", action="reconnect")
+            log.exception("an answer of Kafka cannot be read, or was not asked for", action="reconnect")
             self.close(CloseReason.CONNECTION_BROKEN, error)
         return True
 

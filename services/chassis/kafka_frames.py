@@ -1,4 +1,4 @@
-"""Answers of a broker as they come from the socket, straight into memory of their size.
+"""Answers of a broker as they come from the socket: into memory of their size, and copied from there once.
 
 aiokafka reads through asyncio's streams: each piece becomes an object, is put behind the others in memory that grows
 by eighths, and is copied out again. What is fetched while behind is 48 MiB at once.
@@ -25,10 +25,11 @@ class FrameProtocol(asyncio.BufferedProtocol):
         self._stream = AIOKafkaProtocol(closed, reader, loop=loop)
         self._buffer = bytearray(_ROOM)
         self._filled = 0
+        self._is_over = False
         self._take: Callable[[], Callable[[bytes], bool] | None] = lambda: None
 
     def hand_over(self, take: "weakref.WeakMethod[Callable[[bytes], bool]]") -> None:
-        """Give each answer to a method, which says whether the next one is wanted; it is not kept alive for that."""
+        """Give each answer to a method that is not kept alive for that; where it says no, nobody wants the rest."""
         self._take = take
 
     def get_buffer(self, _sizehint: int) -> memoryview:
@@ -41,6 +42,8 @@ class FrameProtocol(asyncio.BufferedProtocol):
         Raises:
             ConnectionAbortedError: this is no broker.
         """
+        if self._is_over:
+            return
         self._filled += nbytes
         begin, filled, needed = 0, memoryview(self._buffer)[: self._filled], _ROOM
         while len(filled) - begin >= _SIZE.size:
@@ -53,6 +56,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
                 break
             take = self._take()
             if take is None or not take(bytes(filled[begin + _SIZE.size : end])):
+                self._is_over, begin = True, len(filled)
                 break
             begin = end
         self._keep(filled[begin:], needed)

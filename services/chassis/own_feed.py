@@ -78,8 +78,8 @@ async def consume(
             del received
             large.between_batches(many=many)
     finally:
+        large.end()
         await batches.close()
-        large.between_batches(many=False)
         reader.read_through(lambda: None)
         await stop_in_time(consumer.stop, 4, "consumer")
 
@@ -125,16 +125,23 @@ class _LargeBatches:
     """While batches are large, whose objects are in no cycles, these are looked for seldom and between batches only."""
 
     def __init__(self) -> None:
-        self._large = 0
+        self._large = self._small = 0
 
     def between_batches(self, *, many: bool) -> None:
         """Call behind each batch."""
         if many:
             gc.disable()
-            self._large += 1
+            self._large, self._small = self._large + 1, 0
             if self._large % _SELDOM == 0:
                 gc.collect(_YOUNG)
         elif self._large:
-            self._large = 0
             gc.enable()
-            give_back_memory()
+            self._small += 1
+            if self._small == _SELDOM:  # not behind a lone small one: the next large one would take all of it again
+                self._large = 0
+                gc.collect(_YOUNG)
+                give_back_memory()
+
+    def end(self) -> None:
+        """Call behind the last batch."""
+        gc.enable()

@@ -83,6 +83,21 @@ async def test_a_record_whose_header_has_no_readable_name_is_taken_like_any_othe
     assert await effects_of(pool) == numbered(1, 4)
 
 
+@BOTH
+async def test_records_are_read_however_their_producer_compressed_them(
+    settings: Settings, pool: Pool, feed: Feed
+) -> None:
+    topic = await make_topic(settings)
+    reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
+    sent = [b"%d" % n * 500 for n in range(1, 6)]
+    for codec, value in zip((None, "gzip", "snappy", "lz4", "zstd"), sent, strict=True):
+        async with producing(settings, compression_type=codec) as producer:
+            await producer.send_and_wait(topic, value, partition=0)
+    async with reading(reader, feed(reader, settings)) as stop:
+        await until(lambda: has(pool, 5), stop)
+    assert await effects_of(pool) == sent
+
+
 async def test_a_record_that_the_handler_never_takes_is_put_aside_and_the_nine_others_count(
     settings: Settings, pool: Pool
 ) -> None:

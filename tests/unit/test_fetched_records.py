@@ -1,11 +1,14 @@
 """Records that come a batch at a time are those that aiokafka would hand out one by one, at the same positions."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_COMMITTED
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
@@ -102,10 +105,64 @@ def broken(written: bytes) -> bytes:
 def test_nothing_is_lost_in_front_of_a_broken_batch() -> None:
     assigned = Assigned()
     result = result_of(assigned, fetched(batch(0, 1), broken(batch(2, 3))))
+    assert (result.getall(), assigned.position, result.has_more()) == ([], 0, True)
     with pytest.raises(CorruptRecordException, match="Invalid CRC"):
-        result.getall()
-    # What remains is not handed out, and all is fetched again from the position on.
-    assert (result.getall(), assigned.position, result.has_more()) == ([], 0, False)
+        result.check_raise()
+    # One by one there is nothing else that could be lost. What remains is not handed out, and all is fetched again.
+    result = result_of(assigned, fetched(batch(0, 1), broken(batch(2, 3))))
+    assert (offsets([result.getone(), result.getone()]), assigned.position) == ([0, 1], 2)
+    with pytest.raises(CorruptRecordException, match="Invalid CRC"):
+        result.getone()
+    assert (result.getone(), assigned.position) == (None, 2)
+
+
+class Reading:
+    """As much of aiokafka's fetcher as hands out what was fetched."""
+
+    _closed = False
+    _wait_consume_future = None
+    _subscriptions = SimpleNamespace(reassignment_in_progress=False, is_assigned=lambda _: True)
+
+    def __init__(self, **results: _FetchResult) -> None:
+        self._records = {TopicPartition(name, 0): result for name, result in results.items()}
+
+    def _notify(self, _: None) -> None:
+        """Nobody fetches here."""
+
+    def _create_fetch_waiter(self) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_future()
+
+    async def next(self) -> dict[str, list[int]]:
+        found = await fetcher.Fetcher.fetched_records(self, [], timeout=0.01)
+        return {partition.topic: offsets(records) for partition, records in found.items()}
+
+
+async def test_a_partition_that_cannot_be_read_takes_nothing_of_others_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(fetcher, "FetchResult", _FetchResult)
+    good, bad, last = Assigned(), Assigned(), Assigned()
+    reading = Reading(
+        good=result_of(good, fetched(batch(0, 1), batch(2))),
+        bad=result_of(bad, fetched(batch(0), broken(batch(1)))),
+        last=result_of(last, fetched(batch(0))),
+    )
+    assert await reading.next() == {"good": [0, 1, 2], "last": [0]}
+    with pytest.raises(CorruptRecordException):
+        await reading.next()
+    assert (good.position, bad.position, last.position) == (3, 0, 1)
+    assert await reading.next() == {}  # what could not be read is gone, and is fetched again
+
+
+def test_many_are_handed_out_one_by_one_as_quickly_as_together() -> None:
+    records = fetched(batch(*range(3_000)))
+    assert [record.offset for _ in range(3_000) for record in records.some(1)] == [*range(3_000)]
+    assert (records.some(1), records.ended) == ([], True)
+
+
+def test_records_that_would_not_be_handed_out_as_bytes_are_refused() -> None:
+    with pytest.raises(AssertionError, match="bytes"):
+        _PartitionRecords(HERE, _Batches(batch(0)), [], 0, None, bytes.decode, True, READ_COMMITTED)
 
 
 def test_batches_of_older_formats_are_checked_their_own_way() -> None:

@@ -72,7 +72,11 @@ def test_what_is_no_broker_is_found_out_by_its_first_bytes(sent: bytes) -> None:
 
 def test_nothing_is_handed_over_when_nobody_listens_any_more() -> None:
     listener = Listener(wanted=1)
-    receive(protocol_for(listener), frame(b"1") + frame(b"2"), lambda: 1_000)
+    protocol = protocol_for(listener)
+    receive(protocol, frame(b"1") + frame(b"x" * 200_000), lambda: 1 << 20)
     assert listener.answers == [b"1"]
+    receive(protocol, frame(b"3"), lambda: 1_000)  # what still comes before the socket is closed
+    assert listener.answers == [b"1"]
+    assert len(protocol.get_buffer(-1)) == 65_536
     gone = protocol_for(Listener())  # nothing else holds that listener
     receive(gone, frame(b"1"), lambda: 1_000)

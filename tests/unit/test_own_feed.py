@@ -96,15 +96,25 @@ def _size(batch: Handed) -> int:
     return sum(map(len, batch.values()))
 
 
-async def test_cycles_are_looked_for_between_large_batches_and_as_always_after_them_and_memory_goes_back(
+async def test_cycles_are_looked_for_between_large_batches_and_as_always_after_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    given_back = list[None]()
-    monkeypatch.setattr(own_feed, "give_back_memory", lambda: given_back.append(None))
     consumed = Consumed(monkeypatch, {0: [None] * 10_000}, {0: [None] * 4_000, 1: [None] * 6_000}, {0: [None] * 9_999})
     await own_feed.consume(consumed.reader, consumed.stop, max_records=1)
     # The second and third are asked for while the first and second are applied.
-    assert (consumed.looking, gc.isenabled(), len(given_back)) == ([True, True, False, True], True, 1)
+    assert (consumed.looking, gc.isenabled()) == ([True, True, False, True], True)
+
+
+@pytest.mark.parametrize(("small", "times"), [(15, 0), (16, 1), (40, 1)])
+async def test_memory_goes_back_when_sixteen_batches_in_a_row_were_small(
+    monkeypatch: pytest.MonkeyPatch, small: int, times: int
+) -> None:
+    given_back = list[None]()
+    monkeypatch.setattr(own_feed, "give_back_memory", lambda: given_back.append(None))
+    consumed = Consumed(monkeypatch, {0: [None] * 10_000}, *[{0: [None]}] * 9, {0: [None] * 10_000})
+    consumed.batches += [{0: [None]}] * (small - 1)  # and none at the end
+    await own_feed.consume(consumed.reader, consumed.stop, max_records=1)
+    assert len(given_back) == times
 
 
 async def test_cycles_are_looked_for_behind_each_sixteenth_large_batch(monkeypatch: pytest.MonkeyPatch) -> None:

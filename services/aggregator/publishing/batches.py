@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import google_crc32c
 import numpy as np
 
 from services.aggregator.counting.windows import Int64
 from services.aggregator.publishing.columns import Parts, joined, length, told, varints
+from services.chassis.checksums import crc32c
 
 _BEFORE_CRC = struct.Struct(">qiibI")
 _AFTER_CRC = struct.Struct(">hiqqqhii")
@@ -90,7 +90,7 @@ class WrittenBatch:
         if self._written is None:
             count, time = self.count, self.time_ms
             counted = _AFTER_CRC.pack(0, count - 1, time, time, *self._producer, count)
-            checksum = google_crc32c.extend(google_crc32c.value(counted), self.body)
+            checksum = crc32c(counted, self.body)
             length = _AFTER_LENGTH + len(counted) + len(self.body)
             before = _BEFORE_CRC.pack(0, length, _NO_LEADER_EPOCH, _MAGIC, checksum)
             self._written = b"".join((before, counted, self.body))
