@@ -1,7 +1,7 @@
 """Programs that use the API: an application on a real database, keys, and links to answer."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -39,15 +39,27 @@ class Clock:
         return datetime.now(UTC) + self.ahead
 
 
-def application(pool: Pool, settings: Settings, now: Callable[[], datetime], *, caught_up: bool = True) -> ASGIApp:
-    """The routes behind the recipient's page, as `kvittera survey` serves them."""
+def application(
+    pool: Pool,
+    settings: Settings,
+    now: Callable[[], datetime],
+    *,
+    caught_up: bool = True,
+    meanwhile: Callable[[], Awaitable[object]] | None = None,
+) -> ASGIApp:
+    """The routes behind the recipient's page; `meanwhile` happens while Kafka is asked whether all are known."""
     metrics = Metrics()
     answers = Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, now)
+
+    async def behind_or_not() -> bool:
+        if meanwhile is not None:
+            await meanwhile()
+        return caught_up
 
     async def ready() -> str | None:
         return None
 
-    return make_app([api_mount(settings, answers, lambda: caught_up)], ready=ready, metrics=metrics)
+    return make_app([api_mount(settings, answers, behind_or_not)], ready=ready, metrics=metrics)
 
 
 async def new_key(pool: Pool, *scopes: Scope, place: Place | None = None, days: int = 30) -> Key:

@@ -49,8 +49,21 @@ async def post(
     return await ask(app, "POST", f"/r/{token}", headers=sent, parts=[urlencode(fields).encode()], at_start=at_start)
 
 
-def survey(pool: Pool, settings: Settings, *, queue: int = 4096, caught_up: bool = True) -> SurveyRoutes:
+def survey(
+    pool: Pool,
+    settings: Settings,
+    *,
+    queue: int = 4096,
+    caught_up: bool = True,
+    meanwhile: Callable[[], Awaitable[object]] | None = None,
+) -> SurveyRoutes:
+    """The survey's pages; `meanwhile` happens while Kafka is asked whether all invitations are known."""
     metrics = Metrics()
+
+    async def behind_or_not() -> bool:
+        if meanwhile is not None:
+            await meanwhile()
+        return caught_up
 
     async def ready() -> str | None:
         return None
@@ -62,15 +75,17 @@ def survey(pool: Pool, settings: Settings, *, queue: int = 4096, caught_up: bool
         pages=PAGES,
         seal=SEAL,
         metrics=metrics,
-        caught_up=lambda: caught_up,
+        caught_up=behind_or_not,
         brand="Nordposten Demo",
-        others=make_app(public_routes(settings, answers, SITE, PAGES, lambda: caught_up), ready=ready, metrics=metrics),
+        others=make_app(public_routes(settings, answers, SITE, PAGES, behind_or_not), ready=ready, metrics=metrics),
     )
 
 
-async def invite(pool: Pool, *, expires_in: timedelta = timedelta(days=14), **changed: Any) -> str:
+async def invite(
+    pool: Pool, *, expires_in: timedelta = timedelta(days=14), token: str | None = None, **changed: Any
+) -> str:
     """Let the survey learn of an invitation; returns its token."""
-    token = new_token()
+    token = token or new_token()
     message = decided(
         invitation_id=str(uuid.uuid4()),
         token_sha256=token_hash(token).hex(),

@@ -68,15 +68,20 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self._consumer = consumer
 
     def caught_up(self) -> bool:
-        """Whether every record that Kafka had a moment ago has been applied here; never while Kafka is away."""
+        """Whether all that the last fetches told of has been applied here; never while Kafka is away."""
         consumer = self.consumer
         if consumer is None or not self._joined or self._away or self._unread.found:
             return False
         # More processes than partitions: one without any has nothing to catch up with.
         mine = consumer.assignment()
-        return all((end := consumer.highwater(p)) is not None and self._at(p) >= end for p in mine)
+        return all((end := consumer.highwater(p)) is not None and self.applied_to(p) >= end for p in mine)
 
-    def _at(self, partition: TopicPartition) -> int:
+    def partitions(self) -> list[TopicPartition]:
+        """All partitions of our topics, whoever reads them."""
+        return [partition for topic in self.topics for partition in self._identities[topic].parts(topic)]
+
+    def applied_to(self, partition: TopicPartition) -> int:
+        """The next offset of a partition that this process has not applied; -1 where another one reads it."""
         at = self.fence.cursors.get(partition, self._began.get(partition, -1))
         return max(at, self._passed.get(partition, -1))
 
@@ -172,7 +177,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         if self._stop.is_set():
             return True  # an earlier batch may have been given up; taking this one would leave a hole
         try:
-            if any(records[0].offset < self._at(p) for p, records in batch.items()):
+            if any(records[0].offset < self.applied_to(p) for p, records in batch.items()):
                 await self._identities.check()  # reading jumped back without us: is this still the same topic?
             await self.fence.take(batch, meanings)
         except Gap as gap:
@@ -240,7 +245,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
             self._away = True
             return 0  # a broker that does not answer has nothing to be read
         self._away = False
-        lags = {p: max(0, end - at) for p, end in ends.items() if (at := self._at(p)) >= 0}
+        lags = {p: max(0, end - at) for p, end in ends.items() if (at := self.applied_to(p)) >= 0}
         for partition, lag in lags.items():
             self._tell_lag(partition, lag)
         self.lag = sum(lags.values())

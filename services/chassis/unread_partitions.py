@@ -36,7 +36,7 @@ class UnreadPartitions:
 
     async def look(self, pool: Pool, topics: Mapping[str, TopicIdentity], consumer: AIOKafkaConsumer) -> None:
         """Look once. Whoever gets a partition notes its progress at once, so two looks without it are enough."""
-        rows = await pool.fetch(self._sql["partitions_begun"], [*topics])
+        rows = await pool.fetch(self._sql["read_partitions"], [*topics])
         begun = {TopicPartition(r["topic"], r["part"]) for r in rows}
         every = {TopicPartition(topic, n) for topic, t in topics.items() for n in range(t.partitions)}
         again = self.found & (every - begun)

@@ -3,7 +3,7 @@
 import gc
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -15,6 +15,7 @@ from schemas.invitation import InvitationDecided
 from schemas.recipient import PersonErased
 from schemas.response import ResponseRecorded
 from schemas.topics import INVITATION_DECIDED, PERSON_ERASED, RESPONSE_RECORDED
+from services.chassis.arrivals import Arrivals
 from services.chassis.consumer import Reader
 from services.chassis.faststream_feed import carry
 from services.chassis.http import make_app, serve
@@ -44,6 +45,7 @@ from services.survey.privacy.retention import months, retention
 from services.survey.recipient.guesses import Guesses, GuessLimit
 from services.survey.recipient.http import SurveyRoutes
 from services.survey.recipient.kiosk_page import KioskPage
+from services.survey.recipient.links import CaughtUp
 from services.survey.recipient.page_models import HumanRoute, Site
 from services.survey.recipient.public_wiring import public_routes
 from services.survey.recipient.rendering import SurveyPages
@@ -106,7 +108,7 @@ async def run(settings: Settings) -> None:
     answers = Answers(pool, seal, relay, metrics, _now, settings.survey_queue, looking)
     reviews, staff = Reviews(read_policies(settings.review_policy_file), seal), staff_parts(shared)
     readers = _readers(shared, traces, reviews, staff.reactions)
-    pages = _recipient_pages(shared, answers, reviews, readers.invitations.caught_up, staff.routes)
+    pages = _recipient_pages(shared, answers, reviews, Arrivals(readers.invitations).all_applied, staff.routes)
     limit = _limit_guesses(pages, settings)
     lanes = pages.lanes(limit.lets_look)
     await pages.warm_up(_now())
@@ -166,7 +168,7 @@ def _recipient_pages(
     shared: Shared,
     answers: Answers,
     reviews: Reviews,
-    caught_up: Callable[[], bool],
+    caught_up: CaughtUp,
     for_staff: Sequence[BaseRoute],
 ) -> SurveyRoutes:
     """The recipient's pages, and behind them everything else that the survey serves."""

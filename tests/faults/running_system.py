@@ -320,6 +320,8 @@ class RunningSystem:
         await until(self._everybody_is_done, "the last cells to be published", seconds=120, tell=self._whereabouts)
         assert audit.counted == audit.acknowledged == len(self.recipients.acknowledged)
         assert await count_missing(self.settings, self.recipients.acknowledged.values()) == 0
+        told_unknown = {"open 404", "open 429", "tap 404"} & self.recipients.retries.keys()
+        assert not told_unknown, "a link that was sent is never called unknown"
         notifier = await connect(self.settings, "notifier")
         aggregator = await connect(self.settings, "aggregator")
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
@@ -200,6 +201,15 @@ async def test_an_unknown_link_may_be_a_new_one_while_invitations_are_read(
     reply = await send(behind, "POST", RESPONSES, said, key=key)
     assert is_problem(reply, 503)
     assert reply.headers["retry-after"] == "2"
+
+
+async def test_an_answer_whose_invitation_comes_while_kafka_is_asked_is_kept(
+    pool: Pool, settings: Settings, key: Key
+) -> None:
+    token = new_token()
+    app = application(pool, settings, Clock(), meanwhile=partial(invite, pool, token=token))
+    assert (await send(app, "POST", RESPONSES, {"token": token, "score": 4}, key=key)).status == 201
+    assert [answer.score for answer in await told(pool)] == [4]
 
 
 async def test_without_postgresql_nothing_is_promised(

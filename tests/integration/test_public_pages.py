@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from urllib.parse import urlencode
 
 import pytest
@@ -11,6 +12,7 @@ from schemas.topics import INVITATION_DECIDED, PREFERENCE_CHANGED
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.records import reading
 from services.chassis.settings import Settings
+from services.notifier.planned import new_token
 from services.notifier.state import KeepState, reading_state
 from services.survey.answers.handlers import LearnInvitations
 from services.survey.recipient.http import SurveyRoutes
@@ -128,6 +130,13 @@ async def test_a_link_that_is_newer_than_this_server_is_told_to_come_back(pool: 
     behind = survey(pool, settings, caught_up=False)
     reply = await one_click(behind, "A" * 22)
     assert (reply.status, reply.headers["retry-after"]) == (503, "2")
+
+
+async def test_a_link_whose_invitation_comes_while_kafka_is_asked_unsubscribes(pool: Pool, settings: Settings) -> None:
+    token = new_token()
+    app = survey(pool, settings, meanwhile=partial(invite, pool, token=token, person_id=PERSON))
+    assert (await one_click(app, token)).status == 200
+    assert await pool.fetchval("SELECT never FROM preference")
 
 
 async def test_after_one_click_in_the_mail_the_notifier_asks_no_more(

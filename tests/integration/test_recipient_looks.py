@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
@@ -186,6 +187,16 @@ async def test_while_invitations_are_being_read_an_unknown_link_may_be_a_new_one
     assert (await post(behind, new_token(), ("score", "4"))).status == 503
     token = await invite(pool)
     assert (await post(behind, token, ("score", "4"), as_json=True)).json == {"revision": 1}
+
+
+async def test_a_link_whose_invitation_comes_while_kafka_is_asked_leads_to_its_page(
+    pool: Pool, settings: Settings
+) -> None:
+    token = new_token()
+    app = survey(pool, settings, meanwhile=partial(invite, pool, token=token))
+    reply = await ask(app, "GET", f"/r/{token}")
+    assert reply.status == 200
+    assert "<fieldset" in reply.text
 
 
 async def test_invitations_told_twice_or_withheld_later_change_nothing(app: SurveyRoutes, pool: Pool) -> None:

@@ -5,8 +5,8 @@ ON CONFLICT (topic, part) DO NOTHING
 -- name: read_partition
 SELECT cluster_id, topic_id, next FROM progress WHERE topic = $1 AND part = $2
 
--- name: partitions_begun
-SELECT topic, part FROM progress WHERE topic = ANY($1::text[])
+-- name: read_partitions
+SELECT topic, part, next FROM progress WHERE topic = ANY($1::text[])
 
 -- name: lock_partitions
 SELECT topic, part, next FROM progress

@@ -1,7 +1,7 @@
 """Answers of recipients through a program, under the same rules as the page: score, comment, merge, lock."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -31,7 +31,7 @@ class AnswerRoutes:
     pool: Pool
     door: Door
     once: Once
-    caught_up: Callable[[], bool]
+    caught_up: Callable[[], Awaitable[bool]]
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "api.sql"))
 
     async def record(self, request: Request) -> Response:
@@ -80,10 +80,16 @@ class AnswerRoutes:
         self, client: Client, token_sha256: bytes, change: ResponseChange, expected: OnlyIf | None
     ) -> tuple[Page, int | None]:
         how = Circumstances(only_if=expected)
-        recorded = await self.answers.record_for(token_sha256, _answer(change), channel=CHANNEL, how=how)
+        answer = _answer(change)
+        recorded = await self.answers.record_for(token_sha256, answer, channel=CHANNEL, how=how)
+        if recorded.outcome is Outcome.UNKNOWN:
+            if not await self.caught_up():
+                raise away("This link is newer than this server; try again soon")
+            # Its invitation may have come since.
+            recorded = await self.answers.record_for(token_sha256, answer, channel=CHANNEL, how=how)
         match recorded.outcome:
             case Outcome.UNKNOWN:
-                raise _unknown() if self.caught_up() else away("This link is newer than this server; try again soon")
+                raise _unknown()
             case Outcome.LOCKED:
                 raise Problem(HTTPStatus.LOCKED, "This answer can no longer be changed")
             case Outcome.STALE:

@@ -1,6 +1,6 @@
 """The API put together, on the pool, the relay and the clock of the page's answers."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from starlette.routing import Mount
@@ -21,7 +21,7 @@ from services.survey.api.signatures import Signatures
 from services.survey.definition_files import load_definitions
 
 
-def api_mount(settings: Settings, answers: Answers, caught_up: Callable[[], bool]) -> Mount:
+def api_mount(settings: Settings, answers: Answers, caught_up: Callable[[], Awaitable[bool]]) -> Mount:
     """Everything under `/api`."""
     pool, now = answers.pool, answers.now
     door = Door(pool=pool, clients=Clients(), now=now)

@@ -19,12 +19,13 @@ from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
 from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Page
-from services.survey.answers.responses import looks_like_token, token_hash
+from services.survey.answers.responses import token_hash
 from services.survey.conditions import etag
 from services.survey.definitions import Definitions
 from services.survey.languages import accepted_language, choose_language
 from services.survey.recipient.first_tap import FirstTap
 from services.survey.recipient.forms import Fields
+from services.survey.recipient.links import CaughtUp, Links, TooNew
 from services.survey.recipient.page_models import CaseNotice, ReviewLink
 from services.survey.recipient.plain_look import PlainLook
 from services.survey.recipient.posting import AWAY, OFFERED, Posts, fields_of, read_post, wants_json
@@ -52,16 +53,18 @@ class SurveyRoutes:
     pages: SurveyPages
     seal: Seal
     metrics: Metrics
-    caught_up: Callable[[], bool]
+    caught_up: CaughtUp
     brand: str
     others: ASGIApp
     case_of: CaseOf | None = None
     reviews: Reviews = field(default_factory=Reviews.none)
     looks: RecentLooks = field(default_factory=lambda: RecentLooks(time.monotonic))
+    _links: Links = field(init=False)
     _views: Views = field(init=False)
     _posts: Posts = field(init=False)
 
     def __post_init__(self) -> None:
+        self._links = Links(self.answers, self.caught_up)
         self._views = Views(self.pages, self.definitions, self.seal, self.brand)
         self._posts = Posts(self.answers, self._views.nonce, self.looks, self.metrics, self.caught_up)
 
@@ -102,12 +105,17 @@ class SurveyRoutes:
         try:
             page = await self._find(token)
             case = await self._case(page, request.query_params) if page is not None else None
+        except TooNew:
+            self.metrics.count("kvittera_pages_total", state="not_ready")
+            # The page reloads by itself.
+            return self._html(self.pages.render_not_ready(_language(wanted, accepted)), 503)
         except AWAY as error:
             log.warning("page not read", action="refuse", error=type(error).__name__)
             self.metrics.count("kvittera_pages_total", state="unavailable")
             return self._html(self.pages.render_away(_language(wanted, accepted)), 503)
         if page is None:
-            return self._unknown(_language(wanted, accepted))
+            self.metrics.count("kvittera_pages_total", state="unknown")
+            return self._html(self.pages.render_unknown(_language(wanted, accepted)), 404)
         language = _language(wanted, page.language, accepted)
         if request.method == "GET":
             self.looks.note(token_hash(token), face_of_link(request.query_params.get("s")))
@@ -136,25 +144,14 @@ class SurveyRoutes:
             return None
 
     async def _find(self, token: str) -> Page | None:
-        if not looks_like_token(token):
-            return None
-        page = await self.answers.page(token)
         # An expired link without an answer looks like any unknown one (security row 3).
-        return None if page is not None and not page.open and page.revision is None else page
+        return await self._links.page(token, lambda page: page.open or page.revision is not None)
 
     async def _beside_preferences(self, page: Page | None, language: str, fields: Fields) -> "_Beside":
         """What else stands on the page with the preferences, to show it again."""
         if page is None or first(fields, "part") != "preferences":
             return {}
         return {"case": await self._case(page, {"done": "1"}), "review": await self._review(page, language)}
-
-    def _unknown(self, language: str) -> Response:
-        if not self.caught_up():
-            # The message was quicker than the invitation: the page reloads by itself.
-            self.metrics.count("kvittera_pages_total", state="not_ready")
-            return self._html(self.pages.render_not_ready(language), 503)
-        self.metrics.count("kvittera_pages_total", state="unknown")
-        return self._html(self.pages.render_unknown(language), 404)
 
     def _html(self, body: bytes, status: int = 200) -> Response:
         response = Response(body, status, headers=self.pages.headers, media_type="text/html")
@@ -194,7 +191,7 @@ class SurveyRoutes:
         try:
             page = await self.answers.page(token) if refused.reason == "locked" else await self._find(token)
             beside = await self._beside_preferences(page, language, fields)
-        except AWAY:
+        except (*AWAY, TooNew):
             return self._html(self.pages.render_unavailable(language), refused.status)
         if page is not None:
             body = self._views.not_saved(page, token, language, fields, reason=refused.reason, **beside)

@@ -19,6 +19,7 @@ from services.survey.bodies import FORM, read_body
 from services.survey.conditions import idempotency_key, only_if
 from services.survey.languages import LANGUAGES
 from services.survey.recipient.forms import HONEYPOT, Fields, parse_form, read_answer, read_preference
+from services.survey.recipient.links import CaughtUp
 from services.survey.recipient.suspicion import RecentLooks
 from services.survey.recipient.views import first
 from services.survey.refusals import Refused
@@ -38,7 +39,7 @@ class Posts:
     nonce: Callable[[str], str]
     looks: RecentLooks
     metrics: Metrics
-    caught_up: Callable[[], bool]
+    caught_up: CaughtUp
 
     async def keep(self, request: Request, token: str, fields: Fields, body: bytes) -> int:
         """Keep an answer or preferences; returns the revision after the commit.
@@ -56,7 +57,7 @@ class Posts:
         except AWAY as error:
             log.warning("answer not kept", action="refuse", error=type(error).__name__, transient=is_transient(error))
             raise Refused("storage", 503, "The answer is not saved yet; try again") from None
-        return self._revision(recorded)
+        return await self._revision(recorded)
 
     async def note_opened(self, token: str, fields: Fields) -> None:
         """Note that a person touched the page; whether the link is known does not show.
@@ -99,9 +100,9 @@ class Posts:
             self.metrics.count("kvittera_answers_suspected_total", sign=looks_like)
         return recorded
 
-    def _revision(self, recorded: Recorded) -> int:
+    async def _revision(self, recorded: Recorded) -> int:
         match recorded.outcome:
-            case Outcome.UNKNOWN if not self.caught_up():
+            case Outcome.UNKNOWN if not await self.caught_up():
                 raise Refused("not_ready", 503, "This link is newer than this server; try again in a moment")
             case Outcome.UNKNOWN:
                 raise Refused("unknown", 404, "No such link")

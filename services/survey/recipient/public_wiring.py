@@ -1,12 +1,12 @@
 """The pages that are about no delivery, put together."""
 
 import time
-from collections.abc import Callable
 
 from starlette.routing import Route
 
 from services.chassis.settings import Settings
 from services.survey.answers.handlers import Answers
+from services.survey.recipient.links import CaughtUp, Links
 from services.survey.recipient.page_models import Site
 from services.survey.recipient.public_pages import PublicPages
 from services.survey.recipient.rendering import SurveyPages
@@ -15,11 +15,13 @@ from services.survey.recipient.unsubscribing import UnsubscribeRoutes
 
 
 def public_routes(
-    settings: Settings, answers: Answers, site: Site, notices: SurveyPages, caught_up: Callable[[], bool]
+    settings: Settings, answers: Answers, site: Site, notices: SurveyPages, caught_up: CaughtUp
 ) -> list[Route]:
     """`/r/{token}/unsubscribe` and `/sent`."""
     pages = PublicPages(site)
-    unsubscribing = UnsubscribeRoutes(answers, pages, notices, answers.metrics, caught_up, settings.brand)
+    unsubscribing = UnsubscribeRoutes(
+        answers, Links(answers, caught_up), pages, notices, answers.metrics, settings.brand
+    )
     sent = SentCheck(
         answers.pool,
         answers.seal,

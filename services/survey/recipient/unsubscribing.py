@@ -1,6 +1,6 @@
 """Unsubscribing by one click from a mail program, or by hand on a page (RFC 8058, C15)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
@@ -12,8 +12,9 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import named_sql
 from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Page
-from services.survey.answers.responses import looks_like_token, token_hash
+from services.survey.answers.responses import token_hash
 from services.survey.languages import accepted_language, choose_language
+from services.survey.recipient.links import Links, TooNew
 from services.survey.recipient.posting import AWAY
 from services.survey.recipient.public_pages import PublicPages
 from services.survey.recipient.rendering import SurveyPages
@@ -30,10 +31,10 @@ class UnsubscribeRoutes:
     """
 
     answers: Answers
+    links: Links
     pages: PublicPages
     notices: SurveyPages
     metrics: Metrics
-    caught_up: Callable[[], bool]
     brand: str
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "api.sql", "public.sql"))
 
@@ -46,12 +47,14 @@ class UnsubscribeRoutes:
         accepted = accepted_language(request.headers)
         wanted = request.query_params.get("lang")
         try:
-            page = await self.answers.page(token) if looks_like_token(token) else None
-            if page is None or not page.named:
-                return self._unknown(choose_language(wanted, accepted).language)
+            page = await self.links.page(token, lambda page: page.named)
+            if page is None:
+                return self._notice(self.notices.render_unknown(choose_language(wanted, accepted).language), 404)
             language = choose_language(wanted, page.language, accepted).language
             if request.method == "POST":
                 await self._stop(token)
+        except TooNew:
+            return self._notice(self.notices.render_not_ready(choose_language(wanted, accepted).language), 503)
         except AWAY as error:
             log.warning("not unsubscribed", action="refuse", error=type(error).__name__)
             return self._notice(self.notices.render_away(choose_language(wanted, accepted).language), 503)
@@ -68,11 +71,6 @@ class UnsubscribeRoutes:
         self.metrics.count("kvittera_pages_total", state="unsubscribed" if done else "unsubscribe")
         body = self.pages.render_unsubscribe(language, brand=page.brand or self.brand, done=done)
         return Response(body, headers=dict(self.pages.headers), media_type="text/html")
-
-    def _unknown(self, language: str) -> Response:
-        if not self.caught_up():
-            return self._notice(self.notices.render_not_ready(language), 503)
-        return self._notice(self.notices.render_unknown(language), 404)
 
     def _notice(self, body: bytes, status: int) -> Response:
         headers = {**self.notices.headers, **({"retry-after": "2"} if status == 503 else {})}  # noqa: PLR2004
