@@ -118,7 +118,7 @@ def test_every_alert_has_a_page_that_says_what_to_do_and_every_page_an_alert(rep
     alerts = {rule["alert"]: rule for rule in rules(repository) if "alert" in rule}
     assert sorted(pages) == sorted(alerts)
     for name, rule in alerts.items():
-        assert rule["annotations"]["runbook"] == f"docs/runbooks/{name}.md"
+        assert rule["annotations"]["runbook_url"] == f"runbooks/{name}.html", "a page of the site that docs/ becomes"
         assert rule["labels"]["severity"] in {"page", "ticket"}
         text = pages[name].read_text(encoding="utf-8")
         assert [part for part in ("**What it means.**", "## Look", "## Do\n", "## Done when") if part not in text] == []

@@ -180,6 +180,19 @@ def test_the_values_of_the_staging_guide_make_a_cluster_that_logs_in_pulls_and_r
     assert [outside in policy["egress"] for policy in policies] == [True] * 4
 
 
+@pytest.mark.parametrize("base", ["https://docs.example/kvittera", "https://docs.example/kvittera/"])
+def test_alerts_link_to_their_pages_where_the_documentation_is_served(
+    chart: helm.Chart, repository: Path, base: str
+) -> None:
+    values = {"monitoring": {"enabled": True, "runbookBase": base}}
+    chart.validate_schema(chart.merge_values(values))
+    groups = named(rendered(chart, values), "PrometheusRule", "post")["spec"]["groups"]
+    pages = {r["alert"]: r["annotations"]["runbook_url"] for group in groups for r in group["rules"] if "alert" in r}
+    assert pages["KvitteraProcessDown"] == "https://docs.example/kvittera/runbooks/KvitteraProcessDown.html"
+    known = {f"{base.rstrip('/')}/runbooks/{page.stem}.html" for page in (repository / "docs/runbooks").glob("*.md")}
+    assert set(pages.values()) == known
+
+
 @pytest.mark.parametrize(
     ("settings", "told", "untold"),
     [
@@ -231,6 +244,8 @@ def test_scaling_follows_lag_and_leaves_the_number_to_keda(chart: helm.Chart) ->
         {"terminationGracePeriodSeconds": 5},
         {"colour": "blue"},
         {"monitoring": True},
+        {"monitoring": {"runbookBase": "docs/runbooks"}},
+        {"monitoring": {"runbookBase": "https://docs.example/ # ours"}},
         {"tracing": {"endpoint": "collector:4318"}},
         {"public": {"trustedProxies": -1}},
         {"settings": {"KVITTERA_BRAND": "Nordposten"}},
