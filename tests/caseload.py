@@ -21,6 +21,7 @@ from services.survey.answers.responses import Contact
 from services.survey.cases.number import number_of
 from services.survey.cases.wiring import CaseParts, case_parts
 from services.survey.comments.texts import SealedTexts
+from services.survey.definition_files import load_definitions
 from services.survey.followup import FollowUp
 from services.survey.shared import Shared
 from tests.builders import facts
@@ -95,7 +96,7 @@ def parts_of(pool: Pool, settings: Settings, metrics: Metrics, now: datetime = N
 
 
 def shared_of(pool: Pool, settings: Settings, metrics: Metrics, now: Callable[[], datetime]) -> Shared:
-    return Shared(settings, pool, SEAL, HeaderGate(), metrics, now, wake_relay=lambda: None)
+    return Shared(settings, pool, SEAL, load_definitions(), HeaderGate(), metrics, now, wake_relay=lambda: None)
 
 
 async def fill(pool: Pool, settings: Settings, told: list[Told] = CASELOAD) -> list[str]:

@@ -19,6 +19,7 @@ from services.survey.answers.handlers import Answers
 from services.survey.api.clients import Clients, Place
 from services.survey.api.keys import Scope
 from services.survey.api.wiring import api_mount
+from services.survey.definition_files import load_definitions
 from tests.asgi import Reply, ask
 from tests.builders import NOON
 from tests.conftest import SEALING_KEY
@@ -59,7 +60,7 @@ def application(
     async def ready() -> str | None:
         return None
 
-    return make_app([api_mount(settings, answers, behind_or_not)], ready=ready, metrics=metrics)
+    return make_app([api_mount(settings, answers, load_definitions(), behind_or_not)], ready=ready, metrics=metrics)
 
 
 async def new_key(pool: Pool, *scopes: Scope, place: Place | None = None, days: int = 30) -> Key:

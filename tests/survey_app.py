@@ -19,6 +19,7 @@ from services.notifier.planned import new_token
 from services.survey.answers.handlers import Answers, LearnInvitations
 from services.survey.answers.responses import token_hash
 from services.survey.definition_files import load_definitions
+from services.survey.definitions import Definitions
 from services.survey.recipient.http import SurveyRoutes
 from services.survey.recipient.page_models import HumanRoute, Site
 from services.survey.recipient.public_wiring import public_routes
@@ -82,7 +83,12 @@ def survey(
 
 
 async def invite(
-    pool: Pool, *, expires_in: timedelta = timedelta(days=14), token: str | None = None, **changed: Any
+    pool: Pool,
+    *,
+    expires_in: timedelta = timedelta(days=14),
+    token: str | None = None,
+    definitions: Definitions = DEFINITIONS,
+    **changed: Any,
 ) -> str:
     """Let the survey learn of an invitation; returns its token."""
     token = token or new_token()
@@ -93,7 +99,7 @@ async def invite(
         **changed,
     )
     async with pool.acquire() as connection, connection.transaction():
-        await LearnInvitations(named_sql("services.survey"))(connection, [Received(message, None, NOON)])
+        await LearnInvitations(named_sql("services.survey"), definitions)(connection, [Received(message, None, NOON)])
     return token
 
 

@@ -145,6 +145,8 @@ class Settings(BaseModel):
     usual_sends_per_hour: int = Field(default=5000, ge=1)
     """More than this in an hour, and than thrice the busiest hour of 28 days, pauses sending; not for `outbox`."""
 
+    surveys_folder: Path | None = None
+    """Folder of TOML files with survey definitions of one's own; unset: only those that come with the service."""
     lock_after_days: float = Field(default=14, gt=0)
     """How long an answer can be changed, and a link be used, after it was made."""
     survey_queue: int = Field(default=4096, ge=1)

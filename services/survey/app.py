@@ -38,6 +38,7 @@ from services.survey.api.wiring import api_mount
 from services.survey.asked_definitions import check_unchanged
 from services.survey.cases.notice import CaseNotices
 from services.survey.definition_files import load_definitions
+from services.survey.definitions import Definitions
 from services.survey.followup import FollowUp, Reaction
 from services.survey.languages import accepted_language, choose_language
 from services.survey.privacy.erasure import ErasePersons
@@ -102,9 +103,10 @@ async def run(settings: Settings) -> None:
     gc.set_threshold(100_000, 50, 100)
     seal, gate = Seal.of(settings), gate_for(settings, _now)
     metrics, traces = Metrics(), Traces.from_settings(settings, SERVICE)
-    pool, looking = await _pools(settings)
+    definitions = load_definitions(settings.surveys_folder)
+    pool, looking = await _pools(settings, definitions)
     relay = Relay(settings, SERVICE, metrics)
-    shared = Shared(settings, pool, seal, gate, metrics, _now, relay.wake)
+    shared = Shared(settings, pool, seal, definitions, gate, metrics, _now, relay.wake)
     answers = Answers(pool, seal, relay, metrics, _now, settings.survey_queue, looking)
     reviews, staff = Reviews(read_policies(settings.review_policy_file), seal), staff_parts(shared)
     readers = _readers(shared, traces, reviews, staff.reactions)
@@ -137,12 +139,12 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-async def _pools(settings: Settings) -> tuple[Pool, Pool]:
+async def _pools(settings: Settings, definitions: Definitions) -> tuple[Pool, Pool]:
     """A pool for everything, and one for looking at pages, once what they lead to is as it must be."""
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
-        await check_unchanged(connection, load_definitions())
+        await check_unchanged(connection, definitions)
     return pool, await open_look_up_pool(settings, SERVICE, 1)
 
 
@@ -150,7 +152,7 @@ def _readers(shared: Shared, traces: Traces, reviews: Reviews, reactions: Sequen
     # Kafka may be away for as long as it likes: answers to known invitations are kept meanwhile (guarantee 1).
     patient = shared.settings.model_copy(update={"boot_patience_seconds": math.inf})
     subscriptions = Subscriptions(patient, SERVICE, patient.survey_port, shared.pool, shared.metrics, traces)
-    learn = LearnInvitations(named_sql(PACKAGE))
+    learn = LearnInvitations(named_sql(PACKAGE), shared.definitions)
 
     async def learn_and_offer(connection: Database, decided: list[Received[InvitationDecided]]) -> None:
         await learn(connection, decided)
@@ -182,7 +184,7 @@ def _recipient_pages(
     pages = SurveyPages(site)
     kiosk_page = KioskPage(settings.brand, demo=settings.demo_mark).route()
     public = public_routes(settings, answers, site, pages, caught_up)
-    others = [*for_staff, *public, api_mount(settings, answers, caught_up), kiosk_page]
+    others = [*for_staff, *public, api_mount(settings, answers, shared.definitions, caught_up), kiosk_page]
 
     async def ready() -> str | None:
         # Answers need PostgreSQL only; a link newer than what was read so far is told to come back.
@@ -190,7 +192,7 @@ def _recipient_pages(
 
     return SurveyRoutes(
         answers=answers,
-        definitions=load_definitions(),
+        definitions=shared.definitions,
         pages=pages,
         seal=answers.seal,
         metrics=answers.metrics,

@@ -8,6 +8,8 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from schemas.response import RatedParty
@@ -26,30 +28,48 @@ from services.survey.definitions import (
 
 _ID: Final = re.compile(r"([a-z][a-z_]{0,40})\.v([1-9][0-9]{0,3})")
 _LINE: Final = re.compile(r"at line (\d+)")
+_SETTING: Final = "KVITTERA_SURVEYS_FOLDER"
 E = TypeVar("E", bound=StrEnum)
 
 
-def load_definitions() -> Definitions:
-    """Read the ones that come with the service; call where it is put together.
+def load_definitions(folder: Path | None = None) -> Definitions:
+    """Those that come with the service, and the installation's own of a folder; call where it is put together.
 
     Raises:
-        MustStop: names the file, the line and the rule that is broken.
+        MustStop: names the setting, the file, the line and the rule that is broken.
     """
-    folder = importlib.resources.files(__package__) / "definitions"
-    return read_definitions({f.name: f.read_text("utf-8") for f in folder.iterdir() if f.name.endswith(".toml")})
+    package = importlib.resources.files(__package__) / "definitions"
+    shipped = {f.name: f.read_text("utf-8") for f in package.iterdir() if f.name.endswith(".toml")}
+    return read_definitions(shipped, {} if folder is None else _of_folder(folder))
 
 
-def read_definitions(files: Mapping[str, str]) -> Definitions:
-    """All definitions, from file names to texts, as in `services/survey/definitions/`.
+def read_definitions(files: Mapping[str, str], own: Mapping[str, str] = MappingProxyType({})) -> Definitions:
+    """All definitions, from file names to texts: those of the service, which cover every occasion, and `own` ones.
 
     Raises:
-        MustStop: names the file, the line and the rule that is broken.
+        MustStop: names the file, the line and the rule that is broken, and the setting where it is an own one.
     """
     definitions = [read_definition(name, text) for name, text in sorted(files.items())]
     missing = set(Occasion) - {d.occasion for d in definitions}
     if missing:
         raise MustStop(f"no survey definition for {', '.join(sorted(missing))}: add a file for each")
-    return Definitions(definitions)
+    try:
+        return Definitions(definitions, [read_definition(name, text) for name, text in sorted(own.items())])
+    except MustStop as wrong:
+        raise MustStop(f"{_SETTING}: {wrong}") from None
+
+
+def _of_folder(folder: Path) -> Mapping[str, str]:
+    file = folder
+    texts: dict[str, str] = {}
+    try:
+        for file in sorted(f for f in folder.iterdir() if f.suffix == ".toml"):
+            texts[file.name] = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MustStop(f"{_SETTING}: {file} cannot be read: {type(error).__name__}") from None
+    if not texts:  # what should have been mounted there is not
+        raise MustStop(f"{_SETTING}: {folder} holds no file that ends in .toml")
+    return texts
 
 
 def read_definition(file: str, text: str) -> Definition:

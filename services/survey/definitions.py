@@ -97,13 +97,19 @@ class Definition:
 
 
 class Definitions:
-    """All versions that this installation knows. Choosing never fails: some survey always fits."""
+    """All versions that this installation knows. Choosing never fails: some survey always fits.
 
-    def __init__(self, known: Iterable[Definition]) -> None:
-        self._known = {d.id: d for d in known}
+    The installation's `own` ones come before those that came with the service, whatever their numbers are: a new
+    version of Kvittera never changes what an occasion of theirs asks.
+    """
+
+    def __init__(self, known: Iterable[Definition], own: Iterable[Definition] = ()) -> None:
+        shipped, ours = ({d.id: d for d in some} for some in (known, own))
+        self._known = shipped | ours
         newest: dict[Occasion, Definition] = {}
-        for definition in sorted(self._known.values(), key=lambda d: d.version):
-            newest[definition.occasion] = definition
+        for some in (shipped, ours):
+            for definition in sorted(some.values(), key=lambda d: d.version):
+                newest[definition.occasion] = definition
         self._newest = newest
 
     def __iter__(self) -> Iterator[Definition]:

@@ -9,6 +9,7 @@ from services.chassis.postgres import Pool
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.chassis.staff import Gate
+from services.survey.definitions import Definitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +17,7 @@ class Shared:
     """Handed to each part where the service is put together.
 
     Attributes:
+        definitions: every survey that can be asked.
         gate: knows who of staff is signed in.
         now: the moment, in UTC.
         wake_relay: called after rows were committed that Kafka shall have soon.
@@ -24,6 +26,7 @@ class Shared:
     settings: Settings
     pool: Pool
     seal: Seal
+    definitions: Definitions
     gate: Gate
     metrics: Metrics
     now: Callable[[], datetime]

@@ -29,6 +29,7 @@ SECURED = {
 WATCHED = {
     "public": {"trustedProxies": 2, "ingress": {"enabled": False}},
     "policies": "kvittera-policies",
+    "surveys": "kvittera-surveys",
     "tracing": {"endpoint": "http://collector.tracing.svc:4318", "share": 0.5},
     "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
     "networkPolicy": {"kafkaNamespace": "strimzi", "ingressController": {"app.kubernetes.io/name": "traefik"}},
@@ -212,13 +213,15 @@ def test_the_notes_say_how_to_look_after_it_and_what_is_not_open_yet(
     assert [words for words in untold if words in notes] == []
 
 
-def test_policies_and_traces_are_reached_where_values_say(chart: helm.Chart) -> None:
+def test_policies_surveys_and_traces_are_reached_where_values_say(chart: helm.Chart) -> None:
     things = rendered(chart, WATCHED)
     data = named(things, "ConfigMap", "post-settings")["data"]
     pod = named(things, "Deployment", "post-notifier")["spec"]["template"]["spec"]
     assert {"name": "policies", "configMap": {"name": "kvittera-policies"}} in pod["volumes"]
     mounted = {m["name"]: m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
     assert mounted["policies"] == data["KVITTERA_POLICIES_FOLDER"]
+    assert {"name": "surveys", "configMap": {"name": "kvittera-surveys"}} in pod["volumes"]
+    assert mounted["surveys"] == data["KVITTERA_SURVEYS_FOLDER"]
     policy = named(things, "NetworkPolicy", "post-aggregator")["spec"]
     assert policy["egress"][-1]["ports"] == [{"port": 4318}]
     controller = policy["ingress"][0]["from"][1]["podSelector"]["matchLabels"]

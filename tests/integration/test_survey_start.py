@@ -4,6 +4,7 @@ import gc
 import importlib.resources
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -110,6 +111,23 @@ async def test_a_service_whose_asked_definition_changed_does_not_start(
     await invite(pool)
     pool.terminate()
     monkeypatch.setattr(app, "configure_logs", lambda *_: None)
-    monkeypatch.setattr(app, "load_definitions", lambda: with_comment_box(False))
+    monkeypatch.setattr(app, "load_definitions", lambda _: with_comment_box(False))
     with pytest.raises(MustStop, match="was asked before"):
         await app.run(settings)
+
+
+async def test_a_definition_of_ones_own_that_was_asked_may_not_change_either(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = importlib.resources.files("services.survey") / "definitions" / "home.v1.toml"
+    own = tmp_path / "home.v2.toml"
+    own.write_text(shipped.read_text("utf-8").replace("home.v1", "home.v2"), encoding="utf-8")
+    pool = await open_pool(settings, "survey")
+    async with pool.acquire() as connection:
+        await check_unchanged(connection, load_definitions(tmp_path))
+    await invite(pool, survey="home.v2", definitions=load_definitions(tmp_path))
+    pool.terminate()
+    own.write_text(own.read_text("utf-8").replace("comment = true", "comment = false"), encoding="utf-8")
+    monkeypatch.setattr(app, "configure_logs", lambda *_: None)
+    with pytest.raises(MustStop, match=r"^home\.v2 was asked before .* into home\.v3\.toml"):
+        await app.run(settings.model_copy(update={"surveys_folder": tmp_path}))

@@ -1,6 +1,7 @@
 """A survey's definition is checked when the service starts and never changes once it is released."""
 
 import hashlib
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from schemas.response import RatedParty
 from services.chassis.failures import MustStop
 from services.survey.definition_files import load_definitions, read_definition, read_definitions
 from services.survey.definitions import Definition, Definitions, FollowUp, Occasion
+from tests.document_blocks import blocks
 
 RELEASED = {
     "damaged.v1.toml": "54282b73b913bdbf9ab6a734b7013b5a8dec411fc18d0de52a9f36342200a941",
@@ -117,6 +119,64 @@ def test_what_is_wrong_in_a_file_is_told_with_its_line(old: str, new: str, told:
 def test_a_missing_occasion_stops_the_service() -> None:
     with pytest.raises(MustStop, match="no survey definition for damaged, enquiry, locker, return, shop_pickup"):
         read_definitions({"home.v2.toml": GOOD})
+
+
+def own(folder: Path, *surveys: str) -> Path:
+    """A folder of an installation, with surveys at home."""
+    for survey in surveys:
+        (folder / f"{survey}.toml").write_text(GOOD.replace("home.v2", survey), encoding="utf-8")
+    return folder
+
+
+def test_surveys_of_ones_own_are_asked_instead_and_the_other_occasions_keep_theirs(tmp_path: Path) -> None:
+    known = load_definitions(own(tmp_path, "home.v2", "home.v10"))
+    (tmp_path / "readme.md").write_text("no definition", encoding="utf-8")
+    assert (known.choose("delivery.v1", "home").id, known.choose("delivery.v1", "locker").id) == (
+        "home.v10",
+        "locker.v1",
+    )
+    assert known.choose("home.v2", "home").rated is RatedParty.SHOP
+    assert known.choose("home.v1", "home").rated is RatedParty.CARRIER, "what was begun with it goes on"
+    assert load_definitions().choose("delivery.v1", "home").id == "home.v1"
+
+
+def test_a_newer_version_that_comes_with_the_service_changes_no_survey_of_ones_own() -> None:
+    ours = read_definition("home.v2.toml", GOOD)
+    shipped = [read_definition(f"home.v{n}.toml", GOOD.replace("home.v2", f"home.v{n}")) for n in (1, 3)]
+    assert Definitions(shipped, [ours]).choose("delivery.v1", "home") is ours
+    theirs = read_definition("home.v2.toml", GOOD.replace('"shop"', '"carrier"'))
+    assert Definitions([*shipped, theirs], [ours]).get("home.v2") is ours
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("home.v2.toml", GOOD.replace('"home"', '"moon"').encode(), "home.v2.toml:3: for must be one of home, shop_"),
+        ("home.v3.toml", GOOD.encode(), "home.v3.toml:2: id must be the file's name, or the file be called home.v2"),
+        ("home.v2.toml", b"\xff", "{folder}/home.v2.toml cannot be read: UnicodeDecodeError"),
+        ("home.v2.txt", GOOD.encode(), "{folder} holds no file that ends in .toml"),
+    ],
+    ids=["broken rule", "wrong name", "not UTF-8", "nothing"],
+)
+def test_what_is_wrong_with_surveys_of_ones_own_is_told_with_the_setting_and_the_file(
+    tmp_path: Path, file: str, text: bytes, told: str
+) -> None:
+    (tmp_path / file).write_bytes(text)
+    with pytest.raises(MustStop) as stopped:
+        load_definitions(tmp_path)
+    assert str(stopped.value).startswith("KVITTERA_SURVEYS_FOLDER: " + told.format(folder=tmp_path))
+
+
+@pytest.mark.parametrize("page", ["docs/surveys.md", "docs/how-to/add-a-question.md"])
+def test_the_surveys_that_documents_show_can_be_asked(repository: Path, page: str) -> None:
+    [shown] = blocks(repository / page, "toml")
+    survey = tomllib.loads(shown)["id"]
+    assert read_definition(f"{survey}.toml", shown).id == survey
+
+
+def test_a_folder_of_surveys_that_is_not_there_stops_the_service(tmp_path: Path) -> None:
+    with pytest.raises(MustStop, match=r"^KVITTERA_SURVEYS_FOLDER: .*/away cannot be read: FileNotFoundError$"):
+        load_definitions(tmp_path / "away")
 
 
 @pytest.mark.parametrize(

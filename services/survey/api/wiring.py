@@ -18,10 +18,12 @@ from services.survey.api.once import Once
 from services.survey.api.provider_inbound import ProviderInbound, Secrets
 from services.survey.api.reading import Door
 from services.survey.api.signatures import Signatures
-from services.survey.definition_files import load_definitions
+from services.survey.definitions import Definitions
 
 
-def api_mount(settings: Settings, answers: Answers, caught_up: Callable[[], Awaitable[bool]]) -> Mount:
+def api_mount(
+    settings: Settings, answers: Answers, definitions: Definitions, caught_up: Callable[[], Awaitable[bool]]
+) -> Mount:
     """Everything under `/api`."""
     pool, now = answers.pool, answers.now
     door = Door(pool=pool, clients=Clients(), now=now)
@@ -34,7 +36,7 @@ def api_mount(settings: Settings, answers: Answers, caught_up: Callable[[], Awai
         metrics=answers.metrics,
         now=now,
         debounce=timedelta(seconds=settings.kiosk_debounce_seconds),
-        survey=load_definitions().choose(None, Touchpoint.SHOP_PICKUP).id,
+        survey=definitions.choose(None, Touchpoint.SHOP_PICKUP).id,
     )
     responses = AnswerRoutes(answers=answers, pool=pool, door=door, once=once, caught_up=caught_up)
     effects = Effects(answers, answers.metrics, now, settings.inbound_country)

@@ -31,6 +31,9 @@ volumeMounts:
   {{- if .Values.policies }}
   - {name: policies, mountPath: /run/policies, readOnly: true}
   {{- end }}
+  {{- if .Values.surveys }}
+  - {name: surveys, mountPath: /run/surveys, readOnly: true}
+  {{- end }}
 {{- end }}
 
 {{- define "kvittera.pod" -}}
@@ -52,6 +55,10 @@ volumes:
   {{- end }}
   {{- with .Values.policies }}
   - name: policies
+    configMap: {name: {{ . }}}
+  {{- end }}
+  {{- with .Values.surveys }}
+  - name: surveys
     configMap: {name: {{ . }}}
   {{- end }}
 {{- end }}
