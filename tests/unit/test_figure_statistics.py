@@ -1,5 +1,6 @@
 """Every figure's formula against published vectors, or ones worked out by hand."""
 
+import random
 import re
 from pathlib import Path
 
@@ -133,6 +134,33 @@ def test_a_stratum_with_few_answers_joins_the_one_it_shares_most_with() -> None:
         ("home", "south"): Stratum(100, 33, 21),
         ("shop", "north"): Stratum(50, 12, 12),
     }
+
+
+def joined_slowly(strata: dict[Key, Stratum], fewest: int) -> dict[Key, Stratum]:
+    """As `collapsed` says it in words, looking at all that is left each time."""
+
+    def alike(one: Key, other: Key) -> int:
+        return next((i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b), len(one))
+
+    left = {key: s for key, s in strata.items() if s.deliveries > 0}
+    while len(left) > 1:
+        smallest = min(left, key=lambda key: (left[key].answers, key))
+        if left[smallest].answers >= fewest:
+            break
+        part = left.pop(smallest)
+        left[min(left, key=lambda key: (-alike(key, smallest), left[key].answers, key))] += part
+    return left
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_many_strata_are_joined_as_if_each_was_compared_with_all_others(seed: int) -> None:
+    lot = random.Random(seed)
+    strata: dict[Key, Stratum] = {
+        (f"way {lot.randrange(6)}", f"terminal {n}"): Stratum(lot.randrange(4) and 50, n_answers, n_answers // 2)
+        for n in range(lot.randrange(1, 90))
+        for n_answers in [lot.choice((0, 1, 2, 5, 9, 10, 40))]
+    }
+    assert response.collapsed(strata) == joined_slowly(strata, 10)
 
 
 def test_the_bounds_hold_whatever_the_silent_think() -> None:

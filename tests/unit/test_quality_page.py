@@ -105,6 +105,32 @@ def test_a_correction_is_public_only_if_no_cell_tells_fewer_than_fifty_answers(c
     assert (month.shown.number, month.waiting) == (shown, 2 - shown)
 
 
+@pytest.mark.parametrize(("changed", "shown"), [(25, 1), (49, 1), (50, 2)])
+def test_a_changed_face_counts_once_among_the_fifty_whose_answers_a_correction_may_tell(
+    changed: int, shown: int
+) -> None:
+    closed = revision(1, SEPTEMBER, 0).closed_at
+
+    def faces(good: int, bad: int) -> dict[tuple[str, str], Counted]:
+        return {("total", ""): Counted((bad, 0, 0, 0, good), 4000, 4000)}
+
+    first = Revision(1, "closed", closed, faces(900, 100), {24: 500, 30: 100})
+    second = Revision(2, "late", closed, faces(900 - changed, 100 + changed), first.sums)
+    assert month_of(SEPTEMBER, [first, second]).shown.number == shown
+    third = Revision(2, "late", closed, first.cells, {24: 500 - changed, 30: 100 + changed})
+    assert month_of(SEPTEMBER, [first, third]).shown.number == shown
+
+
+@pytest.mark.parametrize(("come", "gone", "shown"), [(49, 49, 1), (50, 1, 2), (1, 50, 2), (0, 49, 1)])
+def test_who_came_and_who_left_are_not_added_up(come: int, gone: int, shown: int) -> None:
+    closed = revision(1, SEPTEMBER, 0).closed_at
+    first, second = (
+        Revision(i, "late", closed, {("total", ""): Counted((100 - less, 0, 0, 0, 900 + more), 4000, 4000)})
+        for i, less, more in ((1, 0, 0), (2, gone, come))
+    )
+    assert month_of(SEPTEMBER, [first, second]).shown.number == shown
+
+
 @pytest.mark.parametrize(("late", "shown"), [(100, 2), (101, 1), (149, 1), (150, 2)])
 def test_a_correction_that_moves_few_late_answers_waits_too(late: int, shown: int) -> None:
     closed = revision(1, SEPTEMBER, 0).closed_at
@@ -239,6 +265,18 @@ def test_a_month_too_biased_to_publish_tells_no_share_but_its_bounds_its_respons
     later = document(quality_of(SEPTEMBER + 1, months), None)
     assert (later["too_biased"], later["satisfied"]["share"]) == (False, 1.0)
     assert [m["satisfied"] is None for m in later["months"][-2:]] == [True, False]
+
+
+def test_a_correction_does_not_tell_the_share_that_was_too_biased_to_publish_before_it() -> None:
+    closed = revision(1, SEPTEMBER, 0).closed_at
+    silent, heard = Counted((30, 0, 0, 0, 90), 8000, 4000), Counted((30, 0, 0, 0, 270), 8000, 4000)
+    month = month_of(
+        SEPTEMBER, [Revision(i, "late", closed, {("total", ""): c}) for i, c in enumerate((silent, heard), 1)]
+    )
+    found = quality_of(SEPTEMBER, {SEPTEMBER: month})
+    assert (found.too_biased, [s and s.share for s in found.revised]) == (False, [None, 0.9])
+    page = render(found, PUBLISHER, SHELF, "en")
+    assert "– became 90" in page
 
 
 def test_early_less_late_is_hidden_where_a_side_has_fewer_than_fifty_answers() -> None:

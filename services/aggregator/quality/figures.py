@@ -24,6 +24,7 @@ MONTHS: Final = 24
 SMALL_MONTHS: Final = 13
 """Small pictures reach from the same month last year to this one."""
 _YEAR: Final = 12
+_Bias = tuple[Weighted | None, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,8 @@ class Quality:
     waves: "Waves | None"
     """Early answers beside late ones, where both have answers enough."""
     reasons: Sequence[str]
+    revised: tuple[Share | None, ...]
+    """The satisfied share of each revision that was shown, the first one first; none where it was not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,17 +95,20 @@ def quality_of(number: int, months: Mapping[int, Month]) -> Quality:
     Raises:
         KeyError: the month is not closed.
     """
-    here = _figures(number, months)
-    return replace(here, last_year=_figures(number - _YEAR, months)) if number - _YEAR in months else here
+    bias = {n: _bias(month.shown) for n, month in months.items()}
+    here = _figures(number, months, bias)
+    before = number - _YEAR
+    return replace(here, last_year=_figures(before, months, bias)) if before in months else here
 
 
-def _figures(number: int, months: Mapping[int, Month]) -> Quality:
+def _figures(number: int, months: Mapping[int, Month], bias: Mapping[int, _Bias]) -> Quality:
     month = months[number]
+    public = {n: m for n, m in months.items() if not bias[n][1]}
     cells = month.shown
     total = cells.total
     enough = total.answers >= FEWEST
-    weighted, reasons = _bias(cells)
-    told = not reasons
+    weighted, reasons = bias[number]
+    told = number in public
     return Quality(
         month=month,
         too_few=not enough,
@@ -115,17 +121,18 @@ def _figures(number: int, months: Mapping[int, Month]) -> Quality:
         response=share_of(total.answers, total.asked) if enough else None,
         response_of_delivered=share_of(total.answers, total.delivered) if enough else None,
         last_year=None,
-        series=tuple((n, _public_share(months.get(n))) for n in range(number - MONTHS + 1, number + 1)),
-        methods=_methods(number, months) if told or not enough else (),
+        series=tuple((n, _share(public.get(n))) for n in range(number - MONTHS + 1, number + 1)),
+        methods=_methods(number, {**public, number: month}) if told or not enough else (),
         bounds=_bounds(total) if enough else None,
         weighted=weighted,
         undisturbed=_undisturbed(cells) if told else None,
         waves=_waves(cells),
         reasons=reasons,
+        revised=tuple(None if _bias(r)[1] else r.total.satisfied for r in (month.first, *month.corrections)),
     )
 
 
-def _bias(cells: Revision) -> tuple[Weighted | None, Sequence[str]]:
+def _bias(cells: Revision) -> _Bias:
     """The weighted share, and why the raw one is not told."""
     total, waves = cells.total, _waves(cells)
     weighted = post_stratified(_strata(cells)) if total.answers >= FEWEST else None
@@ -135,8 +142,8 @@ def _bias(cells: Revision) -> tuple[Weighted | None, Sequence[str]]:
     )
 
 
-def _public_share(month: Month | None) -> Share | None:
-    return month.shown.total.satisfied if month and not _bias(month.shown)[1] else None
+def _share(month: Month | None) -> Share | None:
+    return month.shown.total.satisfied if month else None
 
 
 def _index(scores: tuple[int, ...]) -> Index:
@@ -186,6 +193,7 @@ def _strata(cells: Revision) -> dict[tuple[str, ...], Stratum]:
 
 
 def _methods(number: int, months: Mapping[int, Month]) -> tuple[Method, ...]:
+    """The ways of delivery of a month, with those months before it that may be told."""
     shares = {n: _method_shares(months.get(n)) for n in range(number - SMALL_MONTHS + 1, number + 1)}
     now = shares[number]
     here = months[number].shown.of_cut("method")

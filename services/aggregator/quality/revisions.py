@@ -1,6 +1,6 @@
 """Which revision of a closed month the public sees. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -70,7 +70,7 @@ def month_of(number: int, revisions: Sequence[Revision]) -> Month:
     """The month in the latest revision that can be shown beside what was shown before.
 
     Two revisions that are both public can be subtracted. So a correction is shown only where each cell of it has
-    changed by nothing or by fifty answers and more; a smaller one waits until it is part of a greater one.
+    changed by nothing or by the answers of fifty people and more; a smaller one waits until it is part of a greater.
     """
     shown, corrections, waiting = revisions[0], [], 0
     for later in revisions[1:]:
@@ -86,8 +86,13 @@ def _safe(old: Revision, new: Revision) -> bool:
     none = Counted((0, 0, 0, 0, 0), 0, 0)
     for key in {k for k in old.cells.keys() | new.cells.keys() if k[0] in {TOTAL, "method", "disrupted", "wave"}}:
         before, after = old.cells.get(key, none).scores, new.cells.get(key, none).scores
-        moved = sum(abs(a - b) for a, b in zip(after, before, strict=True))
-        if 0 < moved < FEWEST:
+        if 0 < _people(a - b for a, b in zip(after, before, strict=True)) < FEWEST:
             return False
-    asked = sum(abs(new.sums.get(n, 0) - old.sums.get(n, 0)) for n in old.sums.keys() | new.sums.keys())
-    return not 0 < asked < FEWEST
+    said = _people(new.sums.get(n, 0) - old.sums.get(n, 0) for n in old.sums.keys() | new.sums.keys())
+    return not 0 < said < FEWEST
+
+
+def _people(moved: Iterable[int]) -> int:
+    """How many people at least are behind it that bins moved so: each leaves one bin, enters one, or both."""
+    by = list(moved)
+    return max(sum(n for n in by if n > 0), -sum(n for n in by if n < 0))

@@ -186,16 +186,12 @@ class MonthInWords:
     def _revision(self) -> dict[str, Any]:
         month = self.quality.month
         texts = [self.say("revision.closed", day=self.say.day(month.first.closed_at))]
-        before = month.first.total.satisfied
-        for correction in month.corrections:
-            after = correction.total.satisfied
-            told = [s if s and s.n >= FEWEST and not self.quality.too_biased else None for s in (before, after)]
-            said = [self.say.points(s.share, s.n) if s else "–" for s in told]
+        for correction, *told in zip(month.corrections, self.quality.revised, self.quality.revised[1:], strict=False):
+            said = [self.say.points(s.share, s.n) if s and not self.quality.too_biased else "–" for s in told]
             day = self.say.day(correction.closed_at)
             texts.append(
                 self.say("revision.corrected", day=day, reason=correction.reason, before=said[0], after=said[1])
             )
-            before = after
         if month.waiting:
             texts.append(self.say("revision.waiting"))
         return {

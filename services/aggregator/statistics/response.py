@@ -1,7 +1,9 @@
 """Who answered, and how far those who did not could move a figure (D6, E17). Pure."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 from services.aggregator.statistics.shares import Share, difference, share_of, wilson_of_share
 
@@ -46,19 +48,31 @@ def response_rates(answered: int, reached: int, eligible: int) -> tuple[Share | 
 def collapsed(strata: Mapping[Key, Stratum], fewest: int = FEWEST_IN_STRATUM) -> dict[Key, Stratum]:
     """Strata joined until each has `fewest` answers: the smallest goes to the one it shares most of its key with."""
     left = {key: s for key, s in strata.items() if s.deliveries > 0}
+    # By the beginning of their key, the smallest first: two years of months with a thousand strata are joined at once.
+    near: dict[Key, list[tuple[int, Key]]] = defaultdict(list)
+    for key, s in left.items():
+        for n in range(len(key) + 1):
+            near[key[:n]].append((s.answers, key))
+    for heap in near.values():
+        heapify(heap)
     while len(left) > 1:
-        smallest = min(left, key=lambda key: (left[key].answers, key))
+        smallest = _smallest(near[()], left)[0]
         if left[smallest].answers >= fewest:
             break
         part = left.pop(smallest)
-        nearest = min(left, key=lambda key: (-_shared(key, smallest), left[key].answers, key))
+        alike = (_smallest(near[smallest[:n]], left) for n in range(len(smallest), -1, -1))
+        nearest = next(found for found in alike if found)[0]
         left[nearest] += part
+        for n in range(len(nearest) + 1):
+            heappush(near[nearest[:n]], (left[nearest].answers, nearest))
     return left
 
 
-def _shared(one: Key, other: Key) -> int:
-    same = [a == b for a, b in zip(one, other, strict=False)]
-    return same.index(False) if False in same else len(same)
+def _smallest(heap: list[tuple[int, Key]], left: Mapping[Key, Stratum]) -> Sequence[Key]:
+    """The key of the stratum with the fewest answers, alone; none where nothing is left. Drops what was joined."""
+    while heap and (heap[0][1] not in left or left[heap[0][1]].answers != heap[0][0]):
+        heappop(heap)
+    return [heap[0][1]] if heap else []
 
 
 def post_stratified(strata: Mapping[Key, Stratum]) -> Weighted | None:
