@@ -8,7 +8,7 @@ import orjson
 
 from services.aggregator.digests.digest import digest
 from services.aggregator.digests.page import page_of
-from services.aggregator.figures.figures import figures
+from services.aggregator.figures.figures import counters, figures
 from services.aggregator.figures.further import asked_of, waves_of
 from services.aggregator.figures.further_words import further_rows
 from services.aggregator.figures.interventions import Intervention
@@ -76,15 +76,15 @@ def line(level: float, at: datetime = NOW) -> list[list[float]]:
     return points
 
 
-def events(row: str = "", worst: str = "", *, age: float = 0.2, behind: int = 0) -> bytes:
-    """What a reader of the stream hears first; the worst terminal may be another one, and the numbers old."""
+def events(row: str = "", worst: str = "", *, age: float = 0.2, behind: int = 0, answers: int = 9334) -> bytes:
+    """What a reader of the stream hears first; the worst terminal may be another one, the numbers old or few."""
     terminal_shares = TERMINALS | ({worst: (TERMINALS[worst][0], 0.7)} if worst else {})
-    total, parts = cell("", 9334, 0.879), [cell(name, *of) for name, of in terminal_shares.items()]
+    total, parts = cell("", answers, 0.879), [cell(name, *of) for name, of in terminal_shares.items()]
     picture = {
         "as_of": NOW.isoformat(),
         "now": (NOW + timedelta(seconds=age)).isoformat(),
         "scope": {"span": "today", "rows": "terminal", "method": None, "zone": "Europe/Stockholm"},
-        "total": total,
+        "total": counters(total),
         "figures": figures(total),
         "terminals": rows_of("terminal", parts, total),
         "freshness": {

@@ -35,6 +35,7 @@ class Stage:
         self.worst = ""
         self.age = 0.2
         self.behind = 0
+        self.answers = 9334
         self.away = False
 
     async def is_asked(self, path: str) -> None:
@@ -54,7 +55,7 @@ class Stage:
         if path == "/live/events" and self.away:
             await route.abort()
         elif path == "/live/events":
-            told = events(query.get("row", [""])[0], self.worst, age=self.age, behind=self.behind)
+            told = events(query.get("row", [""])[0], self.worst, age=self.age, behind=self.behind, answers=self.answers)
             await route.fulfill(body=told, headers={"content-type": "text/event-stream"})
         elif path in {"/comments/latest", "/praise/mine"}:
             await route.fulfill(
@@ -88,7 +89,7 @@ async def context(chromium: Browser, stage: Stage) -> AsyncIterator[BrowserConte
 async def page(context: BrowserContext, stage: Stage) -> AsyncIterator[Page]:
     stage.asked.clear()
     stage.complaints.clear()
-    stage.age, stage.behind, stage.away = 0.2, 0, False
+    stage.age, stage.behind, stage.answers, stage.away = 0.2, 0, 9334, False
     opened = await context.new_page()
     opened.on("console", lambda m: stage.complaints.append(m.text) if m.type in {"error", "warning"} else None)
     opened.on("pageerror", lambda error: stage.complaints.append(str(error)))
@@ -202,6 +203,19 @@ async def test_old_numbers_are_shown_as_old_and_a_counter_that_is_behind_says_so
     await expect(stamp).not_to_have_class(re.compile("stale"))
     await expect(stamp.locator("[data-as-of]")).not_to_have_css("color", OCHRE)
     await expect(connection).to_be_empty()
+
+
+async def test_too_few_answers_are_called_so_in_every_place(page: Page, stage: Stage) -> None:
+    stage.answers = 4
+    await show(page, "/live")
+    for figure in ("satisfied", "dissatisfied", "answers"):
+        await expect(page.locator(f"#{figure} .lead")).to_have_text("Too few answers")
+        await expect(page.locator(f"#{figure} .drawing")).to_have_class(re.compile("hatched"))
+    for row in ("answers", "commented"):
+        await expect(page.locator(f"#funnel tr[data-key={row}]")).to_be_visible()
+        await expect(page.locator(f"#funnel tr[data-key={row}] [data-count]")).to_have_text("too few")
+        await expect(page.locator(f"#funnel tr[data-key={row}] rect")).to_have_attribute("width", "0")
+    await expect(page.locator("#funnel tr[data-key=delivered] [data-count]")).to_have_text("32")
 
 
 async def test_a_stream_that_is_lost_says_since_when_keeps_the_numbers_and_comes_back(page: Page, stage: Stage) -> None:

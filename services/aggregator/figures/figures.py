@@ -30,6 +30,21 @@ def figures(total: Cell | None) -> dict[str, Any]:
     }
 
 
+_SAID: Final = ("scores", "commented", "contested")
+
+
+def counters(total: Cell | None) -> Cell | None:
+    """The counters of everything as readers are told them: None in place of what fewer than FEWEST people said.
+
+    That nobody answered is told, but not what those did who said that the parcel never came.
+    """
+    if total is None or total["answers"] >= FEWEST:
+        return total
+    somebody = total["answers"] or total["commented"] or total["contested"]
+    hidden = dict.fromkeys(_SAID) if somebody else {}
+    return {**total, **hidden, "answers": None if total["answers"] else 0}
+
+
 def kept_apart(total: Cell | None, series: Sequence[Cell]) -> dict[str, Any]:
     """How many answers each series holds that is kept apart (None: too few to tell), and the raw satisfied share.
 

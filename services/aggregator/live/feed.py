@@ -52,8 +52,9 @@ class LiveFeed:
     async def take(self, picture: dict[str, Any], now: float) -> None:
         """A new reading, and everybody is told."""
         total = picture["total"]
-        if total:
-            satisfied = total["scores"][3] + total["scores"][4]
+        # Of too few the picture has no counters, so what is told later has none either.
+        if total and total["answers"] is not None:
+            satisfied = sum(total["scores"][3:]) if total["answers"] else 0
             self._history.append([now, satisfied, total["answers"]])
             self._line.add(now, satisfied, total["answers"])
         for row in picture["terminals"]["shown"]:
@@ -79,7 +80,8 @@ class LiveFeed:
         if state != self._state:
             self._state = state
             number = self._changes[-1].number + 1 if self._changes else 1
-            self._changes.append(Change(number, self._history[-1] if self._history else None))
+            known = (self._latest.get("total") or {}).get("answers") is not None
+            self._changes.append(Change(number, self._history[-1] if known and self._history else None))
 
     def snapshot(self) -> dict[str, Any]:
         """The latest reading, with the history of (time, satisfied, answers) and the line for the plot."""

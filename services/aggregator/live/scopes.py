@@ -16,7 +16,7 @@ from services.aggregator.calendar import day_number
 from services.aggregator.counting.cuts import JOINT
 from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.windows import base_of
-from services.aggregator.figures.figures import figures, kept_apart
+from services.aggregator.figures.figures import counters, figures, kept_apart
 from services.aggregator.figures.rows import rows_of
 from services.aggregator.live.disruptions import Disruptions
 from services.aggregator.live.feed import LiveFeed
@@ -131,7 +131,7 @@ class LiveScopes:
         return {
             "as_of": now.isoformat(),
             "scope": {"span": scope.span, "rows": scope.rows, "method": scope.method, "zone": self.zone.key},
-            "total": total,
+            "total": counters(total),
             "figures": figures(total),
             "terminals": told,
         }

@@ -86,7 +86,7 @@ const funnel = (total, figures) => {
     // Without receipts or gestures nobody knows; a row of noughts would say that nobody was reached.
     row.hidden = n === undefined || (n === 0 && ["reached", "opened"].includes(key));
     if (row.hidden) continue;
-    const few = figures.too_few && (key === "answers" || key === "commented");
+    const few = n === null; // the server tells no number of too few
     text(row.querySelector("[data-count]"), few ? "too few" : number(n));
     row.querySelector("rect").setAttribute("width", few || !total.delivered ? 0 : (100 * n) / total.delivered);
     const words = of && n && n <= of && !few ? `${percent(n / of, of)} of ${NAMES[before]}` : "";
