@@ -40,9 +40,13 @@ def cells(
     """
     from services.aggregator.cells.routes import as_csv
     from services.aggregator.counting.cuts import cut_named
+    from services.aggregator.statistics.units import names_people
+    from services.chassis.failures import MustStop
 
-    name = cut_named(cut).name
-    rows = asked("aggregator", lambda c, _: _read(c, name, window, value, limit, questions=questions))
+    known = cut_named(cut)
+    if names_people(known.properties):
+        raise MustStop(f"cut {known.name} names single people: drivers see their own figures at /drivers/me, alone")
+    rows = asked("aggregator", lambda c, _: _read(c, known.name, window, value, limit, questions=questions))
     if form == "json":
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     elif form == "csv":

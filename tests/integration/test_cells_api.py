@@ -172,6 +172,19 @@ async def test_a_cut_that_is_still_being_built_is_not_shown(app: Starlette, pool
         assert refused.json["detail"] == "answers are counted by country"
 
 
+@pytest.mark.parametrize("cut", ["driver", "terminal.driver", "terminal,%20driver", "driver.series"])
+@pytest.mark.parametrize("more", ["", "&window=hour", "&format=csv", "&value=F-17&limit=1&questions=true"])
+async def test_cells_of_single_drivers_are_told_to_nobody(app: Starlette, pool: Pool, cut: str, more: str) -> None:
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
+    facts = Facts("Nordposten Demo", "SE", "home_day", NOON, "Europe/Stockholm", "D-1", terminal="Årsta", driver="F-17")
+    async with pool.acquire() as connection, connection.transaction():
+        await batch(connection, [CountedAnswer(uuid.uuid4(), 1, NOON, facts, 1)])
+    refused = await ask(app, "GET", f"/api/cells?cut={cut}{more}")
+    assert (refused.status, refused.headers["content-type"]) == (403, "application/problem+json")
+    assert refused.json["title"] == "Not told of single people"
+    assert "F-17" not in refused.text
+
+
 @pytest.mark.parametrize(
     ("query", "title"),
     [

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from schemas.satisfaction import SatisfactionAlert
 from services.aggregator.counting.cuts import load_cuts
-from services.aggregator.counting.reading import CountedAnswer, Facts
+from services.aggregator.counting.reading import CountedAnswer, CountedDecision, Facts
 from services.aggregator.counting.units import Units
 from services.aggregator.counting.zone_data import note_zone_data, noted_zone_data
 from services.aggregator.digests import routes as digest_routes
@@ -22,7 +22,7 @@ from services.aggregator.figures.alerts import Alerts
 from services.aggregator.figures.interventions import Intervention, Ledger
 from services.aggregator.figures.months import Months, month_number
 from services.aggregator.handlers import CountBatch
-from services.aggregator.quality.documents import document
+from services.aggregator.quality.documents import as_csv, document
 from services.aggregator.quality.figures import quality_of
 from services.aggregator.quality.months import ClosedMonths
 from services.chassis.failures import MustStop
@@ -218,6 +218,54 @@ async def test_a_closed_month_tells_with_which_time_zones_it_was_counted(
         "revision 1  2026-11-02  closed\n    revision 2  2026-11-03  late answers  (time-zone data 2026a, 2026b)\n"
         in (done.stdout)
     )
+
+
+async def deliver(pool: Pool, terminal: str, at: datetime, *, delivered: int, good: int, bad: int) -> None:
+    """Count deliveries of which all are asked about and the first ones are answered."""
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
+    facts = [
+        Facts("Nordposten Demo", "SE", "home_day", at, "Europe/Stockholm", f"{terminal}-{at}-{n}", terminal=terminal)
+        for n in range(delivered)
+    ]
+    asked = [CountedDecision("ask", 1, "asked", f) for f in facts]
+    scores = [5] * good + [1] * bad
+    answers = [CountedAnswer(uuid.uuid4(), 1, at, f, s) for f, s in zip(facts, scores, strict=False)]
+    async with pool.acquire() as connection, connection.transaction():
+        await batch(connection, [*asked, *answers])
+
+
+async def test_a_month_too_biased_to_publish_is_a_gap_in_every_later_month(pool: Pool) -> None:
+    year_ago = NOW.replace(year=2025)
+    # n Σ(N² / n) / N² = 80 * (100² / 10 + 70² / 70) / 170² = 2.96; both terminals as satisfied, so nothing is moved
+    await deliver(pool, "Luleå", year_ago, delivered=100, good=8, bad=2)
+    await deliver(pool, "Årsta", year_ago, delivered=70, good=56, bad=14)
+    await deliver(pool, "Luleå", NOW, delivered=60, good=48, bad=12)
+    async with pool.acquire() as connection:
+        for month in (OCTOBER - 12, OCTOBER):
+            await Months(0).close(connection, month, datetime(2026, 11, 2, tzinfo=UTC))
+        then = quality_of(OCTOBER - 12, await ClosedMonths().until(connection, OCTOBER - 12))
+        now = quality_of(OCTOBER, await ClosedMonths().until(connection, OCTOBER))
+    assert (then.too_biased, then.reasons) == (True, ["weights_uneven"])
+    assert now.satisfied is not None
+    assert (now.satisfied.n, now.satisfied.share) == (60, 0.8)
+    assert now.last_year is not None
+    assert (now.last_year.satisfied, now.last_year.too_biased) == (None, True)
+    told = {m["month"]: m["satisfied"] for m in document(now, None)["months"]}
+    assert told["2025-10"] is None
+    assert "2025-10,all,satisfied,,,," in as_csv(now, None)
+    [home] = now.methods
+    assert [share and share.n for share in home.series] == [None] * 12 + [60]
+
+
+@pytest.mark.parametrize("cut", ["driver", "terminal.driver"])
+async def test_a_month_of_single_drivers_is_told_to_nobody_open_or_closed(pool: Pool, app: Starlette, cut: str) -> None:
+    await count(pool, "Luleå", NOW, 7, 1)
+    provisional = await ask(app, "GET", f"/api/months/2026-10?cut={cut}")
+    async with pool.acquire() as connection:
+        await Months(0).close(connection, OCTOBER, datetime(2026, 11, 2, tzinfo=UTC))
+    closed = await ask(app, "GET", f"/api/months/2026-10?cut={cut}")
+    assert [r.status for r in (provisional, closed)] == [403, 403]
+    assert closed.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(

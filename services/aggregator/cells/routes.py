@@ -20,6 +20,7 @@ from services.aggregator.counting.cuts import cut_named
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.windows import window_index
 from services.aggregator.figures import questions
+from services.aggregator.statistics.units import names_people
 from services.chassis.csv_cells import defused
 from services.chassis.failures import MustStop
 from services.chassis.http import NO_GUESSING, json_response, problem
@@ -80,13 +81,17 @@ class CellsApi:
 
     async def show(self, request: Request) -> Response:
         """A page of cells by value and time; `Link: rel="next"` leads on."""
-        query = dict(request.query_params)
         try:
-            asked = _Question.of(query)
+            asked = _Question.of(request.query_params)
         except MustStop as error:
             return problem(400, "Unknown cut", str(error))
         except (ValueError, KeyError, OverflowError):
             return problem(400, "Wrong query", _HELP)
+        if names_people(asked.cut.split(".")):
+            return of_people(asked.cut)
+        return await self._page(request, asked)
+
+    async def _page(self, request: Request, asked: _Question) -> Response:
         async with self.pool.acquire() as connection:
             shown = await self.cells.cuts(connection)
             if shown and asked.cut not in shown:
@@ -107,7 +112,7 @@ class CellsApi:
         tag = _tag(asked, page, more=more)
         headers = {"etag": tag, "cache-control": "private, no-cache", **NO_GUESSING}
         if more:
-            following = f"{PATH}?{urlencode({**query, 'after': _cursor(page[-1].place)})}"
+            following = f"{PATH}?{urlencode({**request.query_params, 'after': _cursor(page[-1].place)})}"
             headers["link"] = f'<{following}>; rel="next"'
         if tag in {t.strip() for t in request.headers.get("if-none-match", "").split(",")}:
             return Response(status_code=304, headers=headers)
@@ -115,6 +120,11 @@ class CellsApi:
         if asked.form == "csv":
             return Response(as_csv(messages), media_type="text/csv", headers=headers)
         return json_response({"cells": messages, **({"next": following} if more else {})}, headers=headers)
+
+
+def of_people(cut: str) -> Response:
+    """The refusal of a cut whose values name people."""
+    return problem(403, "Not told of single people", f"{cut}: drivers see their own figures at /drivers/me, alone")
 
 
 def _tag(asked: _Question, page: Sequence[Row], *, more: bool) -> str:

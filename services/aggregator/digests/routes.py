@@ -20,7 +20,7 @@ from services.aggregator.figures.figures import FEWEST
 from services.aggregator.figures.interventions import Ledger
 from services.aggregator.figures.said import FurtherAnswers
 from services.aggregator.staff.page import HEADERS
-from services.aggregator.statistics.units import NEVER_RANKED
+from services.aggregator.statistics.units import names_people
 from services.chassis.failures import MustStop
 from services.chassis.forms import first_values
 from services.chassis.http import problem
@@ -80,7 +80,7 @@ def unit_of(cut: str, value: str) -> str:
         MustStop: the cut is not known or names people, or no stored value looks so.
     """
     known = cut_named(cut)
-    if NEVER_RANKED & set(known.properties) or "\x00" in value:
+    if names_people(known.properties) or "\x00" in value:
         raise MustStop("digests are made of places and shops, not of people")
     return known.name
 

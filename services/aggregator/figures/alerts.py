@@ -23,7 +23,7 @@ from services.aggregator.counting.windows import base_of, window_start
 from services.aggregator.figures.figures import FEWEST
 from services.aggregator.statistics.change import Alarm, alarms
 from services.aggregator.statistics.shares import wilson
-from services.aggregator.statistics.units import NEVER_RANKED, fitted
+from services.aggregator.statistics.units import fitted, names_people
 from services.chassis.attempts import tried_again_later
 from services.chassis.failures import MustStop
 from services.chassis.pauses import pause_or_stop
@@ -56,7 +56,7 @@ def watched_cuts(setting: str) -> Sequence[str]:
         MustStop: it names people, who are never watched (C16).
     """
     cuts = tuple(c.strip() for c in setting.split(",") if c.strip())
-    if people := [c for c in cuts if NEVER_RANKED & set(c.split("."))]:
+    if people := [c for c in cuts if names_people(c.split("."))]:
         raise MustStop(f"KVITTERA_ALERT_CUTS names {', '.join(people)}: people are not watched")
     return cuts
 

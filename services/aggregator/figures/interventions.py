@@ -8,7 +8,7 @@ from typing import Any
 from services.aggregator.calendar import day_number
 from services.aggregator.counting.cuts import cut_named
 from services.aggregator.statistics.shares import apart, difference, share_of
-from services.aggregator.statistics.units import NEVER_RANKED
+from services.aggregator.statistics.units import names_people
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Database, named_sql
 
@@ -80,7 +80,7 @@ class Ledger:
             MustStop: it is marked already, compares with itself, or would judge people.
         """
         i = intervention
-        if NEVER_RANKED & set(cut_named(i.cut).properties):
+        if names_people(cut_named(i.cut).properties):
             raise MustStop(f"{i.cut}: people are not compared")
         if not i.what.strip() or i.value in i.compare_to:
             raise MustStop("an intervention has a name, and is compared with others")

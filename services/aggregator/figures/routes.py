@@ -4,11 +4,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from services.aggregator.cells.routes import of_people
 from services.aggregator.counting.cuts import cut_named
 from services.aggregator.figures.alerts import Alerts
 from services.aggregator.figures.figures import FEWEST
 from services.aggregator.figures.interventions import Ledger
 from services.aggregator.figures.months import Months, month_number
+from services.aggregator.statistics.units import names_people
 from services.chassis.failures import MustStop
 from services.chassis.http import json_response, problem
 from services.chassis.postgres import Pool
@@ -43,13 +45,15 @@ def routes(pool: Pool, settings: Settings) -> list[Route]:
     async def show_month(request: Request) -> Response:
         try:
             month = month_number(request.path_params["month"])
-            cut = cut_named(request.query_params.get("cut", "total")).name
+            cut = cut_named(request.query_params.get("cut", "total"))
         except ValueError as error:
             return problem(404, "No such month", str(error))
         except MustStop as error:
             return problem(400, "Unknown cut", str(error))
+        if names_people(cut.properties):
+            return of_people(cut.name)
         async with pool.acquire() as connection:
-            return json_response(await months.figures(connection, month, cut), headers=_NOT_KEPT)
+            return json_response(await months.figures(connection, month, cut.name), headers=_NOT_KEPT)
 
     return [
         Route("/api/alerts", show_alerts),

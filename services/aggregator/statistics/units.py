@@ -1,6 +1,6 @@
 """Comparing units: shrunken shares of small ones, and an order that claims no more than the intervals allow. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,11 @@ from services.aggregator.statistics.shares import Share, share_of, wilson_of_sha
 Floats = NDArray[np.float64]
 NEVER_RANKED = frozenset({"driver"})
 """People are not ranked, whatever the intervals say (C16)."""
+
+
+def names_people(properties: Iterable[str]) -> bool:
+    """Whether the values of a cut by these name single people: nobody else is told their figures (C17)."""
+    return not NEVER_RANKED.isdisjoint(properties)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ def by_concern(cut: str, names: Sequence[str], satisfied: Floats) -> Places:
     Raises:
         ValueError: the cut names people, who are never ranked.
     """
-    if NEVER_RANKED & set(cut.split(".")):
+    if names_people(cut.split(".")):
         raise ValueError(f"{cut} is never ranked")
     low, high = satisfied[:, 1], satisfied[:, 2]
     better = len(names) - np.searchsorted(np.sort(low), high, side="right")
