@@ -7,7 +7,7 @@ published number each change is. He polls every second and combines all numbers 
 import itertools
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.aggregator.partners.publication import (
@@ -30,6 +30,8 @@ BUSIEST = {"A × home": 20, "A × shop": 8, "A × locker": 3, "B × home": 5, "B
 """At most so many answers a day."""
 Known = tuple[str, int]
 """A score that somebody gave: the respondent, and a number that tells it from the ones given before."""
+Seen = tuple[frozenset[Known], Scores]
+"""What a number is a sum of, and the number."""
 
 
 @dataclass(slots=True)
@@ -149,24 +151,29 @@ class Equation:
     total: Scores
 
 
+NONE: Seen = (frozenset(), (0, 0, 0, 0, 0))
+
+
 @dataclass(slots=True)
 class Attacker:
     """Gathers what differences say, and works out every score that can only be one."""
 
     equations: list[Equation] = field(default_factory=list)
     could_be: dict[Known, set[int]] = field(default_factory=lambda: defaultdict(lambda: {1, 2, 3, 4, 5}))
+    snapshots: list[dict[Cell, Seen]] = field(default_factory=list)
     _inside: dict[Cell, set[Known]] = field(default_factory=lambda: defaultdict(set))
-    _before: dict[Cell, tuple[frozenset[Known], Scores]] = field(default_factory=dict)
+    _before: dict[Cell, Seen] = field(default_factory=dict)
     _latest: dict[str, tuple[Atom, Known | None]] = field(default_factory=dict)
     _changes: list[tuple[Known, Known]] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def told(self, made: Sequence[Release]) -> None:
-        """He knows which changes are in which release, without their scores."""
+    def told(self, made: Sequence[Release], number: Callable[[str], int] | None = None) -> None:
+        """He knows which changes are in which release, without their scores; `number` tells a respondent's apart."""
         for release in made:
             for c in release.changed:
                 before = self._latest[c.respondent][1] if c.respondent in self._latest else None
-                known = (c.respondent, next(self._numbers)) if c.new is not None else None
+                told = number(c.respondent) if number else next(self._numbers)
+                known = (c.respondent, told) if c.new is not None else None
                 self._latest[c.respondent] = (release.atom, known)
                 if before and known:
                     self._changes.append((before, known))
@@ -180,12 +187,13 @@ class Attacker:
                 for cell in within:
                     inside[cell].add(known)
         now = {cell: (frozenset(inside[cell]), scores) for cell, scores in visible.items()}
+        self.snapshots.append(now)
         for cell, (members, scores) in now.items():
-            self._subtract((members, scores), self._before.get(cell, (frozenset(), (0, 0, 0, 0, 0))))
-            self._subtract((members, scores), (frozenset(), (0, 0, 0, 0, 0)))
+            self.subtract((members, scores), self._before.get(cell, NONE))
+            self.subtract((members, scores), NONE)
         for parent, child in itertools.permutations(now, 2):
             if now[child][0] < now[parent][0]:
-                self._subtract(now[parent], now[child])
+                self.subtract(now[parent], now[child])
         for cell, (members, scores) in now.items():
             below = [now[c] for c in now if c.level == cell.level + 1 and now[c][0] <= members and c != cell]
             rest = members.difference(*(b[0] for b in below))
@@ -194,7 +202,8 @@ class Attacker:
         # A cell with a tombstone comes back beside what it was.
         self._before.update(now)
 
-    def _subtract(self, one: tuple[frozenset[Known], Scores], other: tuple[frozenset[Known], Scores]) -> None:
+    def subtract(self, one: Seen, other: Seen) -> None:
+        """Note what follows from the difference of two numbers."""
         left = tuple(a - b for a, b in zip(one[1], other[1], strict=True))
         self._keep(tuple(one[0] - other[0]), tuple(other[0] - one[0]), left)  # type: ignore[arg-type]
 

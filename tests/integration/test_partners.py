@@ -165,16 +165,45 @@ async def test_small_units_are_grouped_when_their_window_is_settled(pool: Pool, 
 
 
 @pytest.mark.parametrize(
-    ("merchants", "answers"), [(2, {}), (3, {TOTAL: 12, "method|home_day|unit|month|2026-10": 12})]
+    ("merchants", "answers"), [(2, {}), (3, {TOTAL: 18, "method|home_day|unit|month|2026-10": 18})]
 )
 async def test_a_view_of_all_merchants_needs_three_of_them(
     pool: Pool, settings: Settings, merchants: int, answers: dict[str, int]
 ) -> None:
     await register(pool, view("town", None))
-    for number in range(12):
+    for number in range(18):
         await count(pool, range(number, number + 1), merchant=f"shop-{number % merchants}")
     await publish(pool, settings, partner="town")
     assert await seen(pool, "town") == answers
+
+
+async def test_nothing_is_left_of_a_view_of_all_for_a_merchant_that_subtracts_its_own(
+    pool: Pool, settings: Settings
+) -> None:
+    await register(pool, view())
+    await register(pool, view("town", None))
+    await count(pool, range(48))
+    await count(pool, range(100, 105), merchant="B")
+    await count(pool, range(200, 204), merchant="C")
+    for partner in ("fjallbod", "town"):
+        await publish(pool, settings, 0, partner)
+    assert (await seen(pool), await seen(pool, "town")) == ({TOTAL: 48, HOME: 48}, {})
+    await count(pool, range(204, 205), merchant="C")
+    await publish(pool, settings, 1, "town")
+    assert (await seen(pool, "town"))[TOTAL] == 58
+
+
+@pytest.mark.parametrize(("together", "answers"), [(True, None), (False, 30)])
+async def test_merchants_that_a_partner_is_shown_together_count_as_one_in_the_view_of_all(
+    pool: Pool, settings: Settings, together: bool, answers: int | None
+) -> None:
+    if together:
+        await register(pool, view("pair", ["A", "B"]))
+    await register(pool, view("town", None))
+    for merchant, start, number in (("A", 0, 12), ("B", 100, 10), ("C", 200, 4), ("D", 300, 4)):
+        await count(pool, range(start, start + number), merchant=merchant)
+    await publish(pool, settings, partner="town")
+    assert (await seen(pool, "town")).get(TOTAL) == answers
 
 
 async def test_a_view_is_checked_against_those_that_are_registered(pool: Pool) -> None:

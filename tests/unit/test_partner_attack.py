@@ -7,6 +7,7 @@ import pytest
 
 from services.aggregator.partners.publication import Rules
 from tests.attacker import DAY, Attacker, CountingAll, World, month, watched
+from tests.two_views import TwoViews
 
 DAYS = 30
 HOUR = 3600
@@ -64,3 +65,17 @@ def test_the_same_attack_recovers_answers_where_all_are_counted_and_not_the_chan
     live = CountingAll(Rules(10), random.Random(0), held=0)
     recovered, _ = attack(live, 0, every=HOUR, days=5)
     assert recovered > 0
+
+
+@pytest.mark.parametrize("seed", range(2 * MONTHS))
+def test_a_merchant_that_subtracts_its_own_view_from_that_of_all_recovers_no_answer(seed: int) -> None:
+    recovered, published = TwoViews(Rules(10, merchants=3, beside={}), seed).attack(DAYS)
+    print(f"recovered {recovered} of {published} published")
+    assert recovered == 0
+    assert published > 300
+
+
+def test_the_same_merchant_recovers_answers_where_the_rules_hold_for_the_whole_alone() -> None:
+    recovered = sum(TwoViews(Rules(10, merchants=3), seed, held=0).attack(DAYS)[0] for seed in range(2))
+    print(f"recovered {recovered}")
+    assert recovered > 2

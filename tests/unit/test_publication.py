@@ -73,6 +73,50 @@ def test_a_cell_with_no_merchants_known_is_no_cell_of_three() -> None:
     assert released(some, Rules(10, merchants=3)) == []
 
 
+def of_merchants(**numbers: int) -> list[Changed]:
+    """First answers about deliveries of so many of each merchant, on two days, with different scores."""
+    return [
+        Changed(f"{merchant}-{n}", HOME, n % 2, merchant, None, SCORES[n % 10])
+        for merchant, number in numbers.items()
+        for n in range(number)
+    ]
+
+
+@pytest.mark.parametrize(("others", "seen"), [(1, 0), (4, 0), (5, 1)])
+def test_a_cell_of_all_merchants_needs_k_respondents_beside_those_of_any_one(others: int, seen: int) -> None:
+    some = of_merchants(large=48, b=others, c=5)
+    assert len(released(some, Rules(10))) == 1
+    assert len(released(some, Rules(10, merchants=3, beside={}))) == seen
+
+
+@pytest.mark.parametrize(("others", "seen"), [(9, 0), (10, 1)])
+def test_merchants_that_one_partner_is_shown_together_count_as_one(others: int, seen: int) -> None:
+    some = of_merchants(a=24, b=24, c=others - 5, d=5)
+    assert len(released(some, Rules(10, merchants=3, beside={}))) == 1
+    assert len(released(some, Rules(10, merchants=3, beside={"a": "a", "b": "a"}))) == seen
+    assert released(of_merchants(a=24, b=24, c=24), Rules(10, merchants=3, beside={"a": "a", "b": "a"})) == []
+
+
+def test_what_is_left_without_one_merchant_may_not_tell_by_itself() -> None:
+    rules, large = Rules(10, merchants=3, beside={}), of_merchants(large=20)
+    same = [Changed(f"o-{n}", HOME, n % 2, f"shop-{n}", None, 5) for n in range(10)]
+    one_day = [Changed(c.respondent, HOME, 0, c.merchant, None, c.new) for c in of_merchants(b=6, c=6)]
+    assert released([*large, *same], rules) == []
+    assert released([*large, *one_day], rules) == []
+    assert len(released([*large, *same, *of_merchants(b=2)], rules)) == 1
+    # Who is of no known merchant is in nobody's own view.
+    unknown = [Changed(c.respondent, HOME, c.day, None, None, c.new) for c in of_merchants(u=10)]
+    assert len(released([*large, *unknown, *of_merchants(b=1, c=1)], rules)) == 1
+
+
+def test_a_fall_outside_one_merchant_waits_although_its_own_answers_outweigh_it() -> None:
+    rules, shown = Rules(10, merchants=3, beside={}), {HOME: (9, 9, 9, 9, 9)}
+    changed = [*of_merchants(large=20, b=8, c=8), Changed("old", HOME, 0, "d", 1, 5, HOME)]
+    changed.append(Changed("gone", HOME, 0, "d", 1, None, HOME))
+    assert len(released(changed, Rules(10), shown)) == 1
+    assert released(changed, rules, shown) == []
+
+
 def test_small_units_wait_while_their_window_lasts_and_are_grouped_when_it_is_over() -> None:
     few = [*answers(6, SHOP), *answers(5, LOCKER), *answers(12, HOME)]
     assert [r.atom for r in released(few, Rules(10))] == [HOME]

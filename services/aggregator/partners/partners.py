@@ -4,7 +4,7 @@ The table `partner_cell` is the truth of a partner's topic and API: both hand ou
 """
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -90,10 +90,18 @@ def new_lot() -> bytes:
     return secrets.token_bytes(32)
 
 
-def rules_of(view: View, settings: Settings) -> Rules:
-    """How many a release to this partner needs. Their own deliveries need no other merchants."""
-    k = settings.public_k if view.audience == "public" else settings.partner_k
-    return Rules(k, merchants=FEWEST_MERCHANTS if view.merchants is None else 0)
+def k_of(view: View, settings: Settings) -> int:
+    """How many respondents a release to this partner needs at least."""
+    return settings.public_k if view.audience == "public" else settings.partner_k
+
+
+def rules_of(view: View, others: Iterable[View], settings: Settings) -> Rules:
+    """What a release to this partner needs beside the views of others. Own deliveries need no other merchants."""
+    k = k_of(view, settings)
+    if view.merchants is not None:
+        return Rules(k)
+    beside = {name: other.merchants[0] for other in others if other.merchants for name in other.merchants}
+    return Rules(k, merchants=FEWEST_MERCHANTS, beside=beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +135,8 @@ class Publication:
     async def _release(
         self, connection: Database, view: View, moment: datetime
     ) -> tuple[Mapping[Atom, Scores], Mapping[Atom, int]]:
-        rules = rules_of(view, self.settings)
+        others = [_partner(r).view for r in await connection.fetch(self.sql["all_partners"])]
+        rules = rules_of(view, others, self.settings)
         rows = await connection.fetch(self.sql["changed"], view.partner, view.merchants, view.cuts)
         waiting = [_changed(r, view.window) for r in rows]
         shown = {_atom(r): _scores(r) for r in await connection.fetch(self.sql["released"], view.partner)}
@@ -154,7 +163,7 @@ class Publication:
         visible: Mapping[Atom, Scores],
         grouped: Mapping[Atom, int],
     ) -> int:
-        k = rules_of(view, self.settings).k
+        k = k_of(view, self.settings)
         units = {(a.window, len(a.path) + 1, a.path[-1] if a.path else ""): n for a, n in grouped.items()}
         new = {
             cell_key(view, cell): said(view, cell, scores, k, units.get((cell.window, cell.level, cell.unit)))

@@ -4,12 +4,15 @@ Live counters are never shown. What is shown is a sum of releases, and a release
 `k` respondents. A respondent belongs to one cell for ever, and totals are sums of shown cells, so whatever is
 subtracted from whatever (a later number from an earlier one, all siblings from their parent) is a sum of whole
 releases. Cells of one view nest: by levels of cuts, each finer than the one before, in windows that do not overlap.
+
+A view of all merchants stands beside those of single ones, and who reads both can subtract his own part. So every
+rule holds also for what is left of a release without any one merchant, or without those that one partner is shown.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 Scores = tuple[int, int, int, int, int]
 """How many answers gave each score, from 1 to 5."""
@@ -50,14 +53,64 @@ class Rules:
     days: int = 2
     merchants: int = 0
     withhold_telling: bool = True
+    beside: Mapping[str, str] | None = None
+    """In a view of all merchants, for those that one partner is shown together: which one stands for them. None in a
+    view of some merchants."""
 
     def enough(self, changed: Sequence[Changed]) -> bool:
         """Whether these may be released together. Looks at who changed, never at how they scored."""
-        return (
-            len({c.respondent for c in changed}) >= self.k
-            and len({c.day for c in changed}) >= self.days
-            and len({c.merchant for c in changed if c.merchant is not None}) >= self.merchants
+        return len(self._parts(changed)) >= self.merchants and all(
+            rest.respondents >= self.k and len(rest.days) >= self.days for rest in self._rests(changed)
         )
+
+    def tells(self, changed: Sequence[Changed]) -> bool:
+        """Whether what moves would say more than a sum."""
+        return self.withhold_telling and any(rest.tells for rest in self._rests(changed))
+
+    def _rests(self, changed: Sequence[Changed]) -> "list[_Together]":
+        """The whole; in a view of all merchants also what is left of it for each who knows a part."""
+        whole = _Together.of(changed)
+        if self.beside is None:
+            return [whole]
+        return [whole, *(whole.without(_Together.of(part)) for part in self._parts(changed).values())]
+
+    def _parts(self, changed: Sequence[Changed]) -> dict[str, list[Changed]]:
+        """By merchant, or by the one that stands for several."""
+        parts: dict[str, list[Changed]] = defaultdict(list)
+        for c in changed:
+            if c.merchant is not None:
+                parts[(self.beside or {}).get(c.merchant, c.merchant)].append(c)
+        return parts
+
+
+@dataclass(frozen=True, slots=True)
+class _Together:
+    """Some changes: of how many respondents, how many on which delivery days, how many with a score, and what moves."""
+
+    respondents: int
+    days: Counter[int]
+    new: int
+    moved: Scores
+
+    @classmethod
+    def of(cls, pool: Sequence[Changed]) -> Self:
+        new = sum(c.new is not None for c in pool)
+        return cls(len({c.respondent for c in pool}), Counter(c.day for c in pool), new, _moved(pool))
+
+    def without(self, part: "_Together") -> "_Together":
+        """What is left for who knows a part."""
+        a, b, c, d, e = (x - y for x, y in zip(self.moved, part.moved, strict=True))
+        rest = self.respondents - part.respondents
+        return _Together(rest, self.days - part.days, self.new - part.new, (a, b, c, d, e))
+
+    @property
+    def tells(self) -> bool:
+        """Whether all new scores are the same, or some score became rarer.
+
+        Who became fewer had given that score before, and few had; together with earlier releases that can name one.
+        So a fall waits until new answers outweigh it.
+        """
+        return any(by < 0 or by == self.new for by in self.moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +138,7 @@ def releases(
 
     Units first. Once a window is over, what a unit cannot release is rolled up into "grouped" of the nearest unit
     above it where that makes enough. `hold` keeps a cell back by lot: so nobody can tell that a cell was held
-    because of its scores (see `_tells`).
+    because of its scores (see `Rules.tells`).
     """
     pools: dict[Atom, list[Changed]] = defaultdict(list)
     for c in changed:
@@ -94,8 +147,7 @@ def releases(
     for depth in range(max((len(a.path) for a in pools), default=0), -1, -1):
         for atom in sorted((a for a in pools if len(a.path) == depth), key=_order):
             pool = pools[atom]
-            held = hold(atom) or (rules.withhold_telling and _tells(pool))
-            if not held and _may_stand(pool, shown.get(atom, NOTHING), rules):
+            if not hold(atom) and not rules.tells(pool) and _may_stand(pool, shown.get(atom, NOTHING), rules):
                 found.append(Release(atom, tuple(pool)))
             elif is_over(atom.window) and atom.path:
                 pools[Atom(atom.window, atom.path[:-1], grouped=True)] += [c for c in pool if c.home is None]
@@ -105,16 +157,6 @@ def releases(
 def _may_stand(pool: Sequence[Changed], shown: Scores, rules: Rules) -> bool:
     answers_after = sum(shown) + sum(_moved(pool))
     return rules.enough(pool) and answers_after >= rules.k
-
-
-def _tells(pool: Sequence[Changed]) -> bool:
-    """Whether what moves would say more than a sum: all new scores are the same, or some score became rarer.
-
-    Who became fewer had given that score before, and few had; together with earlier releases that can name one.
-    So a fall waits until new answers outweigh it.
-    """
-    new = sum(c.new is not None for c in pool)
-    return any(by < 0 or by == new for by in _moved(pool))
 
 
 def _moved(pool: Iterable[Changed]) -> Scores:

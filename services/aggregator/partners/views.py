@@ -9,6 +9,7 @@ from typing import Final
 
 from services.aggregator.counting.cuts import Cut, cut_named
 from services.aggregator.partners.publication import Atom
+from services.aggregator.statistics.units import names_people
 from services.chassis.failures import MustStop
 
 HOUR_OF_PUBLICATION: Final = 3
@@ -45,6 +46,8 @@ def check_view(view: View, others: Iterable[View], counted: Sequence[Cut]) -> No
     """
     known = {c.name for c in counted}
     chain = [cut_named(name) for name in view.cuts]
+    if people := [c.name for c in chain if names_people(c.properties)]:
+        raise MustStop(f"cut {people[0]} names single people; no partner sees those")
     if missing := [c.name for c in chain if c.name not in known]:
         raise MustStop(f"answers are not counted by {', '.join(missing)}; add it to KVITTERA_CUTS_FILE")
     if "merchant" not in known:
@@ -69,6 +72,11 @@ def _check_apart(view: View, others: Iterable[View]) -> None:
             raise MustStop(f"{view.partner} is or was a partner already; choose another id")
         if view.merchants is None and other.merchants is None:
             raise MustStop(f"{other.partner} has a view of all merchants; two such views could be subtracted")
+        if other.merchants is None and view.merchants is not None and len(set(view.merchants)) > 1:
+            raise MustStop(
+                f"{other.partner} has a view of all merchants, and what it was shown is not kept apart from"
+                f" {', '.join(view.merchants)} together: such a view is registered before that of all"
+            )
         if shared := set(view.merchants or ()) & set(other.merchants or ()):
             raise MustStop(f"{', '.join(sorted(shared))}: {other.partner} has a view of it; two could be subtracted")
 
