@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-api test-deaths test-deaths-counting test-replay test-properties test-upgrade test-containers test-compose lint bench bench-peers bench-scaling docs reference schemas pictures trace mail dashboards kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-api test-deaths test-deaths-counting test-replay test-properties test-upgrade test-containers test-compose lint bench bench-peers bench-scaling docs site reference schemas pictures trace likenesses mail dashboards kafka-lock lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,7 +97,10 @@ bench-peers: $(VENV)/.dev-ready ## count beside ours on Kafka Streams, Quix, Fau
 bench-scaling: $(VENV)/.dev-ready ## measure 1, 2 and 4 aggregators and notifiers with as many partitions
 	@$(BIN)/python -m tests.benchmarks.scaling $(ARGS)
 
-docs: $(VENV)/.dev-ready ## build the documentation site into site/, without a network
+docs: pictures trace ## draw the pictures of the documents again from the real pages, then build the site (needs Chromium; minutes)
+	@$(MAKE) --no-print-directory site
+
+site: $(VENV)/.dev-ready ## build the documentation site into site/ with the pictures as they are, without a network
 	@$(BIN)/zensical build --clean --strict
 
 reference: $(VENV)/.run-ready ## write the page of all commands again (docs/reference/cli.md)
@@ -109,12 +112,15 @@ schemas: $(VENV)/.run-ready ## write the generated contract files again (schemas
 mail: $(VENV)/.dev-ready ## compile the HTML of the mail again from services/notifier/mail/invitation.mjml
 	@$(BIN)/python -m services.notifier.mail
 
-pictures: $(VENV)/.dev-ready ## draw the pictures of the documents and those that pages are compared with again (needs Chromium)
+pictures: $(VENV)/.dev-ready ## draw the pictures of the pages in docs/images again, one from a running demo (needs Chromium)
 	@$(BIN)/python -m tests.pictures
-	@KEEP_PICTURES=1 $(BIN)/python -m pytest -q tests/browser -k looks_like_its_picture
+	@$(BIN)/python -m tests.demo_picture
 
 trace: $(VENV)/.dev-ready ## draw one real trace again (docs/images/trace.svg; runs a short demo)
 	@$(BIN)/python -m tests.trace_picture
+
+likenesses: $(VENV)/.dev-ready ## draw the pictures that tests compare pages with again (tests/browser/pictures; needs Chromium)
+	@KEEP_PICTURES=1 $(BIN)/python -m pytest -q tests/browser -k looks_like_its_picture
 
 dashboards: $(VENV)/.run-ready ## write the Grafana dashboards again (deploy/grafana/dashboards)
 	@$(BIN)/python deploy/grafana/generate.py

@@ -146,9 +146,9 @@ def states(demo: RunningDemo, most: int) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def demo_with_page(folder: Path, *arguments: str) -> Iterator[RunningDemo]:
-    """Start the demo, wait until its page can be used, and end it afterwards if it still runs."""
-    port = free_port()
+def demo_with_page(folder: Path, *arguments: str, port: int | None = None) -> Iterator[RunningDemo]:
+    """Start the demo, at a free port unless told, wait until its page can be used, and end it if it still runs."""
+    port = port or free_port()
     with (folder / "terminal").open("wb") as terminal:
         process = subprocess.Popen(
             [*_COMMAND, "demo", "--port", str(port), *arguments],

@@ -80,5 +80,5 @@ def checked_in(name: str) -> Image.Image:
     """The picture of a page; its test is skipped while none is checked in."""
     file = FOLDER / f"{name}.png"
     if not file.exists():
-        pytest.skip(f"no picture {name} is checked in: make pictures draws it")
+        pytest.skip(f"no picture {name} is checked in: make likenesses draws it")
     return Image.open(file).convert("RGB")

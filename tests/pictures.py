@@ -131,12 +131,15 @@ async def draw(browser: Browser, picture: Picture) -> Image.Image:
     return drawn.convert("RGB").resize(size, Image.Resampling.LANCZOS).quantize(128)
 
 
+DRAWN = {"recipient.png": recipient, "cases.png": cases, "whiteboard.png": whiteboard}
+
+
 async def main() -> None:
     """Draw every picture anew."""
     async with running_chromium() as browser:
-        for name, picture in {"recipient": recipient(), "cases": cases(), "whiteboard": whiteboard()}.items():
-            (await draw(browser, picture)).save(IMAGES / f"{name}.png", optimize=True)
-            print(f"docs/images/{name}.png")
+        for name, picture in DRAWN.items():
+            (await draw(browser, picture())).save(IMAGES / name, optimize=True)
+            print(f"docs/images/{name}")
 
 
 if __name__ == "__main__":

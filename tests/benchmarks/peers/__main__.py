@@ -21,7 +21,7 @@ from tests.benchmarks.peers.running import Figures
 from tests.benchmarks.peers.systems import System, systems
 from tests.benchmarks.system import settings_of, variables
 
-_PICTURE = Path(__file__).parents[3] / "docs/images/peers.svg"
+PICTURE = Path(__file__).parents[3] / "docs/images/peers.svg"
 
 
 def main(
@@ -72,7 +72,7 @@ def _tell(wanted: Sequence[System], found: Mapping[str, Sequence[Figures]], *, d
         print(f"- {system.title}: {system.promises}.")
     if draw:
         bars = [(titles[key], median(runs).cpu_us) for key, runs in found.items() if runs]
-        _PICTURE.write_text(picture(bars, titles[OURS], described(found)))
+        PICTURE.write_text(picture(bars, titles[OURS], described(found)))
 
 
 def _wanted(only: str, folder: Path) -> list[System]:
