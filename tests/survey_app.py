@@ -93,10 +93,12 @@ async def invite(
     """Let the survey learn of an invitation; returns its token."""
     token = token or new_token()
     message = decided(
-        invitation_id=str(uuid.uuid4()),
-        token_sha256=token_hash(token).hex(),
-        expires_at=datetime.now(UTC) + expires_in,
-        **changed,
+        **{
+            "invitation_id": str(uuid.uuid4()),
+            "token_sha256": token_hash(token).hex(),
+            "expires_at": datetime.now(UTC) + expires_in,
+            **changed,
+        }
     )
     async with pool.acquire() as connection, connection.transaction():
         await LearnInvitations(named_sql("services.survey"), definitions)(connection, [Received(message, None, NOON)])

@@ -14,18 +14,22 @@ from aiokafka import TopicPartition
 
 from services.chassis.consumer import Reader
 from services.chassis.failures import is_transient
+from services.chassis.pauses import pauses
 from services.chassis.postgres import named_sql
 
 log = structlog.get_logger()
-_PATIENCE = 1.0
-"""Seconds: who asks has somebody waiting."""
 
 
 @dataclass(slots=True)
 class Arrivals:
-    """Looks at the ends of a reader's topics, and at what its whole group has applied of them."""
+    """Looks at the ends of a reader's topics, and at what its whole group has applied of them.
+
+    Attributes:
+        patience: seconds that a look waits for what is on its way to be applied.
+    """
 
     reader: Reader[Any]
+    patience: float = 1.0
     _looks: int = 0
     _found: bool = False
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -36,28 +40,37 @@ class Arrivals:
 
         All that ask while a look is under way share the next one, so guessers cannot keep Kafka busy.
         """
-        if not self.reader.caught_up():
-            return False
         looks = self._looks
         async with self._looking:
             if self._looks == looks:
                 self._looks += 1
+                self._found = False  # also for those who wait, should this look be cut short
                 self._found = await self._look()
             return self._found
 
     async def _look(self) -> bool:
-        consumer = self.reader.consumer
-        if consumer is None:
+        if not self.reader.is_reading():
             return False
         try:
-            async with asyncio.timeout(_PATIENCE):
-                ends = await consumer.end_offsets(self.reader.partitions())
-                rows = await self.reader.fence.pool.fetch(self._sql["read_partitions"], [*self.reader.topics])
+            async with asyncio.timeout(self.patience):
+                assert self.reader.consumer is not None
+                missing = await self.reader.consumer.end_offsets(self.reader.partitions())
+                for pause in pauses(first=0.01, longest=0.05):
+                    if not (missing := await self._unapplied(missing)):
+                        break
+                    await asyncio.sleep(pause)
         except Exception as error:
             if not is_transient(error):
                 raise
-            log.warning("cannot tell what is missing", action="say_later", error=type(error).__name__)
+            log.info("cannot tell what is missing", action="say_later", error=type(error).__name__)
             return False
-        applied = {TopicPartition(r["topic"], r["part"]): r["next"] for r in rows}
+        return self.reader.is_reading()
+
+    async def _unapplied(self, ends: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         # Our own cursor may stand behind a transaction's marker, of which no batch tells.
-        return all(max(applied.get(p, -1), self.reader.applied_to(p)) >= end for p, end in ends.items())
+        missing = {p: end for p, end in ends.items() if self.reader.applied_to(p) < end}
+        if not missing:
+            return {}
+        rows = await self.reader.fence.pool.fetch(self._sql["read_partitions"], [*self.reader.topics])
+        applied = {TopicPartition(r["topic"], r["part"]): r["next"] for r in rows}
+        return {p: end for p, end in missing.items() if applied.get(p, -1) < end}

@@ -67,14 +67,9 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         """Say where to find the consumer; it may come and go."""
         self._consumer = consumer
 
-    def caught_up(self) -> bool:
-        """Whether all that the last fetches told of has been applied here; never while Kafka is away."""
-        consumer = self.consumer
-        if consumer is None or not self._joined or self._away or self._unread.found:
-            return False
-        # More processes than partitions: one without any has nothing to catch up with.
-        mine = consumer.assignment()
-        return all((end := consumer.highwater(p)) is not None and self.applied_to(p) >= end for p in mine)
+    def is_reading(self) -> bool:
+        """Whether this process reads its share, and nobody leaves a partition out; not while Kafka is away."""
+        return self.consumer is not None and self._joined and not self._away and not self._unread.found
 
     def partitions(self) -> list[TopicPartition]:
         """All partitions of our topics, whoever reads them."""

@@ -9,6 +9,7 @@ from starlette.applications import Starlette
 from schemas.contract import Contract
 from schemas.delivery import DeliveryCompleted
 from schemas.topics import CARDS, DELIVERY_COMPLETED
+from services.chassis.arrivals import Arrivals
 from services.chassis.consumer import Reader
 from services.chassis.faststream_feed import carry
 from services.chassis.fence import Fence
@@ -34,6 +35,7 @@ from services.notifier.channels.routed import SMTP, reporting
 from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.dispatch import Dispatcher, Limits, utc_now
 from services.notifier.handlers import DecideDeliveries
+from services.notifier.hearing import PATIENCE, Hearing
 from services.notifier.ledger import measure_ledger
 from services.notifier.policies import PolicyBook, read_policies
 from services.notifier.policy import Rules
@@ -68,7 +70,8 @@ async def run(settings: Settings) -> None:
     channel = choose_channel(settings, pool, shared.seal, metrics)
     relay = Relay(settings, SERVICE, metrics)
     deliveries, heard = _deliveries(shared, policies, channel), _heard(shared)
-    dispatcher = _dispatcher(shared, policies, channel, relay)
+    hearing = Hearing(Arrivals(heard, PATIENCE).all_applied)
+    dispatcher = _dispatcher(shared, policies, channel, relay, hearing)
     gate = gate_for(settings, utc_now)
     app = behind_sign_in(_pages(shared, channel, deliveries), settings, gate, FOR_STAFF)
     try:
@@ -79,6 +82,7 @@ async def run(settings: Settings) -> None:
                 "watch": deliveries.watch,
                 "state": carry(heard, settings, max_records=_BATCH),
                 "watch state": heard.watch,
+                "hearing": hearing.run,
                 **heard_sign_outs(shared.subscriptions, gate),
                 "relay": relay.run,
                 "dispatch": dispatcher.run,
@@ -164,10 +168,14 @@ def _heard(shared: _Shared) -> Reader[Received[Contract]]:
     return Reader(settings, fence, state.MODELS, membership(settings, SERVICE, settings.notifier_port))
 
 
-def _dispatcher(shared: _Shared, policies: PolicyBook, channel: Channel, relay: Relay) -> Dispatcher:
+def _dispatcher(shared: _Shared, policies: PolicyBook, channel: Channel, relay: Relay, hearing: Hearing) -> Dispatcher:
     """Hands over what is due, as far and as fast as the settings and policies allow."""
     settings = shared.settings
     to_nobody = settings.channel == "outbox"
+
+    def permitted() -> bool:
+        return hearing.is_current() and (to_nobody or live_sending(settings, utc_now()))
+
     return Dispatcher(
         pool=shared.pool,
         channel=channel,
@@ -176,7 +184,7 @@ def _dispatcher(shared: _Shared, policies: PolicyBook, channel: Channel, relay: 
         relay=relay,
         metrics=shared.metrics,
         now=utc_now,
-        permitted=lambda: to_nobody or live_sending(settings, utc_now()),
+        permitted=permitted,
         limits=Limits(
             settings.send_concurrency,
             settings.send_lease_seconds,

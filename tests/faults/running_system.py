@@ -83,6 +83,7 @@ class RunningSystem:
         wrong: what a look during a fault found that must never be.
         looks: how often was looked.
         changed: answers that recipients changed afterwards, acknowledged.
+        knows_links: whether no version runs that calls a link unknown before all invitations are read.
     """
 
     folder: Path
@@ -97,6 +98,7 @@ class RunningSystem:
     wrong: list[str] = field(default_factory=list)
     looks: int = 0
     changed: int = 0
+    knows_links: bool = True
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _work: list[asyncio.Task[None]] = field(default_factory=list)
     _dice: random.Random = field(default_factory=lambda: random.Random(3))
@@ -321,7 +323,7 @@ class RunningSystem:
         assert audit.counted == audit.acknowledged == len(self.recipients.acknowledged)
         assert await count_missing(self.settings, self.recipients.acknowledged.values()) == 0
         told_unknown = {"open 404", "open 429", "tap 404"} & self.recipients.retries.keys()
-        assert not told_unknown, "a link that was sent is never called unknown"
+        assert not (told_unknown and self.knows_links), "a link that was sent is never called unknown"
         notifier = await connect(self.settings, "notifier")
         aggregator = await connect(self.settings, "aggregator")
         try:

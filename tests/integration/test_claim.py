@@ -54,6 +54,14 @@ async def test_the_trial_goes_all_the_way_of_a_claim_also_while_sending_is_off_a
     assert await state_of(pool) == ("planned", None, 0)
 
 
+DAMAGED = """INSERT INTO correction VALUES ('D-0', 'facts_corrected', 1, '{"exceptions": ["damaged"]}')"""
+KNOWN_DAMAGED = (
+    """WITH known AS (UPDATE invitation SET message = jsonb_set(message::jsonb, '{delivery,exceptions}', '["damaged"]'))
+    """
+    + DAMAGED
+)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -64,6 +72,8 @@ async def test_the_trial_goes_all_the_way_of_a_claim_also_while_sending_is_off_a
         ("INSERT INTO correction VALUES ('D-0', 'not_delivered', 1)", "not_delivered"),
         ("INSERT INTO correction VALUES ('D-0', 'claim_opened', 1)", "claim_opened"),
         ("INSERT INTO correction VALUES ('D-0', 'claim_closed', 1), ('D-0', 'claim_opened', 2)", "claim_opened"),
+        (DAMAGED, "exception_open"),
+        (f"{DAMAGED}, ('D-0', 'returned', 2, NULL)", "returned"),
         ("INSERT INTO answered VALUES ('D-0', true)", "contested"),
         ("INSERT INTO preference SELECT person, false, NULL, 'sms', now() FROM invitation", "channel_not_wanted"),
         ("UPDATE invitation SET occurred_at = now() - interval '73 hours'", "too_old"),
@@ -86,6 +96,8 @@ async def test_what_became_known_before_the_claim_withholds_the_request_and_is_t
     "change",
     [
         "INSERT INTO correction VALUES ('D-0', 'claim_opened', 1), ('D-0', 'claim_closed', 2)",
+        """INSERT INTO correction VALUES ('D-0', 'facts_corrected', 1, '{"exceptions": []}')""",
+        KNOWN_DAMAGED,
         "INSERT INTO answered VALUES ('D-0', false)",
         "INSERT INTO preference SELECT person, false, 4, 'email', now() FROM invitation",
         "UPDATE person_key SET erased_at = now() - interval '1 day'",

@@ -207,6 +207,18 @@ async def test_a_delivery_after_the_erasure_is_a_new_relation(pool: Pool, answer
     assert [m.erased for m in await told(pool)] == [False, True, False, True]
 
 
+async def test_an_erasure_heard_late_leaves_the_new_relation_alone(pool: Pool, answers: Answers) -> None:
+    old, new = new_token(), new_token()
+    await learn(pool, invitation(old), invitation(new, at=NOON + timedelta(days=2)))
+    for token in (old, new):
+        await answers.record(token, Answer(score=4), PLAIN)
+    await erase(pool)
+    assert await answers.page(old) is None
+    assert await answers.page(new) is not None
+    erased = {e.delivery.delivery_id: e.erased for e in await told(pool)}
+    assert erased == {f"D-{old}": True, f"D-{new}": False}
+
+
 @pytest.mark.parametrize("person_id", ["not-hex", "ab" * 15, "AB" * 16])
 async def test_an_erasure_of_nobody_we_can_know_is_poison(pool: Pool, person_id: str) -> None:
     with pytest.raises(Poison, match="no_person_id"):

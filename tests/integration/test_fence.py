@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import partial
 from types import SimpleNamespace
@@ -15,6 +14,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from schemas.cloudevents import Event, to_headers
 from schemas.delivery import DeliveryCompleted
 from services.chassis import consumer
+from services.chassis.arrivals import Arrivals
 from services.chassis.batches import Batch
 from services.chassis.consumer import Reader
 from services.chassis.deadletter import unpack_headers
@@ -368,7 +368,7 @@ async def test_a_real_topic_is_read_to_its_end_and_lag_falls_to_nothing(settings
     reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
     async with reading(reader, own_loop(reader, settings)) as stop:
         await until(lambda: _has(pool, 50), stop)
-        await until(_now(reader.caught_up), stop)
+        await until(Arrivals(reader).all_applied, stop)
         await produce(settings, topic, numbered(51, 60))
         await until(lambda: _has(pool, 60), stop)
     assert sorted(await effects_of(pool), key=int) == numbered(1, 60)
@@ -417,7 +417,7 @@ async def test_holes_of_transactions_are_accepted_and_a_topic_that_ends_in_one_c
     reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
     async with reading(reader, own_loop(reader, settings, max_records=3)) as stop:
         await until(lambda: _has(pool, 15), stop)
-        await until(_now(reader.caught_up), stop)
+        await until(Arrivals(reader).all_applied, stop)
         assert reader.lag == 0
         await asyncio.sleep(3)  # longer than the stall watch allows
         assert not stop.is_set()
@@ -559,13 +559,6 @@ async def _has(pool: Pool, count: int) -> bool:
     found: int = await pool.fetchval("SELECT count(*) FROM effect")
     assert found <= count
     return found == count
-
-
-def _now(holds: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
-    async def ask() -> bool:
-        return holds()
-
-    return ask
 
 
 async def _make_again(settings: Settings, topic: str) -> None:

@@ -3,7 +3,9 @@
 import base64
 import json
 import os
+import uuid
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,8 +17,10 @@ from schemas.recipient import PreferenceChanged
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
+from services.notifier.planned import new_token
 from services.survey.api.signatures import Signatures
 from tests.asgi import Reply, ask
+from tests.builders import NOON
 from tests.programs import SEAL, Clock, application
 from tests.survey_app import invite, told
 from tests.tables import everything_stored, footprint
@@ -72,6 +76,46 @@ async def test_a_digit_with_words_answers_the_latest_open_invitation(app: ASGIAp
     assert (event.delivery.delivery_id, event.score, event.commented, event.channel) == ("D-new", 4, True, "sms")
     await hand_over(app, "Betyg: 5", "msg_2")
     assert [(e.revision, e.score) for e in await told(pool)] == [(1, 4), (2, 5)]
+
+
+async def asked(pool: Pool, delivery_id: str, expires_in: timedelta, **changed: Any) -> None:
+    """Let the survey learn of an invitation and, by a later revision, that its message left."""
+    token, invitation_id = new_token(), str(uuid.uuid4())
+    for outcome in ("scheduled", changed.pop("outcome", "asked")):
+        facts = {"delivery_id": delivery_id}
+        again = {"token": token, "invitation_id": invitation_id, "outcome": outcome, "channel": "sms", **changed}
+        await invite(pool, person_id=PERSON, expires_in=expires_in, delivery=facts, **again)
+
+
+@pytest.mark.parametrize("outcome", ["asked", "in_doubt"])
+async def test_a_digit_answers_what_was_asked_last_not_what_is_only_planned(
+    app: ASGIApp, pool: Pool, outcome: str
+) -> None:
+    await asked(pool, "D-before", timedelta(days=3), decided_at=NOON - timedelta(days=9))
+    await asked(pool, "D-asked", timedelta(days=2), outcome=outcome)
+    await invite(pool, person_id=PERSON, channel="sms", delivery={"delivery_id": "D-planned"})
+    await hand_over(app, "4")
+    assert [event.delivery.delivery_id for event in await told(pool)] == ["D-asked"]
+
+
+async def test_a_reply_to_an_invitation_that_is_not_known_yet_is_asked_for_again(
+    pool: Pool, settings: Settings
+) -> None:
+    with_secrets = settings.model_copy(update={"inbound_secrets": SecretStr(NEW)})
+    behind = application(pool, with_secrets, Clock(), caught_up=False)
+    reply = await hand_over(behind, "4")
+    assert (reply.status, reply.headers["retry-after"]) == (503, "2")
+    await invite(pool, person_id=PERSON)
+    assert (await hand_over(behind, "4")).status == 202
+    assert [event.score for event in await told(pool)] == [4]
+
+
+async def test_a_reply_waits_for_the_invitation_that_is_on_its_way(pool: Pool, settings: Settings) -> None:
+    await asked(pool, "D-before", timedelta(days=3), decided_at=NOON - timedelta(days=9))
+    with_secrets = settings.model_copy(update={"inbound_secrets": SecretStr(NEW)})
+    arriving = application(pool, with_secrets, Clock(), meanwhile=partial(asked, pool, "D-asked", timedelta(days=2)))
+    assert (await hand_over(arriving, "4")).status == 202
+    assert [event.delivery.delivery_id for event in await told(pool)] == ["D-asked"]
 
 
 async def test_other_words_are_a_comment(app: ASGIApp, pool: Pool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from services.chassis.arrivals import Arrivals
 from services.chassis.consumer import Reader
 from services.chassis.lifecycle import Task
 from services.chassis.postgres import Pool
@@ -50,23 +51,22 @@ async def test_a_reader_goes_on_after_a_crash_of_the_broker_and_stops_in_time_wi
     async def has(count: int) -> bool:
         return len(await effects_of(notifier_pool)) == count
 
-    async def has_read_all() -> bool:
-        return reader.caught_up()
+    arrivals = Arrivals(reader)
 
     async def says_that_more_may_be_there() -> bool:
-        return not reader.caught_up()
+        return not await arrivals.all_applied()
 
     async with reading(reader, feed(reader, settings)) as stop:
         await produce(settings, topic, numbered(1, 10))
         await until(lambda: has(10), stop)
-        await until(has_read_all, stop)
+        await until(arrivals.all_applied, stop)
         own_kafka.kill()
         await until(says_that_more_may_be_there, stop)
         assert not stop.is_set()
         own_kafka.start()
         await produce(settings, topic, numbered(11, 20))
         await until(lambda: has(20), stop)
-        await until(has_read_all, stop)
+        await until(arrivals.all_applied, stop)
         own_kafka.kill()
         await asyncio.sleep(0.5)
         began = time.monotonic()

@@ -24,6 +24,7 @@ from services.aggregator.counting.reading import Counted, CountedAnswer, reader
 from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
 from services.chassis import consumer as chassis_consumer
+from services.chassis.arrivals import Arrivals
 from services.chassis.consumer import Reader
 from services.chassis.fence import Fence
 from services.chassis.kafka import CONSUMER_OPTIONS, make_admin
@@ -113,11 +114,7 @@ async def test_a_reader_that_came_back_under_its_name_reads_partitions_that_were
             await raise_partitions(settings, topic, 2)
         await produce(settings, topic, numbered(7, 9), partition=1)
         await until(all_there(pool, 9), stop, seconds=20)
-
-        async def caught_up() -> bool:
-            return again.caught_up()
-
-        await until(caught_up, stop, seconds=20)
+        await until(Arrivals(again).all_applied, stop, seconds=20)
     assert sorted(await effects_of(pool)) == numbered(1, 9)
 
 

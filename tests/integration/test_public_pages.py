@@ -199,3 +199,12 @@ async def test_the_form_stands_in_each_language(app: SurveyRoutes, language: str
     reply = await ask(app, "GET", "/sent", headers=[("accept-language", language)])
     assert (reply.status, f'<html lang="{language}">' in reply.text) == (200, True)
     assert str(WORDS[language]("sent.code")) in reply.body.decode()
+
+
+async def test_whether_a_message_is_ours_is_not_denied_while_invitations_are_read(
+    pool: Pool, settings: Settings
+) -> None:
+    behind = survey(pool, settings, caught_up=False)
+    replies = [await sent(behind, "D-1", f"guess{n}") for n in range(12)]
+    assert {(r.status, r.headers["retry-after"]) for r in replies} == {(503, "60")}
+    assert str(WORDS["sv"]("sent.no")) not in replies[0].text

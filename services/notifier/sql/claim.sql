@@ -54,6 +54,7 @@ CROSS JOIN LATERAL (
 WITH due AS (
     SELECT p.invitation_id, p.person, p.delivery_id, p.kind, p.channel, p.due_at, p.occurred_at,
            CASE WHEN $9::int IS NOT NULL THEN p.message -> 'delivery' ->> 'merchant_id' END AS merchant, h.until,
+           (p.message -> 'delivery' -> 'exceptions')::jsonb AS exceptions,
            k.wrapped, k.erased_at, w.never, w.most_per_year, w.only_channel, u.until AS unreachable_until
     FROM unnest($1::uuid[]) AS c (invitation_id)
     CROSS JOIN LATERAL (SELECT * FROM invitation AS i WHERE i.invitation_id = c.invitation_id LIMIT 1) AS p
@@ -62,9 +63,17 @@ WITH due AS (
     LEFT JOIN unreachable AS u ON u.person = p.person AND u.until > clock_timestamp()
     LEFT JOIN unnest($2::uuid[], $3::timestamptz[]) AS h (invitation_id, until) ON h.invitation_id = p.invitation_id
 ), stopped AS (
-    SELECT c.delivery_id, min(c.what) AS reason FROM correction AS c
+    -- Damage that became known while the request was in somebody's hands, or while it was being decided about, is not in
+    -- its message yet.
+    SELECT c.delivery_id, coalesce(min(c.what) FILTER (WHERE c.what <> 'facts_corrected'), 'exception_open') AS reason
+    FROM correction AS c
     WHERE c.delivery_id IN (SELECT delivery_id FROM due)
       AND (c.what IN ('returned', 'cancelled', 'not_delivered')
+           OR c.what = 'facts_corrected' AND json_array_length(c.facts -> 'exceptions') > 0
+              AND EXISTS (
+                  SELECT 1 FROM due AS d
+                  WHERE d.delivery_id = c.delivery_id
+                    AND d.exceptions IS DISTINCT FROM (c.facts -> 'exceptions')::jsonb)
            OR c.what = 'claim_opened' AND NOT EXISTS (
                SELECT 1 FROM correction AS x
                WHERE x.delivery_id = c.delivery_id AND x.what = 'claim_closed' AND x.revision > c.revision))

@@ -9,7 +9,9 @@ from datetime import datetime
 
 import asyncpg
 
+from schemas.delivery import ChannelKind
 from schemas.invitation import InvitationDecided
+from schemas.invitation import Outcome as Decided
 from services.chassis.metrics import Metrics
 from services.chassis.microbatch import MicroBatcher
 from services.chassis.outbox import Relay
@@ -29,6 +31,8 @@ _FLUSHES = 4
 """At once: while one waits for the disk, others are merged by PostgreSQL or collected here."""
 _READING = 2
 """Connections that topics being read may hold while answers come."""
+
+_MAY_HAVE_LEFT = frozenset({Decided.ASKED, Decided.IN_DOUBT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,10 @@ class LearnInvitations:
             [s.rated.value for s in surveys],
             [None if m.check_digest is None else bytes.fromhex(m.check_digest) for m in messages],
         )
+        sent = [m for m in messages if m.outcome in _MAY_HAVE_LEFT and m.channel is ChannelKind.SMS]
+        latest = {uuid.UUID(str(m.invitation_id)): m.decided_at for m in sorted(sent, key=lambda m: m.decided_at)}
+        if latest:
+            await connection.execute(self.sql["note_asked"], list(latest), list(latest.values()))
 
 
 @dataclass(slots=True)

@@ -1,9 +1,10 @@
 """What a reply by text message does: an answer, a comment, or never being asked again (D12)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from services.chassis.failures import Overloaded
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import named_sql
 from services.survey.answers.handlers import Answers
@@ -19,12 +20,14 @@ class Effects:
     """Acts on replies.
 
     Attributes:
+        caught_up: whether every invitation that Kafka holds at this moment is known here.
         country: of our numbers; a sender without a country's code is from there. Empty: nobody knows whose it is.
     """
 
     answers: Answers
     metrics: Metrics
     now: Callable[[], datetime]
+    caught_up: Callable[[], Awaitable[bool]]
     country: str = ""
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "api.sql"))
 
@@ -49,7 +52,11 @@ class Effects:
         answer = Answer(score=reply.score, comment=reply.comment)
         if not answer.says_something:
             return "empty"
+        # A reply is about what was asked last, which may still be on its way here.
+        caught_up = await self.caught_up()
         token_sha256 = await self.answers.pool.fetchval(self.sql["latest_open_invitation"], person_id)
+        if token_sha256 is None and not caught_up:
+            raise Overloaded("not all invitations are known yet")
         if token_sha256 is None:
             return "unknown"
         recorded = await self.answers.record_for(bytes(token_sha256), answer, channel=CHANNEL)

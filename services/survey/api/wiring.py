@@ -39,7 +39,7 @@ def api_mount(
         survey=definitions.choose(None, Touchpoint.SHOP_PICKUP).id,
     )
     responses = AnswerRoutes(answers=answers, pool=pool, door=door, once=once, caught_up=caught_up)
-    effects = Effects(answers, answers.metrics, now, settings.inbound_country)
+    effects = Effects(answers, answers.metrics, now, caught_up, settings.inbound_country)
     inbound = InboundRoutes(effects, Signatures.from_setting(settings.inbound_secrets), once)
     secrets = Secrets(
         settings.inbound_url_secret.get_secret_value(),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from schemas.recipient import PersonErased
 from services.chassis.failures import Poison
@@ -32,11 +33,11 @@ class ErasePersons:
             if (person := read_person(erased.person_id)) is None:
                 raise Poison("no_person_id", "a person id has 32 hex digits")
             if await self.persons.destroy(connection, person, erased.requested_at):
-                await self._forget(connection, erased.person_id)
+                await self._forget(connection, erased.person_id, erased.requested_at)
 
-    async def _forget(self, connection: Database, person_id: str) -> None:
-        rows = await connection.fetch(self.sql["erase_responses"], person_id)
+    async def _forget(self, connection: Database, person_id: str, until: datetime) -> None:
+        rows = await connection.fetch(self.sql["erase_responses"], person_id, until)
         responses = [r["response_id"] for r in rows]
         await connection.execute(self.sql["forget_contact_wishes"], responses)
-        await connection.execute(self.sql["break_links"], person_id)
+        await connection.execute(self.sql["break_links"], person_id, until)
         await connection.execute(self.sql["tell_responses"], responses)

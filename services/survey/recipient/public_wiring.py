@@ -29,6 +29,7 @@ def public_routes(
         answers.metrics,
         settings.public_url,
         settings.trusted_proxies,
+        caught_up,
         time.monotonic,
     )
     return [*unsubscribing.routes(), *sent.routes()]

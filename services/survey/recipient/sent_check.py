@@ -21,6 +21,7 @@ from services.survey.bodies import FORM, read_body
 from services.survey.languages import accepted_language, choose_language
 from services.survey.recipient.forms import parse_form
 from services.survey.recipient.guesses import Guesses
+from services.survey.recipient.links import CaughtUp
 from services.survey.recipient.public_pages import PublicPages, SentState
 
 log = structlog.get_logger()
@@ -33,6 +34,7 @@ class SentCheck:
     """`/sent`: GET shows the form, POST the answer; nothing is written, and a wrong pair has one answer only.
 
     Attributes:
+        caught_up: whether every invitation that Kafka holds at this moment is known here.
         seconds: a clock that never goes back.
     """
 
@@ -42,6 +44,7 @@ class SentCheck:
     metrics: Metrics
     public_url: str
     trusted_proxies: int
+    caught_up: CaughtUp
     seconds: Callable[[], float]
     guesses: Guesses = field(default_factory=lambda: Guesses(GUESSES_PER_MINUTE))
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "public.sql"))
@@ -59,7 +62,12 @@ class SentCheck:
             return self._page(request, SentState.TOO_OFTEN, 429)
         try:
             number, code = await _asked(request)
-            ours = await self.pool.fetchval(self.sql["message_is_ours"], check_digest(self.seal, number, code))
+            digest = check_digest(self.seal, number, code)
+            ours = await self.pool.fetchval(self.sql["message_is_ours"], digest)
+            if not ours:
+                if not await self.caught_up():
+                    return self._page(request, SentState.AWAY, 503)
+                ours = await self.pool.fetchval(self.sql["message_is_ours"], digest)  # it may have come since
         except (Rejected, TimeoutError):
             return self._page(request, SentState.ASK, 422)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:

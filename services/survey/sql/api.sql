@@ -64,9 +64,11 @@ INSERT INTO outbox (shard, topic, key, value)
 SELECT hashtext(response_id::text) & 3, 'response.recorded.v1', convert_to(response_id::text, 'UTF8'), $7 FROM kept
 
 -- name: latest_open_invitation
+-- What was asked last; one that is only planned counts where nothing is known to have been sent, for what tells that it
+-- was may be on its way.
 SELECT token_sha256 FROM invitation
 WHERE person_id = $1 AND expires_at > clock_timestamp()
-ORDER BY expires_at DESC LIMIT 1
+ORDER BY asked_at DESC NULLS LAST, expires_at DESC LIMIT 1
 
 -- name: stop_person
 -- A person may say STOP whether or not there is an invitation; said again, it changes nothing.

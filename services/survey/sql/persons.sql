@@ -4,14 +4,17 @@ FROM invitation AS i LEFT JOIN person_key AS k ON k.person = decode(i.person_id,
 WHERE i.token_sha256 = ANY($1::bytea[])
 
 -- name: erase_responses
--- Score, facts and the moment stay; the next revision says that the person's data are gone.
+-- Score, facts and the moment stay; the next revision says that the person's data are gone. What was delivered after the
+-- person asked for it ($2) belongs to a new relation, however late we hear of the erasure.
 UPDATE response AS r
 SET comment_sealed = NULL, comment_digest = NULL, tried = NULL, wants_contact = NULL, erased = true,
     revision = r.revision + 1
 FROM invitation AS i
 WHERE i.invitation_id = r.response_id AND i.person_id = $1 AND NOT r.erased
+  AND ((i.delivery ->> 'occurred_at')::timestamptz > $2) IS NOT TRUE
 RETURNING r.response_id
 
 -- name: break_links
 -- The row stays, so that an invitation told again is known; its link leads nowhere any more.
-UPDATE invitation SET token_sha256 = sha256(uuid_send(gen_random_uuid())), check_digest = NULL WHERE person_id = $1
+UPDATE invitation SET token_sha256 = sha256(uuid_send(gen_random_uuid())), check_digest = NULL
+WHERE person_id = $1 AND ((delivery ->> 'occurred_at')::timestamptz > $2) IS NOT TRUE

@@ -10,6 +10,11 @@ WHERE NOT EXISTS (SELECT FROM person_key AS k WHERE k.person = decode(i.person_i
                   AND k.erased_at >= (i.delivery ->> 'occurred_at')::timestamptz)
 ON CONFLICT DO NOTHING
 
+-- name: note_asked
+UPDATE invitation AS i SET asked_at = n.at
+FROM unnest($1::uuid[], $2::timestamptz[]) AS n (invitation_id, at)
+WHERE i.invitation_id = n.invitation_id AND (i.asked_at < n.at OR i.asked_at IS NULL)
+
 -- name: record_answers
 -- One statement, one commit for many people: merge, count the revision, tell Kafka. The response row is
 -- locked before the outbox id is drawn, so a later revision always has the higher id. A repeated, equal
