@@ -36,6 +36,7 @@ OPERATIONS: list[Panel] = [
         [('sum by (reason) (increase(kvittera_decisions_total{outcome="suppressed"}[1h]))', "{{reason}}")],
     ),
     ("Every delivery has one outcome", "short", [("max by (state) (kvittera_ledger)", "{{state}}")]),
+    ("Due and free to leave, to 10,000", "short", [("max(kvittera_requests_due)", "due")]),
     (
         "From delivery to request",
         "s",

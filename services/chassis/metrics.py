@@ -68,6 +68,8 @@ GaugeName = Literal[
     "kvittera_ledger",
     # delivered - asked - suppressed - pending - failed; anything but 0 is a fault of ours.
     "kvittera_ledger_gap",
+    # Requests whose time has come and that may be sent now.
+    "kvittera_requests_due",
     # Sends whose fate is not known.
     "kvittera_in_doubt",
     # 1 while the switch allows sending, 0 while it does not or cannot be read.
@@ -139,6 +141,7 @@ GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
     "kvittera_outbox_lost": ("Outbox rows whose topic Kafka does not have.", ("topic",)),
     "kvittera_ledger": ("Deliveries by state in the ledger identity.", ("state",)),
     "kvittera_ledger_gap": ("What the ledger identity is off by; must be 0.", ()),
+    "kvittera_requests_due": ("Requests whose time has come and that may be sent now.", ()),
     "kvittera_in_doubt": ("Sends whose fate is not known.", ()),
     "kvittera_sending_on": ("Whether the switch allows sending.", ()),
     "kvittera_provider_breaker": ("Whether a provider is left alone after failures in a row.", ("channel",)),

@@ -34,6 +34,7 @@ from services.notifier.channels import Channel
 from services.notifier.channels.routed import SMTP, reporting
 from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.dispatch import Dispatcher, Limits, utc_now
+from services.notifier.due import measure_due
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.hearing import PATIENCE, Hearing
 from services.notifier.ledger import measure_ledger
@@ -87,7 +88,7 @@ async def run(settings: Settings) -> None:
                 "relay": relay.run,
                 "dispatch": dispatcher.run,
                 "sweep": dispatcher.sweep.run,
-                **_upkeep(shared),
+                **_upkeep(shared, dispatcher),
             },
             drain_seconds=settings.drain_seconds,
             metrics=metrics,
@@ -211,12 +212,14 @@ def _pages(shared: _Shared, channel: Channel, deliveries: Reader[Received[Delive
     return make_app([*http.routes(pool, seal), *receipts], ready=ready, metrics=metrics)
 
 
-def _upkeep(shared: _Shared) -> dict[str, Task]:
+def _upkeep(shared: _Shared, dispatcher: Dispatcher) -> dict[str, Task]:
     """What looks after the tables from time to time."""
     settings, pool, metrics = shared.settings, shared.pool, shared.metrics
+    cap, permitted = dispatcher.limits.cap_per_minute, dispatcher.permitted
     return {
         "volume": lambda stop: watch_volume(pool, metrics, settings.usual_sends_per_hour, stop),
         "ledger": lambda stop: measure_ledger(pool, metrics, stop),
+        "due": lambda stop: measure_due(pool, metrics, stop, cap=cap, permitted=permitted),
         "retention": lambda stop: retention(settings).daily(pool, metrics, stop),
         "months": lambda stop: months(settings).daily(pool, metrics, stop),
         "erasures": lambda stop: measure_erasures(pool, metrics, stop),

@@ -12,55 +12,23 @@ import yaml
 
 from services.chassis.environment import load_settings
 from services.chassis.settings import Settings
+from tests.chart import CHART, OPERATORS, SECURED, VALUES, WATCHED, named, rendered
 
 KUBERNETES = ("1.29", "1.37")
 INFORMATION = 1
 """A finding of `helm lint` that asks for nothing."""
-SECURED = {
-    "kafka": {
-        "bootstrap": "kafka:9093",
-        "security": "sasl_ssl",
-        "username": "kvittera",
-        "caSecret": "cluster-ca-cert",
-    },
-    "keda": {"enabled": True},
-    "settings": {"BRAND": "Nordposten Demo", "LOCK_AFTER_DAYS": 14},
-}
-WATCHED = {
-    "public": {"trustedProxies": 2, "ingress": {"enabled": False}},
-    "policies": "kvittera-policies",
-    "surveys": "kvittera-surveys",
-    "tracing": {"endpoint": "http://collector.tracing.svc:4318", "share": 0.5},
-    "monitoring": {"enabled": True, "labels": {"release": "prometheus"}},
-    "networkPolicy": {"kafkaNamespace": "strimzi", "ingressController": {"app.kubernetes.io/name": "traefik"}},
-    "settings": {"USUAL_SENDS_PER_HOUR": 1_000_000, "OIDC_CLIENT_SECRET_FILE": "/run/kvittera/oidc-client-secret"},
-}
-VALUES = pytest.mark.parametrize("values", [{}, SECURED, WATCHED], ids=["as it comes", "secured", "watched"])
-OTHERS = {"ScaledObject", "PodMonitor", "PrometheusRule"}
-"""Kinds of KEDA and of the Prometheus operator have no schema among those of Kubernetes."""
 NOT_FOR_THE_WORLD = {"/health/live", "/health/ready", "/metrics", "/outbox/messages"}
 
 
 @pytest.fixture(scope="module")
-def chart(repository: Path) -> Iterator[helm.Chart]:
-    with helm.Chart.load(repository / "deploy/helm/kvittera") as loaded:
+def chart() -> Iterator[helm.Chart]:
+    with helm.Chart.load(CHART) as loaded:
         yield loaded
 
 
-def rendered(chart: helm.Chart, values: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    files = chart.render(values=values, name="post", namespace="kvittera")
-    texts = [text for name, text in files.items() if name.endswith(".yaml")]
-    return [found for text in texts for found in yaml.safe_load_all(text) if found]
-
-
-def named(things: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    [found] = [t for t in things if t["kind"] == kind and t["metadata"]["name"] == name]
-    return found
-
-
 @VALUES
-def test_the_chart_has_nothing_that_helm_warns_of(repository: Path, values: dict[str, Any]) -> None:
-    found = helm.lint(repository / "deploy/helm/kvittera", values, strict=True, kube_version="v1.29.0")
+def test_the_chart_has_nothing_that_helm_warns_of(values: dict[str, Any]) -> None:
+    found = helm.lint(CHART, values, strict=True, kube_version="v1.29.0")
     assert [told for told in found["messages"] if told["severity"] > INFORMATION] == []
     assert found["total_charts_linted"] == 1
 
@@ -71,7 +39,7 @@ def test_everything_rendered_is_what_kubernetes_takes(chart: helm.Chart, version
     things = rendered(chart, values)
     assert len(things) > 15
     for thing in things:
-        if thing["kind"] not in OTHERS:
+        if thing["kind"] not in OPERATORS:
             kubernetes_validate.validate(thing, version, strict=True)
 
 
@@ -135,23 +103,6 @@ def test_the_ingress_has_every_path_of_the_operations_page_that_is_for_people_ou
         assert owners == (set() if path in NOT_FOR_THE_WORLD else {f"post-{service}"}), path
 
 
-def test_the_operator_gets_the_alerts_as_they_stand_and_the_labels_that_they_ask_for(
-    chart: helm.Chart, repository: Path
-) -> None:
-    things = rendered(chart, WATCHED)
-    rules = named(things, "PrometheusRule", "post")
-    stored = yaml.safe_load((repository / "deploy/prometheus/rules/kvittera.yml").read_text(encoding="utf-8"))
-    assert rules["spec"] == stored
-    monitor = named(things, "PodMonitor", "post")
-    [endpoint] = monitor["spec"]["podMetricsEndpoints"]
-    assert {r["targetLabel"]: r.get("replacement") for r in endpoint["relabelings"]} == {
-        "job": "kvittera",
-        "service": None,
-    }
-    assert rules["metadata"]["labels"]["release"] == monitor["metadata"]["labels"]["release"] == "prometheus"
-    assert not [t for t in rendered(chart) if t["kind"] in OTHERS], "only where it is asked for"
-
-
 def test_the_values_of_the_staging_guide_make_a_cluster_that_logs_in_pulls_and_reaches_servers_outside(
     chart: helm.Chart, repository: Path
 ) -> None:
@@ -179,19 +130,6 @@ def test_the_values_of_the_staging_guide_make_a_cluster_that_logs_in_pulls_and_r
     policies = [t["spec"] for t in things if t["kind"] == "NetworkPolicy"]
     outside = {"to": [{"ipBlock": {"cidr": "10.20.0.0/24"}}], "ports": [{"port": 9094}, {"port": 5432}]}
     assert [outside in policy["egress"] for policy in policies] == [True] * 4
-
-
-@pytest.mark.parametrize("base", ["https://docs.example/kvittera", "https://docs.example/kvittera/"])
-def test_alerts_link_to_their_pages_where_the_documentation_is_served(
-    chart: helm.Chart, repository: Path, base: str
-) -> None:
-    values = {"monitoring": {"enabled": True, "runbookBase": base}}
-    chart.validate_schema(chart.merge_values(values))
-    groups = named(rendered(chart, values), "PrometheusRule", "post")["spec"]["groups"]
-    pages = {r["alert"]: r["annotations"]["runbook_url"] for group in groups for r in group["rules"] if "alert" in r}
-    assert pages["KvitteraProcessDown"] == "https://docs.example/kvittera/runbooks/KvitteraProcessDown.html"
-    known = {f"{base.rstrip('/')}/runbooks/{page.stem}.html" for page in (repository / "docs/runbooks").glob("*.md")}
-    assert set(pages.values()) == known
 
 
 @pytest.mark.parametrize(
@@ -228,16 +166,6 @@ def test_policies_surveys_and_traces_are_reached_where_values_say(chart: helm.Ch
     assert controller == {"app.kubernetes.io/name": "traefik"}
 
 
-def test_scaling_follows_lag_and_leaves_the_number_to_keda(chart: helm.Chart) -> None:
-    things = rendered(chart, SECURED)
-    assert "replicas" not in named(things, "Deployment", "post-aggregator")["spec"]
-    assert named(things, "Deployment", "post-survey")["spec"]["replicas"] == 2
-    scaled = named(things, "ScaledObject", "post-aggregator")["spec"]
-    assert (scaled["minReplicaCount"], scaled["maxReplicaCount"]) == (2, 6)
-    assert rendered(chart)
-    assert not [t for t in rendered(chart) if t["kind"] == "ScaledObject"]
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -247,6 +175,7 @@ def test_scaling_follows_lag_and_leaves_the_number_to_keda(chart: helm.Chart) ->
         {"terminationGracePeriodSeconds": 5},
         {"colour": "blue"},
         {"monitoring": True},
+        {"monitoring": {"dashboards": True}},
         {"monitoring": {"runbookBase": "docs/runbooks"}},
         {"monitoring": {"runbookBase": "https://docs.example/ # ours"}},
         {"tracing": {"endpoint": "collector:4318"}},

@@ -33,6 +33,20 @@ SELECT count(*) FILTER (WHERE state = 'planned' AND at <= clock_timestamp()) AS 
        count(*) FILTER (WHERE state = 'in_doubt') AS in_doubt
 FROM open_send
 
+-- name: count_due
+-- Of each channel in the order of its index, so that what is planned for later is never looked at.
+-- $2 most of a channel, $3 most of all.
+SELECT count(*)::int FROM (
+    SELECT FROM unnest($1::text[]) AS k (channel)
+    CROSS JOIN LATERAL (
+        SELECT FROM open_send AS o
+        WHERE o.state = 'planned' AND o.channel = k.channel AND o.at <= statement_timestamp()
+        LIMIT $2::int
+    ) AS d
+    WHERE (SELECT is_on FROM switch WHERE name = 'sending')
+    LIMIT $3::int
+) AS w
+
 -- name: calls_in_the_last_minute
 SELECT coalesce(sum(n), 0)::int FROM send_second
 WHERE second > floor(extract(epoch FROM clock_timestamp()))::bigint - 60
