@@ -31,10 +31,11 @@ async def cells(demo: RunningDemo, cut: str) -> list[dict[str, Any]]:
 async def shows_what_is_counted(
     page: Page, demo: RunningDemo, script: str, cut: str, wanted_of: Callable[[list[dict[str, Any]]], object]
 ) -> None:
-    """The page agrees with the cells; asked again, for answers may come in between."""
+    """The page agrees with the cells; asked again, for answers may come in between, and none may be there at first."""
+    wanted: object = None
     for _ in range(400):
         rows = await cells(demo, cut)
-        wanted = wanted_of(rows)
+        wanted = wanted_of(rows) if rows else None
         found = await page.evaluate(script)
         if found == wanted:
             return
