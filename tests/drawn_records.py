@@ -13,8 +13,8 @@ from services.aggregator.handlers import CountBatch
 from services.chassis.fence import Fence
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
+from tests.counted_topics import records
 from tests.harness import record
-from tests.integration.test_replay_shadow import records
 
 Batch = dict[TopicPartition, list[ConsumerRecord]]
 A_BATCH = 6

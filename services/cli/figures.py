@@ -9,8 +9,14 @@ import typer
 from services.cli.tables import asked
 
 if TYPE_CHECKING:
+    from services.aggregator.figures.months import Extents, Months
     from services.chassis.postgres import Database
     from services.chassis.settings import Settings
+
+Wait = Annotated[float, typer.Option(help="Give records on their way so many seconds to be counted.", min=0)]
+AcceptWaiting = Annotated[
+    bool, typer.Option("--accept-waiting", help="Go without records that are not counted yet; Kafka is not asked.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -99,19 +105,25 @@ def close(
     month: Annotated[
         str | None, typer.Argument(help="The month, like 2026-10; every one that is due unless given.")
     ] = None,
+    wait: Wait = 30,
+    accept_waiting: AcceptWaiting = False,
 ) -> None:
-    """Close a month: its figures are stored and never change again."""
+    """Close a month: its figures are stored and never change again.
+
+    What the topics held when this began must be counted first.
+    """
 
     async def act(connection: "Database", settings: "Settings") -> list[int]:
         months, now = _months(settings), datetime.now(UTC)
         due = [_number(month)] if month else list(await months.due(connection, now))
+        extents = await _extents(connection, settings, wait) if due and not accept_waiting else {}
         for number in due:
-            await months.close(connection, number, now)
+            await months.close(connection, number, now, extents)
         return due
 
     from services.aggregator.figures.months import month_name
 
-    closed = asked("aggregator", act)
+    closed = asked("aggregator", act, kafka=not accept_waiting)
     print("\n".join(f"closed {month_name(n)}" for n in closed) if closed else "no month is due")
 
 
@@ -130,13 +142,30 @@ def list_months() -> None:
 def revise(
     month: Annotated[str, typer.Argument(help="A closed month, like 2026-10.")],
     reason: Annotated[str, typer.Option(help="Why its figures change; shown beside them.")],
+    wait: Wait = 30,
+    accept_waiting: AcceptWaiting = False,
 ) -> None:
     """Store a closed month's figures anew, with the reason; what was closed before stays readable."""
-    revision = asked("aggregator", lambda c, s: _months(s).revise(c, _number(month), reason, datetime.now(UTC)))
+
+    async def act(connection: "Database", settings: "Settings") -> int:
+        months, number = _months(settings), _number(month)
+        extents = {} if accept_waiting else await _extents(connection, settings, wait)
+        return await months.revise(connection, number, reason, datetime.now(UTC), extents)
+
+    revision = asked("aggregator", act, kafka=not accept_waiting)
     print(f"{month} has revision {revision}")
 
 
-def _months(settings: "Settings") -> Any:
+async def _extents(connection: "Database", settings: "Settings", wait: float) -> "Extents":
+    """What Kafka holds now, given so many seconds to be counted."""
+    from services.aggregator.history.kafka_holds import kafka_holds, wait_until_counted
+
+    extents = (await kafka_holds(settings)).extents
+    await wait_until_counted(connection, extents, wait)
+    return extents
+
+
+def _months(settings: "Settings") -> "Months":
     from services.aggregator.figures.months import Months
 
     return Months(settings.month_tolerance_days)

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def asked(service: str, question: "Callable[[OwnConnection, Settings], Awaitable[T]]") -> T:
-    """The answer of a question, or of a change, to the tables of a service."""
+def asked(service: str, question: "Callable[[OwnConnection, Settings], Awaitable[T]]", *, kafka: bool = False) -> T:
+    """The answer of a question, or of a change, to the tables of a service; `kafka` where that is asked too."""
     from services.chassis.postgres import tables_of
     from services.embedded.local import reachable
 
@@ -20,5 +20,5 @@ def asked(service: str, question: "Callable[[OwnConnection, Settings], Awaitable
         async with tables_of(settings, service) as connection:
             return await question(connection, settings)
 
-    with reachable(postgres=True) as settings:
+    with reachable(kafka=kafka, postgres=True) as settings:
         return asyncio.run(ask())

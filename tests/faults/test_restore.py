@@ -32,6 +32,9 @@ INSERT INTO closed_month VALUES (681, 1, '', now());
 INSERT INTO closed_cell VALUES (681, 1, 'terminal', 'Årsta', 1, 2, 3, 4, 5, 20, 18, 2, 0, 0, 3, 1, 17, 16);
 INSERT INTO closed_complaint VALUES (681, 1, 'late', 'carrier', 2);
 INSERT INTO closed_question VALUES (681, 1, 'terminal', 'Årsta', 'recommend', 9, 4);
+INSERT INTO closed_position VALUES (681, 1, 'response.recorded.v1', 0, 'kvittera',
+                                    '01983b1e-7d2a-7c7e-9d57-0e8f5bb2c002', 20);
+INSERT INTO closed_cut VALUES (681, 1, 'terminal', 31);
 INSERT INTO partner VALUES ('fjallbod', 'partner', '{Fjällbod}', '{method}', 'month', 'week', 'lot', 'kv_abc', 'secret',
                             now(), now(), now());
 INSERT INTO partner_release VALUES ('fjallbod', '01983b1e-7d2a-7c7e-9d57-0e8f5bb2c001', '2026-09', '{home_day}', 1,

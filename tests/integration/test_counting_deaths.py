@@ -15,10 +15,10 @@ from schemas.topics import INVITATION_DECIDED
 from services.aggregator.counting import stored_answers, stored_cells
 from services.aggregator.counting.reading import TOPICS
 from services.chassis.postgres import Pool
+from tests.counted_topics import records
 from tests.drawn_records import Batch, counting
 from tests.harness import begin, record
 from tests.integration.test_counting_store import audit, clear, pool, table
-from tests.integration.test_replay_shadow import records
 
 __all__ = ["pool"]
 pytestmark = pytest.mark.service("aggregator")

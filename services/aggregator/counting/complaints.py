@@ -13,7 +13,8 @@ from services.chassis.postgres import Database, named_sql
 from services.chassis.records import Received, last_revisions
 from services.chassis.subscriptions import Subscriptions
 
-_GROUP: Final = "kvittera-aggregator-complaints"
+GROUP: Final = "kvittera-aggregator-complaints"
+"""The consumer group."""
 _FIRST_YEAR: Final = 1970
 
 
@@ -54,4 +55,4 @@ def month_of_delivery(case: FeedbackCase) -> int:
 
 def complaints_reader(subscriptions: Subscriptions) -> Reader[Received[FeedbackCase]]:
     """The reader of the topic of cases, apart from that of answers: neither waits for the other."""
-    return subscriptions.reader(FEEDBACK_CASE, _GROUP, FeedbackCase, KeepComplaints())
+    return subscriptions.reader(FEEDBACK_CASE, GROUP, FeedbackCase, KeepComplaints())

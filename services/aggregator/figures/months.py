@@ -4,18 +4,27 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
+
+from aiokafka import TopicPartition
 
 from schemas.satisfaction import Window
 from services.aggregator.calendar import first_day, month_of_day
 from services.aggregator.counting.windows import window_start
 from services.aggregator.figures.questions import told_of
 from services.aggregator.figures.said import gathered, hours_in
+from services.aggregator.history.kafka_holds import TOPICS_OF_MONTHS, Extent, waiting
+from services.aggregator.history.past import counted_up_to
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Database, named_sql
 
 _NAME = re.compile(r"(19[7-9]\d|2[01]\d\d)-(0[1-9]|1[0-2])")
 FIRST_REASON = "closed"
+Extents = Mapping[TopicPartition, Extent]
+_NOTHING: Extents = MappingProxyType({})
+_ISOLATION: Final = "repeatable_read"
+"""Cells, answers, complaints and positions of a revision are those of one moment."""
 
 
 def month_number(name: str) -> int:
@@ -50,31 +59,37 @@ class Months:
     complaints: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "complaints.sql"))
     questions: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "questions.sql"))
 
-    async def close(self, connection: Database, month: int, now: datetime) -> None:
-        """Store a month's figures as they are now, for good.
+    async def close(self, connection: Database, month: int, now: datetime, extents: Extents = _NOTHING) -> None:
+        """Store a month's figures as they are now, for good, with how far the topics are counted.
 
         Raises:
-            MustStop: it is closed already, too early, or nothing was counted in it.
+            MustStop: it is closed already, too early, nothing was counted in it, or of what Kafka held (`extents`)
+                not all is counted.
         """
         if now < (due := closes_at(month, self.tolerance_days)):
             raise MustStop(f"{month_name(month)} may be closed from {due:%Y-%m-%d %H:%M} UTC on: answers still come")
-        async with connection.transaction():
+        async with connection.transaction(isolation=_ISOLATION):
             if await self._latest(connection, month):
                 raise MustStop(f"{month_name(month)} is closed: revise it, with a reason")
+            await _refuse_waiting(connection, extents)
             await self._store(connection, month, 1, FIRST_REASON, now)
 
-    async def revise(self, connection: Database, month: int, reason: str, now: datetime) -> int:
+    async def revise(
+        self, connection: Database, month: int, reason: str, now: datetime, extents: Extents = _NOTHING
+    ) -> int:
         """Store a closed month's figures again as they are now; earlier revisions stay. Returns the new revision.
 
         Raises:
-            MustStop: it is not closed yet, there is no reason, or nothing moved.
+            MustStop: it is not closed yet, there is no reason, nothing moved, or of what Kafka held (`extents`) not
+                all is counted.
         """
         if not reason.strip():
             raise MustStop("a revision needs a reason that readers understand")
-        async with connection.transaction():
+        async with connection.transaction(isolation=_ISOLATION):
             latest = await self._latest(connection, month)
             if not latest:
                 raise MustStop(f"{month_name(month)} is not closed yet")
+            await _refuse_waiting(connection, extents)
             if not await self._moved(connection, month, latest):
                 raise MustStop(f"nothing in {month_name(month)} changed since revision {latest}")
             await self._store(connection, month, latest + 1, reason, now)
@@ -85,12 +100,18 @@ class Months:
         return int(await connection.fetchval(self.sql["revisions_of_month"], month) or 0)
 
     async def _store(self, connection: Database, month: int, revision: int, reason: str, now: datetime) -> None:
+        if not await self.store_figures(connection, month, revision, reason, now):
+            raise MustStop(f"nothing was counted in {month_name(month)}")
+        await connection.execute(self.sql["close_positions"], month, revision, [*TOPICS_OF_MONTHS])
+        await connection.execute(self.sql["close_cuts"], month, revision)
+
+    async def store_figures(self, connection: Database, month: int, revision: int, reason: str, now: datetime) -> bool:
+        """Store the figures of a revision alone, as a replay does with its own. Returns whether there are any cells."""
         await connection.execute(self.sql["close_month"], month, revision, reason, now)
         status = await connection.execute(self.sql["close_cells"], month, revision)
-        if status == "INSERT 0 0":
-            raise MustStop(f"nothing was counted in {month_name(month)}")
         await connection.execute(self.complaints["close_complaints"], month, revision)
         await connection.execute(self.questions["close_questions"], month, revision, *_hours(month))
+        return status != "INSERT 0 0"
 
     async def _moved(self, connection: Database, month: int, revision: int) -> int:
         """How many cells, and values of further questions, are not what they were when the month was closed."""
@@ -137,6 +158,16 @@ class Months:
             "revision": revision or None,
             "cells": [_cell(dict(r)) | {"questions": told_of(said.get(r["value"], {}))} for r in rows],
         }
+
+
+async def _refuse_waiting(connection: Database, extents: Extents) -> None:
+    left = waiting(extents, await counted_up_to(connection, TOPICS_OF_MONTHS))
+    if left:
+        told = ", ".join(f"{records} of {topic}" for topic, records in left.items())
+        raise MustStop(
+            f"records wait that are not counted yet ({told}), and figures stored now would lack them: try again once"
+            " the aggregator has read them, or go without them with --accept-waiting"
+        )
 
 
 def _hours(month: int) -> tuple[int, int]:

@@ -7,12 +7,16 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from schemas.topics import CARDS
+from schemas.feedback import FeedbackCase
+from schemas.topics import CARDS, FEEDBACK_CASE
 from services.aggregator.counting.answer_columns import Block, blocks_reader
+from services.aggregator.counting.complaints import GROUP as GROUP_OF_CASES
+from services.aggregator.counting.complaints import KeepComplaints
 from services.aggregator.counting.reading import GROUP, TOPICS, Counted, reader
 from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
@@ -21,11 +25,14 @@ from services.aggregator.history.past import Batch, Positions, batches, begin, r
 from services.chassis.applied_batches import name_of
 from services.chassis.failures import TryAgain
 from services.chassis.fence import Fence
+from services.chassis.meanings import Decode
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import pauses
 from services.chassis.postgres import Pool
+from services.chassis.records import Received, reading
 from services.chassis.settings import Settings
 
+T = TypeVar("T")
 _LANES = 2
 _SERVICE = "aggregator"
 
@@ -50,7 +57,7 @@ class _Lane:
     pool: Pool
     consumer: AIOKafkaConsumer
     partitions: Sequence[TopicPartition]
-    fence: Fence[Counted | Block]
+    fence: Fence[Any]
     held: HeldCells
     tally: Tally
 
@@ -111,29 +118,52 @@ async def reading_lanes(
     first: dict[TopicPartition, int] = {}
     async with AsyncExitStack() as stack:
         lanes = []
-        for number in range(min(_LANES, len(partitions))):
-            own = sorted(partitions)[number::_LANES]
+        for number, own in enumerate(_shares(partitions)):
             consumer = await stack.enter_async_context(reading_again(settings, f"kvittera-replay-{number}"))
             first.update(await begin(consumer, own))
             held = HeldCells(sql)
-            lanes.append(_Lane(pool, consumer, own, _fence(pool, held, tally), held, tally))
+            of_cases = own[0].topic == FEEDBACK_CASE
+            fence: Fence[Any] = _fence_of_cases(pool, tally) if of_cases else _fence(pool, held, tally)
+            lanes.append(_Lane(pool, consumer, own, fence, held, tally))
         yield Lanes(lanes, tally, first)
 
 
-def _fence(pool: Pool, held: HeldCells, tally: Tally) -> Fence[Counted | Block]:
-    understand, units = reader(), Units(pool, ())
+def _shares(partitions: Sequence[TopicPartition]) -> list[Sequence[TopicPartition]]:
+    """The partitions of each lane; cases, which are few, have one of their own."""
+    counted = sorted(p for p in partitions if p.topic != FEEDBACK_CASE)
+    cases = sorted(p for p in partitions if p.topic == FEEDBACK_CASE)
+    return [own for own in (*(counted[n::_LANES] for n in range(_LANES)), cases) if own]
 
-    def decode(record: ConsumerRecord) -> Counted | None:
+
+def _noting_empty(understand: Decode[T], tally: Tally) -> Decode[T]:
+    def decode(record: ConsumerRecord) -> T | None:
         meant = understand(record)
         if meant is None:
             tally.empty.add(name_of(record))
         return meant
 
+    return decode
+
+
+def _fence_of_cases(pool: Pool, tally: Tally) -> Fence[Received[FeedbackCase]]:
+    return Fence(
+        pool=pool,
+        service=_SERVICE,
+        group=GROUP_OF_CASES,
+        decode=_noting_empty(reading(FeedbackCase, GROUP_OF_CASES), tally),
+        apply=KeepComplaints(),
+        dead_letter_topics={FEEDBACK_CASE: str(CARDS[FEEDBACK_CASE].dead_letter)},
+        metrics=tally.metrics,
+    )
+
+
+def _fence(pool: Pool, held: HeldCells, tally: Tally) -> Fence[Counted | Block]:
+    units = Units(pool, ())
     return Fence(
         pool=pool,
         service=_SERVICE,
         group=GROUP,
-        decode=decode,
+        decode=_noting_empty(reader(), tally),
         together=blocks_reader(units),
         apply=CountBatch(units, tally.metrics, lambda _, __: None, hold=held.hold),
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},

@@ -16,9 +16,9 @@ Positions = Mapping[TopicPartition, int]
 Batch = dict[TopicPartition, list[ConsumerRecord]]
 
 
-async def counted_up_to(connection: Database) -> Positions:
+async def counted_up_to(connection: Database, topics: Collection[str] = TOPICS) -> Positions:
     """Where counting stands: the next offset of each partition."""
-    rows = await connection.fetch("SELECT topic, part, next FROM progress WHERE topic = ANY($1::text[])", [*TOPICS])
+    rows = await connection.fetch("SELECT topic, part, next FROM progress WHERE topic = ANY($1::text[])", [*topics])
     return {TopicPartition(r["topic"], r["part"]): r["next"] for r in rows}
 
 

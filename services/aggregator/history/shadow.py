@@ -7,7 +7,6 @@ positions of one snapshot of the live tables, and the counters of that moment ar
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import asyncpg
 
@@ -17,11 +16,11 @@ from services.aggregator.counting.windows import unpack, window_start
 from services.aggregator.counting.zone_data import noted_zone_data, zone_data
 from services.aggregator.history.lanes import reading_lanes
 from services.aggregator.history.past import Positions, counted_up_to
+from services.aggregator.history.shadow_schema import PACKAGE, live_tables, shadow_pool, shadow_schema
 from services.chassis.failures import MustStop
-from services.chassis.postgres import Database, OwnConnection, check_migrated, connect, migrate, named_sql, open_pool
+from services.chassis.postgres import OwnConnection, named_sql
 from services.chassis.settings import Settings
 
-_LIVE, _SHADOW, _PACKAGE = "aggregator", "aggregator_shadow", "services.aggregator"
 _CLOSE_BY = 5_000
 
 
@@ -94,42 +93,17 @@ async def replay(settings: Settings, *, keep: bool = False) -> Replay:
         MustStop: nothing was ever counted, another replay runs, or Kafka or PostgreSQL cannot be reached.
     """
     began = time.monotonic()
-    connection = await connect(settings, _LIVE, command_timeout=3600)
-    try:
-        await check_migrated(connection, _LIVE, _PACKAGE)
+    async with live_tables(settings) as connection:
         if not await StoredCuts().all(connection):
             raise MustStop("nothing was counted yet: start the aggregator first")
-        if not await connection.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", f"{_SHADOW} replay"):
-            raise MustStop("another replay runs: it counts into the same tables, so wait for its end")
-        await _make_schema(settings, connection)
-        try:
+        async with shadow_schema(settings, connection, keep=keep):
             return await _count_and_compare(settings, connection, began)
-        finally:
-            if not keep:
-                await connection.execute(f'DROP SCHEMA "{_SHADOW}" CASCADE')
-    finally:
-        await connection.close()
-
-
-async def _make_schema(settings: Settings, connection: OwnConnection) -> None:
-    sql = named_sql(_PACKAGE, "shadow.sql")
-    await connection.execute(f'DROP SCHEMA IF EXISTS "{_SHADOW}" CASCADE')
-    own = await connect(settings, _SHADOW)
-    try:
-        await migrate(own, _SHADOW, _PACKAGE)
-    finally:
-        await own.close()
-    async with connection.transaction():
-        await connection.execute(sql["keep_no_log"])
-        await connection.execute(sql["copy_cuts"])
-        await connection.execute(sql["copy_counting"])
 
 
 async def _count_and_compare(settings: Settings, connection: OwnConnection, began: float) -> Replay:
-    own = named_sql(_PACKAGE)
-    sql = {**own, **named_sql(_PACKAGE, "shadow.sql")}
-    pool = await open_pool(settings, _SHADOW, prepare=partial(_make_incoming, own["make_incoming"]))
-    try:
+    sql = {**named_sql(PACKAGE), **named_sql(PACKAGE, "shadow.sql")}
+    await connection.execute(sql["copy_cuts"])
+    async with shadow_pool(settings) as pool:
         positions = await counted_up_to(connection)
         async with reading_lanes(settings, pool, sql, [*positions]) as lanes:
             await connection.executemany(
@@ -161,12 +135,6 @@ async def _count_and_compare(settings: Settings, connection: OwnConnection, bega
             zone_data=zone_data(),
             zone_data_live=await noted_zone_data(connection),
         )
-    finally:
-        pool.terminate()
-
-
-async def _make_incoming(statement: str, connection: Database) -> None:
-    await connection.execute(statement)
 
 
 def _differing(row: asyncpg.Record) -> DifferingCell:

@@ -56,7 +56,8 @@ WHERE u.cut = $1
 GROUP BY u.value
 
 -- name: lock_months
-SELECT pg_advisory_xact_lock(hashtextextended('aggregator months', 0))
+-- Sees no row and so fixes no snapshot: what whoever held it before has closed is seen by the next statement.
+LOCK TABLE closed_month IN SHARE ROW EXCLUSIVE MODE
 
 -- name: revisions_of_month
 SELECT revision FROM closed_month WHERE month = $1 ORDER BY revision DESC LIMIT 1
@@ -73,10 +74,20 @@ SELECT $1, $2, $3, $4, nullif(ARRAY(
     ORDER BY z.version), '{}')
 
 -- name: close_cells
+-- A cut that is still being built lacks what was counted before.
 INSERT INTO closed_cell
 SELECT $1, $2, u.cut, u.value, c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed,
        c.commented, c.contested, c.reached, c.opened
 FROM unit AS u JOIN cell AS c ON c.cell = (u.id::bigint << 32) | (2::bigint << 30) | $1::int::bigint
+WHERE NOT EXISTS (SELECT FROM counted_cut AS b WHERE b.cut = u.cut AND b.state IN ('building', 'built'))
+
+-- name: close_positions
+INSERT INTO closed_position (month, revision, topic, part, cluster_id, topic_id, next)
+SELECT $1, $2, topic, part, cluster_id, topic_id, next FROM progress WHERE topic = ANY($3::text[])
+
+-- name: close_cuts
+INSERT INTO closed_cut (month, revision, cut, windows)
+SELECT $1, $2, cut, windows FROM counted_cut WHERE state IN ('counted', 'leaving')
 
 -- name: months_counted
 SELECT DISTINCT (c.cell & 1073741823)::int AS month
@@ -105,10 +116,11 @@ WHERE u.cut = $2 ORDER BY u.value
 SELECT count(*) FROM unit AS u
 JOIN cell AS c ON c.cell = (u.id::bigint << 32) | (2::bigint << 30) | $1::int::bigint
 LEFT JOIN closed_cell AS k ON k.month = $1 AND k.revision = $2 AND k.cut = u.cut AND k.value = u.value
-WHERE (c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed, c.commented, c.contested)
-   IS DISTINCT FROM
-      (k.s1, k.s2, k.s3, k.s4, k.s5, k.delivered, k.asked, k.suppressed, k.pending, k.failed, k.commented, k.contested)
-   OR (c.reached, c.opened) IS DISTINCT FROM (coalesce(k.reached, c.reached), coalesce(k.opened, c.opened))
+WHERE NOT EXISTS (SELECT FROM counted_cut AS b WHERE b.cut = u.cut AND b.state IN ('building', 'built'))
+  AND ((c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed, c.commented, c.contested)
+       IS DISTINCT FROM
+       (k.s1, k.s2, k.s3, k.s4, k.s5, k.delivered, k.asked, k.suppressed, k.pending, k.failed, k.commented, k.contested)
+       OR (c.reached, c.opened) IS DISTINCT FROM (coalesce(k.reached, c.reached), coalesce(k.opened, c.opened)))
 
 -- name: take_care
 INSERT INTO digest_taken_care (cut, value, day, who, note, at) VALUES ($1, $2, $3, $4, $5, $6)

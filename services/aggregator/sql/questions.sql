@@ -51,12 +51,16 @@ GROUP BY 2
 
 -- name: close_questions
 INSERT INTO closed_question
-SELECT $1::int, $2::int, cut, value, question, given, count(*) FROM said WHERE local_hour BETWEEN $3 AND $4
+SELECT $1::int, $2::int, cut, value, question, given, count(*) FROM said AS s
+WHERE local_hour BETWEEN $3 AND $4
+  AND NOT EXISTS (SELECT FROM counted_cut AS b WHERE b.cut = s.cut AND b.state IN ('building', 'built'))
 GROUP BY cut, value, question, given
 
 -- name: questions_that_moved_since_closing
 SELECT count(*) FROM (
-    SELECT cut, value, question, given, count(*) AS answers FROM said WHERE local_hour BETWEEN $3 AND $4
+    SELECT cut, value, question, given, count(*) AS answers FROM said AS n
+    WHERE local_hour BETWEEN $3 AND $4
+      AND NOT EXISTS (SELECT FROM counted_cut AS b WHERE b.cut = n.cut AND b.state IN ('building', 'built'))
     GROUP BY cut, value, question, given
 ) AS s FULL JOIN (SELECT * FROM closed_question WHERE month = $1 AND revision = $2) AS k
     USING (cut, value, question, given)
