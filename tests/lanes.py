@@ -15,6 +15,7 @@ _LONGEST_FIRST = (
     "tests/integration/test_embedded_servers.py",
     "tests/integration/test_outbox.py",
     "tests/integration/test_replay_shadow.py",
+    "tests/integration/test_month_replay.py",
     "tests/integration/test_kafka_away.py",
     "tests/integration/test_cut_changes.py",
     "tests/integration/",

@@ -24,6 +24,7 @@ from services.chassis.settings import Settings
 from services.cli import app
 from tests.builders import NOON, facts
 from tests.counted_topics import count_cases, count_live, make_topics_anew, records, send
+from tests.harness import until
 from tests.tables import make_incoming
 
 OCTOBER = month_number("2026-10")
@@ -209,7 +210,14 @@ async def test_a_month_is_not_closed_while_records_wait_unless_that_is_accepted(
     assert isinstance(done.exception, MustStop)
     assert "not counted yet (1 of response.recorded.v1, 1 of feedback.case.v1)" in str(done.exception)
     assert await pool.fetchval("SELECT count(*) FROM closed_month") == 0
+    began = await pool.fetchval("SELECT clock_timestamp()")
     closing = asyncio.create_task(command(settings, monkeypatch, *close))
+
+    async def it_waits() -> bool:
+        asks = "backend_start > $1 AND query LIKE 'SELECT topic, part, next FROM progress%'"
+        return bool(await pool.fetchval(f"SELECT count(*) FROM pg_stat_activity WHERE {asks}", began))
+
+    await until(it_waits)
     await count(settings, pool, [])
     assert (await closing).stdout == "closed 2024-01\n"
     assert await pool.fetchval("SELECT s4 FROM closed_cell WHERE cut = 'total'") == 1
