@@ -1,7 +1,7 @@
 """Topics on the broker, as their cards say: create what is missing, name what differs."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -19,9 +19,11 @@ from services.chassis.failures import MustStop
 from services.chassis.kafka import make_admin, start_with_patience
 from services.chassis.pauses import pauses
 from services.chassis.settings import Settings
+from services.chassis.topic_copies import config_of_copies, unsafe_copies
 
 _TOLD_WITHIN = 15.0
 _MAY_NOT = "let this account create topics, or let others make them as `kvittera topics check` says"
+_MAY_NOT_SEE = "grant it Describe and DescribeConfigs on the topics, or ask as an account that has them"
 _WHAT_TO_DO = {
     InvalidReplicationFactorError.errno: "set KVITTERA_KAFKA_REPLICATION to no more than there are brokers",
     TopicAuthorizationFailedError.errno: _MAY_NOT,
@@ -53,7 +55,7 @@ async def apply_topics(settings: Settings, cards: Sequence[TopicCard]) -> list[s
                 c.name,
                 num_partitions=_partitions(settings, c),
                 replication_factor=settings.kafka_replication,
-                topic_configs=c.config(),
+                topic_configs=c.config() | config_of_copies(settings.kafka_replication),
             )
             for c in cards
             if c.name in missing
@@ -84,25 +86,42 @@ async def _until_told_of(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> N
 
 
 async def compare_topics(settings: Settings, cards: Sequence[TopicCard]) -> list[Difference]:
-    """What on the broker is not as the cards say: missing topics, partitions, replication, configuration."""
+    """What on the broker is not as the cards say: missing topics, configuration, partitions, and unsafe copies.
+
+    Raises:
+        MustStop: this account is not told how the topics are configured.
+    """
     admin = await _open(settings)
     try:
         existing = set(await admin.list_topics())
         found = [Difference(c.name, "topic", "exists", "missing") for c in cards if c.name not in existing]
-        present = [c for c in cards if c.name in existing]
-        by_name = {c.name: c for c in present}
-        for card in present:
-            found += await _compare_config(admin, card)
-        for topic in await admin.describe_topics([c.name for c in present]):
-            wanted, partitions = _partitions(settings, by_name[topic["topic"]]), len(topic["partitions"])
-            if partitions != wanted:
-                found.append(Difference(topic["topic"], "partitions", str(wanted), str(partitions)))
-            replicas = min((len(p["replicas"]) for p in topic["partitions"]), default=0)
-            if replicas < settings.kafka_replication:
-                found.append(Difference(topic["topic"], "replicas", str(settings.kafka_replication), str(replicas)))
+        present = {c.name: c for c in cards if c.name in existing}
+        if present:
+            configs = await _configs(admin, list(present))
+            for topic in await admin.describe_topics(list(present)):
+                name = topic["topic"]
+                copies = [len(p["replicas"]) for p in topic["partitions"]]
+                found += _compare(settings, present[name], configs[name], copies)
         return found
     finally:
         await admin.close()
+
+
+def _compare(
+    settings: Settings, card: TopicCard, config: Mapping[str, str | None], copies: Sequence[int]
+) -> list[Difference]:
+    """What about a topic is not as its card says; `copies` of each of its partitions."""
+    found = [
+        Difference(card.name, name, value, config.get(name) or "unset")
+        for name, value in card.config().items()
+        if config.get(name) != value
+    ]
+    wanted, replicas = _partitions(settings, card), min(copies, default=0)
+    if len(copies) != wanted:
+        found.append(Difference(card.name, "partitions", str(wanted), str(len(copies))))
+    if replicas < settings.kafka_replication:
+        found.append(Difference(card.name, "replicas", str(settings.kafka_replication), str(replicas)))
+    return found + [Difference(card.name, *wrong) for wrong in unsafe_copies(replicas, config)]
 
 
 def _partitions(settings: Settings, card: TopicCard) -> int:
@@ -110,14 +129,16 @@ def _partitions(settings: Settings, card: TopicCard) -> int:
     return settings.kafka_partitions if settings.kafka_partitions and card.partitions > 1 else card.partitions
 
 
-async def _compare_config(admin: AIOKafkaAdminClient, card: TopicCard) -> list[Difference]:
-    replies = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, card.name)])
-    actual = {entry[0]: entry[1] for reply in replies for resource in reply.resources for entry in resource[4]}
-    return [
-        Difference(card.name, name, value, actual.get(name, "unset"))
-        for name, value in card.config().items()
-        if actual.get(name) != value
-    ]
+async def _configs(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> dict[str, dict[str, str | None]]:
+    """The configuration that holds for each topic, the broker's defaults included."""
+    replies = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in topics])
+    resources = [resource for reply in replies for resource in reply.resources]
+    for code, _, _, name, *_ in resources:
+        if code == TopicAuthorizationFailedError.errno:
+            raise MustStop(f"Kafka does not tell this account how {name} is configured; {_MAY_NOT_SEE}")
+        if code:
+            raise for_code(code)(name)
+    return {name: {entry[0]: entry[1] for entry in entries} for _, _, _, name, entries, *_ in resources}
 
 
 async def _open(settings: Settings) -> AIOKafkaAdminClient:

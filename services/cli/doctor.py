@@ -16,10 +16,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False) -> None:
-    """Look at settings, Kafka, topics, PostgreSQL, clocks and addresses, and say what to do about each fault.
+    """Look at settings, Kafka, PostgreSQL, clocks, addresses and providers, and say what to do about each fault.
 
     `well` needs nothing, `look` is worth a thought before production, `ill` must be mended. Exits 1 when anything
-    is ill. Changes nothing.
+    is ill. Changes nothing, sends no message, and shows no key to those who carry messages.
     """
     from rich.console import Console
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""The doctor's look at PostgreSQL: its version, what it promises, who may listen, and its clock."""
+"""The doctor's look at PostgreSQL: its version, what it promises, how it keeps house, and its clock."""
 
 import time
 from typing import Final, NamedTuple
@@ -12,6 +12,8 @@ from services.doctor.findings import Finding, judged
 
 _OLDEST: Final = 18
 _SKEW_SECONDS: Final = 2.0
+_OLD_IDS: Final = 1_000_000_000
+"""Half of what there is: at two thousand millions PostgreSQL takes no more writes."""
 
 
 class _Server(NamedTuple):
@@ -22,6 +24,10 @@ class _Server(NamedTuple):
     connections: int
     encrypted: bool
     durable: Finding
+    standbys: str
+    waits: str
+    vacuums: bool
+    id_age: int
 
 
 async def postgres(settings: Settings) -> list[Finding]:
@@ -39,6 +45,7 @@ async def postgres(settings: Settings) -> list[Finding]:
             do="upgrade to PostgreSQL 18: our statements need it",
         ),
         server.durable,
+        *_copies_and_vacuum(server),
         judged(
             "PostgreSQL access",
             "encrypted, or on this machine" if safe else "not encrypted",
@@ -63,6 +70,29 @@ async def postgres(settings: Settings) -> list[Finding]:
     ]
 
 
+def _copies_and_vacuum(server: _Server) -> list[Finding]:
+    # A commit that waits for no standby is on one machine only, however many there are.
+    copied = bool(server.standbys) and server.waits != "local"
+    return [
+        judged(
+            "PostgreSQL copies",
+            "a commit waits for a standby" if copied else "a commit waits for no standby",
+            fine=copied,
+            otherwise="look",
+            do="set synchronous_standby_names and synchronous_commit=on if answers must survive the loss of a machine;"
+            " where the storage itself keeps copies there is nothing to do",
+        ),
+        judged(
+            "PostgreSQL vacuum",
+            f"autovacuum {'on' if server.vacuums else 'off'}, oldest transaction {server.id_age:,} ids ago",
+            fine=server.vacuums and server.id_age < _OLD_IDS,
+            otherwise="ill",
+            do="turn autovacuum on, and end what holds it back: old transactions in pg_stat_activity and"
+            " pg_prepared_xacts, slots in pg_replication_slots; PostgreSQL stops writing when its ids run out",
+        ),
+    ]
+
+
 async def _server(settings: Settings) -> _Server:
     connection = await connect(settings, "public")
     try:
@@ -77,6 +107,12 @@ async def _server(settings: Settings) -> _Server:
                 "SELECT ssl OR inet_server_addr() IS NULL FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
             ),
             durable=await _durability(connection),
+            standbys=await connection.fetchval("SHOW synchronous_standby_names"),
+            waits=await connection.fetchval("SHOW synchronous_commit"),
+            vacuums=await connection.fetchval("SHOW autovacuum") == "on",
+            id_age=await connection.fetchval(
+                "SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()"
+            ),
         )
     finally:
         await connection.close()

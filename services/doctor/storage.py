@@ -43,7 +43,8 @@ async def _tables_of(settings: Settings, service: str) -> Finding:
         f"many dead rows in {swollen}" if swollen else "migrated",
         fine=not swollen,
         otherwise="look",
-        do="let autovacuum run more often",
+        do=f"VACUUM (ANALYZE) {service}.{swollen.partition(',')[0]}, and let autovacuum run more often there"
+        " (autovacuum_vacuum_scale_factor); if they stay, an old transaction or a replication slot holds them",
     )
 
 

@@ -1,42 +1,100 @@
-"""The doctor's look at the way to people: their pages, the host in links, and the channel that messages leave by."""
+"""The doctor's look at the way to people: the hosts that they are shown, staff's pages, and who is written to."""
 
 import asyncio
+import ipaddress
 import socket
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
+from services.chassis.staff.gate import CookieGate, gate_for
 from services.chassis.staff.origins import reached_from_here_only
+from services.chassis.staff.provider import Provider, ProviderAway, provider_for
 from services.doctor.findings import Finding
+from services.doctor.reach import Place, UnreachedError, in_time, reach
 from services.notifier.channels.live import live_channel
+from services.notifier.channels.safe_address import Address, Resolve, by_system, embedded
 from services.notifier.send_guard import who_is_reached
 
 
-async def addresses(settings: Settings) -> list[Finding]:
-    """Recipients can find the host in our links, and may trust it."""
-    link = urlsplit(settings.public_url)
-    host = link.hostname or ""
+async def addresses(settings: Settings, resolve: Resolve = by_system) -> list[Finding]:
+    """Recipients can find the host in our links, and may trust it; so can staff and providers, where theirs differ."""
+    hosts: dict[str, tuple[str, str]] = {}
+    for what, url, setting in (
+        ("link host", settings.public_url, "KVITTERA_PUBLIC_URL"),
+        ("staff host", settings.staff_url, "KVITTERA_STAFF_URL"),
+        ("receipts host", settings.receipts_url, "KVITTERA_RECEIPTS_URL"),
+    ):
+        if host := urlsplit(url).hostname:
+            hosts.setdefault(host, (what, setting))
+    links, *others = [await _host(host, *told, settings, resolve) for host, told in hosts.items()]
+    if links.verdict == "well" and settings.public_url.startswith("http:"):
+        do = "serve https in front and set KVITTERA_PUBLIC_URL"
+        links = Finding(links.what, "look", f"{links.found}, without encryption", do)
+    return [links, *others]
+
+
+async def _host(host: str, what: str, setting: str, settings: Settings, resolve: Resolve) -> Finding:
     try:
-        await asyncio.get_running_loop().getaddrinfo(host, None)
-    except socket.gaierror:
-        return [Finding("link host", "ill", f"{host} has no address", "set KVITTERA_PUBLIC_URL to a name in your DNS")]
-    if link.scheme == "http":
-        return [
-            Finding(
-                "link host", "look", f"{host}, without encryption", "serve https in front and set KVITTERA_PUBLIC_URL"
-            )
-        ]
-    return [Finding("link host", "well", host)]
+        found = await resolve(host, 443)
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_AGAIN:
+            return Finding(what, "ill", f"{host} cannot be looked up now", "check this machine's DNS")
+        return Finding(what, "ill", f"{host} has no address", f"set {setting} to a name in your DNS")
+    except UnicodeError:
+        return Finding(what, "ill", f"{host} is no name", f"set {setting} to a name in your DNS")
+    if settings.channel == "outbox" or what == "staff host":
+        return Finding(what, "well", host)  # nobody outside is told of it
+    return _outside(host, what, setting, [embedded(ipaddress.ip_address(n.partition("%")[0])) for n in found])
+
+
+def _outside(host: str, what: str, setting: str, numbers: Sequence[Address]) -> Finding:
+    """Whether people and providers elsewhere get to a host that leads to these numbers here."""
+    if all(n.is_loopback for n in numbers):
+        return Finding(what, "ill", f"{host} is the machine of whoever asks", f"set {setting} to where they reach it")
+    if not any(n.is_global for n in numbers):
+        do = "see that it leads to a public number when asked from outside, where the people are"
+        return Finding(what, "look", f"{host} leads to {numbers[0]} here, which is not public", do)
+    return Finding(what, "well", host)
 
 
 async def staff(settings: Settings) -> list[Finding]:
-    """Staff can open their pages."""
+    """Staff can open their pages and, where they sign in at a provider, can do that.
+
+    Raises:
+        MustStop: the services would not start with these settings.
+    """
     if settings.staff_sign_in == "off" and not reached_from_here_only(settings):
         do = "set KVITTERA_STAFF_SIGN_IN=oidc and the provider (docs/operations.md, Sign-in for staff)"
         return [Finding("staff pages", "look", "shut, since nobody can sign in", do)]
-    return [Finding("staff pages", "well", f"KVITTERA_STAFF_SIGN_IN={settings.staff_sign_in}")]
+    found = [Finding("staff pages", "well", f"KVITTERA_STAFF_SIGN_IN={settings.staff_sign_in}")]
+    gate = gate_for(settings, lambda: datetime.now(UTC))
+    if settings.staff_sign_in == "oidc" and isinstance(gate, CookieGate):
+        provider = provider_for(settings, gate.origin)
+        try:
+            found.append(await _sign_in(provider))
+        finally:
+            await provider.client.aclose()
+    return found
+
+
+async def _sign_in(provider: Provider) -> Finding:
+    what, place = "sign-in provider", Place.of(provider.issuer, "KVITTERA_OIDC_ISSUER")
+    try:
+        async with asyncio.timeout_at(in_time()):
+            await provider.check()
+    except (ProviderAway, TimeoutError) as away:
+        try:
+            await reach(place, encrypted=provider.issuer.startswith("https:"))
+        except UnreachedError as why:
+            return Finding(what, "ill", why.found, why.do)
+        url = f"{provider.issuer.rstrip('/')}/.well-known/openid-configuration"
+        do = f"KVITTERA_OIDC_ISSUER must be what {url} tells as its issuer, with endpoints and keys"
+        return Finding(what, "ill", f"{place} {away}" if str(away) else f"{place} does not tell what it offers", do)
+    return Finding(what, "well", f"{place} tells what it offers, and its keys")
 
 
 async def sending(settings: Settings) -> list[Finding]:
@@ -46,20 +104,6 @@ async def sending(settings: Settings) -> list[Finding]:
         MustStop: it could not; says what the notifier would say.
     """
     reached = Finding("sending", "well", who_is_reached(settings, datetime.now(UTC)))
-    if settings.channel == "outbox":
-        return [reached]
-    seal = Seal.of(settings)
-    await live_channel(settings, seal, Metrics(), datetime.now(UTC)).close()
-    return [reached, *([await _mail_server(settings)] if settings.channel == "smtp" else [])]
-
-
-async def _mail_server(settings: Settings) -> Finding:
-    at = f"{settings.smtp_host}:{settings.smtp_port}"
-    try:
-        _, writer = await asyncio.open_connection(settings.smtp_host, settings.smtp_port)
-    except OSError as error:
-        return Finding(
-            "mail server", "ill", f"{at} does not answer ({type(error).__name__})", "check KVITTERA_SMTP_HOST"
-        )
-    writer.close()
-    return Finding("mail server", "well", f"{at} answers")
+    if settings.channel != "outbox":
+        await live_channel(settings, Seal.of(settings), Metrics(), datetime.now(UTC)).close()
+    return [reached]

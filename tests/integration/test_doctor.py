@@ -1,27 +1,36 @@
 """The doctor finds what is wrong with an installation, and says what to do."""
 
+import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAuthorizationFailedError
 from pydantic import SecretStr
 
 from schemas.topics import CARDS
+from services.chassis.kafka import make_admin
 from services.chassis.postgres import connect
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import Difference, apply_topics
 from services.doctor.examination import examine
 from services.doctor.findings import Finding
-from services.doctor.kafka import kafka, rights, topics
+from services.doctor.gateways import gateways
+from services.doctor.kafka import kafka
 from services.doctor.postgres import postgres
+from services.doctor.rights import rights
 from services.doctor.storage import keys, months, outboxes, tables
+from services.doctor.topics import partitions, topics
 from services.doctor.way_out import addresses, sending, staff
+from services.doctor.written import written
+from tests.harness import until
 
 
 async def test_an_installation_with_everything_in_place_has_no_ill(settings: Settings) -> None:
     await apply_topics(settings, tuple(CARDS.values()))
-    found = await examine(settings, [keys, kafka, topics, rights, tables, addresses, sending])
+    found = await examine(settings, [keys, written, kafka, topics, partitions, rights, tables, addresses, sending])
     assert [f for f in found if f.verdict == "ill"] == []
     assert Finding("topics", "well", f"all {len(CARDS)} are as their cards say") in found
     assert Finding("Kafka rights", "well", "this account may read and write as the services do") in found
@@ -33,7 +42,7 @@ async def test_an_installation_with_everything_in_place_has_no_ill(settings: Set
     [
         ({"http_host": "127.0.0.1"}, "well", "KVITTERA_STAFF_SIGN_IN=off"),
         ({"http_host": "0.0.0.0"}, "look", "shut, since nobody can sign in"),
-        ({"http_host": "0.0.0.0", "staff_sign_in": "oidc"}, "well", "KVITTERA_STAFF_SIGN_IN=oidc"),
+        ({"http_published_on_loopback": True, "staff_sign_in": "demo"}, "well", "KVITTERA_STAFF_SIGN_IN=demo"),
     ],
 )
 async def test_pages_that_no_member_of_staff_can_open_are_told_with_the_way_in(
@@ -55,6 +64,68 @@ async def test_a_postgresql_that_may_forget_is_ill_and_clocks_are_compared(setti
     assert found["PostgreSQL"].verdict == "well"
     assert found["PostgreSQL access"] == Finding("PostgreSQL access", "well", "encrypted, or on this machine")
     assert found["clocks"].verdict == "well"
+    assert found["PostgreSQL copies"].found == "a commit waits for no standby"
+    assert found["PostgreSQL copies"].verdict == "look"
+    assert found["PostgreSQL vacuum"].verdict == "well"
+
+
+async def test_a_table_that_is_mostly_dead_rows_is_named_with_the_command_against_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.doctor.storage._DEAD_ROWS", 50)
+    connection = await connect(settings, "survey")
+    await connection.execute(
+        "CREATE TABLE full_of_dead WITH (autovacuum_enabled = off) AS SELECT generate_series(1, 100) n"
+    )
+    await connection.execute("DELETE FROM full_of_dead WHERE n > 10")
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+    await connection.close()
+
+    async def told() -> bool:
+        found = {f.what: f for f in await tables(settings)}["tables of the survey"]
+        return (found.verdict, found.found) == ("look", "many dead rows in full_of_dead") and found.do.startswith(
+            "VACUUM (ANALYZE) survey.full_of_dead, "
+        )
+
+    await until(told)
+
+
+@pytest.mark.parametrize(
+    ("security", "lacks"),
+    [
+        ("plaintext", "neither encrypted nor with log-in"),
+        ("sasl_plaintext", "with log-in, but not encrypted"),
+        ("ssl", "encrypted, but without log-in"),
+        ("sasl_ssl", None),
+    ],
+)
+async def test_what_a_way_to_kafka_lacks_is_told(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, security: str, lacks: str | None
+) -> None:
+    monkeypatch.setattr("services.doctor.kafka.make_admin", lambda _: make_admin(settings))
+    found = await kafka(settings.model_copy(update={"kafka_security": security}))
+    assert [f.found for f in found if f.what == "Kafka access"] == ([lacks] if lacks else [])
+
+
+async def test_a_topic_whose_unclean_election_was_switched_on_is_ill(settings: Settings) -> None:
+    card = replace(CARDS["feedback.praise.v1"], name=f"{uuid.uuid4().hex[:8]}.praise.v1")
+    await apply_topics(settings, [card])
+    assert [f.verdict for f in await topics(settings, [card])] == ["well"]
+    admin = make_admin(settings)
+    await admin.start()
+    try:
+        changed = {**card.config(), "unclean.leader.election.enable": "true"}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, card.name, changed)])
+
+        async def told() -> bool:
+            return [(f.what, f.verdict, f.found) for f in await topics(settings, [card])] == [
+                (f"topic {card.name}", "ill", "unclean.leader.election.enable should be false, is true")
+            ]
+
+        await until(told)
+    finally:
+        await admin.delete_topics([card.name])
+        await admin.close()
 
 
 async def test_a_missing_migration_is_named(settings: Settings) -> None:
@@ -84,9 +155,14 @@ async def test_a_kafka_that_refuses_to_tell_is_a_finding_and_not_the_end(
     async def refused(*_: object) -> list[Difference]:
         raise TopicAuthorizationFailedError
 
-    monkeypatch.setattr("services.doctor.kafka.compare_topics", refused)
+    monkeypatch.setattr("services.doctor.topics.compare_topics", refused)
     assert await examine(settings, [topics]) == [
-        Finding("topics", "ill", "cannot be looked at (TopicAuthorizationFailedError)", "bring Kafka up first")
+        Finding(
+            "topics",
+            "ill",
+            "cannot be looked at (TopicAuthorizationFailedError)",
+            "let this account look, or ask as another: docs/how-to/connect-your-kafka.md names the rights for Kafka",
+        )
     ]
 
 
@@ -97,15 +173,20 @@ async def test_topics_that_are_missing_are_counted_and_those_that_differ_are_nam
         missing = [Difference(f"a{n}.b.v1", "topic", "exists", "missing") for n in range(5)]
         return [*missing, Difference("response.recorded.v1", "partitions", "6", "1")]
 
-    monkeypatch.setattr("services.doctor.kafka.compare_topics", compared)
+    monkeypatch.setattr("services.doctor.topics.compare_topics", compared)
     assert await topics(settings) == [
         Finding(
             "topics",
             "ill",
-            f"5 of {len(CARDS)} are missing: a0.b.v1, a1.b.v1, a2.b.v1, …",
+            f"5 of {len(CARDS)} are missing: a0.b.v1, a1.b.v1, a2.b.v1 and 2 more",
             "run `kvittera topics apply`",
         ),
-        Finding("topic response.recorded.v1", "ill", "partitions should be 6, is 1", "change it with your Kafka tools"),
+        Finding(
+            "topic response.recorded.v1",
+            "ill",
+            "partitions should be 6, is 1",
+            "raise them as docs/how-to/raise-partitions.md says, or set KVITTERA_KAFKA_PARTITIONS=1",
+        ),
     ]
 
 
@@ -152,9 +233,14 @@ async def test_a_link_host_without_an_address_is_ill(settings: Settings) -> None
 async def test_a_mail_server_that_is_away_is_ill(settings: Settings) -> None:
     until = datetime.now(UTC) + timedelta(hours=1)
     smtp = settings.model_copy(update={"channel": "smtp", "smtp_port": 9, "live_sending_until": until})
-    [reached, server] = await sending(smtp)
+    [reached, server] = [*await sending(smtp), *await gateways(smtp)]
     assert reached == Finding("sending", "well", f"everybody, until {until:%Y-%m-%d %H:%M} UTC")
-    assert (server.what, server.verdict) == ("mail server", "ill")
+    assert server == Finding(
+        "mail server",
+        "ill",
+        "127.0.0.1:9 refuses connections",
+        "see that it runs, and listens at the port in KVITTERA_SMTP_HOST and KVITTERA_SMTP_PORT",
+    )
 
 
 async def test_only_the_outbox_viewer_is_said_to_reach_nobody(settings: Settings, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from services.chassis.kafka import make_client, make_consumer, make_producer
 from services.chassis.postgres import connect
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
-from services.doctor.kafka import rights
+from services.doctor.rights import rights
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.ports import free_port
 from tests.harness import until
@@ -156,27 +156,34 @@ async def test_megabytes_at_once_come_through_encryption_on_the_loop_that_servic
     assert await asyncio.to_thread(on_uvloop) == sent
 
 
-async def test_the_doctor_names_topics_that_the_account_may_not_read_or_write(secured: Settings) -> None:
+async def test_the_doctor_names_topics_and_groups_that_the_account_may_not_use(secured: Settings) -> None:
     await apply_topics(secured, tuple(CARDS.values()))
     client = make_client(secured)
     await client.bootstrap()
-    topic, literal, deny, allow, everything, write = 2, 3, 2, 3, 2, 4  # as numbers of Kafka's protocol
-    for name, operation, granted in (
-        ("*", everything, allow),
-        (RESPONSE_RECORDED, everything, deny),
-        (PERSON_ERASED, write, deny),
+    # As numbers of Kafka's protocol.
+    topic, group, literal, prefixed, deny, allow, everything, read, write = 2, 3, 3, 4, 2, 3, 2, 3, 4
+    for kind, name, pattern, operation, granted in (
+        (topic, "*", literal, everything, allow),
+        (topic, RESPONSE_RECORDED, literal, everything, deny),
+        (topic, PERSON_ERASED, literal, write, deny),
+        (group, "kvittera-", prefixed, read, allow),
+        (group, "kvittera-notifier", prefixed, everything, deny),
+        (group, "kvittera-aggregator", literal, everything, deny),
     ):
-        acl = CreateAclsRequest(topic, name, literal, "User:narrow", "*", operation, granted)
+        acl = CreateAclsRequest(kind, name, pattern, "User:narrow", "*", operation, granted)
         [(code, _)] = (await client.send(client.get_random_node(), acl)).creation_responses
         assert code == 0
     await client.close()
 
     narrow = secured.model_copy(update={"kafka_username": "narrow", "kafka_password": SecretStr("narrow")})
 
+    groups = "kvittera-aggregator, kvittera-notifier, kvittera-notifier-sign-outs"
+
     async def lacking() -> bool:  # the broker hears of the rules a moment later
         return [f"{f.verdict}: {f.found}" for f in await rights(narrow)] == [
             "ill: this account may not read response.recorded.v1",
             "ill: this account may not write person.erased.v1, response.recorded.v1",
+            f"ill: this account may not read in the groups {groups} and 1 more",
         ]
 
     await until(lacking)

@@ -82,6 +82,14 @@ class Provider:
             newer = await self._newer_keys(keys)
             return claims_of(token, newer, expected, now)
 
+    async def check(self) -> None:
+        """See that the provider tells what it offers, and its keys. Nothing of ours is shown to it.
+
+        Raises:
+            ProviderAway: nobody can sign in there now.
+        """
+        await self._known_keys()
+
     async def _exchange(self, code: str, verifier: str) -> str:
         metadata = await self._discover()
         form = {

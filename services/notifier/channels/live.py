@@ -27,7 +27,12 @@ def live_channel(settings: Settings, seal: Seal, metrics: Metrics, now: datetime
         if settings.providers_file is None:
             raise MustStop("KVITTERA_CHANNEL=providers needs KVITTERA_PROVIDERS_FILE; docs/channels.md tells its form")
         return build_providers(read_providers(settings.providers_file), surroundings, metrics)
-    smtp = SmtpTable(
+    return smtp_table(settings).build(surroundings)
+
+
+def smtp_table(settings: Settings) -> SmtpTable:
+    """The provider of KVITTERA_CHANNEL=smtp, as a providers' file would hold it."""
+    return SmtpTable(
         name=SMTP,
         host=settings.smtp_host,
         port=settings.smtp_port,
@@ -36,4 +41,3 @@ def live_channel(settings: Settings, seal: Seal, metrics: Metrics, now: datetime
         bounces=settings.smtp_bounces or None,
         timeout_seconds=settings.smtp_timeout_seconds,
     )
-    return smtp.build(surroundings)

@@ -20,7 +20,8 @@ from services.notifier.channels.smtp_session import LostError, SmtpSession, dott
 log = structlog.get_logger()
 _PERMANENT = range(500, 600)
 _PLAIN = re.compile(r"[!-;=?-~]+@[!-;=?-~]+").fullmatch
-_START_TLS = {"auto": None, "starttls": True, "tls": False, "off": False}
+START_TLS = {"auto": None, "starttls": True, "tls": False, "off": False}
+"""What `security` means to aiosmtplib; None takes what the server offers."""
 
 
 class SmtpTable(ProviderTable):
@@ -99,7 +100,7 @@ class Smtp:
             port=table.port,
             timeout=self._timeout,
             use_tls=table.security == "tls",
-            start_tls=_START_TLS[table.security],
+            start_tls=START_TLS[table.security],
             username=table.username,
             password=self._password,
         )

@@ -24,7 +24,7 @@ def outcomes_of(shared: Shared) -> SendOutcomes | None:
         MustStop: the gateway for text messages is not described as it must be.
     """
     settings, now = shared.settings, shared.now
-    texts = _texts(settings)
+    texts = text_gateway(settings)
     if not ways_out(settings.channel, settings.outcome_text_url):
         return None
     words = shared.seal.for_purpose("case notes")
@@ -57,7 +57,12 @@ def _sender(settings: Settings, pool: Pool, words: Box) -> OutcomeSender | None:
     return None
 
 
-def _texts(settings: Settings) -> OutcomeSender | None:
+def text_gateway(settings: Settings) -> OutcomeSender | None:
+    """What takes words to people who left a phone number; None where nothing does.
+
+    Raises:
+        MustStop: it is not described as it must be.
+    """
     url, secret = settings.outcome_text_url, settings.outcome_text_secret.get_secret_value()
     if not url or settings.channel == "outbox":
         return None

@@ -1,0 +1,119 @@
+"""What the doctor makes of what servers tell it, without any server."""
+
+import re
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.chassis.settings import Settings
+from services.doctor.findings import Finding
+from services.doctor.rights import GROUPS
+from services.doctor.topics import judge_partitions
+from services.doctor.way_out import addresses
+from services.doctor.written import written
+
+SETTINGS = Settings(sealing_key="5e" * 32, public_url="https://svar.nordposten.example")
+
+
+def partition(number: int, leader: int, copies: Sequence[int], in_step: Sequence[int]) -> dict[str, Any]:
+    return {"partition": number, "leader": leader, "replicas": list(copies), "isr": list(in_step)}
+
+
+def test_partitions_that_nobody_leads_and_copies_that_are_behind_are_named() -> None:
+    whole = partition(0, 1, [1, 2, 3], [1, 2, 3])
+    lost = partition(1, -1, [1, 2, 3], [])
+    behind = partition(2, 2, [1, 2, 3], [2, 3])
+    assert judge_partitions([{"topic": "a.v1", "partitions": [whole]}]) == [
+        Finding("Kafka partitions", "well", "all 1 are led, with every copy in step")
+    ]
+    assert [
+        (f.verdict, f.found) for f in judge_partitions([{"topic": "a.v1", "partitions": [whole, lost, behind]}])
+    ] == [
+        ("ill", "no broker leads a.v1/1: nothing is read or written there"),
+        ("look", "copies are missing or behind: a.v1/2"),
+    ]
+
+
+def test_the_rights_of_every_group_that_a_service_reads_in_are_looked_at() -> None:
+    named = {
+        name
+        for file in Path("services").rglob("*.py")
+        for name in re.findall(r'GROUP\w*(?:: Final)? = "(kvittera-[a-z-]+)"', file.read_text(encoding="utf-8"))
+        if file.parts[1] != "doctor"
+    }
+    assert len(named) == 8
+    assert named | {"kvittera-notifier-sign-outs", "kvittera-aggregator-sign-outs"} == GROUPS
+
+
+class Names:
+    """A DNS with one answer."""
+
+    def __init__(self, *answer: str, error: Exception | None = None) -> None:
+        self.answer, self.error = answer, error
+
+    async def __call__(self, _host: str, _port: int) -> Sequence[str]:
+        if self.error is not None:
+            raise self.error
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("names", "channel", "verdict", "found"),
+    [
+        (Names("193.10.1.1"), "smtp", "well", "svar.nordposten.example"),
+        (Names("193.10.1.1", "10.0.0.1"), "smtp", "well", "svar.nordposten.example"),
+        (Names("10.0.0.1"), "smtp", "look", "svar.nordposten.example leads to 10.0.0.1 here, which is not public"),
+        (Names("10.0.0.1"), "outbox", "well", "svar.nordposten.example"),
+        (Names("127.0.0.1"), "smtp", "ill", "svar.nordposten.example is the machine of whoever asks"),
+        (Names("::1", "127.0.0.1"), "providers", "ill", "svar.nordposten.example is the machine of whoever asks"),
+        (
+            Names(error=socket.gaierror(socket.EAI_NONAME, "")),
+            "smtp",
+            "ill",
+            "svar.nordposten.example has no address",
+        ),
+        (
+            Names(error=socket.gaierror(socket.EAI_AGAIN, "")),
+            "smtp",
+            "ill",
+            "svar.nordposten.example cannot be looked up now",
+        ),
+        (Names(error=UnicodeError()), "smtp", "ill", "svar.nordposten.example is no name"),
+    ],
+)
+async def test_links_must_lead_where_recipients_are(names: Names, channel: str, verdict: str, found: str) -> None:
+    [told] = await addresses(SETTINGS.model_copy(update={"channel": channel}), names)
+    assert (told.what, told.verdict, told.found) == ("link host", verdict, found)
+    assert bool(told.do) == (verdict != "well")
+
+
+async def test_hosts_of_staff_and_of_receipts_are_looked_up_where_they_differ() -> None:
+    others = SETTINGS.model_copy(
+        update={"staff_url": "https://staff.nordposten.example", "receipts_url": SETTINGS.public_url}
+    )
+    assert [f.what for f in await addresses(others, Names("193.10.1.1"))] == ["link host", "staff host"]
+
+
+async def test_settings_and_files_that_no_service_would_start_with_are_ill_each(tmp_path: Path) -> None:
+    assert [f.verdict for f in await written(SETTINGS)] == ["well"]
+    (tmp_path / "notes.toml").write_text("[[break]]\nmonth = 'soon'\n")
+    wrong = SETTINGS.model_copy(
+        update={
+            "pages_zone": "Europe/Nowhere",
+            "case_working_hours": "Mon-Fri 18-08",
+            "quality_notes_file": tmp_path / "notes.toml",
+            "cuts_file": tmp_path / "none.toml",
+        }
+    )
+    found = await written(wrong)
+    assert {f.verdict for f in found} == {"ill"}
+    assert [f.do.partition(":")[0].removeprefix("correct ") for f in found] == [
+        "KVITTERA_CASE_WORKING_HOURS",
+        "KVITTERA_CUTS_FILE",
+        "KVITTERA_PAGES_ZONE",
+        "KVITTERA_QUALITY_NOTES_FILE",
+    ]
+    assert "there is no zone 'Europe/Nowhere'" in found[2].found
