@@ -8,11 +8,13 @@ from typing import Any
 
 from schemas.delivery import ChannelKind
 from schemas.invitation import InvitationDecided
+from services.chassis.message_lines import MessageLines
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool, database_time, named_sql
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
+from services.chassis.traces import Traces
 from services.notifier.channels import Channel, Fate, Message, Result
 from services.notifier.dispatch import Dispatcher, Limits
 from services.notifier.handlers import DecideDeliveries
@@ -73,6 +75,8 @@ def dispatcher(
     share: Callable[[float, float], float] = lowest,
     policies: Policies | None = None,
     only_to: frozenset[bytes] | None = None,
+    lines: MessageLines | None = None,
+    traces: Traces | None = None,
 ) -> Dispatcher:
     metrics = Metrics()
     return Dispatcher(
@@ -87,6 +91,8 @@ def dispatcher(
         share=share,
         policies=lambda: policies or Policies(),
         only_to=only_to,
+        lines=lines or MessageLines(0),
+        traces=traces or Traces("notifier"),
     )
 
 

@@ -40,10 +40,12 @@ from services.chassis.http import make_app, serve
 from services.chassis.kafka import NO_HURRY_MS, membership
 from services.chassis.lifecycle import Task, run_until_stopped
 from services.chassis.logs import configure_logs, tell_start
+from services.chassis.message_lines import COUNTED, MessageLines
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.own_feed import consume
 from services.chassis.postgres import Database, Pool, check_migrated, named_sql, open_pool
+from services.chassis.record_lines import RecordLines
 from services.chassis.settings import Settings
 from services.chassis.staff import Gate
 from services.chassis.staff.door import behind_sign_in
@@ -128,19 +130,21 @@ class _Shared:
     metrics: Metrics
     traces: Traces
     pool: Pool
+    lines: MessageLines
 
     @property
     def subscriptions(self) -> Subscriptions:
         """Ways to read topics that are not counted."""
         port = self.settings.aggregator_port
-        return Subscriptions(self.settings, SERVICE, port, self.pool, self.metrics, self.traces)
+        return Subscriptions(self.settings, SERVICE, port, self.pool, self.metrics, self.traces, self.lines)
 
 
 async def _shared(settings: Settings) -> _Shared:
     """Made by the settings, with the tables checked."""
     file = read_cuts(settings.cuts_file)
     pool = await _pool(settings, file)
-    return _Shared(settings, file.cuts, Metrics(), Traces.from_settings(settings, SERVICE), pool)
+    traces, lines = Traces.from_settings(settings, SERVICE), MessageLines.from_settings(settings)
+    return _Shared(settings, file.cuts, Metrics(), traces, pool, lines)
 
 
 async def _pool(settings: Settings, file: CutsFile) -> Pool:
@@ -177,6 +181,7 @@ def _counting(shared: _Shared, publisher: Publisher, freshness: Freshness) -> Re
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
         metrics=metrics,
         traces=shared.traces,
+        lines=RecordLines(shared.lines, COUNTED),
         committed=publisher.wake,
     )
     return Reader(settings, fence, TOPICS, membership(settings, SERVICE, settings.aggregator_port))

@@ -47,16 +47,24 @@ def count_batch(
     metrics.observe("kvittera_batch_seconds", seconds, group=group)
 
 
-def trace_batch(traces: Traces, service: str, group: str, applied: Applied, since: int) -> None:
-    """Tell what was done with each record; `since` is when its batch was begun, in nanoseconds since 1970."""
+def trace_batch(traces: Traces, service: str, group: str, applied: Applied, since: int) -> list[ConsumerRecord]:
+    """Tell what was done with each record; `since` is when its batch was begun, in nanoseconds since 1970.
+
+    Returns the records whose traces are told.
+    """
     now = time.time_ns()
+    told = []
     for records in applied.values():
         for record in records:
             cause = traceparent_in(record.headers)
+            own = step_of(cause, group, name_of(record))
+            if not traces.keeps(own):
+                continue
+            told.append(record)
             traces.tell(
                 f"{service}: {record.topic}",
                 parent=cause,
-                own=step_of(cause, group, name_of(record)),
+                own=own,
                 started=since,
                 ended=now,
                 **{
@@ -67,3 +75,4 @@ def trace_batch(traces: Traces, service: str, group: str, applied: Applied, sinc
                     "messaging.consumer.group.name": group,
                 },
             )
+    return told

@@ -23,12 +23,13 @@ from services.chassis.failures import MustStop, Poison, is_transient
 from services.chassis.meanings import Condemned, Decode, Meanings, Together, understood, understood_ahead
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.record_lines import BecameOf, RecordLines
 from services.chassis.traces import Traces
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-Apply = Callable[[Database, list[T]], Awaitable[None]]
+Apply = Callable[[Database, list[T]], Awaitable[BecameOf | None]]
 """The effects of a batch, inside the transaction. Must not touch anything but the connection."""
 
 
@@ -66,6 +67,7 @@ class Fence(Generic[T]):
     attempts: int = 3
     together: Together[T] | None = None
     traces: Traces = field(default_factory=lambda: Traces("untold"))
+    lines: RecordLines = field(default_factory=RecordLines)
     cursors: dict[TopicPartition, int] = field(default_factory=dict)
     log_start: Callable[[TopicPartition], Awaitable[int]] | None = None
     committed: Callable[[], None] = lambda: None
@@ -137,6 +139,7 @@ class Fence(Generic[T]):
                         "record cannot be processed",
                         action="dead_letter",
                         topic=record.topic,
+                        partition=record.partition,
                         offset=record.offset,
                     )
                     await self._commit(batch, {(partition, record.offset): DeadLetter(record, reason, detail)})
@@ -156,8 +159,7 @@ class Fence(Generic[T]):
             await self._refuse_lost_records(fresh, positions)
             whole = meanings if sum(map(len, fresh.values())) == sum(map(len, batch.values())) else None
             told = whole or understood(fresh, condemned, self.decode, self.together)
-            if told.meant:
-                await self.apply(connection, told.meant)
+            became = await self.apply(connection, told.meant) if told.meant else None
             for letter in told.dead:
                 await self._keep(connection, letter)
             await self._advance(connection, positions, fresh)
@@ -165,11 +167,13 @@ class Fence(Generic[T]):
             cursors[partition] = records[-1].offset + 1
         self.moved = time.monotonic()
         self.committed()
-        if fresh:
-            put_aside = Counter(letter.record.topic for letter in told.dead)
-            count_batch(self.metrics, self.group, fresh, put_aside, told.empty, time.perf_counter() - started)
-        if self.traces.on:
-            trace_batch(self.traces, self.service, self.group, fresh, since)
+        if not fresh:
+            return
+        took = time.perf_counter() - started
+        put_aside = Counter(letter.record.topic for letter in told.dead)
+        count_batch(self.metrics, self.group, fresh, put_aside, told.empty, took)
+        traced = trace_batch(self.traces, self.service, self.group, fresh, since) if self.traces.on else ()
+        self.lines.tell_batch(self.group, fresh, told.dead, told.empty.total(), took, traced, became)
 
     def _fresh(
         self, batch: Batch, positions: Mapping[TopicPartition, int]
@@ -217,14 +221,6 @@ class Fence(Generic[T]):
             letter.record.key,
             letter.record.value,
             pack_headers(letter.headers(self.service, datetime.now(UTC))),
-        )
-        log.warning(
-            "record put aside",
-            action="dead_letter",
-            reason=letter.reason,
-            topic=letter.record.topic,
-            partition=letter.record.partition,
-            offset=letter.record.offset,
         )
 
     async def _advance(

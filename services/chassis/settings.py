@@ -51,6 +51,8 @@ class Settings(BaseModel):
     """Least important level that is written."""
     log_format: Literal["auto", "console", "json"] = "auto"
     """`auto` writes for people on a terminal and JSON lines otherwise."""
+    log_messages: int = Field(default=50, ge=0, le=10_000)
+    """Most lines a second about handled messages, of each kind and by one process; 0: none but of those put aside."""
 
     otlp_endpoint: str | None = Field(default=None, pattern=r"^https?://[^/]+(/[^?#]*)?$")
     """OpenTelemetry collector that takes traces over HTTP, as `http://host:4318`; unset: no traces are told."""

@@ -32,13 +32,18 @@ class Spans:
 
     def __init__(self, service: str, exporter: SpanExporter, share: float) -> None:
         self._ids = _GivenIds()
+        self._share = TraceIdRatioBased(share)
         self._provider = TracerProvider(
-            sampler=TraceIdRatioBased(share),
+            sampler=self._share,
             resource=Resource.create({"service.name": f"kvittera-{service}"}),
             id_generator=self._ids,
             shutdown_on_exit=False,
         )
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
+
+    def keeps(self, trace_id: int) -> bool:
+        """Whether a trace is in the share."""
+        return trace_id & self._share.TRACE_ID_LIMIT < self._share.bound
 
     def tell(
         self,
@@ -48,13 +53,17 @@ class Spans:
         started: int,
         ended: int,
         attributes: dict[str, str | int],
+        kind: str,
     ) -> None:
-        """Tell a span; `cause` and `step` are trace contexts in parts, times are nanoseconds since 1970."""
+        """Tell a span; `cause` and `step` are trace contexts in parts, times are nanoseconds since 1970.
+
+        `kind` is one of OpenTelemetry's kinds of spans.
+        """
         self._ids.trace_id, self._ids.span_id = int(step[1], 16), int(step[2], 16)
         span = self._provider.get_tracer("kvittera").start_span(
             name,
             context=_context(cause) if cause else Context(),
-            kind=SpanKind.CONSUMER,
+            kind=SpanKind[kind.upper()],
             attributes=attributes,
             start_time=started,
         )

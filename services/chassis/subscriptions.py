@@ -1,16 +1,17 @@
 """A topic that a service reads through the fence: one reader for each, made alike."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from schemas.contract import Contract
 from schemas.topics import CARDS
 from services.chassis.consumer import Reader
-from services.chassis.fence import Fence
+from services.chassis.fence import Apply, Fence
 from services.chassis.kafka import membership
+from services.chassis.message_lines import HEARD, MessageLines
 from services.chassis.metrics import Metrics
-from services.chassis.postgres import Database, Pool
+from services.chassis.postgres import Pool
+from services.chassis.record_lines import RecordLines
 from services.chassis.records import Received, reading
 from services.chassis.settings import Settings
 from services.chassis.traces import Traces
@@ -28,11 +29,15 @@ class Subscriptions:
     pool: Pool
     metrics: Metrics
     traces: Traces
+    lines: MessageLines = field(default_factory=lambda: MessageLines(0))
 
     def reader(
-        self, topic: str, group: str, model: type[M], apply: Callable[[Database, list[Received[M]]], Awaitable[None]]
+        self, topic: str, group: str, model: type[M], apply: Apply[Received[M]], kind: str = HEARD
     ) -> Reader[Received[M]]:
-        """A reader of one topic; what breaks its contract goes to the topic's dead letters."""
+        """A reader of one topic; what breaks its contract goes to the topic's dead letters.
+
+        `kind` is what the lines of its records say.
+        """
         fence = Fence(
             pool=self.pool,
             service=self.service,
@@ -42,5 +47,6 @@ class Subscriptions:
             dead_letter_topics={topic: str(CARDS[topic].dead_letter)},
             metrics=self.metrics,
             traces=self.traces,
+            lines=RecordLines(self.lines, kind),
         )
         return Reader(self.settings, fence, [topic], membership(self.settings, self.service, self.port))

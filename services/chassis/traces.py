@@ -1,6 +1,6 @@
 """What each step of a message's way looked like, told to a tracing system (OpenTelemetry)."""
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from services.chassis.settings import Settings
 from services.chassis.tracing import FORM
@@ -38,16 +38,30 @@ class Traces:
         return self._spans is not None
 
     def tell(
-        self, name: str, *, parent: str | None, own: str, started: int, ended: int, **attributes: str | int
+        self,
+        name: str,
+        *,
+        parent: str | None,
+        own: str,
+        started: int,
+        ended: int,
+        kind: Literal["consumer", "client", "server"] = "consumer",
+        **attributes: str | int,
     ) -> None:
         """Tell one step. `parent` and `own` are trace contexts, times are nanoseconds since 1970.
 
         Attributes must not hold personal data; names of topics and numbers of records do not.
         """
         step = FORM.fullmatch(own)
-        if self._spans is None or step is None or not int(step[3], 16) & _SAMPLED:
+        if self._spans is None or step is None or not self.keeps(own):
             return
-        self._spans.tell(name, FORM.fullmatch(parent or ""), step, started, ended, attributes)
+        self._spans.tell(name, FORM.fullmatch(parent or ""), step, started, ended, attributes, kind)
+
+    def keeps(self, context: str | None) -> bool:
+        """Whether steps of a trace are told: somebody listens, upstream samples it, and it is in the share."""
+        if self._spans is None or (step := FORM.fullmatch(context or "")) is None:
+            return False
+        return bool(int(step[3], 16) & _SAMPLED) and self._spans.keeps(int(step[1], 16))
 
     def close(self) -> None:
         """Hand over what is still held."""

@@ -31,6 +31,12 @@ def step_of(traceparent: str | None, by: str, record: str) -> str:
     return f"00-{trace_id}-{_digest(f'{traceparent}|{by}|{record}', 8)}-{flags}"
 
 
+def trace_id_of(traceparent: str | None) -> str | None:
+    """The id of the trace that a context belongs to; None for none and for a broken one."""
+    found = FORM.fullmatch(traceparent or "")
+    return None if found is None else found[1]
+
+
 def _digest(text: str, size: int) -> str:
     return hashlib.blake2b(text.encode(), digest_size=size).hexdigest()
 

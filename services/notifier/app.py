@@ -17,10 +17,12 @@ from services.chassis.http import make_app, serve
 from services.chassis.kafka import membership
 from services.chassis.lifecycle import Task, run_until_stopped
 from services.chassis.logs import configure_logs, tell_start
+from services.chassis.message_lines import DECIDED, MessageLines
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Pool, check_migrated, database_time, open_look_up_pool, open_pool
+from services.chassis.record_lines import RecordLines
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings, live_sending
@@ -113,12 +115,13 @@ class _Shared:
     traces: Traces
     pool: Pool
     claiming: Pool
+    lines: MessageLines
 
     @property
     def subscriptions(self) -> Subscriptions:
         """How topics are read."""
         port = self.settings.notifier_port
-        return Subscriptions(self.settings, SERVICE, port, self.pool, self.metrics, self.traces)
+        return Subscriptions(self.settings, SERVICE, port, self.pool, self.metrics, self.traces, self.lines)
 
 
 async def _shared(settings: Settings) -> _Shared:
@@ -129,7 +132,8 @@ async def _shared(settings: Settings) -> _Shared:
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
-    return _Shared(settings, seal, metrics, traces, pool, await open_look_up_pool(settings, SERVICE, 1))
+    claiming = await open_look_up_pool(settings, SERVICE, 1)
+    return _Shared(settings, seal, metrics, traces, pool, claiming, MessageLines.from_settings(settings))
 
 
 def _deliveries(shared: _Shared, policies: PolicyBook, channel: Channel) -> Reader[Received[DeliveryCompleted]]:
@@ -150,7 +154,7 @@ def _deliveries(shared: _Shared, policies: PolicyBook, channel: Channel) -> Read
         metrics=shared.metrics,
         now=database_time,
     )
-    return shared.subscriptions.reader(DELIVERY_COMPLETED, _GROUP, DeliveryCompleted, decide)
+    return shared.subscriptions.reader(DELIVERY_COMPLETED, _GROUP, DeliveryCompleted, decide, DECIDED)
 
 
 def _heard(shared: _Shared) -> Reader[Received[Contract]]:
@@ -165,6 +169,7 @@ def _heard(shared: _Shared) -> Reader[Received[Contract]]:
         dead_letter_topics={topic: str(CARDS[topic].dead_letter) for topic in state.MODELS},
         metrics=shared.metrics,
         traces=shared.traces,
+        lines=RecordLines(shared.lines),
     )
     return Reader(settings, fence, state.MODELS, membership(settings, SERVICE, settings.notifier_port))
 
@@ -196,6 +201,8 @@ def _dispatcher(shared: _Shared, policies: PolicyBook, channel: Channel, relay: 
         policies=lambda: policies.at(utc_now()),
         only_to=persons_allowed(settings.send_only_to.get_secret_value(), shared.seal),
         claiming_pool=shared.claiming,
+        lines=shared.lines,
+        traces=shared.traces,
         departs=lambda zone, country, at: departure(policies.at(at).hours.of(country), zone, country, at).at,
     )
 

@@ -1,6 +1,7 @@
 """From what is due to requests that may be called: permits, a claim that is committed as `calling`, and secrets."""
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import asyncpg
 
 from schemas.invitation import Outcome
+from services.chassis.message_lines import WITHHELD, MessageLines
 from services.chassis.metrics import Metrics
 from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Database, Pool, named_sql
@@ -51,6 +53,7 @@ class Claiming:
     now: Callable[[], datetime]
     keeps_plans: bool = False
     planned_at: float = -math.inf
+    lines: MessageLines = field(default_factory=lambda: MessageLines(0))
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier"))
 
     async def begin(self, most: int, allowed: Mapping[str, int], at: float, call: Callable[[Claimed], None]) -> int:
@@ -71,6 +74,7 @@ class Claiming:
 
     async def claim(self, connection: Database, permits: Permits, at: float) -> list[Claimed]:
         """What is to be called, committed as `calling` before any byte leaves; what is withheld is told."""
+        began = time.perf_counter()
         async with connection.transaction():
             rows = await self.claims.take(connection, permits)
             withheld = [r for r in rows if r["state"] == "withheld"]
@@ -82,4 +86,8 @@ class Claiming:
             )
         for row in withheld:
             self.metrics.count("kvittera_withheld_total", reason=row["reason"])
+        took = time.perf_counter() - began
+        for row in self.lines.chosen(WITHHELD, withheld, len(withheld)):
+            told = {name: row[name] for name in ("delivery_id", "kind", "channel", "reason")}
+            self.lines.tell(WITHHELD, row["traceparent"], took, **told)
         return [Claimed(row, secret, at) for row, secret in zip(calling, secrets, strict=True)]

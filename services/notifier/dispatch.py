@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import SystemRandom
 
+import asyncpg
 import structlog
 
 from services.chassis.attempts import until_done
 from services.chassis.failures import is_transient
+from services.chassis.message_lines import SENT, MessageLines
 from services.chassis.metrics import Metrics
 from services.chassis.microbatch import MicroBatcher
 from services.chassis.outbox import Relay
@@ -24,8 +26,9 @@ from services.chassis.pauses import pause_or_stop, pauses
 from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Pool
 from services.chassis.sealing import Seal
+from services.chassis.traces import Traces
 from services.notifier.breaker import ProviderBreaker
-from services.notifier.channels import Channel, Fate
+from services.notifier.channels import Channel, Fate, Result
 from services.notifier.claim import PERMIT_SECONDS, Claims, Departs, at_once
 from services.notifier.claiming import Claimed, Claiming
 from services.notifier.hand_over import HandOver
@@ -69,6 +72,7 @@ class Dispatcher:
         permitted: asked before every claim; what is due waits while it says no.
         policies: as they hold now; the claim reads budgets and the reminder's delay from them.
         departs: when a message may leave; what may not leave now is held.
+        lines: where each call has its own.
         only_to: the persons that may be reached, as on a staging system; None: everybody.
         share: a number between two, evenly drawn.
         clock: seconds, never going back.
@@ -90,6 +94,8 @@ class Dispatcher:
     share: Share = field(default_factory=lambda: SystemRandom().uniform)
     clock: Callable[[], float] = time.monotonic
     claiming_pool: "Pool | None" = None
+    lines: MessageLines = field(default_factory=lambda: MessageLines(0))
+    traces: Traces = field(default_factory=lambda: Traces("untold"))
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
     _calls: int = 0
     _room: asyncio.Event = field(default_factory=asyncio.Event)
@@ -112,7 +118,9 @@ class Dispatcher:
             self.only_to,
         )
         claiming_pool, keeps_plans = self.claiming_pool or self.pool, self.claiming_pool is not None
-        self._claiming = Claiming(claiming_pool, claims, persons, self.metrics, self.now, keeps_plans=keeps_plans)
+        self._claiming = Claiming(
+            claiming_pool, claims, persons, self.metrics, self.now, keeps_plans=keeps_plans, lines=self.lines
+        )
         self._settling = Settling(
             self.pool,
             persons,
@@ -125,7 +133,7 @@ class Dispatcher:
         self._settler = MicroBatcher(self._settling.write, key=lambda s: s.invitation_id, linger=_LINGER)
         self._breaker = ProviderBreaker(self.clock, self.share)
         longest_wait = limits.lease_seconds if limits.cap_per_minute is None else PERMIT_SECONDS
-        self._hand_over = HandOver(self.channel, self.renderer, self._breaker, self.metrics, longest_wait)
+        self._hand_over = HandOver(self.channel, self.renderer, self._breaker, self.metrics, longest_wait, self.traces)
         self.sweep = Sweep(
             self.pool,
             self.channel,
@@ -189,14 +197,15 @@ class Dispatcher:
         return dict.fromkeys(allowed, 0) if self._sending else allowed
 
     async def _send(self, claimed: Claimed) -> None:
-        row = claimed.row
+        row, began = claimed.row, self.clock()
         try:
-            result = await self._hand_over(row, claimed.secret, self.clock() - claimed.at)
+            result = await self._hand_over(row, claimed.secret, began - claimed.at)
         finally:
             self._calls -= 1  # what is still to be settled holds up no other call
             if self._has_room():
                 self._room.set()
         self.metrics.count("kvittera_sends_total", channel=row["channel"], result=result.fate.value)
+        self._tell(row, result, self.clock() - began)
         try:
             settlement = self._settling.of(row, result, row["attempts"])
             await until_done(lambda: self._settler.submit(settlement))  # however long the database is away
@@ -207,6 +216,12 @@ class Dispatcher:
         if result.fate is Fate.ACCEPTED and row["kind"] == "ask":
             waited = (self.now() - row["occurred_at"]).total_seconds()
             self.metrics.observe("kvittera_event_to_ask_seconds", max(0.0, waited))
+
+    def _tell(self, row: asyncpg.Record, result: Result, seconds: float) -> None:
+        for sent in self.lines.chosen(SENT, [row], 1, lambda row: self.traces.keeps(row["traceparent"])):
+            told = {name: sent[name] for name in ("delivery_id", "kind", "channel")}
+            outcome = {"result": result.fate.value, "reason": result.reason, "attempt": sent["attempts"]}
+            self.lines.tell(SENT, sent["traceparent"], seconds, **told, **outcome)
 
 
 def utc_now() -> datetime:

@@ -1,6 +1,7 @@
 """One call: from a claimed request, which is `calling` by now, to how its hand-over went. Nothing is written here."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
@@ -10,6 +11,8 @@ import structlog
 from schemas.delivery import ChannelKind
 from services.chassis.failures import Poison
 from services.chassis.metrics import Metrics
+from services.chassis.traces import Traces
+from services.chassis.tracing import step_of
 from services.notifier.breaker import ProviderBreaker
 from services.notifier.channels import Channel, Fate, Result
 from services.notifier.phrasing import occasion_of
@@ -24,6 +27,7 @@ class HandOver:
 
     Attributes:
         longest_wait: seconds from the claim in which a call may still begin.
+        traces: where each call is told as a step.
     """
 
     channel: Channel
@@ -31,6 +35,7 @@ class HandOver:
     breaker: ProviderBreaker
     metrics: Metrics
     longest_wait: float
+    traces: Traces = field(default_factory=lambda: Traces("untold"))
 
     async def __call__(self, row: asyncpg.Record, secret: str | None, waited: float) -> Result:
         """The fate of a claimed row that waited so many seconds since its claim; `secret` is None where it is lost."""
@@ -43,15 +48,34 @@ class HandOver:
         # A process that was paused since its claim holds a permit of another minute, or a lease of another's.
         if waited > self.longest_wait:
             return Result(Fate.REFUSED_FOR_NOW, "permit_expired")
+        began = time.time_ns()
         try:
             result = await self.channel.send(message)
         except Exception as error:
             log.exception("channel failed", action="in_doubt", invitation_id=str(row["invitation_id"]))
             result = Result(Fate.IN_DOUBT, type(error).__name__)
+        self._trace(row, result, began)
         kind = row["channel"]
         self.breaker.note(kind, result.fate)
         self.metrics.set("kvittera_provider_breaker", int(self.breaker.is_open(kind)), channel=kind)
         return result
+
+    def _trace(self, row: asyncpg.Record, result: Result, began: int) -> None:
+        cause = row["traceparent"]
+        if self.traces.keeps(cause):
+            self.traces.tell(
+                "notifier: send",
+                parent=cause,
+                own=step_of(cause, "send", f"{row['invitation_id']}/{row['attempts']}"),
+                started=began,
+                ended=time.time_ns(),
+                kind="client",
+                **{
+                    "kvittera.channel": row["channel"],
+                    "kvittera.result": result.fate.value,
+                    "kvittera.attempt": row["attempts"],
+                },
+            )
 
 
 def invitation_of(row: asyncpg.Record, opened: str | None) -> Invitation:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 import orjson
@@ -15,6 +16,7 @@ from services.chassis.message_checks import check_digest, code_of
 from services.chassis.metrics import Metrics
 from services.chassis.persons import Known, Person, PersonKeys
 from services.chassis.postgres import Database, named_sql
+from services.chassis.record_lines import BecameOf
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.notifier import policy
@@ -82,7 +84,7 @@ class DecideDeliveries:
         sql = named_sql("services.notifier")
         return cls(rules, seal, brand, link_lifetime, metrics, now, PersonKeys(seal), sql, policies=policies)
 
-    async def __call__(self, connection: Database, deliveries: Deliveries) -> None:
+    async def __call__(self, connection: Database, deliveries: Deliveries) -> BecameOf:
         """Decide a batch. Deliveries that were decided before, ever, change nothing."""
         firsts = await self._firsts(connection, deliveries)
         persons = {i: self._persons_of(d.message) for i, d in firsts.items()}
@@ -98,6 +100,7 @@ class DecideDeliveries:
         await tell(connection, self.sql, events)
         for (outcome, reason), n in Counter((d.event.outcome.value, d.event.reason or "none") for d in kept).items():
             self.metrics.count("kvittera_decisions_total", n, outcome=outcome, reason=reason)
+        return partial(_became, {d.facts.delivery_id: d.event for d in kept})
 
     async def _firsts(self, connection: Database, deliveries: Deliveries) -> Mapping[str, Received[DeliveryCompleted]]:
         """Each delivery once, by its id, with the corrections of its facts that came before it."""
@@ -180,6 +183,13 @@ class DecideDeliveries:
             columns=COLUMNS,
             records=[p.row(d.facts, d.told, d.received.traceparent, boxes[p.person]) for d, p in rows],
         )
+
+
+def _became(told: Mapping[str, InvitationDecided], delivery_id: str) -> Mapping[str, str | None]:
+    event = told.get(delivery_id)
+    if event is None:
+        return {"outcome": "decided_before"}
+    return {"outcome": event.outcome.value, "reason": event.reason}
 
 
 def _suppressed(facts: DeliveryFacts, decision: policy.Suppress, now: datetime) -> InvitationDecided:

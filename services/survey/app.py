@@ -22,6 +22,7 @@ from services.chassis.http import make_app, serve
 from services.chassis.kafka import NO_HURRY_MS
 from services.chassis.lifecycle import Task, run_until_stopped
 from services.chassis.logs import configure_logs, tell_start
+from services.chassis.message_lines import FOLLOWED_UP, LEARNED, MessageLines
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.persons import PersonKeys
@@ -107,9 +108,10 @@ async def run(settings: Settings) -> None:
     pool, looking = await _pools(settings, definitions)
     relay = Relay(settings, SERVICE, metrics)
     shared = Shared(settings, pool, seal, definitions, gate, metrics, _now, relay.wake)
-    answers = Answers(pool, seal, relay, metrics, _now, settings.survey_queue, looking)
+    lines = MessageLines.from_settings(settings)
+    answers = Answers(pool, seal, relay, metrics, _now, settings.survey_queue, looking, lines, traces)
     reviews, staff = Reviews(read_policies(settings.review_policy_file), seal), staff_parts(shared)
-    readers = _readers(shared, traces, reviews, staff.reactions)
+    readers = _readers(shared, traces, lines, reviews, staff.reactions)
     pages = _recipient_pages(shared, answers, reviews, Arrivals(readers.invitations).all_applied, staff.routes)
     limit = _limit_guesses(pages, settings)
     lanes = pages.lanes(limit.lets_look)
@@ -148,10 +150,12 @@ async def _pools(settings: Settings, definitions: Definitions) -> tuple[Pool, Po
     return pool, await open_look_up_pool(settings, SERVICE, 1)
 
 
-def _readers(shared: Shared, traces: Traces, reviews: Reviews, reactions: Sequence[Reaction]) -> _Readers:
+def _readers(
+    shared: Shared, traces: Traces, lines: MessageLines, reviews: Reviews, reactions: Sequence[Reaction]
+) -> _Readers:
     # Kafka may be away for as long as it likes: answers to known invitations are kept meanwhile (guarantee 1).
     patient = shared.settings.model_copy(update={"boot_patience_seconds": math.inf})
-    subscriptions = Subscriptions(patient, SERVICE, patient.survey_port, shared.pool, shared.metrics, traces)
+    subscriptions = Subscriptions(patient, SERVICE, patient.survey_port, shared.pool, shared.metrics, traces, lines)
     learn = LearnInvitations(named_sql(PACKAGE), shared.definitions)
 
     async def learn_and_offer(connection: Database, decided: list[Received[InvitationDecided]]) -> None:
@@ -160,8 +164,8 @@ def _readers(shared: Shared, traces: Traces, reviews: Reviews, reactions: Sequen
 
     return _Readers(
         patient,
-        subscriptions.reader(INVITATION_DECIDED, _GROUP, InvitationDecided, learn_and_offer),
-        subscriptions.reader(RESPONSE_RECORDED, _FOLLOW_UP_GROUP, ResponseRecorded, FollowUp(reactions)),
+        subscriptions.reader(INVITATION_DECIDED, _GROUP, InvitationDecided, learn_and_offer, LEARNED),
+        subscriptions.reader(RESPONSE_RECORDED, _FOLLOW_UP_GROUP, ResponseRecorded, FollowUp(reactions), FOLLOWED_UP),
         subscriptions.reader(PERSON_ERASED, _ERASURES_GROUP, PersonErased, ErasePersons(PersonKeys(shared.seal))),
     )
 

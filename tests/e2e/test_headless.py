@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.kvittera import in_the_kept_data, kvittera, report_of
 from tests.span_collector import Step, collecting
 from tests.trace_picture import drawn
 
 DELIVERIES = 200
+LEARNED, POST = ("kvittera-survey", "invitation"), ("kvittera-survey", "POST /r/{token}")
 
 
 def assert_proved(report: dict[str, Any]) -> None:
@@ -67,6 +69,7 @@ def test_a_round_is_one_trace_whose_steps_hang_together(
     for steps in whole:
         assert {step.short for step in steps} >= {
             ("kvittera-notifier", "delivery"),
+            ("kvittera-notifier", "send"),
             ("kvittera-survey", "invitation"),
             ("kvittera-aggregator", "invitation"),
             ("kvittera-aggregator", "response"),
@@ -74,9 +77,14 @@ def test_a_round_is_one_trace_whose_steps_hang_together(
         causes = {step.span.span_id: step.short for step in steps}
         told_by = {step.short: causes.get(step.span.parent_span_id) for step in steps}
         assert told_by["kvittera-survey", "invitation"] == ("kvittera-notifier", "delivery")
+        assert told_by["kvittera-notifier", "send"] == ("kvittera-notifier", "delivery")
+        assert told_by.get(POST, LEARNED) == LEARNED, "an answer by text message is posted by a gateway"
         assert told_by["kvittera-aggregator", "response"] == ("kvittera-survey", "invitation")
         assert all(0 < step.span.start_time_unix_nano <= step.span.end_time_unix_nano for step in steps)
         assert drawn(steps).count("<rect") == len(steps) + 1
+    kinds = {step.short: step.span.kind for steps in traces.values() for step in steps}
+    assert (kinds["kvittera-notifier", "send"], kinds[POST]) == (Span.SPAN_KIND_CLIENT, Span.SPAN_KIND_SERVER)
+    assert kinds["kvittera-aggregator", "response"] == Span.SPAN_KIND_CONSUMER
     named = {attribute.key for steps in traces.values() for step in steps for attribute in step.span.attributes}
     assert named == {
         "messaging.system",
@@ -84,6 +92,11 @@ def test_a_round_is_one_trace_whose_steps_hang_together(
         "messaging.destination.partition.id",
         "messaging.kafka.offset",
         "messaging.consumer.group.name",
+        "kvittera.channel",
+        "kvittera.result",
+        "kvittera.attempt",
+        "http.request.method",
+        "http.route",
     }, "nothing of a person stands in a trace"
 
 

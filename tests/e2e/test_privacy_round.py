@@ -1,6 +1,7 @@
 """A person whose every text is a canary goes all the way round and is then erased: nothing shows, nothing is left."""
 
 import asyncio
+import json
 import re
 import time
 import uuid
@@ -14,13 +15,14 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from schemas.topics import CARDS, DELIVERY_COMPLETED
+from schemas.topics import CARDS, DELIVERY_COMPLETED, INVITATION_DECIDED, RESPONSE_RECORDED
 from services.demo.people import Behaviour, Case
 from services.demo.upstream import record_of
 from tests.builders import delivery
 from tests.kvittera import RunningDemo, demo_with_page, kvittera
 
 _PATIENCE = 120.0
+COUNTED_FROM = {INVITATION_DECIDED, RESPONSE_RECORDED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class Canaries:
     name: str
     contact: str
     token: str
+    delivery_id: str
+    """The only one that may show."""
 
     def all(self) -> tuple[str, ...]:
         """What must show nowhere."""
@@ -65,7 +69,8 @@ async def canaries(demo: RunningDemo, database: asyncpg.Connection) -> Canaries:
     """What a person gave: a delivery's address, an answer with a comment, a wish to be contacted."""
     mark = uuid.uuid4().hex[:12]
     mail = f"canary-{mark}@mottagare.example"
-    sent = delivery(({"kind": "email", "address": mail},), delivery_id=f"CANARY-{mark}", occurred_at=datetime.now(UTC))
+    sent_id = f"CANARY-{mark}"
+    sent = delivery(({"kind": "email", "address": mail},), delivery_id=sent_id, occurred_at=datetime.now(UTC))
     producer = AIOKafkaProducer(bootstrap_servers=demo.servers["KVITTERA_KAFKA_BOOTSTRAP"])
     await producer.start()
     await producer.send_and_wait(DELIVERY_COMPLETED, **record_of(Case(sent, mail, Behaviour(answers=False))))
@@ -86,7 +91,7 @@ async def canaries(demo: RunningDemo, database: asyncpg.Connection) -> Canaries:
 
         nonce = (await until(form, "the page"))[1]
         token = link.rpartition("/")[2]
-        given = Canaries(mail, f"COMMENT-{mark}", f"NAME-{mark}", f"kontakt-{mark}@mottagare.example", token)
+        given = Canaries(mail, f"COMMENT-{mark}", f"NAME-{mark}", f"kontakt-{mark}@mottagare.example", token, sent_id)
         details = {
             "nonce": nonce,
             "score": "1",
@@ -122,6 +127,39 @@ async def test_a_person_shows_in_no_topic_of_ours_no_log_and_no_table(
     for canary in canaries.all():
         for where, text in [*logs.items(), *stored.items(), *told.items(), ("terminal", demo.said)]:
             assert canary not in text, where
+
+
+async def test_a_delivery_is_followed_through_the_logs_of_all_services_by_its_trace_and_by_its_id(
+    demo: RunningDemo, canaries: Canaries
+) -> None:
+    async def counted() -> list[dict[str, Any]]:
+        found = [line for line in lines_of(demo) if line.get("delivery_id") == canaries.delivery_id]
+        return found if {line.get("topic") for line in found if line["event"] == "counted"} >= COUNTED_FROM else []
+
+    by_id = await until(counted, "the answer's line at the counter")
+    [trace_id] = {line["trace_id"] for line in by_id}
+    by_trace = [line for line in lines_of(demo) if line.get("trace_id") == trace_id]
+    assert {line.get("delivery_id", canaries.delivery_id) for line in by_trace} == {canaries.delivery_id}
+    assert {(line["service"], line["event"]) for line in by_trace} >= {
+        ("notifier", "decided"),
+        ("notifier", "sent"),
+        ("survey", "learned"),
+        ("survey", "answered"),
+        ("survey", "followed up"),
+        ("aggregator", "counted"),
+    }
+    first = {line["event"]: line for line in reversed(by_trace)}
+    decided, sent, answered = first["decided"], first["sent"], first["answered"]
+    assert (decided["outcome"], sent["result"], sent["channel"]) == ("scheduled", "accepted", "email")
+    assert (answered["kept"], answered["revision"]) == (True, 1)
+    assert all(line["ms"] >= 0 for line in by_trace)
+
+
+def lines_of(demo: RunningDemo) -> list[dict[str, Any]]:
+    """What the services wrote so far, line by line; the last one of a log may be half written."""
+    texts = [path.read_text(errors="replace") for path in (demo.folder / ".kvittera/logs").glob("*.log")]
+    lines = [line for text in texts for line in text.splitlines(keepends=True)]
+    return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("\n")]
 
 
 async def test_after_the_erasure_nothing_can_be_opened_any_more_and_the_counters_stay(

@@ -92,6 +92,17 @@ async def test_a_suppressed_delivery_is_recorded_with_its_reasons_and_told(pool:
     assert await pool.fetchval("SELECT count(*) FROM invitation") == 0
 
 
+async def test_what_became_of_each_delivery_is_known_for_its_line(pool: Pool) -> None:
+    decide = decide_deliveries()
+    damaged = arrived(delivery(delivery_id="D-2", exceptions=["damaged"]))
+    async with pool.acquire() as connection, connection.transaction():
+        became = await decide(connection, [arrived(delivery()), damaged])
+        again = await decide(connection, [arrived(delivery())])
+    assert became("D-1") == {"outcome": "scheduled", "reason": None}
+    assert became("D-2") == {"outcome": "suppressed", "reason": "exception_open"}
+    assert again("D-1") == {"outcome": "decided_before"}
+
+
 async def test_a_stored_decision_is_explained_in_plain_words(pool: Pool) -> None:
     await take(pool, [arrived(delivery(exceptions=["damaged"])), arrived(delivery(delivery_id="D-2"))])
     async with pool.acquire() as connection:

@@ -10,6 +10,7 @@ from typing import cast
 import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from structlog.testing import capture_logs
 
 from schemas.cloudevents import Event, to_headers
 from schemas.delivery import DeliveryCompleted
@@ -23,8 +24,10 @@ from services.chassis.fence import Fence, Gap
 from services.chassis.in_hand import InHand
 from services.chassis.kafka import make_admin
 from services.chassis.meanings import Condemned, Meanings
+from services.chassis.message_lines import MessageLines
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool
+from services.chassis.record_lines import RecordLines
 from services.chassis.records import Received
 from services.chassis.records import reading as decoder
 from services.chassis.settings import Settings
@@ -76,6 +79,37 @@ async def test_every_record_is_accounted_for_in_the_metrics(pool: Pool) -> None:
     await fence.take({part: [record("t", 0, b"a"), record("t", 1, b"bad"), record("t", 2, None), record("t", 3, b"b")]})
     await fence.take({part: [record("t", 3, b"b")]})
     assert (counted("applied"), counted("dead_letter"), counted("skipped")) == (2, 1, 1)
+
+
+async def test_each_record_has_its_line_after_the_commit_and_only_once(pool: Pool) -> None:
+    part = await begin(pool, "t")
+    failures = iter([TryAgain("x")])
+    fence = make_fence(pool, "t", Effects(fail=lambda _: next(failures, None)))
+    fence.lines = RecordLines(MessageLines(50), "counted")
+    batch = {part: [record("t", 0, b"a"), record("t", 1, b"bad"), record("t", 2, None), record("t", 3, b"b")]}
+    with capture_logs() as lines:
+        with pytest.raises(TryAgain):
+            await fence.take(batch)
+        assert lines == []
+        await fence.take(batch)
+        await fence.take(batch)
+    assert [(line["event"], line["offset"], line.get("reason")) for line in lines] == [
+        ("put aside", 1, "bad_json"),
+        ("counted", 0, None),
+        ("counted", 3, None),
+    ]
+    assert {(line["topic"], line["partition"]) for line in lines} == {("t", 0)}
+
+
+async def test_a_record_that_no_handler_takes_is_told_with_its_place(pool: Pool) -> None:
+    part = await begin(pool, "t")
+    fence = make_fence(pool, "t", Effects(fail=lambda _: ValueError("x")))
+    with capture_logs() as lines:
+        await fence.take({part: [record("t", 0, b"a")]})
+    assert [(line["event"], line["partition"], line["offset"]) for line in lines] == [
+        ("record cannot be processed", 0, 0),
+        ("put aside", 0, 0),
+    ]
 
 
 async def test_two_owners_of_one_partition_apply_every_record_once(pool: Pool) -> None:

@@ -6,10 +6,12 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from services.chassis.http_protocol import Whole
+from services.chassis.traces import Traces
 from services.survey.answers.handlers import Answers
-from services.survey.answers.recorded import Outcome, Recorded
+from services.survey.answers.recorded import About, Outcome, Recorded
 from services.survey.languages import LANGUAGES
 from services.survey.recipient.first_tap import FirstTap, Tap, read_tap
 from services.survey.recipient.forms import parse_form, read_answer
@@ -138,6 +140,8 @@ class Store:
 
     def __init__(self) -> None:
         self.fate: asyncio.Future[Recorded] = asyncio.get_running_loop().create_future()
+        self.kept = InMemorySpanExporter()
+        self.traces = Traces("survey", self.kept)
 
     def record_for(self, *_: Any, **__: Any) -> asyncio.Future[Recorded]:
         return self.fate
@@ -164,6 +168,20 @@ async def test_a_tap_that_was_not_kept_is_handed_to_the_application() -> None:
     failed = Store()
     failed.fate.set_exception(OSError())
     assert await told(failed) == [None]
+
+
+async def test_a_tap_that_was_kept_is_a_step_of_its_trace_and_one_that_was_not_is_the_applications() -> None:
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    about = About("D-1", f"00-{trace_id}-00f067aa0ba902b7-01")
+    kept, locked = Store(), Store()
+    kept.fate.set_result(Recorded(Outcome.KEPT, 1, about))
+    locked.fate.set_result(Recorded(Outcome.LOCKED, None, about))
+    assert [reply is None for store in (kept, locked) for reply in await told(store)] == [False, True]
+    for store in (kept, locked):
+        store.traces.close()
+    [span] = kept.kept.get_finished_spans()
+    assert (span.name, f"{span.context.trace_id:032x}") == ("survey: POST /r/{token}", trace_id)
+    assert locked.kept.get_finished_spans() == ()
 
 
 async def test_a_tap_with_another_page_s_nonce_is_left_to_the_application() -> None:

@@ -142,3 +142,9 @@ def test_no_line_takes_long_to_scrub_however_long_it_is(unit: str) -> None:
     began = time.thread_time()
     scrub(unit * (30_000 // len(unit)))
     assert time.thread_time() - began < 1  # as some were read before, five seconds
+
+
+def test_the_number_of_a_parcel_is_no_phone_number_where_it_says_so() -> None:
+    parcel, phone = "00373500000000000017", PHONES[-1]
+    assert redact(None, "info", {"event": "x", "delivery_id": parcel}) == {"event": "x", "delivery_id": parcel}
+    assert redact(None, "info", {"event": "x", "delivery_id": phone}) == {"event": "x", "delivery_id": "[phone]"}

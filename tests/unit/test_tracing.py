@@ -5,10 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind
 
 from services.chassis.settings import Settings
 from services.chassis.traces import Traces
-from services.chassis.tracing import new_traceparent, step_of, traceparent_in
+from services.chassis.tracing import new_traceparent, step_of, trace_id_of, traceparent_in
 
 FORM = r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -103,8 +104,32 @@ def test_what_upstream_does_not_sample_is_not_told_and_neither_is_a_trace_outsid
     assert told((PARENT, step_of(PARENT, "survey", "t/0/7")), share=0.0) == ()
 
 
+@given(trace_id=st.from_regex(r"\A(?!0{32})[0-9a-f]{32}\Z"), share=st.sampled_from([0.0, 0.01, 0.5, 1.0]))
+def test_a_trace_is_kept_if_and_only_if_its_steps_are_told(trace_id: str, share: float) -> None:
+    context = f"00-{trace_id}-00f067aa0ba902b7-01"
+    traces = Traces("survey", InMemorySpanExporter(), share)
+    assert traces.keeps(context) == bool(told((None, context), share=share))
+    assert not traces.keeps(context.removesuffix("1") + "0")
+    assert not traces.keeps(None)
+    traces.close()
+
+
+def test_a_step_is_of_the_kind_that_was_told() -> None:
+    kept = InMemorySpanExporter()
+    traces = Traces("notifier", kept)
+    for kind in ("consumer", "client", "server"):
+        traces.tell("x", parent=PARENT, own=step_of(PARENT, "x", kind), started=1, ended=2, kind=kind)
+    traces.close()
+    assert [span.kind for span in kept.get_finished_spans()] == [SpanKind.CONSUMER, SpanKind.CLIENT, SpanKind.SERVER]
+
+
+def test_the_trace_of_a_context_is_known_by_its_id() -> None:
+    assert trace_id_of(PARENT) == "4bf92f3577b34da6a3ce929d0e0e4736"
+    assert [trace_id_of(None), trace_id_of("nonsense")] == [None, None]
+
+
 def test_without_an_address_nothing_is_told() -> None:
     traces = Traces.from_settings(Settings(), "survey")
-    assert traces.on is False
+    assert traces.on is traces.keeps(PARENT) is False
     traces.tell("x", parent=None, own=PARENT, started=1, ended=2)
     traces.close()

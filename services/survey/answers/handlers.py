@@ -1,6 +1,7 @@
 """What the survey service does, top to bottom: learn of invitations, keep answers, look up a page."""
 
 import asyncio
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +13,7 @@ import asyncpg
 from schemas.delivery import ChannelKind
 from schemas.invitation import InvitationDecided
 from schemas.invitation import Outcome as Decided
+from services.chassis.message_lines import ANSWERED, MessageLines
 from services.chassis.metrics import Metrics
 from services.chassis.microbatch import MicroBatcher
 from services.chassis.outbox import Relay
@@ -19,6 +21,7 @@ from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
+from services.chassis.traces import Traces
 from services.survey.answers.preferences import Preference
 from services.survey.answers.recorded import PLAIN, Circumstances, Outcome, Page, Posted, Recorded
 from services.survey.answers.responses import Answer, token_hash
@@ -84,6 +87,8 @@ class Answers:
     now: Callable[[], datetime]
     queue: int = 4096
     looking: "Pool | None" = None
+    lines: MessageLines = field(default_factory=lambda: MessageLines(0))
+    traces: Traces = field(default_factory=lambda: Traces("untold"))
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey"))
     _batcher: MicroBatcher[Posted, Recorded] = field(init=False)
     _looks: MicroBatcher[bytes, Page | None] = field(init=False)
@@ -191,6 +196,7 @@ class Answers:
 
     async def _flush(self, batch: Sequence[Posted]) -> Sequence[Recorded]:
         found: dict[bytes, Recorded] = {}
+        began = time.perf_counter()
         async with self.pool.acquire() as connection:
             posted = await self._answer_seal.close(connection, batch)
             together = [p for p in posted if p.how.only_if is None]
@@ -204,7 +210,23 @@ class Answers:
         recorded = [found.get(p.token_sha256, Recorded(Outcome.UNKNOWN)) for p in batch]
         for kind, n in Counter("first" if r.kept == 1 else "revision" for r in recorded if r.kept is not None).items():
             self.metrics.count("kvittera_answers_total", n, kind=kind)
+        self._tell(batch, recorded, time.perf_counter() - began)
         return recorded
+
+    def _tell(self, batch: Sequence[Posted], recorded: Sequence[Recorded], seconds: float) -> None:
+        told = [(p, r, r.about) for p, r in zip(batch, recorded, strict=True) if r.about is not None]
+        traced = (lambda one: self.traces.keeps(one[2].traceparent)) if self.traces.on else None
+        for posted, became, about in self.lines.chosen(ANSWERED, told, len(told), traced):
+            self.lines.tell(
+                ANSWERED,
+                about.traceparent,
+                seconds,
+                delivery_id=about.delivery_id,
+                channel=posted.channel,
+                kept=became.outcome is Outcome.KEPT,
+                result=became.outcome.value,
+                revision=became.revision,
+            )
 
     async def page(self, token: str) -> Page | None:
         """What the link stands for, or None where it stands for nothing."""

@@ -3,10 +3,10 @@
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from services.survey.answers.preferences import Preference
 from services.survey.answers.responses import Answer
@@ -72,12 +72,23 @@ class Outcome(Enum):
     """The Idempotency-Key came before with another body; nothing was kept."""
 
 
+class About(NamedTuple):
+    """The delivery that an answer is about, and the trace context of its invitation, where that was asked for."""
+
+    delivery_id: str
+    traceparent: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What became of it; `revision` is that of KEPT, or for STALE the one that stands, if any."""
+    """What became of it; `revision` is that of KEPT, or for STALE the one that stands, if any.
+
+    `about` is for the log alone: two outcomes are equal without it.
+    """
 
     outcome: Outcome
     revision: int | None = None
+    about: About | None = field(default=None, compare=False)
 
     @property
     def known(self) -> bool:

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import asyncpg
 
 from services.chassis.postgres import Database
-from services.survey.answers.recorded import OnlyIf, Outcome, Posted, Recorded
+from services.survey.answers.recorded import About, OnlyIf, Outcome, Posted, Recorded
 
 _FINGERPRINT, _REVISION = 16, 20
 """Where the parts of `response.tried` end: key and body hash, then the revision in four bytes."""
@@ -21,8 +22,9 @@ async def keep(connection: Database, sql: Mapping[str, str], posted: Sequence[Po
     else:
         rows = await _record(connection, sql, posted)
     found = {r["token_sha256"]: _recorded(r) for r in rows}
-    again = [p for p in posted if p.token_sha256 in found and found[p.token_sha256] is _TRIED]
-    return found | await _earlier(connection, sql, again) if again else found
+    again = [p for p in posted if p.token_sha256 in found and found[p.token_sha256].outcome is Outcome.REUSED]
+    earlier = await _earlier(connection, sql, again) if again else {}
+    return found | {token: replace(e, about=found[token].about) for token, e in earlier.items()}
 
 
 async def keep_alone(
@@ -39,7 +41,8 @@ async def keep_alone(
         page = await connection.fetchrow(sql["pages_of"], [posted.token_sha256])
     if page is None:
         return {}
-    return {posted.token_sha256: Recorded(Outcome.STALE if page["open"] else Outcome.LOCKED, revision)}
+    about = About(json.loads(page["delivery"])["delivery_id"], None)
+    return {posted.token_sha256: Recorded(Outcome.STALE if page["open"] else Outcome.LOCKED, revision, about)}
 
 
 async def _record(connection: Database, sql: Mapping[str, str], posted: Sequence[Posted]) -> list[asyncpg.Record]:
@@ -79,14 +82,13 @@ async def _keep_contacts(
         await connection.execute(sql["forget_contact_wishes"], taken_back)
 
 
-_TRIED = Recorded(Outcome.REUSED)
-"""A row that was known, open and not written: its key came before."""
-
-
 def _recorded(row: asyncpg.Record) -> Recorded:
+    about = About(row["delivery_id"], row["traceparent"])
     if not row["open"]:
-        return Recorded(Outcome.LOCKED)
-    return _TRIED if row["revision"] is None else Recorded(Outcome.KEPT, row["revision"])
+        return Recorded(Outcome.LOCKED, about=about)
+    # A row that was known, open and not written: its key came before.
+    outcome = Outcome.REUSED if row["revision"] is None else Outcome.KEPT
+    return Recorded(outcome, row["revision"], about)
 
 
 async def _earlier(connection: Database, sql: Mapping[str, str], posted: Sequence[Posted]) -> dict[bytes, Recorded]:
@@ -100,5 +102,5 @@ async def _earlier(connection: Database, sql: Mapping[str, str], posted: Sequenc
             if before[:8] == attempt[:8]:
                 revision = int.from_bytes(before[_FINGERPRINT:_REVISION], "big")
                 same = before[:_FINGERPRINT] == attempt
-                found[p.token_sha256] = Recorded(Outcome.KEPT, revision) if same else _TRIED
+                found[p.token_sha256] = Recorded(Outcome.KEPT, revision) if same else Recorded(Outcome.REUSED)
     return found

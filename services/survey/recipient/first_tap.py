@@ -7,6 +7,7 @@ which knows how to refuse.
 import asyncio
 import hmac
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -14,12 +15,14 @@ from typing import NamedTuple
 
 from services.chassis.failures import Overloaded
 from services.chassis.http_protocol import Headers, Lane, Reply, Whole
+from services.chassis.traces import Traces
 from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Circumstances, Recorded
 from services.survey.answers.responses import Answer, attempt, token_hash
 from services.survey.conditions import KEY, etag
 from services.survey.languages import LANGUAGES
 from services.survey.recipient.forms import HONEYPOT
+from services.survey.recipient.post_spans import tell_post
 
 _PATH = re.compile(rb"/r/([A-Za-z0-9_-]{22})")
 _FORM = re.compile(rb"nonce=([A-Za-z0-9_-]{1,64})&lang=([a-z]{2})(?:&%s=)?&score=([1-5])" % HONEYPOT.encode())
@@ -79,20 +82,23 @@ class FirstTap:
         tap = read_tap(request.url, request.headers, request.body)
         if tap is None or not hmac.compare_digest(tap.nonce, self.nonce(tap.token)):
             return False
+        began = time.time_ns()
         how = Circumstances(attempt=None if tap.key is None else attempt(tap.key, request.body))
         try:
             recorded = self.answers.record_for(token_hash(tap.token), tap.answer, channel="web", how=how)
         except Overloaded:
             return False
-        recorded.add_done_callback(partial(_tell, reply))
+        recorded.add_done_callback(partial(_tell, reply, self.answers.traces, began))
         return True
 
 
-def _tell(reply: Reply, recorded: asyncio.Future[Recorded]) -> None:
+def _tell(reply: Reply, traces: Traces, began: int, recorded: asyncio.Future[Recorded]) -> None:
     # What was not kept is posted again by the application, which is safe and words the refusal.
     failed = recorded.cancelled() or recorded.exception() is not None
     revision = None if failed else recorded.result().kept
     reply(None if revision is None else _saved(revision))
+    if revision is not None:
+        tell_post(traces, recorded.result(), began)
 
 
 @lru_cache(maxsize=64)

@@ -1,6 +1,7 @@
 """What is posted to a recipient's page: read, checked and kept. The one thing on these pages that writes."""
 
 import hmac
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +21,7 @@ from services.survey.conditions import idempotency_key, only_if
 from services.survey.languages import LANGUAGES
 from services.survey.recipient.forms import HONEYPOT, Fields, parse_form, read_answer, read_preference
 from services.survey.recipient.links import CaughtUp
+from services.survey.recipient.post_spans import tell_post
 from services.survey.recipient.suspicion import RecentLooks
 from services.survey.recipient.views import first
 from services.survey.refusals import Refused
@@ -47,6 +49,7 @@ class Posts:
         Raises:
             Refused: nothing was kept, or it is not known yet (503).
         """
+        began = time.time_ns()
         self._check_origin(token, fields)
         try:
             recorded = await self._record(request, token, fields, body)
@@ -57,6 +60,7 @@ class Posts:
         except AWAY as error:
             log.warning("answer not kept", action="refuse", error=type(error).__name__, transient=is_transient(error))
             raise Refused("storage", 503, "The answer is not saved yet; try again") from None
+        tell_post(self.answers.traces, recorded, began)
         return await self._revision(recorded)
 
     async def note_opened(self, token: str, fields: Fields) -> None:

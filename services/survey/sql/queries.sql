@@ -104,7 +104,7 @@ WITH given AS (
     FROM kept AS k JOIN known AS i ON i.invitation_id = k.response_id
     WHERE k.contested_revision > k.contested_before
 )
-SELECT n.token_sha256, n.invitation_id, n.open, k.revision
+SELECT n.token_sha256, n.invitation_id, n.open, k.revision, n.delivery ->> 'delivery_id' AS delivery_id, n.traceparent
 FROM known AS n LEFT JOIN kept AS k ON k.response_id = n.invitation_id
 
 -- name: attempts_of
