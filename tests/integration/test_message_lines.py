@@ -1,5 +1,6 @@
 """What was withheld, sent and answered has its line and its step: trace and outcome, and nothing of a person."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -110,6 +111,7 @@ async def test_each_answer_has_its_line_and_none_holds_the_token_or_the_comment(
         await pool.execute("UPDATE invitation SET expires_at = clock_timestamp() - interval '1 s'")
         await post(app, token, ("score", "2"))
         await post(app, new_token(), ("score", "3"))
+        await asyncio.sleep(0.01)  # lines come after the replies
     found = of(lines, "answered")
     assert {(line["delivery_id"], line["channel"]) for line in found} == {("D-1", "web")}
     assert [(line["result"], line["kept"], line.get("revision"), line.get("trace_id")) for line in found] == [

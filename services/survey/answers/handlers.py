@@ -210,7 +210,8 @@ class Answers:
         recorded = [found.get(p.token_sha256, Recorded(Outcome.UNKNOWN)) for p in batch]
         for kind, n in Counter("first" if r.kept == 1 else "revision" for r in recorded if r.kept is not None).items():
             self.metrics.count("kvittera_answers_total", n, kind=kind)
-        self._tell(batch, recorded, time.perf_counter() - began)
+        # After the replies: nobody who answers waits for a line.
+        asyncio.get_running_loop().call_later(0, self._tell, batch, recorded, time.perf_counter() - began)
         return recorded
 
     def _tell(self, batch: Sequence[Posted], recorded: Sequence[Recorded], seconds: float) -> None:
