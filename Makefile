@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-api test-deaths test-deaths-counting test-replay test-properties test-upgrade test-containers test-compose lint bench bench-peers bench-scaling docs site reference schemas pictures trace likenesses mail dashboards kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-api test-deaths test-deaths-counting test-replay test-properties test-upgrade test-containers test-compose lint bench bench-peers bench-scaling simulate-scale docs site reference schemas pictures trace likenesses mail dashboards kafka-lock lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,8 +94,11 @@ bench: $(VENV)/.dev-ready ## measure answers, counted events and sent messages a
 bench-peers: $(VENV)/.dev-ready ## count beside ours on Kafka Streams, Quix, Faust and a plain program (needs Java and Maven)
 	@$(BIN)/python -m tests.benchmarks.peers $(ARGS)
 
-bench-scaling: $(VENV)/.dev-ready ## measure 1, 2 and 4 aggregators and notifiers with as many partitions
+bench-scaling: $(VENV)/.dev-ready ## measure what an event takes 1, 2 and 4 aggregators and notifiers with as many partitions
 	@$(BIN)/python -m tests.benchmarks.scaling $(ARGS)
+
+simulate-scale: $(VENV)/.dev-ready ## run the busiest hour of 10^9 deliveries a year for minutes, beside the arithmetic of docs/scale.md
+	@$(BIN)/python -m tests.benchmarks.peak_hour $(ARGS)
 
 docs: pictures trace ## draw the pictures of the documents again from the real pages, then build the site (needs Chromium; minutes)
 	@$(MAKE) --no-print-directory site

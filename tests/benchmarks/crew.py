@@ -1,4 +1,4 @@
-"""Notifiers that stand still until there is something to do, so that what is measured is their work and no start."""
+"""Processes that stand still until there is something to do, so that what is measured is their work and no start."""
 
 import asyncio
 import signal
@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 from aiokafka.errors import KafkaError
 
+from services.aggregator.counting.reading import GROUP as COUNTING
 from services.chassis.kafka import make_admin, make_consumer
 from services.chassis.settings import Settings
 from services.chassis.topic_identity import topic_partitions
@@ -21,7 +22,7 @@ from tests.benchmarks.machine import cpu_seconds, resident_mib
 from tests.benchmarks.stages import read_samples
 from tests.benchmarks.system import running, settings_of
 
-_GROUPS = ("kvittera-notifier", GROUP)
+_GROUPS = {"notifier": ("kvittera-notifier", GROUP), "aggregator": (COUNTING,)}
 _BEHIND = """
 SELECT EXISTS (SELECT FROM unnest($1::text[], $2::int[], $3::bigint[]) AS e (topic, part, ends)
                LEFT JOIN progress AS p USING (topic, part) WHERE coalesce(p.next, 0) < e.ends)
@@ -30,7 +31,7 @@ SELECT EXISTS (SELECT FROM unnest($1::text[], $2::int[], $3::bigint[]) AS e (top
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """Notifiers that share the partitions, and where each tells its stages at its end."""
+    """Processes that share the partitions, and where each tells its stages at its end."""
 
     processes: Sequence[subprocess.Popen[bytes]]
     samples: Sequence[Path]
@@ -64,18 +65,23 @@ class Crew:
 
 @asynccontextmanager
 async def crew(
-    ports: Sequence[int], environment: dict[str, str], connection: asyncpg.Connection, log: Path
+    ports: Sequence[int],
+    environment: dict[str, str],
+    connection: asyncpg.Connection,
+    log: Path,
+    service: str = "notifier",
 ) -> AsyncIterator[Crew]:
-    """A notifier for each port; they have their partitions and nothing left to read."""
+    """A process of the service for each port; they have their partitions and nothing left to read."""
     settings = settings_of(environment)
     samples = [log.with_suffix(f".{port}.stages") for port in ports]
     async with AsyncExitStack() as stack:
         processes = [
-            (await stack.enter_async_context(running("notifier", environment, log, sampled=file, port=port)))[0]
+            (await stack.enter_async_context(running(service, environment, log, sampled=file, port=port)))[0]
             for file, port in zip(samples, ports, strict=True)
         ]
-        await _until_shared(settings, len(ports))
-        await _until_heard(settings, connection)
+        await _until_shared(settings, _GROUPS[service], len(ports))
+        if service == "notifier":
+            await _until_heard(settings, connection)
         all_of_them = Crew(processes, samples)
         try:
             yield all_of_them
@@ -83,12 +89,12 @@ async def crew(
             all_of_them.go_on()
 
 
-async def _until_shared(settings: Settings, size: int) -> None:
+async def _until_shared(settings: Settings, groups: Sequence[str], size: int) -> None:
     """Kafka waits for a member that has ended; a rebalance while it works would be measured too."""
     admin = make_admin(settings)
     await admin.start()
     try:
-        while not all([await _is_shared(admin, group, size) for group in _GROUPS]):
+        while not all([await _is_shared(admin, group, size) for group in groups]):
             await asyncio.sleep(0.2)
     finally:
         await admin.close()

@@ -1,40 +1,40 @@
-"""`make bench-scaling`: how much 1, 2 and 4 processes with as many partitions get done, of aggregators and notifiers.
+"""`make bench-scaling`: what 1, 2 and 4 processes with as many partitions take for an event, aggregators and notifiers.
 
-Each round has servers of its own. What is counted is checked, so a round that loses or doubles does not end.
+Each round has servers of its own. The topic is filled while the processes stand still, so neither that nor their start
+is in a figure. What is counted and sent is checked, so a round that loses or doubles does not end.
 """
 
 import asyncio
-import itertools
 import json
+import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import uvloop
 
-from schemas.topics import CARDS, DELIVERY_COMPLETED, RESPONSE_RECORDED
-from services.chassis.kafka import make_producer
-from services.chassis.postgres import OwnConnection, connect, migrate
-from services.chassis.settings import Settings
-from services.chassis.topic_admin import apply_topics
-from services.demo.people import Town, now
-from services.demo.place import POLICIES
-from services.demo.upstream import record_of
+from schemas.topics import RESPONSE_RECORDED
+from services.chassis.postgres import OwnConnection, connect
+from services.demo.supervisor import SERVICES
 from services.embedded.kafka import EmbeddedKafka
+from services.embedded.ports import free_port
 from services.embedded.postgres import EmbeddedPostgres
 from tests.benchmarks.counting import fill, make_records
-from tests.benchmarks.machine import describe_machine
-from tests.benchmarks.system import running, settings_of, variables
+from tests.benchmarks.crew import crew
+from tests.benchmarks.machine import describe_machine, family_cpu_seconds
+from tests.benchmarks.sending import Bench, Case, measure_sending
+from tests.benchmarks.stages import POSTGRES_SETTINGS
+from tests.benchmarks.system import prepare, settings_of, variables
 
 _COUNTED = "SELECT coalesce(sum(next), 0) FROM progress WHERE topic = $1"
-_DECIDED = "SELECT count(*) FROM decision"
-_ON_THEIR_WAY = "SELECT count(*) FROM invitation WHERE kind = 'ask' AND state NOT IN ('accepted', 'withheld')"
+_UNPUBLISHED = "SELECT count(*) FROM touched"
+_LATENCY = 0.02
 
-Work = Callable[[Path, dict[str, str], int, int], Coroutine[Any, Any, float]]
+Servers = tuple[EmbeddedPostgres, EmbeddedKafka, Path]
+Work = Callable[[Servers, int, int, int], Coroutine[Any, Any, dict[str, float]]]
 
 
 def main(
@@ -44,98 +44,84 @@ def main(
     partitions: Annotated[int, typer.Option(help="Partitions of each topic; 0: as many as processes.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Write the figures as JSON too.")] = None,
 ) -> None:
-    """Measure events per second with more and more processes and partitions."""
+    """Measure processor time and wall clock of an event with more and more processes and partitions."""
     print(f"machine: {describe_machine()}")
     result: dict[str, Any] = {"machine": describe_machine()}
     for n in (int(text) for text in processes.split(",")):
         parts = partitions or n
-        found = {
-            "counted_per_second": round(_round(n, parts, _count, events)),
-            "handed_over_per_second": round(_round(n, parts, _send, deliveries)),
-        }
+        found: dict[str, Any] = {"load": round(os.getloadavg()[0], 1)}
+        found["counting"] = _round(n, parts, _count, events)
+        found["sending"] = _round(n, parts, _send, deliveries)
         result[str(n)] = found
         print(f"{n} processes, {parts} partitions: {found}", flush=True)
     if output is not None:
         output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-def _round(n: int, partitions: int, work: Work, amount: int) -> float:
-    """Servers of its own, then the work: things a second."""
+def _round(n: int, partitions: int, work: Work, amount: int) -> dict[str, float]:
+    """Servers of its own, then the work."""
     with tempfile.TemporaryDirectory(prefix="kvittera-scaling-") as name:
         folder = Path(name)
         folder.chmod(0o755)
-        postgres = EmbeddedPostgres(folder / "postgres", settings={"shared_buffers": "512MB", "max_wal_size": "4GB"})
+        wanted = {"shared_buffers": "512MB", "max_wal_size": "4GB", **POSTGRES_SETTINGS}
+        postgres = EmbeddedPostgres(folder / "postgres", settings=wanted)
         kafka = EmbeddedKafka(folder / "kafka", heap="1g", tuned_for_start=False)
         try:
             postgres.start()
             kafka.start()
-            environment = variables(
-                postgres, kafka, KVITTERA_KAFKA_PARTITIONS=str(partitions), KVITTERA_POLICIES_FOLDER=str(POLICIES)
-            )
-            return asyncio.Runner(loop_factory=uvloop.new_event_loop).run(work(folder, environment, n, amount))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(work((postgres, kafka, folder), n, partitions, amount))
         finally:
             kafka.stop()
             postgres.stop()
 
 
-async def _prepare(settings: Settings) -> None:
-    await apply_topics(settings, tuple(CARDS.values()))
-    for service in ("notifier", "survey", "aggregator"):
-        connection = await connect(settings, service)
-        await migrate(connection, service, f"services.{service}")
-        await connection.close()
-
-
-@asynccontextmanager
-async def _processes(service: str, n: int, environment: dict[str, str], folder: Path) -> AsyncIterator[None]:
-    async with AsyncExitStack() as stack:
-        for i in range(n):
-            own = {**environment, "KVITTERA_INSTANCE": f"machine-{i}"}
-            await stack.enter_async_context(running(service, own, folder / f"{service}-{i}.log"))
-        yield
-
-
-async def _count(folder: Path, environment: dict[str, str], n: int, events: int) -> float:
-    """Answers counted a second by `n` aggregators that catch up."""
+async def _count(servers: Servers, n: int, partitions: int, events: int) -> dict[str, float]:
+    """What an answer takes `n` aggregators that catch up, published cells included."""
+    postgres, kafka, folder = servers
+    environment = variables(postgres, kafka, KVITTERA_KAFKA_PARTITIONS=str(partitions))
     settings = settings_of(environment)
-    await _prepare(settings)
+    await prepare(settings, SERVICES)
     records, _ = make_records(events)
     connection = await connect(settings, "aggregator", command_timeout=300)
-    async with _processes("aggregator", n, environment, folder):
-        # All have their partitions before there is anything to count.
-        await asyncio.sleep(3)
-        began = time.perf_counter()
+    ports = [free_port() for _ in range(n)]
+    async with crew(ports, environment, connection, folder / "aggregator", "aggregator") as aggregators:
+        aggregators.stand_still()
         await fill(settings, records)
-        await _until(connection, _COUNTED, len(records), RESPONSE_RECORDED)
-        seconds = time.perf_counter() - began
-    await connection.close()
-    return len(records) / seconds
-
-
-async def _send(folder: Path, environment: dict[str, str], n: int, deliveries: int) -> float:
-    """Deliveries decided and handed to the outbox viewer a second, by `n` notifiers."""
-    settings = settings_of(environment)
-    await _prepare(settings)
-    town = Town(1, settings.brand)
-    cases = list(itertools.islice(iter(lambda: town.next_case(now()), None), deliveries))
-    connection = await connect(settings, "notifier", command_timeout=300)
-    async with _processes("notifier", n, environment, folder):
-        await asyncio.sleep(3)
+        before = aggregators.cpu_seconds(), family_cpu_seconds(postgres.pid)
         began = time.perf_counter()
-        producer = make_producer(settings, client="bench")
-        await producer.start()
-        await asyncio.gather(*[await producer.send(DELIVERY_COMPLETED, **record_of(case)) for case in cases])
-        await producer.stop()
-        await _until(connection, _DECIDED, deliveries)
-        while await connection.fetchval(_ON_THEIR_WAY):
-            await asyncio.sleep(0.05)
+        aggregators.go_on()
+        await _until_counted(connection, len(records))
         seconds = time.perf_counter() - began
+        python, database = aggregators.cpu_seconds() - before[0], family_cpu_seconds(postgres.pid) - before[1]
     await connection.close()
-    return deliveries / seconds
+    per = 1e6 / len(records)
+    return {
+        "per_second": round(len(records) / seconds),
+        "python_us": round(python * per, 1),
+        "postgres_us": round(database * per, 1),
+    }
 
 
-async def _until(connection: OwnConnection, question: str, wanted: int, *values: str) -> None:
-    while await connection.fetchval(question, *values) < wanted:
+async def _send(servers: Servers, n: int, partitions: int, deliveries: int) -> dict[str, float]:
+    """What a delivery takes `n` notifiers, from its record to the outcome committed, and all who take part."""
+    postgres, kafka, folder = servers
+    settings = settings_of(variables(postgres, kafka, KVITTERA_KAFKA_PARTITIONS=str(partitions)))
+    await prepare(settings, SERVICES)
+    connection = await connect(settings, "notifier", command_timeout=600)
+    bench = Bench(postgres, kafka, folder, connection)
+    [found] = await measure_sending(bench, deliveries, [Case("http", _LATENCY, n)])
+    await connection.close()
+    rate, cpu = found["deliveries_per_second"], found["cpu_us"]
+    assert isinstance(rate, float)
+    assert isinstance(cpu, dict)
+    return {"per_second": round(rate), **{f"{who.lower()}_us": us for who, us in cpu.items()}}
+
+
+async def _until_counted(connection: OwnConnection, records: int) -> None:
+    while await connection.fetchval(_COUNTED, RESPONSE_RECORDED) < records:
+        await asyncio.sleep(0.05)
+    while await connection.fetchval(_UNPUBLISHED):
         await asyncio.sleep(0.05)
 
 

@@ -1,0 +1,1 @@
+"""What a year of deliveries takes: arithmetic on what was measured (docs/scale.md)."""
