@@ -83,13 +83,13 @@ def test_connections_to_others_are_not_counted(server: socket.socket) -> None:
         assert tally.hops == {}
 
 
-def reading(at: float, records: int, cpu: float) -> Reading:
+def reading(at: float, records: int, cpu: int) -> Reading:
     return Reading(at, Counter(a=records), Counter(), Counter(), 10 * records, Counter(notifier=cpu), Counter())
 
 
 def test_a_difference_of_readings_is_what_came_between() -> None:
-    found = reading(160, 500, 9.5).since(reading(100, 200, 4.0))
-    assert (found.at, found.records["a"], found.wal_bytes, found.cpu["notifier"]) == (60, 300, 3_000, 5.5)
+    found = reading(160, 500, 9).since(reading(100, 200, 4))
+    assert (found.at, found.records["a"], found.wal_bytes, found.cpu["notifier"]) == (60, 300, 3_000, 5)
 
 
 def test_a_row_tells_how_many_times_the_arithmetic_the_run_took() -> None:
