@@ -6,13 +6,14 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
 import pytest
 import uvloop
+import yaml
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import CreateAclsRequest
@@ -23,7 +24,7 @@ from services.certificates import Authority
 from services.chassis.kafka import make_client, make_consumer, make_producer
 from services.chassis.postgres import connect
 from services.chassis.settings import Settings
-from services.chassis.topic_admin import apply_topics
+from services.chassis.topic_admin import apply_topics, compare_topics
 from services.doctor.rights import rights
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.ports import free_port
@@ -69,7 +70,7 @@ def broker(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[E
             "inter.broker.listener.name": "LOCAL",
             f"{listener}.sasl.enabled.mechanisms": "PLAIN",
             f"{listener}.plain.sasl.jaas.config": f'{login} user_kvittera="${{{{file:{users}:kvittera}}}}"'
-            ' user_narrow="narrow";',
+            ' user_narrow="narrow" user_guided="guided";',
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS;User:kvittera",  # between brokers nobody logs in here
             "config.providers": "file",
@@ -188,6 +189,33 @@ async def test_the_doctor_names_topics_and_groups_that_the_account_may_not_use(s
 
     await until(lacking)
     assert [f.verdict for f in await rights(secured)] == ["well"]
+
+
+async def test_the_rights_of_the_guide_are_enough_to_make_compare_read_and_write_the_topics(
+    secured: Settings, repository: Path
+) -> None:
+    await apply_topics(secured, tuple(CARDS.values()))
+    guide = (repository / "docs/how-to/use-strimzi-and-cloudnativepg.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```yaml\n(\S+ \S+\nkind: KafkaUser\n.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    kinds, operations = {"topic": 2, "group": 3}, {"Read": 3, "Write": 4, "Create": 5, "DescribeConfigs": 10}
+    client = make_client(secured)
+    await client.bootstrap()
+    for acl in yaml.safe_load(block)["spec"]["authorization"]["acls"]:
+        kind, name = kinds[acl["resource"]["type"]], acl["resource"]["name"]
+        for operation in acl["operations"]:
+            granted = CreateAclsRequest(kind, name, 4, "User:guided", "*", operations[operation], 3)
+            [(code, _)] = (await client.send(client.get_random_node(), granted)).creation_responses
+            assert code == 0
+    await client.close()
+    guided = secured.model_copy(update={"kafka_username": "guided", "kafka_password": SecretStr("guided")})
+
+    async def enough() -> bool:  # the broker hears of the rules a moment later
+        return [f.verdict for f in await rights(guided)] == ["well"]
+
+    await until(enough)
+    card = replace(CARDS[RESPONSE_RECORDED], name="response.guided.v1")
+    assert await apply_topics(guided, [card]) == [card.name]
+    assert await compare_topics(guided, [card]) == []
 
 
 @pytest.mark.parametrize(
