@@ -32,7 +32,7 @@ CounterName = Literal[
     "kvittera_receipts_total",
     # Parts of text messages handed over, each of which is paid for, by provider.
     "kvittera_sms_segments_total",
-    # Answers acknowledged with 2xx, by kind (first, revision).
+    # Answers acknowledged with 2xx, by kind (first, revision, kiosk, kiosk_revision).
     "kvittera_answers_total",
     # Survey requests that were turned away, by reason.
     "kvittera_answers_refused_total",
@@ -183,6 +183,10 @@ class Metrics:
     def count(self, name: CounterName, amount: float = 1, **labels: str) -> None:
         """Add to a counter."""
         self._of(self._counters[name], labels).inc(amount)
+
+    def begin(self, name: CounterName, **labels: str) -> None:
+        """Let a count begin at 0: one that begins at 1 never rose, as far as an alert can see."""
+        self.count(name, 0, **labels)
 
     def set(self, name: GaugeName, value: float, **labels: str) -> None:
         """Set a gauge."""

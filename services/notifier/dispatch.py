@@ -107,6 +107,8 @@ class Dispatcher:
     _hand_over: HandOver = field(init=False)
 
     def __post_init__(self) -> None:
+        for kind in self.channel.kinds:
+            self.metrics.begin("kvittera_unsettled_total", channel=kind)
         limits = self.limits
         persons = PersonKeys(self.seal)
         claims = Claims(

@@ -144,6 +144,23 @@ def test_every_alert_has_a_page_that_says_what_to_do_and_every_page_an_alert(rep
         assert [part for part in ("**What it means.**", "## Look", "## Do\n", "## Done when") if part not in text] == []
 
 
+def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not(repository: Path) -> None:
+    told = yaml.safe_load((repository / "deploy/prometheus/rules/kvittera.test.yml").read_text(encoding="utf-8"))
+    cases = [case for test in told["tests"] for case in test["alert_rule_test"]]
+    alerts = {rule["alert"] for rule in rules(repository) if "alert" in rule}
+    assert {case["alertname"] for case in cases if case["exp_alerts"]} == alerts
+    assert {case["alertname"] for case in cases if not case["exp_alerts"]} == alerts
+
+
+def test_each_service_that_prometheus_looks_for_is_missed_by_the_labels_that_its_targets_have(repository: Path) -> None:
+    [missing] = [rule["expr"] for rule in rules(repository) if rule.get("alert") == "KvitteraServiceMissing"]
+    asked = re.findall(r'absent\(up\{job="(\w+)",service="(\w+)"\}\)', missing)
+    read = yaml.safe_load((repository / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    [job] = read["scrape_configs"]
+    assert job["relabel_configs"] == [{"source_labels": ["__meta_dns_name"], "target_label": "service"}]
+    assert asked == [(job["job_name"], name) for found in job["dns_sd_configs"] for name in found["names"]]
+
+
 def test_the_alerts_do_as_their_own_tests_say(repository: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:

@@ -153,6 +153,16 @@ def test_the_operator_gets_the_alerts_as_they_stand_and_the_labels_that_they_ask
     assert rules["metadata"]["labels"]["release"] == monitor["metadata"]["labels"]["release"] == "prometheus"
 
 
+def test_the_targets_of_the_operator_have_the_label_by_which_a_service_is_missed(chart: helm.Chart) -> None:
+    things = rendered(chart, WATCHED)
+    [endpoint] = named(things, "PodMonitor", "post")["spec"]["podMetricsEndpoints"]
+    [source] = [r["sourceLabels"] for r in endpoint["relabelings"] if r["targetLabel"] == "service"]
+    assert source == ["__meta_kubernetes_pod_label_app_kubernetes_io_component"]
+    pods = [t["spec"]["template"] for t in things if t["kind"] == "Deployment"]
+    components = sorted(pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in pods)
+    assert components == ["aggregator", "notifier", "survey"]
+
+
 @pytest.mark.parametrize("base", ["https://docs.example/kvittera", "https://docs.example/kvittera/"])
 def test_alerts_link_to_their_pages_where_the_documentation_is_served(
     chart: helm.Chart, repository: Path, base: str

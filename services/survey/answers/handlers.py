@@ -99,6 +99,8 @@ class Answers:
         self._batcher = MicroBatcher(self._flush, key=lambda p: p.token_sha256, queue=self.queue, flushes=_FLUSHES)
         # Looks at the same time share a statement; the same link twice in one is harmless.
         self._looks = MicroBatcher(self._look_up, key=lambda _: object())
+        for kind in ("first", "revision"):
+            self.metrics.begin("kvittera_answers_total", kind=kind)
 
     async def record(self, token: str, answer: Answer, how: Circumstances = PLAIN) -> Recorded:
         """Keep an answer from the page; as `record_for`."""

@@ -90,6 +90,10 @@ class KioskRoutes:
     survey: str
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "api.sql"))
 
+    def __post_init__(self) -> None:
+        for kind in ("kiosk", "kiosk_revision"):
+            self.metrics.begin("kvittera_answers_total", kind=kind)
+
     async def tap(self, request: Request) -> Response:
         """Keep a tap; 2xx only after the commit."""
         client = await self.door.let_in(request, Scope.KIOSK)

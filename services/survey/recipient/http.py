@@ -39,6 +39,7 @@ from services.survey.reviews.stored import Reviews
 log = structlog.get_logger()
 UNSUBSCRIBE = "/unsubscribe"
 """How the address ends that is behind the hot path."""
+_FAULTS_OF_OURS = ("overloaded", "storage", "not_ready")
 
 CaseOf = Callable[[uuid.UUID, str], Awaitable[CaseNotice | None]]
 """What the page says about the case of a response; the name is that of the carrier."""
@@ -67,6 +68,8 @@ class SurveyRoutes:
         self._links = Links(self.answers, self.caught_up)
         self._views = Views(self.pages, self.definitions, self.seal, self.brand)
         self._posts = Posts(self.answers, self._views.nonce, self.looks, self.metrics, self.caught_up)
+        for reason in _FAULTS_OF_OURS:
+            self.metrics.begin("kvittera_answers_refused_total", reason=reason)
 
     def lanes(self, lets_look: Callable[[Scope], bool]) -> Sequence[Lane]:
         """The fast lanes of the HTTP server for a look at a page and the first tap; `lets_look` may refuse looks."""
