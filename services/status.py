@@ -8,18 +8,18 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import asyncpg
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.topics import CARDS, RESPONSE_RECORDED
 from services.chassis.kafka import make_client, make_consumer
+from services.chassis.oldest_waiting import oldest_waiting
 from services.chassis.postgres import OwnConnection, connect, named_sql
 from services.chassis.settings import Settings
 from services.notifier.ledger import Ledger
 
 SERVICES: Final = ("notifier", "survey", "aggregator")
 _PATIENCE: Final = 10.0
-_READ_SECONDS: Final = 3.0
 T = TypeVar("T")
 
 
@@ -219,21 +219,8 @@ async def _broker(settings: Settings, stores: Mapping[str, Store], counted: Mapp
         await consumer.start()
         begins, ends = await consumer.beginning_offsets(parts), await consumer.end_offsets(parts)
         waiting = {p: at for p, at in counted.items() if p.topic == RESPONSE_RECORDED and ends.get(p, 0) > at}
-        since = await _oldest(consumer, {p: max(at, begins[p]) for p, at in waiting.items()})
-        return Broker(begins, ends, max(0.0, time.time() - since) if since else 0.0)
+        since = await oldest_waiting(consumer, waiting, ends)
+        return Broker(begins, ends, 0.0 if since is None else max(0.0, time.time() - since))
     finally:
         await consumer.stop()
         await client.close()
-
-
-async def _oldest(consumer: AIOKafkaConsumer, positions: Mapping[TopicPartition, int]) -> float:
-    """When the oldest of the records at these positions was written, in seconds since 1970; 0: there is none."""
-    consumer.assign(list(positions))
-    for part, at in positions.items():
-        consumer.seek(part, at)
-    first: dict[TopicPartition, float] = {}
-    until = time.monotonic() + _READ_SECONDS
-    while positions.keys() - first.keys() and time.monotonic() < until:
-        for part, records in (await consumer.getmany(timeout_ms=200)).items():
-            first.setdefault(part, records[0].timestamp / 1000)
-    return min(first.values(), default=0.0)

@@ -135,6 +135,11 @@ RELIABILITY: list[Panel] = [
         ],
     ),
     (
+        "Oldest record that waits to be counted",
+        "s",
+        [('min(kvittera_counters_behind_seconds{service="aggregator"})', "waits")],
+    ),
+    (
         "Counted late, share of answers",
         "percentunit",
         [("kvittera:answers_counted_late:ratio_5m", "5 minutes"), ("kvittera:answers_counted_late:ratio_1h", "1 hour")],

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from schemas.topics import CARDS
 from services.aggregator import http
 from services.aggregator.counting.answer_columns import Block, blocks_reader
+from services.aggregator.counting.behind import CountersBehind
 from services.aggregator.counting.complaints import complaints_reader
 from services.aggregator.counting.cuts import Cut, CutsFile, read_cuts
 from services.aggregator.counting.freshness import Freshness
@@ -100,6 +101,7 @@ async def run(settings: Settings) -> None:
                     fetch_bytes=_FETCH_BYTES,
                 ),
                 "watch": reading.watch,
+                "behind": CountersBehind(settings, pool, metrics).run,
                 **_heard(shared.subscriptions),
                 "live": keep_live,
                 "publish": publisher.run,

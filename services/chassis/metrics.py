@@ -1,5 +1,6 @@
 """Every metric of Kvittera, named once. Labels never hold personal data or small groups."""
 
+from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -58,6 +59,8 @@ CounterName = Literal[
 GaugeName = Literal[
     # Records not yet consumed, by topic and partition.
     "kvittera_consumer_lag",
+    # Age in seconds of the oldest record that waits to be counted, or that may do so.
+    "kvittera_counters_behind_seconds",
     # Outbox rows not yet published.
     "kvittera_outbox_waiting",
     # Age in seconds of the oldest outbox row not yet published.
@@ -136,6 +139,7 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
 }
 GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
     "kvittera_consumer_lag": ("Records not yet consumed.", ("topic", "partition")),
+    "kvittera_counters_behind_seconds": ("Age of the oldest record that waits to be counted.", ()),
     "kvittera_outbox_waiting": ("Outbox rows not yet published.", ()),
     "kvittera_outbox_age_seconds": ("Age of the oldest unpublished outbox row.", ()),
     "kvittera_outbox_lost": ("Outbox rows whose topic Kafka does not have.", ("topic",)),
@@ -191,6 +195,10 @@ class Metrics:
     def set(self, name: GaugeName, value: float, **labels: str) -> None:
         """Set a gauge."""
         self._of(self._gauges[name], labels).set(value)
+
+    def tell(self, name: GaugeName, value: Callable[[], float]) -> None:
+        """Have a gauge worked out each time that it is asked for."""
+        self._gauges[name].set_function(value)
 
     def observe(self, name: HistogramName, value: float, **labels: str) -> None:
         """Add one observation to a histogram."""
