@@ -1,4 +1,4 @@
-"""The audit: counters == fold(counted answers) == acknowledged answers. Reads every service's tables, changes none."""
+"""The audit: counters == fold(counted answers) == acknowledged answers. It changes nothing that it reads."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from services.aggregator.cells.rows import Cells, Difference
-from services.chassis.postgres import OwnConnection, check_migrated, connect, named_sql
+from services.aggregator.history.latest_audit import note_audit
+from services.chassis.postgres import OwnConnection, check_migrated, connect, named_sql, tables_of
 from services.chassis.settings import Settings
 
 _AT_ONCE = 10_000
@@ -48,9 +49,14 @@ class Audit:
     differing: list[Difference] = field(default_factory=list)
 
     @property
+    def differences(self) -> int:
+        """Lost and doubled answers, and cells that differ."""
+        return self.lost + self.double + self.differing_cells
+
+    @property
     def clean(self) -> bool:
         """Whether nothing is lost, doubled or wrong."""
-        return not (self.lost or self.double or self.differing_cells)
+        return not self.differences
 
     def as_dict(self) -> dict[str, object]:
         """For machines."""
@@ -103,6 +109,12 @@ async def run_audit(settings: Settings, wait: float = 0.0, *, at_once: int = _AT
     finally:
         for connection in (survey, asked_again, aggregator):
             await connection.close()
+
+
+async def keep_result(settings: Settings, result: Audit) -> None:
+    """Keep when an audit ended and how much differed, for the aggregator's metrics and their alerts."""
+    async with tables_of(settings, "aggregator", command_timeout=60) as connection:
+        await note_audit(connection, result.differences)
 
 
 async def _audit_once(

@@ -146,7 +146,12 @@ RELIABILITY: list[Panel] = [
     ),
     ("Seconds a batch takes, 99 %", "s", [(quantile(0.99, "kvittera_batch_seconds"), "99 %")]),
     ("Event loop held up", "s", [("max by (service) (kvittera_loop_lag_seconds)", "{{service}}")]),
-    ("Off the ledger identity", "short", [("max(kvittera_ledger_gap)", "gap")]),
+    (
+        "Off the ledger identity, and found by the audit",
+        "short",
+        [("max(kvittera_ledger_gap)", "gap"), ("max(kvittera_audit_differences)", "audit")],
+    ),
+    ("Since the latest audit", "s", [("time() - max(kvittera_audit_ended_timestamp_seconds > 0)", "since it ended")]),
     (
         "Records in a transaction, median",
         "short",

@@ -24,6 +24,7 @@ from services.aggregator.digests import routes as digest_routes
 from services.aggregator.figures import routes as figure_routes
 from services.aggregator.figures.alerts import Alerts, watch, watched_cuts
 from services.aggregator.handlers import CountBatch
+from services.aggregator.history.latest_audit import LatestAudit
 from services.aggregator.live.disruptions import disruptions_reader
 from services.aggregator.live.scope import zone_named
 from services.aggregator.live.scopes import LiveScopes
@@ -102,6 +103,7 @@ async def run(settings: Settings) -> None:
                 ),
                 "watch": reading.watch,
                 "behind": CountersBehind(settings, pool, metrics).run,
+                "audit": LatestAudit(pool, metrics).run,
                 **_heard(shared.subscriptions),
                 "live": keep_live,
                 "publish": publisher.run,

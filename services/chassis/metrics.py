@@ -61,6 +61,10 @@ GaugeName = Literal[
     "kvittera_consumer_lag",
     # Age in seconds of the oldest record that waits to be counted, or that may do so.
     "kvittera_counters_behind_seconds",
+    # When the latest `kvittera audit` ended, in seconds since 1970; 0: none ever did.
+    "kvittera_audit_ended_timestamp_seconds",
+    # What the latest `kvittera audit` found: lost and doubled answers, and cells that differ.
+    "kvittera_audit_differences",
     # Outbox rows not yet published.
     "kvittera_outbox_waiting",
     # Age in seconds of the oldest outbox row not yet published.
@@ -140,6 +144,8 @@ COUNTERS: dict[CounterName, tuple[str, tuple[str, ...]]] = {
 GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
     "kvittera_consumer_lag": ("Records not yet consumed.", ("topic", "partition")),
     "kvittera_counters_behind_seconds": ("Age of the oldest record that waits to be counted.", ()),
+    "kvittera_audit_ended_timestamp_seconds": ("When the latest audit ended.", ()),
+    "kvittera_audit_differences": ("Lost and doubled answers and differing cells of the latest audit.", ()),
     "kvittera_outbox_waiting": ("Outbox rows not yet published.", ()),
     "kvittera_outbox_age_seconds": ("Age of the oldest unpublished outbox row.", ()),
     "kvittera_outbox_lost": ("Outbox rows whose topic Kafka does not have.", ("topic",)),

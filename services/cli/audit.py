@@ -2,9 +2,12 @@
 
 import asyncio
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from services.audit import Audit
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,17 +22,23 @@ def audit(
     """Prove that nothing is lost and nothing counted twice; exit 1 with what differs otherwise.
 
     Compares, in one snapshot each: the counters with a fold of all counted answers and decisions, and the
-    counted answers with those that the survey service acknowledged.
+    counted answers with those that the survey service acknowledged. When it ended and how much differed is kept for
+    the alerts.
     """
-    from services.audit import run_audit
+    from services.audit import keep_result, run_audit
     from services.embedded.local import reachable
 
     with reachable(postgres=True) as settings:
         result = asyncio.run(run_audit(settings, wait))
-    if as_json:
-        print(json.dumps(result.as_dict(), ensure_ascii=False))
-    else:
-        for line in result.lines():
-            print(line)
+        _show(result, as_json=as_json)
+        asyncio.run(keep_result(settings, result))
     if not result.clean:
         raise typer.Exit(1)
+
+
+def _show(result: "Audit", *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result.as_dict(), ensure_ascii=False))
+        return
+    for line in result.lines():
+        print(line)

@@ -166,6 +166,18 @@ def test_policies_surveys_and_traces_are_reached_where_values_say(chart: helm.Ch
     assert controller == {"app.kubernetes.io/name": "traefik"}
 
 
+def jobs_in_time(things: list[dict[str, Any]]) -> dict[str, str]:
+    return {t["metadata"]["name"]: t["spec"]["schedule"] for t in things if t["kind"] == "CronJob"}
+
+
+def test_the_audit_can_be_switched_off_and_keeps_its_time_otherwise(chart: helm.Chart) -> None:
+    assert jobs_in_time(rendered(chart)) == {"post-retention": "17 3 * * *", "post-audit": "*/15 * * * *"}
+    off = rendered(chart, {"jobs": {"audit": {"enabled": False}}})
+    assert jobs_in_time(off) == {"post-retention": "17 3 * * *"}
+    seldom = rendered(chart, {"jobs": {"audit": {"schedule": "5 4 * * *"}}})
+    assert jobs_in_time(seldom)["post-audit"] == "5 4 * * *"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -183,6 +195,8 @@ def test_policies_surveys_and_traces_are_reached_where_values_say(chart: helm.Ch
         {"settings": {"KVITTERA_BRAND": "Nordposten"}},
         {"image": {"pullSecrets": "registry-login"}},
         {"networkPolicy": {"egress": {"to": []}}},
+        {"jobs": {"audit": {"enabled": "no"}}},
+        {"jobs": {"retention": {"enabled": False}}},
     ],
 )
 def test_wrong_values_are_refused_before_anything_is_rendered(chart: helm.Chart, wrong: dict[str, Any]) -> None:

@@ -1,13 +1,19 @@
 """The audit over real tables: what it finds is the same however few answers it holds at once."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import pytest
+from typer.testing import CliRunner
 
-from services.audit import Audit, run_audit
+from services.aggregator.history.latest_audit import LatestAudit
+from services.audit import Audit, keep_result, run_audit
+from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
+from services.cli import app
 from tests.tables import empty_pool
 
 Said = tuple[int, int, int | None, bool]
@@ -84,3 +90,50 @@ async def test_the_first_twenty_differing_cells_are_named_and_the_others_counted
     assert (found.clean, found.differing_cells) == (False, 30)
     assert [d.cell for d in found.differing] == cells[:20]
     assert found.lines()[-1] == "  and 10 more"
+
+
+async def audited(settings: Settings, aggregator: Pool) -> tuple[float, float]:
+    """When an audit ended and what it found, as a process tells that begins after it."""
+    await keep_result(settings, await run_audit(settings))
+    metrics = Metrics()
+    await LatestAudit(aggregator, metrics).look()
+    return told(metrics)
+
+
+def told(metrics: Metrics) -> tuple[float, float]:
+    ended = metrics.registry.get_sample_value("kvittera_audit_ended_timestamp_seconds")
+    differences = metrics.registry.get_sample_value("kvittera_audit_differences")
+    assert ended is not None
+    assert differences is not None
+    return ended, differences
+
+
+async def test_the_metrics_tell_when_the_latest_audit_ended_and_how_much_differed(
+    settings: Settings, survey: Pool, aggregator: Pool
+) -> None:
+    never = Metrics()
+    await LatestAudit(aggregator, never).look()
+    assert told(never) == (0, 0)
+
+    await acknowledge(survey, (1, 1, 4, False))
+    await count(aggregator, (1, 1, 3, False), (7, 1, 5, False))
+    began = time.time()
+    ended, differences = await audited(settings, aggregator)
+    assert began - 5 < ended < time.time() + 5
+    assert differences == 2  # 1 is counted otherwise, nobody acknowledged 7
+
+    await aggregator.execute("UPDATE answer SET score = 4 WHERE response_id = $1", UUID(int=1))
+    await aggregator.execute("DELETE FROM answer WHERE response_id = $1", UUID(int=7))
+    again, differences = await audited(settings, aggregator)
+    assert (again > ended, differences) == (True, 0)
+
+
+@pytest.mark.usefixtures("survey")
+async def test_the_command_keeps_what_it_found_and_exits_with_1(
+    settings: Settings, aggregator: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KVITTERA_POSTGRES_DSN", settings.postgres_dsn.get_secret_value())
+    await count(aggregator, (7, 1, 5, False))
+    done = await asyncio.to_thread(CliRunner().invoke, app, ["audit"])
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (1, "NOT CLEAN: 0 lost, 1 double, 0 differing cells")
+    assert await aggregator.fetchval("SELECT differences FROM audit") == 1
