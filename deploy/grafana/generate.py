@@ -83,6 +83,11 @@ OPERATIONS: list[Panel] = [
         ],
     ),
     (
+        "Seconds a call to a provider takes, 99 %",
+        "s",
+        [(quantile(0.99, "kvittera_provider_call_seconds", by="provider, channel, le"), "{{provider}} {{channel}}")],
+    ),
+    (
         "What providers report of messages",
         "reqps",
         [("sum by (provider, result) (rate(kvittera_receipts_total[$__rate_interval]))", "{{provider}} {{result}}")],

@@ -109,6 +109,8 @@ HistogramName = Literal[
     "kvittera_case_first_contact_seconds",
     # Seconds from the delivery event to the accepted request.
     "kvittera_event_to_ask_seconds",
+    # Seconds that a call to a provider took, by its name in the providers' file and kind of address.
+    "kvittera_provider_call_seconds",
     # Seconds from the call with the request to the first answer.
     "kvittera_ask_to_answer_seconds",
 ]
@@ -172,6 +174,7 @@ HISTOGRAMS: dict[HistogramName, tuple[str, tuple[str, ...], tuple[float, ...]]] 
     "kvittera_freshness_seconds": ("Seconds from the recorded answer to the committed counter.", (), _FAST),
     "kvittera_case_first_contact_seconds": ("Seconds from the opening of a case to the first contact.", (), _SLOW),
     "kvittera_event_to_ask_seconds": ("Seconds from the delivery event to the accepted request.", (), _SLOW),
+    "kvittera_provider_call_seconds": ("Seconds that a call to a provider took.", ("provider", "channel"), _FAST),
     "kvittera_ask_to_answer_seconds": ("Seconds from the call with the request to the first answer.", (), _SLOW),
 }
 

@@ -21,6 +21,7 @@ QUIET_IN_A_DEMO = {
     "Stopped just before leaving, by reason",
     "Sending",  # no volume ever pauses it
     "Calls to providers, by result",
+    "Seconds a call to a provider takes, 99 %",
     "What providers report of messages",
     "Parts of text messages",
     "Fate unknown, and second messages",

@@ -65,6 +65,22 @@ async def test_another_provider_is_tried_only_after_a_definite_not_now(first: Re
     assert result == (YES if calls else first)
 
 
+async def test_how_long_each_call_took_is_told_by_provider_and_channel() -> None:
+    moments = iter([10.0, 10.2, 20.0, 50.0])
+    slow = Routed(
+        [Provider("one", 100, Scripted(NOT_NOW)), Provider("two", 0, Scripted())],
+        Metrics(),
+        lambda: 0.0,
+        moments.__next__,
+    )
+    await slow.send(SMS)
+    took = slow.metrics.registry.get_sample_value
+    of = {name: {"provider": name, "channel": "sms"} for name in ("one", "two")}
+    assert took("kvittera_provider_call_seconds_sum", of["one"]) == pytest.approx(0.2)
+    assert took("kvittera_provider_call_seconds_sum", of["two"]) == 30
+    assert took("kvittera_provider_call_seconds_bucket", {**of["two"], "le": "10.0"}) == 0
+
+
 async def test_when_all_say_not_now_the_message_waits() -> None:
     assert await routed((50, Scripted(NOT_NOW)), (50, Scripted(NOT_NOW))).send(SMS) == NOT_NOW
 

@@ -1,6 +1,7 @@
 """Which provider gets a message: by weight, and another one only after a definite refusal (D17)."""
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -30,11 +31,13 @@ class Routed:
 
     Attributes:
         draw: gives a number in [0, 1).
+        clock: seconds, never going back.
     """
 
     providers: Sequence[Provider]
     metrics: Metrics
     draw: Callable[[], float] = field(default_factory=lambda: random.SystemRandom().random)
+    clock: Callable[[], float] = time.monotonic
     kinds: frozenset[ChannelKind] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -44,7 +47,10 @@ class Routed:
         """Hand over to one provider. The next is tried only when the one before said: not now, nothing was taken."""
         result = Result(Fate.REFUSED, "no_provider")
         for provider in self._in_turn(message.kind):
+            began = self.clock()
             result = await provider.channel.send(message)
+            of_call = {"provider": provider.name, "channel": message.kind.value}
+            self.metrics.observe("kvittera_provider_call_seconds", self.clock() - began, **of_call)
             self.metrics.count("kvittera_provider_calls_total", provider=provider.name, result=result.fate.value)
             if message.kind is ChannelKind.SMS and result.fate in {Fate.ACCEPTED, Fate.IN_DOUBT}:
                 self.metrics.count("kvittera_sms_segments_total", segments(message.text), provider=provider.name)
