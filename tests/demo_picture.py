@@ -29,6 +29,7 @@ _SEEN: Final = """() => {
     answers: Number(text('[data-topic="response.recorded.v1"]').replace(/\\D/g, "")),
     audit: text("#audit strong"),
     captions: [...document.querySelectorAll("#phones .phone:not(.empty) + .caption")].map((one) => one.textContent),
+    cut: [...document.querySelectorAll("#phones .screen")].some((one) => one.scrollHeight > one.clientHeight + 1),
     trouble: text("#connection"),
   };
 }"""
@@ -41,6 +42,7 @@ def worth_a_picture(seen: dict[str, Any]) -> bool:
         seen["answers"] >= ANSWERS
         and seen["audit"] == "0 lost · 0 double"
         and not seen["trouble"]
+        and not seen["cut"]
         and len(captions) == _PHONES
         and len(set(captions)) >= _UNLIKE
         and any(caption.startswith("Tapped") for caption in captions)

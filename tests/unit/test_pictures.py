@@ -25,6 +25,7 @@ SEEN: dict[str, Any] = {
     "answers": ANSWERS,
     "audit": "0 lost · 0 double",
     "captions": ["Tapped 5", "Saved, may add more", "SMS, just arrived", "Replied STOP", "SMS, opened", "SMS, opened"],
+    "cut": False,
     "trouble": "",
 }
 
@@ -62,8 +63,9 @@ def test_the_pictures_are_small_and_that_of_the_demo_is_a_whole_screen(repositor
         {"captions": ["Tapped 5"] * 3 + ["Replied STOP"] * 3},
         {"captions": ["Saved, may add more", *SEEN["captions"][1:5], "E-mail, opened"]},
         {"trouble": "the aggregator is down"},
+        {"cut": True},
     ],
-    ids=["too early", "not audited", "empty phone", "all alike", "nobody taps", "in trouble"],
+    ids=["too early", "not audited", "empty phone", "all alike", "nobody taps", "in trouble", "cut"],
 )
 def test_a_page_that_shows_less_than_it_can_is_not_worth_a_picture(changed: dict[str, object]) -> None:
     assert worth_a_picture(SEEN)

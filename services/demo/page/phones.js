@@ -119,10 +119,8 @@ export const phones = (list) => {
     draw(place, phone);
   };
   return (all) => {
-    const now = performance.now(), sender = all.find((phone) => phone.kind === "sms")?.brand;
-    const speaking = all.filter((phone) => phone.kind !== "silent").slice(0, LAST);
-    // A mail does not begin with its sender; all messages here come from the same one.
-    speaking.forEach((phone, i) => show({ ...phone, brand: phone.kind === "sms" ? phone.brand : sender ?? phone.brand }, i, now));
+    const now = performance.now();
+    all.filter((phone) => phone.kind !== "silent").slice(0, LAST).forEach((phone, i) => show(phone, i, now));
     const silentOne = all.find((phone) => phone.kind === "silent");
     if (silentOne) show(silentOne, LAST, now);
   };
