@@ -24,8 +24,8 @@ from tests.builders import NOON
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 RUN = "tests/benchmarks/peak_hour/run.json"
 """What `make simulate-scale` measured, as docs/scale.md tells it."""
-RUN_BEFORE = "tests/benchmarks/peak_hour/run_before.json"
-"""An earlier one, which is where the arithmetic has from what nothing else measures."""
+CALM_RUN = "tests/benchmarks/peak_hour/run_calm.json"
+"""Another one, on a calmer machine: where the arithmetic has from what nothing else measures."""
 EACH = pytest.mark.parametrize("entry", inputs(), ids=lambda entry: entry.name)
 
 
@@ -68,7 +68,7 @@ def test_the_page_about_scale_lists_the_input(entry: Input, scale: str) -> None:
 
 def test_what_comes_from_a_run_is_what_that_run_says_and_not_the_one_beside_it(repository: Path) -> None:
     known = measured()
-    taken = found_in(stored(repository / RUN_BEFORE)).inputs()
+    taken = found_in(stored(repository / CALM_RUN)).inputs()
     assert taken != found_in(stored(repository / RUN)).inputs()
     assert {name: getattr(known, name) for name in taken} == taken
 
