@@ -119,6 +119,6 @@ class SatisfactionAlert(Contract):
     limit: Annotated[float, Field(strict=True)]
     """What it must not pass."""
     responses: Annotated[tuple[Identifier, ...], Field(max_length=100)] = ()
-    """The dissatisfied responses of the stretch, at most 100, the newest first."""
+    """The dissatisfied responses of the stretch, at most 100: those with a comment first, then the newest."""
     raised_at: Instant
     """When the alarm was raised."""

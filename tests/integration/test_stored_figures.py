@@ -94,6 +94,15 @@ async def test_a_terminal_that_turned_worse_is_told_of_once_with_the_responses_t
     assert (await ask(app, "GET", "/api/alerts?cut=route")).json == {"alerts": []}
 
 
+async def test_of_more_than_a_hundred_responses_an_alert_names_those_with_comments_first(pool: Pool) -> None:
+    await usual_months(pool)
+    bad = await count(pool, "Luleå", NOW, 10, 120)
+    await pool.execute("UPDATE answer SET commented = true WHERE response_id = ANY($1)", spoken := sorted(bad)[-3:])
+    [told] = await look(pool)
+    assert len(told.responses) == 100
+    assert told.responses[:3] == tuple(str(r) for r in spoken)
+
+
 async def test_the_same_counts_give_the_same_alarm_after_everything_was_counted_anew(pool: Pool) -> None:
     await usual_months(pool)
     await count(pool, "Luleå", NOW, 10, 12)

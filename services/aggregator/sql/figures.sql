@@ -17,7 +17,8 @@ SELECT value, day, since FROM alert WHERE cut = $1 AND day >= $2 AND since <= $3
 SELECT a.response_id::text FROM answer AS a
 WHERE a.units @> ARRAY[(SELECT id FROM unit WHERE cut = $1 AND value = $2)]
   AND a.local_hour BETWEEN $3 AND $4 AND a.score <= 2 AND NOT a.contested AND a.series IS NULL
-ORDER BY a.local_hour DESC, a.response_id
+-- Words say what was wrong: they must not fall out where there are more.
+ORDER BY a.commented DESC, a.local_hour DESC, a.response_id
 LIMIT 100
 
 -- name: keep_alert
