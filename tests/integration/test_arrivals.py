@@ -18,6 +18,7 @@ from tests.harness import (
     numbered,
     own_loop,
     produce,
+    producing,
     reading,
     until,
 )
@@ -91,6 +92,28 @@ async def test_what_another_process_of_the_group_has_not_applied_counts_as_missi
         for arrivals in both:
             await until(arrivals.all_applied, stop)
     assert of_all == [False, False]
+
+
+async def test_under_steady_traffic_what_was_there_when_it_was_asked_is_waited_for(
+    settings: Settings, pool: Pool
+) -> None:
+    topic = await make_topic(settings)
+    slow = Effects(before=lambda: asyncio.sleep(0.05))
+    reader = Reader(settings, make_fence(pool, topic, slow), [topic])
+    arrivals = Arrivals(reader, patience=10)
+    async with reading(reader, own_loop(reader, settings)) as stop, producing(settings) as producer:
+        await until(arrivals.all_applied, stop)
+        over = asyncio.Event()
+
+        async def traffic() -> None:
+            while not over.is_set():
+                await producer.send_and_wait(topic, b"1")
+
+        sending = asyncio.create_task(traffic())
+        found = [await arrivals.all_applied() for _ in range(10)]
+        over.set()
+        await sending
+    assert found == [True] * 10
 
 
 async def test_a_thousand_that_ask_at_once_cost_two_looks_and_each_gets_one_that_began_after_it_asked(
