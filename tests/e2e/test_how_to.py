@@ -77,7 +77,7 @@ async def test_close_a_month(repository: Path, demo: RunningDemo, shell: Termina
     today = datetime.now(UTC)
     month = month_name(month_of_day(today.date()) - 2)  # its days of tolerance are over, whatever day it is
     then = datetime.fromisoformat(f"{month}-10T12:00Z")
-    close, revise = (block.replace("2026-10", month) for block in copied(repository, "close-a-month"))
+    close, revise, prove = (block.replace("2026-10", month) for block in copied(repository, "close-a-month"))
     await delivered(demo, "OLD-1", then)
     await until(lambda: shell.run("kvittera months list\n"), f"{month}  provisional")
 
@@ -89,6 +89,8 @@ async def test_close_a_month(repository: Path, demo: RunningDemo, shell: Termina
     await until(lambda: shell.run("kvittera months list\n"), "cells moved since")
     assert f"{month} has revision 2" in await shell.run(revise)
     assert "answers of the Luleå kiosk came late" in await shell.run("kvittera months list\n")
+    proven = re.findall(r"^(equal|NOT EQUAL): .*, 0 differ$", await shell.run(prove), re.MULTILINE)
+    assert proven == ["equal", "equal"], "the last revision and the first"
 
 
 @pytest.mark.timeout(300)

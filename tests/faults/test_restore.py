@@ -52,6 +52,7 @@ _MADE_ANEW = frozenset(
         "counting",
         "counted_cut",
         "complaint",
+        "audit",
         "disruption",
         "sign_out",
         "progress",

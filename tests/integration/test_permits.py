@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from itertools import chain, repeat
 
 import pytest
 
@@ -135,7 +136,7 @@ async def test_a_process_that_was_paused_between_its_claim_and_its_call_gives_it
     await plan(pool)
     channel = ScriptedChannel()
     sender = dispatcher(pool, settings, channel, CAPPED)
-    ticks = iter([0.0, 2.5])
+    ticks = chain([0.0], repeat(2.5))
     sender.clock = lambda: next(ticks)
     sender._breaker.clock = lambda: 0.0
     await work(sender)
