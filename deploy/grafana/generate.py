@@ -68,6 +68,7 @@ OPERATIONS: list[Panel] = [
         "short",
         [
             ("max(kvittera_sending_on)", "on"),
+            ("max(kvittera_sending_heard)", "what people said is read"),
             ("sum by (channel) (increase(kvittera_volume_pauses_total[1h]))", "paused by volume: {{channel}}"),
             ("max by (channel) (kvittera_provider_breaker)", "left alone: {{channel}}"),
         ],

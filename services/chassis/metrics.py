@@ -81,6 +81,8 @@ GaugeName = Literal[
     "kvittera_in_doubt",
     # 1 while the switch allows sending, 0 while it does not or cannot be read.
     "kvittera_sending_on",
+    # 1 while everything that people and upstream said lately is read, 0 while nothing is sent until it is.
+    "kvittera_sending_heard",
     # 1 while a provider is left alone after failures in a row, by channel.
     "kvittera_provider_breaker",
     # Erasures that the other services have not been told of yet.
@@ -156,6 +158,10 @@ GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
     "kvittera_requests_due": ("Requests whose time has come and that may be sent now.", ()),
     "kvittera_in_doubt": ("Sends whose fate is not known.", ()),
     "kvittera_sending_on": ("Whether the switch allows sending.", ()),
+    "kvittera_sending_heard": (
+        "Whether wishes, erasures, corrections and answers are read, so that sending goes on.",
+        (),
+    ),
     "kvittera_provider_breaker": ("Whether a provider is left alone after failures in a row.", ("channel",)),
     "kvittera_erasures_pending": ("Erasures that the other services have not been told of yet.", ()),
     "kvittera_cases": ("Cases not yet resolved.", ("state",)),

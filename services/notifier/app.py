@@ -73,7 +73,7 @@ async def run(settings: Settings) -> None:
     channel = choose_channel(settings, pool, shared.seal, metrics)
     relay = Relay(settings, SERVICE, metrics)
     deliveries, heard = _deliveries(shared, policies, channel), _heard(shared)
-    hearing = Hearing(Arrivals(heard, PATIENCE).all_applied)
+    hearing = Hearing(Arrivals(heard, PATIENCE).all_applied, metrics)
     dispatcher = _dispatcher(shared, policies, channel, relay, hearing)
     gate = gate_for(settings, utc_now)
     app = behind_sign_in(_pages(shared, channel, deliveries), settings, gate, FOR_STAFF)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop
 
 log = structlog.get_logger()
@@ -31,6 +32,7 @@ class Hearing:
     """
 
     all_heard: Callable[[], Awaitable[bool]]
+    metrics: Metrics
     clock: Callable[[], float] = time.monotonic
     _as_of: float = -math.inf
     _told: bool = False
@@ -53,6 +55,7 @@ class Hearing:
 
     def _tell(self) -> None:
         waits = not self.is_current()
+        self.metrics.set("kvittera_sending_heard", int(not waits))
         if waits and not self._told:
             log.warning("sending waits", action="wait", what="wishes, corrections and answers are not all read")
         elif self._told and not waits:
