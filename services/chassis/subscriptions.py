@@ -8,6 +8,7 @@ from schemas.topics import CARDS
 from services.chassis.consumer import Reader
 from services.chassis.fence import Apply, Fence
 from services.chassis.kafka import membership
+from services.chassis.meanings import Decode
 from services.chassis.message_lines import HEARD, MessageLines
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
@@ -32,17 +33,23 @@ class Subscriptions:
     lines: MessageLines = field(default_factory=lambda: MessageLines(0))
 
     def reader(
-        self, topic: str, group: str, model: type[M], apply: Apply[Received[M]], kind: str = HEARD
+        self,
+        topic: str,
+        group: str,
+        model: type[M],
+        apply: Apply[Received[M]],
+        kind: str = HEARD,
+        decode: Decode[Received[M]] | None = None,
     ) -> Reader[Received[M]]:
         """A reader of one topic; what breaks its contract goes to the topic's dead letters.
 
-        `kind` is what the lines of its records say.
+        `kind` is what the lines of its records say; `decode` asks more of a record than its contract does.
         """
         fence = Fence(
             pool=self.pool,
             service=self.service,
             group=group,
-            decode=reading(model, group),
+            decode=decode or reading(model, group),
             apply=apply,
             dead_letter_topics={topic: str(CARDS[topic].dead_letter)},
             metrics=self.metrics,

@@ -32,6 +32,7 @@ from services.chassis.staff.sign_outs import heard_sign_outs
 from services.chassis.subscriptions import Subscriptions
 from services.chassis.traces import Traces
 from services.notifier import http, receipt_routes, state
+from services.notifier.arriving import reading_deliveries
 from services.notifier.channels import Channel
 from services.notifier.channels.routed import SMTP, reporting
 from services.notifier.channels.viewer import OutboxViewer
@@ -154,7 +155,9 @@ def _deliveries(shared: _Shared, policies: PolicyBook, channel: Channel) -> Read
         metrics=shared.metrics,
         now=database_time,
     )
-    return shared.subscriptions.reader(DELIVERY_COMPLETED, _GROUP, DeliveryCompleted, decide, DECIDED)
+    return shared.subscriptions.reader(
+        DELIVERY_COMPLETED, _GROUP, DeliveryCompleted, decide, DECIDED, decode=reading_deliveries(_GROUP)
+    )
 
 
 def _heard(shared: _Shared) -> Reader[Received[Contract]]:

@@ -11,9 +11,9 @@ from schemas.delivery import DeliveryCompleted, DeliveryFacts
 from schemas.topics import DELIVERY_COMPLETED
 from services.chassis.failures import MustStop, Poison
 from services.chassis.kafka import make_consumer, start_with_patience
-from services.chassis.records import reading
 from services.chassis.settings import Settings
 from services.chassis.topic_identity import topic_partitions
+from services.notifier.arriving import reading_deliveries
 from services.notifier.simulating import Past
 
 _OF_THE_PERSON = ("language", "email", "sms", "push", "app", "consent")
@@ -68,7 +68,7 @@ async def read_topic(settings: Settings, since: datetime) -> AsyncIterator[list[
         MustStop: Kafka cannot be reached.
     """
     parts = await topic_partitions(settings, DELIVERY_COMPLETED)
-    decode = reading(DeliveryCompleted, "kvittera-policy")
+    decode = reading_deliveries("kvittera-policy")
     consumer = make_consumer(settings, group=None, client="kvittera-policy")
     await start_with_patience(consumer.start, settings, "the reader of past deliveries", close=consumer.stop)
     try:

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from schemas.delivery import DeliveryCompleted
 from schemas.topics import DELIVERY_COMPLETED
 from services.chassis.failures import Poison
 from services.chassis.kafka import make_consumer
 from services.chassis.postgres import OwnConnection, named_sql
-from services.chassis.records import reading
 from services.chassis.settings import Settings
+from services.notifier.arriving import reading_deliveries
 from services.notifier.ledger import Ledger
 
 _SHOWN = 20
@@ -99,7 +98,7 @@ async def _deliveries(
     settings: Settings, topic: str, read: Mapping[int, int], at_once: int
 ) -> AsyncIterator[tuple[list[str], int]]:
     """Delivery ids of all records from the topic's start to where the notifier has read."""
-    decode = reading(DeliveryCompleted, "kvittera-reconcile")
+    decode = reading_deliveries("kvittera-reconcile")
     consumer: AIOKafkaConsumer = make_consumer(settings, group=None, client="kvittera-reconcile")
     await consumer.start()
     try:

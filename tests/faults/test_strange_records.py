@@ -5,6 +5,8 @@ import os
 import random
 import sys
 from collections import Counter
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from aiokafka import ConsumerRecord
 
@@ -12,6 +14,8 @@ from schemas.topics import DELIVERY_COMPLETED, INVITATION_DECIDED, RESPONSE_RECO
 from services.chassis.deadletter import MARK
 from services.chassis.deadletter_store import read_letters
 from services.chassis.postgres import connect
+from services.demo.people import Case, Town, now
+from services.demo.upstream import Upstream
 from tests.faults.running_system import RunningSystem
 from tests.faults.topics import POISON_KEY, READS
 from tests.faults.waiting import until
@@ -24,6 +28,8 @@ _POISON: tuple[tuple[bytes, list[tuple[str, bytes]]], ...] = (
     (b"x" * (1 << 20), []),
     (b"", []),
 )
+_CLOCKS_MAY_DIFFER = timedelta(minutes=5)
+_DECISIONS = "SELECT count(*) FROM decision"
 _TOPICS = (DELIVERY_COMPLETED, INVITATION_DECIDED, RESPONSE_RECORDED)
 
 
@@ -110,6 +116,38 @@ async def test_everything_three_times_and_shuffled_sends_nothing_and_changes_no_
     await until(all_read, "the repeated records to be read")
     await system.check()
     assert await _stored(system) == (cells, messages)
+
+
+async def test_a_delivery_from_the_future_waits_among_the_dead_letters_until_it_has_happened(
+    system: RunningSystem,
+) -> None:
+    happens = now() + _CLOCKS_MAY_DIFFER + timedelta(seconds=4)
+    upstream = Upstream(system.settings, iter([_at(happens, system.town)]), 0, system.recipients.behaviours)
+    await upstream.run(asyncio.Event())
+    system.published += 1
+
+    async def letters() -> int:
+        return sum(x.told["reason"] == "in_the_future" for x in await read_letters(system.settings, DELIVERY_COMPLETED))
+
+    async def put_aside() -> bool:
+        return await letters() == 1
+
+    await until(put_aside, "the delivery to be put aside")
+    decided = await system.number("notifier", _DECISIONS)
+    await asyncio.sleep((happens - _CLOCKS_MAY_DIFFER - now()).total_seconds() + 0.5)
+    await _kvittera(system, "dlq", "replay", DELIVERY_COMPLETED, "--reason", "in_the_future")
+
+    await system.check()
+    assert await system.number("notifier", _DECISIONS) == decided + 1
+    assert await letters() == 1
+
+
+def _at(moment: datetime, town: Town) -> Case:
+    """An ordinary delivery at the moment."""
+    cases = iter(lambda: town.next_case(moment), None)
+    case = next(c for c in cases if c.repeats == 1 and c.delivery.pii.channels)
+    facts = case.delivery.delivery.model_copy(update={"occurred_at": moment})
+    return replace(case, delivery=case.delivery.model_copy(update={"delivery": facts}))
 
 
 async def _stored(system: RunningSystem) -> tuple[list[tuple[object, ...]], int]:

@@ -4,6 +4,7 @@ One file for each group of rules; `deciding.py` holds their order.
 """
 
 from services.notifier.policy.addresses import normalised
+from services.notifier.policy.age import CLOCKS_MAY_DIFFER
 from services.notifier.policy.deciding import RULES, SURVEY, decide
 from services.notifier.policy.disruptions import marked
 from services.notifier.policy.languages import LANGUAGES
@@ -20,6 +21,7 @@ from services.notifier.policy.shapes import (
 )
 
 __all__ = [
+    "CLOCKS_MAY_DIFFER",
     "LANGUAGES",
     "RULES",
     "SURVEY",

@@ -1,10 +1,12 @@
 """Old news, and news from the future."""
 
 from datetime import timedelta
+from typing import Final
 
 from services.notifier.policy.shapes import Match, Situation
 
-_CLOCKS_MAY_DIFFER = timedelta(minutes=5)
+CLOCKS_MAY_DIFFER: Final = timedelta(minutes=5)
+"""How far ahead of our clocks an event may be dated."""
 
 
 def too_old(s: Situation) -> Match | None:
@@ -15,6 +17,6 @@ def too_old(s: Situation) -> Match | None:
 
 
 def in_the_future(s: Situation) -> Match | None:
-    """An event from the future has a wrong clock; its windows would be wrong too (H82)."""
+    """What the broker's clock let pass (`arriving.py`), as where a topic keeps the time that its producers tell."""
     ahead = s.delivery.delivery.occurred_at - s.now
-    return Match("in_the_future", {"seconds": int(ahead.total_seconds())}) if ahead > _CLOCKS_MAY_DIFFER else None
+    return Match("in_the_future", {"seconds": int(ahead.total_seconds())}) if ahead > CLOCKS_MAY_DIFFER else None
