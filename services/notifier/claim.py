@@ -2,7 +2,8 @@
 
 First the permits, where there is a cap. Then one transaction: the switch and the locks, and then one statement that
 judges what it locked. What must not be asked any more is withheld and told; what must not leave now is held until it
-may. Last, permits that nobody used are given back.
+may; what is not known as upstream has corrected it is told so, and looked at again by the next claim. Last, permits
+that nobody used are given back.
 """
 
 from collections import Counter
@@ -79,12 +80,15 @@ class Claims:
         return Permits(most, {r["channel"]: r["n"] for r in taken}, taken[0]["second"] if taken else None)
 
     async def take(self, connection: Database, permits: Permits) -> list[asyncpg.Record]:
-        """Claim, withhold or hold what is due, in the caller's transaction. Returns those to call and withheld."""
+        """Claim, withhold, correct or hold what is due, in the caller's transaction.
+
+        Returns those to call, those withheld, and those that are still planned with corrected facts.
+        """
         room = permits.room
         due = (await connection.fetch(self.sql["lock_due"], list(room), list(room.values())))[: permits.most]
         if not due:
             return []
-        return [r for r in await self._judge(connection, due) if r["state"] != "planned"]
+        return [r for r in await self._judge(connection, due) if r["state"] != "planned" or r["corrected"]]
 
     async def warm_up(self, connection: Database) -> None:
         """Claim one request and take it back, so that the first claim finds tables, statements and triggers known."""

@@ -73,12 +73,14 @@ class Claiming:
         return len(claimed)
 
     async def claim(self, connection: Database, permits: Permits, at: float) -> list[Claimed]:
-        """What is to be called, committed as `calling` before any byte leaves; what is withheld is told."""
+        """What is to be called, committed as `calling` before its first byte; what is withheld or corrected is told."""
         began = time.perf_counter()
         async with connection.transaction():
             rows = await self.claims.take(connection, permits)
             withheld = [r for r in rows if r["state"] == "withheld"]
-            await tell(connection, self.sql, changes(withheld, Outcome.SUPPRESSED, self.now()))
+            corrected = [r for r in rows if r["state"] == "planned"]
+            told = changes(withheld, Outcome.SUPPRESSED, self.now()) + changes(corrected, Outcome.SCHEDULED, self.now())
+            await tell(connection, self.sql, told)
             calling = [r for r in rows if r["state"] == "calling"]
             secrets = self.persons.open_with(
                 {r["person"]: r["wrapped"] for r in calling},
@@ -88,6 +90,6 @@ class Claiming:
             self.metrics.count("kvittera_withheld_total", reason=row["reason"])
         took = time.perf_counter() - began
         for row in self.lines.chosen(WITHHELD, withheld, len(withheld)):
-            told = {name: row[name] for name in ("delivery_id", "kind", "channel", "reason")}
-            self.lines.tell(WITHHELD, row["traceparent"], took, **told)
+            said = {name: row[name] for name in ("delivery_id", "kind", "channel", "reason")}
+            self.lines.tell(WITHHELD, row["traceparent"], took, **said)
         return [Claimed(row, secret, at) for row, secret in zip(calling, secrets, strict=True)]

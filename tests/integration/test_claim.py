@@ -54,7 +54,9 @@ async def test_the_trial_goes_all_the_way_of_a_claim_also_while_sending_is_off_a
     assert await state_of(pool) == ("planned", None, 0)
 
 
-DAMAGED = """INSERT INTO correction VALUES ('D-0', 'facts_corrected', 1, '{"exceptions": ["damaged"]}')"""
+CORRECTED = """INSERT INTO correction
+    SELECT delivery_id, 'facts_corrected', 1, ((message -> 'delivery')::jsonb || '%s')::json FROM invitation"""
+DAMAGED = CORRECTED % '{"exceptions": ["damaged"]}'
 KNOWN_DAMAGED = (
     """WITH known AS (UPDATE invitation SET message = jsonb_set(message::jsonb, '{delivery,exceptions}', '["damaged"]'))
     """
@@ -73,7 +75,7 @@ KNOWN_DAMAGED = (
         ("INSERT INTO correction VALUES ('D-0', 'claim_opened', 1)", "claim_opened"),
         ("INSERT INTO correction VALUES ('D-0', 'claim_closed', 1), ('D-0', 'claim_opened', 2)", "claim_opened"),
         (DAMAGED, "exception_open"),
-        (f"{DAMAGED}, ('D-0', 'returned', 2, NULL)", "returned"),
+        (f"{DAMAGED}; INSERT INTO correction VALUES ('D-0', 'returned', 2)", "returned"),
         ("INSERT INTO answered VALUES ('D-0', true)", "contested"),
         ("INSERT INTO preference SELECT person, false, NULL, 'sms', now() FROM invitation", "channel_not_wanted"),
         ("UPDATE invitation SET occurred_at = now() - interval '73 hours'", "too_old"),
@@ -96,7 +98,7 @@ async def test_what_became_known_before_the_claim_withholds_the_request_and_is_t
     "change",
     [
         "INSERT INTO correction VALUES ('D-0', 'claim_opened', 1), ('D-0', 'claim_closed', 2)",
-        """INSERT INTO correction VALUES ('D-0', 'facts_corrected', 1, '{"exceptions": []}')""",
+        CORRECTED % "{}",
         KNOWN_DAMAGED,
         "INSERT INTO answered VALUES ('D-0', false)",
         "INSERT INTO preference SELECT person, false, 4, 'email', now() FROM invitation",

@@ -54,7 +54,8 @@ CROSS JOIN LATERAL (
 WITH due AS (
     SELECT p.invitation_id, p.person, p.delivery_id, p.kind, p.channel, p.due_at, p.occurred_at,
            CASE WHEN $9::int IS NOT NULL THEN p.message -> 'delivery' ->> 'merchant_id' END AS merchant, h.until,
-           (p.message -> 'delivery' -> 'exceptions')::jsonb AS exceptions,
+           n.corrected, n.corrected -> 'exceptions' <> '[]' AND n.corrected -> 'exceptions' <> n.told -> 'exceptions'
+                        AS late_damage,
            k.wrapped, k.erased_at, w.never, w.most_per_year, w.only_channel, u.until AS unreachable_until
     FROM unnest($1::uuid[]) AS c (invitation_id)
     CROSS JOIN LATERAL (SELECT * FROM invitation AS i WHERE i.invitation_id = c.invitation_id LIMIT 1) AS p
@@ -62,18 +63,17 @@ WITH due AS (
     LEFT JOIN preference AS w ON w.person = p.person
     LEFT JOIN unreachable AS u ON u.person = p.person AND u.until > clock_timestamp()
     LEFT JOIN unnest($2::uuid[], $3::timestamptz[]) AS h (invitation_id, until) ON h.invitation_id = p.invitation_id
+    -- What was corrected while the request was in somebody's hands, or while it was being decided about, is not in its
+    -- message yet; nor is it ever put into that of a reminder. The disruption that a delivery fell in is our mark.
+    LEFT JOIN LATERAL (
+        SELECT t.told, jsonb_strip_nulls(jsonb_build_object('disruption', t.told -> 'disruption')) || t.facts AS corrected
+        FROM (SELECT f.facts::jsonb AS facts, (p.message -> 'delivery')::jsonb AS told FROM correction AS f
+              WHERE f.delivery_id = p.delivery_id AND f.what = 'facts_corrected' OFFSET 0) AS t
+    ) AS n ON n.corrected <> n.told
 ), stopped AS (
-    -- Damage that became known while the request was in somebody's hands, or while it was being decided about, is not in
-    -- its message yet.
-    SELECT c.delivery_id, coalesce(min(c.what) FILTER (WHERE c.what <> 'facts_corrected'), 'exception_open') AS reason
-    FROM correction AS c
+    SELECT c.delivery_id, min(c.what) AS reason FROM correction AS c
     WHERE c.delivery_id IN (SELECT delivery_id FROM due)
       AND (c.what IN ('returned', 'cancelled', 'not_delivered')
-           OR c.what = 'facts_corrected' AND json_array_length(c.facts -> 'exceptions') > 0
-              AND EXISTS (
-                  SELECT 1 FROM due AS d
-                  WHERE d.delivery_id = c.delivery_id
-                    AND d.exceptions IS DISTINCT FROM (c.facts -> 'exceptions')::jsonb)
            OR c.what = 'claim_opened' AND NOT EXISTS (
                SELECT 1 FROM correction AS x
                WHERE x.delivery_id = c.delivery_id AND x.what = 'claim_closed' AND x.revision > c.revision))
@@ -85,6 +85,7 @@ WITH due AS (
                WHEN d.never THEN 'opted_out'
                WHEN d.erased_at >= d.occurred_at THEN 'erased'
                WHEN s.reason IS NOT NULL THEN s.reason
+               WHEN d.late_damage THEN 'exception_open'
                WHEN a.contested THEN 'contested'
                WHEN d.kind = 'reminder' AND a.delivery_id IS NOT NULL THEN 'answered'
                WHEN d.occurred_at < clock_timestamp()
@@ -96,7 +97,9 @@ WITH due AS (
                WHEN used.merchant >= $9 THEN 'merchant_budget_spent'
            END AS reason,
            row_number() OVER (PARTITION BY d.person ORDER BY d.due_at) AS turn,
-           coalesce(d.most_per_year, $7, $9) IS NOT NULL AS counted
+           coalesce(d.most_per_year, $7, $9) IS NOT NULL AS counted,
+           -- What was corrected is told first, and judged by its new facts in the next round.
+           d.until IS NOT NULL OR d.corrected IS NOT NULL AS waits
     FROM due AS d
     LEFT JOIN stopped AS s ON s.delivery_id = d.delivery_id
     LEFT JOIN answered AS a ON a.delivery_id = d.delivery_id
@@ -112,20 +115,26 @@ WITH due AS (
     ) AS used ON true
 )
 UPDATE invitation AS i
-SET state = CASE WHEN d.reason IS NOT NULL THEN 'withheld' WHEN d.until IS NOT NULL THEN 'planned' ELSE 'calling' END,
-    called_at = CASE WHEN d.reason IS NULL AND d.until IS NULL THEN clock_timestamp() ELSE i.called_at END,
-    attempts = i.attempts + (d.reason IS NULL AND d.until IS NULL)::int,
+SET state = CASE WHEN d.reason IS NOT NULL THEN 'withheld' WHEN d.waits THEN 'planned' ELSE 'calling' END,
+    called_at = CASE WHEN d.reason IS NULL AND NOT d.waits THEN clock_timestamp() ELSE i.called_at END,
+    attempts = i.attempts + (d.reason IS NULL AND NOT d.waits)::int,
     reference = i.invitation_id::text,
-    reason = coalesce(d.reason, CASE WHEN d.until IS NOT NULL THEN i.reason END),
+    reason = coalesce(d.reason, CASE WHEN d.waits AND d.corrected IS NULL THEN i.reason END),
     settled_at = CASE WHEN d.reason IS NOT NULL THEN clock_timestamp() END,
     sealed = CASE WHEN d.reason IS NOT NULL THEN NULL ELSE i.sealed END,
-    revision = CASE WHEN d.reason IS NOT NULL THEN i.revision + 1 ELSE i.revision END,
-    due_at = CASE WHEN d.reason IS NULL AND d.until IS NOT NULL THEN d.until ELSE i.due_at END,
+    revision = i.revision + (d.reason IS NOT NULL OR d.corrected IS NOT NULL)::int,
+    due_at = CASE WHEN d.reason IS NULL AND d.corrected IS NULL THEN coalesce(d.until, i.due_at) ELSE i.due_at END,
     lease_until = clock_timestamp() + make_interval(secs => $4),
-    fence = i.fence + 1
+    fence = i.fence + 1,
+    message = CASE WHEN d.corrected IS NULL THEN i.message
+                   ELSE (i.message::jsonb || jsonb_build_object('delivery', d.corrected))::json END,
+    occurred_at = CASE WHEN d.corrected IS NULL THEN i.occurred_at ELSE (d.corrected ->> 'occurred_at')::timestamptz END,
+    order_id = CASE WHEN d.corrected IS NULL THEN i.order_id ELSE d.corrected ->> 'order_id' END,
+    drop_id = CASE WHEN d.corrected IS NULL THEN i.drop_id ELSE d.corrected ->> 'drop_id' END
 FROM judged AS d
 WHERE i.invitation_id = d.invitation_id
   -- One request to a person at a time where requests are counted; the next is judged in the next round.
   AND (d.turn = 1 OR NOT d.counted)
 RETURNING i.invitation_id, i.delivery_id, i.kind, i.state, i.reason, i.fence, i.revision, i.channel, i.language,
-          i.sealed, i.person, d.wrapped, i.message, i.occurred_at, i.attempts, i.traceparent
+          i.sealed, i.person, d.wrapped, i.message, i.occurred_at, i.attempts, i.traceparent,
+          d.corrected IS NOT NULL AS corrected

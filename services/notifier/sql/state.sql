@@ -68,12 +68,15 @@ WHERE i.delivery_id = w.delivery_id AND i.state IN ('planned', 'claimed')
 RETURNING i.delivery_id, i.kind, i.revision, i.message, i.reason, i.traceparent
 
 -- name: correct_planned
--- Only what is still planned: what is claimed goes out as it was known a moment ago.
+-- Requests that are planned now. What is in somebody's hands, and reminders, are corrected by the claim before they leave.
+-- The disruption that a delivery fell in is our mark.
 UPDATE invitation AS i
-SET occurred_at = f.occurred_at, order_id = f.facts ->> 'order_id', revision = i.revision + 1,
-    message = json_build_object('delivery', f.facts)::jsonb || (i.message::jsonb - 'delivery')
+SET occurred_at = f.occurred_at, order_id = f.facts ->> 'order_id', drop_id = f.facts ->> 'drop_id',
+    revision = i.revision + 1,
+    message = i.message::jsonb || jsonb_build_object('delivery', jsonb_strip_nulls(
+        jsonb_build_object('disruption', i.message -> 'delivery' -> 'disruption')) || f.facts::jsonb)
 FROM unnest($1::text[], $2::timestamptz[], $3::json[]) AS f (delivery_id, occurred_at, facts)
 WHERE i.delivery_id = f.delivery_id AND i.state = 'planned' AND i.kind = 'ask'
   AND i.invitation_id >= (SELECT invitation_id FROM open_send ORDER BY invitation_id LIMIT 1)
-  AND i.message::jsonb -> 'delivery' <> f.facts::jsonb
+  AND (i.message::jsonb -> 'delivery') - 'disruption' <> f.facts::jsonb - 'disruption'
 RETURNING i.delivery_id, i.kind, i.revision, i.message, i.traceparent
