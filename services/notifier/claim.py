@@ -2,19 +2,20 @@
 
 First the permits, where there is a cap. Then one transaction: the switch and the locks, and then one statement that
 judges what it locked. What must not be asked any more is withheld and told; what must not leave now is held until it
-may; what is not known as upstream has corrected it is told so, and looked at again by the next claim. Last, permits
-that nobody used are given back.
+may; what is not known as upstream has corrected it, or not as fallen in a disruption, is told so, and looked at again
+by the next claim. Last, permits that nobody used are given back.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 
 from schemas.delivery import ChannelKind
 from services.chassis.postgres import Database, named_sql
+from services.notifier.disrupted import disrupted
 from services.notifier.policy import Policies
 
 Departs = Callable[[str, str, datetime], datetime]
@@ -64,7 +65,7 @@ class Claims:
     policies: Callable[[], Policies] = Policies
     departs: Departs = at_once
     only_to: frozenset[bytes] | None = None
-    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier", "claim.sql"))
+    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier", "claim.sql", "history.sql"))
 
     async def permits(self, connection: Database, most: int, allowed: Mapping[str, int] | None = None) -> Permits:
         """How many may begin now; under a cap they are counted as begun, in a transaction of its own.
@@ -107,10 +108,19 @@ class Claims:
             await connection.execute(self.sql["give_permits_back"], list(left), list(left.values()), permits.second)
 
     async def _judge(self, connection: Database, due: Sequence[asyncpg.Record]) -> list[asyncpg.Record]:
-        held = [
-            (r["invitation_id"], at) for r in due if (at := self.departs(r["zone"], r["country"], r["now"])) > r["now"]
-        ]
         policies = self.policies()
+        more = (policies.hours.reminder_days or 0) * _DAY
+
+        def max_age(kind: str) -> timedelta:
+            return timedelta(seconds=self.max_age_seconds + (more if kind == "reminder" else 0))
+
+        touched = await disrupted(connection, self.sql, due, policies, max_age)
+        held = []
+        for row in due:
+            says = touched.get(row["invitation_id"])
+            ready = row["now"] if says is None or says.until is None else says.until
+            if (at := self.departs(row["zone"], row["country"], ready)) > row["now"]:
+                held.append((row["invitation_id"], at))
         carrier, merchant = policies.contact.carrier, policies.contact.merchant
         return await connection.fetch(
             self.sql["claim"],
@@ -119,10 +129,14 @@ class Claims:
             [at for _, at in held],
             self.lease_seconds,
             self.max_age_seconds,
-            (policies.hours.reminder_days or 0) * _DAY,
+            more,
             carrier.most if carrier else None,
             carrier.days if carrier else 1,
             merchant.most if merchant else None,
             merchant.days if merchant else 1,
             None if self.only_to is None else list(self.only_to),
+            list(touched),
+            [says.disruption for says in touched.values()],
+            [says.paused for says in touched.values()],
+            [says.notice for says in touched.values()],
         )

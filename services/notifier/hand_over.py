@@ -100,6 +100,6 @@ def invitation_of(row: asyncpg.Record, opened: str | None) -> Invitation:
         zone=delivery["zone"],
         occasion=occasion_of(delivery.get("touchpoint", ""), delivery.get("exceptions", ())),
         co_brand=secret.get("co_brand"),
-        notice=secret.get("notice"),
+        notice=secret.get("notice") if row["notice"] is None else row["notice"],
         reminder=row["kind"] == "reminder",
     )

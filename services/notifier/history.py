@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
 
 import asyncpg
 
@@ -12,6 +11,7 @@ from schemas.disruption import DeliveryDisruption
 from services.chassis.persons import Known, Person
 from services.chassis.postgres import Database, named_sql
 from services.notifier import policy
+from services.notifier.disrupted import open_disruptions
 
 
 @dataclass(slots=True)
@@ -77,7 +77,7 @@ class LookBack:
             contact = policy.Contacted(row["at"], ChannelKind(row["channel"]), row["merchant_id"])
             contacts.setdefault(row["person"], []).append(contact)
         preferences = await connection.fetch(self.sql["preferences"], list(known))
-        disruptions = await connection.fetch(self.sql["open_disruptions"])
+        disruptions = await open_disruptions(connection, self.sql)
         stopped = await connection.fetch(self.sql["stopped"], ids)
         unreachable = await connection.fetch(self.sql["unreachable"], list(known))
         return Past(
@@ -85,7 +85,7 @@ class LookBack:
             {r["order_id"] for r in ordered},
             contacts,
             {r["person"]: _preference(r) for r in preferences},
-            tuple(_disruption(r["message"]) for r in disruptions),
+            disruptions,
             {r["delivery_id"]: Correction(r["reason"]) for r in stopped},
             known,
             {r["person"]: r["until"] for r in unreachable},
@@ -99,11 +99,6 @@ class LookBack:
         rows = await connection.fetch(self.sql["corrected_facts"], list(ids))
         facts = {r["delivery_id"]: DeliveryFacts.model_validate_json(r["facts"]) for r in rows}
         return {i: ids[i].model_copy(update={"delivery": f}) for i, f in facts.items()}
-
-
-@lru_cache(maxsize=256)
-def _disruption(message: str) -> DeliveryDisruption:
-    return DeliveryDisruption.model_validate_json(message)
 
 
 def _preference(row: asyncpg.Record) -> policy.Preference:

@@ -16,7 +16,7 @@ from services.notifier.policy import LANGUAGES
 from services.notifier.render import Renderer
 from tests.sending import ScriptedChannel, dispatcher
 
-SQL = named_sql("services.notifier", "claim.sql")
+SQL = named_sql("services.notifier", "claim.sql", "history.sql")
 
 
 @dataclass
@@ -56,7 +56,8 @@ async def run_to_its_end(tables: EmptyTables) -> None:
 async def test_statements_are_tried_before_the_first_claim() -> None:
     tables = EmptyTables()
     await run_to_its_end(tables)
-    assert tables.asked == ["begin", SQL["lock_due"], SQL["lock_any"], SQL["claim"], "rollback"]
+    statements = ("lock_due", "lock_any", "open_disruptions", "claim")
+    assert tables.asked == ["begin", *(SQL[name] for name in statements), "rollback"]
 
 
 async def test_words_of_every_language_are_known_before_the_first_claim(monkeypatch: pytest.MonkeyPatch) -> None:

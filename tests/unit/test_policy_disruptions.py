@@ -7,11 +7,14 @@ import pytest
 
 from schemas.disruption import DeliveryDisruption
 from services.notifier.policy import (
+    Disrupted,
+    Policies,
     Suppress,
+    before_leaving,
     decide,
     marked,
 )
-from tests.builders import NOON, delivery
+from tests.builders import NOON, delivery, facts
 from tests.deciding import asked, outcome, situation
 
 
@@ -83,3 +86,30 @@ def test_other_words_during_a_disruption_come_in_the_language_of_the_message() -
     assert in_danish.notice == ""  # the message then says it in words of its own
     assert asked(situation(disruptions=(disruption(policy="tag"),))).notice is None
     assert asked(situation(disruptions=(disruption(),))).notice is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "after", "found"),
+    [
+        ({}, 0, ("rain-1", False, None, None)),
+        ({"areas": [{"country": "NO"}]}, 0, None),
+        ({"policy": "reword"}, 0, ("rain-1", False, None, "Kraftigt regn")),
+        ({"policy": "pause"}, 0, ("rain-1", True, None, None)),
+        ({"policy": "pause", "ends_at": NOON + timedelta(hours=72)}, 71, ("rain-1", False, 72, None)),
+        ({"policy": "pause", "ends_at": NOON + timedelta(hours=73)}, 72, ("rain-1", True, None, None)),
+        ({"policy": "pause", "ends_at": NOON + timedelta(hours=72)}, 72, ("rain-1", False, None, None)),
+        ({"policy": "pause", "ends_at": NOON + timedelta(hours=73)}, 74, ("rain-1", False, None, None)),
+        ({"kind": "strike"}, 0, ("rain-1", True, None, None)),  # our own policy is stricter
+    ],
+)
+def test_of_a_request_that_is_about_to_leave_a_pause_holds_or_stops_it_until_it_is_over(
+    changed: dict[str, Any], after: int, found: tuple[str, bool, int | None, str | None] | None
+) -> None:
+    policies = Policies.model_validate({"disruptions": {"kind": {"strike": "pause"}}})
+    now, oldest = NOON + timedelta(hours=after), timedelta(hours=72)
+    says = before_leaving([disruption(**changed)], facts(), "sv", policies.disruptions, oldest, now)
+    expected = None
+    if found is not None:
+        name, paused, hours, notice = found
+        expected = Disrupted(name, paused, None if hours is None else NOON + timedelta(hours=hours), notice)
+    assert says == expected

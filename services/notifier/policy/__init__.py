@@ -6,7 +6,7 @@ One file for each group of rules; `deciding.py` holds their order.
 from services.notifier.policy.addresses import normalised
 from services.notifier.policy.age import CLOCKS_MAY_DIFFER
 from services.notifier.policy.deciding import RULES, SURVEY, decide
-from services.notifier.policy.disruptions import marked
+from services.notifier.policy.disruptions import Disrupted, before_leaving, marked
 from services.notifier.policy.languages import LANGUAGES
 from services.notifier.policy.sections import Policies
 from services.notifier.policy.shapes import (
@@ -27,6 +27,7 @@ __all__ = [
     "SURVEY",
     "Ask",
     "Contacted",
+    "Disrupted",
     "History",
     "Match",
     "Policies",
@@ -34,6 +35,7 @@ __all__ = [
     "Rules",
     "Situation",
     "Suppress",
+    "before_leaving",
     "decide",
     "marked",
     "normalised",

@@ -6,7 +6,6 @@ The first rule that matches decides; all that match are recorded, so that a pers
 from collections.abc import Callable
 from datetime import datetime
 
-from schemas.disruption import SurveyPolicy
 from services.notifier import schedule
 from services.notifier.policy.addresses import (
     channel_not_wanted,
@@ -17,7 +16,7 @@ from services.notifier.policy.addresses import (
 )
 from services.notifier.policy.age import in_the_future, too_old
 from services.notifier.policy.budgets import carrier_budget_spent, merchant_budget_spent, wished_less_often
-from services.notifier.policy.disruptions import disruption_paused, paused_until, touching
+from services.notifier.policy.disruptions import disruption_paused, notice_of, paused_until, touching
 from services.notifier.policy.languages import chosen_language, language_without_message
 from services.notifier.policy.merchants import (
     co_brand,
@@ -92,8 +91,7 @@ def _ask(s: Situation) -> Ask:
     if s.history.disruptions:
         touched = touching(s)
         evidence |= {"disruption": touched[0][0].disruption_id, "disruption_policy": touched[0][1]} if touched else {}
-        reworded = [d for d, policy in touched if policy is SurveyPolicy.REWORD]
-        notice = next((d.text[language] for d in reworded if language in d.text), "" if reworded else None)
+        notice = notice_of(touched, language)
     return Ask(channel, _departure(s, evidence), language, SURVEY, evidence, shop, notice)
 
 

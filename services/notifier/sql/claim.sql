@@ -45,30 +45,46 @@ CROSS JOIN LATERAL (
     SELECT * FROM invitation WHERE invitation_id = o.invitation_id AND state = 'planned' LIMIT 1 FOR UPDATE SKIP LOCKED
 ) AS i
 
+-- name: facts_of
+-- The facts of deliveries as they are known now, for requests that are locked.
+SELECT i.invitation_id, i.kind, i.language,
+       coalesce((SELECT c.facts FROM correction AS c WHERE c.delivery_id = i.delivery_id AND c.what = 'facts_corrected'),
+                i.message -> 'delivery') AS facts
+FROM unnest($1::uuid[]) AS d (invitation_id)
+CROSS JOIN LATERAL (SELECT * FROM invitation AS i WHERE i.invitation_id = d.invitation_id LIMIT 1) AS i
+
 -- name: claim
 -- All that could have changed since the decision is read again here, under the row's lock (H56 to H58, H61a). What may
 -- leave is `calling` from here on, and committed as such before its first byte leaves (guarantee 4). The reference is
 -- the same at every attempt.
 -- $1 the locked, $2 to $3 those held and until when, $4 lease, $5 most age, $6 age more for reminders,
--- $7 and $8 the carrier's budget (most, days), $9 and $10 the merchant's, $11 who may be reached (NULL: everybody).
+-- $7 and $8 the carrier's budget (most, days), $9 and $10 the merchant's, $11 who may be reached (NULL: everybody),
+-- $12 to $15 whose deliveries a disruption touches: which one, whether asking is paused, and what the message says of it.
 WITH due AS (
     SELECT p.invitation_id, p.person, p.delivery_id, p.kind, p.channel, p.due_at, p.occurred_at,
            CASE WHEN $9::int IS NOT NULL THEN p.message -> 'delivery' ->> 'merchant_id' END AS merchant, h.until,
            n.corrected, n.corrected -> 'exceptions' <> '[]' AND n.corrected -> 'exceptions' <> n.told -> 'exceptions'
                         AS late_damage,
-           k.wrapped, k.erased_at, w.never, w.most_per_year, w.only_channel, u.until AS unreachable_until
+           k.wrapped, k.erased_at, w.never, w.most_per_year, w.only_channel, u.until AS unreachable_until,
+           s.paused, s.notice
     FROM unnest($1::uuid[]) AS c (invitation_id)
     CROSS JOIN LATERAL (SELECT * FROM invitation AS i WHERE i.invitation_id = c.invitation_id LIMIT 1) AS p
     JOIN person_key AS k ON k.person = p.person
     LEFT JOIN preference AS w ON w.person = p.person
     LEFT JOIN unreachable AS u ON u.person = p.person AND u.until > clock_timestamp()
     LEFT JOIN unnest($2::uuid[], $3::timestamptz[]) AS h (invitation_id, until) ON h.invitation_id = p.invitation_id
+    LEFT JOIN unnest($12::uuid[], $13::text[], $14::boolean[], $15::text[]) AS s (invitation_id, disruption, paused, notice)
+           ON s.invitation_id = p.invitation_id
+    LEFT JOIN LATERAL (SELECT c.facts::jsonb AS facts FROM correction AS c
+                       WHERE c.delivery_id = p.delivery_id AND c.what = 'facts_corrected' OFFSET 0) AS f ON true
     -- What was corrected while the request was in somebody's hands, or while it was being decided about, is not in its
     -- message yet; nor is it ever put into that of a reminder. The disruption that a delivery fell in is our mark.
     LEFT JOIN LATERAL (
-        SELECT t.told, jsonb_strip_nulls(jsonb_build_object('disruption', t.told -> 'disruption')) || t.facts AS corrected
-        FROM (SELECT f.facts::jsonb AS facts, (p.message -> 'delivery')::jsonb AS told FROM correction AS f
-              WHERE f.delivery_id = p.delivery_id AND f.what = 'facts_corrected' OFFSET 0) AS t
+        SELECT t.told, jsonb_strip_nulls(jsonb_build_object('disruption', t.told -> 'disruption'))
+                       || coalesce(f.facts, t.told)
+                       || jsonb_strip_nulls(jsonb_build_object('disruption', s.disruption)) AS corrected
+        FROM (SELECT (p.message -> 'delivery')::jsonb AS told
+              WHERE f.facts IS NOT NULL OR s.disruption IS NOT NULL OFFSET 0) AS t
     ) AS n ON n.corrected <> n.told
 ), stopped AS (
     SELECT c.delivery_id, min(c.what) AS reason FROM correction AS c
@@ -88,6 +104,7 @@ WITH due AS (
                WHEN d.late_damage THEN 'exception_open'
                WHEN a.contested THEN 'contested'
                WHEN d.kind = 'reminder' AND a.delivery_id IS NOT NULL THEN 'answered'
+               WHEN d.paused THEN 'disruption_paused'
                WHEN d.occurred_at < clock_timestamp()
                     - make_interval(secs => $5 + CASE WHEN d.kind = 'reminder' THEN $6 ELSE 0 END) THEN 'too_old'
                WHEN d.only_channel <> d.channel THEN 'channel_not_wanted'
@@ -137,4 +154,4 @@ WHERE i.invitation_id = d.invitation_id
   AND (d.turn = 1 OR NOT d.counted)
 RETURNING i.invitation_id, i.delivery_id, i.kind, i.state, i.reason, i.fence, i.revision, i.channel, i.language,
           i.sealed, i.person, d.wrapped, i.message, i.occurred_at, i.attempts, i.traceparent,
-          d.corrected IS NOT NULL AS corrected
+          d.corrected IS NOT NULL AS corrected, d.notice
