@@ -69,7 +69,7 @@ def records(seed: int, answers: int) -> list[tuple[str, bytes, bytes]]:
             # By another topic, so before or after the answer; what it says of the place must not matter.
             got = {"invitation_id": response, "step": step, "delivery": where | {"terminal": "Luleå"}, "at": NOON}
             made.append((INVITATION_PROGRESS, where["delivery_id"].encode(), orjson.dumps(got)))
-    lost = {"response_id": str(uuid.uuid4()), "revision": 1, "score": 1, "recorded_at": NOON}
+    lost = {"response_id": str(uuid.UUID(int=dice.getrandbits(128))), "revision": 1, "score": 1, "recorded_at": NOON}
     nowhere = orjson.dumps(
         lost | {"delivery": {**facts().model_dump(mode="json", exclude_none=True), "zone": "Europe"}}
     )

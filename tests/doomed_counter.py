@@ -7,12 +7,14 @@ second that the imports take.
 """
 
 import asyncio
+import logging
 import os
 import resource
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from pydantic import SecretStr
 
 from services.chassis.loop_watch import give_sign, sign_off, watched
@@ -62,6 +64,8 @@ def tell(words: str) -> None:
 def main() -> None:
     """Fork a counter for each line; end with the input."""
     dsn, seed, answers = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    # What is told of broken records would stand between the lines.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     while line := sys.stdin.readline():
         child = os.fork()
         if child == 0:

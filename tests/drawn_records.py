@@ -1,6 +1,8 @@
 """Drawn records of the topics that the aggregator counts, in small batches as a reader brings them."""
 
-from collections.abc import Iterator, Mapping
+import itertools
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -13,14 +15,17 @@ from services.aggregator.handlers import CountBatch
 from services.chassis.fence import Fence
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
+from tests.accounts import BROKEN, Listed
 from tests.counted_topics import records
 from tests.harness import record
 
 Batch = dict[TopicPartition, list[ConsumerRecord]]
 A_BATCH = 6
+BROKEN_EACH = 50
+"""After so many records comes a broken one."""
 
 
-def counting(pool: Any) -> Fence[Counted | Block]:
+def counting(pool: Any, now: Callable[[], float] = time.time) -> Fence[Counted | Block]:
     """The fence that counts, as the service makes it, without its metrics."""
     units = Units(pool, ())
     return Fence(
@@ -29,20 +34,34 @@ def counting(pool: Any) -> Fence[Counted | Block]:
         group=GROUP,
         decode=reader(),
         together=blocks_reader(units),
-        apply=CountBatch(units, Metrics(), lambda _, __: None),
+        apply=CountBatch(units, Metrics(), lambda _, __: None, now=now),
         dead_letter_topics={t: str(CARDS[t].dead_letter) for t in TOPICS},
         metrics=Metrics(),
     )
 
 
 def drawn(seed: int, answers: int) -> list[ConsumerRecord]:
-    """All records of a seed, with their offsets; the same in every process."""
-    nexts = dict.fromkeys(TOPICS, 0)
+    """All records of a seed, with their offsets, a broken one now and then; the same in every process."""
+    nexts, told = dict.fromkeys(TOPICS, 0), records(seed, answers)
+    whole, broken = told[:-2], itertools.cycle(told[-2:])
     made = []
-    for topic, _, value in records(seed, answers)[:-2]:  # the last two are no records of ours
-        made.append(record(topic, nexts[topic], value))
+    for number, (topic, key, value) in enumerate(whole):
+        for place, name, text in [next(broken)] if number % BROKEN_EACH == BROKEN_EACH - 1 else []:
+            made.append(record(place, nexts[place], text, key=name))
+            nexts[place] += 1
+        made.append(record(topic, nexts[topic], value, key=key))
         nexts[topic] += 1
     return made
+
+
+def listed(seed: int, answers: int) -> Listed:
+    """The same, for whoever accounts for them."""
+    return Listed(drawn(seed, answers))
+
+
+def broken_below(seed: int, answers: int, begun: Mapping[str, int]) -> int:
+    """How many of those before these offsets are broken."""
+    return sum(r.key in BROKEN for r in drawn(seed, answers) if r.offset < begun[r.topic])
 
 
 def chunks(seed: int, answers: int, begun: Mapping[str, int]) -> Iterator[Batch]:

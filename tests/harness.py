@@ -90,9 +90,9 @@ def numbered(first: int, last: int) -> list[bytes]:
 
 
 def record(
-    topic: str, offset: int, value: bytes | None, *, partition: int = 0, headers: Headers = ()
+    topic: str, offset: int, value: bytes | None, *, key: bytes = b"k", partition: int = 0, headers: Headers = ()
 ) -> ConsumerRecord:
-    return ConsumerRecord(topic, partition, offset, 0, 0, b"k", value, None, 1, len(value or b""), tuple(headers))
+    return ConsumerRecord(topic, partition, offset, 0, 0, key, value, None, 1, len(value or b""), tuple(headers))
 
 
 def understand(record: ConsumerRecord) -> bytes | None:

@@ -18,9 +18,11 @@ from services.chassis.postgres import Pool, connect, migrate, open_pool
 from services.chassis.settings import Settings
 from services.embedded.postgres import EmbeddedPostgres
 from tests.conftest import SEALING_KEY
-from tests.drawn_records import Batch, begun_at, chunks, counting, drawn
+from tests.drawn_records import Batch, begun_at, chunks, counting, drawn, listed
 from tests.harness import begin
-from tests.integration.test_counting_store import audit, clear, table
+from tests.integration.test_counting_store import audit, table
+from tests.integration.test_killed_counters import from_the_start
+from tests.oracle import Watch
 from tests.tables import make_incoming
 
 SEED, ANSWERS = 910, 60
@@ -89,23 +91,26 @@ async def test_a_standby_that_takes_over_has_all_that_was_counted_and_counting_g
     for topic in TOPICS:
         await begin(pool, topic)
     batches, acknowledged = list(chunks(SEED, ANSWERS, {})), list[int]()
-    work = asyncio.create_task(count(pool, batches, acknowledged))
-    async with asyncio.timeout(60):
-        while sum(acknowledged) < KILLED_AT:
-            await asyncio.sleep(0.002)
-    await asyncio.to_thread(primary.kill)
-    committed = sum(acknowledged)
-    taking_over = await asyncpg.connect(standby.dsn(), server_settings={"search_path": "aggregator"})
-    assert await taking_over.fetchval("SELECT pg_promote()")
-    assert await taking_over.fetchval("SELECT sum(next) FROM progress") >= committed
-    await taking_over.close()
-    async with asyncio.timeout(60):
-        await work
+    watch = Watch(settings, listed(SEED, ANSWERS))
+    async with watch.looking(least=4):
+        await watch.sees()
+        work = asyncio.create_task(count(pool, batches, acknowledged))
+        async with asyncio.timeout(60):
+            while sum(acknowledged) < KILLED_AT:
+                await asyncio.sleep(0.002)
+        await asyncio.to_thread(primary.kill)
+        committed = sum(acknowledged)
+        taking_over = await asyncpg.connect(standby.dsn(), server_settings={"search_path": "aggregator"})
+        assert await taking_over.fetchval("SELECT pg_promote()")
+        assert await taking_over.fetchval("SELECT sum(next) FROM progress") >= committed
+        await taking_over.close()
+        async with asyncio.timeout(60):
+            await work
+        await watch.sees()  # at the other server
     assert sum((await begun_at(pool)).values()) == sum(acknowledged) == len(drawn(SEED, ANSWERS)) > committed
     found = await table(pool)
     assert await audit(pool) == []
-    await clear(pool)
-    await pool.execute("UPDATE progress SET next = 0")
+    await from_the_start(pool)
     await count(pool, batches, [])
     assert found == await table(pool)
     pool.terminate()

@@ -10,24 +10,23 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 
 from services.aggregator.counting.reading import TOPICS
-from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
-from tests.drawn_records import begun_at, chunks, counting, drawn
+from tests.drawn_records import begun_at, chunks, counting, drawn, listed
 from tests.harness import begin
 from tests.integration.test_counting_store import audit, clear, pool, table
+from tests.oracle import Watch
 
 __all__ = ["pool"]
 pytestmark = pytest.mark.service("aggregator")
 KILLS = int(os.environ.get("COUNTING_KILLS", "6"))
 SEED, ANSWERS = 900, 60
 MOST_BATCHES = 4
-LOOKS_A_SECOND = 5
 LONGEST = 0.02
 """Seconds that a counter lives after it began its last batch; a batch takes it about half as long."""
 
@@ -65,24 +64,11 @@ async def kill_one(process: asyncio.subprocess.Process, at_batch: int, after: fl
     os.kill(int(line.split()[1]), signal.SIGKILL)
 
 
-@dataclass(slots=True)
-class Looking:
-    """Compares every counter with the fold of all answers, while counters live and die."""
-
-    pool: Pool
-    free: asyncio.Lock = field(default_factory=asyncio.Lock)
-    looks: int = 0
-
-    async def again_and_again(self, stop: asyncio.Event) -> None:
-        while not await pause_or_stop(1 / LOOKS_A_SECOND, stop):
-            async with self.free:
-                assert await audit(self.pool) == []
-            self.looks += 1
-
-    async def anew(self) -> None:
-        async with self.free:  # or both wait for each other's tables
-            await clear(self.pool)
-            await self.pool.execute("UPDATE progress SET next = 0")
+async def from_the_start(pool: Pool) -> None:
+    """Forget all that was counted and put aside."""
+    await clear(pool)
+    await pool.execute("TRUNCATE outbox, outbox_waiting")
+    await pool.execute("UPDATE progress SET next = 0")
 
 
 @pytest.mark.timeout(120 + KILLS)
@@ -96,10 +82,9 @@ async def test_counters_killed_at_random_moments_lose_nothing_and_count_nothing_
     expected, whole = await table(pool), len(drawn(SEED, ANSWERS))
     assert expected
     dice, got_on, runs = random.Random(KILLS), 0, 0
-    stop, looking = asyncio.Event(), Looking(pool)
-    await looking.anew()
-    async with doomed(settings) as process, asyncio.TaskGroup() as group:
-        group.create_task(looking.again_and_again(stop))
+    watch = Watch(settings, listed(SEED, ANSWERS))
+    await from_the_start(pool)
+    async with doomed(settings) as process, watch.looking(least=max(3, KILLS // 20)):
         for _ in range(KILLS):
             before = sum((await begun_at(pool)).values())
             await kill_one(process, dice.randint(0, MOST_BATCHES), dice.uniform(0, LONGEST))
@@ -110,14 +95,13 @@ async def test_counters_killed_at_random_moments_lose_nothing_and_count_nothing_
             if after == whole:
                 assert await table(pool) == expected
                 runs += 1
-                await looking.anew()
-        stop.set()
-    for batch in chunks(SEED, ANSWERS, await begun_at(pool)):
-        await counting(pool).take(batch)
+                await watch.between_looks(partial(from_the_start, pool))
+        for batch in chunks(SEED, ANSWERS, await begun_at(pool)):
+            await counting(pool).take(batch)
+        await watch.sees()
     assert await table(pool) == expected
     print(
         f"{KILLS} counters killed, {got_on} after a commit of theirs; {runs + 1} times all was counted, once;"
-        f" {looking.looks} looks meanwhile"
+        f" {watch.looks} looks meanwhile"
     )
     assert got_on > 0
-    assert looking.looks > 0

@@ -12,6 +12,7 @@ import subprocess
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -22,10 +23,11 @@ from services.chassis.failures import is_transient
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.embedded.unprivileged import account_instead_of_root
-from tests.drawn_records import begun_at, chunks, counting, drawn
+from tests.drawn_records import begun_at, broken_below, chunks, counting, drawn, listed
 from tests.harness import begin
-from tests.integration.test_counting_store import audit, clear, pool, table
-from tests.integration.test_killed_counters import ANSWERS, SEED, Looking, doomed
+from tests.integration.test_counting_store import audit, pool, table
+from tests.integration.test_killed_counters import ANSWERS, SEED, doomed, from_the_start
+from tests.oracle import Watch
 
 __all__ = ["pool"]
 pytestmark = pytest.mark.service("aggregator")
@@ -42,9 +44,9 @@ async def counted_by_hand(pool: Pool) -> None:
         await counting(pool).take(batch)
 
 
-async def put_aside(pool: Pool) -> int:
-    found: int = await pool.fetchval("SELECT count(*) FROM outbox WHERE raw_headers IS NOT NULL")
-    return found
+async def only_broken_ones_are_aside(pool: Pool) -> bool:
+    found = await pool.fetchval("SELECT count(*) FROM outbox WHERE raw_headers IS NOT NULL")
+    return bool(found == broken_below(SEED, ANSWERS, await begun_at(pool)))
 
 
 async def starve_one(process: asyncio.subprocess.Process, memory: int, at_batch: int) -> int:
@@ -82,25 +84,30 @@ async def test_counters_that_run_out_of_memory_lose_nothing_and_put_nothing_asid
         await begin(pool, topic)
     await counted_by_hand(pool)
     expected, whole = await table(pool), len(drawn(SEED, ANSWERS))
-    looking, dice, ends, got_on, runs = Looking(pool), random.Random(STARVED), Counter[int](), 0, 0
-    await looking.anew()
-    async with doomed(settings, silent=True) as process:
+    dice, ends, got_on, runs = random.Random(STARVED), Counter[int](), 0, 0
+    watch = Watch(settings, listed(SEED, ANSWERS))
+    await from_the_start(pool)
+    async with doomed(settings, silent=True) as process, watch.looking(least=STARVED):
         for _ in range(STARVED):
             before = sum((await begun_at(pool)).values())
             memory = int(LEAST * 2 ** dice.uniform(0, DOUBLED))
             ends[await starve_one(process, memory, dice.randint(1, MOST_BATCHES))] += 1
             after = sum((await begun_at(pool)).values())
             assert await audit(pool) == []
-            assert await put_aside(pool) == 0
+            assert await only_broken_ones_are_aside(pool)
             got_on += after > before
             if after == whole:
                 assert await table(pool) == expected
                 runs += 1
-                await looking.anew()
-    print(f"counters ended with {dict(ends)}, {got_on} after a commit of theirs; {runs} times all was counted, once")
+                await watch.between_looks(partial(from_the_start, pool))
+        await counted_by_hand(pool)
+        await watch.sees()
+    print(
+        f"counters ended with {dict(ends)}, {got_on} after a commit of theirs; {runs} times all was counted, once;"
+        f" {watch.looks} looks meanwhile"
+    )
     assert set(ends) - {0, -signal.SIGKILL}, "none ran out of memory"
     assert got_on > 0
-    await counted_by_hand(pool)
     assert await table(pool) == expected
 
 
@@ -134,7 +141,7 @@ def fill(ballast: Path) -> None:
 
 
 async def test_a_full_disk_stops_counting_and_a_freed_one_lets_it_go_on(
-    pool: Pool, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    pool: Pool, settings: Settings, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     if request.config.getoption("--servers") == "containers":
         pytest.skip("the server in the container does not see our disks")
@@ -142,13 +149,13 @@ async def test_a_full_disk_stops_counting_and_a_freed_one_lets_it_go_on(
         await begin(pool, topic)
     await counted_by_hand(pool)
     expected = await table(pool)
-    await clear(pool)
-    await pool.execute("UPDATE progress SET next = 0")
+    await from_the_start(pool)
     base = tmp_path_factory.mktemp("disk")
     for folder in (base, *base.parents):
         if folder.stat().st_uid == os.getuid() and not folder.stat().st_mode & 0o001:
             folder.chmod(folder.stat().st_mode | 0o011)  # the server's account passes through
-    async with small_disk(pool, base / "small") as disk:
+    watch = Watch(settings, listed(SEED, ANSWERS))
+    async with small_disk(pool, base / "small") as disk, watch.looking(least=8):
         fill(disk / "ballast")
         with pytest.raises(asyncpg.DiskFullError) as full:
             await counted_by_hand(pool)
@@ -157,8 +164,11 @@ async def test_a_full_disk_stops_counting_and_a_freed_one_lets_it_go_on(
         for _ in range(3):  # as a reader does, with pauses
             with pytest.raises(asyncpg.DiskFullError):
                 await counted_by_hand(pool)
-        assert (await audit(pool), await put_aside(pool)) == ([], 0)
+            await watch.sees()
+        assert await only_broken_ones_are_aside(pool)
         assert sum((await begun_at(pool)).values()) == before
         (disk / "ballast").unlink()
         await counted_by_hand(pool)
-        assert (await table(pool), await audit(pool), await put_aside(pool)) == (expected, [], 0)
+        await watch.sees()
+        assert (await table(pool), await audit(pool)) == (expected, [])
+        assert await only_broken_ones_are_aside(pool)

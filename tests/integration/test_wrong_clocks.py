@@ -1,5 +1,6 @@
 """A process whose clock is an hour wrong decides, claims and holds by the database's, and counts by none (H84)."""
 
+import itertools
 import sys
 import time
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -7,6 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 import pytest
 
 from services.aggregator.counting.cuts import load_cuts, read_cuts
+from services.aggregator.counting.reading import TOPICS
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
 from services.aggregator.handlers import CountBatch
@@ -15,13 +17,18 @@ from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.notifier.policy.sections import HoursRule
 from services.notifier.schedule import departure
+from tests.drawn_records import begun_at, chunks, counting, drawn, listed
+from tests.harness import begin
 from tests.integration.test_counting_store import answer, audit, decision, table
+from tests.integration.test_killed_counters import from_the_start
+from tests.oracle import Watch
 from tests.sending import ScriptedChannel, dispatcher, plan, state_of, work
 from tests.tables import empty_pool
 
 pytestmark = pytest.mark.service("notifier")
 
 HALF_AN_HOUR = timedelta(minutes=30)
+SEED, ANSWERS = 940, 60
 
 
 @pytest.fixture(params=[-1, 1], ids=["slow", "fast"], autouse=True)
@@ -104,3 +111,26 @@ async def test_an_answer_counts_by_the_clock_of_its_delivery_alone(settings: Set
         "all": None,
     }
     assert found["terminal", "Luleå", "day", "2026-10-13"] == {"s5": 1, "asked": 1, "delivered": 1, "opened": 1}
+
+
+async def test_counters_are_never_wrong_while_clocks_are(settings: Settings, wrong_by: timedelta) -> None:
+    clocks = itertools.cycle([wrong_by, timedelta(0), -wrong_by])  # as two processes, and one that is set right
+    async with empty_pool(settings, "aggregator") as counters:
+        async with counters.acquire() as connection:
+            await StoredCuts().agree(connection, read_cuts(None))
+        for topic in TOPICS:
+            await begin(counters, topic)
+        watch = Watch(settings, listed(SEED, ANSWERS))
+        fence = counting(counters, now=lambda: time.time() + next(clocks).total_seconds())
+        async with watch.looking(least=4):
+            for number, batch in enumerate(chunks(SEED, ANSWERS, {})):
+                await fence.take(batch)
+                if number % 30 == 0:
+                    await watch.sees()
+            await watch.sees()
+        assert sum((await begun_at(counters)).values()) == len(drawn(SEED, ANSWERS))
+        turned = await table(counters)
+        await from_the_start(counters)
+        for batch in chunks(SEED, ANSWERS, {}):
+            await counting(counters).take(batch)
+        assert turned == await table(counters) != {}
