@@ -1,6 +1,6 @@
 """One fixed moment of the live page, as its event stream tells it, and pages of the aggregator without the system."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -76,10 +76,22 @@ def line(level: float, at: datetime = NOW) -> list[list[float]]:
     return points
 
 
-def events(row: str = "", worst: str = "", *, age: float = 0.2, behind: int = 0, answers: int = 9334) -> bytes:
-    """What a reader of the stream hears first; the worst terminal may be another one, the numbers old or few."""
+def events(
+    row: str = "",
+    worst: str = "",
+    *,
+    age: float = 0.2,
+    behind: int = 0,
+    answers: int = 9334,
+    unreached: Collection[str] = (),
+) -> bytes:
+    """What a reader of the stream hears first.
+
+    The worst terminal may be another one, the numbers old or few, and some terminals without receipts.
+    """
     terminal_shares = TERMINALS | ({worst: (TERMINALS[worst][0], 0.7)} if worst else {})
-    total, parts = cell("", answers, 0.879), [cell(name, *of) for name, of in terminal_shares.items()]
+    cells = [cell("", answers, 0.879), *(cell(name, *of) for name, of in terminal_shares.items())]
+    total, *parts = [c | {"reached": 0} if c["value"] in unreached else c for c in cells]
     picture = {
         "as_of": NOW.isoformat(),
         "now": (NOW + timedelta(seconds=age)).isoformat(),
@@ -125,7 +137,8 @@ def terminal() -> bytes:
     def day(back: int, *scores: int) -> dict[str, Any]:
         n = sum(scores)
         on = (TODAY - timedelta(days=back)).isoformat()
-        return {"value": "Årsta", "start": on, "scores": list(scores), "answers": n, "asked": 4 * n, "delivered": 8 * n}
+        counts = {"asked": 4 * n, "reached": 4 * n - n // 9, "delivered": 8 * n}
+        return {"value": "Årsta", "start": on, "scores": list(scores), "answers": n, **counts}
 
     days = [day(back, 3, 4, 5, 20 + back % 6, 30 + (back * 5) % 9) for back in range(28) if back != 9]
     methods = [

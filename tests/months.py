@@ -66,6 +66,7 @@ def revision(
         tuple(sum(c.scores[i] for c in methods) for i in range(5)),
         sum(c.delivered for c in methods),
         sum(c.asked for c in methods),
+        sum(c.asked for c in methods) * 97 // 100,
     )
     for terminal, part in (("Årsta", 0.6), ("Luleå", 0.4)):
         cells["terminal.method", f"{terminal} × home_day"] = counted(round(answers * part), share - 0.02 * part)

@@ -15,7 +15,7 @@ from services.aggregator.staff.page import PAGES as FILES
 from services.chassis.web.files import page_files
 from tests.chromium import leave
 from tests.likeness import MOST, checked_in, difference, has_inter, kept, picture_of, restyle
-from tests.live_pictures import COMMENTS, NOW, PAGES, comment, events
+from tests.live_pictures import COMMENTS, NOW, PAGES, TERMINALS, comment, events
 from tests.visitors import barriers, in_double_text
 
 OCHRE = "rgb(124, 83, 0)"
@@ -37,6 +37,7 @@ class Stage:
         self.behind = 0
         self.answers = 9334
         self.away = False
+        self.unreached: set[str] = set()
 
     async def is_asked(self, path: str) -> None:
         """Wait until a page asks for something."""
@@ -55,7 +56,14 @@ class Stage:
         if path == "/live/events" and self.away:
             await route.abort()
         elif path == "/live/events":
-            told = events(query.get("row", [""])[0], self.worst, age=self.age, behind=self.behind, answers=self.answers)
+            told = events(
+                query.get("row", [""])[0],
+                self.worst,
+                age=self.age,
+                behind=self.behind,
+                answers=self.answers,
+                unreached=self.unreached,
+            )
             await route.fulfill(body=told, headers={"content-type": "text/event-stream"})
         elif path in {"/comments/latest", "/praise/mine"}:
             await route.fulfill(
@@ -89,7 +97,7 @@ async def context(chromium: Browser, stage: Stage) -> AsyncIterator[BrowserConte
 async def page(context: BrowserContext, stage: Stage) -> AsyncIterator[Page]:
     stage.asked.clear()
     stage.complaints.clear()
-    stage.age, stage.behind, stage.answers, stage.away = 0.2, 0, 9334, False
+    stage.age, stage.behind, stage.answers, stage.away, stage.unreached = 0.2, 0, 9334, False, set()
     opened = await context.new_page()
     opened.on("console", lambda m: stage.complaints.append(m.text) if m.type in {"error", "warning"} else None)
     opened.on("pageerror", lambda error: stage.complaints.append(str(error)))
@@ -255,6 +263,32 @@ async def test_a_row_is_chosen_by_keyboard_and_its_comments_follow(page: Page, s
     await expect(page.locator("#apart-words")).to_have_text(told)
     await expect(page).to_have_url(f"{ORIGIN}/live?row=V%C3%A4xj%C3%B6")
     await stage.is_asked("/comments/latest?terminal=V%C3%A4xj%C3%B6")
+
+
+RATES = """() => Object.fromEntries([...document.querySelectorAll("#terminals tbody tr")]
+    .filter((row) => row.children.length > 2)
+    .map(({ children: cells }) => [cells[0].innerText.split(" alert")[0], [cells[6].innerText, cells[7].innerText]]))"""
+
+
+async def test_each_row_tells_both_response_rates_and_where_receipts_lack_says_so(page: Page, stage: Stage) -> None:
+    await show(page, "/live")
+    await expect(page.locator("[data-rate-of]")).to_have_text("reached")
+    rates = await page.evaluate(RATES)
+    # 1,284 of 4,981 and of 10,272; the grouped are 9 and 3 of 45 and of 96
+    assert (rates["Årsta"], rates["2 grouped"]) == (["25.8", "12.5"], ["27", "13"])
+    await expect(page.locator("#rate-words")).to_be_empty()
+    stage.unreached = {"Malmö"}
+    await show(page, "/live")
+    rates = await page.evaluate(RATES)
+    assert (rates["Malmö"], rates["Årsta"]) == (["–", "12.5"], ["25.8", "12.5"])
+    told = "–: receipts tell there of too few to say how many were reached."
+    await expect(page.locator("#rate-words")).to_have_text(told)
+    stage.unreached = set(TERMINALS) | {""}
+    await show(page, "/live")
+    await expect(page.locator("[data-rate-of]")).to_have_text("asked")
+    assert (await page.evaluate(RATES))["Årsta"] == ["25.0", "12.5"]
+    told = "Receipts tell of too few to say how many were reached."
+    await expect(page.locator("#rate-words")).to_have_text(told)
 
 
 async def test_rows_change_places_after_a_minute_and_never_under_the_pointer(page: Page, stage: Stage) -> None:

@@ -42,8 +42,10 @@ def app(pool: Pool, moments: list[float]) -> Starlette:
     return make_app(pages.routes(), ready=ready, metrics=Metrics())
 
 
-async def count(pool: Pool, method: str, good: int, bad: int, *, silent: int = 0, at: datetime = MIDDLE) -> None:
-    """So many satisfied, dissatisfied and silent recipients of deliveries that came in time."""
+async def count(
+    pool: Pool, method: str, good: int, bad: int, *, silent: int = 0, receipts: int = 0, at: datetime = MIDDLE
+) -> None:
+    """So many satisfied, dissatisfied and silent recipients of deliveries in time; receipts tell of the first ones."""
     batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
 
     def facts() -> Facts:
@@ -51,11 +53,12 @@ async def count(pool: Pool, method: str, good: int, bad: int, *, silent: int = 0
         return Facts("Nordposten Demo", "SE", method, at, "Europe/Stockholm", name, terminal="Årsta", late=False)
 
     asked = [CountedDecision("ask", 1, "asked", facts()) for _ in range(good + bad + silent)]
+    reached = [CountedDecision("reached", 1, "reached", d.delivery) for d in asked[:receipts]]
     answers = [
         CountedAnswer(uuid.uuid4(), 1, at, d.delivery, 5 if i < good else 1) for i, d in enumerate(asked[: good + bad])
     ]
     async with pool.acquire() as connection, connection.transaction():
-        await batch(connection, [*asked, *answers])
+        await batch(connection, [*asked, *reached, *answers])
 
 
 async def close(pool: Pool, month: int = SEPTEMBER) -> None:
@@ -102,8 +105,27 @@ async def test_json_and_csv_hold_what_was_counted(pool: Pool, app: Starlette) ->
         "2026-09": round(170 / 190, 5),
     }
     rows = (await ask(app, "GET", "/quality/2026-09.csv")).text.splitlines()
-    assert rows[0] == "month,group,figure,value,low,high,n"
+    assert rows[0] == "month,group,figure,value,low,high,n,note"
     assert rows[1].startswith("2026-09,all,satisfied,0.89474,")
+
+
+async def test_closed_receipts_tell_the_rate_of_those_reached_and_months_closed_before_them_say_so(
+    pool: Pool, app: Starlette
+) -> None:
+    await count(pool, "home_day", 80, 20, silent=100, receipts=160)
+    await count(pool, "home_day", 80, 20, silent=100, at=MIDDLE - timedelta(days=31))
+    await close(pool)
+    async with pool.acquire() as connection:
+        await Months(9).close(connection, SEPTEMBER - 1, LATER)
+        # As rows of months are that were closed before receipts were counted.
+        await connection.execute("ALTER TABLE closed_cell DISABLE TRIGGER closed_cell_stays")
+        await connection.execute("UPDATE closed_cell SET reached = NULL WHERE month = $1", SEPTEMBER - 1)
+    september, august = [(await ask(app, "GET", f"/quality/2026-0{month}.json")).json for month in (9, 8)]
+    assert (september["response_of_reached"]["n"], september["response_of_reached"]["share"]) == (160, 0.625)
+    assert (september["receipts"], september["response"]["share"]) == ("most", 0.5)
+    assert (august["response_of_reached"], august["receipts"], august["response"]["share"]) == (None, "none", 0.5)
+    assert "there are no receipts" in (await ask(app, "GET", "/quality/2026-08?lang=en")).text
+    assert "of 160 reached" in (await ask(app, "GET", "/quality/2026-09?lang=en")).text
 
 
 async def test_a_reader_who_has_the_page_is_told_so_and_many_readers_cost_one_reading(

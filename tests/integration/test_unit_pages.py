@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
 from services.aggregator.counting.cuts import cut_named, load_cuts
-from services.aggregator.counting.reading import CountedAnswer, Facts
+from services.aggregator.counting.reading import CountedAnswer, CountedDecision, Facts
 from services.aggregator.counting.units import Units
 from services.aggregator.figures.interventions import Intervention, Ledger
 from services.aggregator.figures.months import Months, month_number
@@ -73,6 +73,25 @@ async def test_a_terminals_page_tells_of_its_own_four_weeks(pool: Pool, app: Sta
     assert "Too few answers to compare yet" in again
     assert (await ask(app, "GET", "/terminals/Kiruna")).status == 404
     assert (await ask(app, "GET", "/terminals/\x00")).status == 404
+
+
+async def test_a_terminals_page_tells_of_how_many_reached_and_of_how_many_delivered_answered(
+    pool: Pool, app: Starlette
+) -> None:
+    batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
+    facts = [Facts("N", "SE", "home_day", NOW, "Europe/Stockholm", f"D-{n}", terminal="Årsta") for n in range(20)]
+    asked = [CountedDecision("ask", 1, "asked", f) for f in facts[:16]]
+    others = [CountedDecision("ask", 1, "suppressed", f, reason="not_sampled") for f in facts[16:]]
+    answers = [CountedAnswer(uuid.uuid4(), 1, NOW, f, 5) for f in facts[:6]]
+    reached = [CountedDecision("reached", 1, "reached", f) for f in facts[:15]]
+    async with pool.acquire() as connection, connection.transaction():
+        await batch(connection, [*asked, *others, *reached, *answers])
+    page = (await ask(app, "GET", "/terminals/Årsta")).text
+    figure = page.split("Response rate, ")[1].split("</div>")[0]
+    # 6 of 15 reached, of 20 delivered
+    assert figure.startswith("of reached</dt>")
+    assert "40\u00a0%" in figure
+    assert "n 15. Of delivered 30\u00a0%" in figure
 
 
 async def keep(pool: Pool, *answers: CountedAnswer) -> None:

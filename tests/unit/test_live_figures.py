@@ -111,6 +111,28 @@ def test_rows_say_share_interval_and_number_together() -> None:
     json.dumps(told, allow_nan=False)
 
 
+@pytest.mark.parametrize(("reached", "rate"), [(0, None), (799, None), (800, 0.125), (99, None)])
+def test_rows_tell_both_response_rates_where_receipts_tell_of_most_of_their_asked(
+    reached: int, rate: float | None
+) -> None:
+    units = [cell("Luleå", 10, 10, 0, 30, 50) | {"reached": reached}, cell("Umeå", 0, 0, 0, 0, 9, asked=4)]
+    told = {row["value"]: row for row in rows_of("terminal", units, None)["shown"]}
+    assert (told["Luleå"]["response_of_reached"] or {}).get("share") == rate
+    # Wilson of 100 in 2,000
+    expected = {"n": 2000, "share": 0.05, "low": 0.04128, "high": 0.06044}
+    assert told["Luleå"]["response_of_delivered"] == pytest.approx(expected)
+    assert told["Umeå"]["response_of_reached"] is None
+
+
+def test_the_rates_of_a_hidden_row_are_told_only_of_all_hidden_ones_together() -> None:
+    units = [cell("tiny", 0, 0, 0, 0, 2), cell("small", 1, 0, 0, 0, 8), cell("large", 50, 0, 0, 0, 450)]
+    told = rows_of("terminal", [u | {"reached": 900} for u in units], None)
+    assert [row["value"] for row in told["shown"]] == ["large"]
+    assert [row.keys() for row in told["hidden"]] == [{"value", "few"}] * 2
+    grouped = told["grouped"]
+    assert (grouped["response_of_reached"]["n"], grouped["response_of_delivered"]["n"]) == (1800, 4000)
+
+
 def test_terminals_with_too_few_answers_are_only_named_and_counted_together() -> None:
     units = [cell("tiny", 0, 0, 0, 0, 2), cell("small", 1, 0, 0, 0, 8), cell("large", 50, 0, 0, 0, 450)]
     told = rows_of("terminal", units, cell("", 51, 0, 0, 0, 460))

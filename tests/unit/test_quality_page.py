@@ -52,10 +52,69 @@ def test_a_month_is_told_in_five_figures_with_interval_and_last_year(quality: Qu
     leads = re.findall(r'class="lead">([^<]+)<', page)
     notes = re.findall(r'class="note"><b>([^<]+)</b>, ([^<]+)<', page)
     assert leads[0] == "86,8"
-    assert leads[3:] == ["94,1", "25,0"]
+    assert leads[3:] == ["94,1", "25,8"]
     assert notes[0] == ("86,5–87,1", "sep. 2025: 85,9")
     assert notes[3] == ("alla paket med löfte", "sep. 2025: 94,1")
-    assert notes[4][0] == "59\u00a0091"
+    # 59,091 of 236,364 asked; receipts tell of 97 % of them, rounded down
+    assert notes[4] == ("59\u00a0091", "av 229\u00a0273 nådda; 12,5\u00a0% av alla levererade")
+
+
+def month_reached(reached: int | None, answers: int = 200) -> Quality:
+    """A month of a thousand asked, half of its deliveries, with so many known as reached."""
+    closed = revision(1, SEPTEMBER, 0).closed_at
+    total = Counted((0, 0, 0, 0, answers), 2000, 1000, reached)
+    month = month_of(SEPTEMBER, [Revision(1, "closed", closed, {("total", ""): total})])
+    return quality_of(SEPTEMBER, {SEPTEMBER: month})
+
+
+def rates_on_page(quality: Quality) -> tuple[str, str]:
+    page = render(quality, PUBLISHER, SHELF, "en")
+    [(value, note)] = re.findall(r"Response rate</dt>\s*<dd[^>]*>([^<]*)<.*?note\">(.*?)</dd>", page, re.DOTALL)
+    return value, note
+
+
+def test_both_response_rates_stand_on_the_page_in_json_and_in_csv() -> None:
+    found = month_reached(800)
+    assert rates_on_page(found) == ("25.0", "<b>200</b>, of 800 reached; 10.0\u00a0% of all delivered")
+    told = document(found, None)
+    # Wilson of 200 in 800 and of 200 in 2,000
+    assert told["response_of_reached"] == {"n": 800, "share": 0.25, "low": 0.22124, "high": 0.28115}
+    assert told["response_of_delivered"] == {"n": 2000, "share": 0.1, "low": 0.08761, "high": 0.11392}
+    assert (told["response"]["share"], told["receipts"]) == (0.2, "most")
+    assert "2026-09,all,response_of_reached,0.25,0.22124,0.28115,800,\r\n" in as_csv(found, None)
+    assert "2026-09,all,response_of_delivered,0.1,0.08761,0.11392,2000,\r\n" in as_csv(found, None)
+
+
+@pytest.mark.parametrize(
+    ("reached", "receipts", "words", "note"),
+    [
+        (None, "none", "there are no receipts", "no receipts"),
+        (0, "none", "there are no receipts", "no receipts"),
+        (799, "few", "receipts tell of fewer than 80\u00a0% of those asked", "too few receipts"),
+    ],
+)
+def test_a_month_without_receipts_says_so_in_words_instead_of_a_rate_of_those_reached(
+    reached: int | None, receipts: str, words: str, note: str
+) -> None:
+    found = month_reached(reached)
+    value, said = rates_on_page(found)
+    assert value == "20.0"
+    assert said == (
+        f"<b>200</b>, of 1,000 asked; 10.0\u00a0% of all delivered. How many were reached is not known: {words}."
+    )
+    told = document(found, None)
+    assert (told["response_of_reached"], told["receipts"]) == (None, receipts)
+    assert f"2026-09,all,response_of_reached,,,,,{note}\r\n" in as_csv(found, None)
+
+
+@pytest.mark.parametrize(("answers", "shown"), [(49, False), (50, True)])
+def test_response_rates_of_fewer_than_fifty_answers_are_in_no_form_of_the_page(answers: int, shown: bool) -> None:
+    found = month_reached(800, answers)
+    told = document(found, None)
+    names = ("response", "response_of_reached", "response_of_delivered")
+    assert [told[n] is not None for n in names] == [shown] * 3
+    assert ("all,response_of_reached,,,,,\r\n" in as_csv(found, None)) is not shown
+    assert (rates_on_page(found)[0] == "–") is not shown
 
 
 def test_a_way_of_delivery_with_too_few_answers_hides_itself_and_one_more() -> None:
@@ -332,10 +391,11 @@ def test_json_and_csv_hold_the_figures_of_the_page(quality: Quality) -> None:
     assert (told["month"], told["revision"], len(told["months"])) == ("2026-09", 2, 24)
     rows = list(csv.reader(io.StringIO(as_csv(quality, COMPLAINTS))))
     [satisfied] = [r for r in rows if r[1:3] == ["all", "satisfied"] and r[0] == "2026-09"]
-    assert [float(x) for x in satisfied[3:]] == [told["satisfied"][k] for k in ("share", "low", "high", "n")]
-    assert ["2026-09", "late", "complaints own", "1.94", "", "", ""] in rows
-    assert ["2026-09", "service_point", "satisfied", "0.889", "0.88525", "0.89264", "27730"] in rows
-    assert ["2026-09", "home_box", "satisfied", "", "", "", ""] in rows
+    assert [float(x) for x in satisfied[3:7]] == [told["satisfied"][k] for k in ("share", "low", "high", "n")]
+    assert {len(r) for r in rows} == {8}
+    assert ["2026-09", "late", "complaints own", "1.94", "", "", "", ""] in rows
+    assert ["2026-09", "service_point", "satisfied", "0.889", "0.88525", "0.89264", "27730", ""] in rows
+    assert ["2026-09", "home_box", "satisfied", "", "", "", "", ""] in rows
     assert {m["method"]: m["satisfied"] is None for m in told["methods"]}["in_home_code"]
 
 

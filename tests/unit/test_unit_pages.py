@@ -18,6 +18,7 @@ from services.chassis.staff.id_tokens import roles_of
 
 TODAY = date(2026, 10, 13)
 NOW = datetime(2026, 10, 13, 14, 32, tzinfo=UTC)
+UNKNOWN = "How many were reached is not known:"
 SEPTEMBER = month_number("2026-09")
 
 
@@ -42,6 +43,35 @@ def test_a_terminal_adds_up_four_weeks_and_leaves_out_what_is_older() -> None:
     assert (unit.satisfied.k, unit.satisfied.n) == (18, 20)
     assert unit.response is not None
     assert unit.response.share == 0.25
+
+
+@pytest.mark.parametrize(
+    ("reached", "label", "value", "note"),
+    [
+        (64, "of reached", "31", "21–43, n 64. Of delivered 12.5\u00a0%"),
+        (
+            63,
+            "of asked",
+            "25",
+            f"17–35, n 80. Of delivered 12.5\u00a0%. {UNKNOWN} receipts tell of fewer than 80\u00a0%",
+        ),
+        (0, "of asked", "25", f"17–35, n 80. Of delivered 12.5\u00a0%. {UNKNOWN} there are no receipts"),
+    ],
+)
+def test_a_terminal_tells_both_response_rates_or_why_only_one_is_known(
+    reached: int, label: str, value: str, note: str
+) -> None:
+    unit = unit_of("Årsta", [cell(TODAY, 2, 0, 0, 6, 12) | {"reached": reached}], [], TODAY)
+    figure = page_of(unit).split("Response rate, ")[1].split("</div>")[0]
+    assert figure.startswith(f"{label}</dt>")
+    [found, said] = re.findall(r'class="(?:lead|note)">([^<]*)<', figure)
+    assert (found, said.removesuffix(" of those asked")) == (f"{value}\u00a0%", note)
+
+
+def test_a_terminal_with_too_few_answers_tells_no_response_rate() -> None:
+    unit = unit_of("Årsta", [cell(TODAY, 1, 0, 0, 0, 3) | {"reached": 16}], [], TODAY)
+    assert (unit.response, unit.response_of_reached, unit.response_of_delivered) == (None, None, None)
+    assert "Of delivered" not in page_of(unit)
 
 
 def test_a_day_that_has_begun_further_east_is_the_last_one() -> None:

@@ -3,15 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from services.aggregator.figures.receipts import both_rates
 from services.aggregator.statistics import Share, share_of
-from services.aggregator.statistics.response import response_rates
 from services.aggregator.statistics.scores import dissatisfied, satisfied
 
 FEWEST: Final = 5
 """Fewer answers than this are not shown to anybody inside (D9)."""
-RECEIPTS_FROM: Final = 0.8
-"""Answered of reached is told only where at least this share of the asked are known as reached: channels without
-receipts tell of none, and the rate would look too high. The limit is ours."""
 DECIMALS: Final = 5
 Cell = Mapping[str, Any]
 
@@ -66,9 +63,9 @@ def _shares(cell: Cell | None) -> dict[str, Any]:
         return dict.fromkeys(told)
     answers = cell["answers"]
     # Answers can be counted a moment before the decisions they belong to; then there is no rate yet.
-    reached = cell.get("reached", 0)
-    known = reached >= RECEIPTS_FROM * cell["asked"]
-    of_reached, of_delivered = response_rates(answers, reached if known else 0, cell["delivered"])
+    of_reached, of_delivered = both_rates(
+        answers, cell.get("reached"), asked=cell["asked"], delivered=cell["delivered"]
+    )
     return {
         "satisfied": as_json(satisfied(cell["scores"])),
         "dissatisfied": as_json(dissatisfied(cell["scores"])),

@@ -1,18 +1,20 @@
 """The rows of the live page: units by concern, all worked out at once, four times a second. Pure."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.aggregator.figures.figures import DECIMALS, FEWEST, Cell
+from services.aggregator.figures.receipts import RECEIPTS_FROM
 from services.aggregator.statistics import Share, to_hide
 from services.aggregator.statistics.scores import satisfied, shares_of_faces
 from services.aggregator.statistics.shares import wilson_many
 from services.aggregator.statistics.units import by_concern
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
 
 
 def rows_of(cut: str, cells: Sequence[Cell], total: Cell | None) -> dict[str, Any]:
@@ -39,26 +41,39 @@ def rows_of(cut: str, cells: Sequence[Cell], total: Cell | None) -> dict[str, An
 
 
 def _rows(cells: Sequence[Cell], satisfied: Floats, dissatisfied: Floats, parent: Share | None) -> list[dict[str, Any]]:
-    answers = np.array([c["answers"] for c in cells], np.int64)
-    asked = np.array([c["asked"] for c in cells], np.int64)
-    # Answers can be counted a moment before the decisions they belong to; then there is no rate yet.
-    response = wilson_many(answers, np.where(answers <= asked, asked, 0))
+    answers = _column(cells, "answers")
     below = satisfied[:, 2] < (parent.low if parent else 0.0)
-    return [
-        {"value": c["value"], "answers": n, "below": b, "satisfied": s, "dissatisfied": d, "response": r}
-        for c, n, b, s, d, r in zip(
-            cells,
-            answers.tolist(),
-            below.tolist(),
-            _as_json(satisfied, answers),
-            _as_json(dissatisfied, answers),
-            _as_json(response, asked),
-            strict=True,
-        )
-    ]
+    columns = (
+        [c["value"] for c in cells],
+        answers.tolist(),
+        below.tolist(),
+        _as_json(satisfied, answers),
+        _as_json(dissatisfied, answers),
+        *_rates(cells, answers),
+    )
+    return [dict(zip(_ROW, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def _as_json(shares: Floats, of: NDArray[np.int64]) -> list[dict[str, Any] | None]:
+_ROW: Final = (
+    *("value", "answers", "below", "satisfied", "dissatisfied"),
+    *("response", "response_of_reached", "response_of_delivered"),
+)
+
+
+def _rates(cells: Sequence[Cell], answers: Counts) -> Iterator[list[dict[str, Any] | None]]:
+    """Answered of asked; of reached, where receipts tell of most of the asked; of delivered."""
+    asked, reached = _column(cells, "asked"), _column(cells, "reached")
+    known = np.where(reached >= RECEIPTS_FROM * asked, reached, 0)
+    for of in (asked, known, _column(cells, "delivered")):
+        # Answers can be counted a moment before the decisions they belong to; then there is no rate yet.
+        yield _as_json(wilson_many(answers, np.where(answers <= of, of, 0)), of)
+
+
+def _column(cells: Sequence[Cell], name: str) -> Counts:
+    return np.array([c.get(name, 0) for c in cells], np.int64)
+
+
+def _as_json(shares: Floats, of: Counts) -> list[dict[str, Any] | None]:
     known = np.isfinite(shares[:, 0]).tolist()
     rounded = np.round(shares, DECIMALS).tolist()
     return [
@@ -77,6 +92,7 @@ def _grouped(few: Sequence[Cell], parent: Share | None) -> dict[str, Any] | None
     answers = int(together.sum())
     if answers < FEWEST:
         return None
-    whole = {"value": "", "answers": answers, "asked": sum(c["asked"] for c in few)}
+    counts = {name: sum(c.get(name, 0) for c in few) for name in ("asked", "reached", "delivered")}
+    whole = {"value": "", "answers": answers, **counts}
     [row] = _rows([whole], *shares_of_faces(together[None, :]), parent)
     return row

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from services.aggregator.counting.cuts import JOINT
 from services.aggregator.figures.figures import FEWEST
+from services.aggregator.figures.receipts import Receipts, both_rates, receipts_of
 from services.aggregator.statistics import Share, share_of, to_hide
 from services.aggregator.statistics.scores import dissatisfied, satisfied
 from services.aggregator.statistics.units import latest
@@ -39,6 +40,11 @@ class Unit:
     """Of about the last hundred answers, in whole days; None where that is all, or would tell of too few."""
     dissatisfied: Share | None
     response: Share | None
+    """Answered of those asked."""
+    response_of_reached: Share | None
+    """Answered of those reached; None also where receipts do not tell of most of those asked, see `receipts`."""
+    response_of_delivered: Share | None
+    receipts: Receipts
     delivered: int
     asked: int
     days: Sequence[Part]
@@ -58,7 +64,9 @@ def unit_of(name: str, cells: Sequence[Cell], methods: Sequence[Cell], today: da
     by_day = {c["start"]: c for c in cells}
     days = [by_day.get((first + timedelta(days=i)).isoformat()) for i in range(DAYS)]
     scores = [sum(c["scores"][i] for c in days if c) for i in range(5)]
-    asked, answers = sum(c["asked"] for c in days if c), sum(scores)
+    asked, delivered, reached = (sum(c.get(n, 0) for c in days if c) for n in ("asked", "delivered", "reached"))
+    answers = sum(scores)
+    of_reached, of_delivered = both_rates(answers, reached, asked=asked, delivered=delivered)
     enough = answers >= FEWEST
     by_name = [(f"{first + timedelta(days=i)}", c["scores"] if c else []) for i, c in enumerate(days)]
     parts = _parts(by_name)
@@ -72,7 +80,10 @@ def unit_of(name: str, cells: Sequence[Cell], methods: Sequence[Cell], today: da
         lately=_lately([s for _, s in by_name], [p.hidden for p in parts]) if enough else None,
         dissatisfied=dissatisfied(scores) if enough else None,
         response=share_of(answers, asked) if enough else None,
-        delivered=sum(c["delivered"] for c in days if c),
+        response_of_reached=of_reached if enough else None,
+        response_of_delivered=of_delivered if enough else None,
+        receipts=receipts_of(reached, asked),
+        delivered=delivered,
         asked=asked,
         days=parts,
         methods=_parts([(c["value"].split(JOINT)[-1], c["scores"]) for c in methods if c["answers"]]),

@@ -2,13 +2,18 @@
 
 import csv
 import io
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 from services.aggregator.figures.months import month_name
+from services.aggregator.figures.receipts import Receipts
 from services.aggregator.quality.complaints import Complaints
 from services.aggregator.quality.figures import Index, Quality, Waves
 from services.aggregator.quality.revisions import FEWEST
 from services.aggregator.statistics import Share
+
+_HEAD: Final = ("month", "group", "figure", "value", "low", "high", "n", "note")
+_SHARES: Final = ("satisfied", "dissatisfied", "undisturbed", "in_time", "response", "response_of_delivered")
 
 
 def document(quality: Quality, complaints: Complaints | None) -> dict[str, Any]:
@@ -32,7 +37,9 @@ def document(quality: Quality, complaints: Complaints | None) -> dict[str, Any]:
         "index_of_three_questions": _index(q.three),
         "in_time": _plain(q.in_time),
         "response": _plain(q.response),
+        "response_of_reached": _plain(q.response_of_reached),
         "response_of_delivered": _plain(q.response_of_delivered),
+        "receipts": q.receipts,
         "bounds": q.bounds and [round(b, 5) for b in q.bounds],
         "weighted": q.weighted
         and {n: round(getattr(q.weighted, n), 5) for n in ("share", "low", "high", "design_effect")},
@@ -64,22 +71,30 @@ def as_csv(quality: Quality, complaints: Complaints | None) -> str:
     """The same figures as rows (RFC 4180)."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(("month", "group", "figure", "value", "low", "high", "n"))
-    month = month_name(quality.month.number)
-    for name in ("satisfied", "dissatisfied", "undisturbed", "in_time", "response", "response_of_delivered"):
-        writer.writerow(_row(month, "all", name, getattr(quality, name)))
-    for name, index in (("index", quality.index), ("index_of_three_questions", quality.three)):
-        writer.writerow((month, "all", name, *((_index(index) or {}).get(n, "") for n in ("value", "low", "high")), ""))
-    for method in quality.methods:
-        writer.writerow(_row(month, method.value, "satisfied", method.share))
-    for number, share in quality.series[:-1]:
-        writer.writerow(_row(month_name(number), "all", "satisfied", share))
-    for told in complaints.rows() if complaints else ():
-        writer.writerow((month, told[0], f"complaints {told[1]}", told[2], "", "", ""))
+    writer.writerow(_HEAD)
+    writer.writerows(_rows(quality, complaints))
     return out.getvalue()
+
+
+def _rows(quality: Quality, complaints: Complaints | None) -> Iterator[tuple[object, ...]]:
+    month = month_name(quality.month.number)
+    for name in _SHARES:
+        yield _row(month, "all", name, getattr(quality, name))
+    # An empty rate alone would not say whether it is hidden or not known.
+    unknown = quality.response is not None and quality.response_of_reached is None
+    note = ("no receipts" if quality.receipts is Receipts.NONE else "too few receipts") if unknown else ""
+    yield *_row(month, "all", "response_of_reached", quality.response_of_reached)[:-1], note
+    for name, index in (("index", quality.index), ("index_of_three_questions", quality.three)):
+        yield month, "all", name, *((_index(index) or {}).get(n, "") for n in ("value", "low", "high")), "", ""
+    for method in quality.methods:
+        yield _row(month, method.value, "satisfied", method.share)
+    for number, share in quality.series[:-1]:
+        yield _row(month_name(number), "all", "satisfied", share)
+    for cause, attribution, rate in complaints.rows() if complaints else ():
+        yield month, cause, f"complaints {attribution}", rate, "", "", "", ""
 
 
 def _row(month: str, group: str, figure: str, share: Share | None) -> tuple[object, ...]:
     if share is None:
-        return month, group, figure, "", "", "", ""
-    return month, group, figure, *(round(x, 5) for x in (share.share, share.low, share.high)), share.n
+        return month, group, figure, "", "", "", "", ""
+    return month, group, figure, *(round(x, 5) for x in (share.share, share.low, share.high)), share.n, ""

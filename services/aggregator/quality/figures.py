@@ -7,6 +7,7 @@ from typing import Final
 from services.aggregator.counting.cuts import JOINT
 from services.aggregator.counting.reading import EARLY, LATE
 from services.aggregator.figures.further import index_of_sums
+from services.aggregator.figures.receipts import Receipts, both_rates, receipts_of
 from services.aggregator.quality.revisions import FEWEST, Counted, Month, Revision
 from services.aggregator.statistics import Share, share_of, to_hide
 from services.aggregator.statistics.means import mean_interval, smiley_index
@@ -65,7 +66,10 @@ class Quality:
     in_time: Share | None
     response: Share | None
     """Answered of those asked."""
+    response_of_reached: Share | None
+    """Answered of those reached; None also where receipts do not tell of most of those asked, see `receipts`."""
     response_of_delivered: Share | None
+    receipts: Receipts
     last_year: "Quality | None"
     series: tuple[tuple[int, Share | None], ...]
     methods: tuple[Method, ...]
@@ -109,6 +113,7 @@ def _figures(number: int, months: Mapping[int, Month], bias: Mapping[int, _Bias]
     enough = total.answers >= FEWEST
     weighted, reasons = bias[number]
     told = number in public
+    of_reached, of_delivered = both_rates(total.answers, total.reached, asked=total.asked, delivered=total.delivered)
     return Quality(
         month=month,
         too_few=not enough,
@@ -119,7 +124,9 @@ def _figures(number: int, months: Mapping[int, Month], bias: Mapping[int, _Bias]
         three=_three(cells.sums) if told else None,
         in_time=_in_time(cells),
         response=share_of(total.answers, total.asked) if enough else None,
-        response_of_delivered=share_of(total.answers, total.delivered) if enough else None,
+        response_of_reached=of_reached if enough else None,
+        response_of_delivered=of_delivered if enough else None,
+        receipts=receipts_of(total.reached, total.asked),
         last_year=None,
         series=tuple((n, _share(public.get(n))) for n in range(number - MONTHS + 1, number + 1)),
         methods=_methods(number, {**public, number: month}) if told or not enough else (),

@@ -65,4 +65,4 @@ def _revisions(rows: Sequence[asyncpg.Record], sums: Mapping[tuple[int, int], Ma
 
 
 def _counted(row: asyncpg.Record) -> Counted:
-    return Counted(tuple(row[f"s{n}"] for n in range(1, 6)), row["delivered"], row["asked"])
+    return Counted(tuple(row[f"s{n}"] for n in range(1, 6)), row["delivered"], row["asked"], row["reached"])

@@ -20,6 +20,8 @@ class Counted:
     scores: tuple[int, ...]
     delivered: int
     asked: int
+    reached: int | None = None
+    """None in months that were closed before receipts were counted."""
 
     @property
     def answers(self) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 from services.aggregator.calendar import month_of_day
 from services.aggregator.figures.drawings import axis_of
 from services.aggregator.figures.months import closes_at, month_name
+from services.aggregator.figures.receipts import RECEIPTS_FROM, Receipts
 from services.aggregator.quality.complaints import FEWEST_COMPLAINTS, Complaints
 from services.aggregator.quality.figures import Method, Quality
 from services.aggregator.quality.notes import LANGUAGES
@@ -71,7 +72,6 @@ class MonthInWords:
 
     def _figures(self) -> dict[str, Any]:
         q, few = self.quality, self._why_not()
-        asked = self.say.whole(q.month.shown.total.asked)
         return {
             "satisfied": self.say.share(q.satisfied),
             "satisfied_note": self._year_before(lambda y: y.satisfied) if q.satisfied else few,
@@ -81,10 +81,22 @@ class MonthInWords:
             "index_note": self.say("three_questions" if q.three else "one_question") if q.index else few,
             "in_time": q.in_time and Shown(self.say.points(q.in_time.share, q.in_time.n), self.say("all_parcels")),
             "in_time_note": self._year_before(lambda y: y.in_time),
-            "response": q.response
-            and Shown(self.say.points(q.response.share, q.response.n), self.say.whole(q.response.k)),
-            "response_note": self.say("of_asked", asked=asked) + self._of_delivered() if q.response else few,
+            **self._response(),
         }
+
+    def _response(self) -> dict[str, Any]:
+        """Both rates: of delivered, and of reached where receipts tell of most; else of asked, which is said."""
+        q = self.quality
+        if (rate := q.response_of_reached or q.response) is None:
+            return {"response": None, "response_note": self._why_not()}
+        of = self.say.whole(rate.n)
+        if rate is q.response_of_reached:
+            note = self.say("of_reached", reached=of) + self._of_delivered()
+        else:
+            why = "receipts.none" if q.receipts is Receipts.NONE else "receipts.few"
+            note = self.say("of_asked", asked=of) + self._of_delivered()
+            note += ". " + self.say(why, least=self.say.percent(RECEIPTS_FROM, 0))
+        return {"response": Shown(self.say.points(rate.share, rate.n), self.say.whole(rate.k)), "response_note": note}
 
     def _why_not(self) -> str:
         return self.say("too_biased") if self.quality.too_biased else self.say("too_few", fewest=FEWEST)

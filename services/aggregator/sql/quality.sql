@@ -1,7 +1,8 @@
 -- name: closed_cells_of_months
 -- Counters of every revision of the months from $1 to $2, for the cuts of the quality page. Each month has its strata:
 -- whether it may be told at all depends on them, also where it is a point of a later month's line.
-SELECT m.month, m.revision, m.reason, m.closed_at, m.zone_data, c.cut, c.value, c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked
+SELECT m.month, m.revision, m.reason, m.closed_at, m.zone_data, c.cut, c.value, c.s1, c.s2, c.s3, c.s4, c.s5,
+       c.delivered, c.asked, c.reached
 FROM closed_month AS m JOIN closed_cell AS c USING (month, revision)
 WHERE m.month BETWEEN $1 AND $2 AND c.cut IN ('total', 'method', 'late', 'disrupted', 'wave', 'terminal.method')
 ORDER BY m.month, m.revision, c.cut, c.value

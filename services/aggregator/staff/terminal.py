@@ -23,11 +23,12 @@ from services.aggregator.figures.figures import FEWEST
 from services.aggregator.figures.further import WAVES, asked_of, silence, waves_of
 from services.aggregator.figures.further_words import FEW, Row, further_rows, lately_row, silence_row
 from services.aggregator.figures.interventions import Ledger
+from services.aggregator.figures.receipts import RECEIPTS_FROM, Receipts
 from services.aggregator.figures.said import FurtherAnswers
 from services.aggregator.figures.unit_figures import DAYS, Part, Unit, unit_of
 from services.aggregator.figures.words import decimal, interval, percent, points, whole
 from services.aggregator.staff.page import HEADERS, render
-from services.aggregator.statistics import Share, share_of
+from services.aggregator.statistics import Share
 from services.aggregator.statistics.scores import satisfied
 from services.chassis.http import problem
 from services.chassis.postgres import Database, Pool
@@ -37,6 +38,12 @@ _LANGUAGE: Final = "en"
 _MOST_ALERTS: Final = 10
 _MOST_MARKED: Final = 10
 _WIDE, _TALL = 900, 190
+_UNKNOWN: Final = {
+    Receipts.NONE: "How many were reached is not known: there are no receipts",
+    Receipts.FEW: "How many were reached is not known: receipts tell of fewer than"
+    f" {100 * RECEIPTS_FROM:.0f}\u00a0% of those asked",
+    Receipts.MOST: "Receipts are still on their way",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +141,20 @@ def told(
 def _figures(unit: Unit, usual: Share | None) -> list[dict[str, Any]]:
     below = usual is not None and unit.satisfied is not None and unit.satisfied.high < usual.low
     beside = "" if usual is None else f" {_verdict(unit.satisfied, usual)}"
-    of_delivered = share_of(unit.answers or 0, unit.delivered)
-    more = f" Of delivered {_percent(of_delivered)}" if of_delivered and unit.response else ""
     return [
         _figure("Satisfied (4 or 5)", unit.satisfied, usual, beside, below=below),
         _figure("Dissatisfied (1 or 2)", unit.dissatisfied),
-        _figure("Response rate, of asked", unit.response, None, more),
+        _response(unit),
     ]
+
+
+def _response(unit: Unit) -> dict[str, Any]:
+    """Both rates: of delivered, and of reached where receipts tell of most; else of asked, which is said."""
+    more = f" Of delivered {_percent(unit.response_of_delivered)}" if unit.response_of_delivered else ""
+    if unit.response_of_reached:
+        return _figure("Response rate, of reached", unit.response_of_reached, None, more)
+    more = f"{more}." if more else ""
+    return _figure("Response rate, of asked", unit.response, None, f"{more} {_UNKNOWN[unit.receipts]}")
 
 
 def _figure(

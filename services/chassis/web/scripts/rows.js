@@ -16,8 +16,10 @@ const newRow = (name, width, choose) => {
   head.append(" ", tag);
   const spark = drawing("spark", { viewBox: "0 0 92 20", width: 92, height: 20 });
   parts.days = make("td", {}, spark, make("span", { class: "vh" }));
+  parts.delivered = num();
   parts.cases = num();
-  return { ...parts, row: make("tr", {}, head, count, share, whiskers, parts.days, bad, rate, parts.cases) };
+  const { days, delivered, cases } = parts;
+  return { ...parts, row: make("tr", {}, head, count, share, whiskers, days, bad, rate, delivered, cases) };
 };
 
 // A unit is better or worse than another only where the whole intervals lie apart.
@@ -26,7 +28,10 @@ const apart = ({ surely_better: better, surely_worse: worse, no_different: same 
   return others ? `${parts.filter(([n]) => n).map(([n, words]) => `${words} ${number(n)}`).join(", ")} of ${number(others)} others` : "";
 };
 
-const fillRow = (parts, { answers, satisfied, dissatisfied, response, below }, axis) => {
+const share = (rate) => (rate ? bare(rate.share, rate.n) : "–");
+
+const fillRow = (parts, unit, axis, rate) => {
+  const { answers, satisfied, dissatisfied, below } = unit;
   parts.row.classList.toggle("below", below);
   parts.share.classList.toggle("below", below);
   text(parts.count, number(answers));
@@ -35,16 +40,24 @@ const fillRow = (parts, { answers, satisfied, dissatisfied, response, below }, a
   text(parts.whiskers.lastChild, [words, below && "below all deliveries", parts.apart].filter(Boolean).join(", "));
   interval(parts.whiskers.firstChild, satisfied, { ...axis, track: false });
   text(parts.bad, bare(dissatisfied.share, dissatisfied.n));
-  text(parts.rate, response ? bare(response.share, response.n) : "–");
+  text(parts.rate, share(unit[rate]));
+  text(parts.delivered, share(unit.response_of_delivered));
 };
 
 const fewRow = (names, columns, counted) => make("tr", {}, make("th", { scope: "row" }, names),
   make("td", { colspan: columns - 1, class: "quiet" }, make("span", { class: "hatched hatch" }), counted));
 
-// With `choose` rows are buttons, and beside them stand two weeks, alerts and open cases; what they hold `past` tells.
-// In `beside` stands how many others the chosen row surely differs from.
-export const rowTable = (table, { choose, width = 168, beside = null } = {}) => {
-  const body = table.tBodies[0], columns = choose ? 8 : 6;
+// Of whom the response rates are: of those reached where receipts tell of most of everything's asked, else of those asked.
+const rateOf = (figures, every) => {
+  if (!figures.response_of_reached) return ["response", "asked", "Receipts tell of too few to say how many were reached."];
+  const unknown = every.some((unit) => unit.response && !unit.response_of_reached);
+  return ["response_of_reached", "reached", unknown ? "–: receipts tell there of too few to say how many were reached." : ""];
+};
+
+// With `choose` rows are buttons, and beside them stand two weeks, alerts, both response rates and open cases; what they
+// hold `past` tells. In `beside` stands how many others the chosen row surely differs from, in `rates` of whom rates are.
+export const rowTable = (table, { choose, width = 168, beside = null, rates = null } = {}) => {
+  const body = table.tBodies[0], columns = choose ? 9 : 6;
   let rows = new Map(), sorted = 0, known = "", fewKnown = "", few = [], chosen = "", past = null;
   const touched = () => table.matches(":hover") || table.parentElement.contains(document.activeElement);
 
@@ -54,12 +67,12 @@ export const rowTable = (table, { choose, width = 168, beside = null } = {}) => 
     body.replaceChildren(...order, ...few);
     sorted = Date.now();
   };
-  const remember = (unit, name, axis) => {
+  const remember = (unit, name, axis, rate) => {
     const chooses = choose && (unit.value ? () => choose(unit.value) : null);
     if (!rows.has(unit.value)) rows.set(unit.value, newRow(name, width, chooses));
     if (!unit.value) text(rows.get("").head, name);
     rows.get(unit.value).apart = unit.value ? apart(unit) : "";
-    fillRow(rows.get(unit.value), unit, axis);
+    fillRow(rows.get(unit.value), unit, axis, rate);
   };
   const rememberFew = ({ hidden, grouped }, fewest) => {
     const together = grouped ? `the ${hidden.length} grouped` : "all deliveries";
@@ -92,13 +105,16 @@ export const rowTable = (table, { choose, width = 168, beside = null } = {}) => 
   };
 
   return {
-    show: (units, { satisfied, fewest }) => {
-      const { shown, grouped, hidden } = units, every = grouped ? [...shown, grouped] : shown;
+    show: (units, figures) => {
+      const { satisfied, fewest } = figures, { shown, grouped, hidden } = units, every = grouped ? [...shown, grouped] : shown;
       if (!shown.length && !hidden.length) return text(body.querySelector("td"), "No answers yet");
       // The few that are grouped have a wide interval; those above could not be told apart on its axis.
       const axis = { ...scale((shown.length ? shown : every).map((unit) => unit.satisfied)), usual: satisfied?.share ?? null };
-      for (const unit of shown) remember(unit, unit.value, axis);
-      if (grouped) remember(grouped, `${hidden.length} grouped`, axis);
+      const [rate, of, words] = rates ? rateOf(figures, every) : ["response"];
+      if (rates) text(table.querySelector("[data-rate-of]"), of);
+      text(rates, words);
+      for (const unit of shown) remember(unit, unit.value, axis, rate);
+      if (grouped) remember(grouped, `${hidden.length} grouped`, axis, rate);
       rememberFew(units, fewest);
       tell();
       const members = JSON.stringify([shown.map((unit) => unit.value).sort(), hidden]);
