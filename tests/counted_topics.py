@@ -52,6 +52,7 @@ def records(seed: int, answers: int) -> list[tuple[str, bytes, bytes]]:
         where = facts(
             delivery_id=f"R-{seed}-{number}",
             terminal=dice.choice(["Årsta", "Umeå"]),
+            driver=f"F-{number % 2}",
             occurred_at=NOON + timedelta(minutes=dice.randint(0, 5000)),
         ).model_dump(mode="json", exclude_none=True)
         response = str(uuid.UUID(int=dice.getrandbits(128)))

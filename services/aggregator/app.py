@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import structlog
 from starlette.applications import Starlette
 from starlette.routing import Route
 
@@ -56,6 +57,7 @@ from services.chassis.staff.sign_outs import heard_sign_outs
 from services.chassis.subscriptions import Subscriptions
 from services.chassis.traces import Traces
 
+log = structlog.get_logger()
 SERVICE = "aggregator"
 PACKAGE = "services.aggregator"
 FOR_STAFF = ("/live", "/terminals/", "/api/live", "/api/cells", *figure_routes.FOR_STAFF, *digest_routes.FOR_STAFF)
@@ -166,7 +168,9 @@ async def _pool(settings: Settings, file: CutsFile) -> Pool:
     pool = await open_pool(settings, SERVICE, prepare=prepare)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
-        await StoredCuts().agree(connection, file)
+        stands = await StoredCuts().agree(connection, file)
+        if stands is not file:
+            log.warning("counts by the built-in cuts of a version before", action="switch cuts", version=stands.version)
         await note_zone_data(connection, zone_data(), _now())
     return pool
 

@@ -42,7 +42,10 @@ def list_cuts() -> None:
 
 def build(
     file: Annotated[
-        Path | None, typer.Option(help="The new file of cuts, of a higher version; otherwise KVITTERA_CUTS_FILE.")
+        Path | None,
+        typer.Option(
+            help="The new file of cuts, of a higher version; otherwise KVITTERA_CUTS_FILE, or the built-in one."
+        ),
     ] = None,
     accept_missing: Annotated[
         bool, typer.Option(help="Also when the topics do not hold everything that was counted any more.")

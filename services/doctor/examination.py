@@ -15,6 +15,7 @@ from aiokafka.errors import (
 from services.chassis.failures import MustStop
 from services.chassis.postgres import fault
 from services.chassis.settings import Settings
+from services.doctor.cuts import cuts
 from services.doctor.findings import Finding
 from services.doctor.gateways import gateways, outcome_texts, traces
 from services.doctor.kafka import kafka
@@ -36,6 +37,7 @@ _ALL: Final[Sequence[Look]] = (
     rights,
     postgres,
     tables,
+    cuts,
     months,
     outboxes,
     addresses,
@@ -52,6 +54,7 @@ _AWAY: Final = {
     "rights": "bring Kafka up first",
     "postgres": "check KVITTERA_POSTGRES_DSN and that the server runs",
     "tables": "bring PostgreSQL up first",
+    "cuts": "bring PostgreSQL up first",
     "months": "bring PostgreSQL up first",
     "outboxes": "bring PostgreSQL up first",
     "addresses": "check this machine's DNS",

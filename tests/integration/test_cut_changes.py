@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from schemas.satisfaction import Window
 from services.aggregator.cells.rows import Cells
-from services.aggregator.counting.cuts import STANDARD, CutsFile, cut_named
+from services.aggregator.counting.cuts import STANDARD, CutsFile, cut_named, read_cuts
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
 from services.aggregator.history.cut_changes import Built, CutChanges
@@ -27,6 +27,10 @@ from tests.integration.test_replay_shadow import pool
 __all__ = ["pool"]
 OLD = CutsFile(1, (cut_named("total"), cut_named("terminal")))
 NEW = CutsFile(2, (*OLD.cuts, cut_named("method"), cut_named("terminal.touchpoint")))
+
+_HOURS_OF_DRIVERS = """
+    SELECT cell FROM cell JOIN unit ON id = (cell >> 32)::int WHERE cut = 'driver' AND cell & 4294967295 < 1073741824
+"""
 
 
 @pytest.fixture
@@ -157,6 +161,40 @@ async def test_windows_of_a_cut_are_built_and_dropped_at_the_switch(
     await agreed(pool, wanted)
     with pytest.raises(MustStop, match="nothing to switch"):
         await changes.switch()
+
+
+async def test_the_built_in_cuts_of_a_new_version_are_built_and_switched_on_with_their_history(
+    settings: Settings, pool: Pool
+) -> None:
+    built_in = read_cuts(None)
+    [before] = built_in.earlier
+    connection = await connect(settings, "aggregator")
+    changes = CutChanges(settings, pool, connection)
+    await agreed(pool, before)
+    await send(settings, records(71, 30))
+    await count_live(settings, pool)
+    await agreed(pool, built_in)
+    assert await shown(pool, "terminal.wave") == {}
+    assert {window for window, _ in await shown(pool, "driver")} == set(STANDARD)
+    built = await build(changes, built_in)
+    assert (sorted(built.cuts), built.equal) == (["terminal.reason", "terminal.wave", "wave"], True)
+    for version in (before, built_in):  # while it is not shown yet, either may start
+        await agreed(pool, version)
+    await pool.execute("TRUNCATE touched")
+    hours = {r["cell"] for r in await pool.fetch(_HOURS_OF_DRIVERS)}
+    assert hours
+    await changes.switch()
+    assert not await pool.fetch(_HOURS_OF_DRIVERS)
+    assert hours <= {c for r in await pool.fetch("SELECT cells FROM touched") for c in r["cells"]}
+    assert {window for window, _ in await shown(pool, "driver")} == {*STANDARD} - {Window.HOUR}
+    answers = {place: sum(counters[:5]) for place, counters in (await shown(pool, "total")).items()}
+    by_wave = {place: sum(counters[:5]) for place, counters in (await shown(pool, "wave")).items()}
+    assert by_wave == {(w, start): n for (w, start), n in answers.items() if w in {"month", "all"} and n}
+    assert await audit(pool) == []
+    await agreed(pool, built_in)
+    with pytest.raises(MustStop, match="in other windows: driver"):
+        await agreed(pool, before)
+    await connection.close()
 
 
 async def test_answers_that_the_topics_do_not_hold_keep_a_cut_from_being_switched_on(

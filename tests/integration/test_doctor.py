@@ -11,10 +11,13 @@ from aiokafka.errors import TopicAuthorizationFailedError
 from pydantic import SecretStr
 
 from schemas.topics import CARDS
+from services.aggregator.counting.cuts import read_cuts
+from services.aggregator.counting.stored_cuts import StoredCuts
 from services.chassis.kafka import make_admin
 from services.chassis.postgres import connect
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import Difference, apply_topics
+from services.doctor.cuts import cuts
 from services.doctor.examination import examine
 from services.doctor.findings import Finding
 from services.doctor.gateways import gateways
@@ -67,6 +70,22 @@ async def test_a_postgresql_that_may_forget_is_ill_and_clocks_are_compared(setti
     assert found["PostgreSQL copies"].found == "a commit waits for no standby"
     assert found["PostgreSQL copies"].verdict == "look"
     assert found["PostgreSQL vacuum"].verdict == "well"
+
+
+async def test_what_is_counted_is_held_to_the_configured_cuts_and_late_answers_to_the_policy_of_reminders(
+    settings: Settings, tmp_path: Path
+) -> None:
+    assert Finding("cuts", "well", "the first start takes the configured ones") in await cuts(settings)
+    connection = await connect(settings, "aggregator")
+    await StoredCuts().agree(connection, read_cuts(None).earlier[0])
+    assert [(f.what, f.verdict) for f in await cuts(settings)] == [("cuts", "look")]  # no cut of waves is counted yet
+    await connection.execute("TRUNCATE counted_cut, counting")
+    await StoredCuts().agree(connection, read_cuts(None))
+    await connection.close()
+    (tmp_path / "hours.v1.toml").write_text("effective_from = 1970-01-01T00:00:00Z\nreminder_days = 5\n")
+    told = {f.what: f for f in await cuts(settings.model_copy(update={"policies_folder": tmp_path}))}
+    assert (told["cuts"].verdict, told["late answers"].verdict) == ("well", "look")
+    assert told["late answers"].found == "the policy reminds after 5 days, and wave parts answers after 3"
 
 
 async def test_a_table_that_is_mostly_dead_rows_is_named_with_the_command_against_it(

@@ -75,7 +75,7 @@ async def close_and_revise(settings: Settings, pool: Pool) -> None:
         assert await Months(14).revise(connection, OCTOBER, "late answers", LATER + timedelta(days=1)) == 2
     # What comes later is of no revision: other cuts, and answers that nobody has stored.
     await pool.execute("DELETE FROM counted_cut WHERE cut = 'method'")
-    await pool.execute("INSERT INTO counted_cut (cut, windows, state) VALUES ('terminal.wave', 31, 'counted')")
+    await pool.execute("INSERT INTO counted_cut (cut, windows, state) VALUES ('terminal.wave_5', 31, 'counted')")
     await count(settings, pool, [answer(8, 1, 1), case("c", 1)])
 
 

@@ -36,7 +36,7 @@ async def test_the_topics_counted_again_give_the_live_cells_and_account_for_ever
     with pytest.raises(MustStop, match="nothing was counted yet"):
         await replay(settings)
     async with pool.acquire() as connection:
-        await StoredCuts().agree(connection, CutsFile(1, [*load_cuts(None), cut_named("terminal.wave")]))
+        await StoredCuts().agree(connection, CutsFile(1, [*load_cuts(None), cut_named("terminal.wave_5")]))
         await note_zone_data(connection, "1999z", NOON)
     async with pool.acquire() as another:
         await another.execute("SELECT pg_advisory_lock(hashtext('aggregator_shadow replay'))")
@@ -51,7 +51,7 @@ async def test_the_topics_counted_again_give_the_live_cells_and_account_for_ever
     assert found.differing == []
     assert found.cells > 100
     assert found.said == await pool.fetchval("SELECT count(*) FROM question, jsonb_object_keys(said)") > 10
-    waves = await pool.fetch("SELECT value FROM unit JOIN cell ON cell >> 32 = id WHERE cut = 'terminal.wave'")
+    waves = await pool.fetch("SELECT value FROM unit JOIN cell ON cell >> 32 = id WHERE cut = 'terminal.wave_5'")
     assert {r["value"].partition(" × ")[2] for r in waves} == {"early", "late"}
     assert (found.read, found.missing) == (read, 0)
     assert found.put_aside >= 2

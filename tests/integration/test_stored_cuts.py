@@ -58,7 +58,24 @@ async def test_starts_note_the_time_zone_data_once_and_the_version_of_the_file_o
     for _ in range(2):
         (await aggregator._pool(settings, read_cuts(None))).terminate()
     told = await pool.fetch("SELECT version, (SELECT file_version FROM counting) FROM zone_data")
-    assert [tuple(row) for row in told] == [(zone_data(), 1)]
+    assert [tuple(row) for row in told] == [(zone_data(), 2)]
+
+
+async def test_a_start_on_tables_of_the_version_before_counts_on_by_its_cuts_and_both_versions_may_start(
+    pool: Pool, settings: Settings
+) -> None:
+    built_in = read_cuts(None)
+    [before] = built_in.earlier
+    async with pool.acquire() as connection:
+        await StoredCuts().agree(connection, before)
+    (await aggregator._pool(settings, built_in)).terminate()
+    late = replace(answer(1, 1, 5), answered_at=NOON + timedelta(days=9))
+    await count(pool, late, units=Units(pool, built_in.cuts))
+    assert {cut for cut, *_ in await table(pool)} <= {c.name for c in before.cuts}
+    async with pool.acquire() as connection:
+        assert await StoredCuts().agree(connection, before) is before  # the way back
+        assert (await StoredCuts().files(connection)).counted == 1
+    assert await audit(pool) == []
 
 
 async def test_a_batch_counts_by_the_cuts_that_are_stored_not_by_those_it_began_with(pool: Pool) -> None:

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
-from services.aggregator.counting.cuts import cut_named, load_cuts
+from services.aggregator.counting.cuts import CutsFile, cut_named, load_cuts
 from services.aggregator.counting.reading import CountedAnswer, CountedDecision, Facts
+from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
 from services.aggregator.figures.interventions import Intervention, Ledger
 from services.aggregator.figures.months import Months, month_number
@@ -94,10 +95,11 @@ async def test_a_terminals_page_tells_of_how_many_reached_and_of_how_many_delive
     assert "n 15. Of delivered 30\u00a0%" in figure
 
 
-async def keep(pool: Pool, *answers: CountedAnswer) -> None:
-    cuts = [cut_named("total"), cut_named("terminal"), cut_named("terminal.wave")]
+async def keep(pool: Pool, *answers: CountedAnswer, wave: str = "wave") -> None:
+    cuts = [cut_named("total"), cut_named("terminal"), cut_named(f"terminal.{wave}")]
     batch = CountBatch(Units(pool, cuts), Metrics(), lambda _, __: None)
     async with pool.acquire() as connection, connection.transaction():
+        await StoredCuts().agree(connection, CutsFile(1, cuts))
         await batch(connection, list(answers))
 
 
@@ -146,13 +148,15 @@ async def test_further_questions_follow_the_last_revision_and_count_where_the_an
     assert await pool.fetchval("SELECT count(*) FROM question") == 8
 
 
+@pytest.mark.parametrize(("wave", "days"), [("wave", 3), ("wave_5", 5)])
 async def test_early_and_late_answers_stand_beside_each_other_where_they_are_counted(
-    pool: Pool, app: Starlette
+    pool: Pool, app: Starlette, wave: str, days: int
 ) -> None:
-    await keep(pool, *[says(5, days=3) for _ in range(6)], *[says(1, days=3.1) for _ in range(4)])
+    early = [says(5, days=days) for _ in range(6)]
+    await keep(pool, *early, *[says(1, days=days + 0.1) for _ in range(4)], wave=wave)
     contrast = "Satisfied % of early less late answers"
     assert (contrast, "Too few answers (fewer than 5)") in await further(app)
-    await keep(pool, says(5, days=9))
+    await keep(pool, says(5, days=9), wave=wave)
     # 6 of 6 less 1 of 5: 0.8, Newcombe's interval of Wilson's 0.610 to 1 and 0.036 to 0.624
     assert (contrast, "80", "22 to 96", "6 early, 5 late") in await further(app)
 

@@ -37,12 +37,15 @@ def test_a_driver_is_charged_in_a_column_as_in_a_single_record(strange: CountedA
 
 
 def test_cuts_by_one_several_and_no_property_and_by_fields_of_the_record_have_their_values_in_order() -> None:
-    columns = CutColumns([cut_named(name) for name in ("total", "terminal.late", "wave", "language.method", "series")])
+    columns = CutColumns(
+        [cut_named(name) for name in ("total", "terminal.late", "wave", "terminal.wave_9", "language.method", "series")]
+    )
     told = columns.of([answer(), answer(days=9, terminal="T1", late=True)])
     assert [(cut.name, [*values]) for cut, values in columns.values(told)] == [
         ("total", [(), ()]),
         ("terminal.late", [(None, None), ("T1", True)]),
         ("wave", ["early", "late"]),
+        ("terminal.wave_9", [(None, "early"), ("T1", "early")]),
         ("language.method", [("sv", "home_day"), ("sv", "home_day")]),
     ]
 

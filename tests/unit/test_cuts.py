@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from schemas.satisfaction import Window
-from services.aggregator.counting.cuts import STANDARD, Cut, cut_named, load_cuts, read_cuts
+from services.aggregator.counting.cuts import STANDARD, Cut, cut_named, load_cuts, read_cuts, wave_cut, wave_days
 from services.chassis.failures import MustStop
 
 
@@ -28,16 +28,57 @@ def test_without_a_file_the_built_in_cuts_are_counted() -> None:
         "late",
         "disrupted",
         "reason",
+        "wave",
         "terminal.method",
+        "terminal.reason",
+        "terminal.wave",
         "merchant.method",
         "series",
     ]
 
 
-def test_only_the_whole_is_counted_by_minute_unless_a_file_says_otherwise() -> None:
+def test_only_the_whole_is_counted_by_minute_and_single_drivers_by_day_and_longer() -> None:
     windows = {c.name: c.windows for c in load_cuts(None)}
     assert windows.pop("total") == (Window.MINUTE, *STANDARD)
+    assert windows.pop("wave") == (Window.MONTH, Window.ALL)
+    for name in ("driver", "terminal.reason", "terminal.wave"):
+        assert windows.pop(name) == (Window.DAY, Window.WEEK, Window.MONTH, Window.ALL)
     assert set(windows.values()) == {(Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH, Window.ALL)}
+
+
+def test_the_built_in_cuts_know_the_list_of_every_version_before() -> None:
+    file = read_cuts(None)
+    assert [earlier.version for earlier in file.earlier] == [*range(1, file.version)]
+    [first] = file.earlier
+    names = "total country terminal route driver service_point merchant method late disrupted reason"
+    assert [c.name for c in first.cuts] == [*names.split(), "terminal.method", "merchant.method", "series"]
+    assert {c.windows for c in first.cuts if c.name != "total"} == {STANDARD}
+
+
+@pytest.mark.parametrize(
+    ("name", "days"),
+    [
+        ("wave", 3),
+        ("wave_1", 1),
+        ("wave_60", 60),
+        ("wave_0", None),
+        ("wave_61", None),
+        ("wave_05", None),
+        ("waves", None),
+        ("terminal.wave", None),
+    ],
+)
+def test_a_wave_tells_after_how_many_days_answers_are_late(name: str, days: int | None) -> None:
+    assert wave_days(name) == days
+
+
+def test_the_cut_of_waves_beside_another_is_found_whatever_its_days() -> None:
+    counted = ["total", "wave", "terminal.wave_5", "terminal.wave", "merchant.wave", "terminal.wave.language"]
+    assert (wave_cut(counted), wave_cut(counted, "terminal"), wave_cut(counted, "route")) == (
+        "wave",
+        "terminal.wave_5",
+        None,
+    )
 
 
 def test_a_file_names_windows_for_all_cuts_and_for_single_ones(tmp_path: Path) -> None:
@@ -82,7 +123,7 @@ def test_a_file_replaces_the_built_in_cuts_but_the_total_and_the_series_are_alwa
 
 
 def test_a_file_tells_its_version_and_one_that_tells_none_is_as_before_there_were_versions(tmp_path: Path) -> None:
-    assert read_cuts(None).version == 1
+    assert read_cuts(None).version == 2
     assert read_cuts(cuts_file(tmp_path, "version = 12\ncuts = []")).version == 12
     assert read_cuts(cuts_file(tmp_path, "cuts = []")).version == 0
 
@@ -115,6 +156,7 @@ def test_a_file_tells_its_version_and_one_that_tells_none_is_as_before_there_wer
         ),
         ('cuts = ["terminal", "series.terminal"]', "series must be the last property"),
         ('cuts = ["person"]', "deliveries have no person"),
+        ('cuts = ["terminal",\n "terminal.wave_61"]', "line 2: .*deliveries have no wave_61"),
     ],
 )
 def test_a_wrong_file_stops_the_start_and_says_why(tmp_path: Path, text: str, wrong: str) -> None:

@@ -13,6 +13,7 @@ from services.aggregator.counting.stored_cuts import (
     StoredCut,
     refusal,
     refusal_to_build,
+    standing,
 )
 
 TOTAL, ROUTE, METHOD = (cut_named(n) for n in ("total", "route", "method"))
@@ -80,6 +81,27 @@ def test_other_cuts_are_built_from_a_file_of_a_higher_version_only(
 ) -> None:
     told = refusal_to_build(CutsFile(version, cuts), BUILDING, FileVersions(3, 4))
     assert told is None if why_not is None else why_not in str(told)
+
+
+def test_tables_of_an_earlier_built_in_list_are_counted_on_by_it_until_the_switch() -> None:
+    built_in = CutsFile(2, NEW, earlier=[CutsFile(1, OLD)])
+    first = built_in.earlier[0]
+    assert standing(built_in, AT_REST) is first
+    assert [refusal(first, AT_REST, FileVersions(v)) for v in (0, 1)] == [None, None]
+    assert standing(built_in, BUILDING) is built_in
+    assert refusal(built_in, BUILDING, FileVersions(1, 2)) is None
+    # While an own list is built, the earlier built-in one still stands.
+    own = stored(total=COUNTED, route=LEAVING)
+    assert standing(built_in, own) is first
+    assert refusal(first, own, FileVersions(1, 2)) is None
+
+
+def test_a_list_of_ones_own_is_not_taken_for_an_earlier_built_in_one() -> None:
+    built_in = CutsFile(2, NEW, earlier=[CutsFile(1, OLD)])
+    own = stored(total=COUNTED)
+    assert standing(built_in, own) is built_in
+    assert "new: method" in str(refusal(built_in, own, FileVersions(1)))
+    assert "version 1, and version 7 is counted" in str(refusal(standing(built_in, AT_REST), AT_REST, FileVersions(7)))
 
 
 def test_files_from_before_there_were_versions_go_on_being_counted_until_they_change() -> None:

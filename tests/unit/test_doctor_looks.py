@@ -3,17 +3,22 @@
 import re
 import socket
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from services.aggregator.counting.cuts import CutsFile, cut_named, read_cuts
+from services.aggregator.counting.stored_cuts import COUNTED, FileVersions, StoredCut
 from services.chassis.settings import Settings
+from services.doctor.cuts import judge_cuts, judge_waves
 from services.doctor.findings import Finding
 from services.doctor.rights import GROUPS
 from services.doctor.topics import judge_partitions
 from services.doctor.way_out import addresses
 from services.doctor.written import written
+from services.notifier.policies import read_policies
 
 SETTINGS = Settings(sealing_key="5e" * 32, public_url="https://svar.nordposten.example")
 
@@ -46,6 +51,49 @@ def test_the_rights_of_every_group_that_a_service_reads_in_are_looked_at() -> No
     }
     assert len(named) == 8
     assert named | {"kvittera-notifier-sign-outs", "kvittera-aggregator-sign-outs"} == GROUPS
+
+
+BEFORE, NOW = (CutsFile(n, [cut_named(c) for c in names]) for n, names in ((1, ["total"]), (2, ["total", "wave"])))
+BUILT_IN = CutsFile(2, NOW.cuts, earlier=[BEFORE])
+BY_THE_EARLIER = [StoredCut(BEFORE.cuts[0], COUNTED, datetime(2026, 11, 23, tzinfo=UTC), BEFORE.cuts[0])]
+
+
+def test_cuts_that_are_new_in_a_version_are_told_with_what_shows_them() -> None:
+    [told] = judge_cuts(BUILT_IN, BY_THE_EARLIER, FileVersions(1))
+    assert (told.verdict, told.found) == ("look", "the built-in ones of version 1; this version has others: new: wave")
+    assert "kvittera cuts build" in told.do
+    assert [f.verdict for f in judge_cuts(BEFORE, BY_THE_EARLIER, FileVersions(1))] == ["well"]
+    assert [f.verdict for f in judge_cuts(NOW, BY_THE_EARLIER, FileVersions(1))] == ["ill"]
+    assert [f.verdict for f in judge_cuts(NOW, [], FileVersions(0))] == ["well"]
+
+
+@pytest.mark.parametrize(
+    ("cuts", "reminder_days", "told"),
+    [
+        (["total", "wave", "terminal.wave"], 3, ("well", "late from when people are reminded on, after 3 days", "")),
+        (
+            ["wave", "terminal.wave_7"],
+            7,
+            (
+                "look",
+                "the policy reminds after 7 days, and wave parts answers after 3",
+                "count wave_7 in place of wave (docs/how-to/add-a-cut.md)",
+            ),
+        ),
+        (["wave"], None, None),
+        (["total"], 5, None),
+    ],
+)
+def test_answers_are_late_from_when_the_policy_reminds_on(
+    cuts: Sequence[str], reminder_days: int | None, told: tuple[str, str, str] | None
+) -> None:
+    found = [(f.verdict, f.found, f.do) for f in judge_waves([cut_named(c) for c in cuts], reminder_days)]
+    assert found == ([told] if told else [])
+
+
+def test_by_default_answers_are_late_when_people_are_reminded() -> None:
+    default = read_policies(None).at(datetime(2026, 11, 23, tzinfo=UTC)).hours.reminder_days
+    assert [f.verdict for f in judge_waves(read_cuts(None).cuts, default)] == ["well"]
 
 
 class Names:

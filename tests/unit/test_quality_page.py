@@ -285,13 +285,14 @@ def test_early_less_late_is_told_and_warns_where_it_is_surely_large() -> None:
     # Newcombe's method 10 for 56 of 70 less 48 of 80: 0.2, 0.0524 to 0.3339
     found = month_of_waves(Counted((14, 0, 0, 0, 56), 0, 0), Counted((32, 0, 0, 0, 48), 0, 0))
     page = render(found, PUBLISHER, SHELF, "en")
-    assert "first three days less that of later ones is 20 points (5 to 33)" in page
+    assert "first 3 days less that of later ones is 20 points (5 to 33)" in page
     assert "Early and late answers differ" in page
     told = document(found, None)
     assert told["early_less_late"] == {
         "value": 0.2,
         "low": 0.05243,
         "high": 0.33387,
+        "days": 3,
         "early": {"n": 70, "share": 0.8, "low": 0.69183, "high": 0.87695},
         "late": {"n": 80, "share": 0.6, "low": 0.49045, "high": 0.70038},
     }
@@ -341,7 +342,7 @@ def test_a_correction_does_not_tell_the_share_that_was_too_biased_to_publish_bef
 def test_early_less_late_is_hidden_where_a_side_has_fewer_than_fifty_answers() -> None:
     found = month_of_waves(Counted((100, 0, 0, 0, 900), 0, 0), Counted((49, 0, 0, 0, 0), 0, 0))
     assert document(found, None)["early_less_late"] is None
-    assert "first three days" not in render(found, PUBLISHER, SHELF, "en")
+    assert "first 3 days" not in render(found, PUBLISHER, SHELF, "en")
 
 
 def test_a_gap_in_the_months_is_a_gap_in_the_line() -> None:

@@ -1,10 +1,11 @@
 """What cuts ask of records, column by column instead of record by record."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from operator import attrgetter
 from typing import Any
 
-from services.aggregator.counting.cuts import OF_RECORD, Cut
+from services.aggregator.counting.cuts import OF_RECORD, Cut, wave_days
 from services.aggregator.counting.reading import Counted, Facts
 
 Columns = dict[str, list[Any]]
@@ -41,6 +42,15 @@ _COLUMNS: Mapping[str, Callable[[Sequence[Facts]], list[Any]]] = {
 }
 
 
+def _of_records(name: str) -> Callable[[Sequence[Counted]], list[Any]] | None:
+    """What finds a property of records themselves; None: it is one of their deliveries."""
+    if (days := wave_days(name)) is not None:
+        first_wave = timedelta(days=days)
+        return lambda counted: [c.wave(first_wave) for c in counted]
+    told = attrgetter(name)
+    return (lambda counted: [*map(told, counted)]) if name in OF_RECORD else None
+
+
 class CutColumns:
     """The properties that some cuts are by; cuts of series are not looked at."""
 
@@ -48,14 +58,15 @@ class CutColumns:
         self.cuts = cuts
         self.own = [cut for cut in cuts if not cut.of_series]
         wanted = {name for cut in self.own for name in cut.properties}
-        self._of_record = sorted(wanted & {*OF_RECORD})
-        self._of_delivery = [(name, _COLUMNS[name]) for name in wanted - {*OF_RECORD} | {MOMENT, ZONE}]
+        self._of_record = [(name, column) for name in sorted(wanted) if (column := _of_records(name)) is not None]
+        rest = wanted - {name for name, _ in self._of_record}
+        self._of_delivery = [(name, _COLUMNS[name]) for name in rest | {MOMENT, ZONE}]
 
     def of(self, counted: Sequence[Counted]) -> Columns:
         """What the cuts ask for of records, at least one, with moment and zone of each delivery."""
         deliveries = [c.delivery for c in counted]
         told = {name: column(deliveries) for name, column in self._of_delivery}
-        return told | {name: [*map(attrgetter(name), counted)] for name in self._of_record}
+        return told | {name: column(counted) for name, column in self._of_record}
 
     def values(self, columns: Columns) -> Iterator[tuple[Cut, Sequence[object]]]:
         """Each cut with the values that name its units: one property, a tuple of several, or nothing for all."""

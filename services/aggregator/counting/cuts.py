@@ -1,9 +1,10 @@
 """The cuts that are counted: by which properties of the delivery, alone or together, and in which windows."""
 
 import importlib.resources
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ OF_DELIVERY = (
     "disrupted",
 )
 """What a delivery can be cut by: fields of its attribution snapshot."""
-OF_RECORD = ("channel", "language", "reason", "wave")
+WAVE = "wave"
+"""Answers given early or late after the delivery: within three days, or with `wave_5` within five."""
+OF_RECORD = ("channel", "language", "reason", WAVE)
 """What an answer or a decision can be cut by: its own fields."""
 SERIES = "series"
 """Stands last in a cut of answers that are kept apart: `series` beside `total`, `terminal.series` beside `terminal`."""
@@ -41,6 +44,9 @@ _SHORT = {"merchant": "merchant_id", "chosen": "method_chosen_by_recipient"}
 TOTAL = "total"
 STANDARD = (Window.HOUR, Window.DAY, Window.WEEK, Window.MONTH, Window.ALL)
 """The windows of a cut unless the file says otherwise."""
+_WAVE_OF_DAYS = re.compile(r"wave_([1-9]|[1-5][0-9]|60)")
+_USUAL_WAVE_DAYS = 3
+_EARLIER = ("cuts_1.toml",)
 _MOST = 2**31
 _KNOWN_KEYS = {"version", "cuts", "windows", "windows_of"}
 
@@ -64,6 +70,25 @@ def beside(cut: str) -> str:
     return SERIES if cut == TOTAL else f"{cut}.{SERIES}"
 
 
+def wave_days(name: str) -> int | None:
+    """After how many days answers are late by a property, `wave` or `wave_5`; None: it is another property."""
+    if name == WAVE:
+        return _USUAL_WAVE_DAYS
+    told = _WAVE_OF_DAYS.fullmatch(name)
+    return int(told[1]) if told else None
+
+
+def wave_cut(counted: Iterable[str], of: str = TOTAL) -> str | None:
+    """The cut by waves beside `total` or another one, among those that are counted; the longest wave of several."""
+    start = "" if of == TOTAL else f"{of}."
+    found = [(days, name) for name in counted if (days := _days_beside(start, name)) is not None]
+    return max(found)[1] if found else None
+
+
+def _days_beside(start: str, name: str) -> int | None:
+    return wave_days(name.removeprefix(start)) if name.startswith(start) else None
+
+
 def cut_named(name: str, windows: tuple[Window, ...] = STANDARD) -> Cut:
     """The cut of a name such as `terminal`, `merchant.method` or `total`.
 
@@ -73,7 +98,7 @@ def cut_named(name: str, windows: tuple[Window, ...] = STANDARD) -> Cut:
     if name == TOTAL:
         return Cut(name, (), windows)
     properties = tuple(_SHORT.get(part.strip(), part.strip()) for part in name.replace(",", ".").split("."))
-    if unknown := [p for p in properties if p not in PROPERTIES]:
+    if unknown := [p for p in properties if p not in PROPERTIES and wave_days(p) is None]:
         raise MustStop(f"cut {name!r}: deliveries have no {', '.join(unknown)}; known: total, {', '.join(PROPERTIES)}")
     if SERIES in properties[:-1]:
         raise MustStop(f"cut {name!r}: {SERIES} must be the last property")
@@ -86,6 +111,8 @@ class CutsFile:
 
     version: int
     cuts: Sequence[Cut]
+    earlier: "Sequence[CutsFile]" = ()
+    """Of the built-in file: those of versions before. Tables that were counted by one are counted on by it."""
 
 
 def load_cuts(file: Path | None) -> Sequence[Cut]:
@@ -99,14 +126,18 @@ def read_cuts(file: Path | None) -> CutsFile:
     Raises:
         MustStop: the file cannot be read or names something unknown; says which line.
     """
+    if file is None:
+        return replace(_built_in("cuts.toml"), earlier=[_built_in(name) for name in _EARLIER])
     try:
-        if file is None:
-            text = (importlib.resources.files("services.aggregator.counting") / "cuts.toml").read_text(encoding="utf-8")
-        else:
-            text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise MustStop(f"KVITTERA_CUTS_FILE {file}: {error}") from None
-    return _File(str(file or "cuts.toml"), text).read()
+    return _File(str(file), text).read()
+
+
+def _built_in(name: str) -> CutsFile:
+    file = importlib.resources.files("services.aggregator.counting") / name
+    return _File(name, file.read_text(encoding="utf-8")).read()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,8 +36,6 @@ MACHINE, OTHER_PARTY, UNINVITED = "machine", "other_party", "uninvited"
 CARRIER = RatedParty.CARRIER.value
 EARLY, LATE = "early", "late"
 """The waves of answers: before and after a reminder would leave."""
-FIRST_WAVE = timedelta(days=3)
-"""An answer within so long after its delivery is early; the policies that come with us remind then."""
 _FIRST_YEAR, _LAST_YEAR = 1970, 2261
 _Revision = Annotated[int, msgspec.Meta(ge=1, le=2_147_483_647)]
 _Score = Annotated[int, msgspec.Meta(ge=1, le=5)]
@@ -102,12 +100,11 @@ class CountedAnswer(msgspec.Struct, frozen=True, gc=False):
     def reason(self) -> None:
         """An answer was asked for: nothing was suppressed."""
 
-    @property
-    def wave(self) -> str | None:
-        """Whether it came early or late after the delivery; None for a page that was only opened."""
+    def wave(self, first: timedelta) -> str | None:
+        """Whether it came early, so long after the delivery at most, or late; None for a page that was only opened."""
         if self.answered_at is None:
             return None
-        return EARLY if self.answered_at - self.delivery.occurred_at <= FIRST_WAVE else LATE
+        return EARLY if self.answered_at - self.delivery.occurred_at <= first else LATE
 
     @property
     def series(self) -> str | None:
@@ -155,8 +152,9 @@ class CountedDecision:
     channel: str | None = None
     language: str | None = None
     reason: str | None = None
-    wave: None = None
-    """Answers come in waves, decisions do not."""
+
+    def wave(self, _: timedelta) -> None:
+        """Answers come in waves, decisions do not."""
 
     def counted_as(self, first: Self) -> Self:
         """This revision at the place of the first one: its delivery, channel, language and reason."""

@@ -62,10 +62,12 @@ class StoredCuts:
         row = await connection.fetchrow(self.sql["file_versions"])
         return FileVersions(row["file_version"], row["next_file_version"]) if row else FileVersions(0)
 
-    async def agree(self, connection: Database, file: CutsFile) -> None:
+    async def agree(self, connection: Database, file: CutsFile) -> CutsFile:
         """Store the cuts of a first start; at every later one make sure that nothing else is to be counted.
 
-        While cuts are built, both the cuts before and those after the switch are right.
+        While cuts are built, both the cuts before and those after the switch are right. Tables that were counted by the
+        built-in cuts of an earlier version are counted on by those, so that an upgrade and the way back need no stop.
+        Returns what stands: the file, or that earlier one.
 
         Raises:
             MustStop: other cuts are configured than the tables hold, or the same in a file of an older version.
@@ -77,12 +79,13 @@ class StoredCuts:
                 for cut in file.cuts:
                     await connection.execute(self.sql["add_cut"], cut.name, mask_of(cut.windows), COUNTED)
                 await connection.execute(self.sql["first_version"], file.version)
-                return
-            versions = await self.files(connection)
+                return file
+            file, versions = standing(file, stored), await self.files(connection)
             if why_not := refusal(file, stored, versions):
                 raise MustStop(why_not)
             if file.version > versions.counted and cuts_before(stored) == cuts_after(stored):
                 await connection.execute(self.sql["take_file"], file.version)
+        return file
 
 
 def cuts_before(stored: Sequence[StoredCut]) -> set[Cut]:
@@ -93,6 +96,14 @@ def cuts_before(stored: Sequence[StoredCut]) -> set[Cut]:
 def cuts_after(stored: Sequence[StoredCut]) -> set[Cut]:
     """What is counted and shown from the next switch on."""
     return {s.after for s in stored if s.state != LEAVING}
+
+
+def standing(file: CutsFile, stored: Sequence[StoredCut]) -> CutsFile:
+    """The file as it counts now: itself, or the earlier built-in one that the tables are counted by."""
+    before = cuts_before(stored)
+    if {*file.cuts} in (before, cuts_after(stored)):
+        return file
+    return next((earlier for earlier in file.earlier if {*earlier.cuts} == before), file)
 
 
 def refusal(file: CutsFile, stored: Sequence[StoredCut], versions: FileVersions) -> str | None:

@@ -12,8 +12,6 @@ from services.aggregator.statistics.means import mean_interval, nps_of
 from services.aggregator.statistics.response import early_late, worst_case
 from services.aggregator.statistics.scores import acsi_form_index, ease
 
-WAVES: Final = "terminal.wave"
-"""The cut that tells early answers of a terminal from late ones."""
 RECOMMEND, EASE, INDEX = "recommend", "ease", "index"
 _RANGES: Final = {
     RECOMMEND: (0, 10),

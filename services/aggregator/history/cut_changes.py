@@ -179,11 +179,13 @@ class CutChanges:
             return None
         await self.connection.execute(self.sql["show_cut"], name)
         if row["next"] is not None:
-            gone = [w for w in windows_in(row["windows"]) if w not in windows_in(row["next"])]
+            old, new = windows_in(row["windows"]), windows_in(row["next"])
+            gone = [w for w in old if w not in new]
             lowest = [base_of(w) for w in gone]
             highest = [base_of(w) + last_of(w) for w in gone]
             await self._touch(await self.connection.fetch(self.sql["drop_windows"], name, lowest, highest))
-            await self.connection.fetch(self.sql["build_windows"], name)
+            if not {*old}.issuperset(new):  # to drop alone needs no look at everything counted
+                await self.connection.fetch(self.sql["build_windows"], name)
         await self._touch(await self.connection.fetch(self.sql["cells_of_cut_numbers"], name))
         shown = windows_in(row["next"] or row["windows"])
         return f"{name}: counted by {', '.join(shown)}"

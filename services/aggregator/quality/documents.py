@@ -58,7 +58,8 @@ def _index(index: Index | None) -> dict[str, float] | None:
 
 def _waves(waves: Waves) -> dict[str, Any]:
     value, low, high = (round(v, 5) for v in waves.apart)
-    return {"value": value, "low": low, "high": high, "early": _plain(waves.early), "late": _plain(waves.late)}
+    sides = {"days": waves.days, "early": _plain(waves.early), "late": _plain(waves.late)}
+    return {"value": value, "low": low, "high": high, **sides}
 
 
 def _plain(share: Share | None) -> dict[str, Any] | None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from services.aggregator.counting.cuts import JOINT
+from services.aggregator.counting.cuts import JOINT, wave_cut, wave_days
 from services.aggregator.counting.reading import EARLY, LATE
 from services.aggregator.figures.further import index_of_sums
 from services.aggregator.figures.receipts import Receipts, both_rates, receipts_of
@@ -88,6 +88,7 @@ class Quality:
 class Waves:
     """Answers of the first days and later ones, and the difference of their satisfied shares with its interval."""
 
+    days: int
     early: Share
     late: Share
     apart: tuple[float, float, float]
@@ -179,11 +180,15 @@ def _undisturbed(cells: Revision) -> Share | None:
 
 
 def _waves(cells: Revision) -> Waves | None:
-    of = cells.of_cut("wave")
+    cut = wave_cut({name for name, _ in cells.cells})
+    days = cut and wave_days(cut)
+    if not cut or not days:
+        return None
+    of = cells.of_cut(cut)
     early, late = (of[w].satisfied if w in of and of[w].answers >= FEWEST else None for w in (EARLY, LATE))
     if early is None or late is None or (apart := early_late((early.k, early.n), (late.k, late.n))) is None:
         return None
-    return Waves(early, late, apart)
+    return Waves(days, early, late, apart)
 
 
 def _bounds(total: Counted) -> tuple[float, float] | None:

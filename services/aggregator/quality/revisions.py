@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from services.aggregator.counting.cuts import TOTAL
+from services.aggregator.counting.cuts import TOTAL, wave_days
 from services.aggregator.statistics import Share
 from services.aggregator.statistics.scores import satisfied
 
@@ -86,12 +86,16 @@ def month_of(number: int, revisions: Sequence[Revision]) -> Month:
 
 def _safe(old: Revision, new: Revision) -> bool:
     none = Counted((0, 0, 0, 0, 0), 0, 0)
-    for key in {k for k in old.cells.keys() | new.cells.keys() if k[0] in {TOTAL, "method", "disrupted", "wave"}}:
+    for key in {k for k in old.cells.keys() | new.cells.keys() if _is_told(k[0])}:
         before, after = old.cells.get(key, none).scores, new.cells.get(key, none).scores
         if 0 < _people(a - b for a, b in zip(after, before, strict=True)) < FEWEST:
             return False
     said = _people(new.sums.get(n, 0) - old.sums.get(n, 0) for n in old.sums.keys() | new.sums.keys())
     return not 0 < said < FEWEST
+
+
+def _is_told(cut: str) -> bool:
+    return cut in {TOTAL, "method", "disrupted"} or wave_days(cut) is not None
 
 
 def _people(moved: Iterable[int]) -> int:

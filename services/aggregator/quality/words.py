@@ -172,7 +172,7 @@ class MonthInWords:
             return ""
         n = min(waves.early.n, waves.late.n)
         value, low, high = (self.say.points(v, n) for v in waves.apart)
-        return " " + self.say("known.waves", value=value, low=low, high=high)
+        return " " + self.say("known.waves", days=waves.days, value=value, low=low, high=high)
 
     def _complaints(self) -> dict[str, Any]:
         told = self.shelf.complaints

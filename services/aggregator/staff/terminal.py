@@ -14,13 +14,13 @@ from starlette.routing import Route
 from schemas.satisfaction import SatisfactionAlert, Window
 from services.aggregator.calendar import day_number
 from services.aggregator.cells.rows import Cells
-from services.aggregator.counting.cuts import JOINT, TOTAL
+from services.aggregator.counting.cuts import JOINT, TOTAL, wave_cut
 from services.aggregator.counting.reading import EARLY, LATE
 from services.aggregator.figures import drawings
 from services.aggregator.figures.alerts import Alerts
 from services.aggregator.figures.drawings import Scale, axis_of
 from services.aggregator.figures.figures import FEWEST
-from services.aggregator.figures.further import WAVES, asked_of, silence, waves_of
+from services.aggregator.figures.further import asked_of, silence, waves_of
 from services.aggregator.figures.further_words import FEW, Row, further_rows, lately_row, silence_row
 from services.aggregator.figures.interventions import Ledger
 from services.aggregator.figures.receipts import RECEIPTS_FROM, Receipts
@@ -89,11 +89,14 @@ class TerminalPages:
         return Response(render("terminal.html", **page), headers=HEADERS, media_type="text/html")
 
     async def _waves(self, connection: Database, name: str, first: int, last: int) -> list[dict[str, Any]]:
+        cut = wave_cut(await self.cells.cuts(connection), "terminal")
+        if cut is None:
+            return []
         return [
             cell
             for wave in (EARLY, LATE)
             for cell in await self.cells.of_cut(
-                connection, WAVES, Window.DAY, first=first, last=last, value=f"{name}{JOINT}{wave}"
+                connection, cut, Window.DAY, first=first, last=last, value=f"{name}{JOINT}{wave}"
             )
         ]
 
