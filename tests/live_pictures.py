@@ -137,7 +137,7 @@ def terminal() -> bytes:
     def day(back: int, *scores: int) -> dict[str, Any]:
         n = sum(scores)
         on = (TODAY - timedelta(days=back)).isoformat()
-        counts = {"asked": 4 * n, "reached": 4 * n - n // 9, "delivered": 8 * n}
+        counts = {"asked": 4 * n, "reached": 4 * n - n // 9, "delivered": 8 * n, "suppressed": n}
         return {"value": "Årsta", "start": on, "scores": list(scores), "answers": n, **counts}
 
     days = [day(back, 3, 4, 5, 20 + back % 6, 30 + (back * 5) % 9) for back in range(28) if back != 9]
@@ -151,7 +151,8 @@ def terminal() -> bytes:
     said = {"recommend": {10: 40, 9: 30, 8: 20, 4: 10}, "ease": {2: 4, 3: 9, 4: 40, 5: 47}, "courtesy": {1: 4}}
     waves = [{"value": f"Årsta × {w}", "scores": s} for w, s in (("early", (30, 9, 40, 220, 500)), ("late", [20] * 5))]
     beside = further_rows(asked_of(said), waves_of(waves))
-    values = terminal_page.told(unit, share_of(7900, 9000), [], marked, NOW, beside)
+    not_asked = [("not sampled", "2,104", "21.0\u00a0%"), ("opted out", "96", "1.0\u00a0%")]
+    values = terminal_page.told(unit, share_of(7900, 9000), [], marked, NOW, beside, not_asked)
     return render_staff("terminal.html", **values)
 
 

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 from starlette.applications import Starlette
 
-from services.aggregator.counting.cuts import load_cuts
+from services.aggregator.counting.cuts import cut_named, load_cuts
 from services.aggregator.counting.reading import CountedAnswer, CountedDecision, Facts
 from services.aggregator.counting.units import Units
 from services.aggregator.figures.interventions import Intervention, Ledger
@@ -126,6 +126,20 @@ async def test_closed_receipts_tell_the_rate_of_those_reached_and_months_closed_
     assert (august["response_of_reached"], august["receipts"], august["response"]["share"]) == (None, "none", 0.5)
     assert "there are no receipts" in (await ask(app, "GET", "/quality/2026-08?lang=en")).text
     assert "of 160 reached" in (await ask(app, "GET", "/quality/2026-09?lang=en")).text
+
+
+async def test_early_less_late_comes_from_the_wave_that_is_counted(pool: Pool, app: Starlette) -> None:
+    await count(pool, "home_day", 40, 0)
+    batch = CountBatch(Units(pool, [*load_cuts(None), cut_named("wave_5")]), Metrics(), lambda _, __: None)
+    facts = Facts("Nordposten Demo", "SE", "home_day", MIDDLE, "Europe/Stockholm", "D", terminal="Årsta")
+    for days, score in ((1, 5), (4, 5), (6, 1)):
+        at = MIDDLE + timedelta(days=days)
+        answers = [CountedAnswer(uuid.uuid4(), 1, at, facts, score, answered_at=at) for _ in range(50)]
+        async with pool.acquire() as connection, connection.transaction():
+            await batch(connection, list(answers))
+    await close(pool)
+    told = (await ask(app, "GET", "/quality/2026-09.json")).json["early_less_late"]
+    assert (told["days"], told["early"]["n"], told["late"]["n"], told["value"]) == (5, 100, 50, 1.0)
 
 
 async def test_a_reader_who_has_the_page_is_told_so_and_many_readers_cost_one_reading(

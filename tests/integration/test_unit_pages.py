@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
 
-from services.aggregator.counting.cuts import CutsFile, cut_named, load_cuts
+from services.aggregator.counting.cuts import CutsFile, cut_named, load_cuts, read_cuts
 from services.aggregator.counting.reading import CountedAnswer, CountedDecision, Facts
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
@@ -146,6 +146,31 @@ async def test_further_questions_follow_the_last_revision_and_count_where_the_an
     assert ease[:2] == ("Ease, 1 to 5", "4.3")  # 1 and five times 5
     assert courtesy == ("Courtesy, 1 to 5", "Too few answers (fewer than 5)")
     assert await pool.fetchval("SELECT count(*) FROM question") == 8
+
+
+async def test_a_terminals_page_tells_why_nobody_was_asked_where_that_is_counted(pool: Pool, app: Starlette) -> None:
+    def decided(number: int, reason: str | None, at: datetime = NOW, terminal: str = "Årsta") -> CountedDecision:
+        facts = Facts("Nordposten Demo", "SE", "home_day", at, "Europe/Stockholm", f"D-{number}", terminal=terminal)
+        return CountedDecision("ask", 1, "suppressed" if reason else "asked", facts, reason=reason)
+
+    decisions = [decided(n, "opted_out") for n in range(3)] + [decided(n, None) for n in range(3, 13)]
+    decisions += [decided(20, "opted_out", NOW - timedelta(days=40)), decided(21, "too_old", terminal="Årsta × B")]
+    withheld = CountedDecision("ask", 2, "suppressed", decisions[3].delivery, reason="opted_out")
+    built_in = read_cuts(None)
+    batch = CountBatch(Units(pool, built_in.cuts), Metrics(), lambda _, __: None)
+    async with pool.acquire() as connection:
+        await StoredCuts().agree(connection, built_in)
+        for told in (decisions, [withheld]):
+            async with connection.transaction():
+                await batch(connection, [*told])
+    page = (await ask(app, "GET", "/terminals/Årsta")).text
+    rows = page.partition('id="not-asked"')[2].partition("</section>")[0].split("<tr>")[2:]
+    assert [tuple(re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)) for row in rows] == [
+        ("opted out", "3", "23\u00a0%"),
+        ("planned first, withheld later", "1", "8\u00a0%"),
+    ]
+    await pool.execute("DELETE FROM counted_cut WHERE cut = 'terminal.reason'")
+    assert "not-asked" not in (await ask(app, "GET", "/terminals/Årsta")).text
 
 
 @pytest.mark.parametrize(("wave", "days"), [("wave", 3), ("wave_5", 5)])

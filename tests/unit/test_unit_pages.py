@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from services.aggregator.figures.months import month_number
+from services.aggregator.figures.suppressions import suppression_rows
 from services.aggregator.figures.unit_figures import Unit, unit_of
 from services.aggregator.staff import driver as driver_page
 from services.aggregator.staff import terminal as terminal_page
@@ -24,7 +25,7 @@ SEPTEMBER = month_number("2026-09")
 
 def cell(day: date, *scores: int, value: str = "Årsta") -> dict[str, Any]:
     n = sum(scores)
-    counted = {"scores": list(scores), "answers": n, "asked": 4 * n, "delivered": 8 * n}
+    counted = {"scores": list(scores), "answers": n, "asked": 4 * n, "delivered": 8 * n, "suppressed": n}
     return {"value": value, "start": day.isoformat(), **counted}
 
 
@@ -32,6 +33,16 @@ def page_of(unit: Unit) -> str:
     marked = {"what": "evening delivery", "starts_on": "2026-10-01", "effect": None, "sure": False}
     values = terminal_page.told(unit, share_of(880, 1000), [], [marked], NOW)
     return render("terminal.html", **values).decode()
+
+
+def test_suppressed_requests_stand_by_reason_the_most_frequent_first_and_what_was_withheld_later_last() -> None:
+    assert suppression_rows({"not_sampled": 8, "opted_out": 31}, 42, 400) == [
+        ("opted out", "31", "7.8\u00a0%"),
+        ("not sampled", "8", "2.0\u00a0%"),
+        ("planned first, withheld later", "3", "0.8\u00a0%"),
+    ]
+    assert len(suppression_rows({"opted_out": 42}, 42, 400)) == 1
+    assert suppression_rows({}, 42, 400) == []
 
 
 def test_a_terminal_adds_up_four_weeks_and_leaves_out_what_is_older() -> None:

@@ -47,6 +47,7 @@ class Unit:
     receipts: Receipts
     delivered: int
     asked: int
+    suppressed: int
     days: Sequence[Part]
     methods: Sequence[Part]
 
@@ -85,6 +86,7 @@ def unit_of(name: str, cells: Sequence[Cell], methods: Sequence[Cell], today: da
         receipts=receipts_of(reached, asked),
         delivered=delivered,
         asked=asked,
+        suppressed=sum(c["suppressed"] for c in days if c),
         days=parts,
         methods=_parts([(c["value"].split(JOINT)[-1], c["scores"]) for c in methods if c["answers"]]),
     )

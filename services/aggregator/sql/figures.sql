@@ -139,6 +139,15 @@ JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) | (1::bigint << 30) | $3::
 WHERE u.cut = $1 AND u.value = $2
 ORDER BY c.cell
 
+-- name: suppressed_by_reason
+-- Of the terminal whose name, with what joins values, is $1.
+SELECT substr(u.value, length($1) + 1) AS reason, sum(c.suppressed)::bigint AS suppressed
+FROM unit AS u
+JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) + $2::bigint AND (u.id::bigint << 32) + $3::bigint
+WHERE u.cut = 'terminal.reason' AND starts_with(u.value, $1)
+  AND EXISTS (SELECT FROM counted_cut WHERE cut = u.cut AND state IN ('counted', 'leaving'))
+GROUP BY u.value HAVING sum(c.suppressed) > 0
+
 -- name: values_of_cut
 -- The value itself where it is known, else those that somebody may have meant.
 SELECT value FROM unit WHERE cut = $1 AND value = $2

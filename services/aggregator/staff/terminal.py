@@ -25,6 +25,8 @@ from services.aggregator.figures.further_words import FEW, Row, further_rows, la
 from services.aggregator.figures.interventions import Ledger
 from services.aggregator.figures.receipts import RECEIPTS_FROM, Receipts
 from services.aggregator.figures.said import FurtherAnswers
+from services.aggregator.figures.suppressions import Row as SuppressionRow
+from services.aggregator.figures.suppressions import Suppressions, suppression_rows
 from services.aggregator.figures.unit_figures import DAYS, Part, Unit, unit_of
 from services.aggregator.figures.words import decimal, interval, percent, points, whole
 from services.aggregator.staff.page import HEADERS, render
@@ -56,6 +58,7 @@ class TerminalPages:
     ledger: Ledger = field(default_factory=Ledger)
     alerts: Alerts = field(default_factory=lambda: Alerts(()))
     said: FurtherAnswers = field(default_factory=FurtherAnswers)
+    suppressions: Suppressions = field(default_factory=Suppressions)
 
     def routes(self) -> list[Route]:
         """The route."""
@@ -83,9 +86,11 @@ class TerminalPages:
                 asked_of(await self.said.in_unit(connection, "terminal", name, first, last)),
                 waves_of(await self._waves(connection, name, first, last)),
             )
-        own = [c for c in methods if c["value"].startswith(f"{name}{JOINT}")]
-        unit = unit_of(name, days, own, today)
-        page = told(unit, _usual(everything), alerts[:_MOST_ALERTS], marked, now, beside)
+            own = [c for c in methods if c["value"].startswith(f"{name}{JOINT}")]
+            unit = unit_of(name, days, own, today)
+            reasons = await self.suppressions.of_terminal(connection, name, unit.first, unit.last)
+        not_asked = suppression_rows(reasons, unit.suppressed, unit.delivered)
+        page = told(unit, _usual(everything), alerts[:_MOST_ALERTS], marked, now, beside, not_asked)
         return Response(render("terminal.html", **page), headers=HEADERS, media_type="text/html")
 
     async def _waves(self, connection: Database, name: str, first: int, last: int) -> list[dict[str, Any]]:
@@ -113,8 +118,9 @@ def told(
     marked: Sequence[Mapping[str, Any]],
     now: datetime,
     beside: Sequence[Row] = (),
+    not_asked: Sequence[SuppressionRow] = (),
 ) -> dict[str, Any]:
-    """What the page's template fills in; `beside` are rows of further figures."""
+    """What the page's template fills in; `beside` are rows of further figures, `not_asked` of suppressed requests."""
     place = quote(unit.name, safe="")
     digest = urlencode({"cut": "terminal", "value": unit.name, "day": unit.last - timedelta(days=1)})
     return {
@@ -126,6 +132,7 @@ def told(
         "figures": _figures(unit, usual),
         "mix": _mix(unit),
         "further": [*lately_row(unit.lately), *beside, *silence_row(silence(unit.satisfied, unit.asked))],
+        "not_asked": not_asked,
         "chart": _chart(unit, usual),
         "rows": [(_day(date.fromisoformat(p.name)), _said(p)) for p in reversed(unit.days)],
         "methods": [(p.name.replace("_", " "), _said(p)) for p in unit.methods],
