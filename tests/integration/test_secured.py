@@ -70,7 +70,7 @@ def broker(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[E
             "inter.broker.listener.name": "LOCAL",
             f"{listener}.sasl.enabled.mechanisms": "PLAIN",
             f"{listener}.plain.sasl.jaas.config": f'{login} user_kvittera="${{{{file:{users}:kvittera}}}}"'
-            ' user_narrow="narrow" user_guided="guided";',
+            ' user_narrow="narrow" user_guided="guided" user_partner-fjallbod="fjallbod" user_partner-elme="elme";',
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS;User:kvittera",  # between brokers nobody logs in here
             "config.providers": "file",
