@@ -16,6 +16,7 @@ from services.aggregator.figures.rows import rows_of
 from services.aggregator.figures.unit_figures import unit_of
 from services.aggregator.live.page import render_live
 from services.aggregator.live.past import small_lines
+from services.aggregator.quality.corrections import corrections_of, latest_first
 from services.aggregator.quality.figures import quality_of
 from services.aggregator.quality.months import Change
 from services.aggregator.quality.page import render, render_none
@@ -177,8 +178,11 @@ def driver() -> bytes:
 
 
 def quality(language: str = "sv") -> bytes:
-    shelf = Shelf((SEPTEMBER - 1, SEPTEMBER), (Change("Kvällsleverans i fler orter", date(2026, 5, 3)),), COMPLAINTS)
-    return render(quality_of(SEPTEMBER, two_years()), PUBLISHER, shelf, language).encode()
+    months = two_years()
+    changes = (Change("Kvällsleverans i fler orter", date(2026, 5, 3)),)
+    corrections = latest_first(c for month in months.values() for c in corrections_of(month))
+    shelf = Shelf((SEPTEMBER - 1, SEPTEMBER), changes, COMPLAINTS, corrections)
+    return render(quality_of(SEPTEMBER, months), PUBLISHER, shelf, language).encode()
 
 
 PAGES: dict[str, Callable[[], bytes]] = {

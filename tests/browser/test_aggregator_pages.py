@@ -156,6 +156,7 @@ async def test_each_page_looks_like_its_picture(page: Page, path: str, look: str
     [
         ("/quality", "svg.chart { display: none }"),
         ("/quality", ".figures { display: none }"),
+        ("/quality", ".corrections { display: none }"),
         ("/terminals/Arsta", "svg.chart { display: none }"),
         ("/terminals/Arsta", ".bar { display: none }"),
         ("/live", "#line canvas { visibility: hidden }"),
@@ -331,6 +332,11 @@ async def test_the_quality_page_works_without_script_and_fits_paper(chromium: Br
     assert await page.locator("svg.chart").is_visible()
     await page.locator("summary").click()
     assert await page.locator("details tbody tr").count() == 24
+    for words in ("Alla rättelser", "Metod i detalj"):
+        await page.get_by_role("link", name=words).first.focus()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("heading", name=words)).to_be_in_viewport()
+    await expect(page.locator(".corrections tbody tr")).to_contain_text("sena svar från Gotland")
     await page.emulate_media(media="print")
     assert not await page.locator(".files").is_visible()
     assert await page.locator("svg.chart").is_visible()

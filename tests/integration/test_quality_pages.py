@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -140,6 +141,37 @@ async def test_early_less_late_comes_from_the_wave_that_is_counted(pool: Pool, a
     await close(pool)
     told = (await ask(app, "GET", "/quality/2026-09.json")).json["early_less_late"]
     assert (told["days"], told["early"]["n"], told["late"]["n"], told["value"]) == (5, 100, 50, 1.0)
+
+
+async def test_every_correction_that_may_be_public_is_listed_on_each_months_page_once_it_is_made(
+    pool: Pool, app: Starlette, moments: list[float]
+) -> None:
+    last_year = SEPTEMBER - 30
+    await count(pool, "home_day", 80, 20, silent=100)
+    await count(pool, "home_day", 80, 20, silent=100, at=MIDDLE - timedelta(days=913))
+    await close(pool)
+    await close(pool, last_year)
+
+    async def corrected(month: int, more: int, reason: str) -> list[dict[str, Any]]:
+        at = MIDDLE if month == SEPTEMBER else MIDDLE - timedelta(days=913)
+        await count(pool, "home_day", more, 0, at=at)
+        async with pool.acquire() as connection:
+            await Months(9).revise(connection, month, reason, LATER + timedelta(days=more))
+        moments.append(moments[-1] + 61)
+        listed: list[dict[str, Any]] = (await ask(app, "GET", "/quality/2026-09.json")).json["all_corrections"]
+        return [
+            {k: c[k] for k in ("month", "reason")} | {s: c[s]["answers"] for s in ("before", "after")} for c in listed
+        ]
+
+    assert (await ask(app, "GET", "/quality/2026-09.json")).json["all_corrections"] == []
+    assert await corrected(last_year, 49, "too small to be told alone") == []
+    first = {"month": "2024-03", "reason": "late answers", "before": 100, "after": 150}
+    assert await corrected(last_year, 1, "late answers") == [first]
+    second = {"month": "2026-09", "reason": "a cell was lost", "before": 100, "after": 160}
+    assert await corrected(SEPTEMBER, 60, "a cell was lost") == [second, first]
+    page = (await ask(app, "GET", "/quality/2024-03")).text
+    assert "a cell was lost" in page
+    assert "too small to be told alone" not in page
 
 
 async def test_a_reader_who_has_the_page_is_told_so_and_many_readers_cost_one_reading(

@@ -5,13 +5,14 @@ import io
 import json
 import re
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from services.aggregator.figures.drawings import Scale, axis_of, interval, runs, svg, words
 from services.aggregator.quality.complaints import Complaints
+from services.aggregator.quality.corrections import Told, corrections_of, latest_first
 from services.aggregator.quality.documents import as_csv, document
 from services.aggregator.quality.figures import Quality, quality_of
 from services.aggregator.quality.months import Change
@@ -334,7 +335,11 @@ def test_a_correction_does_not_tell_the_share_that_was_too_biased_to_publish_bef
         SEPTEMBER, [Revision(i, "late", closed, {("total", ""): c}) for i, c in enumerate((silent, heard), 1)]
     )
     found = quality_of(SEPTEMBER, {SEPTEMBER: month})
-    assert (found.too_biased, [s and s.share for s in found.revised]) == (False, [None, 0.9])
+    [correction] = corrections_of(month)
+    assert found.too_biased is False
+    assert correction.before == Told(120, None)
+    assert correction.after.satisfied is not None
+    assert (correction.after.answers, correction.after.satisfied.share) == (300, 0.9)
     page = render(found, PUBLISHER, SHELF, "en")
     assert "– became 90" in page
 
@@ -363,6 +368,104 @@ def test_a_correction_tells_when_why_and_from_what_to_what(quality: Quality) -> 
     page = render(quality, PUBLISHER, SHELF, "sv")
     assert "Slutlig, revision 2" in page
     assert re.search(r"Stängd 10 oktober\. Rättad 18 oktober: sena svar från Gotland\. 86,8 blev 86,8\.", page)
+
+
+def corrected(number: int, *answers: int, day: int = 20) -> Month:
+    """A month whose revisions hold so many answers, nine of ten satisfied, closed a day after each other."""
+    closed = datetime(2026, 10, day, 6, tzinfo=UTC)
+    totals = [Counted((n // 10, 0, 0, 0, n - n // 10), 4000, 2000) for n in answers]
+    return month_of(
+        number,
+        [
+            Revision(i, f"reason {i}", closed + timedelta(days=i), {("total", ""): total})
+            for i, total in enumerate(totals, 1)
+        ],
+    )
+
+
+def rows_of_corrections(page: str) -> list[list[str]]:
+    table = page.partition('class="corrections"')[2].partition("</table>")[0]
+    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in table.split("<tr>")[2:]]
+    return [[re.sub(r"<[^>]+>", "", cell) for cell in row] for row in rows]
+
+
+def test_every_public_correction_of_any_month_is_listed_the_latest_first_with_what_it_moved() -> None:
+    months = [corrected(SEPTEMBER - 30, 100, 300), corrected(SEPTEMBER, 100, 200, 600, day=10)]
+    corrections = latest_first(c for month in months for c in corrections_of(month))
+    quality = quality_of(SEPTEMBER, {SEPTEMBER: months[1]})
+    page = render(quality, PUBLISHER, replace(SHELF, corrections=corrections), "en")
+    # Wilson: 90 of 100, 270 of 300, 180 of 200, 540 of 600
+    of_100, of_200, of_300 = "90.0 82.6–94.5", "90.0 85.1–93.4", "90.0 86.1–92.9"
+    assert rows_of_corrections(page) == [
+        ["March 2024", "2", "22 October 2026", "reason 2", f"{of_100} became {of_300}", "100 became 300"],
+        ["September 2026", "3", "13 October 2026", "reason 3", f"{of_200} became 90.0 87.3–92.2", "200 became 600"],
+        ["September 2026", "2", "12 October 2026", "reason 2", f"{of_100} became {of_200}", "100 became 200"],
+    ]
+    assert 'href="/quality/2024-03?lang=en"' in page
+    assert '<a href="#corrections">All corrections</a>' in page
+    first = document(quality, None, corrections)["all_corrections"][0]
+    assert (first["month"], first["revision"], first["reason"]) == ("2024-03", 2, "reason 2")
+    assert first["closed_at"] == "2026-10-22T06:00:00+00:00"
+    assert (first["before"]["answers"], first["after"]["answers"]) == (100, 300)
+    assert first["after"]["satisfied"] == {"n": 300, "share": 0.9, "low": 0.86083, "high": 0.92905}
+
+
+@pytest.mark.parametrize(("answers", "listed"), [((100, 149), []), ((100, 149, 150), [3]), ((100, 150, 199), [2])])
+def test_a_correction_of_fewer_than_fifty_answers_is_listed_only_as_part_of_a_greater_one(
+    answers: tuple[int, ...], listed: list[int]
+) -> None:
+    month = corrected(SEPTEMBER, *answers)
+    corrections = corrections_of(month)
+    assert [c.revision for c in corrections] == listed
+    quality = quality_of(SEPTEMBER, {SEPTEMBER: month})
+    page = render(quality, PUBLISHER, replace(SHELF, corrections=corrections), "sv")
+    assert ("Ingen publicerad månad har rättats." in page) == (listed == [])
+    assert [c["revision"] for c in document(quality, None, corrections)["all_corrections"]] == listed
+
+
+def test_a_correction_tells_no_figure_of_fewer_than_fifty_answers() -> None:
+    [correction] = corrections_of(corrected(SEPTEMBER, 40, 400))
+    assert correction.before == Told(None, None)
+    assert correction.after.answers == 400
+    page = render(quality_of(SEPTEMBER, two_years()), PUBLISHER, replace(SHELF, corrections=[correction]), "en")
+    assert rows_of_corrections(page)[0][4:] == ["– became 90.0 86.7–92.6", "– became 400"]
+
+
+def test_a_month_that_is_held_back_tells_the_share_of_none_of_its_corrections() -> None:
+    month = corrected(SEPTEMBER, 600, 90)
+    assert quality_of(SEPTEMBER, {SEPTEMBER: month}).too_biased
+    [correction] = corrections_of(month)
+    assert (correction.before, correction.after) == (Told(600, None), Told(90, None))
+
+
+@pytest.mark.parametrize(
+    ("language", "title", "said"),
+    [
+        ("sv", "Metod i detalj", "Grupper under 50 svar. Är bara en grupp dold"),
+        ("en", "Method in detail", "Groups of fewer than 50 answers. Were one group alone hidden"),
+    ],
+)
+def test_the_method_is_told_in_detail_with_its_limits_formulas_and_sources(
+    quality: Quality, language: str, title: str, said: str
+) -> None:
+    page = render(quality, PUBLISHER, SHELF, language)
+    section = page.split('id="method"')[1]
+    assert section.startswith(f">{title}</h2>")
+    names = ["counted", "asked", "share", "index", "rates", "bounds", "weighted", "biased", "complaints", "hidden"]
+    assert re.findall(r'id="method-(\w+)"', section) == [*names, "corrected"]
+    assert re.findall(r"<code>(.*?)</code>", section)[:2] == [
+        "(p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n)",
+        "100 (m − 1) / 4",
+    ]
+    assert re.findall(r'<a href="(https[^"]+)"', section) == [
+        "https://doi.org/10.1080/01621459.1927.10502953",
+        "https://doi.org/10.2307/145818",
+    ]
+    assert said in section
+    # The limits are those of the figures: 5 %, 80 %, 10 points, 9 days.
+    told = re.sub(r"<[^>]+>", "", section)
+    assert [word in told for word in ("80\u00a0%", "5\u00a0%", " 10 p", " 9 da")] == [True] * 4
+    assert page.count('href="#method"') == 2
 
 
 def test_complaints_stand_per_thousand_by_cause_and_responsibility(quality: Quality) -> None:

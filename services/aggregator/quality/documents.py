@@ -2,12 +2,13 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from services.aggregator.figures.months import month_name
 from services.aggregator.figures.receipts import Receipts
 from services.aggregator.quality.complaints import Complaints
+from services.aggregator.quality.corrections import Correction
 from services.aggregator.quality.figures import Index, Quality, Waves
 from services.aggregator.quality.revisions import FEWEST
 from services.aggregator.statistics import Share
@@ -16,7 +17,7 @@ _HEAD: Final = ("month", "group", "figure", "value", "low", "high", "n", "note")
 _SHARES: Final = ("satisfied", "dissatisfied", "undisturbed", "in_time", "response", "response_of_delivered")
 
 
-def document(quality: Quality, complaints: Complaints | None) -> dict[str, Any]:
+def document(quality: Quality, complaints: Complaints | None, corrections: Sequence[Correction] = ()) -> dict[str, Any]:
     """The figures of a month for programs. What the page hides is not in it."""
     q = quality
     return {
@@ -49,6 +50,21 @@ def document(quality: Quality, complaints: Complaints | None) -> dict[str, Any]:
         "months": [{"month": month_name(m), "satisfied": _plain(s)} for m, s in q.series],
         "methods": [{"method": m.value, "satisfied": _plain(m.share)} for m in q.methods],
         "complaints": complaints.document() if complaints else None,
+        "all_corrections": [_correction(c) for c in corrections],
+    }
+
+
+def _correction(correction: Correction) -> dict[str, Any]:
+    c = correction
+    return {
+        "month": month_name(c.month),
+        "revision": c.revision,
+        "closed_at": c.closed_at.isoformat(),
+        "reason": c.reason,
+        **{
+            side: {"answers": told.answers, "satisfied": _plain(told.satisfied)}
+            for side, told in (("before", c.before), ("after", c.after))
+        },
     }
 
 

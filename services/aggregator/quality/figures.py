@@ -80,8 +80,6 @@ class Quality:
     waves: "Waves | None"
     """Early answers beside late ones, where both have answers enough."""
     reasons: Sequence[str]
-    revised: tuple[Share | None, ...]
-    """The satisfied share of each revision that was shown, the first one first; none where it was not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +134,12 @@ def _figures(number: int, months: Mapping[int, Month], bias: Mapping[int, _Bias]
         undisturbed=_undisturbed(cells) if told else None,
         waves=_waves(cells),
         reasons=reasons,
-        revised=tuple(None if _bias(r)[1] else r.total.satisfied for r in (month.first, *month.corrections)),
     )
+
+
+def too_biased_to_tell(revision: Revision) -> bool:
+    """Whether the shares of a revision are held back: too few answers, or too biased to publish (E17)."""
+    return bool(_bias(revision)[1])
 
 
 def _bias(cells: Revision) -> _Bias:

@@ -8,6 +8,7 @@ from itertools import groupby
 import asyncpg
 
 from services.aggregator.quality.complaints import Complaints
+from services.aggregator.quality.corrections import Correction, corrections_of
 from services.aggregator.quality.figures import MONTHS
 from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
 from services.chassis.postgres import Database, named_sql
@@ -28,15 +29,24 @@ class ClosedMonths:
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "quality.sql"))
     told: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "complaints.sql"))
 
-    async def numbers(self, connection: Database) -> list[int]:
-        """The closed months, oldest first."""
-        return [r["month"] for r in await connection.fetch(self.sql["months_closed"])]
+    async def revisions(self, connection: Database) -> dict[int, int]:
+        """The closed months, oldest first, with their latest revision."""
+        return {r["month"]: r["revision"] for r in await connection.fetch(self.sql["months_closed"])}
 
     async def until(self, connection: Database, number: int) -> dict[int, Month]:
         """The closed months of the two years that end in this one."""
-        rows = await connection.fetch(self.sql["closed_cells_of_months"], number - MONTHS + 1, number)
+        return await self._between(connection, number - MONTHS + 1, number)
+
+    async def corrections(self, connection: Database, number: int) -> list[Correction]:
+        """What was corrected in one month, as far as it is public."""
+        return [
+            c for month in (await self._between(connection, number, number)).values() for c in corrections_of(month)
+        ]
+
+    async def _between(self, connection: Database, first: int, last: int) -> dict[int, Month]:
+        rows = await connection.fetch(self.sql["closed_cells_of_months"], first, last)
         sums: dict[tuple[int, int], dict[int, int]] = {}
-        for r in await connection.fetch(self.sql["closed_sums_of_months"], number - MONTHS + 1, number):
+        for r in await connection.fetch(self.sql["closed_sums_of_months"], first, last):
             sums.setdefault((r["month"], r["revision"]), {})[r["given"]] = r["answers"]
         by_month = groupby(rows, key=lambda r: int(r["month"]))
         return {month: month_of(month, _revisions(list(of), sums)) for month, of in by_month}

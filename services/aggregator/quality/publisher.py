@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.aggregator.quality.complaints import Complaints
+from services.aggregator.quality.corrections import Correction
 from services.aggregator.quality.months import Change
 from services.aggregator.quality.notes import Notes, load_notes
 from services.chassis.settings import Settings
@@ -31,8 +32,10 @@ def publisher_of(settings: Settings) -> Publisher:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What surrounds the month that is shown: which months are closed, changes for everybody, complaints."""
+    """What surrounds the month that is shown: closed months, changes for everybody, complaints, all corrections."""
 
     closed: Sequence[int]
     changes: Sequence[Change] = ()
     complaints: Complaints | None = None
+    corrections: Sequence[Correction] = ()
+    """Of every month, the latest one first."""

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.aggregator.figures.months import month_number
+from services.aggregator.quality.corrections import Correction, latest_first
 from services.aggregator.quality.documents import as_csv, document
 from services.aggregator.quality.figures import Quality, quality_of
 from services.aggregator.quality.months import ClosedMonths
@@ -35,6 +36,8 @@ class QualityPages:
     clock: Callable[[], float] = time.monotonic
     months: ClosedMonths = field(default_factory=ClosedMonths)
     _closed: tuple[float, list[int]] | None = None
+    _corrected: dict[int, tuple[int, list[Correction]]] = field(default_factory=dict)
+    """By month, with its latest revision: closed rows never change, so only a new revision is read."""
     _kept: dict[int, tuple[float, Quality, Shelf]] = field(default_factory=dict)
 
     def routes(self) -> list[Route]:
@@ -61,7 +64,8 @@ class QualityPages:
             return await self._page(request, number)
         quality, shelf = await self._read(number)
         if form == "json":
-            return _answer(request, orjson.dumps(document(quality, shelf.complaints)), "application/json", _CACHED)
+            body = orjson.dumps(document(quality, shelf.complaints, shelf.corrections))
+            return _answer(request, body, "application/json", _CACHED)
         return _answer(request, as_csv(quality, shelf.complaints), "text/csv", _CACHED)
 
     async def _page(self, request: Request, number: int) -> Response:
@@ -71,7 +75,11 @@ class QualityPages:
     async def _closed_months(self) -> list[int]:
         if self._closed is None or self.clock() - self._closed[0] >= _FRESH_SECONDS:
             async with self.pool.acquire() as connection:
-                self._closed = self.clock(), await self.months.numbers(connection)
+                latest = await self.months.revisions(connection)
+                for month, revision in latest.items():
+                    if revision > 1 and self._corrected.get(month, (0,))[0] != revision:
+                        self._corrected[month] = revision, await self.months.corrections(connection, month)
+                self._closed = self.clock(), [*latest]
         return self._closed[1]
 
     async def _read(self, number: int) -> tuple[Quality, Shelf]:
@@ -83,7 +91,9 @@ class QualityPages:
                 quality = quality_of(number, await self.months.until(connection, number))
                 changes = await self.months.changes(connection)
                 complaints = await self.months.complaints(connection, quality.month)
-            shelf = Shelf(await self._closed_months(), changes, complaints)
+            closed = await self._closed_months()
+            every = latest_first(c for _, of_month in self._corrected.values() for c in of_month)
+            shelf = Shelf(closed, changes, complaints, every)
             kept = self._kept[number] = self.clock(), quality, shelf
         return kept[1], kept[2]
 

@@ -9,7 +9,9 @@ from services.aggregator.figures.drawings import axis_of
 from services.aggregator.figures.months import closes_at, month_name
 from services.aggregator.figures.receipts import RECEIPTS_FROM, Receipts
 from services.aggregator.quality.complaints import FEWEST_COMPLAINTS, Complaints
+from services.aggregator.quality.corrections import Correction, corrections_of
 from services.aggregator.quality.figures import Method, Quality
+from services.aggregator.quality.method import in_detail
 from services.aggregator.quality.notes import LANGUAGES
 from services.aggregator.quality.pictures import axis_of_month, bounds, small, two_years
 from services.aggregator.quality.publisher import Publisher, Shelf
@@ -52,6 +54,7 @@ class MonthInWords:
             **self._known(),
             **self._complaints(),
             **self._revision(),
+            "method": in_detail(self.say, self.publisher.tolerance_days),
         }
 
     def _neighbours(self) -> list[tuple[str, str]]:
@@ -198,15 +201,31 @@ class MonthInWords:
     def _revision(self) -> dict[str, Any]:
         month = self.quality.month
         texts = [self.say("revision.closed", day=self.say.day(month.first.closed_at))]
-        for correction, *told in zip(month.corrections, self.quality.revised, self.quality.revised[1:], strict=False):
-            said = [self.say.points(s.share, s.n) if s and not self.quality.too_biased else "–" for s in told]
-            day = self.say.day(correction.closed_at)
-            texts.append(
-                self.say("revision.corrected", day=day, reason=correction.reason, before=said[0], after=said[1])
+        for c in corrections_of(month):
+            before, after = (
+                self.say.points(s.share, s.n) if s else "–" for s in (c.before.satisfied, c.after.satisfied)
             )
+            day = self.say.day(c.closed_at)
+            texts.append(self.say("revision.corrected", day=day, reason=c.reason, before=before, after=after))
         if month.waiting:
             texts.append(self.say("revision.waiting"))
         return {
             "revision_title": self.say("revision.title", number=month.shown.number),
             "revision": " ".join(texts),
+            "corrections_about": self.say("corrections.about", fewest=FEWEST),
+            "corrections": [self._correction(c) for c in self.shelf.corrections],
+        }
+
+    def _correction(self, correction: Correction) -> dict[str, Any]:
+        """A row of the list of all corrections."""
+        sides = (correction.before, correction.after)
+        return {
+            "month": self.say.month(correction.month),
+            "address": self._address(correction.month),
+            "revision": correction.revision,
+            "closed_at": correction.closed_at.isoformat(),
+            "day": self.say.day(correction.closed_at, "d MMMM y"),
+            "reason": correction.reason,
+            "satisfied": [self.say.share(told.satisfied) for told in sides],
+            "answers": ["–" if told.answers is None else self.say.whole(told.answers) for told in sides],
         }

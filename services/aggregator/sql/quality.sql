@@ -13,7 +13,7 @@ SELECT month, revision, given, answers FROM closed_question
 WHERE month BETWEEN $1 AND $2 AND cut = 'total' AND value = '' AND question = 'index'
 
 -- name: months_closed
-SELECT DISTINCT month FROM closed_month ORDER BY month
+SELECT month, max(revision) AS revision FROM closed_month GROUP BY month ORDER BY month
 
 -- name: changes_of_a_country
 SELECT what, starts_on FROM intervention WHERE cut IN ('total', 'country') ORDER BY starts_on, id
