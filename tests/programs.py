@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 
 from services.chassis.http import make_app
 from services.chassis.keys import Key
+from services.chassis.message_lines import MessageLines
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool
@@ -47,10 +48,11 @@ def application(
     *,
     caught_up: bool = True,
     meanwhile: Callable[[], Awaitable[object]] | None = None,
+    lines: int = 0,
 ) -> ASGIApp:
     """The routes behind the recipient's page; `meanwhile` happens while Kafka is asked whether all are known."""
     metrics = Metrics()
-    answers = Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, now)
+    answers = Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, now, lines=MessageLines(lines))
 
     async def behind_or_not() -> bool:
         if meanwhile is not None:

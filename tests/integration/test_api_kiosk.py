@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from starlette.types import ASGIApp
+from structlog.testing import capture_logs
 
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.settings import Settings
@@ -54,6 +55,17 @@ async def test_quick_taps_at_one_kiosk_are_one_person(app: ASGIApp, pool: Pool, 
     assert next_person.json["id"] != first.json["id"]
     mine = [(e.revision, e.score) for e in await told(pool) if e.response_id == first.json["id"]]
     assert mine == [(1, 1), (2, 2)]
+
+
+async def test_each_tap_has_its_line(pool: Pool, settings: Settings, clock: Clock) -> None:
+    app, kiosk = application(pool, settings, clock, lines=50), await new_key(pool, Scope.KIOSK, place=TORGET)
+    with capture_logs() as lines:
+        [kept, _] = [await send(app, "POST", TAPS, {"score": score}, key=kiosk) for score in (1, 2)]
+    told = [line for line in lines if line["event"] == "answered"]
+    assert [(line["delivery_id"], line["channel"], line["result"], line["kept"]) for line in told] == [
+        (f"kiosk:{kept.json['id']}", "kiosk", "kept", True)
+    ] * 2
+    assert [line["revision"] for line in told] == [1, 2]
 
 
 async def test_taps_at_the_same_moment_are_one_person(app: ASGIApp, pool: Pool) -> None:

@@ -1,25 +1,31 @@
 """Taps at a kiosk: people who came by, not invited, so never mixed with invited answers."""
 
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from http import HTTPStatus
+from typing import Final
 
 from fastapi import Request, Response
 
 from schemas.delivery import DeliveryFacts, Method, Touchpoint
 from schemas.response import ResponseRecorded
 from services.chassis.ids import time_ordered
+from services.chassis.message_lines import ANSWERED, MessageLines
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool, named_sql
+from services.survey.answers.recorded import Outcome
 from services.survey.api.clients import Client, Place
 from services.survey.api.keys import Scope
 from services.survey.api.models import Tap, TapRecorded
 from services.survey.api.once import Once, Reply
 from services.survey.api.reading import Door, read_json
 from services.survey.conditions import idempotency_key
+
+CHANNEL: Final = "kiosk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,11 @@ def after_tap(latest: Visit | None, score: int, now: datetime, debounce: timedel
     return replace(latest, revision=revision, score=score, changed_at=now)
 
 
+def delivery_of(visit: Visit) -> str:
+    """The id that stands where other answers name their delivery."""
+    return f"{CHANNEL}:{visit.response_id}"
+
+
 def recorded(visit: Visit, place: Place, survey: str, language: str | None) -> ResponseRecorded:
     """The event of a visit. The visit stands for the delivery; whoever counts must see that nobody was invited."""
     return ResponseRecorded(
@@ -57,13 +68,13 @@ def recorded(visit: Visit, place: Place, survey: str, language: str | None) -> R
         revision=visit.revision,
         invited=False,
         score=visit.score,
-        channel="kiosk",
+        channel=CHANNEL,
         language=language,
         survey=survey,
         answered_at=visit.changed_at,
         recorded_at=visit.changed_at,
         delivery=DeliveryFacts(
-            delivery_id=f"kiosk:{visit.response_id}",
+            delivery_id=delivery_of(visit),
             carrier=place.carrier,
             terminal=place.terminal,
             service_point=place.service_point,
@@ -88,6 +99,7 @@ class KioskRoutes:
     now: Callable[[], datetime]
     debounce: timedelta
     survey: str
+    lines: MessageLines = field(default_factory=lambda: MessageLines(0))
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "api.sql"))
 
     def __post_init__(self) -> None:
@@ -101,12 +113,27 @@ class KioskRoutes:
         body = await read_json(request, Tap)
 
         async def work() -> Reply:
+            began = time.perf_counter()
             visit = await self._keep(client, body.model)
+            self._tell(visit, time.perf_counter() - began)
             self.metrics.count("kvittera_answers_total", kind="kiosk" if visit.revision == 1 else "kiosk_revision")
             told = TapRecorded(id=visit.response_id, revision=visit.revision)
             return Reply(HTTPStatus.CREATED, told.model_dump(mode="json"))
 
         return (await self.once.run(str(client.client_id), key, body.sha256, work)).response()
+
+    def _tell(self, visit: Visit, seconds: float) -> None:
+        for tapped in self.lines.chosen(ANSWERED, [visit], 1):
+            self.lines.tell(
+                ANSWERED,
+                None,
+                seconds,
+                delivery_id=delivery_of(tapped),
+                channel=CHANNEL,
+                kept=True,
+                result=Outcome.KEPT.value,
+                revision=tapped.revision,
+            )
 
     async def _keep(self, client: Client, tap: Tap) -> Visit:
         assert client.place is not None, "the table refuses a kiosk without a place"

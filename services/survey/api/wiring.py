@@ -37,6 +37,7 @@ def api_mount(
         now=now,
         debounce=timedelta(seconds=settings.kiosk_debounce_seconds),
         survey=definitions.choose(None, Touchpoint.SHOP_PICKUP).id,
+        lines=answers.lines,
     )
     responses = AnswerRoutes(answers=answers, pool=pool, door=door, once=once, caught_up=caught_up)
     effects = Effects(answers, answers.metrics, now, caught_up, settings.inbound_country)
