@@ -260,7 +260,7 @@ async def test_a_row_is_chosen_by_keyboard_and_its_comments_follow(page: Page, s
     await page.locator("tr.chosen").wait_for()
     await expect(page.locator("tr.chosen th")).to_have_text("Växjö", use_inner_text=True)
     # Its interval ends at 87.28; Sundsvall's begins at 88.09, all others overlap it.
-    told = "Växjö: surely below 1, no difference from 7 of 8 others."
+    told = "Växjö: surely below 1, no difference from 8 of 9 others."
     await expect(page.locator("#apart-words")).to_have_text(told)
     await expect(page).to_have_url(f"{ORIGIN}/live?row=V%C3%A4xj%C3%B6")
     await stage.is_asked("/comments/latest?terminal=V%C3%A4xj%C3%B6")
@@ -290,6 +290,16 @@ async def test_each_row_tells_both_response_rates_and_where_receipts_lack_says_s
     assert (await page.evaluate(RATES))["Årsta"] == ["25.0", "12.5"]
     told = "Receipts tell of too few to say how many were reached."
     await expect(page.locator("#rate-words")).to_have_text(told)
+
+
+async def test_a_small_unit_shows_beside_its_share_an_estimate_that_says_it_is_one(page: Page) -> None:
+    await show(page, "/live")
+    estimates = page.locator("#terminals .estimate:not([hidden])")
+    await expect(estimates).to_have_count(1)
+    small = page.locator("#terminals tr", has_text="Visby").locator(".share")
+    await expect(small).to_have_text("95 estimate 89", use_inner_text=True)
+    await expect(page.locator("#estimate-words")).to_be_visible()
+    assert await barriers(page) == []
 
 
 async def test_rows_change_places_after_a_minute_and_never_under_the_pointer(page: Page, stage: Stage) -> None:

@@ -133,6 +133,42 @@ def test_the_rates_of_a_hidden_row_are_told_only_of_all_hidden_ones_together() -
     assert (grouped["response_of_reached"]["n"], grouped["response_of_delivered"]["n"]) == (1800, 4000)
 
 
+def estimates_of(*units: dict[str, Any]) -> dict[str, float | None]:
+    return {row["value"]: row["estimate"] for row in rows_of("terminal", units, None)["shown"]}
+
+
+def test_a_unit_of_few_answers_has_its_share_drawn_towards_that_of_all_units() -> None:
+    # mean (5 + 450 + 0.5) / 511; the units differ, so the strength is 1: (5 + 0.89139) / 11
+    told = estimates_of(cell("Kiruna", 5, 0, 0, 0, 5), cell("Luleå", 50, 0, 0, 0, 450))
+    assert told == {"Kiruna": pytest.approx(0.53558, abs=1e-5), "Luleå": None}
+    # Alike units have the strength of all 50 answers: (8 + 50 * 40.5 / 51) / 60
+    alike = estimates_of(*[cell(f"T{n}", 2, 0, 0, 0, 8) for n in range(5)])
+    assert list(alike.values()) == pytest.approx([0.7951] * 5, abs=1e-5)
+
+
+@pytest.mark.parametrize(("answers", "told"), [(99, True), (100, False)])
+def test_from_a_hundred_answers_on_a_unit_stands_for_itself(answers: int, told: bool) -> None:
+    units = [cell("Kiruna", 9, 0, 0, 0, answers - 9), cell("Luleå", 50, 0, 0, 0, 450)]
+    assert (estimates_of(*units)["Kiruna"] is not None) is told
+
+
+def test_a_unit_alone_is_drawn_nowhere() -> None:
+    assert estimates_of(cell("Kiruna", 5, 0, 0, 0, 5)) == {"Kiruna": None}
+    assert estimates_of() == {}
+
+
+def test_an_estimate_does_not_move_with_what_hidden_units_answered_and_hidden_ones_have_none() -> None:
+    shown = [cell("Kiruna", 5, 0, 0, 0, 5), cell("Luleå", 50, 0, 0, 0, 450)]
+    few = [
+        (cell("tiny", 0, 0, 0, 0, 4), cell("small", 0, 0, 0, 0, 9)),
+        (cell("tiny", 2, 0, 0, 0, 0), cell("small", 6, 0, 0, 0, 0)),
+    ]
+    told = [rows_of("terminal", [*shown, *hidden], None) for hidden in few]
+    assert [[r["value"] for r in t["hidden"]] for t in told] == [["tiny", "small"]] * 2
+    assert [{r["value"]: r["estimate"] for r in t["shown"]} for t in told] == [estimates_of(*shown)] * 2
+    assert all("estimate" not in row for t in told for row in (*t["hidden"], t["grouped"]))
+
+
 def test_terminals_with_too_few_answers_are_only_named_and_counted_together() -> None:
     units = [cell("tiny", 0, 0, 0, 0, 2), cell("small", 1, 0, 0, 0, 8), cell("large", 50, 0, 0, 0, 450)]
     told = rows_of("terminal", units, cell("", 51, 0, 0, 0, 460))

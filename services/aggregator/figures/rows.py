@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 
 from services.aggregator.figures.figures import DECIMALS, FEWEST, Cell
 from services.aggregator.figures.receipts import RECEIPTS_FROM
+from services.aggregator.figures.words import EXACT_FROM
 from services.aggregator.statistics import Share, to_hide
 from services.aggregator.statistics.scores import satisfied, shares_of_faces
 from services.aggregator.statistics.shares import wilson_many
-from services.aggregator.statistics.units import by_concern
+from services.aggregator.statistics.units import by_concern, fitted
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -31,13 +32,30 @@ def rows_of(cut: str, cells: Sequence[Cell], total: Cell | None) -> dict[str, An
     shares = shares_of_faces(faces)
     places = by_concern(cut, [c["value"] for c in told], shares[0])
     rows = _rows(told, *shares, parent)
-    for row, better, worse in zip(rows, places.surely_better, places.surely_worse, strict=True):
+    for row, better, worse, drawn in zip(
+        rows, places.surely_better, places.surely_worse, estimates(faces), strict=True
+    ):
         row |= {"surely_better": better, "surely_worse": worse, "no_different": len(rows) - 1 - better - worse}
+        row["estimate"] = drawn
     return {
         "shown": [rows[i] for i in places.order],
         "hidden": [_hidden(c) for c in few],
         "grouped": _grouped(few, parent),
     }
+
+
+def estimates(faces: Counts) -> list[float | None]:
+    """For each unit of few answers its satisfied share drawn towards that of the units; None for larger ones.
+
+    `faces` has a row of five bins for each unit that is shown. Hidden ones must not be among them: whoever knows what
+    is shown could work them out from what it was drawn towards.
+    """
+    satisfied, answers = faces[:, 3:].sum(axis=1).tolist(), faces.sum(axis=1).tolist()
+    counted = list(zip(satisfied, answers, strict=True))
+    prior = fitted(counted) if len(counted) > 1 else None
+    if prior is None:
+        return [None] * len(counted)
+    return [round(prior.shrunk(k, n), DECIMALS) if n < EXACT_FROM else None for k, n in counted]
 
 
 def _rows(cells: Sequence[Cell], satisfied: Floats, dissatisfied: Floats, parent: Share | None) -> list[dict[str, Any]]:

@@ -17,7 +17,10 @@ const newLine = () => lineChart(byId("line"), { now, rains: () => disruptions })
 let chart = newLine();
 let usual = null, zone = "UTC", live = null, comments = null;
 const view = viewOf(byId("filters"), () => look());
-const terminals = rowTable(byId("terminals"), { choose: (value) => view.choose(value === view.row() ? "" : value), beside: byId("apart-words"), rates: byId("rate-words") });
+const terminals = rowTable(byId("terminals"), {
+  choose: (value) => view.choose(value === view.row() ? "" : value),
+  beside: byId("apart-words"), rates: byId("rate-words"), estimates: byId("estimate-words"),
+});
 
 const fill = (id, value, note, { few = false, none = false } = {}) => {
   const figure = byId(id), lead = figure.querySelector("[data-value]");

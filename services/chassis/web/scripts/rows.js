@@ -9,13 +9,16 @@ const newRow = (name, width, choose) => {
   const button = choose ? make("button", { type: "button", class: "row-name", "aria-pressed": "false" }, name) : null;
   button?.addEventListener("click", () => choose());
   const tag = make("span", { class: "tag", hidden: "" }), head = make("th", { scope: "row" }, button ?? name);
-  const parts = { head, button, tag, count: num(), share: num("share"), bad: num(), rate: num() };
+  const parts = { head, button, tag, count: num(), share: num("share"), value: make("span"), bad: num(), rate: num() };
+  parts.share.append(parts.value);
   parts.whiskers = make("td", {}, drawing("interval", { "data-width": width }), make("span", { class: "vh" }));
   const { count, share, whiskers, bad, rate } = parts;
   if (choose === undefined) return { ...parts, row: make("tr", {}, head, count, share, whiskers, bad, rate) };
   head.append(" ", tag);
   const spark = drawing("spark", { viewBox: "0 0 92 20", width: 92, height: 20 });
   parts.days = make("td", {}, spark, make("span", { class: "vh" }));
+  parts.estimate = make("span", { class: "estimate", hidden: "" });
+  share.append(parts.estimate);
   parts.delivered = num();
   parts.cases = num();
   const { days, delivered, cases } = parts;
@@ -35,13 +38,17 @@ const fillRow = (parts, unit, axis, rate) => {
   parts.row.classList.toggle("below", below);
   parts.share.classList.toggle("below", below);
   text(parts.count, number(answers));
-  text(parts.share, bare(satisfied.share, satisfied.n));
+  text(parts.value, bare(satisfied.share, satisfied.n));
   const words = `${bare(satisfied.low, satisfied.n)} to ${bare(satisfied.high, satisfied.n)}`;
   text(parts.whiskers.lastChild, [words, below && "below all deliveries", parts.apart].filter(Boolean).join(", "));
   interval(parts.whiskers.firstChild, satisfied, { ...axis, track: false });
   text(parts.bad, bare(dissatisfied.share, dissatisfied.n));
   text(parts.rate, share(unit[rate]));
   text(parts.delivered, share(unit.response_of_delivered));
+  // Few answers alone say little: beside them stands what they say together with the other units.
+  const drawn = unit.estimate ?? null;
+  if (parts.estimate) parts.estimate.hidden = drawn === null;
+  text(parts.estimate, drawn === null ? "" : ` estimate ${bare(drawn, satisfied.n)}`);
 };
 
 const fewRow = (names, columns, counted) => make("tr", {}, make("th", { scope: "row" }, names),
@@ -55,8 +62,9 @@ const rateOf = (figures, every) => {
 };
 
 // With `choose` rows are buttons, and beside them stand two weeks, alerts, both response rates and open cases; what they
-// hold `past` tells. In `beside` stands how many others the chosen row surely differs from, in `rates` of whom rates are.
-export const rowTable = (table, { choose, width = 168, beside = null, rates = null } = {}) => {
+// hold `past` tells. In `beside` stands how many others the chosen row surely differs from, in `rates` of whom rates are,
+// in `estimates` what an estimate is.
+export const rowTable = (table, { choose, width = 168, beside = null, rates = null, estimates = null } = {}) => {
   const body = table.tBodies[0], columns = choose ? 9 : 6;
   let rows = new Map(), sorted = 0, known = "", fewKnown = "", few = [], chosen = "", past = null;
   const touched = () => table.matches(":hover") || table.parentElement.contains(document.activeElement);
@@ -113,6 +121,7 @@ export const rowTable = (table, { choose, width = 168, beside = null, rates = nu
       const [rate, of, words] = rates ? rateOf(figures, every) : ["response"];
       if (rates) text(table.querySelector("[data-rate-of]"), of);
       text(rates, words);
+      if (estimates) estimates.hidden = !shown.some((unit) => unit.estimate !== null);
       for (const unit of shown) remember(unit, unit.value, axis, rate);
       if (grouped) remember(grouped, `${hidden.length} grouped`, axis, rate);
       rememberFew(units, fewest);
