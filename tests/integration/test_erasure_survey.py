@@ -1,8 +1,10 @@
 """Erasing a person at the survey: no words and no link are left, scores stay, and no replay brings anything back."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -205,6 +207,29 @@ async def test_a_delivery_after_the_erasure_is_a_new_relation(pool: Pool, answer
     await erase(pool, at=NOON + timedelta(days=3))
     assert await readable(pool) == []
     assert [m.erased for m in await told(pool)] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("first", ["erasure", "invitation"])
+async def test_an_invitation_that_becomes_known_at_the_moment_of_the_erasure_has_no_link(
+    pool: Pool, answers: Answers, first: str
+) -> None:
+    token = new_token()
+    learned, erased = invitation(token), PersonErased(person_id=ASTRID, requested_at=NOON + timedelta(days=1))
+    learning = partial(LearnInvitations(named_sql("services.survey")), decided=[Received(learned, None, NOON)])
+    erasing = partial(ErasePersons(PersonKeys(SEAL)), erasures=[Received(erased, None, NOON)])
+    one, other = (erasing, learning) if first == "erasure" else (learning, erasing)
+
+    async def at_the_same_time() -> None:
+        async with pool.acquire() as connection, connection.transaction():
+            await other(connection)
+
+    async with pool.acquire() as connection, connection.transaction():
+        await one(connection)
+        second = asyncio.create_task(at_the_same_time())
+        await asyncio.sleep(0.3)
+    await second
+    assert (await answers.record(token, WORDS)).outcome is Outcome.UNKNOWN
+    assert await answers.page(token) is None
 
 
 async def test_an_erasure_heard_late_leaves_the_new_relation_alone(pool: Pool, answers: Answers) -> None:

@@ -52,6 +52,7 @@ class LearnInvitations:
             return
         messages = [r.message for r in asked]
         surveys = [self.definitions.choose(m.survey, m.delivery.touchpoint, m.delivery.exceptions) for m in messages]
+        await connection.execute(self.sql["lock_learning"])
         await connection.execute(
             self.sql["keep_invitations"],
             [bytes.fromhex(str(m.token_sha256)) for m in messages],

@@ -28,6 +28,7 @@ class ErasePersons:
         Raises:
             Poison: a person id is none of ours.
         """
+        await connection.execute(self.sql["lock_erasing"])  # of nobody may an invitation become known meanwhile
         for received in erasures:
             erased = received.message
             if (person := read_person(erased.person_id)) is None:

@@ -1,3 +1,11 @@
+-- name: lock_learning
+-- Shared by all that learn of invitations, held alone by who erases: an erasure sees every invitation that was learned of
+-- before it, and whoever learns after it sees what it has left. One lock for a batch; erasures are few.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('invitations of ' || current_schema(), 0))
+
+-- name: lock_erasing
+SELECT pg_advisory_xact_lock(hashtextextended('invitations of ' || current_schema(), 0))
+
 -- name: keep_invitations
 INSERT INTO invitation (token_sha256, invitation_id, expires_at, channel, language, survey, brand, delivery, traceparent,
                         person_id, rated, check_digest)
