@@ -35,10 +35,12 @@ class Mapped:
     fixed: Any = None
 
     def of(self, row: Mapping[str, str], name: str) -> Any:
-        """The field's value in a row."""
+        """The field's value in a row; None where the cell is empty and the table says nothing of that."""
         if self.column is None:
             return self.fixed
         text = row[self.column]
+        if not text and "" not in (self.values or {}):
+            return None
         if self.values is None:
             return text
         if text not in self.values:
@@ -122,7 +124,8 @@ class Replay:
     def _case(self, row: Mapping[str, str], now: datetime) -> Case:
         name = _NOT_AN_IDENTIFIER.sub("_", f"{self.file.stem[:24]}-{self.run}-{row[self.id_column]}")
         address = f"{name}@mottagare.example"
-        facts = {fact: how.of(row, fact) for fact, how in self.fields.items()}
+        told = ((fact, how.of(row, fact)) for fact, how in self.fields.items())
+        facts = {fact: value for fact, value in told if value is not None}
         delivery = DeliveryCompleted.model_validate(
             {
                 "delivery": {"delivery_id": name, "occurred_at": now, **facts},
