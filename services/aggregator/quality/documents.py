@@ -42,8 +42,7 @@ def document(quality: Quality, complaints: Complaints | None, corrections: Seque
         "response_of_delivered": _plain(q.response_of_delivered),
         "receipts": q.receipts,
         "bounds": q.bounds and [round(b, 5) for b in q.bounds],
-        "weighted": q.weighted
-        and {n: round(getattr(q.weighted, n), 5) for n in ("share", "low", "high", "design_effect")},
+        "weighted": _weighted(q),
         "undisturbed": _plain(q.undisturbed),
         "early_less_late": q.waves and _waves(q.waves),
         "read_with_care": [r for r in q.reasons if r != "too_few"],
@@ -70,6 +69,13 @@ def _correction(correction: Correction) -> dict[str, Any]:
 
 def _index(index: Index | None) -> dict[str, float] | None:
     return {n: round(getattr(index, n), 2) for n in ("value", "low", "high")} if index else None
+
+
+def _weighted(q: Quality) -> dict[str, Any] | None:
+    if q.weighted is None:
+        return None
+    told = {n: round(getattr(q.weighted, n), 5) for n in ("share", "low", "high", "design_effect")}
+    return {**told, "by": q.weighted_by.split("."), "strata": len(q.weighted.strata)}
 
 
 def _waves(waves: Waves) -> dict[str, Any]:

@@ -4,15 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from services.aggregator.counting.cuts import JOINT, wave_cut, wave_days
+from services.aggregator.counting.cuts import wave_cut, wave_days
 from services.aggregator.counting.reading import EARLY, LATE
 from services.aggregator.figures.further import index_of_sums
 from services.aggregator.figures.receipts import Receipts, both_rates, receipts_of
 from services.aggregator.quality.revisions import FEWEST, Counted, Month, Revision
+from services.aggregator.quality.strata import strata_of
 from services.aggregator.statistics import Share, share_of, to_hide
 from services.aggregator.statistics.means import mean_interval, smiley_index
 from services.aggregator.statistics.response import (
-    Stratum,
     Weighted,
     early_late,
     post_stratified,
@@ -75,6 +75,8 @@ class Quality:
     methods: tuple[Method, ...]
     bounds: tuple[float, float] | None
     weighted: Weighted | None
+    weighted_by: str
+    """The cut that its strata come from."""
     undisturbed: Share | None
     """Without deliveries in a disruption, where both parts have answers enough."""
     waves: "Waves | None"
@@ -131,6 +133,7 @@ def _figures(number: int, months: Mapping[int, Month], bias: Mapping[int, _Bias]
         methods=_methods(number, {**public, number: month}) if told or not enough else (),
         bounds=_bounds(total) if enough else None,
         weighted=weighted,
+        weighted_by=strata_of(cells).cut,
         undisturbed=_undisturbed(cells) if told else None,
         waves=_waves(cells),
         reasons=reasons,
@@ -145,7 +148,7 @@ def too_biased_to_tell(revision: Revision) -> bool:
 def _bias(cells: Revision) -> _Bias:
     """The weighted share, and why the raw one is not told."""
     total, waves = cells.total, _waves(cells)
-    weighted = post_stratified(_strata(cells)) if total.answers >= FEWEST else None
+    weighted = post_stratified(strata_of(cells).parts) if total.answers >= FEWEST else None
     contrast = waves.apart if waves else None
     return weighted, reasons_not_to_publish(
         total.satisfied, total.asked, fewest=FEWEST, weighted=weighted, contrast=contrast
@@ -197,13 +200,6 @@ def _bounds(total: Counted) -> tuple[float, float] | None:
     if total.answers > total.asked:
         return None
     return worst_case(total.scores[3] + total.scores[4], total.answers, total.asked)
-
-
-def _strata(cells: Revision) -> dict[tuple[str, ...], Stratum]:
-    return {
-        tuple(reversed(value.split(JOINT))): Stratum(c.delivered, c.answers, c.scores[3] + c.scores[4])
-        for value, c in cells.of_cut("terminal.method").items()
-    }
 
 
 def _methods(number: int, months: Mapping[int, Month]) -> tuple[Method, ...]:

@@ -11,6 +11,7 @@ from services.aggregator.quality.complaints import Complaints
 from services.aggregator.quality.corrections import Correction, corrections_of
 from services.aggregator.quality.figures import MONTHS
 from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
+from services.aggregator.quality.strata import CUTS
 from services.chassis.postgres import Database, named_sql
 
 
@@ -44,7 +45,7 @@ class ClosedMonths:
         ]
 
     async def _between(self, connection: Database, first: int, last: int) -> dict[int, Month]:
-        rows = await connection.fetch(self.sql["closed_cells_of_months"], first, last)
+        rows = await connection.fetch(self.sql["closed_cells_of_months"], first, last, [*CUTS])
         sums: dict[tuple[int, int], dict[int, int]] = {}
         for r in await connection.fetch(self.sql["closed_sums_of_months"], first, last):
             sums.setdefault((r["month"], r["revision"]), {})[r["given"]] = r["answers"]

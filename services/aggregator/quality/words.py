@@ -162,7 +162,8 @@ class MonthInWords:
         text = self.say("known.silent", silent=silent, low=low, high=high)
         weighted = ""
         if q.weighted is not None:
-            text += " " + self.say("known.weighted", weighted=self.say.percent(q.weighted.share, n))
+            by = self.say(f"weighted_by.{q.weighted_by}")
+            text += " " + self.say("known.weighted", by=by, weighted=self.say.percent(q.weighted.share, n))
             weighted = self.say("known.of_all", value=self.say.points(q.weighted.share, n))
         if q.undisturbed is not None:
             text += " " + self.say("known.undisturbed", value=self.say.percent(q.undisturbed.share, q.undisturbed.n))

@@ -4,7 +4,8 @@
 SELECT m.month, m.revision, m.reason, m.closed_at, m.zone_data, c.cut, c.value, c.s1, c.s2, c.s3, c.s4, c.s5,
        c.delivered, c.asked, c.reached
 FROM closed_month AS m JOIN closed_cell AS c USING (month, revision)
-WHERE m.month BETWEEN $1 AND $2 AND (c.cut IN ('total', 'method', 'late', 'disrupted', 'terminal.method') OR c.cut LIKE 'wave%')
+WHERE m.month BETWEEN $1 AND $2
+  AND (c.cut IN ('total', 'method', 'late', 'disrupted') OR c.cut LIKE 'wave%' OR c.cut = ANY($3::text[]))
 ORDER BY m.month, m.revision, c.cut, c.value
 
 -- name: closed_sums_of_months
