@@ -56,9 +56,9 @@ def backtest(
     """Simulate answers with and without shifts, and compare delays and false alarms with the design."""
     from services.aggregator.statistics import backtest as simulation
 
-    print(f"{'':52} {'design':>10} {'found':>10}")
+    print(f"{'':62} {'design':>10} {'found':>10}")
     for check in simulation.backtest(seed):
-        print(f"{check.name:52} {'<= ' if check.at_most else '':>3}{check.design:7.2f} {check.found:10.2f}")
+        print(f"{check.name:62} {'<= ' if check.at_most else '':>3}{check.design:7.2f} {check.found:10.2f}")
 
 
 def add(

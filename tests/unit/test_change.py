@@ -7,6 +7,7 @@ from services.aggregator.figures.alerts import arranged, days_of_month, watched_
 from services.aggregator.statistics import change
 from services.aggregator.statistics.backtest import backtest
 from services.aggregator.statistics.change import Charts, alarms, discoveries
+from services.aggregator.statistics.run_lengths import days_until, ewma_run_length, normal_run_length
 from services.chassis.failures import MustStop
 
 
@@ -28,6 +29,33 @@ def test_the_limits_of_an_ewma_widen_to_their_lasting_width() -> None:
         reaches.append(float(charts.reach()[0]))
     assert reaches[0] == pytest.approx(0.0088986, abs=1e-6)
     assert reaches[-1] == pytest.approx(0.0204148, abs=1e-6)
+
+
+# Lucas and Saccucci's table: weight .1 and limits of 2.814, and weight .2 and limits of 2.962.
+@pytest.mark.parametrize(
+    ("shift", "width", "weight", "days"),
+    [
+        *[(0.0, 2.814, 0.1, 500), (0.25, 2.814, 0.1, 106), (0.5, 2.814, 0.1, 31.3), (0.75, 2.814, 0.1, 15.9)],
+        *[(1.0, 2.814, 0.1, 10.3), (1.5, 2.814, 0.1, 6.09), (2.0, 2.814, 0.1, 4.36), (3.0, 2.814, 0.1, 2.87)],
+        *[(0.0, 2.962, 0.2, 500), (0.5, 2.962, 0.2, 41.8), (1.0, 2.962, 0.2, 10.5), (0.0, 2.615, 0.05, 500)],
+    ],
+)
+def test_an_ewma_runs_as_long_as_the_table_says(shift: float, width: float, weight: float, days: float) -> None:
+    assert normal_run_length(shift, width, weight) == pytest.approx(days, rel=0.005)
+
+
+def test_an_ewma_of_one_answer_a_day_signals_when_it_must() -> None:
+    # All dissatisfied: the first day lies at 0.1 * 0.9 above .1, and its limit at 2.814 * 0.1 * 0.3 = 0.084.
+    assert ewma_run_length(0.1, 1 - 1e-12, 1) == pytest.approx(1.0)
+
+
+def test_a_limit_on_the_upper_side_that_widens_signals_later_without_cause_and_sooner_with_it() -> None:
+    values, chances = np.linspace(-6, 6, 1201), np.exp(-(np.linspace(-6, 6, 1201) ** 2) / 2)
+    chances /= chances.sum()
+    upper = days_until(values, chances, widening=False)
+    both = days_until(values, chances, widening=False, both_sides=True)
+    assert upper == pytest.approx(2 * both, rel=0.02)  # either side is as likely
+    assert days_until(values, chances) < upper
 
 
 def test_the_rejected_hypotheses_are_those_of_the_published_example() -> None:

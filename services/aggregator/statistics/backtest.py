@@ -9,10 +9,12 @@ from services.aggregator.statistics.change import (
     CUSUM_LIMIT,
     FALSE_SHARE,
     ODDS,
+    Charts,
     alarms,
     cusum_run_length,
     cusum_weights,
 )
+from services.aggregator.statistics.run_lengths import ewma_run_length
 
 _RUNS = 400
 _UNITS, _SHIFTED, _DAYS, _SHIFT_DAY = 200, 20, 60, 20
@@ -47,17 +49,41 @@ def run_length(dice: np.random.Generator, expected: float, true: float, runs: in
     return float(steps.mean())
 
 
+def ewma_days(dice: np.random.Generator, expected: float, true: float, answers: int, runs: int = _RUNS) -> float:
+    """Mean number of days until one unit's EWMA lies above its limit, with so many answers a day."""
+    charts = Charts(np.full(runs, expected))
+    daily, days = np.full(runs, answers), np.zeros(runs)
+    running = np.ones(runs, np.bool_)
+    while running.any():
+        charts.move(dice.binomial(daily, true), daily)
+        days[running] += 1
+        running &= ~charts.above()
+    return float(days.mean())
+
+
 def backtest(seed: int) -> Iterator[Check]:
     """Simulate and compare; the same seed gives the same numbers."""
     dice = np.random.default_rng(seed)
     for p in (0.05, 0.10):
         worse = shifted(p, ODDS)
         yield Check(
-            f"answers until a true alarm, {p:.2f} to {worse:.3f}",
+            f"CUSUM: answers until a true alarm, {p:.2f} to {worse:.3f}",
             cusum_run_length(p, worse),
             run_length(dice, p, worse),
         )
-        yield Check(f"answers until a false alarm at {p:.2f}", cusum_run_length(p, p), run_length(dice, p, p))
+        yield Check(f"CUSUM: answers until a false alarm at {p:.2f}", cusum_run_length(p, p), run_length(dice, p, p))
+    for p, answers in ((0.05, 20), (0.10, 90)):
+        worse, where = shifted(p, ODDS), f"{answers} answers each"
+        yield Check(
+            f"EWMA: days, {where}, until a true alarm, {p:.2f} to {worse:.3f}",
+            ewma_run_length(p, worse, answers),
+            ewma_days(dice, p, worse, answers),
+        )
+        yield Check(
+            f"EWMA: days, {where}, until a false alarm at {p:.2f}",
+            ewma_run_length(p, p, answers),
+            ewma_days(dice, p, p, answers),
+        )
     yield from _whole(dice)
 
 
@@ -75,8 +101,8 @@ def _whole(dice: np.random.Generator, rounds: int = 20) -> Iterator[Check]:
         first = {a.unit: a.day for a in reversed(found) if a.unit < _SHIFTED and a.day >= _SHIFT_DAY}
         missed += _SHIFTED - len(first)
         delays += [day - _SHIFT_DAY + 1 for day in first.values()]
-    yield Check("share of false alarms", FALSE_SHARE, float(np.mean(false_shares)), at_most=True)
+    yield Check("both: share of false alarms", FALSE_SHARE, float(np.mean(false_shares)), at_most=True)
     days = rounds * (_UNITS * _DAYS - _SHIFTED * (_DAYS - _SHIFT_DAY))
-    yield Check("false alarms per 1,000 unit-days", 1.0, 1000 * false_alarms / days, at_most=True)
-    yield Check("median days until odds times three are told", 14.0, float(np.median(delays)), at_most=True)
-    yield Check("share of shifts not told in 40 days", 0.10, missed / (rounds * _SHIFTED), at_most=True)
+    yield Check("both: false alarms per 1,000 unit-days", 1.0, 1000 * false_alarms / days, at_most=True)
+    yield Check("both: median days until odds times three are told", 14.0, float(np.median(delays)), at_most=True)
+    yield Check("both: share of shifts not told in 40 days", 0.10, missed / (rounds * _SHIFTED), at_most=True)

@@ -24,7 +24,8 @@ CUSUM_LIMIT = 3.5
 """Source: D8, the BMJ Quality and Safety table, for expectations of .01 to .10."""
 WEIGHT = 0.1
 WIDTH = 2.814
-"""Limits of the EWMA in standard deviations: with weight 0.1 one false alarm in 500 days (Lucas and Saccucci 1990)."""
+"""Limits of the EWMA in standard deviations. Two that never widen give one false alarm in 500 days with weight 0.1
+(Lucas and Saccucci 1990); what ours gives, the upper one alone and widening, tells `run_lengths.ewma_run_length`."""
 FALSE_SHARE = 0.05
 """Of the alarms of a day at most this share is false in the long run, half of it for each chart."""
 
@@ -85,12 +86,11 @@ class Charts:
 
     def add(self, dissatisfied: NDArray[np.int64], answers: NDArray[np.int64]) -> list[Alarm]:
         """Take a day's answers of all units; the alarms that they raise. A unit that signals begins anew."""
-        self._move(dissatisfied, answers)
+        self.move(dissatisfied, answers)
         fresh = answers >= self.fewest
         cusum = discoveries(np.exp(-self._sum), FALSE_SHARE / 2) & (self._sum >= CUSUM_LIMIT) & fresh
         reach = self.reach()
-        p = self._ewma_tails(reach)
-        ewma = discoveries(p, FALSE_SHARE / 2) & (self._level > self.expected + reach) & fresh & ~cusum
+        ewma = discoveries(self._ewma_tails(), FALSE_SHARE / 2) & self.above() & fresh & ~cusum
         alarms = [
             Alarm(u, self._day, int(self._cusum_since[u]), "cusum", float(self._sum[u]), CUSUM_LIMIT)
             for u in np.flatnonzero(cusum).tolist()
@@ -105,7 +105,8 @@ class Charts:
         self._begin_anew(cusum | ewma)
         return alarms
 
-    def _move(self, dissatisfied: NDArray[np.int64], answers: NDArray[np.int64]) -> None:
+    def move(self, dissatisfied: NDArray[np.int64], answers: NDArray[np.int64]) -> None:
+        """Take a day's answers of all units into both charts, and ask neither for an alarm."""
         up, down = cusum_weights(self.expected)
         some = answers > 0
         n = np.where(some, answers, 1)
@@ -117,6 +118,10 @@ class Charts:
         self._cusum_since[self._sum == 0] = self._day + 1
         self._ewma_since[self._level <= self.expected] = self._day + 1
 
+    def above(self) -> NDArray[np.bool_]:
+        """Whose EWMA lies above its limit, whatever the other units do."""
+        return self._level > self.expected + self.reach()
+
     def reach(self) -> Floats:
         """How far above its expectation each unit's EWMA may lie (D8).
 
@@ -125,9 +130,9 @@ class Charts:
         found: Floats = WIDTH * np.sqrt(self._spread)
         return found
 
-    def _ewma_tails(self, reach: Floats) -> Floats:
+    def _ewma_tails(self) -> Floats:
         p = np.ones(len(self.expected))
-        for u in np.flatnonzero((self._level > self.expected + reach) & (self._spread > 0)).tolist():
+        for u in np.flatnonzero(self.above() & (self._spread > 0)).tolist():
             p0, mass = float(self.expected[u]), float(self._mass[u])
             # The weighted mean of the days so far, without the expectation that the chart began with.
             n = p0 * (1 - p0) * mass**2 / float(self._spread[u])
