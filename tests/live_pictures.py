@@ -1,6 +1,6 @@
 """One fixed moment of the live page, as its event stream tells it, and pages of the aggregator without the system."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -45,6 +45,10 @@ TERMINALS = {
     "Kiruna": (3, 1.0),
 }
 
+ALERTS: Sequence[Mapping[str, Any]] = [
+    {"value": "Årsta", "at": NOW.timestamp() - 100, "time": "14:30", "since": "2026-10-12"}
+]
+
 
 def cell(value: str, answers: int, share: float) -> dict[str, Any]:
     satisfied = round(answers * share)
@@ -86,6 +90,7 @@ def events(
     behind: int = 0,
     answers: int = 9334,
     unreached: Collection[str] = (),
+    alerts: Sequence[Mapping[str, Any]] = ALERTS,
 ) -> bytes:
     """What a reader of the stream hears first.
 
@@ -109,6 +114,7 @@ def events(
         },
         "behind": behind,
         "reasons": {"carrier_budget_spent": 18604, "drop_already_asked": 11982, "not_sampled": 6450},
+        "alerts": [*alerts],
         "history": [],
         "line": line(0.879),
     }
@@ -124,7 +130,6 @@ def events(
         "usual": usual,
         "open_cases": 14,
         "cases": {"Årsta": 7, "Växjö": 1, "Segeltorp": 2},
-        "alerts": {"Årsta": "11:10"},
         "disruptions": [
             {"kind": "weather", "countries": ["SE"], "from": NOW.timestamp() - 110, "until": NOW.timestamp() - 40}
         ],

@@ -15,7 +15,7 @@ from services.aggregator.staff.page import PAGES as FILES
 from services.chassis.web.files import page_files
 from tests.chromium import leave
 from tests.likeness import MOST, checked_in, difference, has_inter, kept, picture_of, restyle
-from tests.live_pictures import COMMENTS, NOW, PAGES, TERMINALS, comment, events
+from tests.live_pictures import ALERTS, COMMENTS, NOW, PAGES, TERMINALS, comment, events
 from tests.visitors import barriers, in_double_text
 
 OCHRE = "rgb(124, 83, 0)"
@@ -38,6 +38,7 @@ class Stage:
         self.answers = 9334
         self.away = False
         self.unreached: set[str] = set()
+        self.alerts = ALERTS
 
     async def is_asked(self, path: str) -> None:
         """Wait until a page asks for something."""
@@ -63,6 +64,7 @@ class Stage:
                 behind=self.behind,
                 answers=self.answers,
                 unreached=self.unreached,
+                alerts=self.alerts,
             )
             await route.fulfill(body=told, headers={"content-type": "text/event-stream"})
         elif path in {"/comments/latest", "/praise/mine"}:
@@ -97,7 +99,8 @@ async def context(chromium: Browser, stage: Stage) -> AsyncIterator[BrowserConte
 async def page(context: BrowserContext, stage: Stage) -> AsyncIterator[Page]:
     stage.asked.clear()
     stage.complaints.clear()
-    stage.age, stage.behind, stage.answers, stage.away, stage.unreached = 0.2, 0, 9334, False, set()
+    stage.age, stage.behind, stage.answers, stage.away = 0.2, 0, 9334, False
+    stage.unreached, stage.alerts = set(), ALERTS
     opened = await context.new_page()
     opened.on("console", lambda m: stage.complaints.append(m.text) if m.type in {"error", "warning"} else None)
     opened.on("pageerror", lambda error: stage.complaints.append(str(error)))
@@ -302,6 +305,53 @@ async def test_a_small_unit_shows_beside_its_share_an_estimate_that_says_it_is_o
     assert await barriers(page) == []
 
 
+IN_FALU = """() => {
+  const canvas = document.querySelector("#line canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  let found = 0;
+  for (let i = 0; i < data.length; i += 4) found += data[i] === 168 && data[i + 1] === 58 && data[i + 2] === 28;
+  return found;
+}"""
+
+
+async def test_an_alert_is_marked_on_the_line_and_told_in_words_with_a_link_to_its_terminal(
+    page: Page, stage: Stage
+) -> None:
+    await page.clock.set_fixed_time(NOW)
+    stage.alerts = []
+    await show(page, "/live")
+    await expect(page.locator("#alerts")).to_be_hidden()
+    without = await page.evaluate(IN_FALU)
+    stage.alerts = ALERTS
+    await show(page, "/live")
+    # A triangle of 12 by 10 and its leader; the words are more still.
+    assert await page.evaluate(IN_FALU) - without > 60
+    told = "Alert 14:30: Årsta, more dissatisfied than expected since 12 October"
+    await expect(page.locator("#alerts li")).to_have_text([told])
+    assert await barriers(page) == []
+    link = page.locator("#alerts a")
+    await expect(link).to_have_attribute("href", "/terminals/%C3%85rsta")
+    await link.focus()
+    stage.asked.clear()
+    await stage.is_asked("/live/events")  # this stage's stream ends, and the next one tells all anew
+    await page.wait_for_timeout(300)
+    await expect(link).to_be_focused()
+
+
+async def test_the_line_of_a_row_bears_its_own_alerts_only(page: Page, stage: Stage) -> None:
+    stage.alerts = [*ALERTS, {**ALERTS[0], "value": "Malmö", "time": "14:31"}]
+    await show(page, "/live?row=Malm%C3%B6")
+    await expect(page.locator("#alerts li")).to_have_text([re.compile("^Alert 14:31: Malmö,")])
+    await page.locator("#which button[data-row='']").click()
+    await expect(page.locator("#alerts li")).to_have_count(2)
+    await expect(page.locator("tr", has_text="Växjö").locator(".tag")).to_be_hidden()
+    await expect(page.locator("tr", has_text="Malmö").locator(".tag")).to_have_text("alert 14:31")
+    stage.alerts = [{**ALERTS[0], "time": f"14:{n}"} for n in range(20, 27)]
+    await show(page, "/live")
+    await expect(page.locator("#alerts li")).to_have_count(6)
+    await expect(page.locator("#alerts li").last).to_have_text("2 more, marked in their rows")
+
+
 async def test_rows_change_places_after_a_minute_and_never_under_the_pointer(page: Page, stage: Stage) -> None:
     await page.clock.install()
     await show(page, "/live")
@@ -313,7 +363,7 @@ async def test_rows_change_places_after_a_minute_and_never_under_the_pointer(pag
     stage.worst = "Malmö"
     await page.clock.run_for(62_000)
     await expect(share).to_have_text("70.0")
-    assert await first.inner_text() == "Årsta alert 11:10"
+    assert await first.inner_text() == "Årsta alert 14:30"
     await page.mouse.move(5, 5)
     await page.clock.run_for(62_000)
     await expect(first).to_have_text("Malmö")

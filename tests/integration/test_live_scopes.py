@@ -31,12 +31,14 @@ class Counter:
     lag = 0
 
 
-async def count(pool: Pool, at: datetime, method: str, good: int, bad: int, *, unasked: int = 0) -> None:
+async def count(
+    pool: Pool, at: datetime, method: str, good: int, bad: int, *, unasked: int = 0, terminal: str = "Årsta"
+) -> None:
     batch = CountBatch(Units(pool, load_cuts(None)), Metrics(), lambda _, __: None)
 
     def facts() -> Facts:
         name = uuid.uuid4().hex
-        return Facts("Nordposten Demo", "SE", method, at, "Europe/Stockholm", name, terminal="Årsta")
+        return Facts("Nordposten Demo", "SE", method, at, "Europe/Stockholm", name, terminal=terminal)
 
     asked = [CountedDecision("ask", 1, "asked", facts()) for _ in range(good + bad)]
     others = [CountedDecision("ask", 1, "suppressed", facts(), reason="not_sampled") for _ in range(unasked)]
@@ -69,6 +71,39 @@ async def test_each_scope_shows_its_own_span_and_method(pool: Pool) -> None:
     assert by_method["reasons"] == {}
     total = today["total"]
     assert (total["delivered"], total["asked"], total["suppressed"]) == (43, 40, 3)
+
+
+async def raised(pool: Pool, value: str, minutes: float, *, days: int = 0, cut: str = "terminal") -> None:
+    """An alarm about so many days ago that was raised so many minutes ago."""
+    at = NOW - timedelta(minutes=minutes)
+    day = 20739 - days
+    await pool.execute(
+        "INSERT INTO alert VALUES (gen_random_uuid(), $1, $2, $3, $4, '{}', $5)", cut, value, day, day - 2, at
+    )
+
+
+async def test_alerts_of_today_and_of_the_last_minutes_are_told_of_the_rows_that_are_shown(pool: Pool) -> None:
+    for terminal in ("Årsta", "Luleå", "Umeå"):
+        await count(pool, NOW, "home_day", 9, 1, terminal=terminal)
+        await count(pool, NOW - timedelta(days=1), "home_day", 9, 1, terminal=terminal)
+    await raised(pool, "Årsta", 20)
+    await raised(pool, "Luleå", 4, days=1)
+    await raised(pool, "Umeå", 6, days=1)  # neither of today nor of the last minutes
+    await raised(pool, "Årsta × home_day", 3, cut="terminal.method")
+    scopes = [Scope(), Scope(method="home_day"), Scope(rows="country")]
+    # The past of each scope tells the alarms to the next look.
+    watched = LiveScopes(pool, Counter(), ZoneInfo("Europe/Stockholm"), now=lambda: NOW)  # type: ignore[arg-type]
+    feeds = [feed for scope in scopes if (feed := watched.feed(scope)) is not None]
+    async with pool.acquire() as connection:
+        await watched._read_past(connection, 1.0)
+        await watched.tick(connection)
+    today, by_method, countries = [feed.snapshot()["alerts"] for feed in feeds]
+    assert [(a["value"], a["time"], a["since"]) for a in today] == [
+        ("Luleå", "00:26", "2026-10-10"),
+        ("Årsta", "00:10", "2026-10-11"),
+    ]
+    assert [(a["value"], a["time"]) for a in by_method] == [("Årsta", "00:27")]
+    assert countries == []
 
 
 async def test_the_past_tells_of_disruptions_that_go_on(pool: Pool) -> None:

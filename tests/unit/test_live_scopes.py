@@ -171,6 +171,54 @@ async def test_answers_that_are_kept_apart_are_told_beside_the_figures_but_not_b
     assert (told["raw"]["n"], told["raw"]["share"]) == (200, 0.9)
 
 
+class Alarmed(Database):
+    """Today's alarm of Årsta beside the one statement of a tick; Luleå has so many satisfied."""
+
+    def __init__(self, other: int = 90) -> None:
+        super().__init__()
+        self.other = other
+
+    async def fetch(self, statement: str, *values: Any) -> list[dict[str, Any]]:
+        if "FROM alert" in statement:
+            return [{"value": "Årsta", "day": 20739, "since": 20739, "raised_at": NOW}]
+        if "dissatisfied" in statement and values[0] == "terminal":
+            return [{"value": n, "day": 20739, "satisfied": 9, "dissatisfied": 0, "answers": 9} for n in ("Årsta", "U")]
+        rows = await super().fetch(statement, *values)
+        return [r | {"s5": self.other, "s1": 0} if r["value"] == "Luleå" else r for r in rows]
+
+
+async def test_alerts_are_told_with_the_numbers_and_at_once_though_no_number_moved() -> None:
+    watched, database = scopes(), Alarmed()
+    feed = watched.feed(Scope())
+    assert feed is not None
+    await watched.tick(database)  # type: ignore[arg-type]
+    events = feed.events(asyncio.Event())
+    assert told(await anext(events))[1]["alerts"] == []
+    await watched._read_past(database, 1.0)  # type: ignore[arg-type]
+    assert told(await anext(events))[0] == "past"
+    waiting = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0)
+    await watched.tick(database)  # type: ignore[arg-type]
+    async with asyncio.timeout(9):
+        name, data = told(await waiting)
+    mark = {"value": "Årsta", "at": NOW.timestamp(), "time": "00:30", "since": "2026-10-13"}
+    assert (name, data["alerts"]) == ("update", [mark])
+    await events.aclose()
+
+
+async def test_an_alert_leaves_the_stream_when_its_row_hides() -> None:
+    watched, database = scopes(), Alarmed()
+    feed = watched.feed(Scope())
+    assert feed is not None
+    await watched._read_past(database, 1.0)  # type: ignore[arg-type]
+    await watched.tick(database)  # type: ignore[arg-type]
+    assert [a["value"] for a in feed.snapshot()["alerts"]] == ["Årsta"]
+    database.other = 4
+    await watched.tick(database)  # type: ignore[arg-type]
+    assert [r["value"] for r in feed.snapshot()["terminals"]["hidden"]] == ["Årsta", "Luleå"]
+    assert feed.snapshot()["alerts"] == []
+
+
 class Few(Database):
     """So many answers, with a comment each, and as many people who say that nothing came."""
 
@@ -324,15 +372,12 @@ def day_of(value: str, day: int, satisfied: int, answers: int) -> dict[str, Any]
 
 def test_what_is_usual_are_the_same_weekdays_of_eight_weeks() -> None:
     total = [day_of("", 100 - 7 * k, 8, 10) for k in range(9)] + [day_of("", 99, 0, 1000)]
-    past = past_of(100, [], total, cases={}, by_terminal=True, alerts={}, with_usual=True)
+    past = past_of(100, [], total, cases={}, by_terminal=True, with_usual=True)
     assert past["usual"]["satisfied"]["n"] == 80
     assert past["usual"]["satisfied"]["share"] == 0.8
     assert past["usual"]["dissatisfied"]["share"] == 0.2
-    assert past_of(100, [], total, cases={}, by_terminal=True, alerts={}, with_usual=False)["usual"] is None
-    assert (
-        past_of(100, [], [day_of("", 93, 4, 4)], cases={}, by_terminal=True, alerts={}, with_usual=True)["usual"]
-        is None
-    )
+    assert past_of(100, [], total, cases={}, by_terminal=True, with_usual=False)["usual"] is None
+    assert past_of(100, [], [day_of("", 93, 4, 4)], cases={}, by_terminal=True, with_usual=True)["usual"] is None
 
 
 def test_a_small_line_leaves_out_days_that_could_be_worked_out() -> None:
@@ -342,7 +387,7 @@ def test_a_small_line_leaves_out_days_that_could_be_worked_out() -> None:
         day_of("Umeå", 100, 5, 6),
         day_of("Årsta", 99, 9, 10),
     ]
-    lines = past_of(100, parts, [], cases={}, by_terminal=True, alerts={}, with_usual=False)["days"]
+    lines = past_of(100, parts, [], cases={}, by_terminal=True, with_usual=False)["days"]
     assert lines["Årsta"][-2:] == [0.9, 0.8]
     assert lines["Luleå"][-1] is None
     assert lines["Umeå"][-1] is None

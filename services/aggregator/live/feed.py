@@ -76,7 +76,7 @@ class LiveFeed:
             self._changed.notify_all()
 
     def _note_change(self) -> None:
-        state = (_version(self._latest.get("total")), self._latest.get("behind"))
+        state = (_version(self._latest.get("total")), self._latest.get("behind"), self._latest.get("alerts"))
         if state != self._state:
             self._state = state
             number = self._changes[-1].number + 1 if self._changes else 1

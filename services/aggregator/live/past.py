@@ -19,7 +19,6 @@ def past_of(
     *,
     cases: Mapping[str, int],
     by_terminal: bool,
-    alerts: Mapping[str, str],
     with_usual: bool,
     disruptions: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
@@ -29,7 +28,6 @@ def past_of(
         "usual": usual_of(today, total) if with_usual else None,
         "open_cases": sum(cases.values()),
         "cases": dict(cases) if by_terminal else None,
-        "alerts": dict(alerts),
         "disruptions": list(disruptions),
     }
 

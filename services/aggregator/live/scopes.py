@@ -18,6 +18,7 @@ from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.windows import base_of
 from services.aggregator.figures.figures import counters, figures, kept_apart
 from services.aggregator.figures.rows import rows_of
+from services.aggregator.live.alerts import MARKED_FOR, marks_of, still_shown
 from services.aggregator.live.disruptions import Disruptions
 from services.aggregator.live.feed import LiveFeed
 from services.aggregator.live.past import DAYS, WEEKS, past_of
@@ -53,6 +54,7 @@ class LiveScopes:
     clock: Callable[[], float] = time.monotonic
     _asked: dict[Scope, float] = field(default_factory=dict)
     _past_due: dict[Scope, float] = field(default_factory=dict)
+    _marks: dict[Scope, list[dict[str, Any]]] = field(default_factory=dict)
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "live.sql"))
 
     def feed(self, scope: Scope) -> LiveFeed | None:
@@ -73,6 +75,7 @@ class LiveScopes:
             if scope not in _ALWAYS:
                 del self._feeds[scope]
                 self._past_due.pop(scope, None)
+                self._marks.pop(scope, None)
                 self._asked.pop(scope, None)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -134,6 +137,7 @@ class LiveScopes:
             "total": counters(total),
             "figures": figures(total),
             "terminals": told,
+            "alerts": still_shown(self._marks.get(scope, ()), told["shown"]),
         }
 
     async def _read_past(self, connection: Database, at: float) -> None:
@@ -157,14 +161,16 @@ class LiveScopes:
             return [dict(r) for r in rows]
 
         cases = await connection.fetch(self._sql["open_cases"])
-        alerts = await connection.fetch(self._sql["alerts_of_day"], scope.rows, day)
+        by_day = await days(parts, day - DAYS + 1)
+        since = self.now() - MARKED_FOR
+        alarms = await connection.fetch(self._sql["alerts_to_mark"], parts.cut, day, since, parts.method, JOINT)
+        self._marks[scope] = marks_of([dict(a) for a in alarms], by_day, self.zone)
         return past_of(
             day,
-            await days(parts, day - DAYS + 1),
+            by_day,
             await days(total, day - 7 * WEEKS),
             cases={r["terminal"]: r["cases"] for r in cases},
             by_terminal=scope.rows == "terminal" and not scope.method,
-            alerts={r["value"]: r["raised_at"].astimezone(self.zone).strftime("%H:%M") for r in alerts},
             with_usual=scope.span is Span.TODAY,
             disruptions=await self.disruptions.going_on(connection, self.now()),
         )

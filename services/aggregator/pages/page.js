@@ -1,4 +1,5 @@
 // The live page: figures, line, rows and reasons from the event stream; comments from the survey service, where it is there. What is looked at stands in the address.
+import { alertList } from "./alerts.js";
 import { lineChart } from "./chart.js";
 import { bare, clock, exact, face, interval, make, number, percent, range, scale, text } from "./figures.js";
 import { follow } from "./live.js";
@@ -13,10 +14,16 @@ const WORDS = ["Very dissatisfied", "Dissatisfied", "Neither", "Satisfied", "Ver
 let skew = 0;
 const now = () => Date.now() / 1000 - skew;
 let disruptions = [];
-const newLine = () => lineChart(byId("line"), { now, rains: () => disruptions });
-let chart = newLine();
 let usual = null, zone = "UTC", live = null, comments = null;
 const view = viewOf(byId("filters"), () => look());
+// The row whose line is shown; empty for that of everything.
+const lineRow = () => (byId("which").dataset.shows === "all" ? "" : view.row());
+const alerts = alertList(byId("alerts"), {
+  row: lineRow,
+  page: (value) => (view.get("rows") === "terminal" ? `/terminals/${encodeURIComponent(value)}` : null),
+});
+const newLine = () => lineChart(byId("line"), { now, rains: () => disruptions, alerts: () => alerts.marks() });
+let chart = newLine();
 const terminals = rowTable(byId("terminals"), {
   choose: (value) => view.choose(value === view.row() ? "" : value),
   beside: byId("apart-words"), rates: byId("rate-words"), estimates: byId("estimate-words"),
@@ -116,7 +123,7 @@ const words = () => {
   const last = chart.points().at(-1);
   if (!last) return text(byId("line-words"), "No answers in the last four minutes.");
   const place = last[1] < last[2] ? "below" : last[1] > last[3] ? "above" : "inside";
-  return text(byId("line-words"), `The satisfied share is ${percent(last[1], 100)}, ${place} the expected range.${disruptions.map(([, , words]) => ` ${words}.`).join("")}`);
+  return text(byId("line-words"), `The satisfied share is ${percent(last[1], 100)}, ${place} the expected range.${disruptions.map(([, , words]) => ` ${words}.`).join("")}${alerts.words()}`);
 };
 
 const table = () => {
@@ -168,8 +175,9 @@ const show = (event) => {
   funnel(total, figures);
   reasons(event.reasons, total);
   apart(event.apart, figures);
-  terminals.show(rows, figures);
-  if (!view.row() || byId("which").dataset.shows === "all") chart.add(line);
+  alerts.show(event.alerts);
+  terminals.show(rows, figures, event.alerts);
+  if (!lineRow()) chart.add(line);
 };
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -190,7 +198,7 @@ const newChart = () => {
   chart = newLine();
 };
 const titles = () => {
-  const row = view.row(), which = byId("which"), all = !row || which.dataset.shows === "all";
+  const row = view.row(), which = byId("which"), all = !lineRow();
   which.hidden = !row;
   text(byId("line-title"), `${all ? "All deliveries" : row}, satisfied %, last 4 minutes`);
   const [first, second] = which.querySelectorAll("button");
@@ -217,6 +225,7 @@ const look = () => {
     if (latest) show({ ...latest, line: [] });
   } else {
     usual = latest = null;
+    alerts.show([]);
   }
   live?.to(address);
   comments?.again();
@@ -227,6 +236,7 @@ byId("which").addEventListener("click", (event) => {
   byId("which").dataset.shows = row ? "row" : "all";
   titles();
   newChart();
+  alerts.again();
   live.to(view.address("/live/events"));
 });
 
@@ -257,7 +267,7 @@ live = follow(view.address("/live/events"), gently, {
       if (latest) show({ ...latest, line: [] });
       chart.redraw();
     },
-    row: ({ value, line }) => { if (value === view.row() && byId("which").dataset.shows !== "all") chart.add(line); },
+    row: ({ value, line }) => { if (value === lineRow()) chart.add(line); },
   },
 });
 setInterval(words, 5000);

@@ -85,6 +85,37 @@ const marks = (u, paint, rains) => {
   ctx.restore();
 };
 
+// An alert: a triangle on the line, a leader and its words. What is older than the line stands beside the chart only.
+const WORDS_FOR = 3;
+const alertMarks = (u, paint, alerts) => {
+  const { ctx, bbox } = u, ratio = devicePixelRatio, [times] = u.data, shares = u.data[SHARE];
+  const here = alerts.filter(([t]) => t > u.scales.x.min && t <= u.scales.x.max);
+  ctx.save();
+  ctx.fillStyle = ctx.strokeStyle = paint.falu;
+  ctx.lineWidth = 1.5 * ratio;
+  ctx.font = `600 ${12 * ratio}px ${paint.text}`;
+  ctx.textBaseline = "middle";
+  here.forEach(([t, words], i) => {
+    const after = times.findIndex((at) => at >= t), at = after < 0 ? times.length - 1 : after;
+    const x = u.valToPos(t, "x", true), y = at < 0 ? bbox.top + bbox.height / 3 : u.valToPos(shares[at], "share", true);
+    const end = Math.min(y + (28 + 16 * i) * ratio, bbox.top + bbox.height * 0.75);
+    ctx.beginPath();
+    ctx.moveTo(x, y);
+    ctx.lineTo(x - 6 * ratio, y - 10 * ratio);
+    ctx.lineTo(x + 6 * ratio, y - 10 * ratio);
+    ctx.fill();
+    ctx.beginPath();
+    ctx.moveTo(x, y);
+    ctx.lineTo(x, end);
+    ctx.stroke();
+    if (i >= WORDS_FOR) return;
+    const fits = x - 6 * ratio - ctx.measureText(words).width > bbox.left;
+    ctx.textAlign = fits ? "right" : "left";
+    ctx.fillText(words, x + (fits ? -6 : 6) * ratio, end);
+  });
+  ctx.restore();
+};
+
 // The bars' own axis: nothing, and the most of a window.
 const barAxis = (u, paint) => {
   const { ctx } = u, ratio = devicePixelRatio, most = Math.max(0, ...u.data[u.data.length - 1]);
@@ -98,7 +129,7 @@ const barAxis = (u, paint) => {
   ctx.restore();
 };
 
-const options = (paint, size, { ago, rains, now }) => ({
+const options = (paint, size, { ago, rains, alerts, now }) => ({
   ...size, cursor: { show: false }, legend: { show: false }, select: { show: false }, padding: [22, 42, 0, 0],
   scales: {
     x: { time: false, range: () => { const to = now(); return [to - SPAN, to]; } },
@@ -118,17 +149,19 @@ const options = (paint, size, { ago, rains, now }) => ({
   ],
   hooks: {
     drawSeries: [(u, index) => { if (index === SHARE) outside(u, paint, ...u.series[SHARE].idxs); }],
-    draw: [(u) => { marks(u, paint, rains()); barAxis(u, paint); }],
+    draw: [(u) => { marks(u, paint, rains()); alertMarks(u, paint, alerts()); barAxis(u, paint); }],
   },
 });
 
-export const lineChart = (place, { ago = false, rains = () => [], now = () => Date.now() / 1000 } = {}) => {
+// `rains` are disruptions as (from, to, words), `alerts` moments as (time, words).
+export const lineChart = (place, given = {}) => {
+  const { ago = false, rains = () => [], alerts = () => [], now = () => Date.now() / 1000 } = given;
   let points = [], plot = null, drawn = 0;
   const size = () => ({ width: Math.max(160, place.clientWidth), height: Math.max(120, place.clientHeight) });
   const columns = () => ORDER.map((column) => points.map((point) => point[column]));
   const build = () => {
     plot?.destroy();
-    plot = new uPlot(options(colours(), size(), { ago, rains, now }), columns(), place);
+    plot = new uPlot(options(colours(), size(), { ago, rains, alerts, now }), columns(), place);
   };
   const draw = () => {
     if (reduced.matches && Date.now() - drawn < 1000) return;

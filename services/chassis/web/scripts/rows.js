@@ -62,7 +62,7 @@ const rateOf = (figures, every) => {
 };
 
 // With `choose` rows are buttons, and beside them stand two weeks, alerts, both response rates and open cases; what they
-// hold `past` tells. In `beside` stands how many others the chosen row surely differs from, in `rates` of whom rates are,
+// hold `past` and the alerts tell. In `beside` stands how many others the chosen row surely differs from, in `rates` of whom rates are,
 // in `estimates` what an estimate is.
 export const rowTable = (table, { choose, width = 168, beside = null, rates = null, estimates = null } = {}) => {
   const body = table.tBodies[0], columns = choose ? 9 : 6;
@@ -101,19 +101,25 @@ export const rowTable = (table, { choose, width = 168, beside = null, rates = nu
   const mark = () => {
     tell();
     const axis = commonScale(past?.days ?? {});
-    for (const [value, { row, button, tag, days, cases }] of rows) {
+    for (const [value, { row, button, days, cases }] of rows) {
       row.classList.toggle("chosen", value !== "" && value === chosen);
       button?.setAttribute("aria-pressed", String(value === chosen));
       if (!past || !value) continue;
       fillSpark(days, past.days[value] ?? [], axis);
       text(cases, past.cases ? String(past.cases[value] ?? 0) : "");
-      tag.hidden = !past.alerts[value];
-      text(tag, past.alerts[value] ? `alert ${past.alerts[value]}` : "");
+    }
+  };
+  const tag = (alerts) => {
+    for (const [value, row] of rows) {
+      if (!row.button) continue;
+      const alert = alerts.find((told) => told.value === value); // the newest stands first
+      row.tag.hidden = !alert;
+      text(row.tag, alert ? `alert ${alert.time}` : "");
     }
   };
 
   return {
-    show: (units, figures) => {
+    show: (units, figures, alerts = []) => {
       const { satisfied, fewest } = figures, { shown, grouped, hidden } = units, every = grouped ? [...shown, grouped] : shown;
       if (!shown.length && !hidden.length) return text(body.querySelector("td"), "No answers yet");
       // The few that are grouped have a wide interval; those above could not be told apart on its axis.
@@ -126,6 +132,7 @@ export const rowTable = (table, { choose, width = 168, beside = null, rates = nu
       if (grouped) remember(grouped, `${hidden.length} grouped`, axis, rate);
       rememberFew(units, fewest);
       tell();
+      tag(alerts);
       const members = JSON.stringify([shown.map((unit) => unit.value).sort(), hidden]);
       const due = Date.now() - sorted > RESORT && !touched();
       if (members !== known || due) place(shown, grouped);
