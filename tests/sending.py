@@ -96,11 +96,9 @@ def dispatcher(
     )
 
 
-async def plan(
-    pool: Pool, count: int = 1, *, suppressed: int = 0, policies: Policies | None = None, **facts: Any
-) -> None:
-    """Decide about so many new deliveries, of which some are not asked about."""
-    decide = DecideDeliveries.with_queries(
+def deciding(policies: Policies | None = None) -> DecideDeliveries:
+    """What decides about deliveries, by the database's clock."""
+    return DecideDeliveries.with_queries(
         rules=Rules(timedelta(hours=72), timedelta(0), frozenset(ChannelKind), policies or Policies()),
         seal=Seal(bytes.fromhex(SEALING_KEY)),
         brand="Nordposten Demo",
@@ -108,12 +106,18 @@ async def plan(
         metrics=Metrics(),
         now=database_time,
     )
+
+
+async def plan(
+    pool: Pool, count: int = 1, *, suppressed: int = 0, policies: Policies | None = None, **facts: Any
+) -> None:
+    """Decide about so many new deliveries, of which some are not asked about."""
     deliveries = [
         delivery(delivery_id=f"D-{n}", occurred_at=now(), exceptions=["damaged"] if n >= count else [], **facts)
         for n in range(count + suppressed)
     ]
     async with pool.acquire() as connection, connection.transaction():
-        await decide(connection, [arrived(d, now()) for d in deliveries])
+        await deciding(policies)(connection, [arrived(d, now()) for d in deliveries])
     await relay_everything(pool)
 
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -26,14 +25,6 @@ from tests.harness import (
     reading,
     until,
 )
-
-
-@pytest.fixture
-def own_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    kafka = EmbeddedKafka(tmp_path, heap="256m")
-    kafka.start()
-    yield kafka
-    kafka.stop()
 
 
 @pytest.mark.parametrize("feed", [faststream, own_loop])

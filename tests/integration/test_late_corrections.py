@@ -5,24 +5,20 @@ from typing import Any
 
 import pytest
 
-from schemas.delivery import ChannelKind, DeliveryCorrected, DeliveryFacts
+from schemas.delivery import DeliveryCorrected, DeliveryFacts
 from schemas.invitation import InvitationDecided
-from services.chassis.metrics import Metrics
-from services.chassis.postgres import Pool, database_time
+from services.chassis.postgres import Pool
 from services.chassis.records import Received
-from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.channels import Message
-from services.notifier.handlers import DecideDeliveries
-from services.notifier.policy import Rules
 from services.notifier.state import KeepState
 from tests.builders import arrived, delivery
-from tests.conftest import SEALING_KEY
 from tests.sending import (
     ACCEPTED,
     REFUSED_FOR_NOW,
     REMINDING,
     ScriptedChannel,
+    deciding,
     dispatcher,
     ledger,
     now,
@@ -64,16 +60,8 @@ async def told(pool: Pool) -> list[tuple[int, str, str | None, str | None]]:
 async def test_facts_corrected_while_a_delivery_is_decided_are_told_and_in_kafka_before_the_message_leaves(
     pool: Pool, settings: Settings
 ) -> None:
-    decide = DecideDeliveries.with_queries(
-        rules=Rules(timedelta(hours=72), timedelta(0), frozenset(ChannelKind)),
-        seal=Seal(bytes.fromhex(SEALING_KEY)),
-        brand="Nordposten Demo",
-        link_lifetime=timedelta(days=14),
-        metrics=Metrics(),
-        now=database_time,
-    )
     async with pool.acquire() as connection, connection.transaction():
-        await decide(connection, [arrived(delivery(delivery_id="D-0", occurred_at=now()), now())])
+        await deciding()(connection, [arrived(delivery(delivery_id="D-0", occurred_at=now()), now())])
         await correct(pool, merchant_name="Havsbris", order_id="order-9", drop_id="drop-9")
 
     channel = ScriptedChannel()

@@ -4,10 +4,9 @@ import asyncio
 import base64
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -306,14 +305,6 @@ async def test_published_rows_are_kept_for_a_while_and_can_be_published_again(
     await notifier_pool.execute(SQL["forget_published"], settings.outbox_keep_hours * 3600)
     left = await notifier_pool.fetch("SELECT value FROM outbox ORDER BY id")
     assert [r["value"] for r in left] == [b"0", b"2", b"3"]
-
-
-@pytest.fixture
-def own_kafka(tmp_path: Path) -> Iterator[EmbeddedKafka]:
-    kafka = EmbeddedKafka(tmp_path, heap="256m")
-    kafka.start()
-    yield kafka
-    kafka.stop()
 
 
 async def test_while_kafka_is_down_rows_wait_and_they_flow_when_it_is_back(
