@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.aggregator.statistics import change, means, response, scores, shares, units
+from services.aggregator.statistics import bands, change, means, response, run_lengths, scores, shares, units
 from services.aggregator.statistics.response import Key, Stratum
 from services.aggregator.statistics.shares import share_of
 
@@ -273,25 +273,40 @@ def test_old_answers_fade() -> None:
 
 
 def examples(repository: Path) -> list[tuple[str, list[float]]]:
-    """The example and its numbers from each row of the table of formulas."""
+    """The example and its numbers from each row of the tables that have a column of examples."""
     text = (repository / "docs/figures.md").read_text(encoding="utf-8")
-    found = re.findall(r"\| `((?:shares|means|scores|response|units|change)\.[^`]+)` = ([^|]+) \|$", text, re.MULTILINE)
-    return [(code, [float(n) for n in re.findall(r"−?-?\d+\.?\d*", numbers)]) for code, numbers in found]
+    tables = re.findall(r"\| example \|\n\|[-|]+\|\n((?:\|.*\n)+)", text)
+    rows = [row for table in tables for row in table.splitlines()]
+    found = [re.search(r"\| `([a-z_]+\.[^`]+)` = ([^|]+) \|$", row) for row in rows]
+    assert [row for row, example in zip(rows, found, strict=True) if example is None] == []
+    numbers = [(e[1], re.findall(r"−?-?\d+\.?\d*", e[2])) for e in found if e is not None]
+    return [(code, [float(n) for n in wanted]) for code, wanted in numbers]
 
 
 def test_every_example_in_the_document_comes_out_as_it_says(repository: Path) -> None:
     table = examples(repository)
-    assert len(table) > 10
-    known = {
-        "change": change,
-        "shares": shares,
-        "means": means,
-        "scores": scores,
-        "response": response,
-        "units": units,
-        "Stratum": Stratum,
-    }
+    assert len(table) > 25
+    modules = (bands, change, means, response, run_lengths, scores, shares, units)
+    known = {m.__name__.rpartition(".")[2]: m for m in modules} | {"Stratum": Stratum}
     for code, numbers in table:
         value = eval(code, known)  # the document is ours
-        values = list(value) if isinstance(value, (tuple, list)) else [value]
+        values = sorted(value) if isinstance(value, set) else np.ravel(value).tolist()
         assert values == pytest.approx(numbers, abs=6e-5), code
+
+
+def test_the_band_of_the_live_line_follows_the_answers_of_its_windows_and_of_what_is_usual() -> None:
+    # 0.15² 0.09 / 20; then 0.85² of it and as much again
+    first = bands.spread(0.0, 0.9, 20)
+    assert first == pytest.approx(0.00010125)
+    assert bands.spread(first, 0.9, 20) == pytest.approx(0.000174403125)
+    assert bands.band(0.9, first, 500) == pytest.approx((0.85472, 0.94528), abs=5e-6)
+    assert bands.band(0.99, 0.01, 30) == pytest.approx((0.7156, 1.0), abs=5e-5)
+    assert bands.smoothed(0.8, 0.4) == pytest.approx(0.74)
+
+
+def test_many_windows_alike_give_the_band_its_lasting_width() -> None:
+    variance = 0.0
+    for _ in range(200):
+        variance = bands.spread(variance, 0.9, 20)
+    # λ / (2 - λ) of p (1 - p) / n
+    assert variance == pytest.approx(0.15 / 1.85 * 0.0045)

@@ -1,12 +1,11 @@
 """The live line: the satisfied share of short windows, smoothed (EWMA), with the range that chance explains (D8)."""
 
-import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-_WEIGHT = 0.15
-_WIDTH = 2.7
+from services.aggregator.statistics.bands import band, smoothed, spread
+
 _LONGEST = 240.0
 _FIRST = 30
 """The line begins when so many answers tell what is usual; before that everything would look like an alarm."""
@@ -38,15 +37,11 @@ class Line:
     def _close(self, at: float, new: int, of: int, answers: int, usual: float) -> None:
         if of <= 0 or answers < _FIRST:
             return
-        level = usual if self._level is None else self._level
-        self._level = (1 - _WEIGHT) * level + _WEIGHT * new / of
+        self._level = smoothed(usual if self._level is None else self._level, new / of)
         # The band follows the number of answers, so it is wide in quiet hours.
-        spread = (1 - _WEIGHT) ** 2 * self._spread + _WEIGHT**2 * usual * (1 - usual) / of
-        self._spread = spread
-        # What is usual is itself known only as well as the answers so far can tell.
-        reach = _WIDTH * math.sqrt(spread + usual * (1 - usual) / answers)
-        band = [max(0.0, usual - reach), min(1.0, usual + reach)]
-        self._points.append([round(at, 2), *(round(x, 5) for x in (self._level, *band, usual)), of])
+        self._spread = spread(self._spread, usual, of)
+        ends = band(usual, self._spread, answers)
+        self._points.append([round(at, 2), *(round(x, 5) for x in (self._level, *ends, usual)), of])
 
     def points(self, latest: int | None = None) -> Sequence[list[float | None]]:
         """Points as (time, share, band from, band to, usual, answers), oldest first; or only the latest."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from schemas.feedback import Attribution, Cause
+from services.aggregator.statistics.shares import per_thousand
 
 FEWEST_COMPLAINTS: Final = 50
 """Fewer judged complaints than this in a month are not shown to the public."""
@@ -39,7 +40,7 @@ class Complaints:
         if self.judged < FEWEST_COMPLAINTS or not self.delivered:
             return []
         return [
-            (cause, attribution, round(1000 * n / self.delivered, 4))
+            (cause, attribution, round(per_thousand(n, self.delivered), 4))
             for cause, of in self.by_cause()
             for attribution, n in zip(ATTRIBUTIONS, of, strict=True)
         ]

@@ -18,6 +18,7 @@ from services.aggregator.quality.publisher import Publisher, Shelf
 from services.aggregator.quality.revisions import FEWEST
 from services.aggregator.quality.speech import LANGUAGE_NAMES, Shown, Speech
 from services.aggregator.statistics import Share
+from services.aggregator.statistics.shares import per_thousand
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +198,7 @@ class MonthInWords:
         }
 
     def _rates(self, counts: Sequence[int], of: Complaints) -> list[str]:
-        return [self.say.decimal(1000 * n / of.delivered, 2) for n in counts]
+        return [self.say.decimal(per_thousand(n, of.delivered), 2) for n in counts]
 
     def _revision(self) -> dict[str, Any]:
         month = self.quality.month

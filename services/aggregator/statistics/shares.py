@@ -85,6 +85,15 @@ def share_of(k: int, n: int) -> Share | None:
     return Share(k, n, *wilson(k, n))
 
 
+def per_thousand(k: int, n: int) -> float:
+    """`k` of `n` per thousand.
+
+    Raises:
+        ZeroDivisionError: nothing was counted.
+    """
+    return 1000 * k / n
+
+
 def to_hide(answers: list[int], fewest: int) -> set[int]:
     """Which of these siblings must stay hidden, so that no count under `fewest` can be seen or worked out (D9).
 
