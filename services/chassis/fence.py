@@ -54,6 +54,7 @@ class Fence(Generic[T]):
         cursors: per partition, where this process's gapless reading has come to.
         log_start: the first offset that Kafka still has; set by whoever feeds the fence.
         committed: called after each commit.
+        putting_aside: done in the transaction with each dead letter.
         moved: when the last commit was, on the monotonic clock.
     """
 
@@ -71,6 +72,7 @@ class Fence(Generic[T]):
     cursors: dict[TopicPartition, int] = field(default_factory=dict)
     log_start: Callable[[TopicPartition], Awaitable[int]] | None = None
     committed: Callable[[], None] = lambda: None
+    putting_aside: Callable[[Database, DeadLetter], Awaitable[None]] | None = None
     moved: float = -math.inf
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", "progress.sql"))
 
@@ -222,6 +224,8 @@ class Fence(Generic[T]):
             letter.record.value,
             pack_headers(letter.headers(self.service, datetime.now(UTC))),
         )
+        if self.putting_aside is not None:
+            await self.putting_aside(connection, letter)
 
     async def _advance(
         self,

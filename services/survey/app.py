@@ -35,6 +35,7 @@ from services.chassis.staff.gate import gate_for
 from services.chassis.subscriptions import Subscriptions
 from services.chassis.traces import Traces
 from services.survey.answers.handlers import Answers, LearnInvitations
+from services.survey.answers.unread_links import NoteUnreadLinks
 from services.survey.api.wiring import api_mount
 from services.survey.asked_definitions import check_unchanged
 from services.survey.cases.notice import CaseNotices
@@ -162,9 +163,11 @@ def _readers(
         await learn(connection, decided)
         await reviews.decide(connection, decided)
 
+    invitations = subscriptions.reader(INVITATION_DECIDED, _GROUP, InvitationDecided, learn_and_offer, LEARNED)
+    invitations.fence.putting_aside = NoteUnreadLinks(learn.sql)
     return _Readers(
         patient,
-        subscriptions.reader(INVITATION_DECIDED, _GROUP, InvitationDecided, learn_and_offer, LEARNED),
+        invitations,
         subscriptions.reader(RESPONSE_RECORDED, _FOLLOW_UP_GROUP, ResponseRecorded, FollowUp(reactions), FOLLOWED_UP),
         subscriptions.reader(PERSON_ERASED, _ERASURES_GROUP, PersonErased, ErasePersons(PersonKeys(shared.seal))),
     )

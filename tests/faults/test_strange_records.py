@@ -24,7 +24,7 @@ from tests.harness import producing
 _POISON: tuple[tuple[bytes, list[tuple[str, bytes]]], ...] = (
     (b'{"delivery": {', []),
     (b"{}", [("ce_specversion", b"1.0"), ("ce_id", b"\xff\xfe"), ("ce_type", b"x"), ("ce_source", b"/x")]),
-    (b'{"delivery": {"delivery_id": 5}, "revision": "two"}', [("mine", b"\x00\xff")]),
+    (b'{"token_sha256": "%s", "revision": "two"}' % (b"5e" * 32), [("mine", b"\x00\xff")]),
     (b"x" * (1 << 20), []),
     (b"", []),
 )
@@ -64,6 +64,7 @@ async def test_poison_between_good_records_is_put_aside_untouched_and_holds_noth
         kept = Counter((x.told["service"], *_place_and_content(x.record, x.told)) for x in letters)
         assert kept == Counter((service, *s) for service in _readers(topic) for s in sent if s[0] == topic)
         assert all(x.told["reason"] != "?" for x in letters)
+    assert await system.number("survey", "SELECT count(*) FROM unread_link") == 1
 
 
 def _place_and_content(

@@ -203,6 +203,12 @@ async def test_an_unknown_link_may_be_a_new_one_while_invitations_are_read(
     assert reply.headers["retry-after"] == "2"
 
 
+async def test_a_link_whose_invitation_was_put_aside_is_to_be_tried_later(app: ASGIApp, pool: Pool, key: Key) -> None:
+    token = new_token()
+    await pool.execute("INSERT INTO unread_link (token_sha256) VALUES ($1)", token_hash(token))
+    assert is_problem(await send(app, "POST", RESPONSES, {"token": token, "score": 4}, key=key), 503)
+
+
 async def test_an_answer_whose_invitation_comes_while_kafka_is_asked_is_kept(
     pool: Pool, settings: Settings, key: Key
 ) -> None:

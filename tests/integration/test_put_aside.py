@@ -9,7 +9,7 @@ import pytest
 from schemas.cloudevents import Event, to_headers
 from schemas.delivery import DeliveryCompleted
 from services.chassis.batches import Batch
-from services.chassis.deadletter import unpack_headers
+from services.chassis.deadletter import DeadLetter, unpack_headers
 from services.chassis.failures import MustStop
 from services.chassis.fence import Fence, Gap
 from services.chassis.meanings import Condemned, Meanings
@@ -213,3 +213,23 @@ async def test_a_statement_that_is_wrong_for_every_record_stops_instead_of_putti
 
 
 # With a real topic
+
+
+async def test_what_is_done_with_a_dead_letter_is_committed_with_it_or_not_at_all(pool: Pool) -> None:
+    part = await begin(pool, "t")
+    fence = make_fence(pool, "t", Effects())
+
+    async def note(connection: Database, letter: DeadLetter) -> None:
+        await connection.execute("INSERT INTO effect (value) VALUES ($1)", b"noted " + letter.record.value)
+
+    fence.putting_aside = note
+    right = fence._sql
+    fence._sql = {**right, "advance_partitions": f"{right['advance_partitions']} AND false"}
+    batch = {part: [record("t", 0, b"a"), record("t", 1, b"bad")]}
+    with pytest.raises(Gap):
+        await fence.take(batch)
+    assert await effects_of(pool) == []
+    fence._sql = right
+    await fence.take(batch)
+    assert await effects_of(pool) == [b"a", b"noted bad"]
+    assert len(await letters_of(pool)) == 1

@@ -156,6 +156,14 @@ class Answers:
             return Recorded(Outcome.LOCKED)
         return Recorded(Outcome.KEPT, row["revision"]) if row["named"] else None
 
+    async def is_unread(self, token_sha256: bytes) -> bool:
+        """Whether a link is ours, but its invitation could not be read and its dead letter may still be replayed.
+
+        Raises:
+            Database errors.
+        """
+        return bool(await self.pool.fetchval(self._sql["is_unread_link"], token_sha256))
+
     async def note_opened(self, token: str) -> None:
         """Note that a person touched the page of a link; only the first time, and before any answer, says anything.
 

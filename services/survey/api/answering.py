@@ -88,6 +88,8 @@ class AnswerRoutes:
             # Its invitation may have come since.
             recorded = await self.answers.record_for(token_sha256, answer, channel=CHANNEL, how=how)
         match recorded.outcome:
+            case Outcome.UNKNOWN if await self.answers.is_unread(token_sha256):
+                raise away("The invitation of this link could not be read yet; try again later")
             case Outcome.UNKNOWN:
                 raise _unknown()
             case Outcome.LOCKED:

@@ -25,7 +25,7 @@ from services.survey.definitions import Definitions
 from services.survey.languages import accepted_language, choose_language
 from services.survey.recipient.first_tap import FirstTap
 from services.survey.recipient.forms import Fields
-from services.survey.recipient.links import CaughtUp, Links, TooNew
+from services.survey.recipient.links import CaughtUp, Links, PutAside, TooNew
 from services.survey.recipient.page_models import CaseNotice, ReviewLink
 from services.survey.recipient.plain_look import PlainLook
 from services.survey.recipient.posting import AWAY, OFFERED, Posts, fields_of, read_post, wants_json
@@ -112,7 +112,7 @@ class SurveyRoutes:
             self.metrics.count("kvittera_pages_total", state="not_ready")
             # The page reloads by itself.
             return self._html(self.pages.render_not_ready(_language(wanted, accepted)), 503)
-        except AWAY as error:
+        except (*AWAY, PutAside) as error:
             log.warning("page not read", action="refuse", error=type(error).__name__)
             self.metrics.count("kvittera_pages_total", state="unavailable")
             return self._html(self.pages.render_away(_language(wanted, accepted)), 503)
@@ -194,7 +194,7 @@ class SurveyRoutes:
         try:
             page = await self.answers.page(token) if refused.reason == "locked" else await self._find(token)
             beside = await self._beside_preferences(page, language, fields)
-        except (*AWAY, TooNew):
+        except (*AWAY, TooNew, PutAside):
             return self._html(self.pages.render_unavailable(language), refused.status)
         if page is not None:
             body = self._views.not_saved(page, token, language, fields, reason=refused.reason, **beside)

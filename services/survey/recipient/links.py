@@ -1,11 +1,11 @@
-"""What a link leads to; a link that nobody knows is told apart from one that is newer than this server."""
+"""What a link leads to; a link that nobody knows is told apart from those of invitations that are not read yet."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Page
-from services.survey.answers.responses import looks_like_token
+from services.survey.answers.responses import looks_like_token, token_hash
 
 CaughtUp = Callable[[], Awaitable[bool]]
 """Whether every invitation that Kafka holds at this moment is known here."""
@@ -13,6 +13,10 @@ CaughtUp = Callable[[], Awaitable[bool]]
 
 class TooNew(Exception):
     """The message was quicker than the invitation: the link may be known in a moment."""
+
+
+class PutAside(Exception):
+    """The invitation could not be read: the link is known once its dead letter is replayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,7 @@ class Links:
 
         Raises:
             TooNew: this cannot be told yet.
+            PutAside: it is ours, and leads nowhere yet.
             PostgresError, InterfaceError, OSError, Overloaded: PostgreSQL cannot be asked now.
         """
         page = await self._known(token, counts)
@@ -34,6 +39,8 @@ class Links:
             if not await self.caught_up():
                 raise TooNew
             page = await self._known(token, counts)  # its invitation may have come since we looked
+            if page is None and looks_like_token(token) and await self.answers.is_unread(token_hash(token)):
+                raise PutAside
         return page
 
     async def _known(self, token: str, counts: Callable[[Page], bool]) -> Page | None:

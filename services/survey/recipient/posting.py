@@ -61,7 +61,7 @@ class Posts:
             log.warning("answer not kept", action="refuse", error=type(error).__name__, transient=is_transient(error))
             raise Refused("storage", 503, "The answer is not saved yet; try again") from None
         tell_post(self.answers.traces, recorded, began)
-        return await self._revision(recorded)
+        return await self._revision(token, recorded)
 
     async def note_opened(self, token: str, fields: Fields) -> None:
         """Note that a person touched the page; whether the link is known does not show.
@@ -104,9 +104,17 @@ class Posts:
             self.metrics.count("kvittera_answers_suspected_total", sign=looks_like)
         return recorded
 
-    async def _revision(self, recorded: Recorded) -> int:
+    async def _may_become_known(self, token: str) -> bool:
+        if not await self.caught_up():
+            return True
+        try:
+            return await self.answers.is_unread(token_hash(token))
+        except AWAY:
+            return True
+
+    async def _revision(self, token: str, recorded: Recorded) -> int:
         match recorded.outcome:
-            case Outcome.UNKNOWN if not await self.caught_up():
+            case Outcome.UNKNOWN if await self._may_become_known(token):
                 raise Refused("not_ready", 503, "This link is newer than this server; try again in a moment")
             case Outcome.UNKNOWN:
                 raise Refused("unknown", 404, "No such link")

@@ -14,7 +14,7 @@ from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Page
 from services.survey.answers.responses import token_hash
 from services.survey.languages import accepted_language, choose_language
-from services.survey.recipient.links import Links, TooNew
+from services.survey.recipient.links import Links, PutAside, TooNew
 from services.survey.recipient.posting import AWAY
 from services.survey.recipient.public_pages import PublicPages
 from services.survey.recipient.rendering import SurveyPages
@@ -55,7 +55,7 @@ class UnsubscribeRoutes:
                 await self._stop(token)
         except TooNew:
             return self._notice(self.notices.render_not_ready(choose_language(wanted, accepted).language), 503)
-        except AWAY as error:
+        except (*AWAY, PutAside) as error:
             log.warning("not unsubscribed", action="refuse", error=type(error).__name__)
             return self._notice(self.notices.render_away(choose_language(wanted, accepted).language), 503)
         never = page.preference is not None and page.preference.never

@@ -6,7 +6,19 @@ SELECT pg_advisory_xact_lock_shared(hashtextextended('invitations of ' || curren
 -- name: lock_erasing
 SELECT pg_advisory_xact_lock(hashtextextended('invitations of ' || current_schema(), 0))
 
+-- name: note_unread_link
+-- As long as its dead letter can be replayed. An invitation that is known has only a later word of it put aside.
+WITH gone AS (DELETE FROM unread_link WHERE put_aside_at < clock_timestamp() - interval '14 days' AND token_sha256 <> $1)
+INSERT INTO unread_link (token_sha256)
+SELECT $1 WHERE NOT EXISTS (SELECT FROM invitation WHERE token_sha256 = $1)
+ON CONFLICT (token_sha256) DO UPDATE SET put_aside_at = excluded.put_aside_at
+
+-- name: is_unread_link
+SELECT EXISTS (SELECT FROM unread_link
+               WHERE token_sha256 = $1 AND put_aside_at > clock_timestamp() - interval '14 days')
+
 -- name: keep_invitations
+WITH read AS (DELETE FROM unread_link WHERE token_sha256 = ANY($1::bytea[]))
 INSERT INTO invitation (token_sha256, invitation_id, expires_at, channel, language, survey, brand, delivery, traceparent,
                         person_id, rated, check_digest)
 SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::json[],
