@@ -79,6 +79,15 @@ async def test_facts_corrected_while_a_delivery_is_decided_are_told_and_in_kafka
     assert (await ledger(pool))["asked"] == 1
 
 
+async def test_what_was_decided_with_the_corrected_facts_is_told_once(pool: Pool, settings: Settings) -> None:
+    await correct(pool, merchant_name="Havsbris")
+    await plan(pool)
+    channel = ScriptedChannel()
+    assert await work(dispatcher(pool, settings, channel)) == 1
+    assert ["Havsbris" in m.text for m in channel.calls] == [True]
+    assert await told(pool) == [(1, "scheduled", "Havsbris", None), (2, "asked", "Havsbris", None)]
+
+
 async def test_facts_corrected_during_a_call_that_is_refused_for_now_are_those_of_the_next_one(
     pool: Pool, settings: Settings
 ) -> None:

@@ -46,7 +46,7 @@ class LearnInvitations:
     definitions: Definitions = field(default_factory=load_definitions)
 
     async def __call__(self, connection: Database, decided: Sequence[Received[InvitationDecided]]) -> None:
-        """Keep the new ones of a batch, inside the fence's transaction."""
+        """Keep the new ones of a batch, and corrected facts of known ones, inside the fence's transaction."""
         asked = [r for r in decided if r.message.token_sha256 and r.message.invitation_id and r.message.expires_at]
         if not asked:
             return
@@ -68,6 +68,14 @@ class LearnInvitations:
             [s.rated.value for s in surveys],
             [None if m.check_digest is None else bytes.fromhex(m.check_digest) for m in messages],
         )
+        told_anew = {
+            uuid.UUID(str(m.invitation_id)): (m.delivery.model_dump_json(exclude_none=True), s.id, s.rated.value)
+            for m, s in sorted(zip(messages, surveys, strict=True), key=lambda pair: pair[0].revision)
+            if m.outcome is Decided.SCHEDULED and m.revision > 1
+        }
+        if told_anew:
+            corrected = map(list, zip(*told_anew.values(), strict=True))
+            await connection.execute(self.sql["correct_invitations"], list(told_anew), *corrected)
         sent = [m for m in messages if m.outcome in _MAY_HAVE_LEFT and m.channel is ChannelKind.SMS]
         latest = {uuid.UUID(str(m.invitation_id)): m.decided_at for m in sorted(sent, key=lambda m: m.decided_at)}
         if latest:

@@ -30,6 +30,14 @@ WHERE NOT EXISTS (SELECT FROM person_key AS k WHERE k.person = decode(i.person_i
                   AND k.erased_at >= (i.delivery ->> 'occurred_at')::timestamptz)
 ON CONFLICT DO NOTHING
 
+-- name: correct_invitations
+-- Facts that upstream corrected before the message left, and the questions that they call for. What was answered keeps
+-- those that it was answered with.
+UPDATE invitation AS i SET delivery = n.delivery, survey = n.survey, rated = n.rated
+FROM unnest($1::uuid[], $2::json[], $3::text[], $4::text[]) AS n (invitation_id, delivery, survey, rated)
+WHERE i.invitation_id = n.invitation_id AND i.delivery::jsonb <> n.delivery::jsonb
+  AND NOT EXISTS (SELECT FROM response AS r WHERE r.response_id = i.invitation_id)
+
 -- name: note_asked
 UPDATE invitation AS i SET asked_at = n.at
 FROM unnest($1::uuid[], $2::timestamptz[]) AS n (invitation_id, at)
