@@ -21,7 +21,9 @@ CellsOfCut = dict[tuple[str, str, str | None], Cell]
 MODES = {"Flight": "same_day", "Ship": "service_point", "Road": "home_day"}
 ZONES = {"SE": "Europe/Stockholm", "FI": "Europe/Helsinki"}
 WINDOWS = ("hour", "day", "week", "month", "all")
-BY_MINUTE = ("total", "terminal", "wave.reason")
+BY_MINUTE = ("total", "terminal")
+OF_PAIRS = ("day", "month", "all")
+"""An hour of a pair would be a row for nearly every record, and there are 190 pairs."""
 _TROUBLES = {3: "damaged", 7: "claim_open"}
 _DISRUPTIONS = {2: "snow-1", 5: "strike-2"}
 _DENIED = "high"
@@ -134,8 +136,15 @@ CUTS = (
 
 def cuts_file() -> str:
     """A file of all these cuts."""
-    by_minute = "".join(f"{json.dumps(cut)} = {json.dumps(['minute', *WINDOWS])}\n" for cut in BY_MINUTE)
-    return f"version = 1\nwindows = {json.dumps(WINDOWS)}\ncuts = {json.dumps(CUTS)}\n[windows_of]\n{by_minute}"
+    own = "".join(f"{json.dumps(cut)} = {json.dumps(windows_of(cut))}\n" for cut in CUTS)
+    return f"version = 1\ncuts = {json.dumps(CUTS)}\n[windows_of]\n{own}"
+
+
+def windows_of(cut: str) -> Sequence[str]:
+    """The windows that a cut is counted in."""
+    if cut in BY_MINUTE:
+        return ("minute", *WINDOWS)
+    return OF_PAIRS if cut.count(".") == 1 and cut != "terminal.method" else WINDOWS
 
 
 def values_of(cut: str, row: Row) -> Sides:
@@ -155,7 +164,7 @@ def _joined(values: Sequence[str | None]) -> str | None:
 def grouped(rows: Sequence[Row], cut: str) -> CellsOfCut:
     """The rows by one cut and all its windows."""
     found: CellsOfCut = defaultdict(lambda: [0] * 9)
-    windows = (*WINDOWS, "minute") if cut in BY_MINUTE else WINDOWS
+    windows = windows_of(cut)
     for row in rows:
         starts = starts_of(row)
         why = reason(row)
