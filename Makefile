@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-faults test-api test-deaths test-deaths-counting test-replay test-properties test-upgrade test-containers test-compose lint bench bench-peers bench-scaling simulate-scale docs site reference schemas pictures trace likenesses mail dashboards kafka-lock lock clean
+.PHONY: help demo test test-fast test-faults test-api test-deaths test-deaths-counting test-replay test-properties test-upgrade test-containers test-compose test-cluster lint bench bench-peers bench-scaling simulate-scale docs site reference schemas pictures trace likenesses mail dashboards kafka-lock lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ test-containers: $(VENV)/.dev-ready ## the integration tests on containers of th
 
 test-compose: $(VENV)/.dev-ready ## docker-compose.yml really run, killed and proven (needs Docker)
 	@$(BIN)/python -m pytest tests/compose --servers containers $(ARGS)
+
+test-cluster: $(VENV)/.dev-ready ## the chart really installed, killed, upgraded and proven (KVITTERA_TEST_CLUSTER names kubectl's context)
+	@$(BIN)/python -m pytest tests/cluster $(ARGS)
 
 test-api: $(VENV)/.dev-ready ## let schemathesis draw 12,000 cases from the OpenAPI document, and 9,400 more: no 5xx, no undocumented answer
 	@API_CASES=12000 API_DRAWN=9400 $(BIN)/python -m pytest -n $(LANES) -v tests/integration/test_api_any_input.py \

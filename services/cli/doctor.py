@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import sys
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
 _MARK = {"well": "[green]well[/green]", "look": "[yellow]look[/yellow]", "ill": "[red]ill[/red]"}
+
+_WIDTH_OF_NO_TERMINAL = 160
+"""As with `kubectl exec`: at 80, names of settings are broken in two."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,6 +41,6 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="Print the findi
             table.add_column(name, overflow="fold")
         for f in findings:
             table.add_row(_MARK[f.verdict], f.what, f.found, f.do)
-        Console().print(table)
+        Console(width=None if sys.stdout.isatty() else _WIDTH_OF_NO_TERMINAL).print(table)
     if any(f.verdict == "ill" for f in findings):
         raise typer.Exit(1)

@@ -24,9 +24,6 @@ def load(
     seconds: Annotated[float, typer.Option(help="How long deliveries are published.", min=1)] = 30,
     settle: Annotated[float, typer.Option(help="Seconds that the last ones get to arrive.", min=1)] = 30,
     report: Annotated[Path | None, typer.Option(help="Write what was measured, as JSON.")] = None,
-    notifier: Annotated[
-        str, typer.Option(help="Where the outbox viewer answers. [default: the notifier here, or the demo's page]")
-    ] = "",
     survey: Annotated[str, typer.Option(help="Where recipients open their pages. [default: KVITTERA_PUBLIC_URL]")] = "",
     not_loopback: Annotated[
         bool, typer.Option("--not-loopback", help="The servers are elsewhere, and may be filled with made-up data.")
@@ -48,8 +45,8 @@ def load(
         raise MustStop(f"the report cannot be written: there is no folder {report.parent}")
     with reachable(kafka=True, postgres=True) as settings:
         if not not_loopback:
-            refuse_strangers(settings, [url for url in (notifier, survey or settings.public_url) if url])
-        found = asyncio.run(_load(settings, rate, seconds, settle, notifier, survey))
+            refuse_strangers(settings, [survey or settings.public_url])
+        found = asyncio.run(_load(settings, rate, seconds, settle, survey))
     for line in found.lines():
         print(line)
     if report is not None:
@@ -58,24 +55,23 @@ def load(
         raise typer.Exit(1)
 
 
-async def _load(
-    settings: "Settings", rate: float, seconds: float, settle: float, notifier: str, survey: str
-) -> "LoadReport":
+async def _load(settings: "Settings", rate: float, seconds: float, settle: float, survey: str) -> "LoadReport":
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    from services.demo.load import assemble, find_viewer, run
+    from services.demo.inbox import ViewerTable
+    from services.demo.load import assemble, run
     from services.demo.load_report import LoadReport
 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    viewer = notifier or await find_viewer(settings)
+    inbox = ViewerTable(settings)
     driven = assemble(
         settings,
         rate,
         seconds,
-        notifier=viewer.rstrip("/"),
+        inbox=inbox,
         survey=(survey or settings.public_url).rstrip("/"),
         settle_seconds=settle,
     )
@@ -87,5 +83,8 @@ async def _load(
             words = f"{now.timings.messages} messages, {len(now.timings.answered)} answers"
             bar.update(task, completed=now.upstream.published, description=words)
 
-        await run(driven, stop, show)
+        try:
+            await run(driven, stop, show)
+        finally:
+            await inbox.close()
     return LoadReport.of(driven)

@@ -10,7 +10,6 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import aiohttp
 import asyncpg
 
 from services.chassis.failures import MustStop
@@ -18,6 +17,7 @@ from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import OwnConnection, connect, named_sql
 from services.chassis.settings import Settings
 from services.chassis.staff.origins import is_loopback
+from services.demo.inbox import Inbox
 from services.demo.people import Case, Town, now
 from services.demo.recipients import Recipients
 from services.demo.upstream import Upstream
@@ -131,7 +131,7 @@ class Load:
 
 
 def assemble(
-    settings: Settings, rate: float, seconds: float, *, notifier: str, survey: str, settle_seconds: float
+    settings: Settings, rate: float, seconds: float, *, inbox: Inbox, survey: str, settle_seconds: float
 ) -> Load:
     """Put a run together; its people live at addresses of their own, so that no other run has asked them."""
     timings = Timings()
@@ -139,7 +139,7 @@ def assemble(
     total = max(1, round(rate * seconds))
     cases = timings.noting(islice(iter(lambda: town.next_case(now()), None), total))
     upstream = Upstream(settings, cases, rate, {})
-    recipients = Recipients(notifier, survey, upstream.behaviours, watch=timings)
+    recipients = Recipients(inbox, survey, upstream.behaviours, watch=timings)
     return Load(settings, upstream, recipients, timings, total, settle_seconds)
 
 
@@ -205,21 +205,3 @@ def refuse_strangers(settings: Settings, urls: list[str]) -> None:
             f"{', '.join(strange)} is not this machine: a load fills counters with made-up answers;"
             " give --not-loopback where that is wanted"
         )
-
-
-async def find_viewer(settings: Settings) -> str:
-    """Where the outbox viewer answers: the notifier itself, or the demo's page in front of it.
-
-    Raises:
-        MustStop: neither does.
-    """
-    tried = [f"http://127.0.0.1:{settings.notifier_port}", settings.public_url.rstrip("/")]
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-        for url in tried:
-            try:
-                async with session.get(f"{url}/outbox/messages", params={"limit": "1"}) as reply:
-                    if reply.status == 200:
-                        return url
-            except (aiohttp.ClientError, TimeoutError):
-                continue
-    raise MustStop(f"no outbox viewer answers at {' or '.join(tried)}: start the services, or give --notifier")

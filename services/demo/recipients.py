@@ -12,6 +12,7 @@ import aiohttp
 from standardwebhooks.webhooks import Webhook
 
 from services.chassis.pauses import pause_or_stop
+from services.demo.inbox import Inbox
 from services.demo.people import Behaviour
 from services.demo.phone import Phone
 
@@ -64,7 +65,7 @@ class Recipients:
         stopped: whose STOP was taken.
     """
 
-    notifier_url: str
+    inbox: Inbox
     survey_url: str
     behaviours: dict[str, Behaviour]
     concurrency: int = 32
@@ -93,7 +94,7 @@ class Recipients:
             self.ready.set()
             rest = _LOOK_SECONDS
             while not stop.is_set():
-                messages = await self._messages(session, after)
+                messages = await self.inbox.after(session, after, _PAGE)
                 for message in messages:
                     self._holes |= dict.fromkeys(range(after + 1, message["id"]), time.monotonic())
                     after = message["id"]
@@ -112,23 +113,10 @@ class Recipients:
     async def _newest(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> int:
         """Messages of an earlier run are not ours: their recipients have gone."""
         while not stop.is_set():
-            try:
-                async with session.get(f"{self.notifier_url}/outbox/messages", params={"limit": "1"}) as reply:
-                    if reply.status == 200:
-                        found = (await reply.json())["messages"]
-                        return int(found[0]["id"]) if found else 0
-            except (aiohttp.ClientError, TimeoutError):
-                pass
+            if (newest := await self.inbox.newest(session)) is not None:
+                return newest
             await pause_or_stop(0.2, stop)
         return 0
-
-    async def _messages(self, session: aiohttp.ClientSession, after: int, limit: int = _PAGE) -> list[dict[str, Any]]:
-        try:
-            params = {"after": str(after), "limit": str(limit)}
-            async with session.get(f"{self.notifier_url}/outbox/messages", params=params) as reply:
-                return (await reply.json())["messages"] if reply.status == 200 else []
-        except (aiohttp.ClientError, TimeoutError):
-            return []
 
     async def _late(self, session: aiohttp.ClientSession) -> list[dict[str, Any]]:
         """Messages with a lower id than others before them: ids are drawn before commits (H35)."""
@@ -137,7 +125,7 @@ class Recipients:
         if not self._holes:
             return []
         first, last = min(self._holes), max(self._holes)
-        found = await self._messages(session, first - 1, min(_PAGE, last - first + 1))
+        found = await self.inbox.after(session, first - 1, min(_PAGE, last - first + 1))
         return [m for m in found if self._holes.pop(m["id"], None) is not None]
 
     async def _take(self, session: aiohttp.ClientSession, message: dict[str, Any], stop: asyncio.Event) -> None:

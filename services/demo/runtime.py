@@ -23,6 +23,7 @@ from services.chassis.postgres import connect, migrate
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.demo.attached import Attached, Services
+from services.demo.inbox import ViewerPages
 from services.demo.people import Case, Town, now
 from services.demo.place import Options, environment, port_taken
 from services.demo.recipients import Recipients
@@ -99,7 +100,7 @@ def assemble(options: Options, where: dict[str, str], logs: Path) -> Demo:
     cases, total = _cases(options, town)
     behaviours: dict[str, Any] = {}
     recipients = Recipients(
-        urls["notifier"],
+        ViewerPages(urls["notifier"]),
         urls["survey"],
         behaviours,
         thinking_seconds=0.0 if options.headless else 4.0,
@@ -229,7 +230,7 @@ async def _ledger(demo: Demo) -> dict[str, Any]:
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session,
-            session.get(f"{demo.recipients.notifier_url}/ledger") as reply,
+            session.get(f"{demo.supervisor.urls['notifier']}/ledger") as reply,
         ):
             found: dict[str, Any] = await reply.json() if reply.status == 200 else {}
             return found

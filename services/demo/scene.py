@@ -108,7 +108,7 @@ class Scene:
 
     async def _read_messages(self, session: aiohttp.ClientSession) -> None:
         try:
-            url = f"{self.demo.recipients.notifier_url}/outbox/messages"
+            url = f"{self.demo.supervisor.urls['notifier']}/outbox/messages"
             async with session.get(url, params={"limit": "40"}) as reply:
                 if reply.status == 200:
                     self._messages.clear()

@@ -26,6 +26,7 @@ from services.chassis.environment import load_settings
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import OwnConnection, connect
 from services.chassis.settings import PREFIX, Settings
+from services.demo.inbox import ViewerPages
 from services.demo.people import Case, Town, now
 from services.demo.phone import Phone
 from services.demo.place import POLICIES, free_ports
@@ -130,7 +131,10 @@ class RunningSystem:
         settings = load_settings(variables)
         await made(settings)
         recipients = Recipients(
-            f"http://127.0.0.1:{ports['notifier']}", f"http://127.0.0.1:{ports['survey']}", {}, recent=deque()
+            ViewerPages(f"http://127.0.0.1:{ports['notifier']}"),
+            f"http://127.0.0.1:{ports['survey']}",
+            {},
+            recent=deque(),
         )
         supervisor = Supervisor(
             variables, folder / "logs", {service: f"http://127.0.0.1:{port}" for service, port in ports.items()}

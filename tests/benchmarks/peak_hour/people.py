@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from schemas.delivery import ChannelKind
 from services.audit import Audit, run_audit
 from services.chassis.settings import Settings
+from services.demo.inbox import ViewerPages
 from services.demo.people import Case, Town, now
 from services.demo.recipients import Recipients
 from services.demo.report import count_missing
@@ -35,7 +36,7 @@ def people(place: Place, settings: Settings, rate: float) -> People:
     town, dice = Town(_SEED, settings.brand), random.Random(_SEED)
     upstream = Upstream(settings, _cases(town, dice), rate, {})
     mailbox, survey = f"http://127.0.0.1:{place.provider_port}", f"http://127.0.0.1:{place.survey_port}"
-    return People(upstream, Recipients(mailbox, survey, upstream.behaviours, concurrency=64))
+    return People(upstream, Recipients(ViewerPages(mailbox), survey, upstream.behaviours, concurrency=64))
 
 
 def _cases(town: Town, dice: random.Random) -> Iterator[Case]:
