@@ -51,8 +51,9 @@ test: $(VENV)/.dev-ready ## prove that nothing is lost and nothing counted twice
 test-fast: $(VENV)/.dev-ready ## unit and contract tests only, no servers
 	@$(BIN)/python -m pytest tests/unit tests/contract $(ARGS)
 
-test-faults: $(VENV)/.dev-ready ## only the fault tests: kill, stop and poison every part, and look at every counter five times a second
-	@FAULT_LOOKS=5 $(BIN)/python -m pytest tests/faults -rP $(ARGS)
+test-faults: $(VENV)/.dev-ready ## only the fault tests: kill, stop, cut off and poison every part, and look at every counter five times a second
+	@FAULT_LOOKS=5 LONG_CUTS=1 $(BIN)/python -m pytest tests/faults tests/integration/test_counter_storms.py \
+	  tests/integration/test_postgres_cut_off.py -rP $(ARGS)
 
 test-containers: $(VENV)/.dev-ready ## the integration tests on containers of the official images (needs Docker)
 	@$(BIN)/python -m pytest tests/integration --servers containers --ignore tests/integration/test_embedded_postgres.py \

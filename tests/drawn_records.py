@@ -40,15 +40,21 @@ def counting(pool: Any, now: Callable[[], float] = time.time) -> Fence[Counted |
     )
 
 
-def drawn(seed: int, answers: int) -> list[ConsumerRecord]:
-    """All records of a seed, with their offsets, a broken one now and then; the same in every process."""
-    nexts, told = dict.fromkeys(TOPICS, 0), records(seed, answers)
+def mixed(seed: int, answers: int, each: int = BROKEN_EACH) -> Iterator[tuple[str, bytes, bytes]]:
+    """Topic, key and value of each record of a seed, with a broken one after so many."""
+    told = records(seed, answers)
     whole, broken = told[:-2], itertools.cycle(told[-2:])
+    for number, one in enumerate(whole, 1):
+        if number % each == 0:
+            yield next(broken)
+        yield one
+
+
+def drawn(seed: int, answers: int) -> list[ConsumerRecord]:
+    """The same with their offsets, each topic one partition; the same in every process."""
+    nexts = dict.fromkeys(TOPICS, 0)
     made = []
-    for number, (topic, key, value) in enumerate(whole):
-        for place, name, text in [next(broken)] if number % BROKEN_EACH == BROKEN_EACH - 1 else []:
-            made.append(record(place, nexts[place], text, key=name))
-            nexts[place] += 1
+    for topic, key, value in mixed(seed, answers):
         made.append(record(topic, nexts[topic], value, key=key))
         nexts[topic] += 1
     return made

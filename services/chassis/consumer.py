@@ -51,6 +51,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self._seeks: Counter[TopicPartition] = Counter()
         self._in_hand = 0
         self._joined = False
+        self._assigned: float | None = None
         self._away = False
         self._identities = KnownTopics(settings, self.topics)
         self._unread = UnreadPartitions()
@@ -100,7 +101,8 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Read on from our own progress. aiokafka swallows what is raised here, so failures are kept."""
-        patience = time.monotonic() + self.settings.stall_seconds
+        self._assigned = time.monotonic()
+        patience = self._assigned + self.settings.stall_seconds
         for pause in pauses(first=0.1, longest=2):
             try:
                 assert self.consumer is not None
@@ -118,7 +120,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
                         return
                     continue
                 self.failure = error
-            self._joined = True
+            self._joined, self._assigned = True, None
             return
 
     async def _position(self, partition: TopicPartition) -> None:
@@ -209,21 +211,32 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
             self._stop.set()  # whoever waits for the database or for Kafka ends too
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        hinted = checked = time.monotonic()
-        while not await pause_or_stop(0.5, stop):
-            give_sign(self.fence.group)
-            if self.failure is not None:
-                raise self.failure
-            if not await self._measure_lag():
-                self._moved = time.monotonic()
-            elif time.monotonic() - max(self._moved, self.fence.moved) > self.settings.stall_seconds:
-                raise MustStop(f"{self.lag} records wait for {self.fence.group} and nothing moves: starting anew")
-            if time.monotonic() - hinted > _HINT_EVERY:
-                hinted = time.monotonic()
-                await self._leave_hint()
-            if time.monotonic() - checked > _IDENTITY_EVERY:
-                checked = time.monotonic()
-                await self._look_at_topics_when_possible()
+        hinted = time.monotonic()
+        # Apart: a PostgreSQL that is cut off keeps it waiting, and must not keep the watch.
+        topics = asyncio.create_task(self._look_at_topics(stop))
+        try:
+            while not await pause_or_stop(0.5, stop):
+                give_sign(self.fence.group)
+                if self.failure is not None:
+                    raise self.failure
+                if topics.done():
+                    await topics
+                self._refuse_to_wait_for_positions()
+                if not await self._measure_lag():
+                    self._moved = time.monotonic()
+                elif time.monotonic() - max(self._moved, self.fence.moved) > self.settings.stall_seconds:
+                    raise MustStop(f"{self.lag} records wait for {self.fence.group} and nothing moves: starting anew")
+                if time.monotonic() - hinted > _HINT_EVERY:
+                    hinted = time.monotonic()
+                    await self._leave_hint()
+        finally:
+            topics.cancel()
+
+    def _refuse_to_wait_for_positions(self) -> None:
+        # Until partitions are positioned nothing is known to wait. A statement to a PostgreSQL that was cut off never
+        # ends: asyncpg waits for its cancellation too.
+        if self._assigned is not None and time.monotonic() - self._assigned > 2 * self.settings.stall_seconds:
+            raise MustStop(f"nobody says where {self.fence.group} is to read on: starting anew")
 
     async def _measure_lag(self) -> int:
         """Records that wait, as the broker tells; what a stuck consumer believes would hide that it is stuck."""
@@ -269,11 +282,12 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         except (KafkaError, OSError, TimeoutError) as error:
             log.debug("offset hint not left", error=type(error).__name__)
 
-    async def _look_at_topics_when_possible(self) -> None:
-        try:
-            topics = await self._identities.check()
-            if self.consumer is not None and self._joined:
-                await self._unread.look(self.fence.pool, topics, self.consumer)
-        except Exception as error:
-            if not is_transient(error):
-                raise  # Kafka being away is the stall watch's business, PostgreSQL that of the next batch
+    async def _look_at_topics(self, stop: asyncio.Event) -> None:
+        while not await pause_or_stop(_IDENTITY_EVERY, stop):
+            try:
+                topics = await self._identities.check()
+                if self.consumer is not None and self._joined:
+                    await self._unread.look(self.fence.pool, topics, self.consumer)
+            except Exception as error:
+                if not is_transient(error):
+                    raise  # Kafka being away is the stall watch's business, PostgreSQL that of the next batch

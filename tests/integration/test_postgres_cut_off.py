@@ -1,0 +1,103 @@
+"""PostgreSQL is cut off and says nothing, not even that it is gone: a reader ends itself, whatever it was at."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+from pydantic import SecretStr
+
+from services.chassis import consumer as chassis_consumer
+from services.chassis.consumer import Reader
+from services.chassis.failures import MustStop
+from services.chassis.postgres import Pool, open_pool
+from services.chassis.settings import Settings
+from tests.harness import (
+    Effects,
+    effects_of,
+    make_effects,
+    make_fence,
+    make_topic,
+    numbered,
+    own_loop,
+    produce,
+    reading,
+    until,
+)
+from tests.network import Line, line
+
+STALL = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A pool that reaches PostgreSQL by a line."""
+
+    line: Line
+    pool: Pool
+
+
+@pytest.fixture
+async def cut(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cut]:
+    monkeypatch.setattr(chassis_consumer, "_IDENTITY_EVERY", 0.1)  # so that its look waits for PostgreSQL too
+    dsn = settings.postgres_dsn.get_secret_value()
+    port = urlsplit(dsn).port
+    assert port is not None
+    async with line(port) as to_postgres:
+        by_line = SecretStr(dsn.replace(f":{port}/", f":{to_postgres.port}/"))
+        pool = await open_pool(settings.model_copy(update={"postgres_dsn": by_line}), "notifier")
+        await make_effects(pool)
+        yield Cut(to_postgres, pool)
+        pool.terminate()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A reader of a topic, by a pool that can be cut off."""
+
+    settings: Settings
+    cut: Cut
+    topic: str
+
+    async def ends_by_itself(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        """Read, cut PostgreSQL off by `meanwhile`, and wait until the reader gives up; raises why it did."""
+        reader = Reader(self.settings, make_fence(self.cut.pool, self.topic, Effects()), [self.topic])
+        async with reading(reader, own_loop(reader, self.settings)) as stop:
+            try:
+                await meanwhile()
+                async with asyncio.timeout(10 * STALL):
+                    await stop.wait()
+            finally:
+                self.cut.line.heal()  # so that the test can end
+
+    async def has_three(self) -> bool:
+        return len(await effects_of(self.cut.pool)) == 3
+
+
+@pytest.fixture
+async def read(settings: Settings, cut: Cut) -> Reading:
+    topic = await make_topic(settings)
+    await produce(settings, topic, numbered(1, 3))
+    return Reading(settings.model_copy(update={"stall_seconds": STALL}), cut, topic)
+
+
+async def test_a_reader_that_cannot_ask_where_to_read_on_ends_itself(read: Reading) -> None:
+    async def from_the_start() -> None:
+        return
+
+    read.cut.line.cut()
+    with pytest.raises(MustStop, match="nobody says where"):
+        await read.ends_by_itself(from_the_start)
+    assert await effects_of(read.cut.pool) == []
+
+
+async def test_a_reader_whose_batch_hears_no_more_of_postgresql_ends_itself(read: Reading) -> None:
+    async def while_it_reads() -> None:
+        await until(read.has_three)
+        read.cut.line.cut()
+        await asyncio.sleep(0.3)  # its look at the topics has begun
+        await produce(read.settings, read.topic, numbered(4, 6))
+
+    with pytest.raises(MustStop, match="nothing moves"):
+        await read.ends_by_itself(while_it_reads)
