@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -84,6 +85,12 @@ class Counters:
         """Send a signal to each."""
         for name in names:
             self.running[name].send_signal(number)
+
+    def leave_no_memory(self, name: str) -> None:
+        """Let a process take no more memory than it has."""
+        pid = self.running[name].pid
+        own = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        resource.prlimit(pid, resource.RLIMIT_AS, (own, own))
 
     async def end(self, *names: str) -> list[int | None]:
         """SIGTERM, as a deploy does; returns how each ended, None where it did not in time."""

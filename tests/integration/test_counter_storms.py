@@ -34,6 +34,9 @@ PARTITIONS = 4
 CUT_FOR = 4.0
 SOON = 30.0
 """Seconds within which something is counted once a fault is over: KVITTERA_STALL_SECONDS."""
+BURST = 0.5
+STANDS_STILL = 75.0
+"""Seconds within which a process that neither works nor ends is ended: 30 of its watch, 30 of the stall, the drain."""
 FORGOTTEN = 60.0
 """Seconds after which Kafka's client gives up what is not answered, twice, and PostgreSQL a transaction that rests."""
 SESSION = 10.0
@@ -177,6 +180,22 @@ async def test_a_counter_whose_connections_to_kafka_are_forgotten_makes_new_ones
             if await scene.counts_again(3 * FORGOTTEN, or_ended="a"):
                 scene.counters.start("a")
                 await scene.counts_again(SOON)
+        await scene.all_is_counted()
+
+
+async def test_a_counter_that_gets_no_more_memory_goes_on_or_ends_itself_and_its_heir_goes_on(scene: Scene) -> None:
+    scene.counters.start("a", LOG_MESSAGES="0")
+    await scene.counters.ready("a")
+    async with scene.watch.looking(least=15):
+        async with load(scene.settings, 957):
+            await scene.counts_again(SOON)
+            scene.counters.leave_no_memory("a")
+        # What comes now all at once needs more than there is.
+        async with load(scene.settings, 958, every=0):
+            await asyncio.sleep(BURST)
+        await scene.watch.sees()
+        if await scene.counts_again(STANDS_STILL, or_ended="a"):
+            scene.counters.start("a")
         await scene.all_is_counted()
 
 
