@@ -62,7 +62,7 @@ test-containers: $(VENV)/.dev-ready ## the integration tests on containers of th
 test-compose: $(VENV)/.dev-ready ## docker-compose.yml really run, killed and proven (needs Docker)
 	@$(BIN)/python -m pytest tests/compose --servers containers $(ARGS)
 
-test-cluster: $(VENV)/.dev-ready ## the chart really installed, killed, upgraded and proven (KVITTERA_TEST_CLUSTER names kubectl's context)
+test-cluster: $(VENV)/.dev-ready ## the chart really installed, killed, upgraded and proven (TEST_CLUSTER names kubectl's context)
 	@$(BIN)/python -m pytest tests/cluster $(ARGS)
 
 test-api: $(VENV)/.dev-ready ## let schemathesis draw 12,000 cases from the OpenAPI document, and 9,400 more: no 5xx, no undocumented answer

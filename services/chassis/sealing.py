@@ -62,8 +62,11 @@ class Seal(Box):
         super().__init__(key, *older)
         self._keys = (key, *older)
         self._pseudonym_key = hmac.digest(self._keys[-1], b"kvittera pseudonyms v1", hashlib.sha256)
-        self.key_id = hmac.digest(self._keys[0], b"kvittera key id v1", hashlib.sha256)[:4].hex()
+        self.key_id = _key_id(self._keys[0])
         """Tells which key sealed, without telling the key."""
+        self.key_ids = frozenset(map(_key_id, self._keys))
+        """The same of all keys that open."""
+        self.pseudonym_key_id = _key_id(self._keys[-1])
 
     @classmethod
     def of(cls, settings: Settings) -> "Seal":
@@ -88,6 +91,10 @@ class Seal(Box):
     def pseudonym(self, text: str) -> bytes:
         """16 bytes that stand for a person's normalised address; cannot be found by trying numbers (H76)."""
         return hmac.digest(self._pseudonym_key, text.encode(), hashlib.sha256)[:16]
+
+
+def _key_id(key: bytes) -> str:
+    return hmac.digest(key, b"kvittera key id v1", hashlib.sha256)[:4].hex()
 
 
 def _key(text: str, setting: str) -> bytes:

@@ -70,13 +70,17 @@ def _person_id(text: str) -> "Person":
 
 
 async def _erase(settings: "Settings", persons: "list[Person]") -> "list[Erasure]":
+    from services.chassis.known_keys import check_keys
     from services.chassis.persons import PersonKeys
     from services.chassis.postgres import tables_of
     from services.chassis.sealing import Seal
     from services.notifier.erasure import Eraser
 
-    eraser = Eraser(PersonKeys(Seal.of(settings)))
+    seal = Seal.of(settings)
+    eraser = Eraser(PersonKeys(seal))
     async with tables_of(settings, "notifier", command_timeout=60) as connection:
+        # By another key's pseudonym nobody would be erased, and it would be told as done.
+        await check_keys(connection, "notifier", seal)
         done = []
         for person in persons:
             async with connection.transaction():

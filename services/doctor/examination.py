@@ -21,7 +21,7 @@ from services.doctor.gateways import gateways, outcome_texts, traces
 from services.doctor.kafka import kafka
 from services.doctor.postgres import postgres
 from services.doctor.rights import rights
-from services.doctor.storage import keys, months, outboxes, tables
+from services.doctor.storage import keys, keys_of_tables, months, outboxes, tables
 from services.doctor.topics import partitions, topics
 from services.doctor.way_out import addresses, sending, staff
 from services.doctor.written import written
@@ -37,6 +37,7 @@ _ALL: Final[Sequence[Look]] = (
     rights,
     postgres,
     tables,
+    keys_of_tables,
     cuts,
     months,
     outboxes,
@@ -54,6 +55,7 @@ _AWAY: Final = {
     "rights": "bring Kafka up first",
     "postgres": "check KVITTERA_POSTGRES_DSN and that the server runs",
     "tables": "bring PostgreSQL up first",
+    "keys_of_tables": "bring PostgreSQL up first",
     "cuts": "bring PostgreSQL up first",
     "months": "bring PostgreSQL up first",
     "outboxes": "bring PostgreSQL up first",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.chassis.failures import MustStop
+from services.chassis.known_keys import wrong_keys
 from services.chassis.lost_topics import lost_topics
 from services.chassis.postgres import OwnConnection, check_migrated, connect
 from services.chassis.sealing import Seal
@@ -13,6 +14,7 @@ from services.notifier.retention import months as of_notifier
 from services.survey.privacy.retention import months as of_survey
 
 _SERVICES: Final = ("notifier", "survey", "aggregator")
+WITH_PERSONS: Final = ("notifier", "survey")
 _DEAD_SHARE: Final = 0.3
 _DEAD_ROWS: Final = 100_000
 
@@ -21,6 +23,27 @@ async def keys(settings: Settings) -> list[Finding]:
     """The sealing key, and those before it, are well-formed."""
     Seal.of(settings)
     return [Finding("sealing key", "well", "well-formed")]
+
+
+async def keys_of_tables(settings: Settings) -> list[Finding]:
+    """The keys are those that the tables were written with."""
+    found = [await _keys_of(settings, service) for service in WITH_PERSONS]
+    return [f for f in found if f is not None]
+
+
+async def _keys_of(settings: Settings, service: str) -> Finding | None:
+    connection = await connect(settings, service)
+    try:
+        if not await connection.fetchval("SELECT to_regclass('pseudonym_key') IS NOT NULL"):
+            return None  # the look at the tables says that a migration is missing
+        wrong = await wrong_keys(connection, service, Seal.of(settings))
+    finally:
+        await connection.close()
+    what = f"keys of the {service}"
+    if wrong is None:
+        return Finding(what, "well", "they open what its tables hold")
+    found, _, do = wrong.partition(": ")
+    return Finding(what, "ill", found, do)
 
 
 async def tables(settings: Settings) -> list[Finding]:

@@ -15,6 +15,7 @@ from services.chassis.faststream_feed import carry
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
 from services.chassis.kafka import membership
+from services.chassis.known_keys import check_keys
 from services.chassis.lifecycle import Task, run_until_stopped
 from services.chassis.logs import configure_logs, tell_start
 from services.chassis.message_lines import DECIDED, MessageLines
@@ -133,6 +134,7 @@ async def _shared(settings: Settings) -> _Shared:
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
+        await check_keys(connection, SERVICE, seal)
     claiming = await open_look_up_pool(settings, SERVICE, 1)
     return _Shared(settings, seal, metrics, traces, pool, claiming, MessageLines.from_settings(settings))
 

@@ -20,6 +20,7 @@ from services.chassis.consumer import Reader
 from services.chassis.faststream_feed import carry
 from services.chassis.http import make_app, serve
 from services.chassis.kafka import NO_HURRY_MS
+from services.chassis.known_keys import check_keys
 from services.chassis.lifecycle import Task, run_until_stopped
 from services.chassis.logs import configure_logs, tell_start
 from services.chassis.message_lines import FOLLOWED_UP, LEARNED, MessageLines
@@ -106,7 +107,7 @@ async def run(settings: Settings) -> None:
     seal, gate = Seal.of(settings), gate_for(settings, _now)
     metrics, traces = Metrics(), Traces.from_settings(settings, SERVICE)
     definitions = load_definitions(settings.surveys_folder)
-    pool, looking = await _pools(settings, definitions)
+    pool, looking = await _pools(settings, definitions, seal)
     relay = Relay(settings, SERVICE, metrics)
     shared = Shared(settings, pool, seal, definitions, gate, metrics, _now, relay.wake)
     lines = MessageLines.from_settings(settings)
@@ -142,11 +143,12 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-async def _pools(settings: Settings, definitions: Definitions) -> tuple[Pool, Pool]:
+async def _pools(settings: Settings, definitions: Definitions, seal: Seal) -> tuple[Pool, Pool]:
     """A pool for everything, and one for looking at pages, once what they lead to is as it must be."""
     pool = await open_pool(settings, SERVICE)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
+        await check_keys(connection, SERVICE, seal)
         await check_unchanged(connection, definitions)
     return pool, await open_look_up_pool(settings, SERVICE, 1)
 

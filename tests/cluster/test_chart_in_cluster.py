@@ -1,7 +1,7 @@
 """The chart in a real cluster: installed as the guide says, killed, upgraded, proven, and taken away.
 
-Run with `make test-cluster`. `KVITTERA_TEST_CLUSTER` names the context of kubectl to use, so that nothing is installed
-where nobody meant it; the cluster needs the image (`KVITTERA_TEST_IMAGE`) and those of tests/cluster/servers.yaml.
+Run with `make test-cluster`. `TEST_CLUSTER` names the context of kubectl to use, so that nothing is installed
+where nobody meant it; the cluster needs the image (`TEST_IMAGE`) and those of tests/cluster/servers.yaml.
 """
 
 import json
@@ -107,12 +107,12 @@ class Cluster:
 @pytest.fixture(scope="module")
 def cluster(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The chart, installed beside a Kafka and a PostgreSQL of the test's own."""
-    context = os.environ.get("KVITTERA_TEST_CLUSTER")
+    context = os.environ.get("TEST_CLUSTER")
     if context is None:
-        pytest.skip("set KVITTERA_TEST_CLUSTER to a context of kubectl whose cluster may be used")
+        pytest.skip("set TEST_CLUSTER to a context of kubectl whose cluster may be used")
     for tool in ("kubectl", "helm"):
         assert shutil.which(tool), f"install {tool}"
-    image, _, tag = os.environ.get("KVITTERA_TEST_IMAGE", "kvittera:0.1.0").rpartition(":")
+    image, _, tag = os.environ.get("TEST_IMAGE", "kvittera:0.1.0").rpartition(":")
     values = tmp_path_factory.mktemp("cluster") / "values.yaml"
     values.write_text(json.dumps({**VALUES, "image": {"repository": image, "tag": tag}}), encoding="utf-8")
     found = Cluster(context, repository, values)

@@ -24,7 +24,7 @@ from services.doctor.gateways import gateways
 from services.doctor.kafka import kafka
 from services.doctor.postgres import postgres
 from services.doctor.rights import rights
-from services.doctor.storage import keys, months, outboxes, tables
+from services.doctor.storage import keys, keys_of_tables, months, outboxes, tables
 from services.doctor.topics import partitions, topics
 from services.doctor.way_out import addresses, sending, staff
 from services.doctor.written import written
@@ -156,6 +156,23 @@ async def test_a_missing_migration_is_named(settings: Settings) -> None:
         "tables of the survey", "ill", "PostgreSQL schema survey lacks 001_survey.sql", "run `kvittera migrate`"
     )
     assert found["tables of the notifier"].verdict == "well"
+
+
+@pytest.mark.parametrize("service", ["notifier", "survey"])
+async def test_keys_of_another_installation_are_ill_and_the_settings_are_named(
+    settings: Settings, service: str
+) -> None:
+    connection = await connect(settings, service)
+    await connection.execute(
+        "INSERT INTO person_key (person, wrapped, sealed_by) VALUES (decode(repeat('a1', 16), 'hex'), 'x', 'deadbeef')"
+    )
+    await connection.close()
+    found = {f.what: f for f in await keys_of_tables(settings)}
+    other = next(name for name in ("notifier", "survey") if name != service)
+    assert found[f"keys of the {other}"] == Finding(f"keys of the {other}", "well", "they open what its tables hold")
+    told = found[f"keys of the {service}"]
+    assert (told.verdict, "KVITTERA_SEALING_KEYS_BEFORE do not open" in told.found) == ("ill", True)
+    assert told.do.startswith("set the keys of this installation")
 
 
 async def test_a_schema_without_tables_is_one_short_finding_and_none_about_months(settings: Settings) -> None:

@@ -1,17 +1,23 @@
 """Each person has a key of their own; without it nothing of theirs can be read, and a tombstone keeps it so (D21)."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
 from pydantic import SecretStr
 
 from services.chassis.failures import MustStop, Poison
+from services.chassis.known_keys import check_keys, wrong_keys
 from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Pool
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
+from services.cli.erase import _erase
 from services.cli.keys import _rotate
+from services.notifier import app as notifier
+from services.survey import app as survey
 from tests.builders import NOON
+from tests.tables import empty_pool
 
 pytestmark = pytest.mark.service("notifier")
 
@@ -147,3 +153,62 @@ async def test_a_key_moved_to_another_person_does_not_open(pool: Pool) -> None:
     )
     with pytest.raises(Poison, match="unsealable"):
         await opened(pool, keys, (BO, hers))
+
+
+async def test_keys_of_another_installation_are_refused_before_anything_runs(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        await check_keys(connection, "notifier", Seal(OLD))
+    await close(pool, PersonKeys(Seal(OLD)), ASTRID, "hers")
+    async with pool.acquire() as connection:
+        await check_keys(connection, "notifier", Seal(OLD))
+        for _ in range(2):  # a start that is refused leaves nothing behind that lets the next one in
+            with pytest.raises(MustStop, match=r"tables of the notifier hold what KVITTERA_SEALING_KEY and .* do not"):
+                await check_keys(connection, "notifier", Seal(NEW))
+
+
+async def test_a_change_of_keys_is_let_in_with_the_old_one_and_after_it_only_with_the_old_one(pool: Pool) -> None:
+    await close(pool, PersonKeys(Seal(OLD)), ASTRID, "hers")
+    changed = Seal(NEW, OLD)
+    async with pool.acquire() as connection:
+        await check_keys(connection, "notifier", Seal(OLD))
+        await check_keys(connection, "notifier", changed)
+        async with connection.transaction():
+            assert await PersonKeys(changed).rewrap(connection) == 1
+        await check_keys(connection, "notifier", changed)
+        with pytest.raises(MustStop, match="by pseudonyms of another key: the oldest key of this installation must"):
+            await check_keys(connection, "notifier", Seal(NEW))
+
+
+async def test_one_key_among_many_persons_that_is_not_at_hand_is_found(pool: Pool) -> None:
+    for n, seal in enumerate([Seal(OLD), Seal(NEW, OLD), Seal(b"7" * 32, OLD)] * 20):
+        await close(pool, PersonKeys(seal), bytes([n]) * 16, "theirs")
+    async with pool.acquire() as connection:
+        assert await wrong_keys(connection, "notifier", Seal(b"7" * 32, NEW, OLD)) is None
+        for keys in ((NEW, OLD), (b"7" * 32, OLD), (b"7" * 32, NEW)):
+            assert "do not open" in str(await wrong_keys(connection, "notifier", Seal(*keys)))
+
+
+async def test_as_long_as_nobody_is_known_any_key_will_do(pool: Pool) -> None:
+    async with pool.acquire() as connection:
+        for key in (OLD, NEW, OLD):
+            await check_keys(connection, "notifier", Seal(key))
+
+
+@pytest.mark.parametrize(("service", "run"), [("notifier", notifier.run), ("survey", survey.run)])
+async def test_a_service_with_another_key_than_its_tables_does_not_start(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, service: str, run: Callable[[Settings], Awaitable[None]]
+) -> None:
+    for module in (notifier, survey):
+        monkeypatch.setattr(module, "configure_logs", lambda *_: None)
+    async with empty_pool(settings, service) as pool:
+        await close(pool, PersonKeys(Seal(OLD)), ASTRID, "hers")
+    with pytest.raises(MustStop, match=rf"^the tables of the {service} hold what KVITTERA_SEALING_KEY"):
+        await run(settings.model_copy(update={"sealing_key": SecretStr(NEW.hex())}))
+
+
+async def test_nobody_is_erased_by_the_pseudonym_of_another_key(settings: Settings) -> None:
+    async with empty_pool(settings, "notifier") as pool:
+        await close(pool, PersonKeys(Seal(OLD)), ASTRID, "hers")
+    other = settings.model_copy(update={"sealing_key": SecretStr(NEW.hex())})
+    with pytest.raises(MustStop, match="KVITTERA_SEALING_KEYS_BEFORE do not open"):
+        await _erase(other, [ASTRID])

@@ -27,3 +27,22 @@ ORDER BY person LIMIT $2 FOR UPDATE SKIP LOCKED
 -- name: keep_rewrapped
 UPDATE person_key AS k SET wrapped = n.wrapped, sealed_by = $3
 FROM unnest($1::bytea[], $2::bytea[]) AS n (person, wrapped) WHERE k.person = n.person
+
+-- name: note_pseudonym_key
+-- As long as nobody is known, any key will do.
+INSERT INTO pseudonym_key (key_id) VALUES ($1)
+ON CONFLICT (single) DO UPDATE SET key_id = excluded.key_id
+WHERE NOT EXISTS (SELECT FROM person_key)
+
+-- name: pseudonym_key
+SELECT key_id FROM pseudonym_key
+
+-- name: sealed_by
+-- From one to the next greater one: the table holds everybody, and few keys sealed them.
+WITH RECURSIVE s (key_id) AS (
+    SELECT min(sealed_by) FROM person_key WHERE wrapped IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(k.sealed_by) FROM person_key AS k WHERE k.wrapped IS NOT NULL AND k.sealed_by > s.key_id)
+    FROM s WHERE s.key_id IS NOT NULL
+)
+SELECT key_id FROM s WHERE key_id IS NOT NULL
