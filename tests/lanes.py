@@ -12,6 +12,7 @@ _APART = frozenset({"tests/integration/test_api_any_input.py", "tests/integratio
 _LONGEST_FIRST = (
     "demos",
     "faults",
+    "tests/integration/test_counter_storms.py",
     "tests/integration/test_embedded_servers.py",
     "tests/integration/test_outbox.py",
     "tests/integration/test_replay_shadow.py",
