@@ -102,7 +102,7 @@ async def test_add_a_cut(repository: Path, demo: RunningDemo, shell: Terminal) -
 
     said = await shell.run(build)
     assert re.search(r"^postcode_prefix: \d+ answers and decisions placed, 0 cells differ$", said, re.MULTILINE), said
-    assert f"version of the file: 1, {tomllib.loads(cuts)['version']} after the next switch" in said
+    assert f"version of the file: 2, {tomllib.loads(cuts)['version']} after the next switch" in said
     assert "clean: 0 lost, 0 double, 0 differing cells" in await shell.run(switch)
     assert re.search(r"^ 972 .* 1 +1 +–", await shell.run(look), re.MULTILINE), "delivered and asked about once"
 
