@@ -19,6 +19,7 @@ from asyncpg.pool import PoolConnectionProxy
 from services.chassis.failures import MustStop, is_transient
 from services.chassis.pauses import pauses
 from services.chassis.settings import Settings
+from services.chassis.silence import end_when_silent
 from services.chassis.waiting import waits_for
 
 log = structlog.get_logger()
@@ -89,7 +90,7 @@ async def _connect_to_primary(dsn: str, **options: Any) -> OwnConnection:
         MustStop: the address cannot be read.
     """
     try:
-        return await asyncpg.connect(dsn, **options, target_session_attrs=SessionAttribute.primary)
+        connection: OwnConnection = await asyncpg.connect(dsn, **options, target_session_attrs=SessionAttribute.primary)
     except asyncpg.TargetServerAttributeNotMatched:
         raise asyncpg.CannotConnectNowError("PostgreSQL is a standby or recovers: it only reads") from None
     except ssl.SSLError:  # a certificate that does not hold, which is a ValueError too
@@ -98,6 +99,8 @@ async def _connect_to_primary(dsn: str, **options: Any) -> OwnConnection:
         raise MustStop(
             "wrong setting KVITTERA_POSTGRES_DSN: give an address such as postgresql://user@host:5432/database"
         ) from None
+    end_when_silent(connection._transport)  # type: ignore[attr-defined]  # noqa: SLF001 - asyncpg has no setting for it
+    return connection
 
 
 Prepare = Callable[[Database], Coroutine[Any, Any, None]]

@@ -1,4 +1,6 @@
 import asyncio
+import socket
+from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
@@ -65,3 +67,25 @@ async def test_a_migration_that_changed_after_it_was_applied_stops_the_start(set
     with pytest.raises(MustStop, match=r"survey/001_survey\.sql was applied before and has changed"):
         await migrate(connection, "survey", "services.survey")
     await connection.close()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has other options")
+@pytest.mark.parametrize("pooled", [True, False])
+async def test_the_kernel_ends_a_connection_of_which_nothing_is_heard_for_half_a_minute(
+    settings: Settings, pooled: bool
+) -> None:
+    async with AsyncExitStack() as stack:
+        if pooled:
+            pool = await open_pool(settings, "notifier")
+            stack.callback(pool.terminate)
+            connection = getattr(await stack.enter_async_context(pool.acquire()), "_con")  # noqa: B009 - not in its types
+        else:
+            connection = await connect(settings, "notifier")
+            stack.push_async_callback(connection.close)
+        found = connection._transport.get_extra_info("socket")
+        assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        first, every, looks, untaken = (
+            found.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+        )
+    assert (first + every * looks, untaken) == (30, 30_000)
