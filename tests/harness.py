@@ -2,8 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -185,19 +185,35 @@ async def reading(reader: Reader[bytes], task: Task) -> AsyncIterator[asyncio.Ev
         finally:
             stop.set()
 
-    before = kafka_work()
-    work = [asyncio.create_task(guarded(task)), asyncio.create_task(guarded(reader.watch))]
-    try:
-        yield stop
-    finally:
-        stop.set()
-        outcomes = await asyncio.gather(*work, return_exceptions=True)
-        # Without a broker a consumer cannot be stopped properly; in a service the process ends, here the loop goes on.
-        for left in kafka_work() - before:
-            left.cancel()
+    with kafka_work_ended():
+        work = [asyncio.create_task(guarded(task)), asyncio.create_task(guarded(reader.watch))]
+        try:
+            yield stop
+        finally:
+            stop.set()
+            outcomes = await asyncio.gather(*work, return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
+
+
+_before = list[set[asyncio.Task[Any]]]()
+
+
+@contextmanager
+def kafka_work_ended() -> Iterator[None]:
+    """What Kafka clients began inside does not outlive it; the clients of one around it are at work until that ends.
+
+    Without a broker a client cannot be stopped properly; in a service the process ends, here the loop goes on.
+    """
+    _before.append(kafka_work())
+    try:
+        yield
+    finally:
+        before = _before.pop()
+        if not _before:
+            for left in kafka_work() - before:
+                left.cancel()
 
 
 def kafka_work() -> set[asyncio.Task[Any]]:

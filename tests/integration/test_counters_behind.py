@@ -19,7 +19,7 @@ from tests.harness import (
     Effects,
     begin,
     effects_of,
-    kafka_work,
+    kafka_work_ended,
     make_effects,
     make_fence,
     make_topic,
@@ -68,15 +68,14 @@ async def told_of(settings: Settings, pool: Pool, topic: str) -> AsyncIterator[T
     """What is told of a topic, looked at many times a second."""
     told = Told(Metrics(), Clock())
     behind = CountersBehind(settings, pool, told.metrics, [topic], period=0.05, now=told.clock)
-    stop, before = asyncio.Event(), kafka_work()
-    looking = asyncio.create_task(behind.run(stop))
-    try:
-        yield told
-    finally:
-        stop.set()
-        await looking
-        for left in kafka_work() - before:
-            left.cancel()
+    stop = asyncio.Event()
+    with kafka_work_ended():
+        looking = asyncio.create_task(behind.run(stop))
+        try:
+            yield told
+        finally:
+            stop.set()
+            await looking
 
 
 @asynccontextmanager
