@@ -2,13 +2,14 @@
 
 import asyncio
 import signal
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
+    from services.cli.demo_progress import Shown
     from services.demo.place import Options
     from services.demo.report import Report
     from services.demo.runtime import Demo
@@ -28,7 +29,9 @@ def demo(
     until_done: Annotated[
         bool, typer.Option("--until-done", help="End when all is answered and counted, and prove it.")
     ] = False,
-    headless: Annotated[bool, typer.Option("--headless", help="No page; progress in the terminal.")] = False,
+    headless: Annotated[
+        bool, typer.Option("--headless", help="No page; progress as text. Runs until stopped, or with --until-done.")
+    ] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what earlier runs left in .kvittera/.")] = False,
     port: Annotated[int, typer.Option(help="Port of the page.", min=1, max=65535)] = 8600,
     report: Annotated[Path | None, typer.Option(help="Write what the run proved, as JSON.")] = None,
@@ -80,20 +83,21 @@ def demo(
 
 def _run(options: "Options") -> "Report | None":
     from services.chassis.failures import MustStop
+    from services.cli import demo_progress
     from services.demo import place, runtime
     from services.embedded.errors import EmbeddedError
     from services.embedded.local import FOLDER
 
     runtime.check(options)
     try:
-        with _Progress() as shown, place.servers(options, shown.fetching) as where:
+        with closing(demo_progress.shown()) as shown, place.servers(options, shown.fetching) as where:
             demo = runtime.assemble(options, where, FOLDER / "logs")
             return asyncio.run(_main(demo, shown))
     except EmbeddedError as error:
         raise MustStop(str(error)) from None
 
 
-async def _main(demo: "Demo", shown: "_Progress") -> "Report | None":
+async def _main(demo: "Demo", shown: "Shown") -> "Report | None":
     from services.chassis.failures import MustStop
     from services.demo import runtime
     from services.demo.server import page_server
@@ -123,62 +127,3 @@ def _summary(r: "Report") -> list[str]:
         f"{r.opened} opened, {r.answered} answered, {r.counted} counted in {r.seconds:.1f} s",
         f"{r.lost} lost, {r.double} double, {r.differing_cells} cells off",
     ]
-
-
-class _Progress:
-    """What the terminal shows: what is being fetched and started, then how far the run is."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-            TimeRemainingColumn,
-        )
-
-        self._console = Console(stderr=True)
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(),
-            console=self._console,
-            transient=True,
-        )
-        self._task: Any = None
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        self._task = self._bar.add_task("starting", total=None, rate="")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
-
-    def say(self, sentence: str) -> None:
-        """One line that stays."""
-        self._console.print(sentence)
-
-    def fetching(self, what: str, done: int, total: int) -> None:
-        """What the embedded servers are doing."""
-        self._bar.update(self._task, description=what, completed=done, total=total or None, rate="")
-
-    def following(self, demo: "Demo") -> None:
-        """How far the run is."""
-        import time
-
-        seconds = max(0.001, time.monotonic() - demo.started)
-        handled = demo.recipients.handled + sum(demo.ledger.get("suppressed_by_reason", {}).values())
-        words = f"{demo.upstream.published} published, {len(demo.recipients.acknowledged)} answered"
-        self._bar.update(
-            self._task,
-            description=words,
-            completed=min(handled, demo.total or handled),
-            total=demo.total,
-            rate=f"{handled / seconds:,.0f}/s",
-        )

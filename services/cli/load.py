@@ -66,12 +66,11 @@ async def _load(settings: "Settings", rate: float, seconds: float, settle: float
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    inbox = ViewerTable(settings)
     driven = assemble(
         settings,
         rate,
         seconds,
-        inbox=inbox,
+        inbox=ViewerTable(settings),
         survey=(survey or settings.public_url).rstrip("/"),
         settle_seconds=settle,
     )
@@ -83,8 +82,5 @@ async def _load(settings: "Settings", rate: float, seconds: float, settle: float
             words = f"{now.timings.messages} messages, {len(now.timings.answered)} answers"
             bar.update(task, completed=now.upstream.published, description=words)
 
-        try:
-            await run(driven, stop, show)
-        finally:
-            await inbox.close()
+        await run(driven, stop, show)
     return LoadReport.of(driven)

@@ -20,31 +20,41 @@ _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 class Inbox(Protocol):
     """The messages of all recipients, by their numbers."""
 
-    async def newest(self, session: aiohttp.ClientSession) -> int | None:
+    async def newest(self) -> int | None:
         """The number of the newest message, 0 where there is none; None while nobody can tell."""
 
-    async def after(self, session: aiohttp.ClientSession, number: int, limit: int) -> Messages:
+    async def after(self, number: int, limit: int) -> Messages:
         """The messages after a number, oldest first; none while nobody can tell."""
 
+    async def close(self) -> None:
+        """Let go of what it reads by."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class ViewerPages:
     """The notifier's pages for staff at `url`: open in the demo, and to nobody where staff have to sign in."""
 
     url: str
+    _session: aiohttp.ClientSession | None = None
 
-    async def newest(self, session: aiohttp.ClientSession) -> int | None:
+    async def newest(self) -> int | None:
         """See `Inbox`."""
-        found = await self._asked(session, {"limit": "1"})
+        found = await self._asked({"limit": "1"})
         return found if found is None else max((int(m["id"]) for m in found), default=0)
 
-    async def after(self, session: aiohttp.ClientSession, number: int, limit: int) -> Messages:
+    async def after(self, number: int, limit: int) -> Messages:
         """See `Inbox`."""
-        return await self._asked(session, {"after": str(number), "limit": str(limit)}) or []
+        return await self._asked({"after": str(number), "limit": str(limit)}) or []
 
-    async def _asked(self, session: aiohttp.ClientSession, params: dict[str, str]) -> Messages | None:
+    async def close(self) -> None:
+        """See `Inbox`."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _asked(self, params: dict[str, str]) -> Messages | None:
+        self._session = self._session or aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15))
         try:
-            async with session.get(f"{self.url}/outbox/messages", params=params) as reply:
+            async with self._session.get(f"{self.url}/outbox/messages", params=params) as reply:
                 return (await reply.json())["messages"] if reply.status == 200 else None
         except (aiohttp.ClientError, TimeoutError):
             return None
@@ -58,12 +68,12 @@ class ViewerTable:
     _connection: "OwnConnection | None" = None
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def newest(self, session: aiohttp.ClientSession) -> int | None:  # noqa: ARG002 - the table is no page
+    async def newest(self) -> int | None:
         """See `Inbox`."""
         found = await self._read(None, 1)
         return found if found is None else max((int(m["id"]) for m in found), default=0)
 
-    async def after(self, session: aiohttp.ClientSession, number: int, limit: int) -> Messages:  # noqa: ARG002
+    async def after(self, number: int, limit: int) -> Messages:
         """See `Inbox`."""
         return await self._read(number, limit) or []
 
@@ -80,6 +90,6 @@ class ViewerTable:
                 return None
 
     async def close(self) -> None:
-        """Let the connection go."""
+        """See `Inbox`."""
         if self._connection is not None:
             await self._connection.close()

@@ -86,46 +86,52 @@ class Recipients:
     _holes: dict[int, float] = field(default_factory=dict)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read messages and act until stopped."""
+        """Read messages and act until stopped; the inbox is closed then."""
         connector = aiohttp.TCPConnector(limit=self.concurrency * 2)
         timeout = aiohttp.ClientTimeout(total=15)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
-            after = self.asked_before = await self._newest(session, stop)
-            self.ready.set()
-            rest = _LOOK_SECONDS
-            while not stop.is_set():
-                messages = await self.inbox.after(session, after, _PAGE)
-                for message in messages:
-                    self._holes |= dict.fromkeys(range(after + 1, message["id"]), time.monotonic())
-                    after = message["id"]
-                for message in messages + await self._late(session):
-                    await self._take(session, message, stop)
-                if messages:
-                    rest = _LOOK_SECONDS
-                else:
-                    await pause_or_stop(rest, stop)
-                    rest = min(_LOOK_SECONDS_AT_REST, rest * 1.3)  # looking costs the notifier as well
-            for task in self._busy:
-                task.cancel()
-            if self._busy:
-                await asyncio.wait(self._busy)
+            try:
+                await self._read(session, stop)
+            finally:
+                for task in self._busy:
+                    task.cancel()
+                if self._busy:
+                    await asyncio.wait(self._busy)
+                await self.inbox.close()
 
-    async def _newest(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> int:
+    async def _read(self, session: aiohttp.ClientSession, stop: asyncio.Event) -> None:
+        after = self.asked_before = await self._newest(stop)
+        self.ready.set()
+        rest = _LOOK_SECONDS
+        while not stop.is_set():
+            messages = await self.inbox.after(after, _PAGE)
+            for message in messages:
+                self._holes |= dict.fromkeys(range(after + 1, message["id"]), time.monotonic())
+                after = message["id"]
+            for message in messages + await self._late():
+                await self._take(session, message, stop)
+            if messages:
+                rest = _LOOK_SECONDS
+            else:
+                await pause_or_stop(rest, stop)
+                rest = min(_LOOK_SECONDS_AT_REST, rest * 1.3)  # looking costs the notifier as well
+
+    async def _newest(self, stop: asyncio.Event) -> int:
         """Messages of an earlier run are not ours: their recipients have gone."""
         while not stop.is_set():
-            if (newest := await self.inbox.newest(session)) is not None:
+            if (newest := await self.inbox.newest()) is not None:
                 return newest
             await pause_or_stop(0.2, stop)
         return 0
 
-    async def _late(self, session: aiohttp.ClientSession) -> list[dict[str, Any]]:
+    async def _late(self) -> list[dict[str, Any]]:
         """Messages with a lower id than others before them: ids are drawn before commits (H35)."""
         fresh = time.monotonic() - _LATE_SECONDS
         self._holes = {n: since for n, since in self._holes.items() if since > fresh}
         if not self._holes:
             return []
         first, last = min(self._holes), max(self._holes)
-        found = await self.inbox.after(session, first - 1, min(_PAGE, last - first + 1))
+        found = await self.inbox.after(first - 1, min(_PAGE, last - first + 1))
         return [m for m in found if self._holes.pop(m["id"], None) is not None]
 
     async def _take(self, session: aiohttp.ClientSession, message: dict[str, Any], stop: asyncio.Event) -> None:

@@ -1,6 +1,7 @@
 // The live line: share in ink, control band, the part outside in falu; answers per window as bars below.
 const { uPlot } = window;
 const SPAN = 240, ROOM_FOR_BARS = 0.28;
+const BARS_OF_ROOM = 0.64; // so that their highest number keeps clear of the lowest percentage
 // Series in the order they are painted; points come as (time, share, low, high, usual, answers).
 const ORDER = [0, 3, 2, 4, 1, 5], SHARE = 4;
 const reduced = matchMedia("(prefers-reduced-motion: reduce)");
@@ -24,7 +25,7 @@ const percentAxis = (paint) => ({
 });
 
 const timeAxis = (paint, ago) => ({
-  stroke: () => paint.ink3, font: `11px ${paint.text}`, size: 24, gap: 4, grid: { show: false }, ticks: { show: false },
+  stroke: () => paint.ink3, font: `11px ${paint.text}`, size: 28, gap: 8, grid: { show: false }, ticks: { show: false },
   splits: (u) => [0, 1, 2, 3, 4].map((part) => u.scales.x.min + (part * SPAN) / 4),
   values: (u, marks) => marks.map((t) => {
     const minutes = Math.round((u.scales.x.max - t) / 60);
@@ -134,7 +135,7 @@ const options = (paint, size, { ago, rains, alerts, now }) => ({
   scales: {
     x: { time: false, range: () => { const to = now(); return [to - SPAN, to]; } },
     share: { range: shareRange },
-    answers: { range: (_u, _low, high) => [0, (Math.max(1, high) * (1 + ROOM_FOR_BARS)) / (0.8 * ROOM_FOR_BARS)] },
+    answers: { range: (_u, _low, high) => [0, (Math.max(1, high) * (1 + ROOM_FOR_BARS)) / (BARS_OF_ROOM * ROOM_FOR_BARS)] },
   },
   axes: [timeAxis(paint, ago), { scale: "share", ...percentAxis(paint) }],
   bands: [{ series: [1, 2], fill: () => paint.band }],
