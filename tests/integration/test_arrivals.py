@@ -7,33 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.chassis.arrivals import Arrivals
 from services.chassis.consumer import Reader
 from services.chassis.postgres import Database, Pool
 from services.chassis.settings import Settings
 from services.chassis.stretches import with_records
-from tests.harness import (
-    Effects,
-    effects_of,
-    make_effects,
-    make_fence,
-    make_topic,
-    numbered,
-    own_loop,
-    produce,
-    producing,
-    progress_of,
-    reading,
-    until,
-)
+from tests.harness import Effects, numbered, producing, progress_of
+from tests.own_topic import OwnTopic, Reading, pool, topic
 
-
-@pytest.fixture
-async def pool(notifier_pool: Pool) -> Pool:
-    await make_effects(notifier_pool)
-    return notifier_pool
+__all__ = ["pool", "topic"]
 
 
 def _holds(said: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
@@ -47,84 +31,84 @@ def _holds(said: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
 class Alone:
     """A process that reads a topic by itself, and knows that all is applied when the test begins."""
 
-    topic: str
-    reader: Reader[bytes]
+    topic: OwnTopic
+    reading: Reading
     arrivals: Arrivals
-    stop: asyncio.Event
+
+    @property
+    def consumer(self) -> AIOKafkaConsumer:
+        assert self.reading.reader.consumer is not None
+        return self.reading.reader.consumer
 
     async def is_deaf(self) -> None:
         """Nothing is read from now on."""
-        assert self.reader.consumer is not None
-        self.reader.consumer.pause(*self.reader.partitions())
+        self.consumer.pause(*self.reading.reader.partitions())
         await asyncio.sleep(1)  # a fetch that is under way ends without records
 
 
 @pytest.fixture
-async def alone(settings: Settings, pool: Pool) -> AsyncIterator[Alone]:
-    topic = await make_topic(settings)
-    reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
-    arrivals = Arrivals(reader)
-    async with reading(reader, own_loop(reader, settings)) as stop:
-        await until(arrivals.all_applied, stop)
-        yield Alone(topic, reader, arrivals, stop)
+async def alone(topic: OwnTopic) -> AsyncIterator[Alone]:
+    async with topic.read() as reading:
+        arrivals = Arrivals(reading.reader)
+        await reading.until(arrivals.all_applied)
+        yield Alone(topic, reading, arrivals)
 
 
 @dataclass
 class Two:
     """Two processes of a group, each with one partition of the topic; they apply nothing while `free` is not set."""
 
-    topic: str
+    topic: OwnTopic
     both: tuple[Arrivals, Arrivals]
     of_other: TopicPartition
     free: asyncio.Event
-    stop: asyncio.Event
+    reading: Reading
 
 
 @asynccontextmanager
 async def two(settings: Settings, pool: Pool) -> AsyncIterator[Two]:
-    topic = await make_topic(settings, partitions=2)
+    topic = await OwnTopic.make(settings, pool, partitions=2)
     free = asyncio.Event()
     free.set()
 
     def member(name: str) -> Reader[bytes]:
-        fence = make_fence(pool, topic, Effects())
-        apply = fence.apply
+        reader = topic.reader(member=name)
+        apply = reader.fence.apply
 
         async def when_free(connection: Database, values: list[bytes]) -> None:
             await free.wait()
             await apply(connection, values)
 
-        fence.apply = when_free
-        return Reader(settings, fence, [topic], name)
+        reader.fence.apply = when_free
+        return reader
 
     a, b = member("a"), member("b")
 
     async def both_read() -> bool:
         return all(r.consumer is not None and len(r.consumer.assignment()) == 1 for r in (a, b))
 
-    async with reading(a, own_loop(a, settings)) as stop, reading(b, own_loop(b, settings)):
-        await until(both_read, stop)
+    async with topic.read(a) as reading, topic.read(b):
+        await reading.until(both_read)
         both = Arrivals(a), Arrivals(b)
         for arrivals in both:
-            await until(arrivals.all_applied, stop)
+            await reading.until(arrivals.all_applied)
         assert b.consumer is not None
         (of_other,) = b.consumer.assignment()
         try:
-            yield Two(topic, both, of_other, free, stop)
+            yield Two(topic, both, of_other, free, reading)
         finally:
             free.set()
 
 
-async def test_what_no_fetch_has_told_of_yet_counts_as_missing(settings: Settings, pool: Pool, alone: Alone) -> None:
-    await produce(settings, alone.topic, numbered(1, 3))
-    await until(alone.arrivals.all_applied, alone.stop)
+async def test_what_no_fetch_has_told_of_yet_counts_as_missing(alone: Alone) -> None:
+    await alone.topic.send(numbered(1, 3))
+    await alone.reading.until(alone.arrivals.all_applied)
     await alone.is_deaf()
-    await produce(settings, alone.topic, numbered(4, 6))
+    await alone.topic.send(numbered(4, 6))
     assert not await alone.arrivals.all_applied()
-    assert alone.reader.consumer is not None
-    alone.reader.consumer.resume(*alone.reader.partitions())
-    await until(alone.arrivals.all_applied, alone.stop)
-    assert await effects_of(pool) == numbered(1, 6)
+    alone.consumer.resume(*alone.reading.reader.partitions())
+    await alone.reading.until(alone.arrivals.all_applied)
+    assert await alone.topic.effects() == numbered(1, 6)
 
 
 async def test_what_another_process_of_the_group_has_not_applied_counts_as_missing(
@@ -132,12 +116,12 @@ async def test_what_another_process_of_the_group_has_not_applied_counts_as_missi
 ) -> None:
     async with two(settings, pool) as group:
         group.free.clear()
-        await produce(settings, group.topic, numbered(1, 3), partition=group.of_other.partition)
+        await group.topic.send(numbered(1, 3), partition=group.of_other.partition)
         await asyncio.sleep(0.5)
         of_all = [await arrivals.all_applied() for arrivals in group.both]
         group.free.set()
         for arrivals in group.both:
-            await until(arrivals.all_applied, group.stop)
+            await group.reading.until(arrivals.all_applied)
     assert of_all == [False, False]
 
 
@@ -151,43 +135,42 @@ async def test_a_partition_of_another_process_that_ends_in_a_marker_of_a_transac
         return await with_records(*of)
 
     monkeypatch.setattr("services.chassis.arrivals.with_records", counted)
-    async with two(settings, pool) as group, producing(settings, transactional_id=f"tx-{group.topic}") as producer:
+    async with two(settings, pool) as group, producing(settings, transactional_id=f"tx-{group.topic.name}") as producer:
         asked, part = group.both[0], group.of_other.partition
         async with producer.transaction():
-            await producer.send(group.topic, b"1", partition=part)
+            await producer.send(group.topic.name, b"1", partition=part)
         await producer.begin_transaction()
-        await producer.send_and_wait(group.topic, b"aborted", partition=part)
+        await producer.send_and_wait(group.topic.name, b"aborted", partition=part)
         await producer.abort_transaction()
-        while await effects_of(pool) != numbered(1, 1):
+        while await group.topic.effects() != numbered(1, 1):
             await asyncio.sleep(0.03)
-        await until(asked.all_applied, group.stop, seconds=10)
-        assert await progress_of(pool, group.topic, part) == 1  # the marker, what was aborted and its own are behind it
+        await group.reading.until(asked.all_applied, seconds=10)
+        # The marker, what was aborted and its own marker are behind it.
+        assert await progress_of(pool, group.topic.name, part) == 1
         assert [await asked.all_applied() for _ in range(3)] == [True] * 3
         assert len(looks) == 1
 
         group.free.clear()
         async with producer.transaction():
-            await producer.send(group.topic, b"2", partition=part)
+            await producer.send(group.topic.name, b"2", partition=part)
         assert not await asked.all_applied()
         group.free.set()
-        await until(asked.all_applied, group.stop, seconds=10)
-    assert await effects_of(pool) == numbered(1, 2)
+        await group.reading.until(asked.all_applied, seconds=10)
+    assert await group.topic.effects() == numbered(1, 2)
 
 
 async def test_under_steady_traffic_what_was_there_when_it_was_asked_is_waited_for(
-    settings: Settings, pool: Pool
+    settings: Settings, topic: OwnTopic
 ) -> None:
-    topic = await make_topic(settings)
     slow = Effects(before=lambda: asyncio.sleep(0.05))
-    reader = Reader(settings, make_fence(pool, topic, slow), [topic])
-    arrivals = Arrivals(reader, patience=10)
-    async with reading(reader, own_loop(reader, settings)) as stop, producing(settings) as producer:
-        await until(arrivals.all_applied, stop)
+    async with topic.read(topic.reader(slow)) as reading, producing(settings) as producer:
+        arrivals = Arrivals(reading.reader, patience=10)
+        await reading.until(arrivals.all_applied)
         over = asyncio.Event()
 
         async def traffic() -> None:
             while not over.is_set():
-                await producer.send_and_wait(topic, b"1")
+                await producer.send_and_wait(topic.name, b"1")
                 await asyncio.sleep(0.005)  # a fifth of what is applied at most: it never falls behind, nor ever rests
 
         sending = asyncio.create_task(traffic())
@@ -198,12 +181,11 @@ async def test_under_steady_traffic_what_was_there_when_it_was_asked_is_waited_f
 
 
 async def test_a_thousand_that_ask_at_once_cost_two_looks_and_each_gets_one_that_began_after_it_asked(
-    settings: Settings, alone: Alone, monkeypatch: pytest.MonkeyPatch
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrivals = alone.arrivals
     await alone.is_deaf()
-    assert alone.reader.consumer is not None
-    ends, began, go_on = alone.reader.consumer.end_offsets, list[int](), asyncio.Event()
+    ends, began, go_on = alone.consumer.end_offsets, list[int](), asyncio.Event()
 
     async def held_up(*args: object) -> object:
         told = await ends(*args)
@@ -211,11 +193,11 @@ async def test_a_thousand_that_ask_at_once_cost_two_looks_and_each_gets_one_that
         await go_on.wait()
         return told
 
-    monkeypatch.setattr(alone.reader.consumer, "end_offsets", held_up)
+    monkeypatch.setattr(alone.consumer, "end_offsets", held_up)
     looks = arrivals._looks
     early = asyncio.create_task(arrivals.all_applied())
-    await until(_holds(lambda: arrivals._looks > looks and bool(began)), alone.stop)
-    await produce(settings, alone.topic, numbered(1, 1))
+    await alone.reading.until(_holds(lambda: arrivals._looks > looks and bool(began)))
+    await alone.topic.send(numbered(1, 1))
     late = [asyncio.create_task(arrivals.all_applied()) for _ in range(1000)]
     await asyncio.sleep(0)
     go_on.set()
@@ -231,7 +213,7 @@ async def test_a_broker_that_does_not_answer_leaves_it_open_within_moments(
         return await asyncio.Event().wait()
 
     with monkeypatch.context() as broken:
-        broken.setattr(alone.reader.consumer, "end_offsets", silent)
+        broken.setattr(alone.consumer, "end_offsets", silent)
         async with asyncio.timeout(5):
             assert not await alone.arrivals.all_applied()
     assert await alone.arrivals.all_applied()

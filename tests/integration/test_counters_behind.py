@@ -6,30 +6,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.aggregator.counting.behind import CountersBehind
-from services.chassis.consumer import Reader
 from services.chassis.kafka import make_consumer
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
-from tests.harness import (
-    Effects,
-    begin,
-    effects_of,
-    kafka_work_ended,
-    make_effects,
-    make_fence,
-    make_topic,
-    numbered,
-    own_loop,
-    produce,
-    producing,
-    reading,
-    until,
-)
+from tests.harness import Effects, begin, kafka_work_ended, make_topic, numbered, producing, until
+from tests.own_topic import OwnTopic, pool
 
 HOUR = 3600.0
 
@@ -57,10 +42,7 @@ class Told:
         return told
 
 
-@pytest.fixture
-async def pool(notifier_pool: Pool) -> Pool:
-    await make_effects(notifier_pool)
-    return notifier_pool
+__all__ = ["pool"]
 
 
 @asynccontextmanager
@@ -89,29 +71,29 @@ async def consuming(settings: Settings) -> AsyncIterator[AIOKafkaConsumer]:
 
 
 async def test_it_rises_while_counting_is_held_up_and_falls_to_nought_after(settings: Settings, pool: Pool) -> None:
-    topic = await make_topic(settings, partitions=2)
+    topic = await OwnTopic.make(settings, pool, partitions=2)
     held, go_on = asyncio.Event(), asyncio.Event()
 
     async def hold_up() -> None:
         held.set()
         await go_on.wait()
 
-    reader = Reader(settings, make_fence(pool, topic, Effects(before=hold_up)), [topic])
-    async with told_of(settings, pool, topic) as told, reading(reader, own_loop(reader, settings)) as stop:
+    reader = topic.reader(Effects(before=hold_up))
+    async with told_of(settings, pool, topic.name) as told, topic.read(reader) as reading:
         assert told.seconds() == 0
-        await produce(settings, topic, numbered(1, 20), partition=1)
+        await topic.send(numbered(1, 20), partition=1)
         await asyncio.wait_for(held.wait(), 60)
-        await until(lambda: _is(told.seconds() > 0), stop)
+        await reading.until(lambda: _is(told.seconds() > 0))
         first = told.seconds()
-        await until(lambda: _is(told.seconds() > first + 0.5), stop)
+        await reading.until(lambda: _is(told.seconds() > first + 0.5))
         assert told.seconds() < 60
         told.clock.ahead = HOUR
         assert HOUR < told.seconds() < HOUR + 60
         told.clock.ahead = 0.0
 
         go_on.set()
-        await until(lambda: _has_counted(pool, 20), stop)
-        await until(lambda: _is(told.seconds() == 0), stop)
+        await reading.applied(20)
+        await reading.until(lambda: _is(told.seconds() == 0))
 
 
 async def test_a_process_that_begins_with_a_backlog_tells_its_age_at_once(settings: Settings, pool: Pool) -> None:
@@ -170,7 +152,3 @@ async def test_without_kafka_a_nought_is_not_told_for_long(settings: Settings, p
 
 async def _is(held: bool) -> bool:
     return held
-
-
-async def _has_counted(pool: Pool, number: int) -> bool:
-    return len(await effects_of(pool)) == number

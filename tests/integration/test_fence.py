@@ -12,23 +12,10 @@ from services.chassis.fence import Gap
 from services.chassis.message_lines import MessageLines
 from services.chassis.postgres import Pool
 from services.chassis.record_lines import RecordLines
-from tests.harness import (
-    Effects,
-    begin,
-    effects_of,
-    letters_of,
-    make_effects,
-    make_fence,
-    progress_of,
-    record,
-    until,
-)
+from tests.harness import Effects, begin, effects_of, letters_of, make_fence, progress_of, record, until
+from tests.own_topic import pool
 
-
-@pytest.fixture
-async def pool(notifier_pool: Pool) -> Pool:
-    await make_effects(notifier_pool)
-    return notifier_pool
+__all__ = ["pool"]
 
 
 async def test_a_batch_is_applied_once_and_what_is_brought_again_is_dropped(pool: Pool) -> None:

@@ -8,91 +8,64 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from services.chassis import consumer
-from services.chassis.consumer import Reader
 from services.chassis.failures import MustStop
 from services.chassis.kafka import make_admin
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
-from tests.harness import (
-    Effects,
-    effects_of,
-    make_effects,
-    make_fence,
-    make_topic,
-    numbered,
-    own_loop,
-    produce,
-    progress_of,
-    reading,
-    until,
-)
+from tests.harness import make_topic, numbered, progress_of
+from tests.own_topic import OwnTopic, pool, topic
+
+__all__ = ["pool", "topic"]
 
 
-@pytest.fixture
-async def pool(notifier_pool: Pool) -> Pool:
-    await make_effects(notifier_pool)
-    return notifier_pool
-
-
-async def test_records_deleted_before_they_were_read_stop_the_service(settings: Settings, pool: Pool) -> None:
+async def test_records_deleted_before_they_were_read_stop_the_service(topic: OwnTopic) -> None:
     from aiokafka.admin import RecordsToDelete
 
-    topic = await make_topic(settings)
-    await produce(settings, topic, numbered(1, 5))
-    reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
-    async with reading(reader, own_loop(reader, settings)) as stop:
-        await until(lambda: _has(pool, 5), stop)
-    await produce(settings, topic, numbered(6, 10))
-    admin = make_admin(settings)
+    await topic.send(numbered(1, 5))
+    async with topic.read() as reading:
+        await reading.applied(5)
+    await topic.send(numbered(6, 10))
+    admin = make_admin(topic.settings)
     await admin.start()
-    await admin.delete_records({TopicPartition(topic, 0): RecordsToDelete(before_offset=8)})
+    await admin.delete_records({TopicPartition(topic.name, 0): RecordsToDelete(before_offset=8)})
     await admin.close()
-    again = Reader(settings, make_fence(pool, topic, Effects()), [topic])
     with pytest.raises(MustStop, match="records 5 to 7 were deleted before they were read"):
-        async with reading(again, own_loop(again, settings)) as stop:
-            await asyncio.wait_for(stop.wait(), 90)
-    assert await effects_of(pool) == numbered(1, 5)
-    assert await progress_of(pool, topic) == 5
+        async with topic.read() as reading:
+            await reading.ended()
+    assert await topic.effects() == numbered(1, 5)
+    assert await progress_of(topic.pool, topic.name) == 5
 
 
-async def test_a_topic_made_again_stops_the_next_start_and_nothing_of_it_counts(settings: Settings, pool: Pool) -> None:
-    topic = await make_topic(settings)
-    await produce(settings, topic, numbered(1, 5))
-    reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
-    async with reading(reader, own_loop(reader, settings)) as stop:
-        await until(lambda: _has(pool, 5), stop)
-    await _make_again(settings, topic)
-    await produce(settings, topic, numbered(101, 120))
-    again = Reader(settings, make_fence(pool, topic, Effects()), [topic])
+async def test_a_topic_made_again_stops_the_next_start_and_nothing_of_it_counts(topic: OwnTopic) -> None:
+    await topic.send(numbered(1, 5))
+    async with topic.read() as reading:
+        await reading.applied(5)
+    await _make_again(topic)
+    await topic.send(numbered(101, 120))
     with pytest.raises(MustStop, match="is not the topic that progress is kept for"):
-        async with reading(again, own_loop(again, settings)) as stop:
-            await asyncio.wait_for(stop.wait(), 90)
-    assert await effects_of(pool) == numbered(1, 5)
+        async with topic.read() as reading:
+            await reading.ended()
+    assert await topic.effects() == numbered(1, 5)
 
 
-async def test_a_topic_made_again_while_it_is_read_stops_the_service_and_nothing_of_it_counts(
-    settings: Settings, pool: Pool
-) -> None:
-    topic = await make_topic(settings)
-    await produce(settings, topic, numbered(1, 5))
-    reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
+async def test_a_topic_made_again_while_it_is_read_stops_the_service_and_nothing_of_it_counts(topic: OwnTopic) -> None:
+    await topic.send(numbered(1, 5))
     with pytest.raises(MustStop, match=r"deleted and made again|ends at|does not exist"):  # noqa: PT012
-        async with reading(reader, own_loop(reader, settings)) as stop:
-            await until(lambda: _has(pool, 5), stop)
-            await _make_again(settings, topic)
-            await produce(settings, topic, numbered(101, 104))
-            await asyncio.wait_for(stop.wait(), 90)
-    assert await effects_of(pool) == numbered(1, 5)
+        async with topic.read() as reading:
+            await reading.applied(5)
+            await _make_again(topic)
+            await topic.send(numbered(101, 104))
+            await reading.ended()
+    assert await topic.effects() == numbered(1, 5)
 
 
 async def test_a_topic_that_was_away_when_partitions_were_given_out_and_came_back_as_another_stops_the_service(
-    settings: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+    topic: OwnTopic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer, "_IDENTITY_EVERY", 0)
-    topic, stop = await make_topic(settings), asyncio.Event()
-    reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
+    reader, stop = topic.reader(), asyncio.Event()
     assert await reader.prepare(stop)
-    await _make_again(settings, topic)
+    await _make_again(topic)
     consumer_of_nothing = SimpleNamespace(pause=lambda: None, resume=lambda: None, assignment=list)
     reader.read_through(lambda: cast("AIOKafkaConsumer", consumer_of_nothing))
     await reader.on_partitions_assigned([])  # aiokafka asks for metadata again only after five minutes
@@ -108,39 +81,30 @@ async def test_a_topic_that_was_away_when_partitions_were_given_out_and_came_bac
     ],
 )
 async def test_progress_that_does_not_belong_to_this_log_stops_the_start(
-    settings: Settings, pool: Pool, change: str, says: str
+    topic: OwnTopic, change: str, says: str
 ) -> None:
-    topic = await make_topic(settings)
-    await produce(settings, topic, numbered(1, 5))
-    reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
-    async with reading(reader, own_loop(reader, settings)) as stop:
-        await until(lambda: _has(pool, 5), stop)
-    await pool.execute(change)
-    again = Reader(settings, make_fence(pool, topic, Effects()), [topic])
+    await topic.send(numbered(1, 5))
+    async with topic.read() as reading:
+        await reading.applied(5)
+    await topic.pool.execute(change)
     with pytest.raises(MustStop, match=says):
-        async with reading(again, own_loop(again, settings)) as stop:
-            await asyncio.wait_for(stop.wait(), 90)
-    assert await effects_of(pool) == numbered(1, 5)
+        async with topic.read() as reading:
+            await reading.ended()
+    assert await topic.effects() == numbered(1, 5)
 
 
 async def test_a_missing_topic_says_what_to_run(settings: Settings, pool: Pool) -> None:
-    reader = Reader(settings, make_fence(pool, "t-missing", Effects()), ["t-missing"])
+    missing = OwnTopic(settings, pool, "t-missing")
     with pytest.raises(MustStop, match="topic t-missing does not exist: run `kvittera topics apply`"):
-        await reader.prepare(asyncio.Event())
+        await missing.reader().prepare(asyncio.Event())
 
 
-async def _make_again(settings: Settings, topic: str) -> None:
-    admin = make_admin(settings)
+async def _make_again(topic: OwnTopic) -> None:
+    admin = make_admin(topic.settings)
     await admin.start()
-    await admin.delete_topics([topic])
+    await admin.delete_topics([topic.name])
     async with asyncio.timeout(60):
-        while topic in await admin.list_topics():
+        while topic.name in await admin.list_topics():
             await asyncio.sleep(0.05)
     await admin.close()
-    await make_topic(settings, name=topic)
-
-
-async def _has(pool: Pool, count: int) -> bool:
-    found: int = await pool.fetchval("SELECT count(*) FROM effect")
-    assert found <= count
-    return found == count
+    await make_topic(topic.settings, name=topic.name)

@@ -28,27 +28,14 @@ from services.chassis.arrivals import Arrivals
 from services.chassis.consumer import Reader
 from services.chassis.fence import Fence
 from services.chassis.kafka import CONSUMER_OPTIONS, make_admin
-from services.chassis.lifecycle import Task
 from services.chassis.metrics import Metrics
 from services.chassis.own_feed import consume
 from services.chassis.postgres import Database, Pool
 from services.chassis.settings import Settings
 from tests.builders import NOON, facts
-from tests.harness import (
-    Effects,
-    effects_of,
-    faststream,
-    make_effects,
-    make_fence,
-    make_topic,
-    numbered,
-    own_loop,
-    produce,
-    producing,
-    reading,
-    until,
-)
+from tests.harness import faststream, make_effects, make_topic, numbered, own_loop, producing, reading, until
 from tests.integration.test_counting_store import audit, pool, table
+from tests.own_topic import Feed, OwnTopic
 
 __all__ = ["pool"]
 
@@ -71,51 +58,43 @@ async def raise_partitions(settings: Settings, topic: str, to: int) -> None:
     await admin.close()
 
 
-def all_there(pool: Pool, count: int) -> Callable[[], "asyncio.Future[bool]"]:
-    async def holds() -> bool:
-        return len(await effects_of(pool)) >= count
-
-    return lambda: asyncio.ensure_future(holds())
+@pytest.fixture
+async def topic(settings: Settings, pool: Pool) -> OwnTopic:
+    """A topic of one partition, with three records."""
+    await make_effects(pool)
+    own = await OwnTopic.make(settings, pool)
+    await own.send(numbered(1, 3))
+    return own
 
 
 @pytest.mark.parametrize("carrier", [own_loop, faststream])
-async def test_partitions_that_are_added_are_read_without_a_restart(
-    settings: Settings, pool: Pool, carrier: Callable[[Reader[bytes], Settings], Task]
-) -> None:
-    await make_effects(pool)
-    topic = await make_topic(settings, partitions=1)
-    await produce(settings, topic, numbered(1, 3))
-    a = Reader(settings, make_fence(pool, topic, Effects()), [topic], "a")
-    async with reading(a, carrier(a, settings)) as stop:
-        await until(all_there(pool, 3), stop)
-        await raise_partitions(settings, topic, 3)
-        await produce(settings, topic, numbered(4, 6), partition=1)
-        await produce(settings, topic, numbered(7, 9), partition=2)
-        await until(all_there(pool, 9), stop, seconds=20)
-    assert sorted(await effects_of(pool)) == numbered(1, 9)
+async def test_partitions_that_are_added_are_read_without_a_restart(topic: OwnTopic, carrier: Feed) -> None:
+    async with topic.read(topic.reader(member="a"), feed=carrier) as at_work:
+        await at_work.applied(3)
+        await raise_partitions(topic.settings, topic.name, 3)
+        await topic.send(numbered(4, 6), partition=1)
+        await topic.send(numbered(7, 9), partition=2)
+        await at_work.applied(9, seconds=20)
+    assert sorted(await topic.effects()) == numbered(1, 9)
 
 
 @pytest.mark.parametrize("away", [True, False], ids=["while it was away", "after it came back"])
 async def test_a_reader_that_came_back_under_its_name_reads_partitions_that_were_added(
-    settings: Settings, pool: Pool, away: bool
+    topic: OwnTopic, away: bool
 ) -> None:
-    await make_effects(pool)
-    topic = await make_topic(settings, partitions=1)
-    await produce(settings, topic, numbered(1, 3))
-    first, again = (Reader(settings, make_fence(pool, topic, Effects()), [topic], "a") for _ in range(2))
-    async with reading(first, own_loop(first, settings)) as stop:
-        await until(all_there(pool, 3), stop)
+    async with topic.read(topic.reader(member="a")) as at_work:
+        await at_work.applied(3)
     if away:
-        await raise_partitions(settings, topic, 2)
-    await produce(settings, topic, numbered(4, 6))
-    async with reading(again, own_loop(again, settings)) as stop:
-        await until(all_there(pool, 6), stop)
+        await raise_partitions(topic.settings, topic.name, 2)
+    await topic.send(numbered(4, 6))
+    async with topic.read(topic.reader(member="a")) as again:
+        await again.applied(6)
         if not away:
-            await raise_partitions(settings, topic, 2)
-        await produce(settings, topic, numbered(7, 9), partition=1)
-        await until(all_there(pool, 9), stop, seconds=20)
-        await until(Arrivals(again).all_applied, stop, seconds=20)
-    assert sorted(await effects_of(pool)) == numbered(1, 9)
+            await raise_partitions(topic.settings, topic.name, 2)
+        await topic.send(numbered(7, 9), partition=1)
+        await again.applied(9, seconds=20)
+        await again.until(Arrivals(again.reader).all_applied, seconds=20)
+    assert sorted(await topic.effects()) == numbered(1, 9)
 
 
 @dataclasses.dataclass(slots=True)

@@ -9,23 +9,12 @@ import pytest
 from pydantic import SecretStr
 
 from services.chassis import consumer as chassis_consumer
-from services.chassis.consumer import Reader
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Pool, open_pool
 from services.chassis.settings import Settings
-from tests.harness import (
-    Effects,
-    effects_of,
-    make_effects,
-    make_fence,
-    make_topic,
-    numbered,
-    own_loop,
-    produce,
-    reading,
-    until,
-)
+from tests.harness import make_effects, numbered, until
 from tests.network import Line, line
+from tests.own_topic import OwnTopic
 
 STALL = 1.0
 
@@ -56,30 +45,28 @@ async def cut(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 class Reading:
     """A reader of a topic, by a pool that can be cut off."""
 
-    settings: Settings
     cut: Cut
-    topic: str
+    topic: OwnTopic
 
     async def ends_by_itself(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
         """Read, cut PostgreSQL off by `meanwhile`, and wait until the reader gives up; raises why it did."""
-        reader = Reader(self.settings, make_fence(self.cut.pool, self.topic, Effects()), [self.topic])
-        async with reading(reader, own_loop(reader, self.settings)) as stop:
+        async with self.topic.read() as reading:
             try:
                 await meanwhile()
                 async with asyncio.timeout(10 * STALL):
-                    await stop.wait()
+                    await reading.stop.wait()
             finally:
                 self.cut.line.heal()  # so that the test can end
 
     async def has_three(self) -> bool:
-        return len(await effects_of(self.cut.pool)) == 3
+        return len(await self.topic.effects()) == 3
 
 
 @pytest.fixture
 async def read(settings: Settings, cut: Cut) -> Reading:
-    topic = await make_topic(settings)
-    await produce(settings, topic, numbered(1, 3))
-    return Reading(settings.model_copy(update={"stall_seconds": STALL}), cut, topic)
+    topic = await OwnTopic.make(settings.model_copy(update={"stall_seconds": STALL}), cut.pool)
+    await topic.send(numbered(1, 3))
+    return Reading(cut, topic)
 
 
 async def test_a_reader_that_cannot_ask_where_to_read_on_ends_itself(read: Reading) -> None:
@@ -89,7 +76,7 @@ async def test_a_reader_that_cannot_ask_where_to_read_on_ends_itself(read: Readi
     read.cut.line.cut()
     with pytest.raises(MustStop, match="nobody says where"):
         await read.ends_by_itself(from_the_start)
-    assert await effects_of(read.cut.pool) == []
+    assert await read.topic.effects() == []
 
 
 async def test_a_reader_whose_batch_hears_no_more_of_postgresql_ends_itself(read: Reading) -> None:
@@ -97,7 +84,7 @@ async def test_a_reader_whose_batch_hears_no_more_of_postgresql_ends_itself(read
         await until(read.has_three)
         read.cut.line.cut()
         await asyncio.sleep(0.3)  # its look at the topics has begun
-        await produce(read.settings, read.topic, numbered(4, 6))
+        await read.topic.send(numbered(4, 6))
 
     with pytest.raises(MustStop, match="nothing moves"):
         await read.ends_by_itself(while_it_reads)

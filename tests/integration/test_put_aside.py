@@ -17,23 +17,10 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool
 from services.chassis.records import Received
 from services.chassis.records import reading as decoder
-from tests.harness import (
-    Effects,
-    begin,
-    effects_of,
-    letters_of,
-    make_effects,
-    make_fence,
-    progress_of,
-    record,
-    understand,
-)
+from tests.harness import Effects, begin, effects_of, letters_of, make_fence, progress_of, record, understand
+from tests.own_topic import pool
 
-
-@pytest.fixture
-async def pool(notifier_pool: Pool) -> Pool:
-    await make_effects(notifier_pool)
-    return notifier_pool
+__all__ = ["pool"]
 
 
 async def test_a_bad_record_becomes_an_outbox_row_with_reason_place_and_untouched_bytes(pool: Pool) -> None:

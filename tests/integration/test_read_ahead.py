@@ -8,7 +8,6 @@ from aiokafka import ConsumerRecord
 
 from services.chassis import own_feed
 from services.chassis.batches import Batch
-from services.chassis.consumer import Reader
 from services.chassis.fence import Gap
 from services.chassis.meanings import Meanings
 from services.chassis.postgres import Pool
@@ -17,24 +16,17 @@ from tests.harness import (
     Effects,
     begin,
     effects_of,
-    make_effects,
     make_fence,
-    make_topic,
     numbered,
-    own_loop,
-    produce,
     progress_of,
     reading,
     record,
     understand,
     until,
 )
+from tests.own_topic import OwnTopic, pool
 
-
-@pytest.fixture
-async def pool(notifier_pool: Pool) -> Pool:
-    await make_effects(notifier_pool)
-    return notifier_pool
+__all__ = ["pool"]
 
 
 @pytest.fixture(autouse=True)
@@ -43,29 +35,23 @@ def every_batch_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def topic(settings: Settings) -> str:
+async def topic(settings: Settings, pool: Pool) -> OwnTopic:
     """Two partitions with 1 to 200 in the one and 201 to 400 in the other."""
-    name = await make_topic(settings, partitions=2)
-    await produce(settings, name, numbered(1, 200), partition=0)
-    await produce(settings, name, numbered(201, 400), partition=1)
-    return name
+    own = await OwnTopic.make(settings, pool, partitions=2)
+    await own.send(numbered(1, 200), partition=0)
+    await own.send(numbered(201, 400), partition=1)
+    return own
 
 
-async def _all_applied(pool: Pool) -> bool:
-    return len(await effects_of(pool)) >= 400
-
-
-async def _check_each_once_and_in_order(pool: Pool) -> None:
-    numbers = [int(value) for value in await effects_of(pool)]
+async def _check_each_once_and_in_order(topic: OwnTopic) -> None:
+    numbers = [int(value) for value in await topic.effects()]
     assert [n for n in numbers if n <= 200] == [*range(1, 201)]
     assert [n for n in numbers if n > 200] == [*range(201, 401)]
 
 
-async def test_a_batch_is_read_once_and_while_the_one_before_it_is_applied(
-    settings: Settings, pool: Pool, topic: str
-) -> None:
+async def test_a_batch_is_read_once_and_while_the_one_before_it_is_applied(topic: OwnTopic) -> None:
     effects, read = Effects(), Counter[bytes | None]()
-    fence = make_fence(pool, topic, effects)
+    reader = topic.reader(effects)
 
     def understood(record: ConsumerRecord) -> bytes | None:
         read[record.value] += 1
@@ -76,32 +62,30 @@ async def test_a_batch_is_read_once_and_while_the_one_before_it_is_applied(
             applied = sum(map(len, effects.calls))
             await until(lambda: _is(sum(read.values()) > applied), seconds=20)
 
-    fence.decode, effects.before = understood, next_one_is_read
-    reader = Reader(settings, fence, [topic])
-    async with reading(reader, own_loop(reader, settings, max_records=20)) as stop:
-        await until(lambda: _all_applied(pool), stop)
-    await _check_each_once_and_in_order(pool)
+    reader.fence.decode, effects.before = understood, next_one_is_read
+    async with topic.read(reader, max_records=20) as at_work:
+        await at_work.applied(400)
+    await _check_each_once_and_in_order(topic)
     assert set(read.values()) == {1}
 
 
 async def test_what_was_read_ahead_before_reading_had_to_go_back_is_read_again(
-    settings: Settings, pool: Pool, topic: str, monkeypatch: pytest.MonkeyPatch
+    topic: OwnTopic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fence = make_fence(pool, topic, Effects())
-    reader = Reader(settings, fence, [topic])
-    take, taken = fence.take, Counter[str]()
+    reader = topic.reader()
+    take, taken = reader.fence.take, Counter[str]()
 
     async def overtaken(batch: Batch, meanings: Meanings[bytes] | None = None) -> None:
         taken["batches"] += 1
         if taken["batches"] == 3:
             await until(lambda: _is(reader._in_hand == 2), seconds=20)
-            raise Gap({p: await progress_of(pool, topic, p.partition) or 0 for p in batch})
+            raise Gap({p: await progress_of(topic.pool, topic.name, p.partition) or 0 for p in batch})
         await take(batch, meanings)
 
-    monkeypatch.setattr(type(fence), "take", lambda _, *given: overtaken(*given))
-    async with reading(reader, own_loop(reader, settings, max_records=20)) as stop:
-        await until(lambda: _all_applied(pool), stop)
-    await _check_each_once_and_in_order(pool)
+    monkeypatch.setattr(type(reader.fence), "take", lambda _, *given: overtaken(*given))
+    async with topic.read(reader, max_records=20) as at_work:
+        await at_work.applied(400)
+    await _check_each_once_and_in_order(topic)
 
 
 async def test_of_a_batch_that_was_read_ahead_only_what_nobody_else_applied_meanwhile_is_applied(pool: Pool) -> None:
@@ -115,10 +99,10 @@ async def test_of_a_batch_that_was_read_ahead_only_what_nobody_else_applied_mean
 
 
 async def test_partitions_that_go_to_another_process_while_they_are_read_ahead_are_applied_once(
-    settings: Settings, pool: Pool, topic: str
+    topic: OwnTopic,
 ) -> None:
     slow = Effects(before=lambda: asyncio.sleep(0.05))
-    readers = [Reader(settings, make_fence(pool, topic, slow), [topic]) for _ in range(3)]
+    readers = [topic.reader(slow) for _ in range(3)]
 
     async def one_after_another(stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
@@ -126,25 +110,24 @@ async def test_partitions_that_go_to_another_process_while_they_are_read_ahead_a
                 group.create_task(own_feed.consume(reader, stop, max_records=5))
                 await asyncio.sleep(0.7)
 
+    async def all_applied() -> bool:
+        return len(await topic.effects()) >= 400
+
     async with reading(readers[0], one_after_another) as stop:
-        await until(lambda: _all_applied(pool), stop)
-    await _check_each_once_and_in_order(pool)
+        await until(all_applied, stop)
+    await _check_each_once_and_in_order(topic)
 
 
-async def test_a_stop_lets_go_of_what_was_read_ahead_and_the_next_process_applies_it(
-    settings: Settings, pool: Pool, topic: str
-) -> None:
+async def test_a_stop_lets_go_of_what_was_read_ahead_and_the_next_process_applies_it(topic: OwnTopic) -> None:
     for _ in range(3):
         effects = Effects(before=lambda: asyncio.sleep(0.05))
-        reader = Reader(settings, make_fence(pool, topic, effects), [topic])
-        async with reading(reader, own_loop(reader, settings, max_records=20)) as stop:
-            await until(lambda effects=effects: _is(len(effects.calls) >= 3), stop)  # type: ignore[misc]
-        applied = len(await effects_of(pool))
-        assert applied == sum([await progress_of(pool, topic, partition) or 0 for partition in range(2)])
-    reader = Reader(settings, make_fence(pool, topic, Effects()), [topic])
-    async with reading(reader, own_loop(reader, settings, max_records=20)) as stop:
-        await until(lambda: _all_applied(pool), stop)
-    await _check_each_once_and_in_order(pool)
+        async with topic.read(topic.reader(effects), max_records=20) as at_work:
+            await at_work.until(lambda effects=effects: _is(len(effects.calls) >= 3))  # type: ignore[misc]
+        applied = len(await topic.effects())
+        assert applied == sum([await progress_of(topic.pool, topic.name, partition) or 0 for partition in range(2)])
+    async with topic.read(max_records=20) as at_work:
+        await at_work.applied(400)
+    await _check_each_once_and_in_order(topic)
 
 
 async def _is(holds: bool) -> bool:
