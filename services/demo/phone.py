@@ -15,7 +15,7 @@ from standardwebhooks.webhooks import Webhook
 
 from services.chassis.pauses import pause_or_stop, pauses
 
-_NONCE = re.compile(r'name="nonce" value="([^"]+)"')
+_OF_PAGE = re.compile(r'name="(nonce|lang)" value="([^"]+)"')
 _OUR_NUMBER = "+46701740690"
 T = TypeVar("T")
 Ask = Callable[[], AbstractAsyncContextManager[aiohttp.ClientResponse]]
@@ -35,14 +35,14 @@ class Phone:
     stop: asyncio.Event
     retries: Counter[str]
 
-    async def open(self, url: str) -> str | None:
-        """Open the page, again while the server is away or not that far yet; returns its nonce."""
+    async def open(self, url: str) -> Mapping[str, str] | None:
+        """Open the page, again while the server is away or not that far yet; returns what each tap on it says too."""
 
-        async def nonce(reply: aiohttp.ClientResponse) -> str | None:
-            found = _NONCE.search(await reply.text()) if reply.status == 200 else None
-            return found and found.group(1)
+        async def of_page(reply: aiohttp.ClientResponse) -> Mapping[str, str] | None:
+            found = dict(_OF_PAGE.findall(await reply.text())) if reply.status == 200 else {}
+            return found if "nonce" in found else None
 
-        return await self._until("open", lambda: self.session.get(url), nonce)
+        return await self._until("open", lambda: self.session.get(url), of_page)
 
     async def tap(self, url: str, fields: Mapping[str, str]) -> int | None:
         """Post what was chosen until it is acknowledged; returns the revision that is saved."""

@@ -157,8 +157,8 @@ class Recipients:
     async def _answer(self, phone: Phone, behaviour: Behaviour, message: dict[str, Any]) -> None:
         token = message["link"].rpartition("/r/")[2]
         url = f"{self.survey_url}/r/{token}"
-        nonce = await phone.open(url)
-        if nonce is None:
+        of_page = await phone.open(url)
+        if of_page is None:
             return
         self.opened += 1
         first = {"contested": "1"} if behaviour.contested else {"score": str(behaviour.score)}
@@ -169,7 +169,7 @@ class Recipients:
             said.append({"comment": behaviour.comment})
         score: int | None = None
         for fields in said:
-            revision = await phone.tap(url, {"nonce": nonce, **fields})
+            revision = await phone.tap(url, {**of_page, **fields})
             if revision is None:
                 return
             score = int(fields["score"]) if "score" in fields else score

@@ -22,7 +22,8 @@ MODES = {"Flight": "same_day", "Ship": "service_point", "Road": "home_day"}
 ZONES = {"SE": "Europe/Stockholm", "FI": "Europe/Helsinki"}
 WINDOWS = ("hour", "day", "week", "month", "all")
 BY_MINUTE = ("total", "terminal")
-OF_PAIRS = ("day", "month", "all")
+BUILT_IN_PAIRS = ("terminal.method", "terminal.reason", "terminal.wave", "merchant.method")
+OF_OTHER_PAIRS = ("day", "month", "all")
 """An hour of a pair would be a row for nearly every record, and there are 190 pairs."""
 _TROUBLES = {3: "damaged", 7: "claim_open"}
 _DISRUPTIONS = {2: "snow-1", 5: "strike-2"}
@@ -118,7 +119,7 @@ PROPERTIES: Mapping[str, Callable[[Row], Sides]] = {
     "disruption": _of_delivery(lambda row: row["disruption"] or None),
     "disrupted": _whether(lambda row: row["disruption"] != ""),
     "channel": _asked("email", "web"),
-    "language": _asked("sv", None),  # simulated recipients do not say in which language they read the page
+    "language": _asked("sv", "sv"),
     "wave": _wave(3),
     "wave_5": _wave(5),
     "reason": lambda row: (reason(row), None),
@@ -144,7 +145,7 @@ def windows_of(cut: str) -> Sequence[str]:
     """The windows that a cut is counted in."""
     if cut in BY_MINUTE:
         return ("minute", *WINDOWS)
-    return OF_PAIRS if cut.count(".") == 1 and cut != "terminal.method" else WINDOWS
+    return OF_OTHER_PAIRS if cut.count(".") == 1 and cut not in BUILT_IN_PAIRS else WINDOWS
 
 
 def values_of(cut: str, row: Row) -> Sides:

@@ -197,9 +197,9 @@ class RunningSystem:
                     continue
                 score = (said.score or 0) % 5 + 1
                 url = f"{self.recipients.survey_url}/r/{token}"
-                nonce = await phone.open(url)
-                assert nonce is not None
-                revision = await phone.tap(url, {"nonce": nonce, "score": str(score)})
+                of_page = await phone.open(url)
+                assert of_page is not None
+                revision = await phone.tap(url, {**of_page, "score": str(score)})
                 assert revision is not None
                 if revision <= said.revision:
                     self.wrong.append(f"revision {revision} was acknowledged after {said.revision}")
