@@ -50,7 +50,7 @@ def carry(
         read_many_at_once()
         use_sound_connections()
         broker = KafkaBroker(
-            settings.kafka_bootstrap,
+            settings.kafka_bootstrap.split(","),  # FastStream takes a text for one address
             security=security_of(settings),
             client_id=f"kvittera-{reader.fence.service}",
             logger=None,

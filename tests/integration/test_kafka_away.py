@@ -48,6 +48,18 @@ async def test_a_reader_goes_on_after_a_crash_of_the_broker_and_stops_in_time_wi
     assert await topic.effects() == numbered(1, 20)
 
 
+@pytest.mark.parametrize("feed", [faststream, own_loop])
+async def test_a_reader_asks_the_next_broker_of_the_list_when_the_first_is_away(
+    settings: Settings, pool: Pool, feed: Feed
+) -> None:
+    settings = settings.model_copy(update={"kafka_bootstrap": f"127.0.0.1:1, {settings.kafka_bootstrap}"})
+    topic = await OwnTopic.make(settings, pool)
+    await topic.send(numbered(1, 5))
+    async with topic.read(feed=feed) as reading:
+        await reading.applied(5)
+    assert await topic.effects() == numbered(1, 5)
+
+
 async def test_a_reader_that_waits_for_kafka_stops_at_once(settings: Settings, pool: Pool) -> None:
     settings = settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:1", "boot_patience_seconds": 60})
     began = time.monotonic()
