@@ -17,6 +17,9 @@ from services.chassis.stretches import with_records
 from tests.harness import Effects, numbered, producing, progress_of
 from tests.own_topic import OwnTopic, Reading, pool, topic
 
+PATIENT = 30
+"""Seconds, where the answer has to be yes however busy the machine is."""
+
 __all__ = ["pool", "topic"]
 
 
@@ -147,7 +150,9 @@ async def test_a_partition_of_another_process_that_ends_in_a_marker_of_a_transac
         await group.reading.until(asked.all_applied, seconds=10)
         # The marker, what was aborted and its own marker are behind it.
         assert await progress_of(pool, group.topic.name, part) == 1
+        asked.patience = PATIENT
         assert [await asked.all_applied() for _ in range(3)] == [True] * 3
+        asked.patience = 1
         assert len(looks) == 1
 
         group.free.clear()
@@ -164,7 +169,7 @@ async def test_under_steady_traffic_what_was_there_when_it_was_asked_is_waited_f
 ) -> None:
     slow = Effects(before=lambda: asyncio.sleep(0.05))
     async with topic.read(topic.reader(slow)) as reading, producing(settings) as producer:
-        arrivals = Arrivals(reading.reader, patience=10)
+        arrivals = Arrivals(reading.reader, patience=PATIENT)
         await reading.until(arrivals.all_applied)
         over = asyncio.Event()
 
@@ -194,9 +199,10 @@ async def test_a_thousand_that_ask_at_once_cost_two_looks_and_each_gets_one_that
         return told
 
     monkeypatch.setattr(alone.consumer, "end_offsets", held_up)
-    looks = arrivals._looks
+    looks, arrivals.patience = arrivals._looks, PATIENT
     early = asyncio.create_task(arrivals.all_applied())
     await alone.reading.until(_holds(lambda: arrivals._looks > looks and bool(began)))
+    arrivals.patience = 1
     await alone.topic.send(numbered(1, 1))
     late = [asyncio.create_task(arrivals.all_applied()) for _ in range(1000)]
     await asyncio.sleep(0)
@@ -216,4 +222,4 @@ async def test_a_broker_that_does_not_answer_leaves_it_open_within_moments(
         broken.setattr(alone.consumer, "end_offsets", silent)
         async with asyncio.timeout(5):
             assert not await alone.arrivals.all_applied()
-    assert await alone.arrivals.all_applied()
+    await alone.reading.until(alone.arrivals.all_applied)
