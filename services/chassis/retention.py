@@ -12,16 +12,23 @@ from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import Database, Pool, named_sql
 
 _BATCH = 1000
+_MOST_LOOKED_AT = 10_000_000
 _A_DAY = 86_400.0
 _FIRST_WITHIN = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is kept how long. `what` names two statements: one that counts the old rows, one that deletes some."""
+    """What is kept how long. `what` names two statements: one that counts the old rows, one that deletes some.
+
+    Attributes:
+        walks: whether it looks at each row only once, from a position on that it keeps in a table. Its statement tells
+            how many rows it `looked` at and how many have `gone`, and `<what>_lock` comes before it.
+    """
 
     what: str
     keep: timedelta
+    walks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +36,14 @@ class Retention:
     """The rules of one service, with the statements in its `retention.sql`.
 
     Each statement takes an age in seconds; `<what>_due` counts, `<what>` deletes or blanks at most $2 rows.
+
+    Attributes:
+        looked_at: rows that a rule that walks looks at in one run, at most; the next run goes on behind them.
     """
 
     service: str
     rules: Sequence[Rule]
+    looked_at: int = _MOST_LOOKED_AT
     sql: Mapping[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,7 +64,10 @@ class Retention:
         if not await connection.fetchval("SELECT pg_try_advisory_lock(hashtext($1))", self._lock):
             return None
         try:
-            return {rule.what: await self._apply(connection, rule, batch) for rule in self.rules}
+            return {
+                rule.what: await (self._walk if rule.walks else self._apply)(connection, rule, batch)
+                for rule in self.rules
+            }
         finally:
             await connection.execute("SELECT pg_advisory_unlock(hashtext($1))", self._lock)
 
@@ -65,6 +79,19 @@ class Retention:
             total += gone
             if gone < batch:
                 return total
+
+    async def _walk(self, connection: Database, rule: Rule, batch: int) -> int:
+        total = 0
+        for beginning in range(0, self.looked_at, batch):
+            at_most = min(batch, self.looked_at - beginning)
+            async with connection.transaction():
+                await connection.execute(self.sql[f"{rule.what}_lock"])
+                row = await connection.fetchrow(self.sql[rule.what], rule.keep.total_seconds(), at_most)
+            looked, gone = row or (0, 0)
+            total += gone
+            if looked < at_most:
+                break
+        return total
 
     @property
     def _lock(self) -> str:

@@ -235,6 +235,9 @@ class Settings(BaseModel):
     providers also until their whole month is so old."""
     request_keep_months: int = Field(default=15, ge=13, le=1200)
     """Requests are kept this long, and until the whole month is so old. Budgets and wishes count the last 365 days."""
+    dead_link_keep_months: int = Field(default=24, ge=13, le=1200)
+    """Links that nobody answered are kept this long after they were locked, for who unsubscribes late or asks whether a
+    message is ours."""
     outbox_keep_hours: float = Field(default=72, ge=0)
     """Published outbox rows are kept this long, so that a lost broker can be refilled."""
     stall_seconds: float = Field(default=30, gt=0)

@@ -13,6 +13,7 @@ _WORDS = {
     "viewer_messages": "messages of the outbox viewer",
     "secrets": "addresses and links that requests still hold",
     "unreachable": "notes that an address failed before",
+    "dead_links": "links that nobody answered",
 }
 """Of what goes, where its name says it to nobody else."""
 

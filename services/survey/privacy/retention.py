@@ -6,9 +6,11 @@ from services.chassis.months import MonthlyTable, Months
 from services.chassis.retention import Retention, Rule
 from services.chassis.settings import Settings
 
+_LONGEST_MONTH = 31
+
 
 def retention(settings: Settings) -> Retention:
-    """The survey's rules. Scores and facts stay: they are kept under random ids."""
+    """The survey's rules. Scores and facts of what was answered stay: they are kept under random ids."""
     comments, contacts = timedelta(days=settings.comment_keep_days), timedelta(days=settings.contact_keep_days)
     return Retention(
         "survey",
@@ -18,6 +20,7 @@ def retention(settings: Settings) -> Retention:
             Rule("case_words", comments),
             Rule("outcomes", contacts),
             Rule("outcome_messages", timedelta(days=settings.message_keep_days)),
+            Rule("dead_links", timedelta(days=_LONGEST_MONTH * settings.dead_link_keep_months), walks=True),
         ),
     )
 

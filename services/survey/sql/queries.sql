@@ -28,6 +28,8 @@ SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::timestamptz[], $4::text[], $5:
 -- What is from before the person's erasure does not come back, however late it is told.
 WHERE NOT EXISTS (SELECT FROM person_key AS k WHERE k.person = decode(i.person_id, 'hex')
                   AND k.erased_at >= (i.delivery ->> 'occurred_at')::timestamptz)
+  -- Nor does a dead link that has gone: retention does not look there again.
+  AND (i.expires_at < clock_timestamp() AND i.invitation_id <= (SELECT up_to FROM dead_link_position)) IS NOT TRUE
 ON CONFLICT DO NOTHING
 
 -- name: correct_invitations

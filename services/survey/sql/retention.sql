@@ -73,3 +73,41 @@ WHERE message_id IN (
     LIMIT $2
     FOR UPDATE SKIP LOCKED
 )
+
+-- name: dead_links_due
+-- As many as `dead_links` would let go, however many runs it takes.
+SELECT count(*) FROM invitation AS i
+WHERE i.invitation_id > coalesce((SELECT up_to FROM dead_link_position), '00000000-0000-0000-0000-000000000000')
+  AND i.invitation_id < coalesce((
+      SELECT k.invitation_id FROM invitation AS k
+      WHERE k.invitation_id > coalesce((SELECT up_to FROM dead_link_position), '00000000-0000-0000-0000-000000000000')
+        AND k.expires_at >= clock_timestamp() - make_interval(secs => $1)
+      ORDER BY k.invitation_id LIMIT 1), 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+  AND NOT EXISTS (SELECT FROM response AS r WHERE r.response_id = i.invitation_id)
+
+-- name: dead_links_lock
+-- No erasure breaks these links at the same moment: each would wait for the other's rows.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('invitations of ' || current_schema(), 0))
+
+-- name: dead_links
+-- Looks at the next $2 links in the order of their ids, which is that of their decisions, up to the first that was not
+-- locked for so long. What has an answer stays: it shows its words of thanks, and later revisions tell its facts.
+WITH next AS MATERIALIZED (
+    SELECT i.invitation_id, i.expires_at < clock_timestamp() - make_interval(secs => $1) AS old
+    FROM invitation AS i
+    WHERE i.invitation_id > coalesce((SELECT up_to FROM dead_link_position), '00000000-0000-0000-0000-000000000000')
+    ORDER BY i.invitation_id LIMIT $2
+), looked AS MATERIALIZED (
+    SELECT invitation_id
+    FROM (SELECT invitation_id, bool_and(old) OVER (ORDER BY invitation_id) AS all_old FROM next) AS in_order
+    WHERE all_old
+), gone AS (
+    DELETE FROM invitation AS i USING looked AS l
+    WHERE i.invitation_id = l.invitation_id
+      AND NOT EXISTS (SELECT FROM response AS r WHERE r.response_id = l.invitation_id)
+    RETURNING i.invitation_id
+), moved AS (
+    INSERT INTO dead_link_position (up_to) SELECT invitation_id FROM looked ORDER BY invitation_id DESC LIMIT 1
+    ON CONFLICT (single) DO UPDATE SET up_to = excluded.up_to
+)
+SELECT (SELECT count(*) FROM looked) AS looked, (SELECT count(*) FROM gone) AS gone
