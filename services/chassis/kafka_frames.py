@@ -19,12 +19,17 @@ _MOST: Final = 256 * 1024 * 1024
 
 
 class FrameProtocol(asyncio.BufferedProtocol):
-    """Takes the place of aiokafka's protocol; its reader only hears of the end of the connection."""
+    """Takes the place of aiokafka's protocol; its reader only hears of the end of the connection.
+
+    Attributes:
+        heard: bytes that came until now.
+    """
 
     def __init__(self, closed: "asyncio.Future[None]", reader: asyncio.StreamReader, loop: Any) -> None:
         self._stream = AIOKafkaProtocol(closed, reader, loop=loop)
         self._buffer = bytearray(_ROOM)
         self._filled = 0
+        self.heard = 0
         self._is_over = False
         self._take: Callable[[], Callable[[bytes], bool] | None] = lambda: None
 
@@ -42,6 +47,7 @@ class FrameProtocol(asyncio.BufferedProtocol):
         Raises:
             ConnectionAbortedError: this is no broker.
         """
+        self.heard += nbytes
         if self._is_over:
             return
         self._filled += nbytes

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import pytest
 from pydantic import SecretStr
@@ -12,8 +11,9 @@ from services.chassis import consumer as chassis_consumer
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Pool, open_pool
 from services.chassis.settings import Settings
+from tests.cut_servers import postgres_by_line
 from tests.harness import make_effects, numbered, until
-from tests.network import Line, line
+from tests.network import Line
 from tests.own_topic import OwnTopic
 
 STALL = 1.0
@@ -30,12 +30,8 @@ class Cut:
 @pytest.fixture
 async def cut(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Cut]:
     monkeypatch.setattr(chassis_consumer, "_IDENTITY_EVERY", 0.1)  # so that its look waits for PostgreSQL too
-    dsn = settings.postgres_dsn.get_secret_value()
-    port = urlsplit(dsn).port
-    assert port is not None
-    async with line(port) as to_postgres:
-        by_line = SecretStr(dsn.replace(f":{port}/", f":{to_postgres.port}/"))
-        pool = await open_pool(settings.model_copy(update={"postgres_dsn": by_line}), "notifier")
+    async with postgres_by_line(settings.postgres_dsn.get_secret_value()) as (to_postgres, by_line):
+        pool = await open_pool(settings.model_copy(update={"postgres_dsn": SecretStr(by_line)}), "notifier")
         await make_effects(pool)
         yield Cut(to_postgres, pool)
         pool.terminate()

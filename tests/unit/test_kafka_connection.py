@@ -1,8 +1,9 @@
 """Connections to Kafka that break under a request or are given up, also on the loop that services run on."""
 
 import asyncio
+import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,9 +15,19 @@ from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError
 from aiokafka.protocol.admin import ApiVersionRequest
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.produce import ProduceRequest
 from structlog.testing import capture_logs
 
-from services.chassis.kafka import make_admin, make_client, make_consumer, make_producer
+from services.chassis import kafka_connection
+from services.chassis.kafka import (
+    CONSUMER_OPTIONS,
+    NO_HURRY_MS,
+    PRODUCER_OPTIONS,
+    make_admin,
+    make_client,
+    make_consumer,
+    make_producer,
+)
 from services.chassis.settings import Settings
 
 
@@ -25,7 +36,7 @@ def no_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody asks for the versions of a server that says nothing; it knows how to tell of its topics."""
 
     async def no_versions(connection: AIOKafkaConnection) -> None:
-        connection._versions = {MetadataRequest.API_KEY: (1, 5)}
+        connection._versions = {MetadataRequest.API_KEY: (1, 5), ProduceRequest.API_KEY: (3, 7)}
 
     monkeypatch.setattr(AIOKafkaConnection, "_do_version_lookup", no_versions)
 
@@ -132,3 +143,93 @@ async def test_a_client_that_is_cancelled_while_it_starts_leaves_no_connection_o
         await client.close()
         async with asyncio.timeout(5):
             await ended.wait()
+
+
+SILENT = 0.25
+
+
+@asynccontextmanager
+async def connected(
+    monkeypatch: pytest.MonkeyPatch, answer: Callable[[asyncio.StreamWriter], Awaitable[None]]
+) -> AsyncIterator[tuple[AIOKafkaConnection, list[CloseReason]]]:
+    """A connection to a broker that answers each request so; it is silent after a quarter of a second."""
+    monkeypatch.setattr(kafka_connection, "SILENT_SECONDS", SILENT)
+    make_client(Settings())
+    closed = list[CloseReason]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        await answer(writer)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    connection = await create_conn("127.0.0.1", port, on_close=lambda _, reason: closed.append(reason))
+    try:
+        yield connection, closed
+    finally:
+        connection.close()
+        server.close()
+
+
+async def nothing(_: asyncio.StreamWriter) -> None:
+    """The connection is forgotten."""
+
+
+async def test_a_connection_of_which_nothing_is_heard_ends_although_nobody_waits_any_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with connected(monkeypatch, nothing) as (connection, closed):
+        first = asyncio.create_task(connection.send(MetadataRequest([])))
+        await asyncio.sleep(0)
+        first.cancel()
+        with capture_logs() as told, pytest.raises(KafkaConnectionError, match="closed"):
+            async with asyncio.timeout(10):
+                await connection.send(MetadataRequest([]))
+    assert closed == [CloseReason.CONNECTION_TIMEOUT]
+    assert [line["event"] for line in told] == ["nothing is heard of Kafka"]
+
+
+async def test_an_answer_that_comes_slowly_is_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces = 30
+
+    async def slowly(writer: asyncio.StreamWriter) -> None:
+        writer.write(struct.pack(">i", 1000))
+        for _ in range(pieces):
+            writer.write(b"\0")
+            await asyncio.sleep(SILENT / 10)
+
+    async with connected(monkeypatch, slowly) as (connection, closed):
+        waits = asyncio.create_task(connection.send(MetadataRequest([])))
+        await asyncio.sleep(pieces * SILENT / 10)
+        assert (closed, waits.done()) == ([], False)
+        await asyncio.wait({waits}, timeout=10)
+        assert closed == [CloseReason.CONNECTION_TIMEOUT]
+
+
+async def test_a_quiet_connection_and_one_that_waits_for_replicas_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with connected(monkeypatch, nothing) as (connection, closed):
+        await asyncio.sleep(3 * SILENT)
+        assert closed == []
+        produce = ProduceRequest(required_acks=-1, timeout=1, topics=[], transactional_id=None)
+        waits = asyncio.create_task(connection.send(produce))
+        await asyncio.sleep(3 * SILENT)
+        assert (closed, waits.done()) == ([], False)
+        waits.cancel()
+
+
+def test_no_broker_is_asked_to_wait_for_as_long_as_silence_lasts() -> None:
+    silent_ms = kafka_connection.SILENT_SECONDS * 1000
+    assert max(CONSUMER_OPTIONS["fetch_max_wait_ms"], NO_HURRY_MS) < silent_ms / 2
+    assert silent_ms < min(CONSUMER_OPTIONS["request_timeout_ms"], PRODUCER_OPTIONS["request_timeout_ms"])
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has other options")
+async def test_the_kernel_looks_after_a_connection_that_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with connected(monkeypatch, nothing) as (connection, _):
+        found = connection._writer.transport.get_extra_info("socket")
+        assert found.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert found.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
