@@ -38,11 +38,16 @@ class Chosen:
 async def resolve_doubts(pool: Pool, settling: Settling, chosen: Chosen, verdict: Verdict, metrics: Metrics) -> int:
     """Settle doubts as a person says; returns how many still were any.
 
+    Only those of the beginning: what is sent again and comes into doubt once more meanwhile is left to the next word.
     `again` sends them once more although they may have arrived: they are counted as possible duplicates.
     """
-    sql, settled = named_sql("services.notifier", "doubts.sql")["chosen_doubts"], 0
-    while rows := await pool.fetch(sql, chosen.reference, chosen.merchant, chosen.touchpoint, chosen.channel, _AT_ONCE):
-        again = verdict is Verdict.AGAIN
+    sql, settled = named_sql("services.notifier", "doubts.sql"), 0
+    again = verdict is Verdict.AGAIN
+    found = await pool.fetch(sql["chosen_doubts"], chosen.reference, chosen.merchant, chosen.touchpoint, chosen.channel)
+    for start in range(0, len(found), _AT_ONCE):
+        some = found[start : start + _AT_ONCE]
+        rows = await pool.fetch(sql["doubts_of"], [r["invitation_id"] for r in some], [r["fence"] for r in some])
+        # A person's word is a first attempt: it goes out at once, and also after the last one of our own.
         moved = await settling.write([settling.of(r, _RESULTS[verdict], 1 if again else r["attempts"]) for r in rows])
         settled += sum(moved)
         for row, done in zip(rows, moved, strict=True):

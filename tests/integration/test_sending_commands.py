@@ -1,5 +1,6 @@
 """Pausing, doubts and the proof of the ledger, as an operator uses them."""
 
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,6 +12,7 @@ from services.cli import send
 from services.notifier.channels import Fate, Result
 from services.notifier.doubts import Chosen, list_doubts, resolve_doubts
 from services.notifier.reconcile import reconcile
+from services.notifier.settlement import Settlement, Settling
 from services.notifier.verdicts import Verdict
 from tests.builders import delivery
 from tests.harness import make_topic, produce
@@ -109,6 +111,46 @@ async def test_the_doubts_of_a_campaign_are_settled_together_and_no_others(
     assert [r["what"] for r in await pool.fetch(STILL)] == left
     counted = metrics.registry.get_sample_value("kvittera_possible_duplicates_total", {"channel": "email"})
     assert counted == (settled or None)
+
+
+async def test_who_is_in_doubt_again_while_the_command_runs_is_not_sent_to_once_more(
+    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.notifier.doubts._AT_ONCE", 1)
+    await plan(pool, 3)
+    channel = ScriptedChannel([IN_DOUBT])
+    sender = dispatcher(pool, settings, channel)
+    await work(sender)
+    rounds = 0
+
+    class Answerless(Settling):
+        """A dispatcher sends again what was settled, and its provider does not answer again."""
+
+        async def write(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
+            nonlocal rounds
+            rounds += 1
+            assert rounds < 10, "it settles without an end"
+            moved = await super().write(settlements)
+            await pool.execute("UPDATE invitation SET due_at = clock_timestamp() WHERE state = 'planned'")
+            await work(sender)
+            return moved
+
+    with_answers = sender._settling
+    settling = Answerless(with_answers.pool, with_answers.persons, with_answers.relay, with_answers.now)
+    assert await resolve_doubts(pool, settling, Chosen(channel="email"), Verdict.AGAIN, Metrics()) == 3
+    assert len(channel.calls) == 6
+    assert await state_of(pool) == ("in_doubt", "gateway_timeout", 2)
+
+
+async def test_a_person_may_have_it_sent_after_the_last_attempt_of_our_own(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
+    channel = ScriptedChannel([IN_DOUBT, Result(Fate.ACCEPTED)])
+    sender = dispatcher(pool, settings, channel)
+    await work(sender)
+    await pool.execute("UPDATE invitation SET attempts = 8")
+    await resolve_doubts(pool, sender._settling, Chosen(channel="email"), Verdict.AGAIN, Metrics())
+    await work(sender)
+    assert await state_of(pool) == ("accepted", None, 9)
 
 
 async def test_reconciling_names_a_delivery_that_was_read_and_never_decided(pool: Pool, settings: Settings) -> None:
