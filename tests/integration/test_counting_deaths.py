@@ -5,9 +5,6 @@ A death cuts the connection as a killed process does: PostgreSQL rolls back what
 """
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
@@ -17,6 +14,7 @@ from services.aggregator.counting.reading import TOPICS
 from services.chassis.postgres import Pool
 from tests.counted_topics import records
 from tests.drawn_records import Batch, counting
+from tests.dying_pool import DyingPool
 from tests.harness import begin, record
 from tests.integration.test_counting_store import audit, pool, table
 from tests.integration.test_killed_counters import from_the_start
@@ -24,40 +22,6 @@ from tests.integration.test_killed_counters import from_the_start
 __all__ = ["pool"]
 pytestmark = pytest.mark.service("aggregator")
 TIMES = int(os.environ.get("COUNTING_DEATHS", "1"))
-STATEMENTS = frozenset(
-    {"execute", "fetch", "fetchrow", "fetchval", "copy_records_to_table", "copy_to_table", "copy_from_query"}
-)
-
-
-class DyingConnection:
-    """A connection that is cut after so many statements of its pool."""
-
-    def __init__(self, real: Any, whole: "DyingPool") -> None:
-        self._real, self._whole = real, whole
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._real, name)
-        return self._counted(found) if name in STATEMENTS else found
-
-    def _counted(self, statement: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def run(*values: Any, **named: Any) -> Any:
-            if self._whole.left == 0:
-                self._real.terminate()
-                raise ConnectionResetError("killed")
-            self._whole.left -= 1
-            return await statement(*values, **named)
-
-        return run
-
-
-class DyingPool:
-    def __init__(self, real: Pool, left: int) -> None:
-        self._real, self.left = real, left
-
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[DyingConnection]:
-        async with self._real.acquire() as connection:
-            yield DyingConnection(connection, self)
 
 
 async def put_aside(pool: Pool) -> int:

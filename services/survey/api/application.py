@@ -13,6 +13,7 @@ from services.survey.api.documented import (
     IDEMPOTENCY,
     KIOSK_KEY,
     READ_KEY,
+    TAP_IDEMPOTENCY,
     WEBHOOK_HEADERS,
     WRITE_KEY,
     body_of,
@@ -121,8 +122,8 @@ def _add_kiosk(app: FastAPI, routes: KioskRoutes) -> None:
         ),
         status_code=201,
         response_model=TapRecorded,
-        responses=_created() | refusals(400, 401, 403, 408, 409, 413, 415, 422, 503),
-        openapi_extra=body_of(Tap) | {"parameters": [IDEMPOTENCY], "security": KIOSK_KEY},
+        responses=_created() | refusals(400, 401, 403, 408, 413, 415, 422, 503),
+        openapi_extra=body_of(Tap) | {"parameters": [TAP_IDEMPOTENCY], "security": KIOSK_KEY},
     )
 
 

@@ -28,6 +28,9 @@ IDEMPOTENCY: dict[str, Any] = {
     "description": "The same key with the same body gets the first reply again, for a day; with another body, 422.",
     "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
 }
+TAP_IDEMPOTENCY: dict[str, Any] = IDEMPOTENCY | {
+    "description": "The same key with the same body gets the first reply again, without an end; with another body, 422."
+}
 _IF_MATCH: dict[str, Any] = {
     "name": "If-Match",
     "in": "header",

@@ -1,5 +1,6 @@
 """Taps at a kiosk: people who came by, not invited, so never mixed with invited answers."""
 
+import hashlib
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -16,12 +17,12 @@ from services.chassis.ids import time_ordered
 from services.chassis.message_lines import ANSWERED, MessageLines
 from services.chassis.metrics import Metrics
 from services.chassis.outbox import Relay
-from services.chassis.postgres import Pool, named_sql
+from services.chassis.postgres import Database, Pool, named_sql
 from services.survey.answers.recorded import Outcome
 from services.survey.api.clients import Client, Place
 from services.survey.api.keys import Scope
 from services.survey.api.models import Tap, TapRecorded
-from services.survey.api.once import Once, Reply
+from services.survey.api.once import Reply, key_reused
 from services.survey.api.reading import Door, read_json
 from services.survey.conditions import idempotency_key
 
@@ -93,7 +94,6 @@ class KioskRoutes:
 
     pool: Pool
     door: Door
-    once: Once
     relay: Relay
     metrics: Metrics
     now: Callable[[], datetime]
@@ -107,20 +107,38 @@ class KioskRoutes:
             self.metrics.begin("kvittera_answers_total", kind=kind)
 
     async def tap(self, request: Request) -> Response:
-        """Keep a tap; 2xx only after the commit."""
+        """Keep a tap; 2xx only after the commit, which also keeps for good what its Idempotency-Key became."""
         client = await self.door.let_in(request, Scope.KIOSK)
         key = idempotency_key(request)
         body = await read_json(request, Tap)
-
-        async def work() -> Reply:
-            began = time.perf_counter()
-            visit = await self._keep(client, body.model)
-            self._tell(visit, time.perf_counter() - began)
-            self.metrics.count("kvittera_answers_total", kind="kiosk" if visit.revision == 1 else "kiosk_revision")
+        began = time.perf_counter()
+        async with self.pool.acquire() as connection, connection.transaction():
+            await connection.execute(self.sql["lock_kiosk"], client.client_id)
+            told = None if key is None else await self._known(connection, client, key, body.sha256)
+            if told is not None:
+                return _reply(told)
+            visit = await self._keep(connection, client, body.model)
             told = TapRecorded(id=visit.response_id, revision=visit.revision)
-            return Reply(HTTPStatus.CREATED, told.model_dump(mode="json"))
+            if key is not None:
+                what_came = (client.client_id, _digest(key), body.sha256, told.id, told.revision)
+                await connection.execute(self.sql["know_tap"], *what_came)
+        self.relay.wake()
+        self._tell(visit, time.perf_counter() - began)
+        self.metrics.count("kvittera_answers_total", kind="kiosk" if visit.revision == 1 else "kiosk_revision")
+        return _reply(told)
 
-        return (await self.once.run(str(client.client_id), key, body.sha256, work)).response()
+    async def _known(self, connection: Database, client: Client, key: str, body_sha256: bytes) -> TapRecorded | None:
+        """What a tap with this key became before.
+
+        Raises:
+            Problem: 422: it came with another body.
+        """
+        row = await connection.fetchrow(self.sql["known_tap"], client.client_id, _digest(key))
+        if row is None:
+            return None
+        if row["body_sha256"] != body_sha256:
+            raise key_reused()
+        return TapRecorded(id=row["response_id"], revision=row["revision"])
 
     def _tell(self, visit: Visit, seconds: float) -> None:
         for tapped in self.lines.chosen(ANSWERED, [visit], 1):
@@ -135,26 +153,31 @@ class KioskRoutes:
                 revision=tapped.revision,
             )
 
-    async def _keep(self, client: Client, tap: Tap) -> Visit:
+    async def _keep(self, connection: Database, client: Client, tap: Tap) -> Visit:
         assert client.place is not None, "the table refuses a kiosk without a place"
-        async with self.pool.acquire() as connection, connection.transaction():
-            await connection.execute(self.sql["lock_kiosk"], client.client_id)
-            row = await connection.fetchrow(self.sql["latest_tap"], client.client_id)
-            latest = Visit(**row) if row else None
-            visit = after_tap(latest, tap.score, self.now(), self.debounce)
-            if latest and visit.revision == latest.revision and visit.response_id == latest.response_id:
-                await connection.execute(self.sql["touch_tap"], visit.response_id, visit.changed_at)
-                return visit
-            event = recorded(visit, client.place, self.survey, tap.language).model_dump_json(exclude_none=True)
-            await connection.execute(
-                self.sql["keep_tap"],
-                visit.response_id,
-                client.client_id,
-                visit.revision,
-                visit.score,
-                visit.answered_at,
-                visit.changed_at,
-                event.encode(),
-            )
-        self.relay.wake()
+        row = await connection.fetchrow(self.sql["latest_tap"], client.client_id)
+        latest = Visit(**row) if row else None
+        visit = after_tap(latest, tap.score, self.now(), self.debounce)
+        if latest and visit.revision == latest.revision and visit.response_id == latest.response_id:
+            await connection.execute(self.sql["touch_tap"], visit.response_id, visit.changed_at)
+            return visit
+        event = recorded(visit, client.place, self.survey, tap.language).model_dump_json(exclude_none=True)
+        await connection.execute(
+            self.sql["keep_tap"],
+            visit.response_id,
+            client.client_id,
+            visit.revision,
+            visit.score,
+            visit.answered_at,
+            visit.changed_at,
+            event.encode(),
+        )
         return visit
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _reply(told: TapRecorded) -> Response:
+    return Reply(HTTPStatus.CREATED, told.model_dump(mode="json")).response()

@@ -65,10 +65,15 @@ class Once:
                 return None
             row = await connection.fetchrow(self.sql["request_taken"], owner, key)
         if row is not None and row["body_sha256"] != body_sha256:
-            raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "This key came with another body before; use a new one")
+            raise key_reused()
         if row is None or row["reply"] is None:
             raise Problem(
                 HTTPStatus.CONFLICT, "The first request with this key still runs", headers={"retry-after": "2"}
             )
         kept = json.loads(row["reply"])
         return Reply(HTTPStatus(kept["status"]), kept["body"], kept["etag"])
+
+
+def key_reused() -> Problem:
+    """422: the key came with another body before."""
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "This key came with another body before; use a new one")

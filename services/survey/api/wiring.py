@@ -31,7 +31,6 @@ def api_mount(
     kiosk = KioskRoutes(
         pool=pool,
         door=door,
-        once=once,
         relay=answers.relay,
         metrics=answers.metrics,
         now=now,

@@ -45,6 +45,12 @@ WHERE a.client_id = $1 AND a.response_id = $2
 -- name: lock_kiosk
 SELECT client_id FROM api_client WHERE client_id = $1 FOR NO KEY UPDATE
 
+-- name: known_tap
+SELECT body_sha256, response_id, revision FROM kiosk_tap WHERE client_id = $1 AND key_sha256 = $2
+
+-- name: know_tap
+INSERT INTO kiosk_tap (client_id, key_sha256, body_sha256, response_id, revision) VALUES ($1, $2, $3, $4, $5)
+
 -- name: latest_tap
 SELECT response_id, revision, score, answered_at, changed_at FROM kiosk_response
 WHERE client_id = $1 ORDER BY changed_at DESC LIMIT 1
