@@ -147,7 +147,7 @@ async def test_a_partition_of_another_process_that_ends_in_a_marker_of_a_transac
         await producer.abort_transaction()
         while await group.topic.effects() != numbered(1, 1):
             await asyncio.sleep(0.03)
-        await group.reading.until(asked.all_applied, seconds=10)
+        await group.reading.until(asked.all_applied)
         # The marker, what was aborted and its own marker are behind it.
         assert await progress_of(pool, group.topic.name, part) == 1
         asked.patience = PATIENT
@@ -160,7 +160,7 @@ async def test_a_partition_of_another_process_that_ends_in_a_marker_of_a_transac
             await producer.send(group.topic.name, b"2", partition=part)
         assert not await asked.all_applied()
         group.free.set()
-        await group.reading.until(asked.all_applied, seconds=10)
+        await group.reading.until(asked.all_applied)
     assert await group.topic.effects() == numbered(1, 2)
 
 
