@@ -143,6 +143,17 @@ async def test_a_stop_keeps_what_was_preferred_before(app: ASGIApp, pool: Pool) 
     assert (change.revision, change.never, change.most_per_year, change.only_channel) == (4, True, 4, "sms")
 
 
+async def test_a_stop_is_told_as_later_than_a_wish_that_a_faster_clock_dated(app: ASGIApp, pool: Pool) -> None:
+    wish = await pool.fetchval(
+        "INSERT INTO preference VALUES ($1, 1, false, 4, NULL, clock_timestamp() + interval '1 minute')"
+        " RETURNING changed_at",
+        PERSON,
+    )
+    await hand_over(app, "STOP")
+    [change] = await preferences(pool)
+    assert (change.never, change.changed_at) == (True, wish + timedelta(microseconds=1))
+
+
 async def test_the_reply_does_not_tell_whether_the_sender_is_known(app: ASGIApp, pool: Pool) -> None:
     await invite(pool, person_id=PERSON)
     await invite(pool, person_id=SEAL.pseudonym("sms:+46701740650").hex(), expires_in=timedelta(seconds=-1))

@@ -1,5 +1,7 @@
 """How often and where a person may be asked: kept for the person, told, and shown again."""
 
+from datetime import timedelta
+
 import pytest
 
 from services.chassis.postgres import Pool
@@ -39,6 +41,19 @@ async def test_preferences_are_kept_told_and_shown_again(app: SurveyRoutes, pool
     [*_, last] = await preferences(pool)
     assert (last.revision, last.never, last.most_per_year, last.only_channel) == (4, False, None, None)
     assert [e.revision for e in await told(pool)] == [1]  # the answer itself did not change
+
+
+async def test_each_change_is_told_as_later_than_the_one_before_whatever_the_clocks_say(
+    app: SurveyRoutes, pool: Pool
+) -> None:
+    token = await invite(pool, person_id=PERSON)
+    await post(app, token, ("score", "4"), ("part", "preferences"), ("frequency", "quarterly"))
+    faster = await pool.fetchval(
+        "UPDATE preference SET changed_at = changed_at + interval '1 minute' RETURNING changed_at"
+    )
+    await post(app, token, ("part", "preferences"), ("frequency", "never"))
+    [*_, last] = await preferences(pool)
+    assert (last.never, last.changed_at) == (True, faster + timedelta(microseconds=1))
 
 
 async def test_a_person_has_the_same_preferences_behind_every_link(app: SurveyRoutes, pool: Pool) -> None:

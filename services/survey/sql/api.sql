@@ -81,7 +81,10 @@ ORDER BY asked_at DESC NULLS LAST, expires_at DESC LIMIT 1
 WITH kept AS (
     INSERT INTO preference AS p (person_id, revision, never, most_per_year, only_channel, changed_at)
     VALUES ($1, 1, true, NULL, NULL, $2)
-    ON CONFLICT (person_id) DO UPDATE SET revision = p.revision + 1, never = true, changed_at = excluded.changed_at
+    ON CONFLICT (person_id) DO UPDATE SET
+        revision = p.revision + 1,
+        never = true,
+        changed_at = greatest(excluded.changed_at, p.changed_at + interval '1 microsecond') -- as `prefer` tells
     WHERE NOT p.never
     RETURNING new.*
 )

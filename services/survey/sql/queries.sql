@@ -191,6 +191,7 @@ ORDER BY r.response_id
 
 -- name: prefer
 -- What is not given stays as it was said before. A repeated, equal preference makes no revision.
+-- Readers go by changed_at, and clocks of two processes may differ: what is kept later is always told as later.
 WITH person AS (
     SELECT person_id, expires_at > clock_timestamp() AS open, traceparent FROM invitation WHERE token_sha256 = $1
 ), kept AS (
@@ -201,7 +202,7 @@ WITH person AS (
         never = CASE WHEN $2 THEN excluded.never ELSE p.never END,
         most_per_year = CASE WHEN $2 THEN excluded.most_per_year ELSE p.most_per_year END,
         only_channel = CASE WHEN $5 THEN excluded.only_channel ELSE p.only_channel END,
-        changed_at = excluded.changed_at
+        changed_at = greatest(excluded.changed_at, p.changed_at + interval '1 microsecond')
     WHERE ($2 AND (p.never, p.most_per_year) IS DISTINCT FROM (excluded.never, excluded.most_per_year))
        OR ($5 AND p.only_channel IS DISTINCT FROM excluded.only_channel)
     RETURNING new.*
