@@ -69,6 +69,7 @@ OPERATIONS: list[Panel] = [
         [
             ("max(kvittera_sending_on)", "on"),
             ("max(kvittera_sending_heard)", "what people said is read"),
+            ("max(kvittera_sending_permitted_until_timestamp_seconds > 0) > bool time()", "permitted"),
             ("sum by (channel) (increase(kvittera_volume_pauses_total[1h]))", "paused by volume: {{channel}}"),
             ("max by (channel) (kvittera_provider_breaker)", "left alone: {{channel}}"),
         ],

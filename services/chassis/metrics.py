@@ -81,6 +81,8 @@ GaugeName = Literal[
     "kvittera_in_doubt",
     # 1 while the switch allows sending, 0 while it does not or cannot be read.
     "kvittera_sending_on",
+    # When the permission to reach real people ends; 0 where nobody outside is reached.
+    "kvittera_sending_permitted_until_timestamp_seconds",
     # 1 while everything that people and upstream said lately is read, 0 while nothing is sent until it is.
     "kvittera_sending_heard",
     # 1 while a provider is left alone after failures in a row, by channel.
@@ -158,6 +160,7 @@ GAUGES: dict[GaugeName, tuple[str, tuple[str, ...]]] = {
     "kvittera_requests_due": ("Requests whose time has come and that may be sent now.", ()),
     "kvittera_in_doubt": ("Sends whose fate is not known.", ()),
     "kvittera_sending_on": ("Whether the switch allows sending.", ()),
+    "kvittera_sending_permitted_until_timestamp_seconds": ("When the permission to reach real people ends.", ()),
     "kvittera_sending_heard": (
         "Whether wishes, erasures, corrections and answers are read, so that sending goes on.",
         (),

@@ -4,20 +4,22 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
-from services.chassis.settings import Settings
+from services.chassis.settings import Settings, live_sending
 from services.chassis.staff.gate import CookieGate, gate_for
 from services.chassis.staff.origins import reached_from_here_only
 from services.chassis.staff.provider import Provider, ProviderAway, provider_for
-from services.doctor.findings import Finding
+from services.doctor.findings import Finding, judged
 from services.doctor.reach import Place, UnreachedError, in_time, reach
 from services.notifier.channels.live import live_channel
 from services.notifier.channels.safe_address import Address, Resolve, by_system, embedded
 from services.notifier.send_guard import who_is_reached
+
+_ENDS_SOON = timedelta(days=1)
 
 
 async def addresses(settings: Settings, resolve: Resolve = by_system) -> list[Finding]:
@@ -103,7 +105,9 @@ async def sending(settings: Settings) -> list[Finding]:
     Raises:
         MustStop: it could not; says what the notifier would say.
     """
-    reached = Finding("sending", "well", who_is_reached(settings, datetime.now(UTC)))
+    now = datetime.now(UTC)
     if settings.channel != "outbox":
-        await live_channel(settings, Seal.of(settings), Metrics(), datetime.now(UTC)).close()
-    return [reached]
+        await live_channel(settings, Seal.of(settings), Metrics(), now).close()
+    lasts = settings.channel == "outbox" or live_sending(settings, now + _ENDS_SOON)
+    do = "set KVITTERA_LIVE_SENDING_UNTIL to a later moment, or KVITTERA_CHANNEL=outbox where nobody is to be reached"
+    return [judged("sending", who_is_reached(settings, now), fine=lasts, otherwise="look", do=do)]

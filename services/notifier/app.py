@@ -239,10 +239,10 @@ def _upkeep(shared: _Shared, dispatcher: Dispatcher) -> dict[str, Task]:
 
 
 def choose_channel(settings: Settings, pool: Pool, seal: Seal, metrics: Metrics) -> Channel:
-    """The channel that the settings allow; reaching real people needs an explicit, unexpired permission.
+    """The channel that the settings allow; reaching real people needs an explicit permission with an end.
 
     Raises:
-        MustStop: a live channel without a permission that holds, or a wrong providers' file.
+        MustStop: a live channel without a permission, or a wrong providers' file.
     """
     if settings.channel == "outbox":
         return OutboxViewer(pool, seal)

@@ -2,33 +2,43 @@
 
 from datetime import UTC, datetime, timedelta
 
+import structlog
+
 from schemas.delivery import ChannelKind, ContactChannel
 from services.chassis.failures import MustStop
+from services.chassis.metrics import Metrics
 from services.chassis.sealing import Seal
 from services.chassis.settings import Settings, live_sending
 from services.notifier.policy import normalised
 
+log = structlog.get_logger()
 EVERYBODY = "*"
 LONGEST_PERMISSION = timedelta(days=366)
 """A permission without a near end would be none that expires."""
 
 
-def check_permission(settings: Settings, now: datetime) -> None:
-    """Make sure that a channel that reaches real people is meant.
+def check_permission(settings: Settings, now: datetime, metrics: Metrics) -> None:
+    """Make sure that a channel that reaches real people is meant, and show until when.
+
+    A permission that is over lets nothing out, and does not keep a notifier from starting: deliveries, wishes and
+    receipts come all the same.
 
     Raises:
-        MustStop: KVITTERA_LIVE_SENDING_UNTIL is unset, over, or too far away.
+        MustStop: KVITTERA_LIVE_SENDING_UNTIL is unset or too far away.
     """
-    if not live_sending(settings, now):
+    until = settings.live_sending_until
+    if until is None:
         raise MustStop(
             f"KVITTERA_CHANNEL={settings.channel} reaches real people: "
             "set KVITTERA_LIVE_SENDING_UNTIL to a moment in the future"
         )
-    assert settings.live_sending_until is not None
-    if settings.live_sending_until - now > LONGEST_PERMISSION:
+    if until - now > LONGEST_PERMISSION:
         raise MustStop(
             f"KVITTERA_LIVE_SENDING_UNTIL is more than {LONGEST_PERMISSION.days} days ahead: a permission must expire"
         )
+    metrics.set("kvittera_sending_permitted_until_timestamp_seconds", until.timestamp())
+    if not live_sending(settings, now):
+        log.warning("the permission to send is over: nothing leaves", action="keep_waiting", until=until.isoformat())
 
 
 def who_is_reached(settings: Settings, now: datetime) -> str:

@@ -5,6 +5,8 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,11 +14,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
+import pytest
 
 from schemas.topics import DELIVERY_COMPLETED
 from services.chassis.settings import Settings
 from services.embedded.ports import free_port
-from services.embedded.servers import running_servers
+from services.embedded.servers import Servers, running_servers
 from tests.builders import SMS, delivery
 from tests.conftest import SEALING_KEY
 from tests.gateways import Gateway, answer, gateway
@@ -63,14 +66,50 @@ async def called(server: Gateway) -> str:
     return parse_qs(call.body.decode())["whendelivered"][0]
 
 
-async def test_a_providers_report_reaches_the_decision_of_the_delivery(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Place:
+    """Servers with topics and tables, a provider, and how a notifier is told of them."""
+
+    folder: Path
+    servers: Servers
+    provider: Gateway
+    port: int
+    environment: dict[str, str]
+
+    @asynccontextmanager
+    async def notifier(self, *, permitted: timedelta) -> AsyncIterator[Notifier]:
+        """One that is ready; its permission to send ends so far ahead."""
+        told = {"KVITTERA_LIVE_SENDING_UNTIL": (datetime.now(UTC) + permitted).isoformat()}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services", "notifier"],
+            cwd=self.folder,
+            env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **self.environment, **told},
+        )
+        try:
+            async with httpx2.AsyncClient(trust_env=False) as client:
+                notifier = Notifier(f"http://127.0.0.1:{self.port}", client)
+                await notifier.until("/health/ready", lambda r: r.status_code == 200)
+                yield notifier
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+    async def deliver(self) -> None:
+        """One delivery, just now."""
+        settings = Settings(kafka_bootstrap=self.servers.kafka.bootstrap)
+        message = delivery((SMS,), occurred_at=datetime.now(UTC)).model_dump_json(exclude_none=True)
+        await produce(settings, DELIVERY_COMPLETED, [message.encode()])
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
     port = free_port()
     (tmp_path / "secret").write_text("made-up")
     (tmp_path / "policies").mkdir()
     (tmp_path / "policies/hours.v2.toml").write_text("effective_from = 2020-01-01T00:00:00Z\n")  # no quiet hours
     with running_servers(tmp_path / "servers", fsync=False) as servers:
-        async with gateway(TAKEN) as server, httpx2.AsyncClient(trust_env=False) as client:
-            (tmp_path / "providers.toml").write_text(PROVIDERS.format(secret=tmp_path / "secret", port=server.port))
+        async with gateway(TAKEN) as provider:
+            (tmp_path / "providers.toml").write_text(PROVIDERS.format(secret=tmp_path / "secret", port=provider.port))
             environment = {
                 "KVITTERA_KAFKA_BOOTSTRAP": servers.kafka.bootstrap,
                 "KVITTERA_POSTGRES_DSN": servers.postgres.dsn("postgres"),
@@ -79,35 +118,30 @@ async def test_a_providers_report_reaches_the_decision_of_the_delivery(tmp_path:
                 "KVITTERA_POLICIES_FOLDER": str(tmp_path / "policies"),
                 "KVITTERA_CHANNEL": "providers",
                 "KVITTERA_PROVIDERS_FILE": str(tmp_path / "providers.toml"),
-                "KVITTERA_LIVE_SENDING_UNTIL": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
                 "KVITTERA_NOTIFIER_PORT": str(port),
                 "KVITTERA_RECEIPTS_URL": f"http://127.0.0.1:{port}",
             }
             for command in (("topics", "apply"), ("migrate",)):
                 done = kvittera(tmp_path, *command, timeout=150, **environment)
                 assert done.returncode == 0, done.stdout + done.stderr
-            process = subprocess.Popen(
-                [sys.executable, "-m", "services", "notifier"],
-                cwd=tmp_path,
-                env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **environment},
-            )
-            try:
-                notifier = Notifier(f"http://127.0.0.1:{port}", client)
-                await notifier.until("/health/ready", lambda r: r.status_code == 200)
-                settings = Settings(kafka_bootstrap=servers.kafka.bootstrap)
-                message = delivery((SMS,), occurred_at=datetime.now(UTC)).model_dump_json(exclude_none=True)
-                await produce(settings, DELIVERY_COMPLETED, [message.encode()])
-                report = await called(server)
-                forged = await client.post(report[:-1] + "x", data={"id": "s1", "status": "delivered"})
-                taken = await client.post(report, data={"id": "s1", "status": "delivered"})
-                assert (forged.status_code, taken.status_code) == (403, 204)
-                told = await notifier.until(
-                    "/decisions/D-1", lambda r: json.loads(r.content).get("state") == "accepted"
-                )
-                assert told["progress"] == "delivered"
-                shown = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
-                assert 'kvittera_receipts_total{provider="elks",result="delivered"} 1.0' in shown
-                assert urlsplit(report).path == "/receipts/elks"
-            finally:
-                process.send_signal(signal.SIGTERM)
-                process.wait(30)
+            yield Place(tmp_path, servers, provider, port, environment)
+
+
+async def test_what_came_while_the_permission_was_over_leaves_with_a_new_one_and_its_report_reaches_the_decision(
+    place: Place,
+) -> None:
+    async with place.notifier(permitted=timedelta(minutes=-1)) as notifier:
+        await place.deliver()
+        await notifier.until("/decisions/D-1", lambda r: json.loads(r.content).get("state") == "planned")
+        await asyncio.sleep(2)
+        assert place.provider.calls == []
+    async with place.notifier(permitted=timedelta(hours=1)) as notifier:
+        report, client = await called(place.provider), notifier.client
+        forged = await client.post(report[:-1] + "x", data={"id": "s1", "status": "delivered"})
+        taken = await client.post(report, data={"id": "s1", "status": "delivered"})
+        assert (forged.status_code, taken.status_code) == (403, 204)
+        told = await notifier.until("/decisions/D-1", lambda r: json.loads(r.content).get("state") == "accepted")
+        assert told["progress"] == "delivered"
+        shown = (await client.get(f"{notifier.url}/metrics")).text
+        assert 'kvittera_receipts_total{provider="elks",result="delivered"} 1.0' in shown
+        assert urlsplit(report).path == "/receipts/elks"

@@ -267,7 +267,7 @@ async def test_a_link_host_without_an_address_is_ill(settings: Settings) -> None
 
 
 async def test_a_mail_server_that_is_away_is_ill(settings: Settings) -> None:
-    until = datetime.now(UTC) + timedelta(hours=1)
+    until = datetime.now(UTC) + timedelta(days=2)
     smtp = settings.model_copy(update={"channel": "smtp", "smtp_port": 9, "live_sending_until": until})
     [reached, server] = [*await sending(smtp), *await gateways(smtp)]
     assert reached == Finding("sending", "well", f"everybody, until {until:%Y-%m-%d %H:%M} UTC")
@@ -285,9 +285,22 @@ async def test_only_the_outbox_viewer_is_said_to_reach_nobody(settings: Settings
     file.write_text(
         '[[provider]]\nname = "post"\nadapter = "smtp"\nhost = "127.0.0.1"\nsender = "svar@nordposten.example"\n'
     )
-    until = datetime.now(UTC) + timedelta(hours=1)
+    until = datetime.now(UTC) + timedelta(days=2)
     live = settings.model_copy(update={"channel": "providers", "providers_file": file, "live_sending_until": until})
     assert await sending(live) == [Finding("sending", "well", f"everybody, until {until:%Y-%m-%d %H:%M} UTC")]
+
+
+@pytest.mark.parametrize("hours", [23, -1])
+async def test_a_permission_that_ends_within_a_day_or_is_over_is_looked_at(settings: Settings, hours: int) -> None:
+    until = datetime.now(UTC) + timedelta(hours=hours)
+    [found] = await sending(settings.model_copy(update={"channel": "smtp", "live_sending_until": until}))
+    assert (found.what, found.verdict) == ("sending", "look")
+    assert found.found == (
+        f"everybody, until {until:%Y-%m-%d %H:%M} UTC"
+        if hours > 0
+        else "nobody: the permission for smtp is over or was never given"
+    )
+    assert "KVITTERA_LIVE_SENDING_UNTIL" in found.do
 
 
 @pytest.mark.parametrize(

@@ -34,12 +34,12 @@ def person(kind: ChannelKind, address: str) -> bytes:
     ("ahead", "complaint"),
     [
         (None, "KVITTERA_LIVE_SENDING_UNTIL"),
-        (timedelta(days=-1), "KVITTERA_LIVE_SENDING_UNTIL"),
         (timedelta(days=400), "366 days"),
         (timedelta(days=365), None),
+        (timedelta(days=-1), None),
     ],
 )
-def test_a_live_channel_starts_only_with_a_permission_that_holds_and_expires(
+def test_a_live_channel_starts_only_with_a_permission_that_expires(
     channel: Literal["outbox", "smtp", "providers"], ahead: timedelta | None, complaint: str | None
 ) -> None:
     settings = Settings(channel=channel, live_sending_until=None if ahead is None else datetime.now(UTC) + ahead)
@@ -49,14 +49,21 @@ def test_a_live_channel_starts_only_with_a_permission_that_holds_and_expires(
         with pytest.raises(MustStop, match=complaint):
             choose_channel(settings, None, SEAL, Metrics())  # type: ignore[arg-type]  # no pool is needed to refuse
     else:
-        check_permission(settings, datetime.now(UTC))
+        check_permission(settings, datetime.now(UTC), Metrics())
+
+
+def test_until_when_people_may_be_reached_is_shown_also_when_it_is_over() -> None:
+    metrics, name = Metrics(), "kvittera_sending_permitted_until_timestamp_seconds"
+    assert metrics.registry.get_sample_value(name) == 0
+    check_permission(Settings(channel="smtp", live_sending_until=NOW - timedelta(hours=1)), NOW, metrics)
+    assert metrics.registry.get_sample_value(name) == datetime(2026, 11, 22, 11, tzinfo=UTC).timestamp()
 
 
 def test_without_any_setting_nobody_outside_is_reached() -> None:
     settings = load_settings({})
     assert settings.channel == "outbox"
     with pytest.raises(MustStop, match="reaches real people"):
-        check_permission(settings, NOW)
+        check_permission(settings, NOW, Metrics())
 
 
 def test_a_list_of_addresses_stands_for_their_persons_however_they_are_written() -> None:

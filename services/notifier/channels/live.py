@@ -19,9 +19,9 @@ def live_channel(settings: Settings, seal: Seal, metrics: Metrics, now: datetime
     """A channel that reaches real people; opens no connection yet.
 
     Raises:
-        MustStop: a live channel without a permission that holds, or a wrong providers' file.
+        MustStop: a live channel without a permission, or a wrong providers' file.
     """
-    check_permission(settings, now)
+    check_permission(settings, now, metrics)
     surroundings = Surroundings(ReceiptLinks(seal, settings.receipts_url or settings.public_url), settings.brand)
     if settings.channel == "providers":
         if settings.providers_file is None:
