@@ -21,7 +21,7 @@ class LocalOutbox:
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "outcomes.sql"))
 
     async def send(self, message: OutcomeMessage) -> Result:
-        """Keep the message; a second time changes nothing."""
+        """Keep the message, unless its person was erased meanwhile; a second time changes nothing."""
         sealed = self.box.close(f"{message.subject}\n\n{message.text}", f"kept {message.reference}")
         try:
             async with self.pool.acquire() as connection:
@@ -30,4 +30,5 @@ class LocalOutbox:
             if not is_transient(error):
                 raise
             return Result(Fate.IN_DOUBT, "outbox_unreachable")
-        return Result(Fate.ACCEPTED if kept == "UPDATE 1" else Fate.IN_DOUBT)
+        # A message that somebody doubted meanwhile stays in doubt: such a result settles no doubt.
+        return Result(Fate.ACCEPTED) if kept == "UPDATE 1" else Result(Fate.WITHHELD, "erased")

@@ -28,7 +28,8 @@ WHERE message_id = $1 AND fence = $2
 RETURNING message_id
 
 -- name: keep_in_local_outbox
-UPDATE outcome_message SET kept_sealed = $2 WHERE message_id = $1 AND state = 'calling'
+-- What is on its way has its words, unless its person was erased meanwhile: then nothing is kept again.
+UPDATE outcome_message SET kept_sealed = $2 WHERE message_id = $1 AND state = 'calling' AND words_sealed IS NOT NULL
 
 -- name: latest_outcome
 SELECT message_id, state, reason, kept_sealed, settled_at FROM outcome_message
