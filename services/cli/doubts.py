@@ -86,21 +86,23 @@ async def _list(settings: "Settings", limit: int) -> list[str]:
 async def _resolve(
     settings: "Settings", chosen: tuple[UUID | None, str | None, str | None, str | None], verdict: Verdict
 ) -> int:
-    from datetime import UTC, datetime
-
     from services.chassis.metrics import Metrics
     from services.chassis.outbox import Relay
     from services.chassis.persons import PersonKeys
     from services.chassis.postgres import open_pool
     from services.chassis.sealing import Seal
+    from services.notifier.dispatch import utc_now
     from services.notifier.doubts import Chosen, resolve_doubts
+    from services.notifier.policies import read_policies
     from services.notifier.settlement import Settling
 
-    metrics = Metrics()
-    seal = Seal.of(settings)
+    persons, relay = PersonKeys(Seal.of(settings)), Relay(settings, "notifier", Metrics())
+    policies = read_policies(settings.policies_folder)
     pool = await open_pool(settings, "notifier")
     try:
-        settling = Settling(pool, PersonKeys(seal), Relay(settings, "notifier", metrics), lambda: datetime.now(UTC))
-        return await resolve_doubts(pool, settling, Chosen(*chosen), verdict, metrics)
+        settling = Settling(
+            pool, persons, relay, utc_now, lambda: policies.at(utc_now()).hours.reminder_days, policies.departs
+        )
+        return await resolve_doubts(pool, settling, Chosen(*chosen), verdict)
     finally:
         await pool.close()

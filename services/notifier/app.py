@@ -48,7 +48,6 @@ from services.notifier.policy.draws import KEY
 from services.notifier.receipts import ReceiptsInbox
 from services.notifier.render import Renderer, Sender
 from services.notifier.retention import measure_erasures, months, retention
-from services.notifier.schedule import departure
 from services.notifier.send_guard import persons_allowed
 from services.notifier.volume import watch_volume
 
@@ -208,7 +207,7 @@ def _dispatcher(shared: _Shared, policies: PolicyBook, channel: Channel, relay: 
         claiming_pool=shared.claiming,
         lines=shared.lines,
         traces=shared.traces,
-        departs=lambda zone, country, at: departure(policies.at(at).hours.of(country), zone, country, at).at,
+        departs=policies.departs,
     )
 
 

@@ -88,6 +88,9 @@ class Claiming:
             )
         for row in withheld:
             self.metrics.count("kvittera_withheld_total", reason=row["reason"])
+        for row in calling:
+            if row["again"]:
+                self.metrics.count("kvittera_possible_duplicates_total", channel=row["channel"])
         took = time.perf_counter() - began
         for row in self.lines.chosen(WITHHELD, withheld, len(withheld)):
             said = {name: row[name] for name in ("delivery_id", "kind", "channel", "reason")}

@@ -5,16 +5,17 @@ from uuid import UUID
 
 import asyncpg
 
-from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
 from services.notifier.channels import Fate, Result
 from services.notifier.settlement import Settling
 from services.notifier.verdicts import Verdict
 
+SENT_AGAIN = "sent_again_by_operator"
+"""The reason of those that wait to be sent once more; the claim knows them by it."""
 _RESULTS = {
     Verdict.ARRIVED: Result(Fate.ACCEPTED, "resolved_by_operator"),
     Verdict.LOST: Result(Fate.REFUSED, "resolved_by_operator"),
-    Verdict.AGAIN: Result(Fate.REFUSED_FOR_NOW, "sent_again_by_operator"),
+    Verdict.AGAIN: Result(Fate.REFUSED_FOR_NOW, SENT_AGAIN),
 }
 
 _AT_ONCE = 500
@@ -35,11 +36,11 @@ class Chosen:
     channel: str | None = None
 
 
-async def resolve_doubts(pool: Pool, settling: Settling, chosen: Chosen, verdict: Verdict, metrics: Metrics) -> int:
+async def resolve_doubts(pool: Pool, settling: Settling, chosen: Chosen, verdict: Verdict) -> int:
     """Settle doubts as a person says; returns how many still were any.
 
     Only those of the beginning: what is sent again and comes into doubt once more meanwhile is left to the next word.
-    `again` sends them once more although they may have arrived: they are counted as possible duplicates.
+    `again` sends them once more although they may have arrived: whoever claims them counts possible duplicates.
     """
     sql, settled = named_sql("services.notifier", "doubts.sql"), 0
     again = verdict is Verdict.AGAIN
@@ -50,7 +51,4 @@ async def resolve_doubts(pool: Pool, settling: Settling, chosen: Chosen, verdict
         # A person's word is a first attempt: it goes out at once, and also after the last one of our own.
         moved = await settling.write([settling.of(r, _RESULTS[verdict], 1 if again else r["attempts"]) for r in rows])
         settled += sum(moved)
-        for row, done in zip(rows, moved, strict=True):
-            if done and again:
-                metrics.count("kvittera_possible_duplicates_total", channel=row["channel"])
     return settled

@@ -17,6 +17,7 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from services.chassis.failures import MustStop
 from services.notifier.policy.sections import Policies, Section
+from services.notifier.schedule import departure
 
 SECTIONS: Mapping[str, type[Section]] = {
     name: annotation
@@ -63,6 +64,10 @@ class PolicyBook:
         if since not in self._between:
             self._between[since] = self._at(moment)
         return self._between[since]
+
+    def departs(self, zone: str, country: str, at: datetime) -> datetime:
+        """The first moment, from `at` on, at which a message may leave by the hours that hold then."""
+        return departure(self.at(at).hours.of(country), zone, country, at).at
 
     def _at(self, moment: datetime) -> Policies:
         holding = {**_latest(self.shipped, moment), **_latest(self.own, moment)}

@@ -1,15 +1,16 @@
 """Pausing, doubts and the proof of the ledger, as an operator uses them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
-from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool, connect
 from services.chassis.settings import Settings
-from services.cli import send
+from services.cli import doubts, send
 from services.notifier.channels import Fate, Result
+from services.notifier.dispatch import Dispatcher
 from services.notifier.doubts import Chosen, list_doubts, resolve_doubts
 from services.notifier.reconcile import reconcile
 from services.notifier.settlement import Settlement, Settling
@@ -28,6 +29,18 @@ WHERE delivery_id = $1
 STILL = """
 SELECT concat_ws(' ', message -> 'delivery' ->> 'merchant_id', message -> 'delivery' ->> 'touchpoint') AS what
 FROM invitation WHERE state = 'in_doubt' ORDER BY delivery_id
+"""
+CORRECTION = """
+INSERT INTO correction (delivery_id, what, revision, facts)
+SELECT delivery_id, 'facts_corrected', 1, jsonb_set((message -> 'delivery')::jsonb, '{merchant_name}', '"Havsbris"')
+FROM invitation
+"""
+HOURS = """
+effective_from = 1970-01-01T00:00:00Z
+reminder_days = 5
+[default]
+quiet_from = "00:01"
+quiet_until = "00:00"
 """
 IN_DOUBT = Result(Fate.IN_DOUBT, "gateway_timeout")
 
@@ -74,15 +87,55 @@ async def test_a_doubt_is_settled_as_an_operator_says_and_a_possible_duplicate_i
     assert (doubt["delivery_id"], doubt["reason"], doubt["merchant_id"]) == ("D-0", "gateway_timeout", "fjallbod")
     reference = UUID(channel.calls[0].reference)
     assert doubt["invitation_id"] == reference
-    metrics = Metrics()
-    assert await resolve_doubts(pool, sender._settling, Chosen(reference), verdict, metrics) == 1
-    assert await resolve_doubts(pool, sender._settling, Chosen(reference), verdict, metrics) == 0
+    assert await resolve_doubts(pool, sender._settling, Chosen(reference), verdict) == 1
+    assert await resolve_doubts(pool, sender._settling, Chosen(reference), verdict) == 0
     await work(sender)
     assert (await state_of(pool))[0] == state
     assert len(channel.calls) == calls
     assert (await told(pool))[-1][1] == outcome
+    assert duplicates_counted(sender) == duplicates
+
+
+def duplicates_counted(sender: Dispatcher) -> float | None:
     labels = {"channel": "email"}
-    assert metrics.registry.get_sample_value("kvittera_possible_duplicates_total", labels) == duplicates
+    return sender.metrics.registry.get_sample_value("kvittera_possible_duplicates_total", labels)
+
+
+async def test_a_doubt_that_is_corrected_before_it_is_sent_again_is_counted_as_a_possible_duplicate_and_once(
+    pool: Pool, settings: Settings
+) -> None:
+    await plan(pool)
+    channel = ScriptedChannel([IN_DOUBT, Result(Fate.REFUSED_FOR_NOW, "busy"), Result(Fate.ACCEPTED)])
+    sender = dispatcher(pool, settings, channel)
+    await work(sender)
+    await pool.execute(CORRECTION)
+    await resolve_doubts(pool, sender._settling, Chosen(channel="email"), Verdict.AGAIN)
+    assert await work(sender) == 0  # the correction is told first
+    assert (await told(pool))[-1] == (4, "scheduled", None)
+    assert duplicates_counted(sender) is None
+    for _ in range(2):
+        await work(sender)
+        await pool.execute("UPDATE invitation SET due_at = clock_timestamp()")
+    assert (await state_of(pool), len(channel.calls)) == (("accepted", None, 3), 3)
+    assert duplicates_counted(sender) == 1
+
+
+async def test_who_gets_a_message_that_an_operator_says_arrived_is_reminded_by_the_policies(
+    pool: Pool, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "hours.v1.toml").write_text(HOURS)
+    await plan(pool)
+    await work(dispatcher(pool, settings, ScriptedChannel([IN_DOUBT])))
+    own = settings.model_copy(update={"policies_folder": tmp_path})
+    assert await doubts._resolve(own, (None, None, None, "email"), Verdict.ARRIVED) == 1
+    days = await pool.fetchval(
+        "SELECT round((extract(epoch FROM due_at - now()) / 86400)::numeric, 1) FROM invitation WHERE kind = 'reminder'"
+    )
+    assert 5 <= days <= 6.1
+    midnight = await pool.fetchval(
+        "SELECT to_char(due_at AT TIME ZONE 'Europe/Stockholm', 'HH24:MI') FROM invitation WHERE kind = 'reminder'"
+    )
+    assert midnight == "00:00"
 
 
 @pytest.mark.parametrize(
@@ -105,12 +158,9 @@ async def test_the_doubts_of_a_campaign_are_settled_together_and_no_others(
         await pool.execute(FACTS, f"D-{n}", shop, touchpoint)
     sender = dispatcher(pool, settings, ScriptedChannel([IN_DOUBT]))
     await work(sender)
-    metrics = Metrics()
-    settled = await resolve_doubts(pool, sender._settling, chosen, Verdict.AGAIN, metrics)
+    settled = await resolve_doubts(pool, sender._settling, chosen, Verdict.AGAIN)
     assert settled == 4 - len(left)
     assert [r["what"] for r in await pool.fetch(STILL)] == left
-    counted = metrics.registry.get_sample_value("kvittera_possible_duplicates_total", {"channel": "email"})
-    assert counted == (settled or None)
 
 
 async def test_who_is_in_doubt_again_while_the_command_runs_is_not_sent_to_once_more(
@@ -137,7 +187,7 @@ async def test_who_is_in_doubt_again_while_the_command_runs_is_not_sent_to_once_
 
     with_answers = sender._settling
     settling = Answerless(with_answers.pool, with_answers.persons, with_answers.relay, with_answers.now)
-    assert await resolve_doubts(pool, settling, Chosen(channel="email"), Verdict.AGAIN, Metrics()) == 3
+    assert await resolve_doubts(pool, settling, Chosen(channel="email"), Verdict.AGAIN) == 3
     assert len(channel.calls) == 6
     assert await state_of(pool) == ("in_doubt", "gateway_timeout", 2)
 
@@ -148,7 +198,7 @@ async def test_a_person_may_have_it_sent_after_the_last_attempt_of_our_own(pool:
     sender = dispatcher(pool, settings, channel)
     await work(sender)
     await pool.execute("UPDATE invitation SET attempts = 8")
-    await resolve_doubts(pool, sender._settling, Chosen(channel="email"), Verdict.AGAIN, Metrics())
+    await resolve_doubts(pool, sender._settling, Chosen(channel="email"), Verdict.AGAIN)
     await work(sender)
     assert await state_of(pool) == ("accepted", None, 9)
 

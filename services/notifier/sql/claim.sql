@@ -136,7 +136,8 @@ SET state = CASE WHEN d.reason IS NOT NULL THEN 'withheld' WHEN d.waits THEN 'pl
     called_at = CASE WHEN d.reason IS NULL AND NOT d.waits THEN clock_timestamp() ELSE i.called_at END,
     attempts = i.attempts + (d.reason IS NULL AND NOT d.waits)::int,
     reference = i.invitation_id::text,
-    reason = coalesce(d.reason, CASE WHEN d.waits AND d.corrected IS NULL THEN i.reason END),
+    -- Why it waits stays with it: what a person has sent again is told apart when it leaves at last.
+    reason = coalesce(d.reason, CASE WHEN d.waits THEN i.reason END),
     settled_at = CASE WHEN d.reason IS NOT NULL THEN clock_timestamp() END,
     sealed = CASE WHEN d.reason IS NOT NULL THEN NULL ELSE i.sealed END,
     revision = i.revision + (d.reason IS NOT NULL OR d.corrected IS NOT NULL)::int,
@@ -152,6 +153,6 @@ FROM judged AS d
 WHERE i.invitation_id = d.invitation_id
   -- One request to a person at a time where requests are counted; the next is judged in the next round.
   AND (d.turn = 1 OR NOT d.counted)
-RETURNING i.invitation_id, i.delivery_id, i.kind, i.state, i.reason, i.fence, i.revision, i.channel, i.language,
+RETURNING i.invitation_id, i.delivery_id, i.kind, i.state, d.reason, i.fence, i.revision, i.channel, i.language,
           i.sealed, i.person, d.wrapped, i.message, i.occurred_at, i.attempts, i.traceparent,
-          d.corrected IS NOT NULL AS corrected, d.notice
+          d.corrected IS NOT NULL AS corrected, d.notice, old.reason IS NOT DISTINCT FROM 'sent_again_by_operator' AS again
