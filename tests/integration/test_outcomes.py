@@ -126,7 +126,9 @@ async def test_what_is_refused_for_now_is_tried_again_and_in_the_end_given_up(po
     assert await sending(pool, settings, away, minutes=1).send_next() is False
     assert await sending(pool, settings, away, minutes=3).send_next()
     assert len(away.sent) == 2
-    assert await sending(pool, settings, away, minutes=60 * 49).send_next()
+    for n in range(6):
+        assert (await stands(desk))[0] == "planned"
+        assert await sending(pool, settings, away, minutes=60 * 49 + 121 * n).send_next()
     assert await stands(desk) == ("refused", "smtp_451")
     assert (await history(pool))[-1] == "outcome_not_sent"
 

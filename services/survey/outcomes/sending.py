@@ -25,6 +25,8 @@ from services.survey.outcomes.phone_numbers import number_of_person
 
 log = structlog.get_logger()
 _GIVE_UP_AFTER: Final = timedelta(days=2)
+_FEWEST_TRIES: Final = 8
+"""Words that waited, for a pause or a permission, are tried as often as this however old they are: for four hours."""
 _FIRST_PAUSE: Final = timedelta(minutes=1)
 _LONGEST_PAUSE: Final = timedelta(hours=2)
 _ENTRIES: Final = {
@@ -134,7 +136,8 @@ class SendOutcomes:
     async def _settle(self, row: asyncpg.Record, result: Result) -> None:
         """Keep what came of a message, with its line in the case; the case's row is locked before the message's."""
         now = self.now()
-        again = result.fate is Fate.REFUSED_FOR_NOW and now - row["written_at"] < _GIVE_UP_AFTER
+        early = now - row["written_at"] < _GIVE_UP_AFTER or row["fence"] < _FEWEST_TRIES
+        again = early and result.fate is Fate.REFUSED_FOR_NOW
         fate = Fate.REFUSED if result.fate is Fate.REFUSED_FOR_NOW else result.fate
         state = "planned" if again else fate.value
         due_at = now + min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(row["fence"], 10))
