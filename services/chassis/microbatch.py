@@ -18,6 +18,8 @@ R = TypeVar("R")
 
 _WORTH_A_FLUSH = 16
 """A statement costs PostgreSQL about what eight of its rows do: twice as many are worth one beside those under way."""
+_LOOK = 0.25
+"""How often it is looked who waits for too long."""
 
 
 class _Miscounted(RuntimeError):
@@ -34,6 +36,8 @@ class MicroBatcher(Generic[I, R]):
         queue: items that may wait; more raise `Overloaded`.
         flushes: most flushes at once. More than one keep process, database and disk at work at the same time.
         linger: seconds in which further items may join a flush, where nobody waits for it.
+        patience: seconds after which an item that is not done fails with TimeoutError; None: it waits for ever. What
+            was not begun by then never will be; of what was begun it is not known whether it is written.
     """
 
     def __init__(
@@ -45,6 +49,7 @@ class MicroBatcher(Generic[I, R]):
         queue: int = 4096,
         flushes: int = 1,
         linger: float = 0.0,
+        patience: float | None = None,
     ) -> None:
         self._flush = flush
         self._key = key
@@ -53,6 +58,9 @@ class MicroBatcher(Generic[I, R]):
         self._waiting: deque[tuple[I, asyncio.Future[R]]] = deque()
         self._flushes = flushes
         self._linger = linger
+        self._patience = patience
+        self._dated: deque[tuple[float, asyncio.Future[R]]] = deque()
+        self._silent = False
         self._under_way = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._busy: set[Hashable] = set()
@@ -62,6 +70,7 @@ class MicroBatcher(Generic[I, R]):
 
         Raises:
             Overloaded: too much is waiting already; nothing was kept.
+            TimeoutError: it took longer than our patience.
         """
         return await self.put(item)
 
@@ -69,9 +78,19 @@ class MicroBatcher(Generic[I, R]):
         """As `submit`, for callers that are no task; Overloaded is raised at once."""
         if len(self._waiting) >= self._queue:
             raise Overloaded("too many writes are waiting")
-        result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        result: asyncio.Future[R] = loop.create_future()
+        if self._silent and self._under_way >= self._flushes:
+            result.set_exception(TimeoutError("nothing that was begun comes to its end"))
+            return result
         self._waiting.append((item, result))
-        if not self._under_way or (self._under_way < self._flushes and len(self._waiting) >= _WORTH_A_FLUSH):
+        if self._patience is not None:
+            if not self._dated:
+                loop.call_later(_LOOK, self._fail_the_late)
+            self._dated.append((loop.time() + self._patience, result))
+        if not self._under_way or (
+            self._under_way < self._flushes and (self._silent or len(self._waiting) >= _WORTH_A_FLUSH)
+        ):
             self._under_way += 1
             task = asyncio.create_task(self._flush_until_empty())
             self._tasks.add(task)
@@ -82,6 +101,17 @@ class MicroBatcher(Generic[I, R]):
         """Return when nothing is in flight."""
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    def _fail_the_late(self) -> None:
+        # One look at the oldest costs less than a timer for each.
+        loop = asyncio.get_running_loop()
+        while self._dated and (self._dated[0][1].done() or self._dated[0][0] <= loop.time()):
+            _, result = self._dated.popleft()
+            if not result.done():
+                self._silent = True
+                result.set_exception(TimeoutError("it is not known whether it was written"))
+        if self._dated:
+            loop.call_later(_LOOK, self._fail_the_late)
 
     async def _flush_until_empty(self) -> None:
         try:
@@ -96,6 +126,7 @@ class MicroBatcher(Generic[I, R]):
                     await self._deliver(batch)
                 finally:
                     self._busy -= keys
+                    self._silent = False
         finally:
             self._under_way -= 1  # at once: what comes next must not wait for a task that has just ended
 
@@ -105,6 +136,8 @@ class MicroBatcher(Generic[I, R]):
         seen = set(self._busy)
         while self._waiting and len(batch) < self._largest:
             item, result = self._waiting.popleft()
+            if result.done() and not result.cancelled():
+                continue  # whoever waited was told that it was not written
             if (key := self._key(item)) in seen:
                 later.append((item, result))
             else:

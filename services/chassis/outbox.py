@@ -39,6 +39,7 @@ _SEND_TIMEOUT = 30.0
 _CLEAN_EVERY = 60.0
 _FORGET = 10_000  # rows at once, as outbox.sql says
 _FINISH_WITHIN = 4.0
+_OWN_SESSION = "SET synchronous_commit TO off; SET enable_seqscan TO off; SET idle_session_timeout TO '60s'"
 _UNKNOWN = UnknownTopicOrPartitionError
 
 
@@ -84,8 +85,9 @@ class Relay:
         producer = make_producer(self._settings, client=f"kvittera-{self._service}-relay")
         try:
             # Only the end of waiting is written here. What a crash takes of that is sent again, as after any crash.
-            # And no plan from when nothing waited may read a whole table.
-            await connection.execute("SET synchronous_commit TO off; SET enable_seqscan TO off")
+            # No plan from when nothing waited may read a whole table. And whom a network has forgotten lets its shards
+            # go, also where something in between still answers for it.
+            await connection.execute(_OWN_SESSION)
             await self._measure(connection)  # also while Kafka is away, when it matters most
             # No limit to our patience: rows wait safely, and the service goes on without Kafka (guarantee 1).
             await producer.start()

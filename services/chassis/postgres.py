@@ -19,7 +19,7 @@ from asyncpg.pool import PoolConnectionProxy
 from services.chassis.failures import MustStop, is_transient
 from services.chassis.pauses import pauses
 from services.chassis.settings import Settings
-from services.chassis.silence import end_when_silent
+from services.chassis.silence import SERVER_LOOKS, end_when_silent
 from services.chassis.waiting import waits_for
 
 log = structlog.get_logger()
@@ -183,6 +183,7 @@ def _session(schema: str) -> dict[str, str]:
         "timezone": "UTC",
         "idle_in_transaction_session_timeout": "60s",
         "jit": "off",
+        **SERVER_LOOKS,
     }
 
 

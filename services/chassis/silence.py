@@ -17,6 +17,14 @@ _OPTIONS: Final = {
     "TCP_USER_TIMEOUT": SILENT_SECONDS * 1000,  # the same for what was sent and is not taken
 }
 
+SERVER_LOOKS: Final = {
+    "tcp_keepalives_idle": str(_FIRST_LOOK),
+    "tcp_keepalives_interval": str((SILENT_SECONDS - _FIRST_LOOK) // _LOOKS),
+    "tcp_keepalives_count": str(_LOOKS),
+    "tcp_user_timeout": f"{SILENT_SECONDS}s",
+}
+"""The same for PostgreSQL's side of a connection: a client that is gone holds its locks for hours otherwise."""
+
 
 def end_when_silent(transport: asyncio.Transport) -> None:
     """Have the kernel end a connection within half a minute of silence; a server at work answers its looks itself."""

@@ -10,6 +10,7 @@ from schemas.contract import Contract
 from schemas.delivery import DeliveryCompleted
 from schemas.topics import CARDS, DELIVERY_COMPLETED
 from services.chassis.arrivals import Arrivals
+from services.chassis.bounded_waiting import Presence
 from services.chassis.consumer import Reader
 from services.chassis.faststream_feed import carry
 from services.chassis.fence import Fence
@@ -215,8 +216,13 @@ def _pages(shared: _Shared, channel: Channel, deliveries: Reader[Received[Delive
     """What staff, scrapers and providers ask for."""
     settings, pool, seal, metrics = shared.settings, shared.pool, shared.seal, shared.metrics
 
+    there = Presence(pool)
+
     async def ready() -> str | None:
-        return None if deliveries.consumer is not None else "deliveries are not read yet"
+        if deliveries.consumer is None:
+            return "deliveries are not read yet"
+        # Receipts and staff's pages need PostgreSQL only: while Kafka is away they are served.
+        return None if await there.is_there() else "PostgreSQL does not answer"
 
     inbox = ReceiptsInbox(pool, PersonKeys(seal), timedelta(days=settings.unreachable_days), metrics)
     receipts = receipt_routes.routes(inbox, reporting(channel, SMTP), metrics)

@@ -1,6 +1,6 @@
 """The receipts inbox over HTTP: one address for each provider of the providers' file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import asyncpg
 import structlog
@@ -8,10 +8,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from services.chassis.bounded_waiting import ANSWERED_WITHIN, within
 from services.chassis.failures import Poison
 from services.chassis.http import problem
 from services.chassis.metrics import Metrics
-from services.notifier.channels.reports import FORGED, Posted, Reporting, Subscribed
+from services.notifier.channels.reports import FORGED, Posted, Report, Reporting, Subscribed
 from services.notifier.receipts import ReceiptsInbox
 
 log = structlog.get_logger()
@@ -38,7 +39,7 @@ def routes(inbox: ReceiptsInbox, reporting: Mapping[str, Reporting], metrics: Me
             return problem(413, "The report is over 1 MiB, or ended early")
         try:
             reports = channel.reports(Posted(request.query_params, request.headers, body))
-            results = [await inbox.take(provider, report) for report in reports]
+            results = await within(ANSWERED_WITHIN, _taken(inbox, provider, reports))
         except Poison as poison:
             return turned_away(provider, FORGED if poison.reason == FORGED else "unreadable")
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
@@ -57,6 +58,10 @@ def routes(inbox: ReceiptsInbox, reporting: Mapping[str, Reporting], metrics: Me
         Route("/receipts/{provider:str}", take, methods=["POST"]),
         Route("/receipts/{provider:str}", subscribe, methods=["GET"]),
     ]
+
+
+async def _taken(inbox: ReceiptsInbox, provider: str, reports: Sequence[Report]) -> list[str]:
+    return [await inbox.take(provider, report) for report in reports]
 
 
 async def _body(request: Request) -> bytes | None:

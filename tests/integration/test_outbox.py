@@ -8,19 +8,22 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import asyncpg
 import pytest
 from aiokafka import ConsumerRecord
+from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from services.chassis.lifecycle import Task
 from services.chassis.lost_topics import lost_topics
 from services.chassis.metrics import Metrics
-from services.chassis.outbox import Relay
+from services.chassis.outbox import _OWN_SESSION, Relay
 from services.chassis.postgres import Pool, connect, named_sql
 from services.chassis.settings import Settings
 from services.embedded.kafka import EmbeddedKafka
+from tests.cut_servers import postgres_by_line
 from tests.harness import kafka_work, make_topic, read_all, until
 
 SQL = named_sql("services.chassis", "outbox.sql")
@@ -418,3 +421,20 @@ def _nothing_in_sight(pool: Pool) -> Callable[[], Any]:
 
 def _empty(pool: Pool) -> Callable[[], Any]:
     return _waiting_is(pool, 0)
+
+
+async def test_a_relay_of_which_nothing_is_heard_does_not_hold_its_shards_for_ever(
+    settings: Settings, notifier_pool: Pool
+) -> None:
+    async with postgres_by_line(settings.postgres_dsn.get_secret_value()) as (line, dsn):
+        by_line = settings.model_copy(update={"postgres_dsn": SecretStr(dsn)})
+        topic = await make_topic(settings)
+        with patch("services.chassis.outbox._OWN_SESSION", _OWN_SESSION.replace("60s", "1s")):
+            async with running(relay(by_line).run):
+                await put(notifier_pool, topic, b"a", b"1")
+                await until(_empty(notifier_pool))
+                line.cut()
+                async with running(relay(settings).run):
+                    await put(notifier_pool, topic, b"a", b"2")
+                    await until(_empty(notifier_pool), seconds=20)
+                line.heal()

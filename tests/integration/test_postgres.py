@@ -89,3 +89,16 @@ async def test_the_kernel_ends_a_connection_of_which_nothing_is_heard_for_half_a
             for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
         )
     assert (first + every * looks, untaken) == (30, 30_000)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has other options")
+async def test_postgresql_lets_go_within_half_a_minute_of_what_a_client_holds_of_which_it_hears_nothing(
+    settings: Settings,
+) -> None:
+    connection = await connect(settings, "notifier")
+    idle, interval, count, untaken = [
+        await connection.fetchval(f"SHOW tcp_{name}")
+        for name in ("keepalives_idle", "keepalives_interval", "keepalives_count", "user_timeout")
+    ]
+    assert (int(idle) + int(interval) * int(count), untaken) == (30, "30000")
+    await connection.close()

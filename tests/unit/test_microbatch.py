@@ -235,3 +235,68 @@ async def test_poison_named_by_the_flush_reaches_its_own_caller() -> None:
     assert outcomes[0] == "a"
     assert isinstance(outcomes[1], Poison)
     assert outcomes[2] == "c"
+
+
+PATIENCE = 0.05
+
+
+def impatient(table: Table, *, flushes: int = 1) -> MicroBatcher[Item, str]:
+    return MicroBatcher(table.write, key=lambda item: item[0], flushes=flushes, patience=PATIENCE)
+
+
+async def test_who_waits_for_too_long_is_told_and_what_was_not_begun_is_never_written() -> None:
+    table = Table()
+    table.gate.clear()
+    writes = impatient(table)
+    first = asyncio.create_task(writes.submit(("a", 1)))
+    await asyncio.sleep(0.001)
+    waiting = [first, *(asyncio.create_task(writes.submit((key, 2))) for key in "ab")]
+    async with asyncio.timeout(10):
+        told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(error) for error in told] == [TimeoutError] * 3
+    table.gate.set()
+    await writes.drained()
+    assert await writes.submit(("c", 1)) == "c1"
+    assert table.kept == [("a", 1), ("c", 1)]  # the first was on its way
+
+
+async def test_while_nothing_comes_to_an_end_who_comes_is_told_at_once() -> None:
+    table = Table()
+    table.gate.clear()
+    writes = impatient(table)
+    with pytest.raises(TimeoutError):
+        await writes.submit(("a", 1))
+    late = writes.put(("b", 1))
+    assert late.done()
+    assert isinstance(late.exception(), TimeoutError)
+    table.gate.set()
+    await writes.drained()
+    assert await writes.submit(("b", 2)) == "b2"
+
+
+async def test_while_one_flush_comes_to_no_end_another_is_tried() -> None:
+    table = Table()
+    table.gate.clear()
+    writes = impatient(table, flushes=2)
+    with pytest.raises(TimeoutError):
+        await writes.submit(("a", 1))
+    second = asyncio.create_task(writes.submit(("b", 1)))
+    await asyncio.sleep(0.001)
+    assert table.flushes == [[("a", 1)], [("b", 1)]]
+    table.gate.set()
+    assert await second == "b1"
+
+
+async def test_an_item_whose_caller_went_away_is_written_all_the_same() -> None:
+    table = Table()
+    table.gate.clear()
+    writes = impatient(table)
+    first = asyncio.create_task(writes.submit(("a", 1)))
+    await asyncio.sleep(0.001)
+    gone = asyncio.create_task(writes.submit(("b", 1)))
+    await asyncio.sleep(0.001)
+    gone.cancel()
+    table.gate.set()
+    await first
+    await writes.drained()
+    assert table.kept == [("a", 1), ("b", 1)]

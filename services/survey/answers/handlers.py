@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import asyncpg
-
 from schemas.delivery import ChannelKind
 from schemas.invitation import InvitationDecided
 from schemas.invitation import Outcome as Decided
+from services.chassis.bounded_waiting import ANSWERED_WITHIN, Presence, within
 from services.chassis.message_lines import ANSWERED, MessageLines
 from services.chassis.metrics import Metrics
 from services.chassis.microbatch import MicroBatcher
@@ -102,12 +101,16 @@ class Answers:
     _batcher: MicroBatcher[Posted, Recorded] = field(init=False)
     _looks: MicroBatcher[bytes, Page | None] = field(init=False)
     _answer_seal: AnswerSeal = field(init=False)
+    _presence: Presence = field(init=False)
 
     def __post_init__(self) -> None:
+        self._presence = Presence(self.pool)
         self._answer_seal = AnswerSeal(PersonKeys(self.seal))
-        self._batcher = MicroBatcher(self._flush, key=lambda p: p.token_sha256, queue=self.queue, flushes=_FLUSHES)
+        self._batcher = MicroBatcher(
+            self._flush, key=lambda p: p.token_sha256, queue=self.queue, flushes=_FLUSHES, patience=ANSWERED_WITHIN
+        )
         # Looks at the same time share a statement; the same link twice in one is harmless.
-        self._looks = MicroBatcher(self._look_up, key=lambda _: object())
+        self._looks = MicroBatcher(self._look_up, key=lambda _: object(), patience=ANSWERED_WITHIN)
         for kind in ("first", "revision"):
             self.metrics.begin("kvittera_answers_total", kind=kind)
 
@@ -120,7 +123,8 @@ class Answers:
     ) -> asyncio.Future[Recorded]:
         """Keep an answer that came in by a channel, such as `web`, `app` or `sms`; done after the commit.
 
-        A database error says nothing of whether it was kept. Trying again is safe.
+        A database error, or a TimeoutError after four seconds, says nothing of whether it was kept. Trying again is
+        safe.
 
         Raises:
             Overloaded: at once: too many answers wait; nothing was kept.
@@ -143,20 +147,20 @@ class Answers:
         """Keep how often and where the person of a link may be asked; None where the link leads to no person.
 
         Raises:
-            Database errors: it is not known whether it was kept. Trying again is safe.
+            Database errors, TimeoutError: it is not known whether it was kept. Trying again is safe.
         """
-        async with self.pool.acquire() as connection:
-            row = await connection.fetchrow(
-                self._sql["prefer"],
-                token_hash(token),
-                preference.frequency is not None,
-                preference.never,
-                preference.most_per_year,
-                preference.channel is not None,
-                preference.only_channel,
-                self.now(),
-                source,
-            )
+        keeping = self.pool.fetchrow(
+            self._sql["prefer"],
+            token_hash(token),
+            preference.frequency is not None,
+            preference.never,
+            preference.most_per_year,
+            preference.channel is not None,
+            preference.only_channel,
+            self.now(),
+            source,
+        )
+        row = await within(ANSWERED_WITHIN, keeping)
         self.relay.wake()
         if row is None:
             return Recorded(Outcome.UNKNOWN)
@@ -168,28 +172,22 @@ class Answers:
         """Whether a link is ours, but its invitation could not be read and its dead letter may still be replayed.
 
         Raises:
-            Database errors.
+            Database errors, TimeoutError.
         """
-        return bool(await self.pool.fetchval(self._sql["is_unread_link"], token_sha256))
+        return bool(await within(ANSWERED_WITHIN, self.pool.fetchval(self._sql["is_unread_link"], token_sha256)))
 
     async def note_opened(self, token: str) -> None:
         """Note that a person touched the page of a link; only the first time, and before any answer, says anything.
 
         Raises:
-            Database errors: it is not known whether it was noted. Trying again is safe.
+            Database errors, TimeoutError: it is not known whether it was noted. Trying again is safe.
         """
-        async with self.pool.acquire() as connection:
-            await connection.execute(self._sql["note_opened"], token_hash(token))
+        await within(ANSWERED_WITHIN, self.pool.execute(self._sql["note_opened"], token_hash(token)))
         self.relay.wake()
 
     async def can_keep(self) -> bool:
         """Whether an answer could be kept now."""
-        try:
-            async with asyncio.timeout(2), self.pool.acquire() as connection:
-                await connection.execute("SELECT 1")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
-            return False
-        return True
+        return await self._presence.is_there()
 
     async def warm_up(self) -> None:
         """Look for no link, and keep no answer on each connection that the first ones would otherwise wait for.

@@ -2,10 +2,10 @@
 
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypedDict
+from typing import Any, TypedDict
 from urllib.parse import quote
 
 import structlog
@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services.chassis.bounded_waiting import ANSWERED_WITHIN, within
 from services.chassis.http import json_response, problem
 from services.chassis.http_protocol import Lane
 from services.chassis.metrics import Metrics
@@ -41,7 +42,7 @@ UNSUBSCRIBE = "/unsubscribe"
 """How the address ends that is behind the hot path."""
 _FAULTS_OF_OURS = ("overloaded", "storage", "not_ready")
 
-CaseOf = Callable[[uuid.UUID, str], Awaitable[CaseNotice | None]]
+CaseOf = Callable[[uuid.UUID, str], Coroutine[Any, Any, CaseNotice | None]]
 """What the page says about the case of a response; the name is that of the carrier."""
 
 
@@ -131,17 +132,18 @@ class SurveyRoutes:
     async def _case(self, page: Page, query: Mapping[str, str]) -> CaseNotice | None:
         if self.case_of is None or not tells_what_happens_next(page, query):
             return None
-        return await self.case_of(page.invitation_id, page.brand or self.brand)
+        return await within(ANSWERED_WITHIN, self.case_of(page.invitation_id, page.brand or self.brand))
 
     async def _review(self, page: Page, language: str) -> ReviewLink | None:
         # Only what the invitation says goes in: no score can reach the offer (guarantee 9).
         try:
-            return await self.reviews.link(
+            link = self.reviews.link(
                 self.answers.pool,
                 invitation_id=page.invitation_id,
                 merchant_id=page.delivery.get("merchant_id"),
                 language=language,
             )
+            return await within(ANSWERED_WITHIN, link)
         except AWAY as error:
             log.warning("offer not read", action="leave_out", error=type(error).__name__)
             return None

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from services.chassis.bounded_waiting import ANSWERED_WITHIN, within
 from services.chassis.message_checks import check_digest, code_of
 from services.chassis.metrics import Metrics
 from services.chassis.peers import peer_of
@@ -62,20 +63,24 @@ class SentCheck:
             return self._page(request, SentState.TOO_OFTEN, 429)
         try:
             number, code = await _asked(request)
-            digest = check_digest(self.seal, number, code)
-            ours = await self.pool.fetchval(self.sql["message_is_ours"], digest)
+        except (Rejected, TimeoutError):
+            return self._page(request, SentState.ASK, 422)
+        digest = check_digest(self.seal, number, code)
+        try:
+            ours = await self._is_ours(digest)
             if not ours:
                 if not await self.caught_up():
                     return self._page(request, SentState.AWAY, 503)
-                ours = await self.pool.fetchval(self.sql["message_is_ours"], digest)  # it may have come since
-        except (Rejected, TimeoutError):
-            return self._page(request, SentState.ASK, 422)
+                ours = await self._is_ours(digest)  # it may have come since
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             log.warning("not checked", action="refuse", error=type(error).__name__)
             return self._page(request, SentState.AWAY, 503)
         if not ours:
             self.guesses.miss(peer, self.seconds())
         return self._page(request, SentState.OURS if ours else SentState.NOT_CONFIRMED)
+
+    async def _is_ours(self, digest: bytes) -> bool:
+        return bool(await within(ANSWERED_WITHIN, self.pool.fetchval(self.sql["message_is_ours"], digest)))
 
     def _page(self, request: Request, state: SentState, status: int = 200) -> Response:
         self.metrics.count("kvittera_pages_total", state=state.value)

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from services.chassis.bounded_waiting import ANSWERED_WITHIN, within
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import named_sql
 from services.survey.answers.handlers import Answers
@@ -52,7 +53,7 @@ class UnsubscribeRoutes:
                 return self._notice(self.notices.render_unknown(choose_language(wanted, accepted).language), 404)
             language = choose_language(wanted, page.language, accepted).language
             if request.method == "POST":
-                await self._stop(token)
+                await within(ANSWERED_WITHIN, self._stop(token))
         except TooNew:
             return self._notice(self.notices.render_not_ready(choose_language(wanted, accepted).language), 503)
         except (*AWAY, PutAside) as error:
