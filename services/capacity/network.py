@@ -47,9 +47,9 @@ class Network:
         )
 
     def readers(self, topic: str) -> int:
-        """How often a record of the topic is read: once by each service, and cells by each aggregator."""
+        """How often a record of the topic is read: once by each service."""
         if topic == SATISFACTION_CELLS:
-            return self.capacity.aggregators  # each compares what is published with what is counted
+            return 1  # the aggregator that publishes compares them with what is counted
         return len(_OURS & set(CARDS[topic].consumers))
 
     def a_second(self, hop: Hop) -> float:

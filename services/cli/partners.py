@@ -42,7 +42,7 @@ def add(
 
     Without --merchant the view is of all merchants. Example, a shop that sees its own deliveries by method:
 
-    kvittera partners add fjallbod --merchant Fjällbod --cut merchant.method
+    kvittera partners add fjallbod --merchant fjallbod --cut merchant.method
     """
     import re
 

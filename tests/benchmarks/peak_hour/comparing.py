@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from schemas.topics import DELIVERY_COMPLETED, INVITATION_DECIDED, RESPONSE_RECORDED, SATISFACTION_CELLS
+from schemas.topics import DELIVERY_COMPLETED, INVITATION_DECIDED, RESPONSE_RECORDED
 from services.capacity.demand import Demand
 from services.capacity.figures import Capacity
 from services.capacity.measured import Measured
@@ -109,7 +109,7 @@ def _network(c: Capacity, f: Found) -> Iterator[Row]:
     written = network.written
     yield Row("bytes written to Kafka, a delivery", sum(written.values()), f.to_kafka / f.deliveries)
     # One aggregator runs here, and the arithmetic plans two.
-    read = sum(n * (1 if topic == SATISFACTION_CELLS else network.readers(topic)) for topic, n in written.items())
+    read = sum(n * network.readers(topic) for topic, n in written.items())
     yield Row("bytes read from Kafka, a delivery", read, f.from_kafka / f.deliveries)
     m = c.measured
     to_database = "bytes to and from PostgreSQL"
