@@ -158,3 +158,12 @@ async def test_what_is_proved_and_is_no_message_is_refused(app: ASGIApp, pool: P
     ]
     assert [r.status for r in replies] == [422] * 6
     assert await footprint(pool) == before
+
+
+async def test_a_message_of_a_provider_undoes_nothing_when_its_reply_is_forgotten(app: ASGIApp, pool: Pool) -> None:
+    await invite(pool, person_id=PERSON)
+    for said, message_id in (("2", "sf1"), ("5", "sf2")):
+        await from_46elks(app, said, message_id)
+    await pool.execute("DELETE FROM request_once")
+    assert (await from_46elks(app, "2", "sf1")).status == 204
+    assert [e.score for e in await told(pool)] == [2, 5]

@@ -9,13 +9,13 @@ from fastapi import Request, Response
 
 from services.chassis.postgres import Pool, named_sql
 from services.survey.answers.handlers import Answers
-from services.survey.answers.recorded import Circumstances, OnlyIf, Outcome, Page
-from services.survey.answers.responses import Answer, Rejected, clean_comment, contact_of, token_hash
+from services.survey.answers.recorded import Circumstances, Outcome, Page
+from services.survey.answers.responses import Answer, Rejected, attempt, clean_comment, contact_of, token_hash
 from services.survey.api.clients import Client
 from services.survey.api.keys import Scope
 from services.survey.api.models import NewResponse, ResponseChange
 from services.survey.api.models import Response as ResponseModel
-from services.survey.api.once import Once, Reply
+from services.survey.api.once import Once, Reply, key_reused
 from services.survey.api.problems import Problem, away
 from services.survey.api.reading import Door, read_json
 from services.survey.conditions import etag, idempotency_key, only_if
@@ -42,7 +42,9 @@ class AnswerRoutes:
         token_sha256 = token_hash(body.model.token)
 
         async def work() -> Reply:
-            page, revision = await self._keep(client, token_sha256, body.model, expected)
+            tried = None if key is None else attempt(f"{client.client_id} {key}", body.sha256)
+            how = Circumstances(only_if=expected, attempt=tried)
+            page, revision = await self._keep(client, token_sha256, body.model, how)
             return _reply(HTTPStatus.CREATED if revision == 1 else HTTPStatus.OK, page)
 
         return (await self.once.run(str(client.client_id), key, body.sha256, work)).response()
@@ -55,7 +57,7 @@ class AnswerRoutes:
             raise Problem(HTTPStatus.PRECONDITION_REQUIRED, "Send the ETag that you saw last as If-Match")
         body = await read_json(request, ResponseChange)
         token_sha256 = await self._own(client, request)
-        page, _ = await self._keep(client, token_sha256, body.model, expected)
+        page, _ = await self._keep(client, token_sha256, body.model, Circumstances(only_if=expected))
         return _reply(HTTPStatus.OK, page).response()
 
     async def show(self, request: Request) -> Response:
@@ -77,9 +79,8 @@ class AnswerRoutes:
         return bytes(found)
 
     async def _keep(
-        self, client: Client, token_sha256: bytes, change: ResponseChange, expected: OnlyIf | None
+        self, client: Client, token_sha256: bytes, change: ResponseChange, how: Circumstances
     ) -> tuple[Page, int | None]:
-        how = Circumstances(only_if=expected)
         answer = _answer(change)
         recorded = await self.answers.record_for(token_sha256, answer, channel=CHANNEL, how=how)
         if recorded.outcome is Outcome.UNKNOWN:
@@ -96,6 +97,8 @@ class AnswerRoutes:
                 raise Problem(HTTPStatus.LOCKED, "This answer can no longer be changed")
             case Outcome.STALE:
                 raise Problem(HTTPStatus.PRECONDITION_FAILED, "The answer has changed since; read it again")
+            case Outcome.REUSED:
+                raise key_reused()
         page = await self.answers.page_for(token_sha256)
         if page is None:
             raise _unknown()

@@ -137,7 +137,7 @@ def _add_inbound(app: FastAPI, routes: InboundRoutes) -> None:
         description=(
             "Signed as Standard Webhooks says, at most five minutes ago. `4`, `4 bra service` and `STOP` are "
             "understood in six languages; anything else is a comment. The reply never tells whether the sender is "
-            "known. The same webhook-id has its effect once."
+            "known. The same webhook-id has its effect once, as long as it is among the last eight of its answer."
         ),
         status_code=202,
         response_model=Accepted,

@@ -25,7 +25,10 @@ IDEMPOTENCY: dict[str, Any] = {
     "name": "Idempotency-Key",
     "in": "header",
     "required": False,
-    "description": "The same key with the same body gets the first reply again, for a day; with another body, 422.",
+    "description": (
+        "The same key with the same body gets the first reply again, for a day, and changes nothing for as long as it "
+        "is among the answer's last eight; with another body, 422."
+    ),
     "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
 }
 TAP_IDEMPOTENCY: dict[str, Any] = IDEMPOTENCY | {

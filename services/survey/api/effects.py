@@ -8,9 +8,10 @@ from services.chassis.failures import Overloaded
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import named_sql
 from services.survey.answers.handlers import Answers
-from services.survey.answers.recorded import Outcome
+from services.survey.answers.recorded import Circumstances, Outcome
 from services.survey.answers.replies import person_key, read_reply
 from services.survey.answers.responses import Answer
+from services.survey.api.once import key_reused
 
 CHANNEL = "sms"
 
@@ -31,15 +32,28 @@ class Effects:
     country: str = ""
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "api.sql"))
 
-    async def of(self, sender: str, text: str) -> None:
+    async def of(self, sender: str, text: str, *, message_id: str, sha256: bytes) -> None:
         """Have the effect that the person meant; returns after the commit.
+
+        Args:
+            sender: whose number it came from.
+            text: what the person wrote.
+            message_id: the same when the message is handed over again, with the way that it came.
+            sha256: of what was handed over.
 
         Raises:
             Overloaded, database errors: it is not known whether it was kept. Trying again is safe.
+            Problem: 422: another message had the same id.
         """
-        self.metrics.count("kvittera_inbound_total", result=await self._act(sender, text))
+        result = await self._act(sender, text, self._attempt(message_id, sha256))
+        self.metrics.count("kvittera_inbound_total", result=result)
 
-    async def _act(self, sender: str, text: str) -> str:
+    def _attempt(self, message_id: str, sha256: bytes) -> bytes:
+        """As `responses.attempt`, but keyed: a number and a short text could be found by trying."""
+        pseudonym = self.answers.seal.pseudonym
+        return pseudonym(f"message {message_id}")[:8] + pseudonym(f"words {sha256.hex()}")[:8]
+
+    async def _act(self, sender: str, text: str, attempt: bytes) -> str:
         key = person_key(sender, self.country)
         if key is None:
             return "unknown"
@@ -54,10 +68,13 @@ class Effects:
             return "empty"
         # A reply is about what was asked last, which may still be on its way here.
         caught_up = await self.caught_up()
-        token_sha256 = await self.answers.pool.fetchval(self.sql["latest_open_invitation"], person_id)
+        token_sha256 = await self.answers.pool.fetchval(self.sql["invitation_of_reply"], person_id, attempt)
         if token_sha256 is None and not caught_up:
             raise Overloaded("not all invitations are known yet")
         if token_sha256 is None:
             return "unknown"
-        recorded = await self.answers.record_for(bytes(token_sha256), answer, channel=CHANNEL)
+        how = Circumstances(attempt=attempt)
+        recorded = await self.answers.record_for(bytes(token_sha256), answer, channel=CHANNEL, how=how)
+        if recorded.outcome is Outcome.REUSED:
+            raise key_reused()
         return "answer" if recorded.outcome is Outcome.KEPT else "unknown"

@@ -35,9 +35,11 @@ class InboundRoutes:
         if not _WEBHOOK_ID.fullmatch(webhook_id):
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "webhook-id must be 1 to 255 visible ASCII characters")
         message = checked(sent, InboundMessage)
+        digest = hashlib.sha256(sent).digest()
 
         async def work() -> Reply:
-            await self.effects.of(message.sender, message.text)
+            named = f"{_OWNER} {webhook_id}"
+            await self.effects.of(message.sender, message.text, message_id=named, sha256=digest)
             return Reply(HTTPStatus.ACCEPTED, Accepted().model_dump())
 
-        return (await self.once.run(_OWNER, webhook_id, hashlib.sha256(sent).digest(), work)).response()
+        return (await self.once.run(_OWNER, webhook_id, digest, work)).response()

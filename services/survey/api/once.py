@@ -39,8 +39,9 @@ class Once:
     async def run(self, owner: str, key: str | None, body_sha256: bytes, work: Callable[[], Awaitable[Reply]]) -> Reply:
         """Do the work, or repeat the reply of the first time; without a key it is always done.
 
-        Work that fails is forgotten, so that it can be tried again. Work whose process died is free again
-        after a minute: all of it merges, so that doing it twice changes nothing more.
+        Work that fails is forgotten, so that it can be tried again. Work whose process died is free again after a
+        minute, and all work after a day: it must know by itself what it did before with this key, in the commit of
+        its effect.
 
         Raises:
             Problem: 422 for a key that came with another body before, 409 while the first request still runs.

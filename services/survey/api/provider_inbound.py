@@ -85,14 +85,16 @@ class ProviderInbound:
             raise Problem(HTTPStatus.UNAUTHORIZED, _NOBODY)
 
     async def _act(self, provider: str, messages: Sequence[Incoming]) -> None:
+        owner = f"inbound {provider}"
         for message in messages:
+            digest = hashlib.sha256(f"{message.sender}\n{message.text}".encode(errors="surrogatepass")).digest()
 
-            async def work(message: Incoming = message) -> Reply:
-                await self.effects.of(message.sender, message.text)
+            async def work(message: Incoming = message, digest: bytes = digest) -> Reply:
+                named = f"{owner} {message.message_id}"
+                await self.effects.of(message.sender, message.text, message_id=named, sha256=digest)
                 return Reply(HTTPStatus.ACCEPTED, {})
 
-            digest = hashlib.sha256(f"{message.sender}\n{message.text}".encode(errors="surrogatepass")).digest()
-            await self.once.run(f"inbound {provider}", message.message_id, digest, work)
+            await self.once.run(owner, message.message_id, digest, work)
 
 
 def _form(sent: bytes) -> dict[str, str]:

@@ -69,12 +69,16 @@ WITH kept AS (
 INSERT INTO outbox (shard, topic, key, value)
 SELECT hashtext(response_id::text) & 3, 'response.recorded.v1', convert_to(response_id::text, 'UTF8'), $7 FROM kept
 
--- name: latest_open_invitation
--- What was asked last; one that is only planned counts where nothing is known to have been sent, for what tells that it
--- was may be on its way.
-SELECT token_sha256 FROM invitation
-WHERE person_id = $1 AND expires_at > clock_timestamp()
-ORDER BY asked_at DESC NULLS LAST, expires_at DESC LIMIT 1
+-- name: invitation_of_reply
+-- The one whose answer this very message ($2) became part of before; else what was asked last, and is open. One that is
+-- only planned counts where nothing is known to have been sent, for what tells that it was may be on its way.
+SELECT i.token_sha256
+FROM invitation AS i LEFT JOIN response AS r ON r.response_id = i.invitation_id
+CROSS JOIN LATERAL (
+    SELECT EXISTS (SELECT FROM unnest(r.tried) AS t (attempt) WHERE substr(t.attempt, 1, 8) = substr($2::bytea, 1, 8))
+) AS this (before)
+WHERE i.person_id = $1 AND (i.expires_at > clock_timestamp() OR this.before)
+ORDER BY this.before DESC, i.asked_at DESC NULLS LAST, i.expires_at DESC LIMIT 1
 
 -- name: stop_person
 -- A person may say STOP whether or not there is an invitation; said again, it changes nothing.
