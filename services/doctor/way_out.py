@@ -36,6 +36,9 @@ async def addresses(settings: Settings, resolve: Resolve = by_system) -> list[Fi
     if links.verdict == "well" and settings.public_url.startswith("http:"):
         do = "serve https in front and set KVITTERA_PUBLIC_URL"
         links = Finding(links.what, "look", f"{links.found}, without encryption", do)
+    elif links.verdict == "well" and not settings.trusted_proxies:
+        do = "set KVITTERA_TRUSTED_PROXIES to the number of proxies in front, which have the https"
+        links = Finding(links.what, "look", f"{links.found}, where one who guesses links shuts out everybody", do)
     return [links, *others]
 
 

@@ -262,7 +262,7 @@ async def test_records_that_wait_for_a_topic_that_is_gone_are_ill(settings: Sett
 async def test_a_link_host_without_an_address_is_ill(settings: Settings) -> None:
     nowhere = settings.model_copy(update={"public_url": "https://nobody-knows.invalid"})
     assert [f.verdict for f in await addresses(nowhere)] == ["ill"]
-    https = settings.model_copy(update={"public_url": "https://localhost"})
+    https = settings.model_copy(update={"public_url": "https://localhost", "trusted_proxies": 1})
     assert await addresses(https) == [Finding("link host", "well", "localhost")]
 
 

@@ -20,7 +20,7 @@ from services.doctor.way_out import addresses
 from services.doctor.written import written
 from services.notifier.policies import read_policies
 
-SETTINGS = Settings(sealing_key="5e" * 32, public_url="https://svar.nordposten.example")
+SETTINGS = Settings(sealing_key="5e" * 32, public_url="https://svar.nordposten.example", trusted_proxies=1)
 
 
 def partition(number: int, leader: int, copies: Sequence[int], in_step: Sequence[int]) -> dict[str, Any]:
@@ -136,6 +136,15 @@ async def test_links_must_lead_where_recipients_are(names: Names, channel: str, 
     [told] = await addresses(SETTINGS.model_copy(update={"channel": channel}), names)
     assert (told.what, told.verdict, told.found) == ("link host", verdict, found)
     assert bool(told.do) == (verdict != "well")
+
+
+async def test_behind_a_proxy_that_is_not_told_of_all_visitors_would_count_as_one() -> None:
+    [told] = await addresses(SETTINGS.model_copy(update={"trusted_proxies": 0}), Names("193.10.1.1"))
+    assert (told.verdict, told.found) == (
+        "look",
+        "svar.nordposten.example, where one who guesses links shuts out everybody",
+    )
+    assert "KVITTERA_TRUSTED_PROXIES" in told.do
 
 
 async def test_hosts_of_staff_and_of_receipts_are_looked_up_where_they_differ() -> None:
