@@ -93,6 +93,9 @@ class InvitationDecided(Contract):
     """The survey and its version."""
     due_at: Instant | None = None
     """When the message is due."""
+    sent_at: Instant | None = None
+    """When the message that the person got last left, or may have left: the request, or its reminder by text message.
+    Told with `asked` and `in_doubt`."""
     expires_at: Instant | None = None
     """When the link stops taking answers."""
     decided_at: Instant

@@ -19,7 +19,7 @@ from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Database, Pool, named_sql
 from services.notifier.channels import Fate, Result
 from services.notifier.claim import Departs, at_once
-from services.notifier.telling import Event, changed, tell
+from services.notifier.telling import Event, changed, is_replied_to, tell, tell_reminded
 
 log = structlog.get_logger()
 MOST_ATTEMPTS = 8
@@ -29,7 +29,7 @@ Share = Callable[[float, float], float]
 
 
 class Settlement(NamedTuple):
-    """What came of one send, to be written."""
+    """What came of one send, to be written; `reminds` where a reply by text message is about it from now on."""
 
     invitation_id: UUID
     fence: int
@@ -38,6 +38,7 @@ class Settlement(NamedTuple):
     revision: int
     again_seconds: float
     event: Event | None
+    reminds: bool = False
 
 
 def pause_before_retry(attempts: int, again_after: float, share: Share) -> float:
@@ -108,6 +109,7 @@ class Settling:
             revision=revision,
             again_seconds=again_seconds,
             event=None if silent else changed(row, revision, outcome, reason, self.now()),
+            reminds=state in ("accepted", "in_doubt") and is_replied_to(row),
         )
 
     async def write(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
@@ -127,6 +129,8 @@ class Settling:
             moved = {r["invitation_id"] for r in rows}
             events = [s.event for s in settlements if s.event is not None and s.invitation_id in moved]
             await tell(connection, self.sql, events)
+            reminders = [s.invitation_id for s in settlements if s.reminds and s.invitation_id in moved]
+            await tell_reminded(connection, self.sql, reminders, self.now())
         self.relay.wake()
         return [s.invitation_id in moved for s in settlements]
 

@@ -16,7 +16,7 @@ from services.chassis.postgres import Database, Pool, named_sql
 from services.notifier.channels import Channel, Fate, Result
 from services.notifier.channels.reports import Progress
 from services.notifier.settlement import Settlement, Settling, tell_unsettled
-from services.notifier.telling import changes, tell
+from services.notifier.telling import changes, is_replied_to, tell, tell_reminded
 
 _EVERY = 5.0
 
@@ -37,7 +37,9 @@ class Sweep:
     metrics: Metrics
     lease_seconds: float
     deadline_seconds: float
-    sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.notifier"))
+    sql: Mapping[str, str] = field(
+        default_factory=lambda: named_sql("services.notifier", "queries.sql", "reminders.sql")
+    )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look every few seconds."""
@@ -63,6 +65,8 @@ class Sweep:
     async def _doubt_expired_calls(self, connection: Database) -> None:
         doubted = await connection.fetch(self.sql["doubt_expired_calls"])
         await tell(connection, self.sql, changes(doubted, Outcome.IN_DOUBT, self.settling.now(), "interrupted"))
+        reminders = [r["invitation_id"] for r in doubted if is_replied_to(r)]
+        await tell_reminded(connection, self.sql, reminders, self.settling.now())
 
     async def _resolve(self, row: asyncpg.Record) -> None:
         found = reported(row["progress"]) or await self.channel.look_up(row["reference"])

@@ -15,9 +15,13 @@ from starlette.types import ASGIApp
 
 from schemas.recipient import PreferenceChanged
 from services.chassis.failures import MustStop
+from services.chassis.metrics import Metrics
+from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.notifier.planned import new_token
+from services.survey.answers.handlers import Answers
+from services.survey.answers.responses import Answer
 from services.survey.api.signatures import Signatures
 from tests.asgi import Reply, ask
 from tests.builders import NOON
@@ -80,7 +84,7 @@ async def test_a_digit_with_words_answers_the_latest_open_invitation(app: ASGIAp
 
 async def asked(pool: Pool, delivery_id: str, expires_in: timedelta, **changed: Any) -> None:
     """Let the survey learn of an invitation and, by a later revision, that its message left."""
-    token, invitation_id = new_token(), str(uuid.uuid4())
+    token, invitation_id = changed.pop("token", None) or new_token(), str(uuid.uuid4())
     for outcome in ("scheduled", changed.pop("outcome", "asked")):
         facts = {"delivery_id": delivery_id}
         again = {"token": token, "invitation_id": invitation_id, "outcome": outcome, "channel": "sms", **changed}
@@ -96,6 +100,70 @@ async def test_a_digit_answers_what_was_asked_last_not_what_is_only_planned(
     await invite(pool, person_id=PERSON, channel="sms", delivery={"delivery_id": "D-planned"})
     await hand_over(app, "4")
     assert [event.delivery.delivery_id for event in await told(pool)] == ["D-asked"]
+
+
+async def answer(pool: Pool, settings: Settings, token: str, score: int) -> None:
+    """Let the person answer on the page."""
+    metrics = Metrics()
+    answers = Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, lambda: datetime.now(UTC))
+    assert (await answers.record(token, Answer(score=score))).kept == 1
+
+
+async def reminded(pool: Pool, delivery_id: str, at: datetime) -> None:
+    """Let the survey learn that a message about a known delivery left at this moment, however late it is told."""
+    named = "SELECT token_sha256, invitation_id::text, expires_at FROM invitation WHERE delivery ->> 'delivery_id' = $1"
+    row = await pool.fetchrow(named, delivery_id)
+    assert row is not None
+    same: dict[str, Any] = {
+        "token_sha256": row["token_sha256"].hex(),
+        "invitation_id": row[1],
+        "expires_at": row["expires_at"],
+    }
+    told_late: dict[str, Any] = {
+        "revision": 3,
+        "outcome": "asked",
+        "channel": "sms",
+        "decided_at": NOON + timedelta(days=2),
+    }
+    facts = {"delivery_id": delivery_id}
+    await invite(pool, person_id=PERSON, delivery=facts, sent_at=at, **told_late, **same)
+
+
+async def test_a_digit_answers_the_delivery_whose_reminder_came_last(
+    app: ASGIApp, pool: Pool, settings: Settings
+) -> None:
+    await asked(pool, "D-A", timedelta(days=3), decided_at=NOON, sent_at=NOON)
+    page = new_token()
+    sent = {"decided_at": NOON + timedelta(hours=1), "sent_at": NOON + timedelta(hours=1)}
+    await asked(pool, "D-B", timedelta(days=4), token=page, **sent)
+    await answer(pool, settings, page, 5)
+    await reminded(pool, "D-A", NOON + timedelta(hours=2))
+    await hand_over(app, "2")
+    assert [(e.delivery.delivery_id, e.score) for e in await told(pool)] == [("D-B", 5), ("D-A", 2)]
+
+
+async def test_a_doubt_that_was_settled_late_does_not_come_after_what_was_sent_meanwhile(
+    app: ASGIApp, pool: Pool
+) -> None:
+    await asked(pool, "D-doubt", timedelta(days=3), outcome="in_doubt", decided_at=NOON, sent_at=NOON)
+    await asked(pool, "D-last", timedelta(days=3), decided_at=NOON, sent_at=NOON + timedelta(minutes=5))
+    await reminded(pool, "D-doubt", NOON)  # told two days later
+    await hand_over(app, "4")
+    assert [event.delivery.delivery_id for event in await told(pool)] == ["D-last"]
+
+
+async def test_a_reply_to_a_link_that_has_ended_does_not_change_what_was_answered_on_another_page(
+    app: ASGIApp, pool: Pool, settings: Settings
+) -> None:
+    page = new_token()
+    await asked(pool, "D-answered", timedelta(days=3), token=page, decided_at=NOON)
+    await answer(pool, settings, page, 5)
+    await asked(pool, "D-ended", timedelta(seconds=-1), decided_at=NOON + timedelta(hours=1))
+    await hand_over(app, "2")
+    assert [(e.delivery.delivery_id, e.score) for e in await told(pool)] == [("D-answered", 5)]
+    await asked(pool, "D-silent", timedelta(days=3), decided_at=NOON - timedelta(days=1))
+    await hand_over(app, "2", "msg_2")
+    assert [(e.delivery.delivery_id, e.score) for e in await told(pool)][1:] == [("D-silent", 2)]
 
 
 async def test_a_reply_to_an_invitation_that_is_not_known_yet_is_asked_for_again(

@@ -1,16 +1,22 @@
 """Who does not answer is reminded once, unless an answer comes first."""
 
 import json
+from datetime import datetime
 
 import pytest
 
 from schemas.disruption import DeliveryDisruption
+from schemas.invitation import InvitationDecided
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.settings import Settings
+from services.notifier.channels import Result
 from services.notifier.policy import Policies
 from services.notifier.state import KeepState
+from tests.builders import EMAIL, SMS
 from tests.sending import (
+    ACCEPTED,
+    IN_DOUBT,
     REMINDING,
     ScriptedChannel,
     dispatcher,
@@ -20,6 +26,8 @@ from tests.sending import (
     told,
     work,
 )
+
+CALLED = "SELECT called_at FROM invitation WHERE kind = $1"
 
 pytestmark = pytest.mark.service("notifier")
 
@@ -111,3 +119,62 @@ async def test_nobody_is_reminded_who_answered_before_the_request_was_settled(po
     await pool.execute("INSERT INTO answered VALUES ('D-0', false)")
     await work(dispatcher(pool, settings, ScriptedChannel(), policies=REMINDING))
     assert await pool.fetchval("SELECT count(*) FROM invitation WHERE kind = 'reminder'") == 0
+
+
+async def sent_at(pool: Pool) -> list[tuple[int, str, datetime | None]]:
+    """Revision, outcome and moment of the last message in all that was told."""
+    rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'invitation.decided.v1' ORDER BY id")
+    messages = [InvitationDecided.model_validate_json(r["value"]) for r in rows]
+    return [(m.revision, m.outcome.value, m.sent_at) for m in messages]
+
+
+async def called(pool: Pool, kind: str) -> datetime:
+    moment: datetime = await pool.fetchval(CALLED, kind)
+    return moment
+
+
+@pytest.mark.parametrize("fate", [ACCEPTED, IN_DOUBT], ids=["accepted", "in doubt"])
+async def test_a_reminder_by_text_message_is_told_with_the_moment_it_left_since_people_reply_to_it(
+    pool: Pool, settings: Settings, fate: Result
+) -> None:
+    await plan(pool, channels=(SMS,))
+    sender = dispatcher(pool, settings, ScriptedChannel([ACCEPTED, fate]), policies=REMINDING)
+    await work(sender)
+    await pool.execute("UPDATE invitation SET due_at = now() WHERE kind = 'reminder'")
+    await work(sender)
+    asked, reminded = await called(pool, "ask"), await called(pool, "reminder")
+    assert await sent_at(pool) == [(1, "scheduled", None), (2, "asked", asked), (3, "asked", reminded)]
+    counted = await ledger(pool)
+    assert (counted["delivered"], counted["asked"]) == (1, 1)
+
+
+async def test_a_reminder_by_text_message_whose_sender_died_is_told_as_well(pool: Pool, settings: Settings) -> None:
+    await plan(pool, channels=(SMS,))
+    sender = dispatcher(pool, settings, ScriptedChannel(), policies=REMINDING)
+    await work(sender)
+    await pool.execute(
+        "UPDATE invitation SET state = 'calling', called_at = now(), lease_until = now() - interval '1 s'"
+        " WHERE kind = 'reminder'"
+    )
+    await sender.sweep.once()
+    assert (await sent_at(pool))[2:] == [(3, "asked", await called(pool, "reminder"))]
+
+
+async def test_a_reminder_that_nobody_replies_to_by_text_message_tells_nothing(pool: Pool, settings: Settings) -> None:
+    await plan(pool, channels=(EMAIL,))
+    sender = dispatcher(pool, settings, ScriptedChannel(), policies=REMINDING)
+    await work(sender)
+    await pool.execute("UPDATE invitation SET due_at = now() WHERE kind = 'reminder'")
+    await work(sender)
+    assert [revision for revision, _, _ in await sent_at(pool)] == [1, 2]
+
+
+async def test_a_doubt_that_is_settled_late_tells_when_its_message_left(pool: Pool, settings: Settings) -> None:
+    await plan(pool, channels=(SMS,))
+    channel = ScriptedChannel([IN_DOUBT])
+    sender = dispatcher(pool, settings, channel)
+    await work(sender)
+    await pool.execute("UPDATE invitation SET called_at = called_at - interval '20 minutes'")
+    channel.known = lambda _: ACCEPTED
+    await sender.sweep.once()
+    assert (await sent_at(pool))[2:] == [(3, "asked", await called(pool, "ask"))]

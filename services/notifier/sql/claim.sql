@@ -154,5 +154,5 @@ WHERE i.invitation_id = d.invitation_id
   -- One request to a person at a time where requests are counted; the next is judged in the next round.
   AND (d.turn = 1 OR NOT d.counted)
 RETURNING i.invitation_id, i.delivery_id, i.kind, i.state, d.reason, i.fence, i.revision, i.channel, i.language,
-          i.sealed, i.person, d.wrapped, i.message, i.occurred_at, i.attempts, i.traceparent,
+          i.sealed, i.person, d.wrapped, i.message, i.occurred_at, i.attempts, i.traceparent, i.called_at,
           d.corrected IS NOT NULL AS corrected, d.notice, old.reason IS NOT DISTINCT FROM 'sent_again_by_operator' AS again

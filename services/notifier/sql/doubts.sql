@@ -19,7 +19,7 @@ ORDER BY called_at
 -- name: doubts_of
 -- Whoever settles one first moves its fence or its state; the other changes nothing.
 SELECT i.invitation_id, i.delivery_id, i.kind, i.state, i.fence, i.revision, i.attempts, i.channel, i.message,
-       i.traceparent
+       i.traceparent, i.called_at
 FROM unnest($1::uuid[], $2::int[]) AS c (invitation_id, fence)
 CROSS JOIN LATERAL (SELECT * FROM invitation AS i
                     WHERE i.invitation_id = c.invitation_id AND i.fence = c.fence AND i.state = 'in_doubt' LIMIT 1) AS i

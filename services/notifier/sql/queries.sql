@@ -36,11 +36,11 @@ WHERE state = 'claimed' AND lease_until < clock_timestamp() AND invitation_id = 
 UPDATE invitation SET state = 'in_doubt', fence = fence + 1, revision = revision + (kind = 'ask')::int
 WHERE state = 'calling' AND lease_until < clock_timestamp() AND invitation_id = ANY (ARRAY(
     SELECT invitation_id FROM open_send WHERE state IN ('claimed', 'calling') AND at < clock_timestamp()))
-RETURNING invitation_id, delivery_id, kind, revision, message, traceparent
+RETURNING invitation_id, delivery_id, kind, channel, revision, message, traceparent, called_at
 
 -- name: in_doubt
 SELECT invitation_id, delivery_id, kind, state, fence, revision, attempts, channel, reference, message, traceparent,
-       progress, called_at < clock_timestamp() - make_interval(secs => $1) AS past_deadline
+       called_at, progress, called_at < clock_timestamp() - make_interval(secs => $1) AS past_deadline
 FROM invitation
 WHERE state = 'in_doubt' AND invitation_id = ANY (ARRAY(SELECT invitation_id FROM open_send WHERE state = 'in_doubt'))
 ORDER BY progress IS NULL, called_at LIMIT 500

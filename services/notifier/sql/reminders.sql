@@ -10,10 +10,18 @@ WHERE i.kind = 'ask' AND i.state IN ('calling', 'in_doubt') AND i.sealed IS NOT 
 FOR UPDATE OF i
 
 -- name: plan_reminders
--- Of the message only what a reminder says: nothing is told of it.
+-- Of the message only what a reminder says: what is told stands with its request.
 INSERT INTO invitation (invitation_id, delivery_id, kind, state, person, channel, language, due_at, occurred_at,
                         token_sha256, sealed, message, traceparent)
 SELECT r.reminder, i.delivery_id, 'reminder', 'planned', i.person, i.channel, i.language, r.due_at, i.occurred_at,
        i.token_sha256, r.sealed, json_build_object('delivery', i.message -> 'delivery'), i.traceparent
 FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::timestamptz[]) AS r (ask, reminder, sealed, due_at)
 JOIN invitation AS i ON i.invitation_id = r.ask
+
+-- name: reminded
+-- The requests of reminders, each in a revision of its own, with the moment at which its reminder was called.
+UPDATE invitation AS a SET revision = a.revision + 1
+FROM unnest($1::uuid[]) AS l (reminder)
+CROSS JOIN LATERAL (SELECT i.delivery_id, i.called_at FROM invitation AS i WHERE i.invitation_id = l.reminder LIMIT 1) AS r
+WHERE a.delivery_id = r.delivery_id AND a.kind = 'ask' AND a.state = 'accepted'
+RETURNING a.delivery_id, a.kind, a.revision, a.message, a.traceparent, r.called_at

@@ -76,8 +76,9 @@ class LearnInvitations:
             corrected = map(list, zip(*told_anew.values(), strict=True))
             await connection.execute(self.sql["correct_invitations"], list(told_anew), *corrected)
         sent = [m for m in messages if m.outcome in _MAY_HAVE_LEFT and m.channel is ChannelKind.SMS]
-        latest = {uuid.UUID(str(m.invitation_id)): m.decided_at for m in sorted(sent, key=lambda m: m.decided_at)}
-        if latest:
+        # A doubt may be settled long after its message left; a version before told only of the settlement.
+        left = sorted((m.sent_at or m.decided_at, str(m.invitation_id)) for m in sent)
+        if latest := {uuid.UUID(invitation): at for at, invitation in left}:
             await connection.execute(self.sql["note_asked"], list(latest), list(latest.values()))
 
 

@@ -70,14 +70,19 @@ INSERT INTO outbox (shard, topic, key, value)
 SELECT hashtext(response_id::text) & 3, 'response.recorded.v1', convert_to(response_id::text, 'UTF8'), $7 FROM kept
 
 -- name: invitation_of_reply
--- The one whose answer this very message ($2) became part of before; else what was asked last, and is open. One that is
--- only planned counts where nothing is known to have been sent, for what tells that it was may be on its way.
+-- The one whose answer this very message ($2) became part of before; else what the person got a message about last, and
+-- is open. One that is only planned counts where nothing is known to have been sent, for what tells that it was may be on
+-- its way. Where the last one takes no answers any more, the reply may be about one before, but changes no answer to it.
 SELECT i.token_sha256
 FROM invitation AS i LEFT JOIN response AS r ON r.response_id = i.invitation_id
 CROSS JOIN LATERAL (
     SELECT EXISTS (SELECT FROM unnest(r.tried) AS t (attempt) WHERE substr(t.attempt, 1, 8) = substr($2::bytea, 1, 8))
 ) AS this (before)
-WHERE i.person_id = $1 AND (i.expires_at > clock_timestamp() OR this.before)
+WHERE i.person_id = $1
+  AND (this.before
+       OR i.expires_at > clock_timestamp()
+          AND (r.response_id IS NULL
+               OR i.asked_at IS NOT DISTINCT FROM (SELECT max(l.asked_at) FROM invitation AS l WHERE l.person_id = $1)))
 ORDER BY this.before DESC, i.asked_at DESC NULLS LAST, i.expires_at DESC LIMIT 1
 
 -- name: stop_person
