@@ -12,10 +12,11 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 import asyncpg
@@ -106,11 +107,18 @@ class RunningSystem:
 
     @classmethod
     async def start(
-        cls, folder: Path, servers: Servers, made: Callable[[Settings], Awaitable[None]] = prepare, **further: str
+        cls,
+        folder: Path,
+        servers: Servers,
+        made: Callable[[Settings], Awaitable[None]] = prepare,
+        *,
+        reached_by: Mapping[str, str] = MappingProxyType({}),
+        **further: str,
     ) -> "RunningSystem":
         """Topics, tables, services, recipients; returns when all services are ready.
 
-        `made` makes topics and tables; `further` is added to what the services find in their environment.
+        `made` makes topics and tables; `further` is added to what the services find in their environment, and by
+        `reached_by` they alone find the servers elsewhere.
         """
         ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
         variables = {
@@ -129,6 +137,7 @@ class RunningSystem:
             **further,
         }
         settings = load_settings(variables)
+        variables |= reached_by
         await made(settings)
         recipients = Recipients(
             ViewerPages(f"http://127.0.0.1:{ports['notifier']}"),

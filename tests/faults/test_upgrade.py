@@ -100,7 +100,7 @@ async def system(
         await asyncio.to_thread(make, old, {**where, PREFIX + "KAFKA_PARTITIONS": "3"})
 
     further = {**running_from(old), PREFIX + "POLICIES_FOLDER": str(policies)}
-    running = await RunningSystem.start(tmp_path_factory.mktemp("system"), servers, made, **further)
+    running = await RunningSystem.start(tmp_path_factory.mktemp("system"), servers, made, reached_by={}, **further)
     running.knows_links = False
     try:
         yield running
