@@ -120,10 +120,13 @@ def make_admin(settings: Settings) -> AIOKafkaAdminClient:
     return AIOKafkaAdminClient(**connection(settings), request_timeout_ms=20_000)
 
 
-def make_client(settings: Settings) -> AIOKafkaClient:
-    """The bare protocol client, for what aiokafka's consumer does not tell. Not yet started."""
+def make_client(settings: Settings, *, answers_within: float = 20.0) -> AIOKafkaClient:
+    """The bare protocol client, for what aiokafka's consumer does not tell. Not yet started.
+
+    `answers_within` seconds each connection and each answer must have come.
+    """
     use_sound_connections()
-    return AIOKafkaClient(**connection(settings), request_timeout_ms=20_000)
+    return AIOKafkaClient(**connection(settings), request_timeout_ms=int(answers_within * 1000))
 
 
 async def start_with_patience(

@@ -7,9 +7,15 @@ from schemas.topics import CARDS, TopicCard
 from services.chassis.kafka import make_admin
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import Difference, compare_topics
+from services.chassis.topic_copies import ENOUGH
 from services.doctor.findings import Finding, some_of
 
 _ALL: Final = tuple(CARDS.values())
+_GROUPS: Final = "__consumer_offsets"
+_MORE_COPIES: Final = (
+    "give it more with kafka-reassign-partitions.sh: while its only broker is away, nobody reads in the groups that it"
+    " keeps"
+)
 
 
 async def topics(settings: Settings, cards: Sequence[TopicCard] = _ALL) -> list[Finding]:
@@ -63,27 +69,48 @@ def _what_to_do(difference: Difference, topic: str, bootstrap: str) -> str:
 
 
 async def partitions(settings: Settings) -> list[Finding]:
-    """Every partition has a broker that leads it, and all its copies are in step."""
+    """Every partition has a broker that leads it, and all its copies are in step; also those that keep the groups."""
     admin = make_admin(settings)
     try:
         await admin.start()
-        there = sorted(CARDS.keys() & set(await admin.list_topics()))
-        described = await admin.describe_topics(there) if there else []
+        there = set(await admin.list_topics())
+        ours = sorted(CARDS.keys() & there)
+        described = await admin.describe_topics(ours) if ours else []
+        groups = await admin.describe_topics([_GROUPS]) if _GROUPS in there else []
     finally:
         await admin.close()
-    return judge_partitions(described)
+    return [*judge_partitions(described), *judge_groups(groups, settings.kafka_replication)]
 
 
 def judge_partitions(described: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """What the partitions of topics, as Kafka's metadata tells of them, say about its brokers."""
     parts = [(f"{topic['topic']}/{p['partition']}", p) for topic in described for p in topic["partitions"]]
     nobody = [name for name, p in parts if p["leader"] < 0]
-    behind = [name for name, p in parts if p["leader"] >= 0 and len(p["isr"]) < len(p["replicas"])]
+    led = [(name, p) for name, p in parts if p["leader"] >= 0]
+    alone = [name for name, p in led if len(p["isr"]) == 1 and len(p["replicas"]) >= ENOUGH]
+    behind = [name for name, p in led if len(p["isr"]) < len(p["replicas"]) and name not in alone]
     found = []
     if nobody:
         told = f"no broker leads {some_of(nobody)}: nothing is read or written there"
         found.append(Finding("Kafka partitions", "ill", told, "bring back the brokers that hold them"))
+    if alone:
+        told = f"one copy alone is in step: {some_of(alone)}: nothing is written there"
+        found.append(Finding("Kafka partitions", "ill", told, "bring back the brokers that hold the others"))
     if behind:
         told = f"copies are missing or behind: {some_of(behind)}"
         found.append(Finding("Kafka partitions", "look", told, "bring back the broker that is away or slow"))
     return found or [Finding("Kafka partitions", "well", f"all {len(parts)} are led, with every copy in step")]
+
+
+def judge_groups(described: Sequence[Mapping[str, Any]], replication: int) -> list[Finding]:
+    """Whether a broker may be lost without its consumer groups: who is in them cannot read while they have no keeper.
+
+    Kafka makes their topic itself, with `offsets.topic.replication.factor` of the brokers, when the first group comes.
+    """
+    parts = [p for topic in described for p in topic["partitions"]]
+    copies = min((len(p["replicas"]) for p in parts), default=replication)
+    found = [Finding("Kafka groups", "look", f"{_GROUPS} has {copies} of {replication} copies", _MORE_COPIES)]
+    away = sum(p["leader"] < 0 for p in parts)
+    told = f"{away} of {len(parts)} partitions of {_GROUPS} have no leader: groups kept there read nothing"
+    lost = [Finding("Kafka groups", "ill", told, "bring back the brokers that hold them")]
+    return (lost if away else []) + (found if copies < replication else [])

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from schemas.topics import CARDS
 from services.aggregator.counting.cuts import read_cuts
 from services.aggregator.counting.stored_cuts import StoredCuts
-from services.chassis.kafka import make_admin
+from services.chassis.kafka import make_admin, make_client
 from services.chassis.postgres import connect
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import Difference, apply_topics
@@ -121,7 +121,7 @@ async def test_a_table_that_is_mostly_dead_rows_is_named_with_the_command_agains
 async def test_what_a_way_to_kafka_lacks_is_told(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, security: str, lacks: str | None
 ) -> None:
-    monkeypatch.setattr("services.doctor.kafka.make_admin", lambda _: make_admin(settings))
+    monkeypatch.setattr("services.doctor.kafka.make_client", lambda _, **options: make_client(settings, **options))
     found = await kafka(settings.model_copy(update={"kafka_security": security}))
     assert [f.found for f in found if f.what == "Kafka access"] == ([lacks] if lacks else [])
 

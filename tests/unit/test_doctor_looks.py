@@ -15,7 +15,7 @@ from services.chassis.settings import Settings
 from services.doctor.cuts import judge_cuts, judge_waves
 from services.doctor.findings import Finding
 from services.doctor.rights import GROUPS
-from services.doctor.topics import judge_partitions
+from services.doctor.topics import judge_groups, judge_partitions
 from services.doctor.way_out import addresses
 from services.doctor.written import written
 from services.notifier.policies import read_policies
@@ -31,15 +31,34 @@ def test_partitions_that_nobody_leads_and_copies_that_are_behind_are_named() -> 
     whole = partition(0, 1, [1, 2, 3], [1, 2, 3])
     lost = partition(1, -1, [1, 2, 3], [])
     behind = partition(2, 2, [1, 2, 3], [2, 3])
+    alone = partition(3, 3, [1, 2, 3], [3])
     assert judge_partitions([{"topic": "a.v1", "partitions": [whole]}]) == [
         Finding("Kafka partitions", "well", "all 1 are led, with every copy in step")
     ]
     assert [
-        (f.verdict, f.found) for f in judge_partitions([{"topic": "a.v1", "partitions": [whole, lost, behind]}])
+        (f.verdict, f.found) for f in judge_partitions([{"topic": "a.v1", "partitions": [whole, lost, behind, alone]}])
     ] == [
         ("ill", "no broker leads a.v1/1: nothing is read or written there"),
+        ("ill", "one copy alone is in step: a.v1/3: nothing is written there"),
         ("look", "copies are missing or behind: a.v1/2"),
     ]
+
+
+def test_a_lone_copy_of_two_is_behind_and_still_written() -> None:
+    parts = [partition(0, 1, [1], [1]), partition(1, 1, [1, 2], [1])]
+    assert [(f.verdict, f.found) for f in judge_partitions([{"topic": "a.v1", "partitions": parts}])] == [
+        ("look", "copies are missing or behind: a.v1/1")
+    ]
+
+
+def test_groups_that_are_kept_by_one_broker_alone_or_by_none_are_told() -> None:
+    kept = [partition(0, 1, [1], [1]), partition(1, -1, [2], [])]
+    assert [(f.verdict, f.found) for f in judge_groups([{"topic": "__consumer_offsets", "partitions": kept}], 3)] == [
+        ("ill", "1 of 2 partitions of __consumer_offsets have no leader: groups kept there read nothing"),
+        ("look", "__consumer_offsets has 1 of 3 copies"),
+    ]
+    assert judge_groups([{"topic": "__consumer_offsets", "partitions": [partition(0, 1, [1], [1])]}], 1) == []
+    assert judge_groups([], 3) == []  # no group has come yet, or this account may not see
 
 
 def test_the_rights_of_every_group_that_a_service_reads_in_are_looked_at() -> None:
