@@ -1,7 +1,7 @@
 """When a message may leave, by the clock on the recipient's wall. Pure.
 
-A moment is turned into wall time and looked at; wall times are never added to (H80). What may not leave now is
-held until the first moment at which it may, and not dropped.
+A moment is turned into wall time and looked at; to wall times only whole days are added (H80). What may not leave now
+is held until the first moment at which it may, and not dropped.
 """
 
 from collections.abc import Iterator
@@ -67,11 +67,10 @@ def held(rule: HoursRule, country: str, local: datetime) -> str | None:
     return None
 
 
-def reminder(rule: HoursRule, zone: str, country: str, asked_at: datetime, days: int) -> Departure:
-    """When a reminder may leave: so many days later at the same time of the day, or as soon as it then may."""
-    place = ZoneInfo(zone)
-    wall = asked_at.astimezone(place).replace(tzinfo=None) + timedelta(days=days)
-    return departure(rule, zone, country, wall.replace(tzinfo=place).astimezone(UTC))
+def days_later(zone: str, moment: datetime, days: int) -> datetime:
+    """So many days after a moment, at the same time of the day on the wall, in UTC."""
+    # Python adds days to what stands on the wall, and then looks up how far that zone is from UTC.
+    return (moment.astimezone(ZoneInfo(zone)) + timedelta(days=days)).astimezone(UTC)
 
 
 def _in(start: time, end: time, clock: time) -> bool:

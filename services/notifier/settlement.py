@@ -19,6 +19,7 @@ from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Database, Pool, named_sql
 from services.notifier.channels import Fate, Result
 from services.notifier.claim import Departs, at_once
+from services.notifier.schedule import days_later
 from services.notifier.telling import Event, changed, is_replied_to, tell, tell_reminded
 
 log = structlog.get_logger()
@@ -67,14 +68,15 @@ class Settling:
     """Turns results into settlements, and writes them in one transaction for many.
 
     Attributes:
-        reminder_days: so long after the request the reminder is due; None: nobody is reminded.
+        reminder_days: so many days after the request, at its time of the day, the reminder is due; None: nobody is
+            reminded.
     """
 
     pool: Pool
     persons: PersonKeys
     relay: Relay
     now: Callable[[], datetime]
-    reminder_days: Callable[[], float | None] = lambda: None
+    reminder_days: Callable[[], int | None] = lambda: None
     departs: Departs = at_once
     share: Share = field(default_factory=lambda: SystemRandom().uniform)
     sql: Mapping[str, str] = field(
@@ -115,8 +117,8 @@ class Settling:
     async def write(self, settlements: Sequence[Settlement]) -> Sequence[bool]:
         """Write settlements; tells of each whether it was still ours to settle."""
         async with self.pool.acquire() as connection, connection.transaction():
-            if self.reminder_days() is not None:
-                await self._plan_reminders(connection, [s for s in settlements if s.state == "accepted"])
+            if (days := self.reminder_days()) is not None:
+                await self._plan_reminders(connection, [s for s in settlements if s.state == "accepted"], days)
             rows = await connection.fetch(
                 self.sql["settle"],
                 [s.invitation_id for s in settlements],
@@ -134,7 +136,7 @@ class Settling:
         self.relay.wake()
         return [s.invitation_id in moved for s in settlements]
 
-    async def _plan_reminders(self, connection: Database, accepted: Sequence[Settlement]) -> None:
+    async def _plan_reminders(self, connection: Database, accepted: Sequence[Settlement], days: int) -> None:
         """Plan the reminder of each request in the transaction that settles it, under its lock: there is one.
 
         The link is the same, so the address and the token are sealed again, bound to the reminder's row.
@@ -143,7 +145,6 @@ class Settling:
             self.sql["asks_to_remind_of"],
             [s.invitation_id for s in accepted],
             [s.fence for s in accepted],
-            self.reminder_days(),
         )
         if not rows:
             return
@@ -156,10 +157,11 @@ class Settling:
         for row, secret in zip(rows, opened, strict=True):
             if secret is not None and (box := boxes.get(row["person"])) is not None:
                 reminder = time_ordered(row["now"])
-                planned.append((row["invitation_id"], reminder, box.close(secret, str(reminder)), self._due(row)))
+                planned.append((row["invitation_id"], reminder, box.close(secret, str(reminder)), self._due(row, days)))
         if planned:
             await connection.execute(self.sql["plan_reminders"], *map(list, zip(*planned, strict=True)))
 
-    def _due(self, row: asyncpg.Record) -> datetime:
+    def _due(self, row: asyncpg.Record, days: int) -> datetime:
         facts = orjson.loads(row["message"])["delivery"]
-        return self.departs(facts["zone"], facts["country"], row["remind_at"])
+        zone, country = facts["zone"], facts["country"]
+        return self.departs(zone, country, days_later(zone, row["called_at"], days))

@@ -10,7 +10,7 @@ from schemas.invitation import InvitationDecided
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.settings import Settings
-from services.notifier.channels import Result
+from services.notifier.channels import Message, Result
 from services.notifier.policy import Policies
 from services.notifier.state import KeepState
 from tests.builders import EMAIL, SMS
@@ -62,10 +62,8 @@ async def test_who_does_not_answer_is_reminded_once_with_the_same_link(pool: Poo
     channel = ScriptedChannel()
     sender = dispatcher(pool, settings, channel, policies=REMINDING)
     await work(sender)
-    due = await pool.fetchval(
-        "SELECT round(extract(epoch FROM due_at - now()) / 3600)::int FROM invitation WHERE kind = 'reminder'"
-    )
-    assert due == 72
+    due = "SELECT (due_at AT TIME ZONE 'Europe/Stockholm')::date - (now() AT TIME ZONE 'Europe/Stockholm')::date"
+    assert await pool.fetchval(f"{due} FROM invitation WHERE kind = 'reminder'") == 3
     assert await pool.fetchval(
         "SELECT count(DISTINCT sealed) = 1 AND count(*) = 2 FROM invitation"
     )  # the request's own secret is gone
@@ -77,6 +75,28 @@ async def test_who_does_not_answer_is_reminded_once_with_the_same_link(pool: Poo
     assert await told(pool) == [(1, "scheduled", None), (2, "asked", None)]
     counted = await ledger(pool)
     assert (counted["delivered"], counted["asked"], counted["pending"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "reminded"),
+    [
+        (
+            "2026-03-27T09:00:00Z",
+            "2026-03-30T08:00:00Z",
+        ),  # 10:00 in Stockholm before and after the clock is put forward
+        ("2026-10-23T08:00:00Z", "2026-10-26T09:00:00Z"),
+    ],
+)
+async def test_a_reminder_is_due_at_the_time_of_the_day_of_its_request_also_when_clocks_change_in_between(
+    pool: Pool, settings: Settings, asked: str, reminded: str
+) -> None:
+    async def then(_: Message) -> None:
+        await pool.execute("UPDATE invitation SET called_at = $1::text::timestamptz", asked)
+
+    await plan(pool)
+    await work(dispatcher(pool, settings, ScriptedChannel(before_answer=then), policies=REMINDING))
+    due = await pool.fetchval("SELECT due_at FROM invitation WHERE kind = 'reminder'")
+    assert due == datetime.fromisoformat(reminded)
 
 
 async def test_the_message_and_its_reminder_say_what_the_policies_ask_for_and_what_happened(

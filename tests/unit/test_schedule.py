@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from services.notifier.policy.sections import HoursRule
-from services.notifier.schedule import departure, reminder
+from services.notifier.schedule import days_later, departure
 from tests.wall_clock import Drawn, Hours, between, look_at, violations
 
 QUIET = {"quiet_from": "21:00", "quiet_until": "08:00"}
@@ -86,8 +86,14 @@ def test_without_hours_everything_leaves_at_once() -> None:
     ],
 )
 def test_a_reminder_keeps_the_time_of_the_day_and_the_quiet_hours(asked: str, reminded: str) -> None:
-    found = reminder(NIGHT, "Europe/Stockholm", "SE", datetime.fromisoformat(asked), 3)
+    ready = days_later("Europe/Stockholm", datetime.fromisoformat(asked), 3)
+    found = departure(NIGHT, "Europe/Stockholm", "SE", ready)
     assert found.at == datetime.fromisoformat(reminded)
+
+
+def test_days_later_a_time_that_the_clock_jumps_over_is_as_much_later_as_it_jumps() -> None:
+    asked = datetime.fromisoformat("2026-03-26T01:30:00Z")  # 02:30 in Stockholm
+    assert days_later("Europe/Stockholm", asked, 3) == datetime.fromisoformat("2026-03-29T01:30:00Z")  # 03:30
 
 
 @pytest.mark.parametrize(

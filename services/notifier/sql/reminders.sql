@@ -1,8 +1,8 @@
 -- name: asks_to_remind_of
 -- Those that are settled next, in the same transaction: whoever settles one of them too waits for its lock, finds it
 -- settled, and plans no second reminder.
-SELECT i.invitation_id, i.person, i.sealed, i.message, clock_timestamp() AS now,
-       clock_timestamp() + make_interval(secs => $3 * 86400) AS remind_at
+SELECT i.invitation_id, i.person, i.sealed, i.message, coalesce(i.called_at, clock_timestamp()) AS called_at,
+       clock_timestamp() AS now
 FROM unnest($1::uuid[], $2::int[]) AS s (invitation_id, fence)
 JOIN invitation AS i ON i.invitation_id = s.invitation_id AND i.fence = s.fence
 WHERE i.kind = 'ask' AND i.state IN ('calling', 'in_doubt') AND i.sealed IS NOT NULL
