@@ -23,13 +23,13 @@ from services.chassis.failures import MustStop, Poison, is_transient
 from services.chassis.meanings import Condemned, Decode, Meanings, Together, understood, understood_ahead
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
-from services.chassis.record_lines import BecameOf, RecordLines
+from services.chassis.record_lines import Became, RecordLines
 from services.chassis.traces import Traces
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-Apply = Callable[[Database, list[T]], Awaitable[BecameOf | None]]
+Apply = Callable[[Database, list[T]], Awaitable[Became | None]]
 """The effects of a batch, inside the transaction. Must not touch anything but the connection."""
 
 
@@ -173,9 +173,12 @@ class Fence(Generic[T]):
             return
         took = time.perf_counter() - started
         put_aside = Counter(letter.record.topic for letter in told.dead)
+        if became is not None:
+            became.count()
         count_batch(self.metrics, self.group, fresh, put_aside, told.empty, took)
         traced = trace_batch(self.traces, self.service, self.group, fresh, since) if self.traces.on else ()
-        self.lines.tell_batch(self.group, fresh, told.dead, told.empty.total(), took, traced, became)
+        of = None if became is None else became.of
+        self.lines.tell_batch(self.group, fresh, told.dead, told.empty.total(), took, traced, of)
 
     def _fresh(
         self, batch: Batch, positions: Mapping[TopicPartition, int]

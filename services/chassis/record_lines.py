@@ -16,6 +16,21 @@ from services.chassis.tracing import step_of, traceparent_in
 
 BecameOf = Callable[[str], Mapping[str, str | None]]
 """What became of a delivery, in words for its line; asked after the commit, and of few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Became:
+    """What an applied batch leaves to be said once it is committed.
+
+    Attributes:
+        of: what became of one delivery.
+        count: counts them all; a batch that is taken back and applied again must not be counted twice.
+    """
+
+    of: BecameOf
+    count: Callable[[], None]
+
+
 _Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.:\-]{1,64}\Z")]
 
 

@@ -16,7 +16,7 @@ from services.chassis.message_checks import check_digest, code_of
 from services.chassis.metrics import Metrics
 from services.chassis.persons import Known, Person, PersonKeys
 from services.chassis.postgres import Database, named_sql
-from services.chassis.record_lines import BecameOf
+from services.chassis.record_lines import Became
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.notifier import policy
@@ -84,7 +84,7 @@ class DecideDeliveries:
         sql = named_sql("services.notifier")
         return cls(rules, seal, brand, link_lifetime, metrics, now, PersonKeys(seal), sql, policies=policies)
 
-    async def __call__(self, connection: Database, deliveries: Deliveries) -> BecameOf:
+    async def __call__(self, connection: Database, deliveries: Deliveries) -> Became:
         """Decide a batch. Deliveries that were decided before, ever, change nothing."""
         firsts = await self._firsts(connection, deliveries)
         persons = {i: self._persons_of(d.message) for i, d in firsts.items()}
@@ -98,9 +98,14 @@ class DecideDeliveries:
         await self._plan(connection, kept, known)
         events = [Event(d.facts.delivery_id, d.told.encode(), d.received.traceparent) for d in kept]
         await tell(connection, self.sql, events)
-        for (outcome, reason), n in Counter((d.event.outcome.value, d.event.reason or "none") for d in kept).items():
+        return Became(
+            of=partial(_became, {d.facts.delivery_id: d.event for d in kept}),
+            count=partial(self._count, Counter((d.event.outcome.value, d.event.reason or "none") for d in kept)),
+        )
+
+    def _count(self, decisions: Counter[tuple[str, str]]) -> None:
+        for (outcome, reason), n in decisions.items():
             self.metrics.count("kvittera_decisions_total", n, outcome=outcome, reason=reason)
-        return partial(_became, {d.facts.delivery_id: d.event for d in kept})
 
     async def _firsts(self, connection: Database, deliveries: Deliveries) -> Mapping[str, Received[DeliveryCompleted]]:
         """Each delivery once, by its id, with the corrections of its facts that came before it."""

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from schemas.delivery import ChannelKind, DeliveryCompleted
 from schemas.invitation import InvitationDecided
+from services.chassis.fence import Fence
 from services.chassis.metrics import Metrics
 from services.chassis.persons import PersonKeys, Sealed
-from services.chassis.postgres import Pool
+from services.chassis.postgres import Database, Pool
+from services.chassis.record_lines import Became
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.notifier.explaining import explain
@@ -22,6 +25,7 @@ from services.notifier.policy import Rules
 from services.notifier.stored import stored_decision
 from tests.builders import EMAIL, NOON, SMS, always, arrived, delivery
 from tests.conftest import SEALING_KEY
+from tests.harness import begin, record
 from tests.tables import everything_stored
 
 pytestmark = pytest.mark.service("notifier")
@@ -98,9 +102,38 @@ async def test_what_became_of_each_delivery_is_known_for_its_line(pool: Pool) ->
     async with pool.acquire() as connection, connection.transaction():
         became = await decide(connection, [arrived(delivery()), damaged])
         again = await decide(connection, [arrived(delivery())])
-    assert became("D-1") == {"outcome": "scheduled", "reason": None}
-    assert became("D-2") == {"outcome": "suppressed", "reason": "exception_open"}
-    assert again("D-1") == {"outcome": "decided_before"}
+    assert became.of("D-1") == {"outcome": "scheduled", "reason": None}
+    assert became.of("D-2") == {"outcome": "suppressed", "reason": "exception_open"}
+    assert again.of("D-1") == {"outcome": "decided_before"}
+
+
+async def test_a_decision_that_is_taken_back_and_made_again_is_counted_once(pool: Pool) -> None:
+    decide, part = decide_deliveries(), await begin(pool, "deliveries")
+    faults = [asyncpg.DeadlockDetectedError("deadlock detected")]
+
+    async def taken_back(connection: Database, deliveries: Deliveries) -> Became:
+        became = await decide(connection, deliveries)
+        if faults:
+            raise faults.pop()
+        return became
+
+    fence: Fence[Received[DeliveryCompleted]] = Fence(
+        pool=pool,
+        service="notifier",
+        group="g",
+        decode=lambda record: arrived(DeliveryCompleted.model_validate_json(record.value)),
+        apply=taken_back,
+        dead_letter_topics={"deliveries": "deliveries.dlq"},
+        metrics=Metrics(),
+    )
+    batch = {part: [record("deliveries", 0, delivery().model_dump_json().encode())]}
+    with pytest.raises(asyncpg.DeadlockDetectedError):
+        await fence.take(batch)
+    for _ in range(2):  # brought again, it changes nothing
+        await fence.take(batch)
+    labels = {"outcome": "scheduled", "reason": "none"}
+    assert decide.metrics.registry.get_sample_value("kvittera_decisions_total", labels) == 1
+    assert await pool.fetchval("SELECT count(*) FROM decision") == 1
 
 
 async def test_a_stored_decision_is_explained_in_plain_words(pool: Pool) -> None:
