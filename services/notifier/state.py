@@ -117,9 +117,13 @@ class KeepState:
         return await self._withhold(connection, [(d, reason, False) for d, reason in stops.items()])
 
     async def _facts(self, connection: Database, deliveries: Sequence[str]) -> dict[str, str]:
-        """Put the corrected facts into what is still planned; returns what must not be asked about with them."""
+        """Put the corrected facts into what is still planned; returns what must not be asked about with them.
+
+        What was decided to be asked about in spite of a damage is so still, whatever else is corrected.
+        """
         rows = await connection.fetch(self.sql["corrected_facts"], deliveries)
         facts = {r["delivery_id"]: orjson.loads(r["facts"]) for r in rows}
+        damaged = await connection.fetch(self.sql["newly_damaged"], list(facts), [r["facts"] for r in rows])
         corrected = await connection.fetch(
             self.sql["correct_planned"],
             list(facts),
@@ -127,7 +131,7 @@ class KeepState:
             [r["facts"] for r in rows],
         )
         await tell(connection, self.sql, changes(corrected, Outcome.SCHEDULED, self.now()))
-        return {d: "exception_open" for d, f in facts.items() if f.get("exceptions")}
+        return {r["delivery_id"]: "exception_open" for r in damaged}
 
     async def _answers(self, connection: Database, heard: Iterable[ResponseRecorded]) -> list[asyncpg.Record]:
         # A link scanner's answer is nobody's: the person may still be reminded.

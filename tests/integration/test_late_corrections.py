@@ -1,11 +1,12 @@
 """Facts that upstream corrects at the wrong moment are told, and in the message, before a request leaves."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from schemas.delivery import DeliveryCorrected, DeliveryFacts
+from schemas.delivery import DeliveryCorrected, DeliveryException, DeliveryFacts
 from schemas.invitation import InvitationDecided
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
@@ -163,3 +164,34 @@ async def test_requests_to_many_are_corrected_each_by_its_own_facts(pool: Pool, 
     assert await work(sender) == 2
     assert await work(sender) == 1
     assert ["Havsbris" in m.text for m in channel.calls] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("known", "corrected", "state"),
+    [
+        (["damaged"], ["damaged"], "accepted"),
+        (["damaged", "claim_open"], ["damaged"], "accepted"),
+        (["damaged"], ["damaged", "claim_open"], "withheld"),
+        ([], ["damaged"], "withheld"),
+    ],
+    ids=["as known", "one less", "one more", "new"],
+)
+async def test_only_an_exception_that_the_request_does_not_know_of_withholds_it(
+    pool: Pool, settings: Settings, known: list[str], corrected: list[str], state: str
+) -> None:
+    """Corrected while it was in somebody's hands: the claim finds it."""
+
+    async def meanwhile(_: Message) -> None:
+        if len(channel.calls) == 1:
+            await correct(pool, merchant_name="Havsbris", exceptions=tuple(map(DeliveryException, corrected)))
+
+    await plan(pool)
+    told_of = "jsonb_set(message::jsonb, '{delivery,exceptions}', $1::text::jsonb)"
+    await pool.execute(f"UPDATE invitation SET message = {told_of}", json.dumps(known))
+    channel = ScriptedChannel((REFUSED_FOR_NOW, ACCEPTED), before_answer=meanwhile)
+    sender = dispatcher(pool, settings, channel)
+    for _ in range(3):
+        await work(sender)
+        await pool.execute("UPDATE invitation SET due_at = clock_timestamp() WHERE state = 'planned'")
+    assert (await state_of(pool))[0] == state
+    assert len(channel.calls) == (2 if state == "accepted" else 1)

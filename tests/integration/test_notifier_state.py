@@ -24,7 +24,7 @@ from services.notifier import state
 from services.notifier.handlers import DecideDeliveries
 from services.notifier.history import LookBack
 from services.notifier.ledger import measure_ledger
-from services.notifier.policy import Rules
+from services.notifier.policy import Policies, Rules
 from services.notifier.state import KeepState
 from tests.builders import NOON, always, arrived, delivery, facts
 from tests.conftest import SEALING_KEY
@@ -34,9 +34,9 @@ from tests.tables import footprint
 pytestmark = pytest.mark.service("notifier")
 
 
-async def plan(pool: Pool, *deliveries: str) -> None:
+async def plan(pool: Pool, *deliveries: str, policies: Policies | None = None, **facts: Any) -> None:
     decide = DecideDeliveries.with_queries(
-        rules=Rules(timedelta(hours=72), timedelta(0), frozenset(ChannelKind)),
+        rules=Rules(timedelta(hours=72), timedelta(0), frozenset(ChannelKind), policies or Policies()),
         seal=Seal(bytes.fromhex(SEALING_KEY)),
         brand="Nordposten Demo",
         link_lifetime=timedelta(days=14),
@@ -44,7 +44,7 @@ async def plan(pool: Pool, *deliveries: str) -> None:
         now=always(NOON),
     )
     async with pool.acquire() as connection, connection.transaction():
-        await decide(connection, [arrived(delivery(delivery_id=d)) for d in deliveries])
+        await decide(connection, [arrived(delivery(delivery_id=d, **facts)) for d in deliveries])
 
 
 async def hear(pool: Pool, *messages: Contract) -> None:
@@ -187,6 +187,25 @@ async def test_facts_corrected_to_a_damage_are_not_asked_about(pool: Pool) -> No
     await plan(pool, "D-1")
     await hear(pool, correction("facts_corrected", exceptions=["damaged"]))
     assert await states(pool) == {"D-1": ("withheld", "exception_open")}
+
+
+async def test_a_damage_that_the_request_knows_of_stops_nothing_when_something_else_is_corrected(pool: Pool) -> None:
+    ask_about_damage = Policies.model_validate({"exceptions": {"ask_about": ["damaged"]}})
+    await plan(pool, "D-1", policies=ask_about_damage, exceptions=["damaged"])
+    await hear(pool, correction("facts_corrected", exceptions=["damaged"], terminal="Segeltorp"))
+    assert await states(pool) == {"D-1": ("planned", None)}
+    assert await told(pool) == [(1, "scheduled", None), (2, "scheduled", None)]
+    await hear(pool, correction("facts_corrected", 2, exceptions=["damaged", "claim_open"]))
+    assert await states(pool) == {"D-1": ("withheld", "exception_open")}
+
+
+@pytest.mark.parametrize(("known", "state"), [([], "withheld"), (["damaged"], "planned")], ids=["new", "known"])
+async def test_a_damage_stops_a_reminder_that_does_not_know_of_it(pool: Pool, known: list[str], state: str) -> None:
+    ask_about_damage = Policies.model_validate({"exceptions": {"ask_about": ["damaged"]}})
+    await plan(pool, "D-1", policies=ask_about_damage, exceptions=known)
+    await pool.execute("UPDATE invitation SET kind = 'reminder'")
+    await hear(pool, correction("facts_corrected", exceptions=["damaged"], terminal="Segeltorp"))
+    assert (await states(pool))["D-1"][0] == state
 
 
 async def test_an_answer_stops_the_reminder_only_and_a_dispute_stops_all(pool: Pool) -> None:

@@ -63,8 +63,7 @@ CROSS JOIN LATERAL (SELECT * FROM invitation AS i WHERE i.invitation_id = d.invi
 WITH due AS (
     SELECT p.invitation_id, p.person, p.delivery_id, p.kind, p.channel, p.due_at, p.occurred_at,
            CASE WHEN $9::int IS NOT NULL THEN p.message -> 'delivery' ->> 'merchant_id' END AS merchant, h.until,
-           n.corrected, n.corrected -> 'exceptions' <> '[]' AND n.corrected -> 'exceptions' <> n.told -> 'exceptions'
-                        AS late_damage,
+           n.corrected, tells_of_new_exception(n.told, n.corrected) AS late_damage,
            k.wrapped, k.erased_at, w.never, w.most_per_year, w.only_channel, u.until AS unreachable_until,
            s.paused, s.notice
     FROM unnest($1::uuid[]) AS c (invitation_id)

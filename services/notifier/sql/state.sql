@@ -47,6 +47,14 @@ GROUP BY c.delivery_id
 -- name: corrected_facts
 SELECT delivery_id, facts FROM correction WHERE delivery_id = ANY($1::text[]) AND what = 'facts_corrected'
 
+-- name: newly_damaged
+-- Whose requests or reminders on their way do not know of an exception that the corrected facts tell of; as the claim asks.
+SELECT DISTINCT i.delivery_id
+FROM unnest($1::text[], $2::json[]) AS f (delivery_id, facts)
+JOIN invitation AS i ON i.delivery_id = f.delivery_id AND i.state IN ('planned', 'claimed')
+ AND i.invitation_id >= (SELECT invitation_id FROM open_send ORDER BY invitation_id LIMIT 1)
+WHERE tells_of_new_exception((i.message -> 'delivery')::jsonb, f.facts::jsonb)
+
 -- name: withhold_persons
 -- What can be withheld stands in open_send, so no month before its first id is looked at; also below.
 UPDATE invitation
