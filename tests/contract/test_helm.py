@@ -166,6 +166,19 @@ def test_policies_surveys_and_traces_are_reached_where_values_say(chart: helm.Ch
     assert controller == {"app.kubernetes.io/name": "traefik"}
 
 
+def test_the_way_in_is_for_nginx_and_the_monitoring_and_what_the_values_add(chart: helm.Chart) -> None:
+    balancer = {"from": [{"ipBlock": {"cidr": "10.30.0.0/16"}}], "ports": [{"port": 8602}]}
+    nginx = {"app.kubernetes.io/name": "ingress-nginx", "app.kubernetes.io/component": "controller"}
+    for more in ([], [balancer]):
+        policy = named(rendered(chart, {"networkPolicy": {"ingress": more}}), "NetworkPolicy", "post-survey")["spec"]
+        usual, *rest = policy["ingress"]
+        assert usual["from"] == [
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}},
+            {"namespaceSelector": {}, "podSelector": {"matchLabels": nginx}},
+        ]
+        assert rest == more
+
+
 def jobs_in_time(things: list[dict[str, Any]]) -> dict[str, str]:
     return {t["metadata"]["name"]: t["spec"]["schedule"] for t in things if t["kind"] == "CronJob"}
 
@@ -195,6 +208,8 @@ def test_the_audit_can_be_switched_off_and_keeps_its_time_otherwise(chart: helm.
         {"settings": {"KVITTERA_BRAND": "Nordposten"}},
         {"image": {"pullSecrets": "registry-login"}},
         {"networkPolicy": {"egress": {"to": []}}},
+        {"networkPolicy": {"ingress": {"from": []}}},
+        {"keda": {"settleSeconds": 3601}},
         {"jobs": {"audit": {"enabled": "no"}}},
         {"jobs": {"retention": {"enabled": False}}},
     ],

@@ -22,6 +22,7 @@ KEDA = {
         "prometheus": "http://prometheus.example:9090",
         "lag": {"notifier": 11, "aggregator": 22},
         "dueInvitations": 33,
+        "settleSeconds": 44,
     }
 }
 
@@ -68,6 +69,8 @@ def test_everything_for_operators_is_what_they_take(
         ("ScaledObject post-notifier", ["spec", "triggers", 0, "metadata", "threshold"], 1000),
         ("ScaledObject post-notifier", ["spec", "triggers", 1, "type"], "postgresql"),
         ("ScaledObject post-notifier", ["spec", "triggers"], []),
+        ("ScaledObject post-notifier", ["spec", "triggers", 0, "metadata", "ignoreNullValues"], False),
+        ("ScaledObject post-notifier", ["spec", "advanced", "behavior"], {"scaleDown": {}}),
         ("PodMonitor post", ["spec", "podMetricsEndpoints", 0, "relabelings", 0, "target_label"], "job"),
         ("PodMonitor post", ["spec", "podMetricsEndpoints", 0, "interval"], "15"),
         ("PodMonitor post", ["spec", "endpoints"], [{"port": "http"}]),
@@ -121,14 +124,23 @@ def test_keda_asks_for_gauges_of_the_metrics_page_by_the_numbers_of_the_values(
             for query in (t["query"] for t in told):
                 promql_parser.parse(query)
                 assert set(re.findall(r"\bkvittera_\w+", query)) <= gauges
+            assert {t["ignoreNullValues"] for t in told} == {"false"}, "a missing gauge would be taken for no work"
             asked[thing["metadata"]["name"]] = {t["query"]: t["threshold"] for t in told}
     assert asked == {
-        "post-aggregator": {'sum(kvittera_consumer_lag{service="aggregator"})': "22"},
+        "post-aggregator": {'sum(kvittera_consumer_lag{namespace="kvittera", service="aggregator"})': "22"},
         "post-notifier": {
-            'sum(kvittera_consumer_lag{service="notifier"})': "11",
-            "max(kvittera_requests_due)": "33",
+            'sum(kvittera_consumer_lag{namespace="kvittera", service="notifier"})': "11",
+            'max(kvittera_requests_due{namespace="kvittera"})': "33",
         },
     }
+
+
+def test_processes_go_again_after_the_time_of_the_values(chart: helm.Chart) -> None:
+    for name in ("post-aggregator", "post-notifier"):
+        spec = named(rendered(chart, KEDA), "ScaledObject", name)["spec"]
+        window = {"scaleDown": {"stabilizationWindowSeconds": 44}}
+        assert spec["advanced"] == {"horizontalPodAutoscalerConfig": {"behavior": window}}
+        assert "cooldownPeriod" not in spec, "it is for the way to no process at all, which no value asks for"
 
 
 def test_notifiers_can_be_as_many_as_the_values_allow_before_counting_ends(chart: helm.Chart) -> None:
