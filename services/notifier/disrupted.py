@@ -46,6 +46,8 @@ async def disrupted(
     return found
 
 
-@lru_cache(maxsize=256)
+# One without an end is open until upstream says that it is over, so they may pile up; a round over more than are
+# remembered would read each of them anew for every claim.
+@lru_cache(maxsize=4096)
 def _read(message: str) -> DeliveryDisruption:
     return DeliveryDisruption.model_validate_json(message)

@@ -7,9 +7,10 @@ import pytest
 
 from schemas.disruption import DeliveryDisruption
 from schemas.invitation import InvitationDecided
-from services.chassis.postgres import Pool
+from services.chassis.postgres import Pool, named_sql
 from services.chassis.records import Received
 from services.chassis.settings import Settings
+from services.notifier.disrupted import open_disruptions
 from services.notifier.policy import Policies
 from services.notifier.state import KeepState
 from tests.builders import facts
@@ -141,3 +142,19 @@ async def test_a_reminder_waits_for_the_end_of_a_pause_for_as_long_as_reminders_
     reminder = f"SELECT state || ' ' || {hours} FROM invitation WHERE kind = 'reminder'"
     assert await pool.fetchval(reminder) == "planned 100"
     assert len(channel.calls) == 1
+
+
+async def test_disruptions_without_an_end_that_piled_up_are_not_read_anew_for_every_claim(pool: Pool) -> None:
+    for n in range(300):
+        await declare(pool, disruption_id=f"storm-{n}")
+    async with pool.acquire() as connection:
+        first, second = [
+            sorted(await open_disruptions(connection, named_sql("services.notifier", "history.sql")), key=by_id)
+            for _ in range(2)
+        ]
+    assert len(first) == 300
+    assert all(one is other for one, other in zip(first, second, strict=True))
+
+
+def by_id(disruption: DeliveryDisruption) -> str:
+    return disruption.disruption_id
