@@ -1,6 +1,7 @@
 """Reading dead-letter topics to their end, sending letters back to where they came from, and dropping them."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,6 +22,10 @@ class Letter:
 
     record: ConsumerRecord
     told: dict[str, str]
+
+
+GivingUp = Callable[[list[Letter], list[Letter]], Awaitable[None]]
+"""Told which letters are about to be dropped, and which are left."""
 
 
 async def read_letters(settings: Settings, topic: str) -> list[Letter]:
@@ -62,16 +67,23 @@ async def replay_letters(settings: Settings, topic: str, *, reason: str | None, 
     return len(records)
 
 
-async def drop_letters(settings: Settings, topic: str, *, before: datetime, dry_run: bool) -> int:
+async def drop_letters(
+    settings: Settings, topic: str, *, before: datetime, dry_run: bool, giving_up: GivingUp | None = None
+) -> int:
     """Drop the letters that were put aside before a moment, for good. Returns how many.
+
+    What fails in `giving_up` or after it leaves the letters there, to be dropped again or replayed.
 
     Raises:
         MustStop: as `read_letters`.
     """
+    letters = await read_letters(settings, topic)
     # Kafka drops from the oldest on, and letters are appended in the order of their moments.
-    old = [x.record for x in await read_letters(settings, topic) if x.record.timestamp < before.timestamp() * 1000]
+    old = [x.record for x in letters if x.record.timestamp < before.timestamp() * 1000]
     if dry_run or not old:
         return len(old)
+    if giving_up is not None:
+        await giving_up(letters[: len(old)], letters[len(old) :])
     ends = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in sorted(old, key=lambda r: r.offset)}
     admin = make_admin(settings)
     await start_with_patience(admin.start, settings, "the dropping of dead letters", close=admin.close)

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from services.chassis.deadletter_store import Letter
+    from services.chassis.settings import Settings
 
 Topic = Annotated[str, typer.Argument(help="The topic whose dead letters are meant, such as delivery.completed.v1.")]
 
@@ -92,14 +93,34 @@ def drop(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many would be dropped.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Give up dead letters for good, from the oldest to a moment. What they would have counted is not counted."""
+    """Give up dead letters for good, from the oldest to a moment. What they would have counted is not counted.
+
+    Who opens the link of a dropped invitation reads at once that it cannot be used: for letters of
+    invitation.decided.v1 the survey's PostgreSQL must be reachable too.
+    """
+    from schemas.topics import INVITATION_DECIDED
     from services.chassis.deadletter_store import drop_letters
     from services.embedded.local import reachable
 
     moment = before if before.tzinfo else before.replace(tzinfo=UTC)
-    with reachable(kafka=True) as settings:
+
+    async def give_up(gone: "list[Letter]", left: "list[Letter]") -> None:
+        links = await _give_up_links(settings, gone, left)
+        print(f"links that cannot be used any more: {links}")
+
+    invitations = topic == INVITATION_DECIDED
+    with reachable(kafka=True, postgres=invitations) as settings:
         if not dry_run and not yes:
             count = asyncio.run(drop_letters(settings, topic, before=moment, dry_run=True))
             typer.confirm(f"drop {count} dead letters of {topic} for good?", abort=True)
-        dropped = asyncio.run(drop_letters(settings, topic, before=moment, dry_run=dry_run))
+        giving_up = give_up if invitations else None
+        dropped = asyncio.run(drop_letters(settings, topic, before=moment, dry_run=dry_run, giving_up=giving_up))
     print(f"{dropped} {'would be' if dry_run else 'were'} dropped")
+
+
+async def _give_up_links(settings: "Settings", gone: "list[Letter]", left: "list[Letter]") -> int:
+    from services.chassis.postgres import tables_of
+    from services.survey.answers.unread_links import give_up_links
+
+    async with tables_of(settings, "survey") as connection:
+        return await give_up_links(connection, [x.record.value for x in gone], [x.record.value for x in left])

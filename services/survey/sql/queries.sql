@@ -9,13 +9,18 @@ SELECT pg_advisory_xact_lock(hashtextextended('invitations of ' || current_schem
 -- name: note_unread_link
 -- As long as its dead letter can be replayed. An invitation that is known has only a later word of it put aside.
 WITH gone AS (DELETE FROM unread_link WHERE put_aside_at < clock_timestamp() - interval '14 days' AND token_sha256 <> $1)
-INSERT INTO unread_link (token_sha256)
-SELECT $1 WHERE NOT EXISTS (SELECT FROM invitation WHERE token_sha256 = $1)
-ON CONFLICT (token_sha256) DO UPDATE SET put_aside_at = excluded.put_aside_at
+INSERT INTO unread_link AS u (token_sha256, check_digest)
+SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM invitation WHERE token_sha256 = $1)
+ON CONFLICT (token_sha256) DO UPDATE SET
+    put_aside_at = excluded.put_aside_at, given_up = false, check_digest = coalesce(excluded.check_digest, u.check_digest)
 
 -- name: is_unread_link
 SELECT EXISTS (SELECT FROM unread_link
-               WHERE token_sha256 = $1 AND put_aside_at > clock_timestamp() - interval '14 days')
+               WHERE token_sha256 = $1 AND NOT given_up AND put_aside_at > clock_timestamp() - interval '14 days')
+
+-- name: give_up_links
+-- The rows stay as long as others, for who asks whether a message is ours.
+UPDATE unread_link SET given_up = true WHERE token_sha256 = ANY($1::bytea[]) AND NOT given_up
 
 -- name: keep_invitations
 WITH read AS (DELETE FROM unread_link WHERE token_sha256 = ANY($1::bytea[]))
