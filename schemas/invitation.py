@@ -60,7 +60,10 @@ class InvitationDecided(Contract):
     """`invitation.decided.v1`: the decision as it stands after this revision, key = delivery id."""
 
     delivery: DeliveryFacts
-    """The attribution snapshot of the delivery."""
+    """The attribution snapshot of the delivery, the same in every revision: all that is counted counts by it."""
+    corrected: DeliveryFacts | None = None
+    """The facts as upstream corrected them, or as a disruption marked them, between the decision and the message: what
+    the message and the page say. None where they are those of the snapshot."""
     kind: Identifier = "ask"
     """What was decided about: `ask` is the survey itself. One decision for each delivery and kind."""
     revision: Revision
@@ -102,6 +105,11 @@ class InvitationDecided(Contract):
     """When this revision was made."""
     brand: Name | None = None
     """The name under which the recipient is asked."""
+
+    @property
+    def known(self) -> DeliveryFacts:
+        """The facts as they are known: the corrected ones, or the snapshot."""
+        return self.corrected or self.delivery
 
     @model_validator(mode="after")
     def _silence_has_a_reason(self) -> Self:

@@ -65,3 +65,11 @@ class ResponseRecorded(Contract):
     """When it was stored for good."""
     delivery: DeliveryFacts
     """The attribution snapshot of the delivery, so that no reader needs another topic to count."""
+    corrected: DeliveryFacts | None = None
+    """The facts as they were corrected before the message left: what the person was shown and staff go by, while the
+    answer counts by the snapshot. None where they are those of the snapshot."""
+
+    @property
+    def known(self) -> DeliveryFacts:
+        """The facts as they are known: the corrected ones, or the snapshot."""
+        return self.corrected or self.delivery

@@ -25,8 +25,14 @@ class Event(NamedTuple):
 
 
 def changed(row: asyncpg.Record, revision: int, outcome: Outcome, reason: str | None, now: datetime) -> Event:
-    """The event of a request that changed; its row holds what all revisions share, and when it was called."""
+    """The event of a request that changed; its row holds what all revisions share, and when it was called.
+
+    The row's `delivery` is as known now, and `snapshot` that of the decision, where they differ; the event has the
+    snapshot in `delivery`, by which everything counts.
+    """
     told = orjson.loads(row["message"])
+    if (snapshot := told.pop("snapshot", None)) is not None:
+        told |= {"delivery": snapshot, "corrected": told["delivery"]}
     told |= {"revision": revision, "outcome": outcome.value, "decided_at": now.isoformat()}
     if reason is not None:
         told["reason"] = reason

@@ -14,20 +14,23 @@ from services.survey.answers.handlers import LearnInvitations
 from services.survey.answers.responses import token_hash
 from services.survey.recipient.http import SurveyRoutes
 from tests.asgi import ask
-from tests.builders import NOON, decided
+from tests.builders import NOON, decided, facts
 from tests.survey_app import post, told
 
 pytestmark = pytest.mark.service("survey")
 
 
-def invitation(token: str, revision: int, outcome: str = "scheduled", **delivery: Any) -> InvitationDecided:
+def invitation(
+    token: str, revision: int, outcome: str = "scheduled", *, delivery_id: str = "D-1", **corrected: Any
+) -> InvitationDecided:
     return decided(
         revision=revision,
         outcome=outcome,
         invitation_id=str(uuid.uuid5(uuid.NAMESPACE_OID, token)),
         token_sha256=token_hash(token).hex(),
         expires_at=datetime.now(UTC) + timedelta(days=14),
-        delivery=delivery,
+        delivery={"delivery_id": delivery_id},
+        corrected=facts(delivery_id=delivery_id, **corrected) if corrected else None,
     )
 
 
@@ -56,7 +59,9 @@ async def test_an_answer_and_its_questions_are_about_the_corrected_facts(
     assert ["skåp" in page for page in pages] == [True, False]
     for link in (token, other):
         assert (await post(app, link, ("score", "4"))).status == 303
-    assert [m.delivery.terminal for m in await told(pool)] == ["Jordbro", "Årsta"]
+    answers = await told(pool)
+    assert [m.known.terminal for m in answers] == ["Jordbro", "Årsta"]
+    assert [m.delivery.terminal for m in answers] == ["Årsta", "Årsta"]
 
 
 async def test_what_was_answered_keeps_the_facts_that_it_was_answered_with(app: SurveyRoutes, pool: Pool) -> None:
@@ -65,5 +70,5 @@ async def test_what_was_answered_keeps_the_facts_that_it_was_answered_with(app: 
     await post(app, token, ("score", "4"))
     await learn(pool, invitation(token, 2, terminal="Segeltorp", touchpoint="locker"))
     await post(app, token, ("score", "5"))
-    assert [m.delivery.terminal for m in await told(pool)] == ["Årsta", "Årsta"]
+    assert [m.known.terminal for m in await told(pool)] == ["Årsta", "Årsta"]
     assert await pool.fetchval("SELECT survey FROM invitation") == "home.v1"

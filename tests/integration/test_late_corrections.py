@@ -52,10 +52,10 @@ async def correct(pool: Pool, revision: int = 1, **changed: Any) -> None:
 
 
 async def told(pool: Pool) -> list[tuple[int, str, str | None, str | None]]:
-    """Revision, outcome, shop and disruption of all that was told about the request."""
+    """Revision, outcome, shop and disruption, as known then, of all that was told about the request."""
     rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'invitation.decided.v1' ORDER BY id")
     messages = [InvitationDecided.model_validate_json(r["value"]) for r in rows]
-    return [(m.revision, m.outcome.value, m.delivery.merchant_name, m.delivery.disruption) for m in messages]
+    return [(m.revision, m.outcome.value, m.known.merchant_name, m.known.disruption) for m in messages]
 
 
 async def test_facts_corrected_while_a_delivery_is_decided_are_told_and_in_kafka_before_the_message_leaves(

@@ -49,7 +49,7 @@ async def told(pool: Pool) -> list[tuple[int, str, str | None, str | None]]:
     """Revision, outcome, reason and disruption of all that was told."""
     rows = await pool.fetch("SELECT value FROM outbox WHERE topic = 'invitation.decided.v1' ORDER BY id")
     messages = [InvitationDecided.model_validate_json(r["value"]) for r in rows]
-    return [(m.revision, m.outcome.value, m.reason, m.delivery.disruption) for m in messages]
+    return [(m.revision, m.outcome.value, m.reason, m.known.disruption) for m in messages]
 
 
 async def test_a_pause_that_nobody_knows_the_end_of_withholds_what_was_planned_before_it(

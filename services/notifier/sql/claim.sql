@@ -144,7 +144,8 @@ SET state = CASE WHEN d.reason IS NOT NULL THEN 'withheld' WHEN d.waits THEN 'pl
     lease_until = clock_timestamp() + make_interval(secs => $4),
     fence = i.fence + 1,
     message = CASE WHEN d.corrected IS NULL THEN i.message
-                   ELSE (i.message::jsonb || jsonb_build_object('delivery', d.corrected))::json END,
+                   ELSE (jsonb_build_object('snapshot', i.message -> 'delivery') || i.message::jsonb
+                         || jsonb_build_object('delivery', d.corrected))::json END,
     occurred_at = CASE WHEN d.corrected IS NULL THEN i.occurred_at ELSE (d.corrected ->> 'occurred_at')::timestamptz END,
     order_id = CASE WHEN d.corrected IS NULL THEN i.order_id ELSE d.corrected ->> 'order_id' END,
     drop_id = CASE WHEN d.corrected IS NULL THEN i.drop_id ELSE d.corrected ->> 'drop_id' END

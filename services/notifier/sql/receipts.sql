@@ -20,11 +20,13 @@ FROM receipt WHERE invitation_id = $1 AND progress <> 'undelivered'
 UPDATE invitation SET progress = $2 WHERE invitation_id = $1
 
 -- name: tell_reached
--- Beside the decision and not as a revision of it: a send may be settling its own at this moment.
+-- Beside the decision and not as a revision of it: a send may be settling its own at this moment. It counts where the
+-- delivery was decided about, whatever was corrected since.
 INSERT INTO outbox (shard, topic, key, value, traceparent)
 SELECT hashtext(delivery_id) & 3, 'invitation.progress.v1', convert_to(delivery_id, 'UTF8'),
        convert_to(json_build_object(
-           'invitation_id', invitation_id, 'step', 'reached', 'delivery', message -> 'delivery', 'channel', channel,
+           'invitation_id', invitation_id, 'step', 'reached', 'delivery',
+           coalesce(message -> 'snapshot', message -> 'delivery'), 'channel', channel,
            'language', language, 'at', clock_timestamp()
        )::text, 'UTF8'),
        traceparent

@@ -14,7 +14,8 @@ FOR UPDATE OF i
 INSERT INTO invitation (invitation_id, delivery_id, kind, state, person, channel, language, due_at, occurred_at,
                         token_sha256, sealed, message, traceparent)
 SELECT r.reminder, i.delivery_id, 'reminder', 'planned', i.person, i.channel, i.language, r.due_at, i.occurred_at,
-       i.token_sha256, r.sealed, json_build_object('delivery', i.message -> 'delivery'), i.traceparent
+       i.token_sha256, r.sealed, json_strip_nulls(json_build_object('delivery', i.message -> 'delivery',
+                                                                     'snapshot', i.message -> 'snapshot')), i.traceparent
 FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::timestamptz[]) AS r (ask, reminder, sealed, due_at)
 JOIN invitation AS i ON i.invitation_id = r.ask
 

@@ -77,12 +77,13 @@ RETURNING i.delivery_id, i.kind, i.revision, i.message, i.reason, i.traceparent
 
 -- name: correct_planned
 -- Requests that are planned now. What is in somebody's hands, and reminders, are corrected by the claim before they leave.
--- The disruption that a delivery fell in is our mark.
+-- The disruption that a delivery fell in is our mark. `snapshot` keeps the facts of the decision: the first ones stay.
 UPDATE invitation AS i
 SET occurred_at = f.occurred_at, order_id = f.facts ->> 'order_id', drop_id = f.facts ->> 'drop_id',
     revision = i.revision + 1,
-    message = i.message::jsonb || jsonb_build_object('delivery', jsonb_strip_nulls(
-        jsonb_build_object('disruption', i.message -> 'delivery' -> 'disruption')) || f.facts::jsonb)
+    message = jsonb_build_object('snapshot', i.message -> 'delivery') || i.message::jsonb
+              || jsonb_build_object('delivery', jsonb_strip_nulls(
+                     jsonb_build_object('disruption', i.message -> 'delivery' -> 'disruption')) || f.facts::jsonb)
 FROM unnest($1::text[], $2::timestamptz[], $3::json[]) AS f (delivery_id, occurred_at, facts)
 WHERE i.delivery_id = f.delivery_id AND i.state = 'planned' AND i.kind = 'ask'
   AND i.invitation_id >= (SELECT invitation_id FROM open_send ORDER BY invitation_id LIMIT 1)

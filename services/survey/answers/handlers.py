@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from schemas.delivery import ChannelKind
+from schemas.delivery import ChannelKind, DeliveryFacts
 from schemas.invitation import InvitationDecided
 from schemas.invitation import Outcome as Decided
 from services.chassis.bounded_waiting import ANSWERED_WITHIN, Presence, within
@@ -37,6 +37,10 @@ _READING = 2
 _MAY_HAVE_LEFT = frozenset({Decided.ASKED, Decided.IN_DOUBT})
 
 
+def _json(facts: DeliveryFacts) -> str:
+    return facts.model_dump_json(exclude_none=True)
+
+
 @dataclass(frozen=True, slots=True)
 class LearnInvitations:
     """Keeps the invitations that the notifier tells of; the page must exist before the message arrives."""
@@ -50,7 +54,7 @@ class LearnInvitations:
         if not asked:
             return
         messages = [r.message for r in asked]
-        surveys = [self.definitions.choose(m.survey, m.delivery.touchpoint, m.delivery.exceptions) for m in messages]
+        surveys = [self.definitions.choose(m.survey, m.known.touchpoint, m.known.exceptions) for m in messages]
         await connection.execute(self.sql["lock_learning"])
         await connection.execute(
             self.sql["keep_invitations"],
@@ -61,16 +65,17 @@ class LearnInvitations:
             [m.language for m in messages],
             [s.id for s in surveys],
             [m.brand for m in messages],
-            [m.delivery.model_dump_json(exclude_none=True) for m in messages],
+            [_json(m.known) for m in messages],
             [r.traceparent for r in asked],
             [m.person_id for m in messages],
             [s.rated.value for s in surveys],
             [None if m.check_digest is None else bytes.fromhex(m.check_digest) for m in messages],
+            [None if m.corrected is None else _json(m.delivery) for m in messages],
         )
         told_anew = {
-            uuid.UUID(str(m.invitation_id)): (m.delivery.model_dump_json(exclude_none=True), s.id, s.rated.value)
+            uuid.UUID(str(m.invitation_id)): (_json(m.known), s.id, s.rated.value, _json(m.delivery))
             for m, s in sorted(zip(messages, surveys, strict=True), key=lambda pair: pair[0].revision)
-            if m.outcome is Decided.SCHEDULED and m.revision > 1
+            if m.outcome is Decided.SCHEDULED and m.corrected is not None
         }
         if told_anew:
             corrected = map(list, zip(*told_anew.values(), strict=True))

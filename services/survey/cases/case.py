@@ -106,7 +106,7 @@ def opened(
         first_due_at=due_at,
         due_at=due_at,
         changed_at=now,
-        delivery=answer.delivery,
+        delivery=answer.known,
         traceparent=traceparent,
     )
 

@@ -70,9 +70,9 @@ class OpenCases:
         case = opened(
             answer,
             because,
-            desk=self.rules.desk_of(answer.delivery),
+            desk=self.rules.desk_of(answer.known),
             # The person waits since the answer, however long it took to arrive here.
-            due_at=self.deadlines.due(answer.recorded_at, answer.delivery.zone, answer.delivery.country),
+            due_at=self.deadlines.due(answer.recorded_at, answer.known.zone, answer.known.country),
             now=self.now(),
             traceparent=received.traceparent,
         )
@@ -103,7 +103,7 @@ class OpenCases:
         added = ", ".join(t for t in later.opened_because if t not in case.opened_because)
         entries = await self._told(connection, answer)
         if later.reopens:
-            delivery = answer.delivery
+            delivery = answer.known
             due_at = self.deadlines.due(answer.recorded_at, delivery.zone, delivery.country)
             after = replace(after, state=CaseState.REOPENED, resolved_at=None, due_at=due_at)
             entries.append(Entry("reopened", detail=added or None))

@@ -41,7 +41,7 @@ class CaseRules:
             CaseTrigger.LOW_SCORE: answer.score is not None and answer.score <= self.low_score,
             CaseTrigger.WANTS_CONTACT: answer.wants_contact,
             CaseTrigger.CONTESTED: answer.contested,
-            CaseTrigger.DAMAGED: DeliveryException.DAMAGED in answer.delivery.exceptions,
+            CaseTrigger.DAMAGED: DeliveryException.DAMAGED in answer.known.exceptions,
         }
         return tuple(t for t in _BY_RULE if t in self.triggers and holds[t])
 

@@ -36,7 +36,7 @@ class IndexComments:
             await connection.execute(SQL["index_comments"], *map(list, zip(*rows, strict=True)))
 
     def _row(self, message: ResponseRecorded, comment: Comment) -> tuple[object, ...]:
-        facts = message.delivery
+        facts = message.known
         language = self.languages.of(comment.text)
         lexemes = facts_of(
             score=message.score,

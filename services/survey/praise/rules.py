@@ -180,7 +180,7 @@ def possible_acts(praise: Praise) -> tuple[Act, ...]:
 
 
 def _fresh(answer: ResponseRecorded, digest: bytes | None, pass_on_by: PassOnBy) -> Praise:
-    facts = answer.delivery
+    facts = answer.known
     assert answer.score is not None
     return Praise(
         praise_id=answer.response_id,

@@ -25,11 +25,11 @@ UPDATE unread_link SET given_up = true WHERE token_sha256 = ANY($1::bytea[]) AND
 -- name: keep_invitations
 WITH read AS (DELETE FROM unread_link WHERE token_sha256 = ANY($1::bytea[]))
 INSERT INTO invitation (token_sha256, invitation_id, expires_at, channel, language, survey, brand, delivery, traceparent,
-                        person_id, rated, check_digest)
+                        person_id, rated, check_digest, snapshot)
 SELECT * FROM unnest($1::bytea[], $2::uuid[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[], $8::json[],
-                     $9::text[], $10::text[], $11::text[], $12::bytea[])
+                     $9::text[], $10::text[], $11::text[], $12::bytea[], $13::json[])
     AS i (token_sha256, invitation_id, expires_at, channel, language, survey, brand, delivery, traceparent, person_id, rated,
-          check_digest)
+          check_digest, snapshot)
 -- What is from before the person's erasure does not come back, however late it is told.
 WHERE NOT EXISTS (SELECT FROM person_key AS k WHERE k.person = decode(i.person_id, 'hex')
                   AND k.erased_at >= (i.delivery ->> 'occurred_at')::timestamptz)
@@ -39,9 +39,11 @@ ON CONFLICT DO NOTHING
 
 -- name: correct_invitations
 -- Facts that upstream corrected before the message left, and the questions that they call for. What was answered keeps
--- those that it was answered with.
-UPDATE invitation AS i SET delivery = n.delivery, survey = n.survey, rated = n.rated
-FROM unnest($1::uuid[], $2::json[], $3::text[], $4::text[]) AS n (invitation_id, delivery, survey, rated)
+-- those that it was answered with. The snapshot of the decision stays: whatever is corrected, a delivery counts in one
+-- place.
+UPDATE invitation AS i SET delivery = n.delivery, survey = n.survey, rated = n.rated, snapshot = n.snapshot
+FROM unnest($1::uuid[], $2::json[], $3::text[], $4::text[], $5::json[])
+    AS n (invitation_id, delivery, survey, rated, snapshot)
 WHERE i.invitation_id = n.invitation_id AND i.delivery::jsonb <> n.delivery::jsonb
   AND NOT EXISTS (SELECT FROM response AS r WHERE r.response_id = i.invitation_id)
 
@@ -62,7 +64,7 @@ WITH given AS (
         AS g (token_sha256, score, reasons, comment_sealed, contested, answered_at, language, comment_digest, follow_ups,
               wants_contact, channel, suspected, attempt)
 ), known AS (
-    SELECT i.invitation_id, i.survey, i.rated, i.invited, i.delivery, i.traceparent,
+    SELECT i.invitation_id, i.survey, i.rated, i.invited, i.delivery, i.snapshot, i.traceparent,
            i.expires_at > clock_timestamp() AS open, g.*
     FROM given AS g JOIN invitation AS i USING (token_sha256)
 ), kept AS (
@@ -122,7 +124,9 @@ WITH given AS (
                'follow_ups', jsonb_strip_nulls(coalesce(k.follow_ups, '{}')), 'commented', k.commented, 'contested', k.contested,
                'wants_contact', k.wants_contact, 'rated', k.rated, 'suspected_machine', k.suspected_machine,
                'channel', k.channel, 'language', k.language, 'survey', i.survey,
-               'answered_at', k.changed_at, 'recorded_at', clock_timestamp(), 'delivery', i.delivery
+               'answered_at', k.changed_at, 'recorded_at', clock_timestamp(),
+               'delivery', coalesce(i.snapshot, i.delivery),
+               'corrected', CASE WHEN i.snapshot IS NOT NULL THEN i.delivery END
            )::text, 'UTF8'),
            i.traceparent
     FROM kept AS k JOIN known AS i ON i.invitation_id = k.response_id
@@ -187,7 +191,9 @@ SELECT hashtext(r.response_id::text) & 3, 'response.recorded.v1', convert_to(r.r
            'contested', coalesce(r.contested, false), 'wants_contact', coalesce(r.wants_contact, false),
            'rated', r.rated, 'suspected_machine', r.suspected_machine, 'erased', r.erased,
            'channel', r.channel, 'language', r.language, 'survey', i.survey,
-           'answered_at', r.changed_at, 'recorded_at', clock_timestamp(), 'delivery', i.delivery
+           'answered_at', r.changed_at, 'recorded_at', clock_timestamp(),
+           'delivery', coalesce(i.snapshot, i.delivery),
+           'corrected', CASE WHEN i.snapshot IS NOT NULL THEN i.delivery END
        )::text, 'UTF8'),
        i.traceparent
 FROM response AS r JOIN invitation AS i ON i.invitation_id = r.response_id
@@ -230,7 +236,7 @@ WITH opened AS (
     UPDATE invitation SET opened_at = clock_timestamp()
     WHERE token_sha256 = $1 AND opened_at IS NULL AND invited AND expires_at > clock_timestamp()
       AND NOT EXISTS (SELECT FROM response WHERE response_id = invitation_id)
-    RETURNING invitation_id, delivery, language, traceparent, opened_at
+    RETURNING invitation_id, coalesce(snapshot, delivery) AS delivery, language, traceparent, opened_at
 )
 INSERT INTO outbox (shard, topic, key, value, traceparent)
 SELECT hashtext(delivery ->> 'delivery_id') & 3, 'invitation.progress.v1', convert_to(delivery ->> 'delivery_id', 'UTF8'),
