@@ -138,6 +138,10 @@ async def test_facts_corrected_before_the_request_leaves_split_no_counter_from_a
     as_they_came = await counted(pools.aggregator, [heard])
     assert {cell[1] for cell in as_they_came if cell[0] == "terminal"} == {"Årsta"}
     assert [numbers for cell, numbers in as_they_came.items() if cell[0] in {"total", "terminal"}] == [everything] * 11
+    unanswered = await counted(pools.aggregator, [[r for r in heard if r.topic != RESPONSE_RECORDED]])
+    assert [numbers for cell, numbers in unanswered.items() if cell[:3] == ("terminal", "Årsta", "all")] == [
+        {"delivered": 1, "asked": 1, "reached": 1, "opened": 1}
+    ]
     draw = random.Random(7)
     for _ in range(10):
         draw.shuffle(heard)
