@@ -41,6 +41,7 @@ from services.chassis.consumer import Reader
 from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
 from services.chassis.kafka import NO_HURRY_MS, membership
+from services.chassis.known_server import KnownServer
 from services.chassis.lifecycle import Task, run_until_stopped
 from services.chassis.logs import configure_logs, tell_start
 from services.chassis.message_lines import COUNTED, MessageLines
@@ -76,9 +77,10 @@ async def run(settings: Settings) -> None:
     tell_start(settings.http_host, settings.aggregator_port)
     make_ready_for_large_batches()
     alerts = Alerts(watched_cuts(settings.alert_cuts))
-    shared = await _shared(settings)
+    known = KnownServer()
+    shared = await _shared(settings, known)
     pool, metrics = shared.pool, shared.metrics
-    publisher = Publisher(settings, metrics, waiting=lambda: reading.lag)
+    publisher = Publisher(settings, metrics, waiting=lambda: reading.lag, known=known)
     freshness = Freshness()
     reading = _counting(shared, publisher, freshness)
     feeds = LiveScopes(pool, reading, zone_named(settings.pages_zone), freshness)
@@ -109,10 +111,11 @@ async def run(settings: Settings) -> None:
                 **_heard(shared.subscriptions),
                 "live": keep_live,
                 "publish": publisher.run,
-                "partners": PartnerPublisher(settings, metrics, _now).run,
+                "partners": PartnerPublisher(settings, metrics, _now, known=known).run,
                 "minutes": MinuteCells(pool, settings.minute_keep_hours, _now).run,
                 **heard_sign_outs(shared.subscriptions, gate),
-                "relay": Relay(settings, SERVICE, metrics).run,
+                "relay": Relay(settings, SERVICE, metrics, known).run,
+                "server": known.watch,
                 "alerts": lambda stop: watch(pool, alerts, settings.alert_interval_seconds, stop),
             },
             drain_seconds=settings.drain_seconds,
@@ -145,15 +148,15 @@ class _Shared:
         return Subscriptions(self.settings, SERVICE, port, self.pool, self.metrics, self.traces, self.lines)
 
 
-async def _shared(settings: Settings) -> _Shared:
+async def _shared(settings: Settings, known: KnownServer) -> _Shared:
     """Made by the settings, with the tables checked."""
     file = read_cuts(settings.cuts_file)
-    pool = await _pool(settings, file)
+    pool = await _pool(settings, file, known)
     traces, lines = Traces.from_settings(settings, SERVICE), MessageLines.from_settings(settings)
     return _Shared(settings, file.cuts, Metrics(), traces, pool, lines)
 
 
-async def _pool(settings: Settings, file: CutsFile) -> Pool:
+async def _pool(settings: Settings, file: CutsFile, known: KnownServer) -> Pool:
     """The pool of a service whose tables are migrated and count by these cuts.
 
     Raises:
@@ -165,7 +168,7 @@ async def _pool(settings: Settings, file: CutsFile) -> Pool:
         if await connection.fetchval("SELECT to_regclass('answer') IS NOT NULL"):
             await connection.execute(incoming)
 
-    pool = await open_pool(settings, SERVICE, prepare=prepare)
+    pool = await open_pool(settings, SERVICE, prepare=prepare, known=known)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
         stands = await StoredCuts().agree(connection, file)

@@ -20,6 +20,7 @@ from schemas.cloudevents import Stamp
 from services.chassis.deadletter import unpack_headers
 from services.chassis.failures import BROKEN_OFF, is_transient
 from services.chassis.kafka import make_producer, stop_producer
+from services.chassis.known_server import KnownServer
 from services.chassis.lost_topics import SHARDS, LostTopics
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
@@ -53,10 +54,11 @@ class _Moved(NamedTuple):
 class Relay:
     """Moves one service's outbox to Kafka until stopped."""
 
-    def __init__(self, settings: Settings, service: str, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, service: str, metrics: Metrics, known: KnownServer | None = None) -> None:
         self._settings = settings
         self._service = service
         self._metrics = metrics
+        self._known = known
         self._sql = named_sql("services.chassis", "outbox.sql")
         self._doorbell = asyncio.Event()
         self._pauses = pauses(first=0.1, longest=5)
@@ -81,7 +83,7 @@ class Relay:
                 await pause_or_stop(next(self._pauses), stop)
 
     async def _session(self, stop: asyncio.Event) -> None:
-        connection = await connect(self._settings, self._service, command_timeout=30)
+        connection = await connect(self._settings, self._service, known=self._known, command_timeout=30)
         producer = make_producer(self._settings, client=f"kvittera-{self._service}-relay")
         try:
             # Only the end of waiting is written here. What a crash takes of that is sent again, as after any crash.

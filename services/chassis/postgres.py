@@ -9,6 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -17,6 +18,7 @@ from asyncpg.connect_utils import SessionAttribute
 from asyncpg.pool import PoolConnectionProxy
 
 from services.chassis.failures import MustStop, is_transient
+from services.chassis.known_server import KnownServer
 from services.chassis.pauses import pauses
 from services.chassis.settings import Settings
 from services.chassis.silence import SERVER_LOOKS, end_when_silent
@@ -51,10 +53,12 @@ def named_sql(package: str, *files: str) -> Mapping[str, str]:
     return named
 
 
-async def connect(settings: Settings, schema: str, **options: Any) -> OwnConnection:
-    """One connection of its own, in the schema of a service."""
+async def connect(
+    settings: Settings, schema: str, *, known: KnownServer | None = None, **options: Any
+) -> OwnConnection:
+    """One connection of its own, in the schema of a service; to the known server, where there is one."""
     return await _connect_to_primary(
-        settings.postgres_dsn.get_secret_value(), server_settings=_session(schema), timeout=10, **options
+        settings.postgres_dsn.get_secret_value(), known=known, server_settings=_session(schema), timeout=10, **options
     )
 
 
@@ -80,7 +84,7 @@ def fault(error: Exception) -> str:
     return type(error).__name__
 
 
-async def _connect_to_primary(dsn: str, **options: Any) -> OwnConnection:
+async def _connect_to_primary(dsn: str, *, known: KnownServer | None, **options: Any) -> OwnConnection:
     """A connection to a server that is not recovering.
 
     A standby, or a server that is being restored, shows an earlier state to whoever only reads: what is published
@@ -100,28 +104,38 @@ async def _connect_to_primary(dsn: str, **options: Any) -> OwnConnection:
             "wrong setting KVITTERA_POSTGRES_DSN: give an address such as postgresql://user@host:5432/database"
         ) from None
     end_when_silent(connection._transport)  # type: ignore[attr-defined]  # noqa: SLF001 - asyncpg has no setting for it
+    if known is not None:
+        try:
+            await known.recognize(connection)
+        except BaseException:
+            connection.terminate()
+            raise
     return connection
 
 
 Prepare = Callable[[Database], Coroutine[Any, Any, None]]
 
 
-async def open_pool(settings: Settings, schema: str, *, prepare: Prepare | None = None) -> Pool:
+async def open_pool(
+    settings: Settings, schema: str, *, prepare: Prepare | None = None, known: KnownServer | None = None
+) -> Pool:
     """A pool for one service, after checking that PostgreSQL keeps what it acknowledges.
 
-    `prepare` is run once on every new connection.
+    `prepare` is run once on every new connection; `known` lets only those to the first one's server be used.
 
     Raises:
         MustStop: not reachable in time, not durable, or migrations are missing.
     """
-    pool = await _when_reachable(settings, schema, settings.postgres_connections, {}, prepare)
+    pool = await _when_reachable(settings, schema, settings.postgres_connections, {}, prepare, known=known)
     async with pool.acquire() as connection:
         if not settings.allow_unsafe_postgres:
             await check_durability(connection)
     return pool
 
 
-async def open_look_up_pool(settings: Settings, schema: str, connections: int) -> Pool:
+async def open_look_up_pool(
+    settings: Settings, schema: str, connections: int, *, known: KnownServer | None = None
+) -> Pool:
     """A pool for statements that find a few rows by their keys, hundreds of times a second.
 
     PostgreSQL plans each of them once for a connection; by itself it plans small batches anew each time, which takes
@@ -131,19 +145,24 @@ async def open_look_up_pool(settings: Settings, schema: str, connections: int) -
     Raises:
         MustStop: not reachable in time.
     """
-    return await _when_reachable(
-        settings, schema, connections, {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
-    )
+    session = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+    return await _when_reachable(settings, schema, connections, session, known=known)
 
 
 async def _when_reachable(
-    settings: Settings, schema: str, connections: int, session: Mapping[str, str], prepare: Prepare | None = None
+    settings: Settings,
+    schema: str,
+    connections: int,
+    session: Mapping[str, str],
+    prepare: Prepare | None = None,
+    *,
+    known: KnownServer | None,
 ) -> Pool:
     deadline = asyncio.get_running_loop().time() + settings.boot_patience_seconds
     tell = waits_for("PostgreSQL", "KVITTERA_POSTGRES_DSN")
     for pause in pauses(first=0.1, longest=2):
         try:
-            pool: Pool = await asyncpg.create_pool(  # type: ignore[call-overload]  # the stubs lack `connect`
+            pool: Pool = await asyncpg.create_pool(
                 settings.postgres_dsn.get_secret_value(),
                 min_size=1,
                 max_size=connections,
@@ -151,7 +170,7 @@ async def _when_reachable(
                 server_settings={**_session(schema), **session},
                 command_timeout=60,
                 init=prepare,
-                connect=_connect_to_primary,
+                connect=partial(_connect_to_primary, known=known),
             )
         except asyncpg.InvalidCatalogNameError as error:
             raise MustStop(

@@ -17,6 +17,7 @@ from services.chassis.fence import Fence
 from services.chassis.http import make_app, serve
 from services.chassis.kafka import membership
 from services.chassis.known_keys import check_keys
+from services.chassis.known_server import KnownServer
 from services.chassis.lifecycle import Task, run_until_stopped
 from services.chassis.logs import configure_logs, tell_start
 from services.chassis.message_lines import DECIDED, MessageLines
@@ -69,11 +70,12 @@ async def run(settings: Settings) -> None:
     tell_start(settings.http_host, settings.notifier_port)
     # Batches and calls make many objects that are in no cycle; each look through them is wasted.
     gc.set_threshold(100_000, 50, 100)
-    shared = await _shared(settings)
+    known = KnownServer()
+    shared = await _shared(settings, known)
     pool, metrics = shared.pool, shared.metrics
     policies = read_policies(settings.policies_folder)
     channel = choose_channel(settings, pool, shared.seal, metrics)
-    relay = Relay(settings, SERVICE, metrics)
+    relay = Relay(settings, SERVICE, metrics, known)
     deliveries, heard = _deliveries(shared, policies, channel), _heard(shared)
     hearing = Hearing(Arrivals(heard, PATIENCE).all_applied, metrics)
     dispatcher = _dispatcher(shared, policies, channel, relay, hearing)
@@ -90,6 +92,7 @@ async def run(settings: Settings) -> None:
                 "hearing": hearing.run,
                 **heard_sign_outs(shared.subscriptions, gate),
                 "relay": relay.run,
+                "server": known.watch,
                 "dispatch": dispatcher.run,
                 "sweep": dispatcher.sweep.run,
                 **_upkeep(shared, dispatcher),
@@ -126,16 +129,16 @@ class _Shared:
         return Subscriptions(self.settings, SERVICE, port, self.pool, self.metrics, self.traces, self.lines)
 
 
-async def _shared(settings: Settings) -> _Shared:
+async def _shared(settings: Settings, known: KnownServer) -> _Shared:
     """Made by the settings, with the tables checked."""
     seal = Seal.of(settings)
     metrics = Metrics()
     traces = Traces.from_settings(settings, SERVICE)
-    pool = await open_pool(settings, SERVICE)
+    pool = await open_pool(settings, SERVICE, known=known)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
         await check_keys(connection, SERVICE, seal)
-    claiming = await open_look_up_pool(settings, SERVICE, 1)
+    claiming = await open_look_up_pool(settings, SERVICE, 1, known=known)
     return _Shared(settings, seal, metrics, traces, pool, claiming, MessageLines.from_settings(settings))
 
 

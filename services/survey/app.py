@@ -21,6 +21,7 @@ from services.chassis.faststream_feed import carry
 from services.chassis.http import make_app, serve
 from services.chassis.kafka import NO_HURRY_MS
 from services.chassis.known_keys import check_keys
+from services.chassis.known_server import KnownServer
 from services.chassis.lifecycle import Task, run_until_stopped
 from services.chassis.logs import configure_logs, tell_start
 from services.chassis.message_lines import FOLLOWED_UP, LEARNED, MessageLines
@@ -105,10 +106,10 @@ async def run(settings: Settings) -> None:
     # Answers and pages make many objects that are in no cycle; each look through them holds up all that wait.
     gc.set_threshold(100_000, 50, 100)
     seal, gate = Seal.of(settings), gate_for(settings, _now)
-    metrics, traces = Metrics(), Traces.from_settings(settings, SERVICE)
+    metrics, traces, known = Metrics(), Traces.from_settings(settings, SERVICE), KnownServer()
     definitions = load_definitions(settings.surveys_folder)
-    pool, looking = await _pools(settings, definitions, seal)
-    relay = Relay(settings, SERVICE, metrics)
+    pool, looking = await _pools(settings, definitions, seal, known)
+    relay = Relay(settings, SERVICE, metrics, known)
     shared = Shared(settings, pool, seal, definitions, gate, metrics, _now, relay.wake)
     lines = MessageLines.from_settings(settings)
     answers = Answers(pool, seal, relay, metrics, _now, settings.survey_queue, looking, lines, traces)
@@ -126,6 +127,7 @@ async def run(settings: Settings) -> None:
                 **readers.tasks(),
                 **staff.tasks,
                 "relay": relay.run,
+                "server": known.watch,
                 "answers": answers.finish,
                 "retention": lambda stop: retention(settings).daily(pool, metrics, stop),
                 "months": lambda stop: months(settings).daily(pool, metrics, stop),
@@ -143,14 +145,14 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-async def _pools(settings: Settings, definitions: Definitions, seal: Seal) -> tuple[Pool, Pool]:
+async def _pools(settings: Settings, definitions: Definitions, seal: Seal, known: KnownServer) -> tuple[Pool, Pool]:
     """A pool for everything, and one for looking at pages, once what they lead to is as it must be."""
-    pool = await open_pool(settings, SERVICE)
+    pool = await open_pool(settings, SERVICE, known=known)
     async with pool.acquire() as connection:
         await check_migrated(connection, SERVICE, PACKAGE)
         await check_keys(connection, SERVICE, seal)
         await check_unchanged(connection, definitions)
-    return pool, await open_look_up_pool(settings, SERVICE, 1)
+    return pool, await open_look_up_pool(settings, SERVICE, 1, known=known)
 
 
 def _readers(

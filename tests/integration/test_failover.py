@@ -13,6 +13,7 @@ from services.aggregator.counting.cuts import read_cuts
 from services.aggregator.counting.reading import TOPICS
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.chassis.failures import is_transient
+from services.chassis.known_server import KnownServer
 from services.chassis.pauses import pauses
 from services.chassis.postgres import Pool, connect, migrate, open_pool
 from services.chassis.settings import Settings
@@ -58,7 +59,7 @@ def copy(primary: EmbeddedPostgres, standby: EmbeddedPostgres) -> None:
 
 
 async def counter(settings: Settings) -> Pool:
-    return await open_pool(settings, "aggregator", prepare=make_incoming)
+    return await open_pool(settings, "aggregator", prepare=make_incoming, known=KnownServer())
 
 
 async def count(pool: Pool, batches: list[Batch], acknowledged: list[int]) -> None:

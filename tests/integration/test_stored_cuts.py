@@ -16,6 +16,7 @@ from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
 from services.aggregator.counting.zone_data import zone_data
 from services.chassis.failures import MustStop
+from services.chassis.known_server import KnownServer
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from tests.builders import NOON
@@ -56,7 +57,7 @@ async def test_starts_note_the_time_zone_data_once_and_the_version_of_the_file_o
     pool: Pool, settings: Settings
 ) -> None:
     for _ in range(2):
-        (await aggregator._pool(settings, read_cuts(None))).terminate()
+        (await aggregator._pool(settings, read_cuts(None), KnownServer())).terminate()
     told = await pool.fetch("SELECT version, (SELECT file_version FROM counting) FROM zone_data")
     assert [tuple(row) for row in told] == [(zone_data(), 2)]
 
@@ -68,7 +69,7 @@ async def test_a_start_on_tables_of_the_version_before_counts_on_by_its_cuts_and
     [before] = built_in.earlier
     async with pool.acquire() as connection:
         await StoredCuts().agree(connection, before)
-    (await aggregator._pool(settings, built_in)).terminate()
+    (await aggregator._pool(settings, built_in, KnownServer())).terminate()
     late = replace(answer(1, 1, 5), answered_at=NOON + timedelta(days=9))
     await count(pool, late, units=Units(pool, built_in.cuts))
     assert {cut for cut, *_ in await table(pool)} <= {c.name for c in before.cuts}

@@ -20,6 +20,7 @@ from schemas.partners import partner_topic
 from services.aggregator.partners.partners import Partners, Publication
 from services.chassis.failures import is_transient
 from services.chassis.kafka import make_consumer, make_producer, stop_in_time, stop_producer
+from services.chassis.known_server import KnownServer
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
@@ -43,6 +44,7 @@ class PartnerPublisher:
     metrics: Metrics
     now: Callable[[], datetime]
     partners: Partners = field(default_factory=Partners)
+    known: KnownServer | None = None
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "partners.sql"))
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -61,7 +63,7 @@ class PartnerPublisher:
                 await pause_or_stop(next(waits), stop)
 
     async def _session(self, stop: asyncio.Event) -> None:
-        connection = await connect(self.settings, _SERVICE, command_timeout=600)
+        connection = await connect(self.settings, _SERVICE, known=self.known, command_timeout=600)
         producer: AIOKafkaProducer | None = None
         try:
             while not await connection.fetchval("SELECT pg_try_advisory_lock(hashtext('aggregator.partners'), 0)"):

@@ -28,6 +28,7 @@ from services.aggregator.publishing.records import CellRecords
 from services.chassis.bigint_copy import read_rows
 from services.chassis.failures import BROKEN_OFF, is_transient
 from services.chassis.kafka import make_consumer, make_producer, stop_in_time, stop_producer
+from services.chassis.known_server import KnownServer
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
@@ -78,6 +79,7 @@ class Publisher:
     waiting: Callable[[], int] = lambda: 0
     """How many records still wait to be counted."""
     clock: Callable[[], float] = time.monotonic
+    known: KnownServer | None = None
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator"))
     _records: CellRecords = field(default_factory=lambda: CellRecords(named_sql("services.aggregator")))
     _counted: CountedCells = field(default_factory=CountedCells)
@@ -113,7 +115,7 @@ class Publisher:
                 await pause_or_stop(next(waits), stop)
 
     async def _session(self, stop: asyncio.Event) -> None:
-        connection = await connect(self.settings, _SERVICE, command_timeout=60)
+        connection = await connect(self.settings, _SERVICE, known=self.known, command_timeout=60)
         producer = make_producer(self.settings, client="kvittera-cells")
         mirror = make_consumer(self.settings, group=None, client="kvittera-cells-mirror")
         try:
