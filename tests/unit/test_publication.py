@@ -54,6 +54,25 @@ def test_a_cell_is_released_from_k_changed_respondents_on(number: int, k: int, s
     assert len(released(answers(number), Rules(k))) == seen
 
 
+@pytest.mark.parametrize(("k", "moved"), [(10, [(0, 0, 0, 4, 6)]), (11, [])])
+def test_respondents_who_are_alike_count_as_many_as_they_are(k: int, moved: list[Scores]) -> None:
+    alike = [
+        Changed("1", HOME, 0, "shop", None, 5, people=6),
+        Changed("2", HOME, 1, "shop", None, 4, people=4),
+    ]
+    assert [r.moved for r in released(alike, Rules(k))] == moved
+
+
+@pytest.mark.parametrize(("others", "seen"), [(4, 0), (5, 1)])
+def test_alike_respondents_of_one_merchant_leave_as_many_as_they_are_out_of_the_rest(others: int, seen: int) -> None:
+    alike = [
+        Changed(f"{merchant}-{score}", HOME, score % 2, merchant, None, score, people=people)
+        for merchant, people in (("large", 20), ("b", 3), ("c", others - 3))
+        for score in (4, 5)
+    ]
+    assert len(released(alike, Rules(10, merchants=3, beside={}))) == seen
+
+
 def test_answers_that_are_already_out_do_not_make_up_for_few_changes() -> None:
     assert released(answers(9, start=100), Rules(10), {HOME: (100, 100, 100, 100, 100)}) == []
 
@@ -167,6 +186,8 @@ def test_a_cell_with_fewer_than_k_answers_left_gets_a_tombstone() -> None:
     shown = {HOME: first.moved}
     assert standing(shown, withdrawn(5), 5) == shown
     assert standing(shown, withdrawn(6), 5) == {}
+    together = Changed("1", HOME, 0, "shop", 5, None, HOME, people=6)
+    assert standing(shown, [together], 5) == {}
     # Newcomers that wait for their release are not shown, so they do not keep it.
     assert standing(shown, [*withdrawn(6), *answers(3, start=50)], 5) == {}
 

@@ -31,9 +31,10 @@ class Atom:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A respondent whose answer counts otherwise than was last released."""
+    """A respondent whose answer counts otherwise than was last released; or several who are alike in all but name."""
 
     respondent: str
+    """Who; of several a name for all of them, and for nobody else."""
     unit: Atom
     """The unit of the finest level."""
     day: int
@@ -43,6 +44,8 @@ class Changed:
     new: int | None
     home: Atom | None = None
     """Where the respondent was released before; none for a first time."""
+    people: int = 1
+    """How many respondents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +97,11 @@ class _Together:
 
     @classmethod
     def of(cls, pool: Sequence[Changed]) -> Self:
-        new = sum(c.new is not None for c in pool)
-        return cls(len({c.respondent for c in pool}), Counter(c.day for c in pool), new, _moved(pool))
+        people = {c.respondent: c.people for c in pool}
+        days: Counter[int] = Counter()
+        for c in pool:
+            days[c.day] += c.people
+        return cls(sum(people.values()), days, sum(c.people for c in pool if c.new is not None), _moved(pool))
 
     def without(self, part: "_Together") -> "_Together":
         """What is left for who knows a part."""
@@ -162,8 +168,8 @@ def _may_stand(pool: Sequence[Changed], shown: Scores, rules: Rules) -> bool:
 def _moved(pool: Iterable[Changed]) -> Scores:
     by: Counter[int | None] = Counter()
     for c in pool:
-        by[c.new] += 1
-        by[c.old] -= 1
+        by[c.new] += c.people
+        by[c.old] -= c.people
     return by[1], by[2], by[3], by[4], by[5]
 
 
@@ -181,7 +187,7 @@ def standing(shown: Mapping[Atom, Scores], waiting: Iterable[Changed], k: int) -
     answers = {atom: sum(scores) for atom, scores in shown.items()}
     for c in waiting:
         if c.home in answers:
-            answers[c.home] += (c.new is not None) - (c.old is not None)
+            answers[c.home] += c.people * ((c.new is not None) - (c.old is not None))
     return {atom: scores for atom, scores in shown.items() if answers[atom] >= k}
 
 

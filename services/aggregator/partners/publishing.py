@@ -17,7 +17,8 @@ from aiokafka.errors import KafkaError
 
 from schemas.cloudevents import Event, to_headers
 from schemas.partners import partner_topic
-from services.aggregator.partners.partners import Partners, Publication
+from services.aggregator.partners.moments import Publication
+from services.aggregator.partners.partners import Partners
 from services.chassis.failures import is_transient
 from services.chassis.kafka import make_consumer, make_producer, stop_in_time, stop_producer
 from services.chassis.known_server import KnownServer

@@ -18,42 +18,95 @@ SELECT * FROM partner WHERE prefix = $1
 -- name: lock_partner
 SELECT * FROM partner WHERE partner = $1 AND revoked_at IS NULL FOR UPDATE
 
--- name: changed
--- Respondents whose answer counts otherwise than it was last released to this partner. An answer that is gone
--- counts as one that was taken back.
+-- name: days
+-- Each day that answers are about, with a sum that is another one as soon as any of them counts otherwise or elsewhere.
+-- Reads all answers, but joins and keeps nothing.
+SELECT local_hour / 24 AS day, count(*)::text || ' ' || bit_xor(
+           hash_record_extended(ROW(response_id, CASE WHEN series IS NULL AND NOT contested THEN score END, units), 0)
+       ) AS mark
+FROM answer GROUP BY 1 ORDER BY 1
+
+-- name: version_of_cuts
+SELECT version FROM counting
+
+-- name: windows_released
+-- By jumps along the index: there are many releases in few windows.
+WITH RECURSIVE found AS (
+    SELECT min(time_window) AS start FROM partner_release WHERE partner = $1
+    UNION ALL
+    SELECT (SELECT min(time_window) FROM partner_release WHERE partner = $1 AND time_window > f.start)
+    FROM found AS f WHERE f.start IS NOT NULL
+)
+SELECT start FROM found WHERE start IS NOT NULL
+
+-- name: quiet
+SELECT time_window, mark FROM partner_quiet WHERE partner = $1
+
+-- name: forget_quiet
+DELETE FROM partner_quiet WHERE partner = $1 AND time_window = $2
+
+-- name: keep_quiet
+INSERT INTO partner_quiet (partner, time_window, mark) VALUES ($1, $2, $3)
+
+-- name: make_changed
+CREATE TEMP TABLE changed (
+    response_id uuid NOT NULL, alike bigint NOT NULL, unit text[] NOT NULL, depth smallint, grouped boolean,
+    day int NOT NULL, merchant text, old smallint, new smallint
+) ON COMMIT DROP
+
+-- name: gather
+-- Respondents of the window $4, which begins at the hour $5 and ends before $6, whose answer counts otherwise than it
+-- was last released to this partner. An answer that is gone counts as one that was taken back.
 WITH ours AS (
     SELECT coalesce(array_agg(id), '{}') AS units FROM unit WHERE cut = 'merchant' AND value = ANY($2::text[])
-), changed AS (
+), differing AS (
     SELECT coalesce(a.response_id, r.response_id) AS response_id, a.score AS new, r.score AS old, a.units,
-           coalesce(r.day, a.day) AS day, r.time_window, r.unit, r.depth, r.grouped, r.merchant
+           coalesce(r.day, a.day) AS day, r.unit, r.depth, r.grouped, r.merchant
     FROM (
         SELECT response_id, CASE WHEN series IS NULL AND NOT contested THEN score END AS score, local_hour / 24 AS day, units
         FROM answer
-        WHERE $2::text[] IS NULL OR units && (SELECT units FROM ours)
+        WHERE local_hour >= $5 AND local_hour < $6 AND ($2::text[] IS NULL OR units && (SELECT units FROM ours))
     ) AS a
-    FULL JOIN (SELECT * FROM partner_release WHERE partner = $1) AS r ON r.response_id = a.response_id
+    FULL JOIN (SELECT * FROM partner_release WHERE partner = $1 AND time_window = $4) AS r
+        ON r.response_id = a.response_id
     WHERE a.score IS DISTINCT FROM r.score
+), placed AS (
+    SELECT d.response_id, d.new, d.old, d.day, d.depth, d.grouped,
+           coalesce(d.unit, ARRAY(
+               SELECT coalesce((SELECT value FROM unit WHERE cut = w.cut AND id = ANY(d.units)), '')
+               FROM unnest($3::text[]) WITH ORDINALITY AS w (cut, place) ORDER BY w.place
+           )) AS unit,
+           coalesce(d.merchant, (SELECT value FROM unit WHERE cut = 'merchant' AND id = ANY(d.units))) AS merchant
+    FROM differing AS d
 )
-SELECT c.response_id, c.new, c.old, c.day, c.time_window, c.depth, c.grouped,
-       coalesce(c.unit, ARRAY(
-           SELECT coalesce((SELECT value FROM unit WHERE cut = w.cut AND id = ANY(c.units)), '')
-           FROM unnest($3::text[]) WITH ORDINALITY AS w (cut, place) ORDER BY w.place
-       )) AS unit,
-       coalesce(c.merchant, (SELECT value FROM unit WHERE cut = 'merchant' AND id = ANY(c.units))) AS merchant
-FROM changed AS c
+INSERT INTO changed
+SELECT response_id, dense_rank() OVER (ORDER BY unit, depth, grouped, day, merchant, old, new), unit, depth, grouped, day,
+       merchant, old, new
+FROM placed
+
+-- name: alike
+SELECT alike, unit, depth, grouped, day, merchant, old, new, count(*) AS people
+FROM changed GROUP BY alike, unit, depth, grouped, day, merchant, old, new ORDER BY alike
+
+-- name: forget_changed
+TRUNCATE changed
 
 -- name: released
-SELECT time_window, unit[1:depth] AS path, grouped, count(DISTINCT unit) AS units,
+SELECT unit[1:depth] AS path, grouped, count(DISTINCT unit) AS units,
        count(*) FILTER (WHERE score = 1) AS s1, count(*) FILTER (WHERE score = 2) AS s2,
        count(*) FILTER (WHERE score = 3) AS s3, count(*) FILTER (WHERE score = 4) AS s4,
        count(*) FILTER (WHERE score = 5) AS s5
-FROM partner_release WHERE partner = $1
-GROUP BY 1, 2, 3
+FROM partner_release WHERE partner = $1 AND time_window = $2
+GROUP BY 1, 2
 
 -- name: release
 INSERT INTO partner_release (partner, response_id, time_window, unit, depth, grouped, day, merchant, score)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+SELECT $1, c.response_id, $2, c.unit, w.depth, w.grouped, c.day, c.merchant, c.new
+FROM changed AS c JOIN unnest($3::bigint[], $4::smallint[], $5::boolean[]) AS w (alike, depth, grouped) USING (alike)
 ON CONFLICT (partner, response_id) DO UPDATE SET score = excluded.score
+
+-- name: cells_of_window
+SELECT key, version, value FROM partner_cell WHERE partner = $1 AND right(key, length($2) + 1) = '|' || $2
 
 -- name: partner_cells
 SELECT key, version, value, as_of, sent FROM partner_cell WHERE partner = $1 ORDER BY key
