@@ -98,10 +98,9 @@ class _Together:
     @classmethod
     def of(cls, pool: Sequence[Changed]) -> Self:
         people = {c.respondent: c.people for c in pool}
-        days: Counter[int] = Counter()
-        for c in pool:
-            days[c.day] += c.people
-        return cls(sum(people.values()), days, sum(c.people for c in pool if c.new is not None), _moved(pool))
+        new = sum(c.people for c in pool if c.new is not None)
+        # Of a day it matters only whether any of them is left.
+        return cls(sum(people.values()), Counter(c.day for c in pool), new, _moved(pool))
 
     def without(self, part: "_Together") -> "_Together":
         """What is left for who knows a part."""

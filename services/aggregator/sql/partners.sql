@@ -80,8 +80,8 @@ WITH ours AS (
     FROM differing AS d
 )
 INSERT INTO changed
-SELECT response_id, dense_rank() OVER (ORDER BY unit, depth, grouped, day, merchant, old, new), unit, depth, grouped, day,
-       merchant, old, new
+SELECT response_id, dense_rank() OVER (ORDER BY unit COLLATE "C", depth, grouped, day, merchant COLLATE "C", old, new),
+       unit, depth, grouped, day, merchant, old, new
 FROM placed
 
 -- name: alike
