@@ -77,7 +77,7 @@ test-deaths-counting: $(VENV)/.dev-ready ## end 1,000 counters by kill -9, 50 at
 	@COUNTING_KILLS=1000 COUNTING_DEATHS=50 COUNTING_STARVED=200 PERMUTED_EVENTS=10000 $(BIN)/python -m pytest -s \
 	  --timeout 3600 tests/integration/test_killed_counters.py tests/integration/test_counting_deaths.py \
 	  tests/integration/test_scarce_resources.py \
-	  tests/integration/test_counting_store.py::test_a_random_permutation_of_many_events_gives_identical_tables $(ARGS)
+	  tests/integration/test_counting_order.py::test_a_random_permutation_of_many_events_gives_identical_tables $(ARGS)
 
 test-replay: $(VENV)/.dev-ready ## replay all 10,999 rows of a public file of deliveries, in ../shared/data (minutes)
 	@REPLAY_ROWS=10999 $(BIN)/python -m pytest tests/e2e/test_replay.py -k larger --timeout 3600 $(ARGS)

@@ -14,7 +14,7 @@ _LONGEST_FIRST = (
     "faults",
     "tests/integration/test_counter_storms.py",
     "tests/integration/test_embedded_servers.py",
-    "tests/integration/test_outbox.py",
+    "tests/integration/test_outbox",
     "tests/integration/test_replay_shadow.py",
     "tests/integration/test_month_replay.py",
     "tests/integration/test_kafka_away.py",

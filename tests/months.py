@@ -1,11 +1,13 @@
 """Two made-up years of closed months, the same in every run, for the public page."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from services.aggregator.figures.months import month_number
 from services.aggregator.quality.complaints import Complaints
+from services.aggregator.quality.figures import Quality, quality_of
+from services.aggregator.quality.months import Change
 from services.aggregator.quality.notes import Notes
-from services.aggregator.quality.publisher import Publisher
+from services.aggregator.quality.publisher import Publisher, Shelf
 from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
 
 SEPTEMBER = month_number("2026-09")
@@ -36,6 +38,8 @@ PUBLISHER = Publisher(
         },
     ),
 )
+CHANGES = (Change("Kvällsleverans i fler orter", date(2026, 5, 3)),)
+SHELF = Shelf((SEPTEMBER - 1, SEPTEMBER), CHANGES, COMPLAINTS)
 
 
 def counted(answers: int, share: float) -> Counted:
@@ -82,3 +86,22 @@ def two_years() -> dict[int, Month]:
     again = revision(2, SEPTEMBER, 59_000, reason="sena svar från Gotland", extra={"home_box": 30, "in_home_code": 61})
     months[SEPTEMBER] = month_of(SEPTEMBER, [revision(1, SEPTEMBER, 50_000), again])
     return months
+
+
+def cells_of(**answers: int) -> dict[tuple[str, str], Counted]:
+    """Methods with so many satisfied answers each, and their sum."""
+    cells = {("method", m): Counted((0, 0, 0, 0, n), n, n) for m, n in answers.items()}
+    total = sum(answers.values())
+    return cells | {("total", ""): Counted((0, 0, 0, 0, total), total, total)}
+
+
+def month_with(**answers: int) -> Quality:
+    closed = revision(1, SEPTEMBER, 0).closed_at
+    return quality_of(SEPTEMBER, {SEPTEMBER: month_of(SEPTEMBER, [Revision(1, "closed", closed, cells_of(**answers))])})
+
+
+def asked_three(*sums: dict[int, int]) -> Month:
+    """A month whose revisions differ in how often each sum of the three questions was given."""
+    closed = revision(1, SEPTEMBER, 0).closed_at
+    cells = cells_of(home_day=1000)
+    return month_of(SEPTEMBER, [Revision(i, "late", closed, cells, of) for i, of in enumerate(sums, 1)])

@@ -13,10 +13,10 @@ from services.aggregator.counting import stored_answers, stored_cells
 from services.aggregator.counting.reading import TOPICS
 from services.chassis.postgres import Pool
 from tests.counted_topics import records
+from tests.counting import audit, pool, table
 from tests.drawn_records import Batch, counting
 from tests.dying_pool import DyingPool
 from tests.harness import begin, record
-from tests.integration.test_counting_store import audit, pool, table
 from tests.integration.test_killed_counters import from_the_start
 
 __all__ = ["pool"]

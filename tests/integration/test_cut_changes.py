@@ -21,7 +21,7 @@ from services.chassis.postgres import Pool, connect
 from services.chassis.settings import Settings
 from services.cli import app
 from tests.counted_topics import count_live, records, send
-from tests.integration.test_counting_store import answer, audit, count, table
+from tests.counting import answer, audit, count, table
 from tests.integration.test_replay_shadow import pool
 
 __all__ = ["pool"]

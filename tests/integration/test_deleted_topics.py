@@ -21,8 +21,8 @@ from services.chassis.topic_admin import apply_topics
 from services.chassis.topic_identity import identity_now
 from tests.builders import NOON
 from tests.harness import make_topic, read_all, until
-from tests.integration.test_outbox import in_lost_topics, put, running, waiting
 from tests.integration.test_publishing import House, house
+from tests.relaying import in_lost_topics, put, running, waiting
 
 __all__ = ["house"]
 pytestmark = pytest.mark.service("aggregator")

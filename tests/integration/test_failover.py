@@ -19,9 +19,9 @@ from services.chassis.postgres import Pool, connect, migrate, open_pool
 from services.chassis.settings import Settings
 from services.embedded.postgres import EmbeddedPostgres
 from tests.conftest import SEALING_KEY
+from tests.counting import audit, table
 from tests.drawn_records import Batch, begun_at, chunks, counting, drawn, listed
 from tests.harness import begin
-from tests.integration.test_counting_store import audit, table
 from tests.integration.test_killed_counters import from_the_start
 from tests.oracle import Watch
 from tests.tables import make_incoming

@@ -17,9 +17,9 @@ import pytest
 from services.aggregator.counting.reading import TOPICS
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
+from tests.counting import audit, clear, pool, table
 from tests.drawn_records import begun_at, chunks, counting, drawn, listed
 from tests.harness import begin
-from tests.integration.test_counting_store import audit, clear, pool, table
 from tests.oracle import Watch
 
 __all__ = ["pool"]

@@ -8,9 +8,9 @@ from schemas.topics import RESPONSE_RECORDED
 from services.aggregator.counting.reading import TOPICS
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
+from tests.counting import pool
 from tests.drawn_records import begun_at, broken_below, chunks, counting, drawn, listed
 from tests.harness import begin
-from tests.integration.test_counting_store import pool
 from tests.integration.test_killed_counters import from_the_start
 from tests.oracle import Watch
 

@@ -4,62 +4,18 @@ import asyncio
 import base64
 import json
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from unittest.mock import patch
 
-import asyncpg
 import pytest
-from aiokafka import ConsumerRecord
-from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from services.chassis.lifecycle import Task
 from services.chassis.lost_topics import lost_topics
-from services.chassis.metrics import Metrics
-from services.chassis.outbox import _OWN_SESSION, Relay
-from services.chassis.postgres import Pool, connect, named_sql
+from services.chassis.postgres import Pool, connect
 from services.chassis.settings import Settings
-from services.embedded.kafka import EmbeddedKafka
-from tests.cut_servers import postgres_by_line
-from tests.harness import kafka_work, make_topic, read_all, until
-
-SQL = named_sql("services.chassis", "outbox.sql")
-
-
-@asynccontextmanager
-async def running(task: Task) -> AsyncIterator[asyncio.Event]:
-    stop = asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_run(task, stop))
-        try:
-            yield stop
-        finally:
-            stop.set()
-
-
-async def _run(task: Task, stop: asyncio.Event) -> None:
-    await task(stop)
-
-
-def relay(settings: Settings) -> Relay:
-    return Relay(settings, "notifier", Metrics())
-
-
-async def put(pool: Any, topic: str, key: bytes, value: bytes | None) -> None:
-    await pool.execute(
-        "INSERT INTO outbox (shard, topic, key, value) VALUES (hashtext(encode($2, 'hex')) & 3, $1, $2, $3)",
-        topic,
-        key,
-        value,
-    )
-
-
-async def waiting(pool: Pool) -> int:
-    count: int = await pool.fetchval("SELECT count(*) FROM outbox_waiting")
-    return count
+from tests.harness import make_topic, read_all, until
+from tests.relaying import SQL, empty, in_lost_topics, put, relay, running, values_by_key, waiting, waiting_is
 
 
 async def write_with_random_commit_delays(pool: Pool, topic: str, *, writers: int = 8, each: int = 25) -> None:
@@ -75,20 +31,13 @@ async def write_with_random_commit_delays(pool: Pool, topic: str, *, writers: in
     await asyncio.gather(*(writer(w) for w in range(writers)))
 
 
-def values_by_key(records: list[ConsumerRecord]) -> dict[bytes, list[int]]:
-    found: dict[bytes, list[int]] = {}
-    for record in records:
-        found.setdefault(bytes(record.key), []).append(int(record.value))
-    return found
-
-
 async def test_eight_writers_with_random_commit_delays_lose_nothing_and_every_key_keeps_its_order(
     settings: Settings, notifier_pool: Pool
 ) -> None:
     topic = await make_topic(settings, partitions=3)
     async with running(relay(settings).run):
         await write_with_random_commit_delays(notifier_pool, topic)
-        await until(_empty(notifier_pool))
+        await until(empty(notifier_pool))
     records = await read_all(settings, topic, 200)
     assert values_by_key(records) == {b"key %d" % w: list(range(25)) for w in range(8)}
     assert len({dict(r.headers)["ce_id"] for r in records}) == 200
@@ -120,7 +69,7 @@ async def test_a_row_becomes_a_record_with_key_value_and_event_id(settings: Sett
     async with running(relay(settings).run):
         await put(notifier_pool, topic, b"k", b'{"a":1}')
         await put(notifier_pool, topic, b"k", None)
-        await until(_empty(notifier_pool))
+        await until(empty(notifier_pool))
     first, gone = await read_all(settings, topic, 2)
     event_id = await notifier_pool.fetchval("SELECT event_id FROM outbox ORDER BY id LIMIT 1")
     assert (first.key, first.value) == (b"k", b'{"a":1}')
@@ -137,10 +86,10 @@ async def test_a_wake_up_call_sends_at_once(
     relaying = relay(settings)
     await put(notifier_pool, topic, b"k", b"0")
     async with running(relaying.run) as stop:
-        await until(_empty(notifier_pool))
+        await until(empty(notifier_pool))
         await put(notifier_pool, topic, b"k", b"1")
         relaying.wake()
-        await until(_empty(notifier_pool))
+        await until(empty(notifier_pool))
         stop.set()
         relaying.wake()
 
@@ -156,7 +105,7 @@ async def test_of_two_relays_one_works_on_a_shard_and_the_other_takes_over_when_
         for n in range(30):
             await put(notifier_pool, topic, b"key %d" % (n % 8), b"%d" % n)
             await asyncio.sleep(0.01)
-        await until(_empty(notifier_pool))
+        await until(empty(notifier_pool))
         held = await notifier_pool.fetch(
             "SELECT objid AS shard, count(*) AS holders FROM pg_locks"
             " WHERE locktype = 'advisory' AND granted"
@@ -169,43 +118,9 @@ async def test_of_two_relays_one_works_on_a_shard_and_the_other_takes_over_when_
         await asyncio.gather(holder, return_exceptions=True)
         for n in range(30, 60):
             await put(notifier_pool, topic, b"key %d" % (n % 8), b"%d" % n)
-        await until(_empty(notifier_pool))
+        await until(empty(notifier_pool))
     records = await read_all(settings, topic, 60)
     assert values_by_key(records) == {b"key %d" % k: list(range(k, 60, 8)) for k in range(8)}
-
-
-async def test_a_relay_whose_database_connection_was_cut_begins_anew(settings: Settings, notifier_pool: Pool) -> None:
-    topic = await make_topic(settings)
-    async with running(relay(settings).run):
-        await put(notifier_pool, topic, b"k", b"0")
-        await until(_empty(notifier_pool))
-        await notifier_pool.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND pid <> pg_backend_pid() AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
-        )
-        await put(notifier_pool, topic, b"k", b"1")
-        await until(_empty(notifier_pool))
-    assert values_by_key(await read_all(settings, topic, 2)) == {b"k": [0, 1]}
-
-
-async def test_a_relay_killed_between_sending_and_marking_sends_again_with_the_same_event_id(
-    settings: Settings, notifier_pool: Pool
-) -> None:
-    topic = await make_topic(settings)
-    for n in range(3):
-        await put(notifier_pool, topic, b"k", b"%d" % n)
-    killed = relay(settings)
-    killed._sql = {**SQL, "end_waiting": "SELECT 1 / 0 FROM unnest($1::smallint[], $2::bigint[])"}
-    with pytest.raises(asyncpg.DivisionByZeroError):
-        await killed.run(asyncio.Event())
-    assert await waiting(notifier_pool) == 3
-    async with running(relay(settings).run):
-        await until(_empty(notifier_pool))
-    records = await read_all(settings, topic, 6)
-    assert [r.value for r in records] == [b"0", b"1", b"2", b"0", b"1", b"2"]
-    ids = [dict(r.headers)["ce_id"] for r in records]
-    assert ids[:3] == ids[3:]
-    assert len(set(ids)) == 3
 
 
 async def test_a_row_that_kafka_refuses_holds_back_its_own_key_only_and_repeats_nothing_else(
@@ -217,13 +132,13 @@ async def test_a_row_that_kafka_refuses_holds_back_its_own_key_only_and_repeats_
     for n in range(40):
         await put(notifier_pool, topic, b"key %d" % (n % 8), b"%d" % n)
     async with running(relay(settings).run):
-        await until(_waiting_is(notifier_pool, 2))
+        await until(waiting_is(notifier_pool, 2))
         await asyncio.sleep(1)
         assert await waiting(notifier_pool) == 2
         left = await notifier_pool.fetch("SELECT DISTINCT key FROM outbox JOIN outbox_waiting USING (shard, id)")
         assert [r["key"] for r in left] == [b"stuck"]
         await notifier_pool.execute("UPDATE outbox SET value = '7' WHERE length(value) > 100000")
-        await until(_empty(notifier_pool))
+        await until(empty(notifier_pool))
     records = [r for r in await read_all(settings, topic, 42) if r.key != b"stuck"]
     assert values_by_key(records) == {b"key %d" % k: list(range(k, 40, 8)) for k in range(8)}
 
@@ -243,7 +158,7 @@ async def test_rows_of_a_topic_that_kafka_does_not_have_hold_up_no_other_and_go_
     with capture_logs() as lines:
         async with running(first.run):
             [record] = await read_all(settings, topic, 1)
-            await until(_waiting_is(notifier_pool, 1200))
+            await until(waiting_is(notifier_pool, 1200))
             await put_last(notifier_pool, lost, 1201)
             await until(_nothing_in_sight(notifier_pool))
     assert record.value == b"7"
@@ -255,17 +170,13 @@ async def test_rows_of_a_topic_that_kafka_does_not_have_hold_up_no_other_and_go_
     await make_topic(settings, name=lost)
     await put_last(notifier_pool, lost, 1202)
     async with running(second.run):  # which did not put them aside
-        await until(_empty(notifier_pool))
+        await until(empty(notifier_pool))
     assert [int(r.value) for r in await read_all(settings, lost, 1202)] == list(range(1, 1203))
     assert in_lost_topics(second, lost) == 0
 
 
 async def put_last(pool: Pool, topic: str, n: int) -> None:
     await pool.execute("INSERT INTO outbox (shard, topic, key, value) VALUES (0, $1, 'k', $2)", topic, b"%d" % n)
-
-
-def in_lost_topics(relay: Relay, topic: str) -> float | None:
-    return relay._metrics.registry.get_sample_value("kvittera_outbox_lost", {"topic": topic})
 
 
 async def test_dead_letters_keep_their_raw_headers_and_bytes(settings: Settings, notifier_pool: Pool) -> None:
@@ -278,7 +189,7 @@ async def test_dead_letters_keep_their_raw_headers_and_bytes(settings: Settings,
         json.dumps(raw),
     )
     async with running(relay(settings).run):
-        await until(_empty(notifier_pool))
+        await until(empty(notifier_pool))
     [record] = await read_all(settings, topic, 1)
     assert record.key is None
     assert record.value == b"\x00\xff{"
@@ -293,9 +204,9 @@ async def test_published_rows_are_kept_for_a_while_and_can_be_published_again(
         await put(notifier_pool, topic, b"k", b"%d" % n)
     await notifier_pool.execute("UPDATE outbox SET happened_at = happened_at - interval '2 hours' WHERE value = '0'")
     async with running(relay(settings).run):
-        await until(_empty(notifier_pool))
+        await until(empty(notifier_pool))
         await notifier_pool.execute(SQL["publish_again_since"], datetime.now(UTC) - timedelta(hours=1))
-        await until(_empty(notifier_pool))
+        await until(empty(notifier_pool))
     records = await read_all(settings, topic, 5)
     assert [r.value for r in records] == [b"0", b"1", b"2", b"1", b"2"]
     ids = [dict(r.headers)["ce_id"] for r in records]
@@ -308,69 +219,6 @@ async def test_published_rows_are_kept_for_a_while_and_can_be_published_again(
     await notifier_pool.execute(SQL["forget_published"], settings.outbox_keep_hours * 3600)
     left = await notifier_pool.fetch("SELECT value FROM outbox ORDER BY id")
     assert [r["value"] for r in left] == [b"0", b"2", b"3"]
-
-
-async def test_while_kafka_is_down_rows_wait_and_they_flow_when_it_is_back(
-    settings: Settings, notifier_pool: Pool, own_kafka: EmbeddedKafka
-) -> None:
-    settings = settings.model_copy(update={"kafka_bootstrap": own_kafka.bootstrap, "boot_patience_seconds": 0.1})
-    topic = await make_topic(settings)
-    async with running(relay(settings).run) as stop:
-        await put(notifier_pool, topic, b"k", b"0")
-        await until(_empty(notifier_pool))
-        own_kafka.kill()
-        for n in range(1, 20):
-            await put(notifier_pool, topic, b"k", b"%d" % n)
-        await asyncio.sleep(2.5)
-        assert await waiting(notifier_pool) == 19
-        assert not stop.is_set()
-        own_kafka.start()
-        await until(_empty(notifier_pool))
-    sent = [int(r.value) for r in await read_all(settings, topic, 20)]
-    assert sorted(set(sent)) == list(range(20))
-    assert sent[-1] == 19
-
-
-async def test_a_relay_stops_within_the_drain_time_although_kafka_is_down(
-    settings: Settings, notifier_pool: Pool, own_kafka: EmbeddedKafka
-) -> None:
-    settings = settings.model_copy(update={"kafka_bootstrap": own_kafka.bootstrap})
-    topic = await make_topic(settings)
-    before = kafka_work()
-    stop = asyncio.Event()
-    work = asyncio.create_task(relay(settings).run(stop))
-    await put(notifier_pool, topic, b"k", b"0")
-    await until(_empty(notifier_pool))
-    own_kafka.kill()
-    await put(notifier_pool, topic, b"k", b"1")
-    await asyncio.sleep(0.5)
-    stop.set()
-    await asyncio.wait_for(work, settings.drain_seconds - 3)
-    assert await waiting(notifier_pool) == 1
-    assert kafka_work() <= before, "whatever goes on would send old records behind newer ones"
-
-
-async def test_a_relay_never_gives_up_on_kafka_because_answers_are_taken_without_it(
-    settings: Settings, notifier_pool: Pool
-) -> None:
-    await put(notifier_pool, "t", b"k", b"0")
-    away = settings.model_copy(update={"kafka_bootstrap": "127.0.0.1:1", "boot_patience_seconds": 0.1})
-    async with running(relay(away).run) as stop:
-        await asyncio.sleep(2.5)
-        assert not stop.is_set()
-    assert await waiting(notifier_pool) == 1
-
-
-async def test_a_relay_stops_although_the_database_is_away(settings: Settings) -> None:
-    from pydantic import SecretStr
-
-    away = settings.model_copy(update={"postgres_dsn": SecretStr("postgresql://u@127.0.0.1:1/none")})
-    stop = asyncio.Event()
-    work = asyncio.create_task(relay(away).run(stop))
-    await asyncio.sleep(0.3)
-    assert not work.done()
-    stop.set()
-    await asyncio.wait_for(work, 30)
 
 
 async def test_the_wait_is_measured(settings: Settings, notifier_pool: Pool) -> None:
@@ -405,36 +253,8 @@ async def test_the_wait_is_measured_at_the_start_and_again_while_nothing_moves(
     assert measured[-1] == 0
 
 
-def _waiting_is(pool: Pool, count: int) -> Callable[[], Any]:
-    async def ask() -> bool:
-        return await waiting(pool) == count
-
-    return ask
-
-
 def _nothing_in_sight(pool: Pool) -> Callable[[], Any]:
     async def ask() -> bool:
         return not await pool.fetchval("SELECT EXISTS (SELECT FROM outbox_waiting WHERE shard < 4)")
 
     return ask
-
-
-def _empty(pool: Pool) -> Callable[[], Any]:
-    return _waiting_is(pool, 0)
-
-
-async def test_a_relay_of_which_nothing_is_heard_does_not_hold_its_shards_for_ever(
-    settings: Settings, notifier_pool: Pool
-) -> None:
-    async with postgres_by_line(settings.postgres_dsn.get_secret_value()) as (line, dsn):
-        by_line = settings.model_copy(update={"postgres_dsn": SecretStr(dsn)})
-        topic = await make_topic(settings)
-        with patch("services.chassis.outbox._OWN_SESSION", _OWN_SESSION.replace("60s", "1s")):
-            async with running(relay(by_line).run):
-                await put(notifier_pool, topic, b"a", b"1")
-                await until(_empty(notifier_pool))
-                line.cut()
-                async with running(relay(settings).run):
-                    await put(notifier_pool, topic, b"a", b"2")
-                    await until(_empty(notifier_pool), seconds=20)
-                line.heal()

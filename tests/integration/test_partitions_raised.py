@@ -33,8 +33,8 @@ from services.chassis.own_feed import consume
 from services.chassis.postgres import Database, Pool
 from services.chassis.settings import Settings
 from tests.builders import NOON, facts
+from tests.counting import audit, pool, table
 from tests.harness import faststream, make_effects, make_topic, numbered, own_loop, producing, reading, until
-from tests.integration.test_counting_store import audit, pool, table
 from tests.own_topic import Feed, OwnTopic
 
 __all__ = ["pool"]

@@ -23,9 +23,9 @@ from services.chassis.failures import is_transient
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.embedded.unprivileged import account_instead_of_root
+from tests.counting import audit, pool, table
 from tests.drawn_records import begun_at, broken_below, chunks, counting, drawn, listed
 from tests.harness import begin
-from tests.integration.test_counting_store import audit, pool, table
 from tests.integration.test_killed_counters import ANSWERS, SEED, doomed, from_the_start
 from tests.oracle import Watch
 

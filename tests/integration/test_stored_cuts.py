@@ -20,7 +20,7 @@ from services.chassis.known_server import KnownServer
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from tests.builders import NOON
-from tests.integration.test_counting_store import answer, audit, count, decision, table
+from tests.counting import answer, audit, count, decision, table
 
 pytestmark = pytest.mark.service("aggregator")
 

@@ -17,9 +17,9 @@ from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.notifier.policy.sections import HoursRule
 from services.notifier.schedule import departure
+from tests.counting import answer, audit, decision, table
 from tests.drawn_records import begun_at, chunks, counting, drawn, listed
 from tests.harness import begin
-from tests.integration.test_counting_store import answer, audit, decision, table
 from tests.integration.test_killed_counters import from_the_start
 from tests.oracle import Watch
 from tests.sending import ScriptedChannel, dispatcher, plan, state_of, work
