@@ -21,7 +21,6 @@ from tests.counting import answer, audit, count, opened, pool, table
 
 __all__ = ["pool"]
 
-
 pytestmark = pytest.mark.service("aggregator")
 
 

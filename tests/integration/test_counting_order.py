@@ -17,7 +17,6 @@ from tests.counting import answer, audit, clear, count, decision, history, pool,
 
 __all__ = ["pool"]
 
-
 pytestmark = pytest.mark.service("aggregator")
 
 

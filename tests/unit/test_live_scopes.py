@@ -3,95 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import asyncpg
-import orjson
 import pytest
 from structlog.testing import capture_logs
 
-from services.aggregator.figures.figures import counters
 from services.aggregator.live import feed as live
 from services.aggregator.live import scopes as live_scopes
-from services.aggregator.live.past import past_of
 from services.aggregator.live.scope import Scope, Span, row_of, scope_of, today_in, zone_named
 from services.aggregator.live.scopes import LiveScopes
 from services.chassis.failures import MustStop
-
-NOW = datetime(2026, 10, 12, 22, 30, tzinfo=UTC)
-STOCKHOLM = ZoneInfo("Europe/Stockholm")
-COUNTS = (
-    "s1",
-    "s2",
-    "s3",
-    "s4",
-    "s5",
-    "delivered",
-    "asked",
-    "suppressed",
-    "pending",
-    "failed",
-    "commented",
-    "contested",
-    "reached",
-    "opened",
-)
-
-NAMES = {
-    "total": ("",),
-    "method": ("",),
-    "terminal.method": ("Årsta × home_day",),
-    "reason": ("not_sampled",),
-    "series": ("machine",),
-    "": (),
-}
-
-
-def row(place: int, cut: str, value: str, satisfied: int, bad: int = 0, *, version: int = 1) -> dict[str, Any]:
-    counts = dict.fromkeys(COUNTS, 0) | {"suppressed": 7, "s5": satisfied, "s1": bad, "delivered": 2000, "asked": 1000}
-    return {"place": place, "cut": cut, "value": value, "cell": 3 << 30, "version": version, **counts}
-
-
-class Database:
-    """Answers the one statement of a tick, and counts statements."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[Any, ...]] = []
-        self.satisfied = 90
-
-    async def fetch(self, statement: str, *values: Any) -> list[dict[str, Any]]:
-        self.asked.append((statement.split("\n", maxsplit=1)[0], *values))
-        if "unnest" not in statement:
-            return []
-        rows = []
-        for place, cut in enumerate(values[0], 1):
-            names = NAMES.get(cut, ("Årsta", "Luleå"))
-            rows += [row(place, cut, name, self.satisfied, 10, version=self.satisfied) for name in names]
-        return rows
-
-
-class Pool:
-    def __init__(self) -> None:
-        self.database = Database()
-
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Database]:
-        yield self.database
-
-
-class Counter:
-    lag = 0
-
-
-def scopes() -> LiveScopes:
-    return LiveScopes(Pool(), Counter(), STOCKHOLM, now=lambda: NOW)  # type: ignore[arg-type]  # small fakes
-
-
-def told(event: bytes) -> tuple[str, Any]:
-    name, _, data = event.decode().strip().split("\n")
-    return name.removeprefix("event: "), orjson.loads(data.removeprefix("data: "))
+from tests.live_cells import NOW, STOCKHOLM, Counter, Database, Pool, scopes, told
 
 
 def test_an_address_names_the_scope_and_what_it_leaves_out_is_today_by_terminal() -> None:
@@ -219,70 +143,6 @@ async def test_an_alert_leaves_the_stream_when_its_row_hides() -> None:
     assert feed.snapshot()["alerts"] == []
 
 
-class Few(Database):
-    """So many answers, with a comment each, and as many people who say that nothing came."""
-
-    async def fetch(self, statement: str, *values: Any) -> list[dict[str, Any]]:
-        rows = await super().fetch(statement, *values)
-        n = self.satisfied
-        return [r | {"s5": 0, "s4": n, "s1": 0, "commented": 2 * n, "contested": n, "version": 7 + n} for r in rows]
-
-
-async def few(*answers: int) -> list[Any]:
-    """What a reader hears who comes at the first of these numbers and stays for the others, and whoever looks once."""
-    watched, database = scopes(), Few()
-    feed = watched.feed(Scope())
-    assert feed is not None
-    database.satisfied = answers[0]
-    await watched.tick(database)  # type: ignore[arg-type]
-    events = feed.events(asyncio.Event())
-    heard = [told(await anext(events))[1]]
-    for number in answers[1:]:
-        waiting = asyncio.ensure_future(anext(events))
-        await asyncio.sleep(0)
-        database.satisfied = number
-        await watched.tick(database)  # type: ignore[arg-type]
-        heard.append(told(await waiting)[1])
-    await events.aclose()
-    return [*heard, feed.snapshot()]
-
-
-SAID = ("answers", "scores", "commented", "contested")
-
-
-async def test_the_stream_holds_nothing_of_what_fewer_than_five_people_said() -> None:
-    *heard, picture = await few(1, 2, 4)
-    for event in (*heard, picture):
-        assert [event["total"][name] for name in SAID] == [None] * 4
-        assert (event["total"]["delivered"], event["total"]["asked"]) == (2000, 1000)
-        assert (event.get("point"), event.get("history", []), event["line"]) == (None, [], [])
-        assert event["figures"]["too_few"]
-
-
-async def test_from_five_answers_on_the_stream_tells_them_and_nothing_of_before() -> None:
-    *heard, picture = await few(4, 5, 6)
-    assert [event["total"]["answers"] for event in heard] == [None, 5, 6]
-    assert [event.get("point") for event in heard] == [None, [NOW.timestamp(), 5, 5], [NOW.timestamp(), 6, 6]]
-    assert picture["history"] == [[NOW.timestamp(), 5, 5], [NOW.timestamp(), 6, 6]]
-
-
-async def test_a_day_that_begins_with_few_answers_does_not_repeat_the_point_of_the_day_before() -> None:
-    *heard, _ = await few(9, 3)
-    assert [event.get("point") for event in heard] == [None, None]  # a picture has its history
-
-
-async def test_that_nobody_answered_is_told_but_not_what_those_said_who_got_nothing() -> None:
-    total = {"answers": 0, "scores": [0] * 5, "commented": 0, "contested": 0, "delivered": 9}
-    assert counters(total) == total
-    assert counters(total | {"commented": 1, "contested": 1}) == {
-        "answers": 0,
-        "scores": None,
-        "commented": None,
-        "contested": None,
-        "delivered": 9,
-    }
-
-
 class Away(Pool):
     """A pool whose database fails as told, and is well when nothing is left to tell."""
 
@@ -364,31 +224,3 @@ async def test_the_past_is_told_when_it_comes_and_once_to_each_reader() -> None:
     await feed.take_past({"days": {"Årsta": [0.5]}, "usual": None})
     assert told(await waiting) == ("past", {"days": {"Årsta": [0.5]}, "usual": None})
     await events.aclose()
-
-
-def day_of(value: str, day: int, satisfied: int, answers: int) -> dict[str, Any]:
-    return {"value": value, "day": day, "satisfied": satisfied, "dissatisfied": answers - satisfied, "answers": answers}
-
-
-def test_what_is_usual_are_the_same_weekdays_of_eight_weeks() -> None:
-    total = [day_of("", 100 - 7 * k, 8, 10) for k in range(9)] + [day_of("", 99, 0, 1000)]
-    past = past_of(100, [], total, cases={}, by_terminal=True, with_usual=True)
-    assert past["usual"]["satisfied"]["n"] == 80
-    assert past["usual"]["satisfied"]["share"] == 0.8
-    assert past["usual"]["dissatisfied"]["share"] == 0.2
-    assert past_of(100, [], total, cases={}, by_terminal=True, with_usual=False)["usual"] is None
-    assert past_of(100, [], [day_of("", 93, 4, 4)], cases={}, by_terminal=True, with_usual=True)["usual"] is None
-
-
-def test_a_small_line_leaves_out_days_that_could_be_worked_out() -> None:
-    parts = [
-        day_of("Årsta", 100, 8, 10),
-        day_of("Luleå", 100, 3, 4),
-        day_of("Umeå", 100, 5, 6),
-        day_of("Årsta", 99, 9, 10),
-    ]
-    lines = past_of(100, parts, [], cases={}, by_terminal=True, with_usual=False)["days"]
-    assert lines["Årsta"][-2:] == [0.9, 0.8]
-    assert lines["Luleå"][-1] is None
-    assert lines["Umeå"][-1] is None
-    assert len(lines["Årsta"]) == 14
