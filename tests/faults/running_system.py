@@ -6,7 +6,6 @@ are compared with a fold in one snapshot while faults happen, topics are read fr
 
 import asyncio
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -18,10 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-import aiohttp
 import asyncpg
 
-from services.aggregator.cells.rows import Cells
 from services.audit import run_audit
 from services.chassis.environment import load_settings
 from services.chassis.pauses import pause_or_stop
@@ -29,9 +26,8 @@ from services.chassis.postgres import OwnConnection, connect
 from services.chassis.settings import PREFIX, Settings
 from services.demo.inbox import ViewerPages
 from services.demo.people import Case, Town, now
-from services.demo.phone import Phone
 from services.demo.place import POLICIES, free_ports
-from services.demo.recipients import Acknowledged, Recipients
+from services.demo.recipients import Recipients
 from services.demo.report import count_missing
 from services.demo.runtime import prepare
 from services.demo.supervisor import SERVICES, Supervisor
@@ -39,41 +35,14 @@ from services.demo.upstream import Upstream
 from services.embedded.child import end_child, spawn_child
 from services.embedded.servers import Servers
 from tests.conftest import SEALING_KEY
+from tests.faults.changed_minds import ChangedMinds
+from tests.faults.looks import lost_links, on_its_way, wrong_counters, wrong_requests
 from tests.faults.topics import Topics
 from tests.faults.waiting import until
 
 AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _LOOKS_A_SECOND = float(os.environ.get("FAULT_LOOKS", "1"))
 """How often the counters are compared with their fold while faults happen; five times with `make test-faults`."""
-_BETWEEN_CHANGES = 0.06
-_DECIDED_OTHERWISE_THAN_PLANNED = """
-SELECT count(*) FROM decision AS d FULL JOIN invitation AS i USING (delivery_id, kind)
-WHERE kind = 'ask' AND (d.outcome IS NOT DISTINCT FROM 'scheduled') IS DISTINCT FROM (i.invitation_id IS NOT NULL)
-"""
-_LEDGER = """
-SELECT (SELECT count(*) FROM decision) AS delivered,
-       (SELECT count(*) FROM decision WHERE outcome = 'suppressed') AS suppressed,
-       count(*) FILTER (WHERE state IN ('planned', 'claimed', 'calling', 'in_doubt')) AS pending,
-       count(*) FILTER (WHERE state = 'accepted') AS asked,
-       count(*) FILTER (WHERE state IN ('refused', 'unknown', 'withheld')) AS other
-FROM invitation WHERE kind = 'ask'
-"""
-_ASKED_BUT_UNKNOWN = """
-SELECT i.delivery_id FROM invitation AS i LEFT JOIN survey.invitation AS s USING (invitation_id)
-WHERE i.kind = 'ask' AND s.invitation_id IS NULL LIMIT 5
-"""
-_DEAD_LINKS = """
-SELECT count(*) FROM viewer_message AS m JOIN invitation AS i ON i.invitation_id = m.reference::uuid
-WHERE NOT EXISTS (SELECT 1 FROM survey.invitation AS s WHERE s.token_sha256 = i.token_sha256)
-"""
-_WAITING = """
-SELECT service, topic, count(*) FROM (
-    SELECT 'notifier' AS service, topic FROM notifier.outbox JOIN notifier.outbox_waiting USING (shard, id)
-    UNION ALL SELECT 'survey', topic FROM survey.outbox JOIN survey.outbox_waiting USING (shard, id)
-    UNION ALL SELECT 'aggregator', topic FROM aggregator.outbox JOIN aggregator.outbox_waiting USING (shard, id)
-    UNION ALL SELECT 'aggregator', 'touched cells' FROM aggregator.touched
-) AS w GROUP BY service, topic
-"""
 
 
 @dataclass(slots=True)
@@ -84,7 +53,7 @@ class RunningSystem:
         published: different deliveries that Kafka acknowledged to us.
         wrong: what a look during a fault found that must never be.
         looks: how often was looked.
-        changed: answers that recipients changed afterwards, acknowledged.
+        minds: what recipients change of their answers afterwards.
         knows_links: whether no version runs that calls a link unknown before all invitations are read.
     """
 
@@ -99,11 +68,13 @@ class RunningSystem:
     published: int = 0
     wrong: list[str] = field(default_factory=list)
     looks: int = 0
-    changed: int = 0
+    minds: ChangedMinds = field(init=False)
     knows_links: bool = True
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _work: list[asyncio.Task[None]] = field(default_factory=list)
-    _dice: random.Random = field(default_factory=lambda: random.Random(3))
+
+    def __post_init__(self) -> None:
+        self.minds = ChangedMinds(self.recipients, self.wrong)
 
     @classmethod
     async def start(
@@ -176,7 +147,7 @@ class RunningSystem:
         stop = asyncio.Event()
         work = [
             asyncio.create_task(upstream.run(stop)),
-            asyncio.create_task(self._change_minds(stop)),
+            asyncio.create_task(self.minds.run(stop)),
             asyncio.create_task(self._look_again_and_again(stop)),
         ]
         try:
@@ -189,31 +160,6 @@ class RunningSystem:
         print(f"{self.looks - looked} looks at every counter in {time.monotonic() - began:.0f} s of load")
         assert self.looks > looked
         assert self.wrong == []
-
-    async def _change_minds(self, stop: asyncio.Event) -> None:
-        """Recipients who are done come back one after another and tap another face."""
-        timeout = aiohttp.ClientTimeout(total=5)
-        never = asyncio.Event()  # a change that was begun is brought to its end, or nobody knows what is saved
-        async with aiohttp.ClientSession(timeout=timeout, auto_decompress=False) as session:
-            phone = Phone(session, never, self.recipients.retries)
-            while not await pause_or_stop(_BETWEEN_CHANGES, stop):
-                if not self.recipients.recent:
-                    continue
-                message = self._dice.choice(self.recipients.recent)
-                token = message["link"].rpartition("/r/")[2]
-                said = self.recipients.acknowledged[token]
-                if said.contested:
-                    continue
-                score = (said.score or 0) % 5 + 1
-                url = f"{self.recipients.survey_url}/r/{token}"
-                of_page = await phone.open(url)
-                assert of_page is not None
-                revision = await phone.tap(url, {**of_page, "score": str(score)})
-                assert revision is not None
-                if revision <= said.revision:
-                    self.wrong.append(f"revision {revision} was acknowledged after {said.revision}")
-                self.recipients.acknowledged[token] = Acknowledged(token, score, said.contested, revision)
-                self.changed += 1
 
     # -- looking while faults happen --
 
@@ -235,19 +181,8 @@ class RunningSystem:
             await connection.close()
 
     async def _look(self, aggregator: OwnConnection, notifier: OwnConnection) -> None:
-        async with aggregator.transaction(isolation="repeatable_read", readonly=True):
-            differing = await Cells().audit(aggregator)
-        self.wrong += [f"{d.cut} {d.value}: counted {d.counted}, should be {d.expected}" for d in differing[:3]]
-        ledger = await self._ledger(notifier)
-        if gap := ledger["delivered"] - ledger["suppressed"] - ledger["pending"] - ledger["asked"] - ledger["other"]:
-            self.wrong.append(f"the ledger has a gap of {gap}")
-        if lone := await notifier.fetchval(_DECIDED_OTHERWISE_THAN_PLANNED):
-            self.wrong.append(f"{lone} decisions without their invitation, or the other way round")
-
-    async def _ledger(self, notifier: OwnConnection) -> dict[str, int]:
-        row = await notifier.fetchrow(_LEDGER)
-        assert row is not None
-        return dict(row)
+        self.wrong += await wrong_counters(aggregator)  # noted also where the notifier's tables are away
+        self.wrong += await wrong_requests(notifier)
 
     async def number(self, service: str, question: str) -> int:
         """The answer of a service's tables to a question with one number; -1 while PostgreSQL is away."""
@@ -352,31 +287,16 @@ class RunningSystem:
         await self.topics.check_everything_is_read()
 
     async def _everybody_is_done(self) -> bool:
-        notifier = await connect(self.settings, "notifier")
-        try:
-            ledger = await self._ledger(notifier)
-            messages = await notifier.fetchval("SELECT count(*) FROM viewer_message")
-            waiting = await notifier.fetch(_WAITING)
-        finally:
-            await notifier.close()
+        found = await on_its_way(self.settings)
         return (
-            ledger["delivered"] == self.published
-            and ledger["pending"] == 0
-            and not waiting
-            and self.recipients.handled == messages
+            found.ledger["delivered"] == self.published
+            and found.ledger["pending"] == 0
+            and not found.waiting
+            and self.recipients.handled == found.messages
         )
 
     async def _whereabouts(self) -> str:
-        notifier = await connect(self.settings, "notifier")
-        try:
-            ledger = await self._ledger(notifier)
-            unknown = await notifier.fetch(_ASKED_BUT_UNKNOWN)
-            waiting = await notifier.fetch(_WAITING)
-            dead = await notifier.fetchval(_DEAD_LINKS)
-        finally:
-            await notifier.close()
         return (
-            f"{dead} dead links, published {self.published}, {ledger}, handled {self.recipients.handled},"
-            f" {self.recipients.retries},"
-            f" unknown to the survey {[r['delivery_id'] for r in unknown]}, waiting {[tuple(r) for r in waiting]}"
+            f"published {self.published}, handled {self.recipients.handled}, {self.recipients.retries},"
+            f" {await on_its_way(self.settings)}, {await lost_links(self.settings)}"
         )

@@ -40,10 +40,10 @@ class Scene:
 
     async def runs_in(self) -> None:
         """Wait until people answer, and change their minds."""
-        changed = self.system.changed
+        changed = self.system.minds.changed
 
         async def some_changed() -> bool:
-            return self.system.changed > changed + _SOME
+            return self.system.minds.changed > changed + _SOME
 
         await until(some_changed, "people to answer")
 
@@ -129,11 +129,11 @@ async def test_people_answer_while_kafka_is_cut_off_and_nothing_is_lost_or_asked
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=IN_TIME)) as session, system.load(rate=20):
         await asyncio.sleep(5)
         line.cut()
-        changed = system.changed
+        changed = system.minds.changed
         for _ in range(5):
             await asyncio.sleep(CUT_FOR / 5)
             assert await scene.told(session) == (200, 200, 200)
-        assert system.changed > changed + 20
+        assert system.minds.changed > changed + 20
         line.heal()
         await scene.works_again()
     await system.check()

@@ -22,9 +22,9 @@ async def test_answers_are_acknowledged_while_kafka_is_down_and_counted_afterwar
         await asyncio.sleep(4)
         system.servers.kafka.kill()
         await asyncio.sleep(1)  # what was on its way has arrived or failed
-        changed = system.changed
+        changed = system.minds.changed
         await asyncio.sleep(6)
-        acknowledged = system.changed - changed
+        acknowledged = system.minds.changed - changed
         counted = await system.number("aggregator", "SELECT sum(revision) FROM answer")
         await system.restart_kafka()
         assert acknowledged > 20
@@ -43,10 +43,10 @@ async def test_no_answer_is_acknowledged_that_a_crash_of_postgresql_takes_away(s
             await asyncio.to_thread(system.servers.postgres.stop, "immediate")
             await asyncio.sleep(1)
             await system.restart_postgres()
-        changed = system.changed
+        changed = system.minds.changed
 
         async def answering_again() -> bool:
-            return system.changed > changed + 10
+            return system.minds.changed > changed + 10
 
         await until(answering_again, "answers to be acknowledged again")
     await system.check()

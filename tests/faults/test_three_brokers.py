@@ -169,10 +169,10 @@ async def test_nothing_is_acknowledged_by_a_lone_broker_and_all_goes_on_once_the
         assert await acknowledged()
         scene.cluster.kill(first, second)
         await asyncio.sleep(2)
-        before, changed = dict(seen.positions), system.changed
+        before, changed = dict(seen.positions), system.minds.changed
 
         async def answers_are_saved_on() -> bool:
-            return system.changed > changed + 20
+            return system.minds.changed > changed + 20
 
         assert not await acknowledged()
         await until(answers_are_saved_on, "answers to be saved")
