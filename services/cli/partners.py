@@ -62,6 +62,8 @@ def add(
 
         async with tables_of(settings, "aggregator") as connection:
             key = await Partners().add(connection, view, await _counted(settings, connection), datetime.now(UTC))
+            for name, close in (await Partners().not_counted(connection, view)).items():
+                typer.echo(not_counted(name, close), err=True)
         await apply_topics(settings, [partner_card(partner)])
         return key.text
 
@@ -69,6 +71,13 @@ def add(
         print(asyncio.run(work(settings)))
         typer.echo("keep the key now, it cannot be shown again; on a secured broker run:", err=True)
         print("\n".join(access(partner, settings.kafka_bootstrap, "--add")))
+
+
+def not_counted(merchant: str, close: list[str]) -> str:
+    """The warning about a merchant of whom nothing was counted yet, who may be named wrongly."""
+    meant = f"; did you mean {' or '.join(close)}?" if close else ""
+    why = "--merchant takes the merchant_id of deliveries, and the topic of a wrong one stays empty"
+    return f"warning: nothing of merchant {merchant} was counted yet{meant or ':'} {why}"
 
 
 def access(partner: str, bootstrap: str, action: Literal["--add", "--remove"]) -> list[str]:

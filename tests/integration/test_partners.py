@@ -275,6 +275,15 @@ async def test_a_partner_whose_topic_is_missing_holds_up_no_other(
     assert told == ["a-without-topic", "b-shop"]
 
 
+async def test_a_merchant_of_whom_nothing_was_counted_is_told_with_the_closest_that_were(pool: Pool) -> None:
+    await count(pool, range(1), merchant="fjallbod")
+    await count(pool, range(1, 2), merchant="vinterhamn")
+    async with pool.acquire() as connection:
+        found = await Partners().not_counted(connection, view(merchants=("Fjällbod", "vinterhamn", "xyz")))
+        assert await Partners().not_counted(connection, view(merchants=None)) == {}
+    assert found == {"Fjällbod": ["fjallbod"], "xyz": []}
+
+
 async def test_partners_are_registered_listed_and_revoked_by_the_command(pool: Pool, settings: Settings) -> None:
     name = f"shop-{uuid.uuid4().hex[:8]}"
     environment = os.environ | {
@@ -291,6 +300,7 @@ async def test_partners_are_registered_listed_and_revoked_by_the_command(pool: P
 
     code, out, err = await run("add", name, "--merchant", "Fjällbod", "--cut", "merchant.method", "--grid", "week")
     assert code == 0, err
+    assert "warning: nothing of merchant Fjällbod was counted yet: --merchant takes the merchant_id" in err
     key, *commands = out.splitlines()
     assert key.startswith("kv_")
     assert f"--topic satisfaction.partner.{name}.v1" in commands[0]

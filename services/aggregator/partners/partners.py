@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from difflib import get_close_matches
 
 import asyncpg
 
@@ -55,6 +56,16 @@ class Partners:
     async def all(self, connection: Database) -> list[Partner]:
         """Every partner, revoked ones too."""
         return [partner_of(r) for r in await connection.fetch(self.sql["all_partners"])]
+
+    async def not_counted(self, connection: Database, view: View) -> dict[str, list[str]]:
+        """Merchants of a view of whom nothing was counted yet, each with the closest of those that were."""
+        known = [r["value"] for r in await connection.fetch(self.sql["merchants_counted"])]
+        by_letters = {name.casefold(): name for name in known}
+        return {
+            merchant: [by_letters[close] for close in get_close_matches(merchant.casefold(), by_letters)]
+            for merchant in view.merchants or ()
+            if merchant not in known
+        }
 
     async def revoke(self, connection: Database, partner: str, now: datetime) -> bool:
         """Publish nothing to it from now on and refuse its key; returns whether there is such a partner."""

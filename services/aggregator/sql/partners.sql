@@ -9,6 +9,9 @@ LOCK TABLE partner IN SHARE ROW EXCLUSIVE MODE
 -- name: all_partners
 SELECT * FROM partner ORDER BY partner
 
+-- name: merchants_counted
+SELECT value FROM unit WHERE cut = 'merchant' ORDER BY value
+
 -- name: revoke_partner
 UPDATE partner SET revoked_at = coalesce(revoked_at, $2) WHERE partner = $1 RETURNING partner
 
