@@ -35,6 +35,10 @@ from tests.harness import produce
 from tests.mail_server import MailRoom, mail_server
 from tests.network import Line, line
 
+pytestmark = [
+    pytest.mark.skipif("LONG_CUTS" not in os.environ, reason="takes minutes: make test-faults"),
+    pytest.mark.timeout(600),
+]
 PROVIDERS = """[[provider]]
 name = "texts"
 adapter = "gateway"

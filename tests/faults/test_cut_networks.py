@@ -4,6 +4,7 @@ The services reach Kafka and PostgreSQL by lines; whoever judges them reaches bo
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from tests.faults.running_system import RunningSystem
 from tests.faults.waiting import until
 from tests.network import Line
 
+pytestmark = [
+    pytest.mark.skipif("LONG_CUTS" not in os.environ, reason="takes minutes: make test-faults"),
+    pytest.mark.timeout(600),
+]
 CUT_FOR = 25.0
 SETTLED = 6.0
 """Seconds after which everybody has noticed that PostgreSQL says nothing."""

@@ -27,7 +27,7 @@ from tests.relaying import in_lost_topics, put, running, waiting
 __all__ = ["house"]
 pytestmark = pytest.mark.service("aggregator")
 OUTBOX, LOST = (named_sql("services.chassis", file) for file in ("outbox.sql", "lost_topics.sql"))
-SOON = 12.0
+SOON = 18.0
 """Seconds: aiokafka alone tries a deleted topic for 20, and everything else waits."""
 
 

@@ -168,10 +168,11 @@ async def test_corrected_facts_replace_those_of_what_is_planned_and_are_told(poo
         await hear(pool, correction("facts_corrected", terminal="Segeltorp"))
     rows = await pool.fetch("SELECT value FROM outbox ORDER BY id")
     messages = [InvitationDecided.model_validate_json(r["value"]) for r in rows]
-    assert [(m.revision, m.outcome, m.delivery.terminal) for m in messages] == [
+    assert [(m.revision, m.outcome, m.known.terminal) for m in messages] == [
         (1, "scheduled", "Årsta"),
         (2, "scheduled", "Segeltorp"),
     ]
+    assert {m.delivery.terminal for m in messages} == {"Årsta"}
     assert {m.token_sha256 for m in messages} == {messages[0].token_sha256}
 
 
