@@ -52,7 +52,7 @@ test-fast: $(VENV)/.dev-ready ## unit and contract tests only, no servers
 	@$(BIN)/python -m pytest tests/unit tests/contract $(ARGS)
 
 test-faults: $(VENV)/.dev-ready ## only the fault tests: kill, stop, cut off and poison every part, and look at every counter five times a second
-	@FAULT_LOOKS=5 LONG_CUTS=1 $(BIN)/python -m pytest tests/faults tests/integration/test_counter_storms.py \
+	@FAULT_LOOKS=5 LONG_CUTS=1 $(BIN)/python -m pytest tests/faults tests/integration/test_counter_storms.py tests/integration/test_known_server.py \
 	  tests/integration/test_postgres_cut_off.py tests/integration/test_kafka_forgotten.py -rP $(ARGS)
 
 test-containers: $(VENV)/.dev-ready ## the integration tests on containers of the official images (needs Docker)
