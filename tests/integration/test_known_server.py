@@ -123,6 +123,8 @@ async def test_a_service_stops_when_its_connections_break_and_lead_to_another_se
         moving.move()
         moving.line.forget(server_knows=True)
         code = await asyncio.to_thread(process.wait, 90)
+    except subprocess.TimeoutExpired:
+        pytest.fail(f"it is still there: {log.read_text()[-4000:]}")
     finally:
         await asyncio.to_thread(end_child, process, signal.SIGTERM, 10)
     assert code != 0
