@@ -48,6 +48,9 @@ def demo(
             help="SERVICE=URL of a service that runs elsewhere; give it for all three.", metavar="SERVICE=URL"
         ),
     ] = None,
+    not_loopback: Annotated[
+        bool, typer.Option("--not-loopback", help="Given servers are elsewhere, and may be filled with made-up data.")
+    ] = False,
     kill: Annotated[int, typer.Option(help="Kill -9 each service so many times on the way.", min=0)] = 0,
 ) -> None:
     """Run everything on this machine: Kafka, PostgreSQL, the three services, simulated upstream and recipients.
@@ -64,12 +67,15 @@ def demo(
     kvittera demo --headless --fresh --until-done --replay deploy/demo/sample_deliveries.csv
 
     With KVITTERA_KAFKA_BOOTSTRAP and KVITTERA_POSTGRES_DSN set it uses those servers instead of its own, and with
-    --attach also services that run elsewhere, as docker-compose.yml does.
+    --attach also services that run elsewhere, as docker-compose.yml does. Give it empty ones: what it publishes stays
+    in the counters, so it refuses servers elsewhere without --not-loopback, and every channel but the outbox viewer.
     """
     from services.demo.place import Options
 
     urls = dict(given.partition("=")[::2] for given in attach or ())
-    options = Options(rate, deliveries, until_done, headless, fresh, port, report, replay, mapping, seed, kill, urls)
+    options = Options(
+        rate, deliveries, until_done, headless, fresh, port, report, replay, mapping, seed, kill, urls, not_loopback
+    )
     result = _run(options)
     if result is None:
         return

@@ -38,12 +38,13 @@ def load(
     kvittera load --rate 50 --seconds 60 --report load.json
     """
     from services.chassis.failures import MustStop
-    from services.demo.load import refuse_strangers
+    from services.demo.strangers import refuse_channel, refuse_strangers
     from services.embedded.local import reachable
 
     if report is not None and not report.parent.is_dir():
         raise MustStop(f"the report cannot be written: there is no folder {report.parent}")
     with reachable(kafka=True, postgres=True) as settings:
+        refuse_channel(settings)
         if not not_loopback:
             refuse_strangers(settings, [survey or settings.public_url])
         found = asyncio.run(_load(settings, rate, seconds, settle, survey))

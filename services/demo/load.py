@@ -7,16 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
 
-from services.chassis.failures import MustStop
 from services.chassis.pauses import pause_or_stop
 from services.chassis.postgres import OwnConnection, connect, named_sql
 from services.chassis.settings import Settings
-from services.chassis.staff.origins import is_loopback
 from services.demo.inbox import Inbox
 from services.demo.people import Case, Town, now
 from services.demo.recipients import Recipients
@@ -186,22 +183,3 @@ async def _watch_counters(load: Load, connection: OwnConnection, ended: asyncio.
         if load.timings.uncounted:
             rows = await connection.fetch(sql["counted"], list(load.timings.uncounted))
             load.timings.counted({r["response_id"]: r["revision"] for r in rows})
-
-
-def refuse_strangers(settings: Settings, urls: list[str]) -> None:
-    """Made-up deliveries belong on this machine.
-
-    Raises:
-        MustStop: a target is elsewhere, or messages would leave the outbox viewer.
-    """
-    if settings.channel != "outbox":
-        raise MustStop("KVITTERA_CHANNEL must be outbox: a load is made of people who do not exist")
-    hosts = [part.rpartition(":")[0] for part in settings.kafka_bootstrap.split(",")]
-    hosts += [urlsplit(url).hostname or "" for url in (settings.postgres_dsn.get_secret_value(), *urls)]
-    # No host in a DSN is a socket of this machine.
-    strange = sorted({host for host in hosts if host and not is_loopback(host.strip("[]"))})
-    if strange:
-        raise MustStop(
-            f"{', '.join(strange)} is not this machine: a load fills counters with made-up answers;"
-            " give --not-loopback where that is wanted"
-        )

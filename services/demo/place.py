@@ -36,6 +36,7 @@ class Options:
     seed: int = 1
     kill: int = 0
     attach: Mapping[str, str] = field(default_factory=dict)
+    not_loopback: bool = False
 
 
 def port_taken(port: int) -> str:
@@ -50,12 +51,7 @@ def servers(options: Options, progress: Progress) -> Iterator[dict[str, str]]:
     Raises:
         MustStop: only one of the two is given.
     """
-    given = [n for n in ("KAFKA_BOOTSTRAP", "POSTGRES_DSN") if _is_given(n)]
-    if len(given) == 1:
-        raise MustStop(f"{PREFIX}{given[0]} is set alone: set KAFKA_BOOTSTRAP and POSTGRES_DSN both, or neither")
-    if options.attach and not given:
-        raise MustStop(f"--attach needs {PREFIX}KAFKA_BOOTSTRAP and {PREFIX}POSTGRES_DSN as the services have them")
-    if given:
+    if are_given(options):
         if options.fresh:
             raise MustStop("--fresh wipes only the demo's own servers; make the given ones empty yourself")
         yield {}
@@ -69,6 +65,20 @@ def servers(options: Options, progress: Progress) -> Iterator[dict[str, str]]:
             yield where
         finally:
             note.unlink(missing_ok=True)
+
+
+def are_given(options: Options) -> bool:
+    """Whether the settings name servers to use.
+
+    Raises:
+        MustStop: they name one of the two alone, or none although the services run elsewhere.
+    """
+    given = [n for n in ("KAFKA_BOOTSTRAP", "POSTGRES_DSN") if _is_given(n)]
+    if len(given) == 1:
+        raise MustStop(f"{PREFIX}{given[0]} is set alone: set KAFKA_BOOTSTRAP and POSTGRES_DSN both, or neither")
+    if options.attach and not given:
+        raise MustStop(f"--attach needs {PREFIX}KAFKA_BOOTSTRAP and {PREFIX}POSTGRES_DSN as the services have them")
+    return bool(given)
 
 
 def _is_given(name: str) -> bool:
@@ -85,6 +95,7 @@ def environment(where: dict[str, str], options: Options) -> dict[str, str]:
         PREFIX + "SEALING_KEY": os.environ.get(PREFIX + "SEALING_KEY") or sealing_key(),
         PREFIX + "POLICIES_FOLDER": os.environ.get(PREFIX + "POLICIES_FOLDER") or str(POLICIES),
         PREFIX + "INBOUND_SECRETS": os.environ.get(PREFIX + "INBOUND_SECRETS") or made_up_secret(),
+        PREFIX + "CHANNEL": "outbox",  # whatever the shell is set to: the demo's people do not exist
         PREFIX + "DEMO_MARK": "true",
         PREFIX + "STAFF_SIGN_IN": "demo",
         PREFIX + "SEND_LEASE_SECONDS": "10",  # a killed notifier's sends are looked up soon

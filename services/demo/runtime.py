@@ -25,11 +25,12 @@ from services.chassis.topic_admin import apply_topics
 from services.demo.attached import Attached, Services
 from services.demo.inbox import ViewerPages
 from services.demo.people import Case, Town, now
-from services.demo.place import Options, environment, port_taken
+from services.demo.place import Options, are_given, environment, port_taken
 from services.demo.recipients import Recipients
 from services.demo.replay import Replay
 from services.demo.report import Report, count_missing
 from services.demo.rest import look_at_rest
+from services.demo.strangers import refuse_channel, refuse_sender, refuse_strangers
 from services.demo.supervisor import SERVICES, Supervisor
 from services.demo.upstream import Upstream
 
@@ -63,9 +64,14 @@ def check(options: Options) -> None:
     Raises:
         MustStop: says what.
     """
-    load_settings()
+    settings = load_settings()
     if options.attach and (set(options.attach) != set(SERVICES) or options.kill):
         raise MustStop(f"--attach needs the address of each of {', '.join(SERVICES)}, and goes without --kill")
+    if are_given(options):
+        # Other services may run on the same servers by the same settings, so that ours alone are not enough.
+        refuse_channel(settings)
+        if not options.not_loopback:
+            refuse_strangers(settings, options.attach.values())
     if options.report is not None and not options.report.parent.is_dir():
         raise MustStop(f"the report cannot be written: there is no folder {options.report.parent}")
     if options.replay is not None:
@@ -151,6 +157,8 @@ async def run(demo: Demo, stop: asyncio.Event, watch: Callable[[Demo], None]) ->
         services = group.create_task(demo.supervisor.run(stop))
         try:
             await demo.supervisor.wait_until_ready(stop)
+            if demo.options.attach and not stop.is_set():
+                await refuse_sender(demo.supervisor.urls["notifier"])
             demo.ledger = await _ledger(demo)
             demo.delivered_before = int(demo.ledger["delivered"])
             # A person is asked once about an order, also when the demo is started again on the same data.
