@@ -88,6 +88,28 @@ def test_names_of_the_contact_block_are_masked_wherever_they_stand_with_their_en
     )
 
 
+@pytest.mark.parametrize(
+    "between", ["\u200d", "\ufe0f", "\u034f", "_", ",", "*", "\u2014", "\u2009", "\u3164", "\u200d "]
+)
+def test_what_stands_between_its_digits_hides_no_number_from_the_masks(between: str) -> None:
+    assert shown(f"Ring {between.join(['072', '345', '67', '89'])} nu", "SE") in {"Ring [phone] nu", "Ring [code] nu"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Skriv till anna\u200d.berg\u200d@\u200dmottagare.example!", "Skriv till [email]!"),
+        ("Skriv till anna\uff20mottagare.example", "Skriv till [email]"),
+        ("Ring ⓪⑦②③④⑤⑥⑦⑧⑨ nu", "Ring [phone] nu"),
+        ("A\u200dstrid tackar, Astrid\ufe0f", "[name] tackar, [name]"),
+        ("Tack 👍\U0001f3fd ❤\ufe0f 👩\u200d👧!", "Tack 👍\U0001f3fd ❤\ufe0f 👩\u200d👧!"),
+        ("Väntade 5\u00a0minuter, 12\u00a0m² snö", "Väntade 5\u00a0minuter, 12\u00a0m² snö"),
+    ],
+)
+def test_a_comment_is_masked_as_it_looks_and_otherwise_stays_as_it_was_written(text: str, expected: str) -> None:
+    assert shown(text, "SE", NAMES) == expected
+
+
 def test_finds_that_overlap_become_one_mask_that_covers_both() -> None:
     assert shown("koden är 4711 0701740605", "SE").count("4711") == 0
     assert shown("anna@070-1740605.example", "SE") == "[email]"

@@ -1,7 +1,7 @@
 """What personal data look like in a comment, as patterns. Each finds the span to mask as its group `it`.
 
 Whoever holds a link can write what they like: a pattern begins at the beginning of a word, or looks no further than so
-many letters, so that no comment takes longer than its length.
+many letters, so that no comment takes longer than its length. All look at a folded comment, where every space is plain.
 """
 
 import re
@@ -20,8 +20,8 @@ PERSONAL_NUMBER: Final = re.compile(
 
 _DATE: Final = r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})"
 DATE: Final = re.compile(_DATE)
-PHONE: Final = re.compile(r"(?<![\w])(?P<it>(?:\+|00)?(?:\(\d+\)[ \u00a0]?)?\d(?:[ \u00a0()./–-]{0,2}\d){6,16})(?!\w)")
-LONG_NUMBER: Final = re.compile(r"(?P<it>\d(?:[ \u00a0-]?\d){4,})")
+PHONE: Final = re.compile(r"(?<![\w])(?P<it>(?:\+|00)?(?:\(\d+\) ?)?\d(?:[ ()./,_*–—-]{0,2}\d){6,16})(?!\w)")
+LONG_NUMBER: Final = re.compile(r"(?P<it>\d(?:[ _-]?\d){4,})")
 
 _CODE_WORDS: Final = (
     r"(?:port|dörr|lås|nyckel|dør|port|lås|hoved|låse|nøkle|ovi|ala|Tür|Haustür|Schlüssel|door|gate|entry|key)?"
@@ -61,7 +61,7 @@ ENGLISH_STREET: Final = re.compile(
     rf"\b(?P<it>(?:\d{{1,4}}[a-z]?\s+)?(?:{_CAPITAL}[\w'-]{{1,40}}\s+){{1,2}}(?:Street|Road|Lane|Avenue|Close|Drive|Crescent))\b"
 )
 POSTCODE: Final = re.compile(
-    rf"(?<!\w)(?P<it>(?:[A-Z]{{1,2}}-)?(?:\d{{3}}[ \u00a0]\d{{2}}|\d{{5}}|(?!19|20)\d{{4}})\s+{_CAPITAL}[\w-]{{2,}})"
+    rf"(?<!\w)(?P<it>(?:[A-Z]{{1,2}}-)?(?:\d{{3}} \d{{2}}|\d{{5}}|(?!19|20)\d{{4}})\s+{_CAPITAL}[\w-]{{2,}})"
 )
 HOME: Final = re.compile(
     r"\b(?P<it>(?:lgh|lägenhet(?:en)?|leilighet|lejlighed|lejl\.|asunto|as\.|wohnung|apartment|flat|bolignr\.?)"

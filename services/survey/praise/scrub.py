@@ -13,6 +13,7 @@ from typing import Final
 
 import phonenumbers
 
+from services.survey.folded import folded
 from services.survey.praise import patterns
 from services.survey.praise.personal_numbers import is_personal_number
 
@@ -84,13 +85,14 @@ def find(text: str, country: str, names: Iterable[str] = ()) -> list[Span]:
         country: of the delivery (ISO 3166-1 alpha-2); phone numbers are read as written there.
         names: names from the answer's own contact block.
     """
+    plain, places = folded(text)
     taken: list[Span] = []
-    for span in _candidates(text, country, names):
+    for span in _candidates(plain, country, [folded(name)[0] for name in names]):
         if all(span.end <= other.start or other.end <= span.start for other in taken):
             taken.append(span)
         else:
             _widen(taken, span)
-    return sorted(taken)
+    return sorted(Span(places[s.start], places[s.end], s.kind) for s in taken)
 
 
 def scrub(text: str, country: str, names: Iterable[str] = (), more: Iterable[int] = ()) -> tuple[Piece, ...]:
