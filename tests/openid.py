@@ -54,6 +54,7 @@ class FakeProvider:
     clock: Clock
     token: Token = signed
     keys: list[Any] = field(default_factory=lambda: [RSA, EC])
+    strange_keys: tuple[object, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
     asked: list[httpx2.Request] = field(default_factory=list)
     nonce: str = ""
@@ -70,7 +71,8 @@ class FakeProvider:
                 told = {"issuer": ISSUER, **{name: ISSUER + path for name, path in endpoints.items()}}
                 return httpx2.Response(200, json={**told, **self.metadata})
             case "/jwks":
-                return httpx2.Response(200, json=KeySet(self.keys).as_dict(private=False))
+                known = KeySet(self.keys).as_dict(private=False)["keys"]
+                return httpx2.Response(200, json={"keys": [*self.strange_keys, *known]})
             case "/token":
                 told = {"error": "invalid_grant"}
                 if self.status == 200:

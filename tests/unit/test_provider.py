@@ -91,6 +91,31 @@ async def test_a_new_key_is_fetched_but_unknown_names_do_not_make_us_ask_and_ask
     assert provider.paths().count("/jwks") == 2
 
 
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {"kty": "EC", "crv": "brainpoolP256r1", "kid": "b", "x": "AQ", "y": "AQ"},
+        {"kty": "EC", "crv": "P-256", "kid": "no-point", "x": "AQ", "y": "AQ"},
+        {"kty": "RSA", "use": "tls", "kid": "t", "n": RSA.as_dict()["n"], "e": "AQAB"},
+        {"kty": "RSA", "use": "sig", "key_ops": ["encrypt"], "kid": "o", "n": RSA.as_dict()["n"], "e": "AQAB"},
+        {"kty": "RSA", "kid": "half"},
+        {"kty": "AKP", "kid": "later"},
+        {},
+        "no key",
+        None,
+    ],
+)
+async def test_a_key_that_we_do_not_understand_shuts_nobody_out(strange: object) -> None:
+    sign_in = sign_in_with(FakeProvider(Clock(), strange_keys=(strange,)))
+    assert (await sign_in.whole()).status_code == 303
+    assert sign_in.is_signed_in()
+
+
+async def test_a_provider_without_a_key_that_we_understand_is_away() -> None:
+    sign_in = sign_in_with(FakeProvider(Clock(), keys=[], strange_keys=({"kty": "AKP"}, None)))
+    assert (await sign_in.whole()).status_code == 503
+
+
 async def test_with_the_provider_away_the_page_says_so_and_nobody_is_in() -> None:
     provider = FakeProvider(Clock())
     sign_in = sign_in_with(provider)

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import httpx2
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key, KeySet
 
 from services.chassis.failures import MustStop
 from services.chassis.settings import Settings
@@ -133,10 +134,7 @@ class Provider:
             if self._keys is not None and self.seconds() - self._keys_at < _KEY_PAUSE_SECONDS:
                 return self._keys
             told = await self._ask("GET", metadata["jwks_uri"])
-            try:
-                self._keys = KeySet.import_key_set({"keys": told["keys"]})
-            except (JoseError, KeyError, TypeError, ValueError):
-                raise ProviderAway("offers no usable keys") from None
+            self._keys = usable_keys(told.get("keys"))
             self._keys_at = self.seconds()
             return self._keys
 
@@ -156,6 +154,21 @@ class Provider:
 def challenge(verifier: str) -> str:
     """What the provider is told of a verifier at first (RFC 7636, S256)."""
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
+
+
+def usable_keys(told: object) -> KeySet:
+    """The keys that we understand; others, as on a curve of their own, are passed over (RFC 7517, section 5).
+
+    Raises:
+        ProviderAway: there is none.
+    """
+    keys: list[Key] = []
+    for one in told if isinstance(told, list) else []:
+        with suppress(JoseError, AttributeError, KeyError, TypeError, ValueError):
+            keys += KeySet.import_key_set({"keys": [one]}).keys
+    if not keys:
+        raise ProviderAway("offers no usable keys")
+    return KeySet(keys)
 
 
 def is_safe_url(url: object) -> bool:
