@@ -7,19 +7,18 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from services.chassis.environment import load_settings
-from services.chassis.failures import MustStop, is_transient
+from services.chassis.failures import MustStop
 from services.chassis.settings import PREFIX, Settings
 from services.embedded.errors import EmbeddedError
 from services.embedded.folder_lock import holder_of, sole_use
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
 from services.embedded.processes import is_running
+from services.embedded.server_faults import told
 
 FOLDER = Path(".kvittera")
 NOTE = "running.json"
 KEY = "sealing.key"
-_OF_SERVERS = (ConnectionError, TimeoutError)
-"""Errors of the system that a server causes; others are about the caller's own files."""
 
 
 @contextmanager
@@ -27,19 +26,16 @@ def reachable(*, kafka: bool = False, postgres: bool = False) -> Iterator[Settin
     """Settings with servers behind them; the demo's own are started for the time of the command if need be.
 
     Raises:
-        MustStop: nothing is set and no demo has run in this folder, or a server went away before the command was done.
+        MustStop: nothing is set and no demo has run in this folder, or a server refused, was not found, or went away
+            before the command was done.
     """
     try:
         with _found(kafka=kafka, postgres=postgres) as settings:
             yield settings
     except Exception as error:
-        if not is_transient(error) or (isinstance(error, OSError) and not isinstance(error, _OF_SERVERS)):
+        if (sentence := told(error)) is None:
             raise
-        # Not the exit code of a proof that found something.
-        raise MustStop(
-            f"Kafka or PostgreSQL went away before this was done ({type(error).__name__});"
-            " `kvittera doctor` says which; try again once it is back"
-        ) from None
+        raise MustStop(sentence) from None  # not the exit code of a proof that found something
 
 
 @contextmanager
