@@ -1,7 +1,9 @@
 """`kvittera ready`, `secrets` and `certificates`: what containers need beside the services."""
 
+import contextlib
 import os
 import secrets as dice
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import quote
@@ -65,7 +67,7 @@ def secrets(
 
 
 def certificates(
-    folder: Annotated[Path, typer.Argument(help="What clients need goes here; existing files are kept.")],
+    folder: Annotated[Path, typer.Argument(help="What clients need goes here; with ca.pem there, all is kept.")],
     servers_folder: Annotated[Path, typer.Argument(help="What only the servers may read goes here.")],
     kafka: Annotated[list[str] | None, typer.Option(help="A name that Kafka is reached by. [default: kafka]")] = None,
     postgres: Annotated[
@@ -76,6 +78,7 @@ def certificates(
 
     Clients get ca.pem and kafka-password; servers kafka.pem (key and certificate), kafka-users.properties,
     postgres.crt and postgres.key. They are valid for 825 days: before that, empty both folders and make them anew.
+    Broken off, it may be called again: where ca.pem is missing, what it signs is made anew.
     Servers with certificates of your own authority need none of this.
     """
     from datetime import UTC, datetime
@@ -92,20 +95,39 @@ def certificates(
     # Each side reads them under an account of its own; a folder goes to its side and to nobody else.
     password = _kept(folder / "kafka-password", dice.token_urlsafe(24), _READABLE)
     _kept(servers_folder / "kafka-users.properties", f"kvittera={password}\n", _READABLE)
-    _kept(servers_folder / "kafka.pem", broker.key + broker.certificate, _READABLE)
-    _kept(servers_folder / "postgres.key", database.key, _READABLE)
-    _kept(servers_folder / "postgres.crt", database.certificate, _READABLE)
-    _kept(folder / "ca.pem", authority.pem, _READABLE)  # last: without it all is made anew
+    # Without ca.pem the authority that signed what lies here was broken off, and its key is gone.
+    _anew(servers_folder / "kafka.pem", broker.key + broker.certificate, _READABLE)
+    _anew(servers_folder / "postgres.key", database.key, _READABLE)
+    _anew(servers_folder / "postgres.crt", database.certificate, _READABLE)
+    _kept(folder / "ca.pem", authority.pem, _READABLE)  # last: it says that all it signed is there
 
 
 def _kept(file: Path, text: str, mode: int = _MODE) -> str:
     """What stands in the file; `text`, written to it, where there is none yet."""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError:
-        print(f"{file} is there and kept")
-        return file.read_text(encoding="utf-8").strip()
-    with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.write(text)
+    with contextlib.suppress(FileExistsError), _written_beside(file, text, mode) as whole:
+        os.link(whole, file)
+        print(f"{file} made")
+        return text
+    print(f"{file} is there and kept")
+    return file.read_text(encoding="utf-8").strip()
+
+
+def _anew(file: Path, text: str, mode: int) -> None:
+    with _written_beside(file, text, mode) as whole:
+        whole.replace(file)
     print(f"{file} made")
-    return text
+
+
+@contextlib.contextmanager
+def _written_beside(file: Path, text: str, mode: int) -> Iterator[Path]:
+    """The text on disk under another name, which goes again: who is broken off leaves no empty file to be kept."""
+    beside = file.with_name(f".{file.name}.{dice.token_hex(8)}")
+    try:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        yield beside
+    finally:
+        beside.unlink(missing_ok=True)
