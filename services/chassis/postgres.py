@@ -57,9 +57,8 @@ async def connect(
     settings: Settings, schema: str, *, known: KnownServer | None = None, **options: Any
 ) -> OwnConnection:
     """One connection of its own, in the schema of a service; to the known server, where there is one."""
-    return await _connect_to_primary(
-        settings.postgres_dsn.get_secret_value(), known=known, server_settings=_session(schema), timeout=10, **options
-    )
+    dsn, session = settings.postgres_dsn.get_secret_value(), _session(schema, known)
+    return await _connect_to_primary(dsn, known=known, server_settings=session, timeout=10, **options)
 
 
 @asynccontextmanager
@@ -167,7 +166,7 @@ async def _when_reachable(
                 min_size=1,
                 max_size=connections,
                 connection_class=Connection,
-                server_settings={**_session(schema), **session},
+                server_settings={**_session(schema, known), **session},
                 command_timeout=60,
                 init=prepare,
                 connect=partial(_connect_to_primary, known=known),
@@ -194,11 +193,13 @@ async def database_time(connection: Database) -> datetime:
     return moment
 
 
-def _session(schema: str) -> dict[str, str]:
+def _session(schema: str, known: KnownServer | None) -> dict[str, str]:
+    # Services know their server, commands do not: whoever asks what runs must not take the one for the other.
+    name = f"kvittera-{schema}" if known is not None else f"kvittera-{schema}-command"
     # No statement may hold back others for ever, and a forgotten transaction ends by itself.
     return {
         "search_path": schema,
-        "application_name": f"kvittera-{schema}",
+        "application_name": name,
         "timezone": "UTC",
         "idle_in_transaction_session_timeout": "60s",
         "jit": "off",

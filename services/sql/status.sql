@@ -2,10 +2,10 @@
 SELECT topic, part, next FROM progress ORDER BY topic, part
 
 -- name: connections
--- What its processes hold; a service that is down holds none.
+-- What its processes hold; a service that is down holds none. Commands on its tables have another name.
 SELECT count(*) AS connections
 FROM pg_stat_activity
-WHERE application_name = $1 AND datname = current_database() AND pid <> pg_backend_pid()
+WHERE application_name = $1 AND datname = current_database()
 
 -- name: unpublished_cells
 SELECT count(*) FROM touched

@@ -6,7 +6,8 @@ from aiokafka import TopicPartition
 from pydantic import SecretStr
 
 from schemas.topics import CARDS, RESPONSE_RECORDED
-from services.chassis.postgres import connect
+from services.chassis.known_server import KnownServer
+from services.chassis.postgres import connect, open_pool, tables_of
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.chassis.topic_identity import topic_partitions
@@ -29,7 +30,10 @@ async def test_what_waits_in_postgresql_and_in_kafka_is_told(settings: Settings)
         await connection.execute(text, *values)
         await connection.close()
 
-    found = await look(settings)
+    pool = await open_pool(settings, "aggregator", known=KnownServer())
+    async with tables_of(settings, "survey"):  # as `kvittera audit` does
+        found = await look(settings)
+    await pool.close()
 
     assert found.away == ()
     assert {(lag.service, lag.topic, lag.partition, lag.records) for lag in found.lags} == {
@@ -41,7 +45,8 @@ async def test_what_waits_in_postgresql_and_in_kafka_is_told(settings: Settings)
     assert notifier.told["invitations"] == {"accepted": 2, "planned": 1}
     assert notifier.told["sending"] == "on"
     assert survey.outbox_waiting == 1
-    assert survey.connections == 0  # only this test and the look itself are connected
+    assert survey.connections == 0  # only commands are connected
+    assert found.stores["aggregator"].connections == 1
     assert found.behind_seconds is not None
     assert 0 <= found.behind_seconds < 60
     assert found.stores["aggregator"].positions == {TopicPartition(part.topic, part.partition): last.offset}
