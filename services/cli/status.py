@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,14 +53,22 @@ def status(
 
 
 def _follow(settings: "Settings", every: float) -> None:
+    from rich.console import Console
     from rich.live import Live
 
     from services.status import look
 
-    with Live(auto_refresh=False, screen=False) as live:
+    console = Console()
+    live = Live(console=console, auto_refresh=False, screen=False)
+    # Where there is no terminal nothing can be drawn over, and each look is printed below the one before.
+    with live if console.is_terminal else nullcontext():
         try:
             while True:
-                live.update(render(asyncio.run(look(settings))), refresh=True)
+                found = render(asyncio.run(look(settings)))
+                if console.is_terminal:
+                    live.update(found, refresh=True)
+                else:
+                    console.print(found)
                 time.sleep(every)
         except KeyboardInterrupt:
             return

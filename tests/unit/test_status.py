@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 
-from services.cli.status import rows
+from services.chassis.settings import Settings
+from services.cli.status import _follow, rows
 from services.status import Broker, Lag, Status, Store
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -93,3 +94,22 @@ def test_machines_read_the_same() -> None:
     assert told["dead_letters"] == {"delivery.completed.v1.dlq": 3}
     assert told["services"]["notifier"]["deliveries"]["delivered"] == 10
     assert told["services"]["survey"]["cases_overdue"] == 1
+
+
+def test_without_a_terminal_each_look_is_printed_below_the_one_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks: list[str] = []
+
+    async def look(_: Settings) -> Status:
+        return seen(away=("Kafka sulks",))
+
+    def wait(_: float) -> None:
+        looks.append(capsys.readouterr().out)
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("services.status.look", look)
+    monkeypatch.setattr("services.cli.status.time.sleep", wait)
+    _follow(Settings(), 2.0)
+    assert [text.count("Kafka sulks") for text in looks] == [1, 1]
