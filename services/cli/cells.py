@@ -1,6 +1,7 @@
 """`kvittera cells`: print counters."""
 
 import json
+import sys
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from services.chassis.postgres import Database
 
 _IN_TABLE: Final = {"recommend": "NPS", "index": "index", "ease": "ease"}
+_NO_LIMIT: Final = 100_000
 
 
 def add_to(app: typer.Typer) -> None:
@@ -46,7 +48,10 @@ def cells(
     known = cut_named(cut)
     if names_people(known.properties):
         raise MustStop(f"cut {known.name} names single people: drivers see their own figures at /drivers/me, alone")
-    rows = asked("aggregator", lambda c, _: _read(c, known.name, window, value, limit, questions=questions))
+    rows = asked("aggregator", lambda c, _: _read(c, known.name, window, value, limit + 1, questions=questions))
+    if len(rows) > limit:
+        print(f"there are more rows than {limit}: raise --limit, or ask for one --value", file=sys.stderr)
+        rows = rows[:limit]
     if form == "json":
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     elif form == "csv":
@@ -89,7 +94,9 @@ def _print_table(rows: list[dict[str, Any]], cut: str, window: str) -> None:
         numbers = [row["answers"], *scores, row["delivered"], row["asked"]]
         further = [_figure(row["questions"].get(name)) for name in more]
         table.add_row(escape(str(row["value"])) or "total", *start, *map(str, numbers), share, *further)
-    Console().print(table)
+    # Each row is one line, also beyond the width of a terminal: what is cut off cannot be told apart.
+    unlimited = Console(width=_NO_LIMIT)
+    Console(width=unlimited.measure(table).maximum).print(table)
 
 
 def _figure(told: dict[str, Any] | None) -> str:

@@ -28,9 +28,11 @@ def views(
 
     since = datetime.now(UTC) - timedelta(days=days)
     found = asked(
-        "survey", lambda c, _: contact_views.views(c, since, subject=subject, response_id=answer, limit=limit)
+        "survey", lambda c, _: contact_views.views(c, since, subject=subject, response_id=answer, limit=limit + 1)
     )
+    if len(found) > limit:
+        print(f"there are more views than {limit}: raise --limit, or ask for fewer --days", file=sys.stderr)
     if not found:
         print(f"nobody looked at contact data in the last {days:g} days", file=sys.stderr)
-    for view in found:
+    for view in found[:limit]:
         print(json.dumps(asdict(view), ensure_ascii=False, default=str))

@@ -58,3 +58,16 @@ async def test_the_command_prints_the_views(pool: Pool, settings: Settings, tmp_
         str(ONE),
         "case K-1",
     )
+
+
+async def test_the_command_says_that_there_are_more_views_than_it_prints(
+    pool: Pool, settings: Settings, tmp_path: Path
+) -> None:
+    async with pool.acquire() as connection:
+        for member in (ANNA, BO):
+            await record_view(connection, member, ONE, "case K-1")
+    dsn = settings.postgres_dsn.get_secret_value()
+    some, all_of_them = (kvittera(tmp_path, "views", "--limit", n, KVITTERA_POSTGRES_DSN=dsn) for n in ("1", "2"))
+    assert [json.loads(line)["member"] for line in some.stdout.splitlines()] == ["Bo Ek"]
+    assert some.stderr == "there are more views than 1: raise --limit, or ask for fewer --days\n"
+    assert (len(all_of_them.stdout.splitlines()), all_of_them.stderr) == (2, "")
