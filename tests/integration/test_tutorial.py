@@ -92,6 +92,7 @@ def cell(version: int, scores: list[int]) -> bytes:
 TOLD = [
     "merchant.method home_day 2026-10: 80% of 10 satisfied, as of 2026-11-01",
     "merchant.method home_day 2026-10: 100% of 20 satisfied, as of 2026-11-01",
+    "merchant.method home_day 2026-10: 63% of 8 satisfied, as of 2026-11-01",
     "cell: gone",
 ]
 
@@ -119,7 +120,13 @@ async def test_the_guides_partner_program_keeps_the_highest_version_and_forgets_
     program = made(repository / "docs/how-to/read-partner-numbers.md", tmp_path)
     topic = await make_topic(settings)
     async with producing(settings) as producer:
-        for value in (cell(2, [0, 0, 2, 3, 5]), cell(1, [9, 0, 0, 0, 1]), cell(3, [0, 0, 0, 5, 15]), None):
+        cells = (
+            cell(2, [0, 0, 2, 3, 5]),
+            cell(1, [9, 0, 0, 0, 1]),
+            cell(3, [0, 0, 0, 5, 15]),
+            cell(4, [0, 0, 3, 0, 5]),
+        )
+        for value in (*cells, None):
             await producer.send_and_wait(topic, value, key=b"cell")
     variables = {**os.environ, "KAFKA_BOOTSTRAP": settings.kafka_bootstrap}
     with subprocess.Popen(
