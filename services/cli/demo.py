@@ -70,6 +70,7 @@ def demo(
     --attach also services that run elsewhere, as docker-compose.yml does. Give it empty ones: what it publishes stays
     in the counters, so it refuses servers elsewhere without --not-loopback, and every channel but the outbox viewer.
     """
+    from services.chassis.failures import MustStop
     from services.demo.place import Options
 
     urls = dict(given.partition("=")[::2] for given in attach or ())
@@ -78,6 +79,8 @@ def demo(
     )
     result = _run(options)
     if result is None:
+        if until_done:
+            raise MustStop("stopped before all was answered and counted: nothing is proved")
         return
     if report is not None:
         result.write(report)
