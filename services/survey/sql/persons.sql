@@ -15,6 +15,8 @@ WHERE i.invitation_id = r.response_id AND i.person_id = $1 AND NOT r.erased
 RETURNING r.response_id
 
 -- name: break_links
--- The row stays, so that an invitation told again is known; its link leads nowhere any more.
-UPDATE invitation SET token_sha256 = sha256(uuid_send(gen_random_uuid())), check_digest = NULL
+-- The row stays, so that an invitation told again is known; its link leads nowhere any more. Nor does it take an answer
+-- from who needs no link: a text message, or an app that knows the answer's id.
+UPDATE invitation SET token_sha256 = sha256(uuid_send(gen_random_uuid())), check_digest = NULL,
+    expires_at = least(expires_at, clock_timestamp())
 WHERE person_id = $1 AND ((delivery ->> 'occurred_at')::timestamptz > $2) IS NOT TRUE

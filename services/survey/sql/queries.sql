@@ -111,10 +111,11 @@ WITH given AS (
     WHERE excluded.tried IS NULL OR r.tried IS NULL OR NOT EXISTS (
         SELECT FROM unnest(r.tried) AS t (attempt) WHERE substr(t.attempt, 1, 8) = substr(excluded.tried[1], 1, 8))
     RETURNING new.response_id, new.revision, old.revision AS revision_before, new.score, new.reasons, new.follow_ups,
-              new.comment_sealed IS NOT NULL AS commented, coalesce(new.contested, false) AS contested,
+              -- An answer on its way while its person is erased: its words were sealed by a key that is gone.
+              new.comment_sealed IS NOT NULL AND NOT new.erased AS commented, coalesce(new.contested, false) AS contested,
               new.contested_revision, coalesce(old.contested_revision, 0) AS contested_before,
-              coalesce(new.wants_contact, false) AS wants_contact, new.rated, new.suspected_machine, new.channel,
-              new.language, new.changed_at
+              coalesce(new.wants_contact, false) AND NOT new.erased AS wants_contact, new.erased, new.rated,
+              new.suspected_machine, new.channel, new.language, new.changed_at
 ), told AS (
     INSERT INTO outbox (shard, topic, key, value, traceparent)
     SELECT hashtext(k.response_id::text) & 3, 'response.recorded.v1', convert_to(k.response_id::text, 'UTF8'),
@@ -123,7 +124,7 @@ WITH given AS (
                'invited', i.invited, 'score', k.score, 'reasons', coalesce(k.reasons, '{}'),
                'follow_ups', jsonb_strip_nulls(coalesce(k.follow_ups, '{}')), 'commented', k.commented, 'contested', k.contested,
                'wants_contact', k.wants_contact, 'rated', k.rated, 'suspected_machine', k.suspected_machine,
-               'channel', k.channel, 'language', k.language, 'survey', i.survey,
+               'erased', k.erased, 'channel', k.channel, 'language', k.language, 'survey', i.survey,
                'answered_at', k.changed_at, 'recorded_at', clock_timestamp(),
                'delivery', coalesce(i.snapshot, i.delivery),
                'corrected', CASE WHEN i.snapshot IS NOT NULL THEN i.delivery END
@@ -187,8 +188,9 @@ SELECT hashtext(r.response_id::text) & 3, 'response.recorded.v1', convert_to(r.r
        convert_to(json_build_object(
            'response_id', r.response_id, 'revision', r.revision, 'invitation_id', r.response_id,
            'invited', i.invited, 'score', r.score, 'reasons', coalesce(r.reasons, '{}'),
-           'follow_ups', jsonb_strip_nulls(coalesce(r.follow_ups, '{}')), 'commented', r.comment_sealed IS NOT NULL,
-           'contested', coalesce(r.contested, false), 'wants_contact', coalesce(r.wants_contact, false),
+           'follow_ups', jsonb_strip_nulls(coalesce(r.follow_ups, '{}')),
+           'commented', r.comment_sealed IS NOT NULL AND NOT r.erased, 'contested', coalesce(r.contested, false),
+           'wants_contact', coalesce(r.wants_contact, false) AND NOT r.erased,
            'rated', r.rated, 'suspected_machine', r.suspected_machine, 'erased', r.erased,
            'channel', r.channel, 'language', r.language, 'survey', i.survey,
            'answered_at', r.changed_at, 'recorded_at', clock_timestamp(),
