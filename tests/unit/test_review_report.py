@@ -25,6 +25,9 @@ OTHER = Stratum("bokladan", "delivery.v1", 0.1)
         (4, 18.467, 0.001),
         (4, 0.711, 0.95),
         (30, 43.773, 0.05),
+        (100, 124.342, 0.05),
+        (1000, 1074.679, 0.05),
+        (1000, 927.594, 0.95),
     ],
 )
 def test_tails_are_those_of_printed_tables(freedom: int, value: float, tail: float) -> None:
@@ -77,6 +80,16 @@ def test_offers_to_all_leave_nothing_to_compare() -> None:
 
 def test_a_stored_offer_that_the_draw_does_not_give_is_no_accident() -> None:
     assert not judge(30, 1, {}).sound
+
+
+def test_hundreds_of_merchants_with_shares_of_their_own_are_judged_too() -> None:
+    strata = [Stratum(f"merchant {n}", "delivery.v1", 0.5) for n in range(300)]
+    even: Table = ((10, 10, 10, 10, 10), (10, 10, 10, 10, 10))
+    gating: Table = ((18, 10, 10, 10, 2), (2, 10, 10, 10, 18))
+    assert judge(30_000, 0, dict.fromkeys(strata, even)).p_value == 1.0
+    found = judge(30_000, 0, dict.fromkeys(strata, gating))
+    assert not found.sound
+    assert found.lines()[-1] == "NOT SOUND: offers and scores go together more than chance explains (p = 0.0000)"
 
 
 def test_few_answers_are_said_to_be_few() -> None:

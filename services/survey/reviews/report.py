@@ -117,10 +117,14 @@ def chi_squared(table: Table) -> tuple[float, int, float]:
 def chi_squared_tail(x: float, freedom: int) -> float:
     """The chance of a chi-squared value of at least `x`: a finite sum for whole degrees of freedom."""
     half = x / 2
+    if half <= 0:
+        return 1.0
     if freedom % 2 == 0:
-        return math.exp(-half) * _powers(half, range(freedom // 2), 0.0)
-    return math.erfc(math.sqrt(half)) + math.exp(-half) * _powers(half, range((freedom - 1) // 2), 0.5)
+        return _terms(half, range(freedom // 2), 0.0)
+    return math.erfc(math.sqrt(half)) + _terms(half, range((freedom - 1) // 2), 0.5)
 
 
-def _powers(half: float, steps: Iterable[int], shift: float) -> float:
-    return math.fsum(math.pow(half, k + shift) / math.gamma(k + shift + 1) for k in steps)
+def _terms(half: float, steps: Iterable[int], shift: float) -> float:
+    # In logarithms: with hundreds of degrees of freedom the powers and factorials are beyond what a float holds.
+    log_half = math.log(half)
+    return math.fsum(math.exp((k + shift) * log_half - math.lgamma(k + shift + 1) - half) for k in steps)
