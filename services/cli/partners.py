@@ -55,20 +55,23 @@ def add(
         raise MustStop("the id of a partner is 1 to 40 of a-z, 0-9 and -")
     view = View(partner, audience, tuple(merchant) if merchant else None, tuple(cut or ()), window, grid, new_lot())
 
-    async def work(settings: "Settings") -> str:
+    async def work(settings: "Settings") -> None:
         from schemas.partners import partner_card
         from services.chassis.postgres import tables_of
         from services.chassis.topic_admin import apply_topics
 
         async with tables_of(settings, "aggregator") as connection:
-            key = await Partners().add(connection, view, await _counted(settings, connection), datetime.now(UTC))
+            counted = await _counted(settings, connection)
+            await Partners().check(connection, view, counted)
             for name, close in (await Partners().not_counted(connection, view)).items():
                 typer.echo(not_counted(name, close), err=True)
-        await apply_topics(settings, [partner_card(partner)])
-        return key.text
+            # A partner is for ever and its key is told once: what can fail, and be tried again, comes before.
+            await apply_topics(settings, [partner_card(partner)])
+            key = await Partners().add(connection, view, counted, datetime.now(UTC))
+            print(key.text, flush=True)
 
     with reachable(kafka=True, postgres=True) as settings:
-        print(asyncio.run(work(settings)))
+        asyncio.run(work(settings))
         typer.echo("keep the key now, it cannot be shown again; on a secured broker run:", err=True)
         print("\n".join(access(partner, settings.kafka_bootstrap, "--add")))
 

@@ -284,21 +284,54 @@ async def test_a_merchant_of_whom_nothing_was_counted_is_told_with_the_closest_t
     assert found == {"Fjällbod": ["fjallbod"], "xyz": []}
 
 
-async def test_partners_are_registered_listed_and_revoked_by_the_command(pool: Pool, settings: Settings) -> None:
-    name = f"shop-{uuid.uuid4().hex[:8]}"
+async def partners(settings: Settings, *words: str, **told: str) -> tuple[int | None, str, str]:
+    """Run a command of `kvittera partners`; returns its exit code and what it says."""
     environment = os.environ | {
         "KVITTERA_KAFKA_BOOTSTRAP": settings.kafka_bootstrap,
         "KVITTERA_POSTGRES_DSN": settings.postgres_dsn.get_secret_value(),
+        **told,
     }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services", "partners", *words), env=environment, stdout=PIPE, stderr=PIPE
+    )
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
 
-    async def run(*words: str) -> tuple[int | None, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services", "partners", *words), env=environment, stdout=PIPE, stderr=PIPE
-        )
-        out, err = await process.communicate()
-        return process.returncode, out.decode(), err.decode()
 
-    code, out, err = await run("add", name, "--merchant", "Fjällbod", "--cut", "merchant.method", "--grid", "week")
+async def test_a_partner_whose_topic_kafka_refuses_is_not_registered_and_can_be_added_again(
+    pool: Pool, settings: Settings
+) -> None:
+    name = f"shop-{uuid.uuid4().hex[:8]}"
+    words = ("add", name, "--merchant", name)
+
+    code, out, err = await partners(settings, *words, KVITTERA_KAFKA_REPLICATION="9")
+    assert (code, out) == (2, "")
+    assert f"kvittera: Kafka refused to create satisfaction.partner.{name}.v1" in err
+    async with pool.acquire() as connection:
+        assert name not in {p.view.partner for p in await Partners().all(connection)}
+
+    code, out, err = await partners(settings, *words)
+    assert code == 0, err
+    async with pool.acquire() as connection:
+        assert await Partners().holding(connection, out.splitlines()[0]) is not None
+
+
+async def test_no_topic_is_made_for_a_partner_that_is_refused(pool: Pool, settings: Settings) -> None:
+    await register(pool, view(merchants=("fjallbod",)))
+    name = f"shop-{uuid.uuid4().hex[:8]}"
+
+    code, _, err = await partners(settings, "add", name, "--merchant", "fjallbod")
+
+    assert (code, "has a view of it; two could be subtracted" in err) == (2, True)
+    with pytest.raises(MustStop, match="does not exist"):
+        await topic_partitions(settings, partner_topic(name))
+
+
+async def test_partners_are_registered_listed_and_revoked_by_the_command(pool: Pool, settings: Settings) -> None:
+    name = f"shop-{uuid.uuid4().hex[:8]}"
+    code, out, err = await partners(
+        settings, "add", name, "--merchant", "Fjällbod", "--cut", "merchant.method", "--grid", "week"
+    )
     assert code == 0, err
     assert "warning: nothing of merchant Fjällbod was counted yet: --merchant takes the merchant_id" in err
     key, *commands = out.splitlines()
@@ -310,12 +343,12 @@ async def test_partners_are_registered_listed_and_revoked_by_the_command(pool: P
     assert held is not None
     assert (held.view.partner, held.view.merchants, held.view.grid) == (name, ("Fjällbod",), "week")
     (_, listed, _), (refused, _, why) = await asyncio.gather(
-        run("list"), run("add", f"{name}-2", "--merchant", "Fjällbod")
+        partners(settings, "list"), partners(settings, "add", f"{name}-2", "--merchant", "Fjällbod")
     )
     assert listed.startswith(f"{name} ")
     assert "total > merchant.method  of Fjällbod" in listed
     assert (refused, why) == (2, f"kvittera: Fjällbod: {name} has a view of it; two could be subtracted\n")
-    code, out, _ = await run("revoke", name)
+    code, out, _ = await partners(settings, "revoke", name)
     assert code == 0
     assert "--remove --force" in out
     async with pool.acquire() as connection:

@@ -35,6 +35,14 @@ class Partners:
 
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "partners.sql"))
 
+    async def check(self, connection: Database, view: View, counted: Sequence[Cut]) -> None:
+        """See that a view may be added beside those that were.
+
+        Raises:
+            MustStop: it does not protect single answers.
+        """
+        check_view(view, [p.view for p in await self.all(connection)], counted)
+
     async def add(self, connection: Database, view: View, counted: Sequence[Cut], now: datetime) -> Key:
         """Keep a new partner; returns its key, which is stored nowhere.
 
@@ -45,7 +53,7 @@ class Partners:
         async with connection.transaction():
             # Two that are added at once must see each other.
             await connection.execute(self.sql["lock_partners"])
-            check_view(view, [p.view for p in await self.all(connection)], counted)
+            await self.check(connection, view, counted)
             await connection.execute(
                 self.sql["add_partner"],
                 *(view.partner, view.audience, view.merchants, view.cuts, view.window, view.grid, view.lot),
