@@ -120,6 +120,36 @@ async def test_a_build_that_was_broken_off_is_begun_again_and_counts_nothing_twi
     assert await audit(pool) == []
 
 
+async def test_a_build_of_a_longer_file_before_the_switch_gives_the_newest_cut_its_history_too(
+    settings: Settings, pool: Pool, changes: CutChanges
+) -> None:
+    await send(settings, records(81, 30))
+    await count_live(settings, pool)
+    shorter = CutsFile(2, (*OLD.cuts, cut_named("method")))
+    assert (await build(changes, shorter)).equal
+    await changes.plan(CutsFile(3, (*shorter.cuts, cut_named("carrier"))))
+    longest = CutsFile(4, (*shorter.cuts, cut_named("carrier"), cut_named("disrupted")))
+    built = await build(changes, longest)
+    assert (sorted(built.cuts), built.equal) == (["carrier", "disrupted", "method"], True)
+    assert built.placed > 30
+    await changes.switch()
+    # Every delivery has all three.
+    total = await shown(pool, "total")
+    assert [await shown(pool, cut) == total for cut in ("method", "carrier", "disrupted")] == [True] * 3
+    assert await audit(pool) == []
+
+
+async def test_answers_are_missing_from_the_newest_of_two_cuts_although_the_older_one_holds_them(
+    settings: Settings, pool: Pool, changes: CutChanges
+) -> None:
+    await send(settings, records(91, 5))
+    await count_live(settings, pool)
+    await changes.plan(CutsFile(2, (*OLD.cuts, cut_named("method"))))
+    await count(pool, answer(1, 1, 5), answer(2, 1, 4), units=Units(pool, ()))  # not on the topics
+    built = await build(changes, CutsFile(3, (*OLD.cuts, cut_named("method"), cut_named("carrier"))))
+    assert (built.equal, built.missing, built.differing) == (False, 2, 0)
+
+
 async def test_a_cut_that_leaves_is_counted_until_the_switch_and_may_come_back(
     settings: Settings, pool: Pool, changes: CutChanges
 ) -> None:

@@ -130,7 +130,7 @@ class CutChanges:
         if names:
             for name in ("make_visited", "make_placed", "make_unplaced", "make_incoming"):
                 await self.connection.execute(self.sql[name])
-            placing = Placing(self.connection, self.sql, Units(self.pool, cuts), names)
+            placing = Placing(self.connection, self.sql, Units(self.pool, cuts))
             async with reading_again(self.settings, "kvittera-cuts") as consumer:
                 await begin(consumer, await counted_up_to(self.connection))
                 placed += await placing.fill(batches(consumer, await counted_up_to(self.connection)))

@@ -21,12 +21,11 @@ _OPENED = "+opened"
 
 @dataclass(frozen=True, slots=True)
 class Placing:
-    """Places what was counted in the cuts of these names; a batch may be placed again and counts once."""
+    """Places what was counted in the cuts of these units; a batch may be placed again and counts once."""
 
     connection: OwnConnection
     sql: Mapping[str, str]
     units: Units
-    names: Sequence[str]
 
     async def fill(self, found: AsyncIterator[Batch]) -> int:
         """Place what the topics hold; returns how many answers and decisions got their units."""
@@ -72,7 +71,7 @@ class Placing:
         await self.connection.execute(self.sql["visit"])
         answers = [k.removesuffix(_OPENED) for k in own if "/" not in k]
         decisions = [k.partition("/")[2] for k in own if "/" in k]
-        placed = await self.connection.fetch(self.sql["place_answers"], self.names, answers)
+        placed = await self.connection.fetch(self.sql["place_answers"], answers)
         twins = await self.units.twins({(u, r["series"]) for r in placed if r["series"] for u in r["units"]})
         changes = [
             change
@@ -81,7 +80,7 @@ class Placing:
         ]
         changes += [
             Change(r["units"], r["local_hour"], decision_deltas(None, r["outcome"]), r["minute"])
-            for r in await self.connection.fetch(self.sql["place_decisions"], self.names, decisions)
+            for r in await self.connection.fetch(self.sql["place_decisions"], decisions)
         ]
         masks = await self.units.masks(self.connection, (u for c in changes for u in c.units))
         deltas = fold(changes, masks, counting["minutes_from"])

@@ -79,32 +79,47 @@ CREATE TEMP TABLE IF NOT EXISTS placed (key text NOT NULL, units int[] NOT NULL)
 INSERT INTO visited SELECT key FROM placed ON CONFLICT DO NOTHING
 
 -- name: place_answers
--- Rows that have no unit of the new cuts yet: those counted since the build began have theirs.
-UPDATE answer AS a SET units = a.units || p.units
+-- Each row gets its units of the new cuts that it has no unit of yet: those counted since the build began have theirs.
+UPDATE answer AS a SET units = a.units || ARRAY(
+    SELECT n.id FROM unit AS n WHERE n.id = ANY(p.units)
+    AND NOT EXISTS (SELECT FROM unit AS o WHERE o.id = ANY(a.units) AND o.cut = n.cut)
+)
 FROM placed AS p
-WHERE a.response_id = ANY($2::uuid[]) AND p.key = a.response_id::text || CASE a.revision WHEN 0 THEN '+opened' ELSE '' END AND p.units <> '{}'
-  AND NOT EXISTS (SELECT FROM unit AS u WHERE u.id = ANY(a.units) AND u.cut = ANY($1::text[]))
-RETURNING a.score, a.commented, a.contested, a.series, a.local_hour, a.minute, p.units
+WHERE a.response_id = ANY($1::uuid[]) AND p.key = a.response_id::text || CASE a.revision WHEN 0 THEN '+opened' ELSE '' END
+  AND EXISTS (SELECT FROM unit AS n WHERE n.id = ANY(p.units)
+              AND NOT EXISTS (SELECT FROM unit AS o WHERE o.id = ANY(a.units) AND o.cut = n.cut))
+RETURNING a.score, a.commented, a.contested, a.series, a.local_hour, a.minute,
+          new.units[cardinality(old.units) + 1:] AS units
 
 -- name: place_decisions
-UPDATE decision AS d SET units = d.units || p.units
+UPDATE decision AS d SET units = d.units || ARRAY(
+    SELECT n.id FROM unit AS n WHERE n.id = ANY(p.units)
+    AND NOT EXISTS (SELECT FROM unit AS o WHERE o.id = ANY(d.units) AND o.cut = n.cut)
+)
 FROM placed AS p
-WHERE p.key = d.kind || '/' || d.delivery_id AND p.units <> '{}'
-  AND d.delivery_id = ANY($2::text[])
-  AND NOT EXISTS (SELECT FROM unit AS u WHERE u.id = ANY(d.units) AND u.cut = ANY($1::text[]))
-RETURNING d.outcome, d.local_hour, d.minute, p.units
+WHERE p.key = d.kind || '/' || d.delivery_id AND d.delivery_id = ANY($1::text[])
+  AND EXISTS (SELECT FROM unit AS n WHERE n.id = ANY(p.units)
+              AND NOT EXISTS (SELECT FROM unit AS o WHERE o.id = ANY(d.units) AND o.cut = n.cut))
+RETURNING d.outcome, d.local_hour, d.minute, new.units[cardinality(old.units) + 1:] AS units
 
 -- name: make_unplaced
 CREATE TEMP TABLE IF NOT EXISTS unplaced (key text NOT NULL);
 TRUNCATE unplaced
 
 -- name: note_unplaced
+-- What was not met yet and lacks a unit of any of the new cuts. Few are not met: only those are looked at by unit.
 INSERT INTO unplaced
-SELECT response_id::text || CASE revision WHEN 0 THEN '+opened' ELSE '' END AS key FROM answer AS a
-WHERE NOT EXISTS (SELECT FROM unit AS u WHERE u.id = ANY(a.units) AND u.cut = ANY($1::text[]))
-UNION ALL
-SELECT kind || '/' || delivery_id FROM decision AS d
-WHERE NOT EXISTS (SELECT FROM unit AS u WHERE u.id = ANY(d.units) AND u.cut = ANY($1::text[]))
+WITH unmet AS MATERIALIZED (
+    SELECT key, units FROM (
+        SELECT response_id::text || CASE revision WHEN 0 THEN '+opened' ELSE '' END AS key, units FROM answer
+        UNION ALL
+        SELECT kind || '/' || delivery_id, units FROM decision
+    ) AS r
+    WHERE NOT EXISTS (SELECT FROM visited AS v WHERE v.key = r.key)
+)
+SELECT key FROM unmet
+WHERE (SELECT count(DISTINCT u.cut) FROM unit AS u WHERE u.id = ANY(units) AND u.cut = ANY($1::text[]))
+      < cardinality($1::text[])
 
 -- name: count_missing
 SELECT count(*) FROM unplaced AS u WHERE NOT EXISTS (SELECT FROM visited AS v WHERE v.key = u.key)
