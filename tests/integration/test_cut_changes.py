@@ -23,6 +23,7 @@ from services.cli import app
 from tests.counted_topics import count_live, records, send
 from tests.counting import answer, audit, count, table
 from tests.integration.test_replay_shadow import pool
+from tests.partner_views import register, view
 
 __all__ = ["pool"]
 OLD = CutsFile(1, (cut_named("total"), cut_named("terminal")))
@@ -148,6 +149,25 @@ async def test_answers_are_missing_from_the_newest_of_two_cuts_although_the_olde
     await count(pool, answer(1, 1, 5), answer(2, 1, 4), units=Units(pool, ()))  # not on the topics
     built = await build(changes, CutsFile(3, (*OLD.cuts, cut_named("method"), cut_named("carrier"))))
     assert (built.equal, built.missing, built.differing) == (False, 2, 0)
+
+
+async def test_neither_a_partners_own_cut_nor_that_by_merchant_is_dropped_while_it_reads(
+    pool: Pool, changes: CutChanges
+) -> None:
+    by_shop = CutsFile(2, (*OLD.cuts, cut_named("merchant"), cut_named("merchant.method")))
+    planned = await changes.plan(by_shop)
+    await changes.accept(Built([c.name for c in planned], 0, 0, 0))
+    await changes.switch()
+    await register(pool, view())
+    own = CutsFile(3, by_shop.cuts[:3])
+    with pytest.raises(MustStop, match="fjallbod: these partners read a cut that would go"):
+        await changes.plan(own)
+    without_merchant = CutsFile(3, (*OLD.cuts, by_shop.cuts[3]))
+    with pytest.raises(MustStop, match="fjallbod: these partners read a cut that would go"):
+        await changes.plan(without_merchant)
+    await pool.execute("UPDATE partner SET revoked_at = now()")
+    await changes.plan(without_merchant)
+    assert await changes.switch() == ["merchant: gone"]
 
 
 async def test_a_cut_that_leaves_is_counted_until_the_switch_and_may_come_back(
