@@ -175,3 +175,13 @@ async def test_every_touched_cell_is_noted_for_the_publisher(pool: Pool) -> None
     assert [r["cells"] for r in touched] == [[r["cell"] for r in cells]]
     await count(pool, answer(1, 1, 5))
     assert await pool.fetchval("SELECT count(*) FROM touched") == 1
+
+
+async def test_a_process_that_starts_anew_takes_no_number_for_units_that_are_known(pool: Pool) -> None:
+    for start in range(3):
+        await count(pool, answer(start + 1, 1, 5), replace(answer(start + 11, 1, 5), suspected_machine=True))
+    numbers = [r["id"] for r in await pool.fetch("SELECT id FROM unit")]
+    await count(pool, answer(9, 1, 5, terminal="Umeå"))
+    [new, *_] = [r["id"] for r in await pool.fetch("SELECT id FROM unit WHERE value = 'Umeå'")]
+    assert max(numbers) == len(numbers)
+    assert new == max(numbers) + 1

@@ -164,7 +164,7 @@ def test_answers_in_columns_add_to_cells_what_each_adds_by_itself(
             one_by_one += answer_changes([u for u in own if u], minute // 60, minute % 60, None, new, twins)
         if was is not None and was.counting is None:
             one_by_one.append(Change([3], 5, [(13, -1)], 7))
-    masks = np.full(1000, 0b111111, np.int64)
+    masks = np.full(1000, 0b111111, np.int8)
     expected = fold(one_by_one, masks)
     found = fold(changes_of(kept, twins), masks, 0, alike_in(kept))
     assert found.cells.tolist() == expected.cells.tolist()

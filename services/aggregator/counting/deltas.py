@@ -42,8 +42,8 @@ _MOMENTS_END = 1 << 63 - _KIND_BITS
 _MINUTE_PLACE = len(WINDOWS) - 1
 STANDARD_MASK = (1 << _MINUTE_PLACE) - 1
 """All windows but the minute: those of a unit that nothing else is known of."""
-Masks = NDArray[np.int64]
-"""The windows of each unit as bits, by the unit's number."""
+Masks = NDArray[np.int8]
+"""The windows of each unit as bits, by the unit's number: a byte each, for numbers may have gaps."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -236,7 +236,7 @@ def _in_order(moments: Int64, kind: Int64, kinds: int) -> tuple[Int64, Int64]:
 
 
 def _masks_of(unit: Int64, masks: Masks | None) -> Masks:
-    return np.full(len(unit), STANDARD_MASK, np.int64) if masks is None else masks[unit]
+    return np.full(len(unit), STANDARD_MASK, np.int8) if masks is None else masks[unit]
 
 
 def _first_of_each(ascending: Int64) -> Int64:

@@ -40,7 +40,7 @@ class Units:
     """Of the stored cuts that `cuts` are; 0 before any were followed."""
     _known: defaultdict[str, _Known] = field(default_factory=lambda: defaultdict(_Known))
     _twins: dict[tuple[int, str], int] = field(default_factory=dict)
-    _masks: Masks = field(default_factory=lambda: np.full(1024, UNKNOWN, np.int64))
+    _masks: Masks = field(default_factory=lambda: np.full(1024, UNKNOWN, np.int8))
     _columns: CutColumns = field(default_factory=lambda: CutColumns(()))
     _sql: Mapping[str, str] = field(
         default_factory=lambda: {
@@ -127,7 +127,7 @@ class Units:
         if columns is not None:
             wanted = np.concatenate((wanted, columns[columns > 0]))
         if len(wanted) and (highest := int(wanted.max())) >= len(self._masks):
-            grown = np.full(2 * highest, UNKNOWN, np.int64)
+            grown = np.full(2 * highest, UNKNOWN, np.int8)
             grown[: len(self._masks)] = self._masks
             self._masks = grown
         unknown = np.unique(wanted[self._masks[wanted] == UNKNOWN]) if len(wanted) else wanted

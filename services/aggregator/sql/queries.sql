@@ -4,7 +4,10 @@ CREATE TEMP TABLE IF NOT EXISTS incoming_decision (LIKE decision) ON COMMIT DELE
 CREATE TEMP TABLE IF NOT EXISTS incoming_cell (LIKE cell INCLUDING DEFAULTS) ON COMMIT DELETE ROWS
 
 -- name: learn_units
-INSERT INTO unit (cut, value) SELECT * FROM unnest($1::text[], $2::text[]) AS u (cut, value) ORDER BY cut, value
+-- A conflict draws a number as well: what is known already is left out, so that numbers grow with the units alone.
+INSERT INTO unit (cut, value) SELECT cut, value FROM unnest($1::text[], $2::text[]) AS u (cut, value)
+WHERE NOT EXISTS (SELECT FROM unit AS k WHERE k.cut = u.cut AND k.value = u.value)
+ORDER BY cut, value
 ON CONFLICT DO NOTHING
 
 -- name: find_units
