@@ -8,12 +8,19 @@ from services.survey.answers.responses import LONGEST_BODY, Rejected
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
+LONGEST_INBOUND = 1024 * 1024
+"""Bytes of what a provider hands over: a batch of WhatsApp also tells of our own messages, and a text may be long."""
 _BODY_SECONDS = 10.0
 _LENGTH_DIGITS = 12
 
 
-async def read_body(headers: Mapping[str, str], receive: Callable[[], Awaitable[Any]], media_type: str) -> bytes:
-    """The body of a request, within 16 KiB and ten seconds.
+async def read_body(
+    headers: Mapping[str, str],
+    receive: Callable[[], Awaitable[Any]],
+    media_type: str,
+    longest: int = LONGEST_BODY,
+) -> bytes:
+    """The body of a request, within ten seconds and as many bytes as given: 16 KiB where nothing else is said.
 
     Raises:
         Rejected: `content-type` for another media type, `size` for too much, `body` for what cannot be read.
@@ -21,11 +28,12 @@ async def read_body(headers: Mapping[str, str], receive: Callable[[], Awaitable[
     """
     if headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
         raise Rejected("content-type", f"must be {media_type}")
+    too_long = Rejected("size", f"is over {longest // 1024} KiB")
     told = headers.get("content-length", "0")
     if not (told.isascii() and told.isdigit()):
         raise Rejected("body", "has a length that is no number")
-    if len(told) > _LENGTH_DIGITS or int(told) > LONGEST_BODY:
-        raise Rejected("size", "is over 16 KiB")
+    if len(told) > _LENGTH_DIGITS or int(told) > longest:
+        raise too_long
     parts: list[bytes] = []
     size = 0
     async with asyncio.timeout(_BODY_SECONDS):
@@ -35,8 +43,8 @@ async def read_body(headers: Mapping[str, str], receive: Callable[[], Awaitable[
                 raise Rejected("body", "ended early")
             part = message.get("body", b"")
             size += len(part)
-            if size > LONGEST_BODY:
-                raise Rejected("size", "is over 16 KiB")
+            if size > longest:
+                raise too_long
             parts.append(part)
             if not message.get("more_body"):
                 return b"".join(parts)

@@ -178,6 +178,12 @@ async def test_a_reply_to_an_invitation_that_is_not_known_yet_is_asked_for_again
     assert [event.score for event in await told(pool)] == [4]
 
 
+async def test_a_text_of_ten_thousand_characters_gets_through_in_any_script(app: ASGIApp, pool: Pool) -> None:
+    assert (await hand_over(app, "📦" * 10_000)).status == 202
+    assert (await hand_over(app, "STOPP", "msg_2", reference="x" * 1024 * 1024)).status == 413
+    assert await preferences(pool) == []
+
+
 async def test_a_reply_waits_for_the_invitation_that_is_on_its_way(pool: Pool, settings: Settings) -> None:
     await asked(pool, "D-before", timedelta(days=3), decided_at=NOON - timedelta(days=9))
     with_secrets = settings.model_copy(update={"inbound_secrets": SecretStr(NEW)})

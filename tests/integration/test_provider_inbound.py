@@ -119,6 +119,38 @@ async def test_whatsapp_hands_over_several_messages_and_reports_of_our_own_are_l
     assert await stopped(pool) == [PERSON]
 
 
+async def test_a_batch_with_hundreds_of_reports_of_our_own_is_heard(app: ASGIApp, pool: Pool) -> None:
+    delivered = {"status": "delivered", "timestamp": "1791892800", "recipient_id": NUMBER[1:], "conversation": {}}
+    statuses = [{"id": f"wamid.{n:050}", **delivered} for n in range(900)]
+    assert (await from_whatsapp(app, {"statuses": statuses, "messages": [text("STOPP")]})).status == 200
+    assert await stopped(pool) == [PERSON]
+
+
+async def test_what_is_over_a_mebibyte_is_refused_and_without_a_secret_nothing_is_read(
+    app: ASGIApp, pool: Pool, shared_settings: Settings
+) -> None:
+    closed = application(pool, shared_settings, Clock())
+    for path, kind in ((TWILIO, "application/x-www-form-urlencoded"), (WHATSAPP, "application/json")):
+        headers = [("content-type", kind)]
+        assert (await ask(app, "POST", path, headers=headers, parts=[b" " * 1024 * 1024, b" "])).status == 413
+        assert (await ask(closed, "POST", path, headers=headers, parts=[])).status == 401
+
+
+async def test_a_message_that_breaks_a_rule_keeps_nobody_else_of_its_batch_from_being_heard(
+    app: ASGIApp, pool: Pool
+) -> None:
+    await invite(pool, person_id=PERSON)
+    await from_whatsapp(app, {"messages": [text("2", "wamid.1")]})
+    broken = [{"id": "wamid.0"}, text("3", "wamid 2"), text("x" * 10_001, "wamid.3"), "STOP", text("", "")]
+    assert (await from_whatsapp(app, {"messages": [*broken, text("4", "wamid.4")]})).status == 200
+    counted = (await ask(app, "GET", "/metrics")).text
+    assert 'kvittera_inbound_total{result="unreadable"} 5.0' in counted
+    # The id of the first came before, with another text.
+    assert (await from_whatsapp(app, {"messages": [text("1", "wamid.1"), text("STOPP", "wamid.5")]})).status == 422
+    assert await scores(pool) == [(2, False, "sms"), (4, False, "sms")]
+    assert await stopped(pool) == [PERSON]
+
+
 async def test_who_proves_nothing_has_no_effect(pool: Pool, app: ASGIApp, shared_settings: Settings) -> None:
     await invite(pool, person_id=PERSON)
     before = await footprint(pool)
@@ -153,8 +185,8 @@ async def test_what_is_proved_and_is_no_message_is_refused(app: ASGIApp, pool: P
         await from_46elks(app, "4", "sf 1"),
         await from_46elks(app, "4", sender=""),
         await from_46elks(app, "4", sender="4" * 41),
-        await from_whatsapp(app, {"messages": [{"id": "wamid.1"}]}),
         await from_whatsapp(app, []),
+        await from_whatsapp(app, {"messages": 1}),
     ]
     assert [r.status for r in replies] == [422] * 6
     assert await footprint(pool) == before

@@ -36,6 +36,12 @@ async def test_a_byte_more_is_refused_whatever_length_was_told(parts: tuple[byte
         await read_body({"content-type": JSON}, sending(*parts), JSON)
 
 
+async def test_who_may_send_more_is_held_to_that() -> None:
+    assert await read_body({"content-type": JSON}, sending(b"a" * MOST, b"a"), JSON, MOST + 1) == b"a" * (MOST + 1)
+    with pytest.raises(Rejected, match="is over 32 KiB"):
+        await read_body({"content-type": JSON, "content-length": str(2 * MOST + 1)}, never, JSON, 2 * MOST)
+
+
 @pytest.mark.parametrize(
     ("length", "field"),
     [

@@ -141,7 +141,7 @@ def _add_inbound(app: FastAPI, routes: InboundRoutes) -> None:
         ),
         status_code=202,
         response_model=Accepted,
-        responses=_taken() | refusals(401, 408, 409, 413, 415, 422, 503),
+        responses=_taken() | refusals(401, 408, 409, 413, 415, 422, 503, longest="1 MiB"),
         openapi_extra=body_of(InboundMessage) | {"parameters": WEBHOOK_HEADERS, "security": []},
     )
 

@@ -58,7 +58,7 @@ _MEANINGS = {
     408: "The body took longer than ten seconds.",
     409: "The first request with this key still runs.",
     412: "The answer has changed since the revision in If-Match. Nothing was kept.",
-    413: "The body is over 16 KiB.",
+    413: "The body is over {longest}.",
     415: "The body is not application/json.",
     422: "Body or Idempotency-Key break a rule, or the key came with another body before.",
     423: "The answer is locked.",
@@ -70,14 +70,14 @@ _RETRY_AFTER: dict[str, Any] = {
 }
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The documented refusals of an operation."""
-    return {status: _refusal(status) for status in statuses}
+def refusals(*statuses: int, longest: str = "16 KiB") -> dict[int | str, dict[str, Any]]:
+    """The documented refusals of an operation whose body may have so many bytes."""
+    return {status: _refusal(status, _MEANINGS[status].format(longest=longest)) for status in statuses}
 
 
-def _refusal(status: int) -> dict[str, Any]:
+def _refusal(status: int, meaning: str) -> dict[str, Any]:
     told: dict[str, Any] = {
-        "description": _MEANINGS[status],
+        "description": meaning,
         "content": {"application/problem+json": {"schema": PROBLEM}},
     }
     headers = {HTTPStatus.SERVICE_UNAVAILABLE: _RETRY_AFTER, HTTPStatus.CONFLICT: _RETRY_AFTER}.get(HTTPStatus(status))

@@ -48,6 +48,11 @@ class Effects:
         result = await self._act(sender, text, self._attempt(message_id, sha256))
         self.metrics.count("kvittera_inbound_total", result=result)
 
+    def left_out(self, unreadable: int) -> None:
+        """Count messages that could not be read, and stood among others that could."""
+        if unreadable:
+            self.metrics.count("kvittera_inbound_total", unreadable, result="unreadable")
+
     def _attempt(self, message_id: str, sha256: bytes) -> bytes:
         """As `responses.attempt`, but keyed: a number and a short text could be found by trying."""
         pseudonym = self.answers.seal.pseudonym

@@ -13,6 +13,7 @@ from services.survey.api.once import Once, Reply
 from services.survey.api.problems import Problem
 from services.survey.api.reading import checked, read_bytes
 from services.survey.api.signatures import Signatures
+from services.survey.bodies import LONGEST_INBOUND
 
 _OWNER = "inbound"
 _WEBHOOK_ID = re.compile(r"[\x21-\x7e]{1,255}")
@@ -28,9 +29,11 @@ class InboundRoutes:
 
     async def sms(self, request: Request) -> Response:
         """Act on a message; 2xx only after the commit, and the same 202 whoever sent it."""
-        sent = await read_bytes(request)
+        if not self.signatures.webhooks:
+            raise _unsigned()  # nobody can sign, so nothing is read
+        sent = await read_bytes(request, longest=LONGEST_INBOUND)
         if not self.signatures.hold(request.headers, sent):
-            raise Problem(HTTPStatus.UNAUTHORIZED, "The signature is missing, wrong or older than five minutes")
+            raise _unsigned()
         webhook_id = request.headers["webhook-id"]
         if not _WEBHOOK_ID.fullmatch(webhook_id):
             raise Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "webhook-id must be 1 to 255 visible ASCII characters")
@@ -43,3 +46,7 @@ class InboundRoutes:
             return Reply(HTTPStatus.ACCEPTED, Accepted().model_dump())
 
         return (await self.once.run(_OWNER, webhook_id, digest, work)).response()
+
+
+def _unsigned() -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, "The signature is missing, wrong or older than five minutes")

@@ -16,7 +16,7 @@ from services.survey.api.once import Once, Reply
 from services.survey.api.problems import Problem
 from services.survey.api.provider_messages import Incoming, from_46elks, from_twilio, from_whatsapp
 from services.survey.api.reading import read_bytes
-from services.survey.bodies import FORM
+from services.survey.bodies import FORM, JSON, LONGEST_INBOUND
 from services.survey.recipient.forms import parse_form
 
 TWILIO_PATH: Final = "/api/inbound/twilio"
@@ -55,13 +55,13 @@ class ProviderInbound:
     async def elks(self, request: Request) -> Response:
         """46elks; what is answered would be sent to the person, so it is nothing."""
         self._prove(self.secrets.url, self.secrets.url, request.query_params.get("secret", ""))
-        form = _form(await read_bytes(request, FORM))
+        form = _form(await read_bytes(request, FORM, LONGEST_INBOUND))
         await self._act("46elks", _or_422(lambda: [from_46elks(form)]))
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def twilio(self, request: Request) -> Response:
         """Twilio; an empty answer sends nothing."""
-        form = _form(await read_bytes(request, FORM))
+        form = _form(await self._read(request, self.secrets.twilio, FORM))
         expected = provider_signatures.twilio(self.secrets.twilio, self.base.rstrip("/") + TWILIO_PATH, form)
         self._prove(self.secrets.twilio, expected, request.headers.get("x-twilio-signature", ""))
         await self._act("twilio", _or_422(lambda: [from_twilio(form)]))
@@ -69,10 +69,12 @@ class ProviderInbound:
 
     async def whatsapp(self, request: Request) -> Response:
         """WhatsApp's Cloud API."""
-        sent = await read_bytes(request)
+        sent = await self._read(request, self.secrets.whatsapp, JSON)
         expected = provider_signatures.meta(self.secrets.whatsapp, sent)
         self._prove(self.secrets.whatsapp, expected, request.headers.get("x-hub-signature-256", ""))
-        await self._act("whatsapp", _or_422(lambda: from_whatsapp(sent)))
+        notification = _or_422(lambda: from_whatsapp(sent))
+        self.effects.left_out(notification.unreadable)
+        await self._act("whatsapp", notification.messages)
         return Response(status_code=HTTPStatus.OK)
 
     async def whatsapp_challenge(self, request: Request) -> Response:
@@ -80,12 +82,18 @@ class ProviderInbound:
         self._prove(self.secrets.url, self.secrets.url, request.query_params.get("hub.verify_token", ""))
         return Response(request.query_params.get("hub.challenge", ""), media_type="text/plain")
 
+    async def _read(self, request: Request, secret: str, media_type: str) -> bytes:
+        if not secret:
+            raise Problem(HTTPStatus.UNAUTHORIZED, _NOBODY)  # nobody can sign, so nothing is read
+        return await read_bytes(request, media_type, LONGEST_INBOUND)
+
     def _prove(self, secret: str, expected: str, shown: str) -> None:
         if not secret or not same(expected, shown):
             raise Problem(HTTPStatus.UNAUTHORIZED, _NOBODY)
 
     async def _act(self, provider: str, messages: Sequence[Incoming]) -> None:
         owner = f"inbound {provider}"
+        refused: Problem | None = None
         for message in messages:
             digest = hashlib.sha256(f"{message.sender}\n{message.text}".encode(errors="surrogatepass")).digest()
 
@@ -94,7 +102,12 @@ class ProviderInbound:
                 await self.effects.of(message.sender, message.text, message_id=named, sha256=digest)
                 return Reply(HTTPStatus.ACCEPTED, {})
 
-            await self.once.run(owner, message.message_id, digest, work)
+            try:
+                await self.once.run(owner, message.message_id, digest, work)
+            except Problem as problem:
+                refused = refused or problem  # the others of the batch are heard all the same
+        if refused is not None:
+            raise refused
 
 
 def _form(sent: bytes) -> dict[str, str]:

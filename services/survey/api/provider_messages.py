@@ -46,8 +46,21 @@ def from_twilio(form: Mapping[str, str]) -> Incoming:
     return Incoming(form.get("MessageSid", ""), form.get("From", "").removeprefix("whatsapp:"), form.get("Body", ""))
 
 
-def from_whatsapp(body: bytes) -> list[Incoming]:
-    """The texts and button replies of a notification of the Cloud API; reports about our own messages are left out.
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A batch of the Cloud API.
+
+    Attributes:
+        messages: texts and button replies of people.
+        unreadable: how many others break a rule. They are left out: a batch that is refused comes again as it is.
+    """
+
+    messages: tuple[Incoming, ...]
+    unreadable: int
+
+
+def from_whatsapp(body: bytes) -> Notification:
+    """What people wrote, of a notification; reports about our own messages, pictures and the like are left out.
 
     https://developers.facebook.com/docs/whatsapp/cloud-api/webhooks/components
 
@@ -57,11 +70,18 @@ def from_whatsapp(body: bytes) -> list[Incoming]:
     try:
         told = json.loads(body)
         values = [c["value"] for entry in told["entry"] for c in entry["changes"]]
-        messages = [m for value in values for m in value.get("messages", [])]
-        texts = [(m, text) for m in messages if (text := _text(m)) is not None]
-        return [Incoming(str(m["id"]), f"+{m['from']}", text) for m, text in texts]
+        sent = [m for value in values for m in value.get("messages", [])]
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         raise Rejected("body", "is no notification") from None
+    messages: list[Incoming] = []
+    unreadable = 0
+    for message in sent:
+        try:
+            if (text := _text(message)) is not None:
+                messages.append(Incoming(str(message["id"]), f"+{message['from']}", text))
+        except (Rejected, KeyError, TypeError):
+            unreadable += 1
+    return Notification(tuple(messages), unreadable)
 
 
 def _text(message: Mapping[str, Any]) -> str | None:

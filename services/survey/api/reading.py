@@ -11,7 +11,7 @@ from fastapi import Request
 from pydantic import BaseModel, ValidationError
 
 from services.chassis.postgres import Pool
-from services.survey.answers.responses import Rejected
+from services.survey.answers.responses import LONGEST_BODY, Rejected
 from services.survey.api.clients import Client, Clients
 from services.survey.api.keys import Scope
 from services.survey.api.problems import Problem, broken_rules
@@ -77,14 +77,14 @@ async def read_json(request: Request, model: type[M]) -> Body[M]:
     return Body(checked(sent, model), hashlib.sha256(sent).digest())
 
 
-async def read_bytes(request: Request, media_type: str = JSON) -> bytes:
-    """The body as it came.
+async def read_bytes(request: Request, media_type: str = JSON, longest: int = LONGEST_BODY) -> bytes:
+    """The body as it came, of at most so many bytes.
 
     Raises:
         Problem: 408, 413 or 415.
     """
     try:
-        return await read_body(request.headers, request.receive, media_type)
+        return await read_body(request.headers, request.receive, media_type, longest)
     except Rejected as error:
         status = _STATUS_OF.get(error.field, HTTPStatus.UNPROCESSABLE_ENTITY)
         raise Problem(status, f"The {error.field.replace('size', 'body')} {error.rule}") from None
