@@ -47,10 +47,14 @@ def application(
     now: Callable[[], datetime],
     *,
     caught_up: bool = True,
+    cut_off: bool = False,
     meanwhile: Callable[[], Awaitable[object]] | None = None,
     lines: int = 0,
 ) -> ASGIApp:
-    """The routes behind the recipient's page; `meanwhile` happens while Kafka is asked whether all are known."""
+    """The routes behind the recipient's page; `meanwhile` happens while Kafka is asked whether all are known.
+
+    `cut_off` is what is known of Kafka being away.
+    """
     metrics = Metrics()
     answers = Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, now, lines=MessageLines(lines))
 
@@ -62,7 +66,9 @@ def application(
     async def ready() -> str | None:
         return None
 
-    return make_app([api_mount(settings, answers, load_definitions(), behind_or_not)], ready=ready, metrics=metrics)
+    return make_app(
+        [api_mount(settings, answers, load_definitions(), behind_or_not, lambda: cut_off)], ready=ready, metrics=metrics
+    )
 
 
 async def new_key(pool: Pool, *scopes: Scope, place: Place | None = None, days: int = 30) -> Key:

@@ -72,6 +72,10 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         """Whether this process reads its share, and nobody leaves a partition out; not while Kafka is away."""
         return self.consumer is not None and self._joined and not self._away and not self._unread.found
 
+    def is_cut_off(self) -> bool:
+        """Whether Kafka did not answer when it was last asked, though this process had its share of it."""
+        return self.consumer is not None and self._joined and self._away
+
     def partitions(self) -> list[TopicPartition]:
         """All partitions of our topics, whoever reads them."""
         return [partition for topic in self.topics for partition in self._identities[topic].parts(topic)]

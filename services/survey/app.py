@@ -50,7 +50,6 @@ from services.survey.privacy.retention import months, retention
 from services.survey.recipient.guesses import Guesses, GuessLimit
 from services.survey.recipient.http import SurveyRoutes
 from services.survey.recipient.kiosk_page import KioskPage
-from services.survey.recipient.links import CaughtUp
 from services.survey.recipient.page_models import HumanRoute, Site
 from services.survey.recipient.public_wiring import public_routes
 from services.survey.recipient.rendering import SurveyPages
@@ -115,7 +114,7 @@ async def run(settings: Settings) -> None:
     answers = Answers(pool, seal, relay, metrics, _now, settings.survey_queue, looking, lines, traces)
     reviews, staff = Reviews(read_policies(settings.review_policy_file), seal), staff_parts(shared)
     readers = _readers(shared, traces, lines, reviews, staff.reactions)
-    pages = _recipient_pages(shared, answers, reviews, Arrivals(readers.invitations).all_applied, staff.routes)
+    pages = _recipient_pages(shared, answers, reviews, Arrivals(readers.invitations), staff.routes)
     limit = _limit_guesses(pages, settings)
     lanes = pages.lanes(limit.lets_look)
     await pages.warm_up(_now())
@@ -181,7 +180,7 @@ def _recipient_pages(
     shared: Shared,
     answers: Answers,
     reviews: Reviews,
-    caught_up: CaughtUp,
+    arrivals: Arrivals,
     for_staff: Sequence[BaseRoute],
 ) -> SurveyRoutes:
     """The recipient's pages, and behind them everything else that the survey serves."""
@@ -194,8 +193,10 @@ def _recipient_pages(
     )
     pages = SurveyPages(site)
     kiosk_page = KioskPage(settings.brand, demo=settings.demo_mark).route()
+    caught_up = arrivals.all_applied
     public = public_routes(settings, answers, site, pages, caught_up)
-    others = [*for_staff, *public, api_mount(settings, answers, shared.definitions, caught_up), kiosk_page]
+    api = api_mount(settings, answers, shared.definitions, caught_up, arrivals.reader.is_cut_off)
+    others = [*for_staff, *public, api, kiosk_page]
 
     async def ready() -> str | None:
         # Answers need PostgreSQL only; a link newer than what was read so far is told to come back.

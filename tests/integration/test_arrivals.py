@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
 from services.chassis.arrivals import Arrivals
 from services.chassis.consumer import Reader
@@ -223,3 +224,18 @@ async def test_a_broker_that_does_not_answer_leaves_it_open_within_moments(
         async with asyncio.timeout(5):
             assert not await alone.arrivals.all_applied()
     await alone.reading.until(alone.arrivals.all_applied)
+
+
+async def test_a_process_is_cut_off_while_kafka_does_not_answer_it_and_not_while_it_waits_for_its_share(
+    alone: Alone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> object:
+        raise KafkaConnectionError
+
+    reader = alone.reading.reader
+    assert not reader.is_cut_off()
+    with monkeypatch.context() as broken:
+        broken.setattr(alone.consumer, "end_offsets", away)
+        await alone.reading.until(_holds(reader.is_cut_off))
+        reader.on_partitions_revoked([])
+        assert not reader.is_cut_off()

@@ -174,7 +174,35 @@ async def test_a_reply_to_an_invitation_that_is_not_known_yet_is_asked_for_again
     reply = await hand_over(behind, "4")
     assert (reply.status, reply.headers["retry-after"]) == (503, "2")
     await invite(pool, person_id=PERSON)
-    assert (await hand_over(behind, "4")).status == 202
+    arrived = application(pool, with_secrets, Clock())
+    assert (await hand_over(arrived, "4")).status == 202
+    assert [event.score for event in await told(pool)] == [4]
+
+
+async def test_a_reply_is_not_given_to_an_older_request_while_a_newer_one_may_be_unread(
+    pool: Pool, settings: Settings
+) -> None:
+    await asked(pool, "D-before", timedelta(days=3), decided_at=NOON - timedelta(days=9))
+    with_secrets = settings.model_copy(update={"inbound_secrets": SecretStr(NEW)})
+    behind, arrived = (application(pool, with_secrets, Clock(), caught_up=up) for up in (False, True))
+    before = await footprint(pool)
+    assert (await hand_over(behind, "1")).status == 503
+    assert await footprint(pool) == before
+    await asked(pool, "D-asked", timedelta(days=2))
+    assert (await hand_over(arrived, "1")).status == 202
+    assert [event.delivery.delivery_id for event in await told(pool)] == ["D-asked"]
+    # What became part of an answer before needs no wait.
+    await pool.execute("DELETE FROM request_once")
+    assert (await hand_over(behind, "1")).status == 202
+    assert len(await told(pool)) == 1
+
+
+async def test_a_reply_is_kept_while_kafka_is_away_as_nothing_newer_leaves_then(pool: Pool, settings: Settings) -> None:
+    with_secrets = settings.model_copy(update={"inbound_secrets": SecretStr(NEW)})
+    cut_off = application(pool, with_secrets, Clock(), caught_up=False, cut_off=True)
+    assert (await hand_over(cut_off, "4")).status == 503
+    await asked(pool, "D-asked", timedelta(days=3))
+    assert (await hand_over(cut_off, "4")).status == 202
     assert [event.score for event in await told(pool)] == [4]
 
 

@@ -22,6 +22,7 @@ class Effects:
 
     Attributes:
         caught_up: whether every invitation that Kafka holds at this moment is known here.
+        cut_off: whether Kafka is away, so that nothing is sent either.
         country: of our numbers; a sender without a country's code is from there. Empty: nobody knows whose it is.
     """
 
@@ -29,6 +30,7 @@ class Effects:
     metrics: Metrics
     now: Callable[[], datetime]
     caught_up: Callable[[], Awaitable[bool]]
+    cut_off: Callable[[], bool]
     country: str = ""
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "api.sql"))
 
@@ -71,15 +73,20 @@ class Effects:
         answer = Answer(score=reply.score, comment=reply.comment)
         if not answer.says_something:
             return "empty"
-        # A reply is about what was asked last, which may still be on its way here.
-        caught_up = await self.caught_up()
-        token_sha256 = await self.answers.pool.fetchval(self.sql["invitation_of_reply"], person_id, attempt)
-        if token_sha256 is None and not caught_up:
-            raise Overloaded("not all invitations are known yet")
+        token_sha256 = await self._asked_last(person_id, attempt)
         if token_sha256 is None:
             return "unknown"
         how = Circumstances(attempt=attempt)
-        recorded = await self.answers.record_for(bytes(token_sha256), answer, channel=CHANNEL, how=how)
+        recorded = await self.answers.record_for(token_sha256, answer, channel=CHANNEL, how=how)
         if recorded.outcome is Outcome.REUSED:
             raise key_reused()
         return "answer" if recorded.outcome is Outcome.KEPT else "unknown"
+
+    async def _asked_last(self, person_id: str, attempt: bytes) -> bytes | None:
+        """What a reply is about: the request that left last, which may still be on its way here."""
+        caught_up = await self.caught_up()
+        found = await self.answers.pool.fetchrow(self.sql["invitation_of_reply"], person_id, attempt)
+        # An older request is not guessed at; while Kafka is away nothing newer leaves, and what is known is the last.
+        if not caught_up and (found is None or not (found["before"] or self.cut_off())):
+            raise Overloaded("not all invitations are known yet")
+        return None if found is None else bytes(found["token_sha256"])

@@ -22,7 +22,11 @@ from services.survey.definitions import Definitions
 
 
 def api_mount(
-    settings: Settings, answers: Answers, definitions: Definitions, caught_up: Callable[[], Awaitable[bool]]
+    settings: Settings,
+    answers: Answers,
+    definitions: Definitions,
+    caught_up: Callable[[], Awaitable[bool]],
+    cut_off: Callable[[], bool],
 ) -> Mount:
     """Everything under `/api`."""
     pool, now = answers.pool, answers.now
@@ -39,7 +43,7 @@ def api_mount(
         lines=answers.lines,
     )
     responses = AnswerRoutes(answers=answers, pool=pool, door=door, once=once, caught_up=caught_up)
-    effects = Effects(answers, answers.metrics, now, caught_up, settings.inbound_country)
+    effects = Effects(answers, answers.metrics, now, caught_up, cut_off, settings.inbound_country)
     inbound = InboundRoutes(effects, Signatures.from_setting(settings.inbound_secrets), once)
     secrets = Secrets(
         settings.inbound_url_secret.get_secret_value(),

@@ -73,7 +73,7 @@ SELECT hashtext(response_id::text) & 3, 'response.recorded.v1', convert_to(respo
 -- The one whose answer this very message ($2) became part of before; else what the person got a message about last, and
 -- is open. One that is only planned counts where nothing is known to have been sent, for what tells that it was may be on
 -- its way. Where the last one takes no answers any more, the reply may be about one before, but changes no answer to it.
-SELECT i.token_sha256
+SELECT i.token_sha256, this.before
 FROM invitation AS i LEFT JOIN response AS r ON r.response_id = i.invitation_id
 CROSS JOIN LATERAL (
     SELECT EXISTS (SELECT FROM unnest(r.tried) AS t (attempt) WHERE substr(t.attempt, 1, 8) = substr($2::bytea, 1, 8))
