@@ -67,6 +67,22 @@ async def test_cells_come_between_two_moments_both_included(app: Starlette, pool
     assert [(c["start"], c["answers"]) for c in weeks] == [("2026-10-12", 4)]
 
 
+@pytest.mark.parametrize("window", ["minute", "hour", "day", "week", "month", "all"])
+async def test_no_moment_however_late_leads_to_the_cells_of_another_value(
+    app: Starlette, pool: Pool, window: str
+) -> None:
+    # Numbers of units follow each other by cut and value, so each but the last has one behind it.
+    await count(pool, "Luleå", 4)
+    await count(pool, "Årsta", 5)
+    for cut in ("method", "terminal", "total"):
+        reply = await ask(app, "GET", f"/api/cells?cut={cut}&window={window}&to=9999-12-31T23:59")
+        told = [(c["window"], c["value"], c["answers"]) for c in reply.json["cells"]]
+        rows = {"method": [("home_day", 2)], "terminal": [("Luleå", 1), ("Årsta", 1)], "total": [("", 2)]}[cut]
+        assert sorted(told) == [(window, *row) for row in rows if window != "minute" or cut == "total"], cut
+    late = f"/api/cells?cut=total&window={window}&from=9999-12-30&to=9999-12-31"
+    assert len((await ask(app, "GET", late)).json["cells"]) == (window == "all")
+
+
 @pytest.mark.parametrize("form", ["json", "csv"])
 async def test_pages_lead_from_one_to_the_next_and_hold_every_cell_once_even_while_others_are_counted(
     app: Starlette, pool: Pool, form: str

@@ -74,8 +74,9 @@ class Cells:
         limit: int,
     ) -> list[Row]:
         """As `of_cut`, from the cell after a place on."""
-        base = base_of(window)
-        lowest, highest = base + first, base + (last_of(window) if last is None else last)
+        base, end = base_of(window), last_of(window)
+        # Behind the last index of a window lie the cells of another unit.
+        lowest, highest = base + first, base + (end if last is None else min(last, end))
         behind = after or (None, None)
         rows = await connection.fetch(self.sql["cells_of_cut"], cut, lowest, highest, value, *behind, limit)
         now = datetime.now(UTC)
