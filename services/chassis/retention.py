@@ -2,9 +2,10 @@
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from services.chassis.attempts import tried_again_later
 from services.chassis.metrics import Metrics
@@ -16,12 +17,16 @@ _MOST_LOOKED_AT = 10_000_000
 _A_DAY = 86_400.0
 _FIRST_WITHIN = 600.0
 
+BeforeTheyGo = Callable[[Database, Sequence[Any]], Awaitable[None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What is kept how long. `what` names two statements: one that counts the old rows, one that deletes some.
 
     Attributes:
+        first: what is done with the keys of rows before they go, in the same transaction. A statement `<what>_next`
+            then finds and locks them, and `what` deletes them by their keys.
         walks: whether it looks at each row only once, from a position on that it keeps in a table. Its statement tells
             how many rows it `looked` at and how many have `gone`, and `<what>_lock` comes before it.
     """
@@ -29,6 +34,7 @@ class Rule:
     what: str
     keep: timedelta
     walks: bool = False
+    first: BeforeTheyGo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +80,19 @@ class Retention:
     async def _apply(self, connection: Database, rule: Rule, batch: int) -> int:
         total = 0
         while True:
-            status = await connection.execute(self.sql[rule.what], rule.keep.total_seconds(), batch)
-            gone = int(status.rpartition(" ")[2])
+            gone = await self._let_go(connection, rule, batch)
             total += gone
             if gone < batch:
                 return total
+
+    async def _let_go(self, connection: Database, rule: Rule, batch: int) -> int:
+        age = rule.keep.total_seconds()
+        if rule.first is None:
+            return _rows(await connection.execute(self.sql[rule.what], age, batch))
+        async with connection.transaction():
+            keys = [r[0] for r in await connection.fetch(self.sql[f"{rule.what}_next"], age, batch)]
+            await rule.first(connection, keys)
+            return _rows(await connection.execute(self.sql[rule.what], keys))
 
     async def _walk(self, connection: Database, rule: Rule, batch: int) -> int:
         total = 0
@@ -108,3 +122,8 @@ class Retention:
                 for what, rows in (gone or {}).items():
                     metrics.count("kvittera_retention_deleted_total", rows, what=what)
                 pause = _A_DAY
+
+
+def _rows(status: str) -> int:
+    """How many rows a statement has written, by what PostgreSQL says of it."""
+    return int(status.rpartition(" ")[2])

@@ -135,6 +135,8 @@ async def test_old_comments_go_and_their_scores_stay(survey: Pool, settings: Set
 async def test_a_contact_wish_stays_while_its_case_is_open_and_ninety_days_after(
     survey: Pool, settings: Settings
 ) -> None:
+    for number in range(1, 6):
+        await comment(survey, number, 1)
     await wish(survey, 1, 91)
     await wish(survey, 2, 89)
     await wish(survey, 3, 400, ("waiting", None))

@@ -14,6 +14,7 @@ from services.chassis.failures import MustStop
 from services.chassis.postgres import Database, OwnConnection, Pool, connect, open_pool
 from services.chassis.settings import Settings
 from services.survey import app
+from services.survey.answers.masks_kept import MasksKept
 from services.survey.answers.recorded import Posted, Recorded
 from services.survey.answers.store import keep
 from services.survey.asked_definitions import check_unchanged
@@ -51,9 +52,11 @@ async def test_before_its_port_opens_the_service_has_connections_and_plans_for_t
         assert "http" in tasks
         seen.append(await opened(watching))
 
-    async def noted(connection: Database, sql: Mapping[str, str], posted: Sequence[Posted]) -> dict[bytes, Recorded]:
+    async def noted(
+        connection: Database, sql: Mapping[str, str], posted: Sequence[Posted], masks: MasksKept
+    ) -> dict[bytes, Recorded]:
         planned.append(len(posted))
-        return await keep(connection, sql, posted)
+        return await keep(connection, sql, posted, masks)
 
     monkeypatch.setattr("services.survey.answers.handlers.keep", noted)
     monkeypatch.setattr(app, "configure_logs", lambda *_: None)

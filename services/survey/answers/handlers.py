@@ -21,6 +21,7 @@ from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.records import Received
 from services.chassis.sealing import Seal
 from services.chassis.traces import Traces
+from services.survey.answers.masks_kept import MasksKept
 from services.survey.answers.preferences import Preference
 from services.survey.answers.recorded import PLAIN, Circumstances, Outcome, Page, Posted, Recorded
 from services.survey.answers.responses import Answer, token_hash
@@ -107,11 +108,13 @@ class Answers:
     _batcher: MicroBatcher[Posted, Recorded] = field(init=False)
     _looks: MicroBatcher[bytes, Page | None] = field(init=False)
     _answer_seal: AnswerSeal = field(init=False)
+    _masks: MasksKept = field(init=False)
     _presence: Presence = field(init=False)
 
     def __post_init__(self) -> None:
         self._presence = Presence(self.pool)
-        self._answer_seal = AnswerSeal(PersonKeys(self.seal))
+        persons = PersonKeys(self.seal)
+        self._answer_seal, self._masks = AnswerSeal(persons), MasksKept(persons)
         self._batcher = MicroBatcher(
             self._flush, key=lambda p: p.token_sha256, queue=self.queue, flushes=_FLUSHES, patience=ANSWERED_WITHIN
         )
@@ -207,7 +210,7 @@ class Answers:
         many = min(_FLUSHES + _READING, self.pool.get_max_size())
         held = await asyncio.gather(*(self.pool.acquire() for _ in range(many)))
         try:
-            await asyncio.gather(*(keep(connection, self._sql, []) for connection in held))
+            await asyncio.gather(*(keep(connection, self._sql, [], self._masks) for connection in held))
         finally:
             for connection in held:
                 await self.pool.release(connection)
@@ -224,10 +227,10 @@ class Answers:
             posted = await self._answer_seal.close(connection, batch)
             together = [p for p in posted if p.how.only_if is None]
             if together:
-                found = await keep(connection, self._sql, together)
+                found = await keep(connection, self._sql, together, self._masks)
             for one in posted:
                 if one.how.only_if is not None:
-                    found |= await keep_alone(connection, self._sql, one, one.how.only_if)
+                    found |= await keep_alone(connection, self._sql, one, one.how.only_if, self._masks)
         self.relay.wake()
         self.metrics.observe("kvittera_answers_per_commit", len(posted))
         recorded = [found.get(p.token_sha256, Recorded(Outcome.UNKNOWN)) for p in batch]

@@ -7,18 +7,21 @@ from dataclasses import replace
 import asyncpg
 
 from services.chassis.postgres import Database
+from services.survey.answers.masks_kept import MasksKept
 from services.survey.answers.recorded import About, OnlyIf, Outcome, Posted, Recorded
 
 _FINGERPRINT, _REVISION = 16, 20
 """Where the parts of `response.tried` end: key and body hash, then the revision in four bytes."""
 
 
-async def keep(connection: Database, sql: Mapping[str, str], posted: Sequence[Posted]) -> dict[bytes, Recorded]:
+async def keep(
+    connection: Database, sql: Mapping[str, str], posted: Sequence[Posted], masks: MasksKept
+) -> dict[bytes, Recorded]:
     """Keep answers, of different links each, in one commit; links that are not in the result are unknown."""
     if any(p.answer.wants_contact is not None for p in posted):
         async with connection.transaction():
             rows = await _record(connection, sql, posted)
-            await _keep_contacts(connection, sql, posted, rows)
+            await _keep_contacts(connection, sql, posted, rows, masks)
     else:
         rows = await _record(connection, sql, posted)
     found = {r["token_sha256"]: _recorded(r) for r in rows}
@@ -28,7 +31,7 @@ async def keep(connection: Database, sql: Mapping[str, str], posted: Sequence[Po
 
 
 async def keep_alone(
-    connection: Database, sql: Mapping[str, str], posted: Posted, only_if: OnlyIf
+    connection: Database, sql: Mapping[str, str], posted: Posted, only_if: OnlyIf, masks: MasksKept
 ) -> dict[bytes, Recorded]:
     """Keep an answer in a commit of its own if the state of the answer is the one it was meant for (If-Match)."""
     async with connection.transaction():
@@ -37,7 +40,7 @@ async def keep_alone(
         if earlier:
             return earlier
         if only_if.holds(revision):
-            return await keep(connection, sql, [posted])
+            return await keep(connection, sql, [posted], masks)
         page = await connection.fetchrow(sql["pages_of"], [posted.token_sha256])
     if page is None:
         return {}
@@ -66,10 +69,15 @@ async def _record(connection: Database, sql: Mapping[str, str], posted: Sequence
 
 
 async def _keep_contacts(
-    connection: Database, sql: Mapping[str, str], posted: Sequence[Posted], rows: Sequence[asyncpg.Record]
+    connection: Database,
+    sql: Mapping[str, str],
+    posted: Sequence[Posted],
+    rows: Sequence[asyncpg.Record],
+    masks: MasksKept,
 ) -> None:
     response = {r["token_sha256"]: r["invitation_id"] for r in rows if r["revision"] is not None}
     mine = [p for p in posted if p.token_sha256 in response]
+    await masks.keep(connection, [response[p.token_sha256] for p in mine if p.answer.wants_contact is not None])
     wishes = [
         (response[p.token_sha256], p.sealed_contact, p.answer.contact.consent_version, p.answer.language, p.answered_at)
         for p in mine

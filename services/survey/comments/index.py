@@ -48,7 +48,7 @@ class IndexComments:
         return (
             uuid.UUID(message.response_id),
             message.revision,
-            readable(scrub(comment.text, facts.country, comment.names)),
+            readable(scrub(comment.text, facts.country, comment.names, comment.masked)),
             CONFIGURATIONS[language],
             language,
             "\n".join(lexemes),

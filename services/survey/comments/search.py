@@ -100,7 +100,7 @@ def wider_window(found: int, most: int) -> int | None:
 
 
 def _hit(row: asyncpg.Record, comment: Comment | None) -> Hit:
-    pieces = () if comment is None else scrub(comment.text, comment.country, comment.names)
+    pieces = () if comment is None else scrub(comment.text, comment.country, comment.names, comment.masked)
     return Hit(
         response_id=row["response_id"],
         said_at=row["said_at"],

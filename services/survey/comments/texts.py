@@ -1,7 +1,6 @@
 """The one place where staff's side opens sealed comments; everything else asks here."""
 
 import hashlib
-import json
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import structlog
 from services.chassis.persons import PersonKeys, Sealed
 from services.chassis.postgres import Database, named_sql
 from services.chassis.sealing import Seal
+from services.survey.own_names import own_names
 
 log = structlog.get_logger()
 
@@ -24,12 +24,14 @@ class Comment:
         digest: tells one comment of a response from another.
         country: of the delivery; phone numbers are read as written there.
         names: names from the answer's own contact block, to be masked.
+        masked: numbers of words that a name masked whose contact block is gone.
     """
 
     text: str
     digest: bytes
     names: tuple[str, ...] = ()
     country: str = ""
+    masked: frozenset[int] = frozenset()
 
 
 class Texts(Protocol):
@@ -63,10 +65,11 @@ class SealedTexts:
                 log.warning("comment cannot be opened", action="skip", response_id=str(row["response_id"]))
                 continue
             digest = row["comment_digest"] or hashlib.sha256(row["comment_sealed"]).digest()
-            found[row["response_id"]] = Comment(text, digest, _names(contact), row["country"] or "")
+            found[row["response_id"]] = Comment(
+                text,
+                digest,
+                () if contact is None else own_names(contact),
+                row["country"] or "",
+                frozenset(row["masked_words"] or ()),
+            )
         return found
-
-
-def _names(contact: str | None) -> tuple[str, ...]:
-    name = json.loads(contact).get("name") if contact is not None else None
-    return (name,) if name else ()

@@ -102,7 +102,7 @@ def _quote(row: asyncpg.Record, comment: Comment | None) -> Quote | None:
     # Another comment than the approved one, or one that is gone, never shows.
     if comment is None or comment.digest != row["comment_digest"]:
         return None
-    pieces = scrub(comment.text, row["country"], comment.names, row["masks"])
+    pieces = scrub(comment.text, row["country"], comment.names, comment.masked.union(row["masks"]))
     sign = None if row["number"] is None else sign_of(row["number"])
     return Quote(pieces, sign, row["route"], row["method"])
 

@@ -76,7 +76,7 @@ class OwnPraise:
             if comment is None or comment.digest != row["comment_digest"]:
                 continue
             day = row["occurred_at"].astimezone(ZoneInfo(row["zone"])).strftime("%-d %b")
-            pieces = scrub(comment.text, row["country"], comment.names, row["masks"])
+            pieces = scrub(comment.text, row["country"], comment.names, comment.masked.union(row["masks"]))
             said.append(Said(row["score"], day, pieces, self.languages.of(comment.text)))
         return said
 

@@ -185,11 +185,13 @@ def _who_may(missing: Sequence[Act]) -> str:
 
 
 def _pieces(praise: Praise, comment: Comment | None) -> tuple[Piece, ...]:
-    return () if comment is None else scrub(comment.text, praise.country, comment.names, praise.masks)
+    if comment is None:
+        return ()
+    return scrub(comment.text, praise.country, comment.names, comment.masked.union(praise.masks))
 
 
 def _words(praise: Praise, comment: Comment) -> list[Any]:
-    return list(words(comment.text, praise.country, comment.names, praise.masks))
+    return list(words(comment.text, praise.country, comment.names, comment.masked.union(praise.masks)))
 
 
 def _place(praise: Praise) -> str:

@@ -14,11 +14,9 @@ from typing import Final
 import phonenumbers
 
 from services.survey.folded import folded
+from services.survey.own_names import WORD, places_of
 from services.survey.praise import patterns
 from services.survey.praise.personal_numbers import is_personal_number
-
-_SHORTEST_NAME: Final = 2
-_WORD: Final = re.compile(r"\S+")
 
 
 class Kind(StrEnum):
@@ -33,7 +31,7 @@ class Kind(StrEnum):
     CODE = "code"
     NUMBER = "number"
     WORD = "word"
-    """Masked by a member of staff."""
+    """Masked by its number: by a member of staff, or for a name that is not known any more."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -87,7 +85,7 @@ def find(text: str, country: str, names: Iterable[str] = ()) -> list[Span]:
     """
     plain, places = folded(text)
     taken: list[Span] = []
-    for span in _candidates(plain, country, [folded(name)[0] for name in names]):
+    for span in _candidates(plain, country, names):
         if all(span.end <= other.start or other.end <= span.start for other in taken):
             taken.append(span)
         else:
@@ -96,10 +94,10 @@ def find(text: str, country: str, names: Iterable[str] = ()) -> list[Span]:
 
 
 def scrub(text: str, country: str, names: Iterable[str] = (), more: Iterable[int] = ()) -> tuple[Piece, ...]:
-    """The comment with its masks; `more` are the numbers of words that staff masked too, counted from 0."""
+    """The comment with its masks; `more` are the numbers of words that are masked too, counted from 0."""
     hidden = frozenset(more)
     spans = find(text, country, names)
-    for number, word in enumerate(_WORD.finditer(text)):
+    for number, word in enumerate(WORD.finditer(text)):
         if number in hidden:
             spans = _with_word(spans, Span(word.start(), word.end(), Kind.WORD))
     return tuple(_pieces(text, spans))
@@ -110,7 +108,7 @@ def words(text: str, country: str, names: Iterable[str] = (), more: Iterable[int
     spans = find(text, country, names)
     hidden = frozenset(more)
     found = []
-    for number, word in enumerate(_WORD.finditer(text)):
+    for number, word in enumerate(WORD.finditer(text)):
         mask = next((s.kind for s in spans if s.start < word.end() and word.start() < s.end), None)
         mask = Kind.WORD if mask is None and number in hidden else mask
         found.append(Word(number, word.group() if mask is None else "", mask))
@@ -127,7 +125,7 @@ def _candidates(text: str, country: str, names: Iterable[str]) -> Iterator[Span]
     for kind, found in _IN_ORDER:
         yield from _matches(kind, text, found)
     yield from _personal_numbers(text)
-    yield from _names(text, names)
+    yield from (Span(*place, Kind.NAME) for place in places_of(text, names))
     yield from _matches(Kind.ADDRESS, text, _PLACES)
     for match in phonenumbers.PhoneNumberMatcher(text, country):
         yield Span(match.start, match.end, Kind.PHONE)
@@ -146,14 +144,6 @@ def _personal_numbers(text: str) -> Iterator[Span]:
     for span in _matches(Kind.PERSONAL_NUMBER, text, (patterns.PERSONAL_NUMBER,)):
         if is_personal_number(text[span.start : span.end].replace(" ", "")):
             yield span
-
-
-def _names(text: str, names: Iterable[str]) -> Iterator[Span]:
-    """Each part of a name wherever it stands as a word, with the endings of the genitive."""
-    parts = {part for name in names for part in re.split(r"[\s,-]+", name) if len(part) >= _SHORTEST_NAME}
-    for part in sorted(parts, key=len, reverse=True):
-        pattern = rf"(?<!\w)(?P<it>{re.escape(part)}(?:['’:]?\w{{1,4}})?)(?!\w)"
-        yield from _matches(Kind.NAME, text, (re.compile(pattern, re.IGNORECASE),))
 
 
 def _is_date(text: str, span: Span) -> bool:

@@ -1,5 +1,5 @@
 -- name: sealed_comments
-SELECT r.response_id, r.comment_sealed, r.comment_digest, encode(i.token_sha256, 'hex') AS row, i.delivery ->> 'country' AS country,
+SELECT r.response_id, r.comment_sealed, r.comment_digest, r.masked_words, encode(i.token_sha256, 'hex') AS row, i.delivery ->> 'country' AS country,
        c.sealed AS contact, decode(i.person_id, 'hex') AS person
 FROM response AS r
 JOIN invitation AS i ON i.invitation_id = r.response_id

@@ -7,7 +7,7 @@ WHERE i.token_sha256 = ANY($1::bytea[])
 -- Score, facts and the moment stay; the next revision says that the person's data are gone. What was delivered after the
 -- person asked for it ($2) belongs to a new relation, however late we hear of the erasure.
 UPDATE response AS r
-SET comment_sealed = NULL, comment_digest = NULL, tried = NULL, wants_contact = NULL, erased = true,
+SET comment_sealed = NULL, comment_digest = NULL, masked_words = NULL, tried = NULL, wants_contact = NULL, erased = true,
     revision = r.revision + 1
 FROM invitation AS i
 WHERE i.invitation_id = r.response_id AND i.person_id = $1 AND NOT r.erased

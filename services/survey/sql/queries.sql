@@ -99,6 +99,8 @@ WITH given AS (
                           ELSE jsonb_strip_nulls(coalesce(r.follow_ups, '{}') || excluded.follow_ups) END,
         comment_sealed = CASE WHEN excluded.comment_digest IS NULL OR excluded.comment_digest = r.comment_digest
                               THEN r.comment_sealed ELSE excluded.comment_sealed END,
+        masked_words = CASE WHEN excluded.comment_digest IS NULL OR excluded.comment_digest = r.comment_digest
+                            THEN r.masked_words END,
         comment_digest = coalesce(excluded.comment_digest, r.comment_digest),
         contested = coalesce(excluded.contested, r.contested),
         contested_revision = r.contested_revision + (excluded.contested <> coalesce(r.contested, false) IS TRUE)::int,

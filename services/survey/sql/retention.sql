@@ -5,7 +5,7 @@ WHERE comment_sealed IS NOT NULL
 
 -- name: comments
 -- An answer that was just on its way when its person was erased lost its comment's key: it goes too.
-UPDATE response SET comment_sealed = NULL, comment_digest = NULL WHERE response_id IN (
+UPDATE response SET comment_sealed = NULL, comment_digest = NULL, masked_words = NULL WHERE response_id IN (
     SELECT response_id FROM response
     WHERE comment_sealed IS NOT NULL
       AND (erased OR changed_at < clock_timestamp() - make_interval(secs => $1))
@@ -19,15 +19,17 @@ WHERE w.given_at < clock_timestamp() - make_interval(secs => $1)
   AND NOT EXISTS (SELECT FROM feedback_case AS c WHERE c.response_id = w.response_id::text
                   AND (c.state <> 'resolved' OR c.resolved_at >= clock_timestamp() - make_interval(secs => $1)))
 
+-- name: contact_wishes_next
+-- Kept while somebody works on the case, and so long after it is resolved. No comment comes while its wish goes.
+SELECT w.response_id FROM contact_wish AS w JOIN response AS r USING (response_id)
+WHERE w.given_at < clock_timestamp() - make_interval(secs => $1)
+  AND NOT EXISTS (SELECT FROM feedback_case AS c WHERE c.response_id = w.response_id::text
+                  AND (c.state <> 'resolved' OR c.resolved_at >= clock_timestamp() - make_interval(secs => $1)))
+LIMIT $2
+FOR UPDATE OF r, w SKIP LOCKED
+
 -- name: contact_wishes
--- Kept while somebody works on the case, and so long after it is resolved.
-DELETE FROM contact_wish WHERE response_id IN (
-    SELECT response_id FROM contact_wish AS w
-    WHERE w.given_at < clock_timestamp() - make_interval(secs => $1)
-      AND NOT EXISTS (SELECT FROM feedback_case AS c WHERE c.response_id = w.response_id::text
-                      AND (c.state <> 'resolved' OR c.resolved_at >= clock_timestamp() - make_interval(secs => $1)))
-    LIMIT $2
-)
+DELETE FROM contact_wish WHERE response_id = ANY($1::uuid[])
 
 -- name: case_words_due
 SELECT count(*) FROM case_entry AS e JOIN feedback_case AS c USING (case_id)
