@@ -95,7 +95,7 @@ class CellsApi:
         async with self.pool.acquire() as connection:
             shown = await self.cells.cuts(connection)
             if shown and asked.cut not in shown:
-                return problem(404, "Not counted", f"answers are counted by {', '.join(shown)}")
+                return not_counted(shown)
             rows = await self.cells.page(
                 connection,
                 asked.cut,
@@ -120,6 +120,11 @@ class CellsApi:
         if asked.form == "csv":
             return Response(as_csv(messages), media_type="text/csv", headers=headers)
         return json_response({"cells": messages, **({"next": following} if more else {})}, headers=headers)
+
+
+def not_counted(shown: Sequence[str]) -> Response:
+    """The refusal of a cut that is not among those that are shown."""
+    return problem(404, "Not counted", f"answers are counted by {', '.join(shown)}")
 
 
 def of_people(cut: str) -> Response:

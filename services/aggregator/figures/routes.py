@@ -4,7 +4,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.aggregator.cells.routes import of_people
+from services.aggregator.cells.routes import not_counted, of_people
+from services.aggregator.cells.rows import Cells
 from services.aggregator.counting.cuts import cut_named
 from services.aggregator.figures.alerts import Alerts
 from services.aggregator.figures.figures import FEWEST
@@ -22,7 +23,7 @@ _NOT_KEPT = {"cache-control": "no-store"}
 
 def routes(pool: Pool, settings: Settings) -> list[Route]:
     """All routes of figures that are stored beside the cells."""
-    alerts, ledger, months = Alerts(()), Ledger(), Months(settings.month_tolerance_days)
+    alerts, ledger, months, cells = Alerts(()), Ledger(), Months(settings.month_tolerance_days), Cells()
 
     async def show_alerts(request: Request) -> Response:
         query = request.query_params
@@ -53,7 +54,12 @@ def routes(pool: Pool, settings: Settings) -> list[Route]:
         if names_people(cut.properties):
             return of_people(cut.name)
         async with pool.acquire() as connection:
-            return json_response(await months.figures(connection, month, cut.name), headers=_NOT_KEPT)
+            told = await months.figures(connection, month, cut.name)
+            shown = await cells.cuts(connection)
+        # A month that was closed by a cut is told of it also when the cut is counted no more.
+        if not told["cells"] and shown and cut.name not in shown:
+            return not_counted(shown)
+        return json_response(told, headers=_NOT_KEPT)
 
     return [
         Route("/api/alerts", show_alerts),

@@ -2,12 +2,14 @@
 SELECT pg_try_advisory_xact_lock(hashtextextended('aggregator alerts', 0))
 
 -- name: dissatisfied_by_unit
--- Counters of every unit of a cut in the windows with base $2 from index $3 to $4.
+-- Counters of every unit of a cut in the windows with base $2 from index $3 to $4. Of a cut that is still being built
+-- only a part is counted.
 SELECT u.value, (c.cell & 1073741823)::int AS index, c.s1 + c.s2 AS dissatisfied, c.s1 + c.s2 + c.s3 + c.s4 + c.s5 AS answers
 FROM unit AS u
 JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) + $2::bigint + $3::bigint
                              AND (u.id::bigint << 32) + $2::bigint + $4::bigint
 WHERE u.cut = $1
+  AND NOT EXISTS (SELECT FROM counted_cut AS b WHERE b.cut = u.cut AND b.state IN ('building', 'built'))
 ORDER BY u.value, c.cell
 
 -- name: told_alerts
@@ -54,6 +56,7 @@ FROM unit AS u
 JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) | (1::bigint << 30) | $2::bigint
                              AND (u.id::bigint << 32) | (1::bigint << 30) | $3::bigint
 WHERE u.cut = $1
+  AND NOT EXISTS (SELECT FROM counted_cut AS b WHERE b.cut = u.cut AND b.state IN ('building', 'built'))
 GROUP BY u.value
 
 -- name: lock_months
@@ -110,7 +113,9 @@ FROM closed_cell WHERE month = $1 AND revision = $2 AND cut = $3 ORDER BY value
 SELECT u.cut, u.value, c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed,
        c.commented, c.contested, c.reached, c.opened
 FROM unit AS u JOIN cell AS c ON c.cell = (u.id::bigint << 32) | (2::bigint << 30) | $1::int::bigint
-WHERE u.cut = $2 ORDER BY u.value
+WHERE u.cut = $2
+  AND NOT EXISTS (SELECT FROM counted_cut AS b WHERE b.cut = u.cut AND b.state IN ('building', 'built'))
+ORDER BY u.value
 
 -- name: cells_that_moved_since_closing
 -- What was not counted yet when the month was closed has not moved.
@@ -137,6 +142,7 @@ FROM unit AS u
 JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) | (1::bigint << 30) | $3::bigint
                              AND (u.id::bigint << 32) | (1::bigint << 30) | $4::bigint
 WHERE u.cut = $1 AND u.value = $2
+  AND NOT EXISTS (SELECT FROM counted_cut AS b WHERE b.cut = u.cut AND b.state IN ('building', 'built'))
 ORDER BY c.cell
 
 -- name: suppressed_by_reason
@@ -149,8 +155,11 @@ WHERE u.cut = 'terminal.reason' AND starts_with(u.value, $1)
 GROUP BY u.value HAVING sum(c.suppressed) > 0
 
 -- name: values_of_cut
--- The value itself where it is known, else those that somebody may have meant.
-SELECT value FROM unit WHERE cut = $1 AND value = $2
+-- The value itself where it is known, else those that somebody may have meant; none of a cut that is still being built.
+WITH known AS NOT MATERIALIZED (
+    SELECT value FROM unit AS u WHERE cut = $1
+      AND NOT EXISTS (SELECT FROM counted_cut AS b WHERE b.cut = u.cut AND b.state IN ('building', 'built'))
+)
+SELECT value FROM known WHERE value = $2
 UNION ALL
-(SELECT value FROM unit WHERE cut = $1 AND NOT EXISTS (SELECT FROM unit WHERE cut = $1 AND value = $2)
- ORDER BY value LIMIT 10000)
+(SELECT value FROM known WHERE NOT EXISTS (SELECT FROM known WHERE value = $2) ORDER BY value LIMIT 10000)
