@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asyncpg
@@ -15,6 +16,7 @@ from services.aggregator.cells.rows import Cells
 from services.aggregator.counting.cuts import STANDARD, CutsFile, cut_named, read_cuts
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
+from services.aggregator.figures.months import Months
 from services.aggregator.history.cut_changes import Built, CutChanges
 from services.chassis.failures import MustStop
 from services.chassis.postgres import Pool, connect
@@ -24,6 +26,7 @@ from tests.counted_topics import count_live, records, send
 from tests.counting import answer, audit, count, table
 from tests.integration.test_replay_shadow import pool
 from tests.partner_views import register, view
+from tests.terminal_answers import OCTOBER
 
 __all__ = ["pool"]
 OLD = CutsFile(1, (cut_named("total"), cut_named("terminal")))
@@ -194,6 +197,30 @@ async def test_a_cut_that_leaves_is_counted_until_the_switch_and_may_come_back(
     await changes.switch()
     assert await shown(pool, "terminal") == before
     assert await audit(pool) == []
+
+
+async def test_a_switch_of_cuts_moves_nothing_in_a_closed_month_and_a_late_answer_still_does(
+    settings: Settings, pool: Pool, changes: CutChanges
+) -> None:
+    async def moved() -> int:
+        [month] = await Months(0).listed(changes.connection)
+        return int(month["moved"])
+
+    later = datetime(2026, 11, 2, tzinfo=UTC)
+    await send(settings, records(101, 20))
+    await count_live(settings, pool)
+    await Months(0).close(changes.connection, OCTOBER, later)
+    assert await pool.fetchval("SELECT count(*) FROM closed_question WHERE cut = 'terminal'") > 0
+    await build(changes, CutsFile(2, (NEW.cuts[0], *NEW.cuts[2:])))
+    assert (await changes.switch())[0] == "terminal: gone"
+    assert await moved() == 0
+    with pytest.raises(MustStop, match="nothing in 2026-10 changed since revision 1"):
+        await Months(0).revise(changes.connection, OCTOBER, "other cuts", later)
+    await count(pool, replace(answer(1, 1, 5), follow_ups={"ease": 1}), units=Units(pool, ()))
+    assert await moved() == 2  # the cell of the total, and how often it was said there
+    assert await Months(0).revise(changes.connection, OCTOBER, "late answers", later) == 2
+    assert await moved() == 0
+    assert await pool.fetchval("SELECT count(*) FROM closed_cell WHERE revision = 2 AND cut = 'method'") > 0
 
 
 async def test_windows_of_a_cut_are_built_and_dropped_at_the_switch(

@@ -118,11 +118,18 @@ WHERE u.cut = $2
 ORDER BY u.value
 
 -- name: cells_that_moved_since_closing
--- What was not counted yet when the month was closed has not moved.
+-- Only in cuts that were counted by month when the month was closed: what was not counted yet has not moved. Which they
+-- were was not noted at first; then those that have a cell.
 SELECT count(*) FROM unit AS u
 JOIN cell AS c ON c.cell = (u.id::bigint << 32) | (2::bigint << 30) | $1::int::bigint
 LEFT JOIN closed_cell AS k ON k.month = $1 AND k.revision = $2 AND k.cut = u.cut AND k.value = u.value
 WHERE NOT EXISTS (SELECT FROM counted_cut AS b WHERE b.cut = u.cut AND b.state IN ('building', 'built'))
+  AND u.cut IN (
+      SELECT cut FROM closed_cut WHERE month = $1 AND revision = $2 AND windows & 4 <> 0
+      UNION ALL
+      SELECT cut FROM closed_cell WHERE month = $1 AND revision = $2
+      AND NOT EXISTS (SELECT FROM closed_cut WHERE month = $1 AND revision = $2)
+  )
   AND ((c.s1, c.s2, c.s3, c.s4, c.s5, c.delivered, c.asked, c.suppressed, c.pending, c.failed, c.commented, c.contested)
        IS DISTINCT FROM
        (k.s1, k.s2, k.s3, k.s4, k.s5, k.delivered, k.asked, k.suppressed, k.pending, k.failed, k.commented, k.contested)

@@ -57,13 +57,25 @@ WHERE local_hour BETWEEN $3 AND $4
 GROUP BY cut, value, question, given
 
 -- name: questions_that_moved_since_closing
+-- Only in cuts that were counted when the month was closed, as of cells, and are counted now: a cut that is gone has no
+-- units.
+WITH both_times AS (
+    SELECT cut FROM (
+        SELECT cut FROM closed_cut WHERE month = $1 AND revision = $2
+        UNION
+        SELECT cut FROM closed_cell WHERE month = $1 AND revision = $2
+        AND NOT EXISTS (SELECT FROM closed_cut WHERE month = $1 AND revision = $2)
+    ) AS c
+    WHERE EXISTS (SELECT FROM unit AS u WHERE u.cut = c.cut)
+      AND NOT EXISTS (SELECT FROM counted_cut AS b WHERE b.cut = c.cut AND b.state IN ('building', 'built'))
+)
 SELECT count(*) FROM (
-    SELECT cut, value, question, given, count(*) AS answers FROM said AS n
-    WHERE local_hour BETWEEN $3 AND $4
-      AND NOT EXISTS (SELECT FROM counted_cut AS b WHERE b.cut = n.cut AND b.state IN ('building', 'built'))
+    SELECT cut, value, question, given, count(*) AS answers FROM said
+    WHERE local_hour BETWEEN $3 AND $4 AND cut IN (SELECT cut FROM both_times)
     GROUP BY cut, value, question, given
-) AS s FULL JOIN (SELECT * FROM closed_question WHERE month = $1 AND revision = $2) AS k
-    USING (cut, value, question, given)
+) AS s FULL JOIN (
+    SELECT * FROM closed_question WHERE month = $1 AND revision = $2 AND cut IN (SELECT cut FROM both_times)
+) AS k USING (cut, value, question, given)
 WHERE s.answers IS DISTINCT FROM k.answers
 
 -- name: closed_questions
