@@ -25,17 +25,38 @@ _LABELS = (
     "|arvosana|score|rating|grade|answer|note|bewertung|antwort"
 )
 _OUT_OF = r"(?:\s*(?:/|av|af|of|von|out of)\s*5)?"
-_SCORE = re.compile(
-    rf"(?:(?:{_LABELS})\b\s*(?:är|er|is|ist|on)?\s*[:=–-]?\s*)?([1-5]){_OUT_OF}(?![\w]|[.,:/][0-9])", re.IGNORECASE
+_ANOTHER_NUMBER = (
+    r"\s*(?:[-–—/⁄+&]|av|af|of|von|out of|till|til|to|bis|eller|el|or|oder|tai|och|og|and|und|ja)\s*[0-9]"
+    r"|\s[0-9]{3}\b|\s[0-9]+⁄"
 )
-_UNITS = re.compile(
-    r"\s*(?:min|minut|minuter|minutter|minuuttia|minute|minutes|minuten|tim|timme|timmar|time|timer|tunti|tuntia|hour"
-    r"|hours|stunde|stunden|h|dag|dagar|dager|dage|dagen|päivä|päivää|day|days|tag|tage|vecka|veckor|uke|uker|uge|uger"
-    r"|viikko|viikkoa|week|weeks|woche|wochen|paket|kolli|kollin|pakke|pakker|pakka|pakken|paketti|pakettia|parcel"
-    r"|parcels|package|packages|pakete|gånger|ganger|gange|kertaa|times|mal|st|stk|kpl|kr|kronor|kroner|euro|eur)\b",
+"""Behind the first one: "1-2 dagar", "1 av 2 paket", "1 000 tack", "1 ½ dag" (NFKC makes it "1 1⁄2")."""
+_ENDING = r":(?:[ae]n?s?|n|nen|sen|ss[aä]|st[aä]|ll[aäe]|tt[aä]|een)\b"
+"""Of an ordinal: "1:a klass", "2:nen"; what follows a score after a colon, "4:bra", is no such ending."""
+_SCORE = re.compile(
+    rf"(?:(?:{_LABELS})\b\s*(?:är|er|is|ist|on)?\s*[:=–-]?\s*)?([1-5]){_OUT_OF}"
+    rf"(?!\w|[.,:/][0-9]|\s*[%°×€$£]|{_ENDING}|{_ANOTHER_NUMBER})",
     re.IGNORECASE,
 )
-"""What follows a number that counts something: "5 minuter sen" is no score."""
+_UNITS = (
+    "min|minut|minuter|minuters|minutter|minuuttia|minute|minutes|minuten|tim|timme|timmar|timmars|time|timer|tunti"
+    "|tuntia|hour|hours|stunde|stunden|h|dag|dagar|dagars|dager|dage|dagen|päivä|päivää|day|days|tag|tage|vecka|veckor"
+    "|veckors|uke|uker|uge|uger|viikko|viikkoa|week|weeks|woche|wochen|månad|månader|måned|måneder|kuukausi|kuukautta"
+    "|month|months|monat|monate|år|vuosi|vuotta|year|years|jahr|jahre|paket|kolli|kollin|pakke|pakker|pakka|pakken"
+    "|paketti|pakettia|parcel|parcels|package|packages|pakete|gånger|ganger|gange|kertaa|times|mal|x|st|stk|kpl|kr"
+    "|kronor|kroner|euro|eur|uhr|vara|varor|varer|item|items|artikel|artiklar|tuote|tuotetta|låda|lådor|kartong"
+    "|kartonger|eske|esker|box|boxes|laatikko|laatikkoa|personer|people"
+)
+_RANKED = (
+    "klass|klassen|a klass|klasse|luokka|luokan|luokkaa|etage|etasje|sal|stock|stockwerk|kerros|kerroksen|våning"
+    "|våningen|gang|gangen|gång|gången|a gången|e gången|kerta|kerran|forsøk|forsøg|försök|försöket|versuch|yritys"
+    "|januari|januar|january|februari|februar|february|mars|marts|märz|march|april|maj|mai|may|juni|june|juli|july"
+    "|augusti|august|september|oktober|october|november|december|desember|dezember|feb|apr|aug|sept|sep|okt|oct|nov"
+    "|dec|des|dez|[a-z]+kuuta"
+)
+_COUNTED = re.compile(rf"(?:\s*|-)(?:{_UNITS})\b|\s*[.-]?\s*(?:{_RANKED})\b", re.IGNORECASE)
+"""What follows a number that counts something, or says which one: "5 minuter sen" and "1. Klasse" are no scores."""
+_POINTS = re.compile(r"1\s*[.)]\s.*?\s2\s*[.)]\s", re.DOTALL)
+"""A list: "1. Snabbt 2. Trevlig förare"."""
 _PHONE_MARKS = str.maketrans("", "", " -./()\u00a0\u2011\u2013")
 _PHONE = re.compile(r"\+[1-9][0-9]{5,14}", re.ASCII)
 _KEYCAPS = str.maketrans("", "", "\ufe0f\u20e3")
@@ -62,7 +83,7 @@ def read_reply(text: str) -> Reply:
         return Reply(stop=True)
     plain = unicodedata.normalize("NFKC", text.translate(_KEYCAPS)).strip()
     found = _SCORE.match(plain)
-    if found is None or _UNITS.match(plain, found.end()):
+    if found is None or _COUNTED.match(plain, found.end()) or _POINTS.match(plain):
         return Reply(comment=_comment(text))
     return Reply(score=int(found[1]), comment=_comment(plain[found.end() :].lstrip(" \t\r\n.,:;!-–)")))
 
