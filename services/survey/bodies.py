@@ -20,7 +20,7 @@ async def read_body(
     media_type: str,
     longest: int = LONGEST_BODY,
 ) -> bytes:
-    """The body of a request, within ten seconds and as many bytes as given: 16 KiB where nothing else is said.
+    """The body of a request, within ten seconds and as many bytes as given: 32 KiB where nothing else is said.
 
     Raises:
         Rejected: `content-type` for another media type, `size` for too much, `body` for what cannot be read.

@@ -105,9 +105,9 @@ async def test_of_a_body_without_end_no_more_than_the_limit_is_read(piece: bytes
         read += len(piece)
         return {"type": "http.request", "body": piece, "more_body": True}
 
-    with pytest.raises(Rejected, match="16 KiB"):
+    with pytest.raises(Rejected, match="32 KiB"):
         await bodies.read_body(FORM, without_end, bodies.FORM)
-    assert read <= 16 * 1024 + len(piece)
+    assert read <= 32 * 1024 + len(piece)
 
 
 async def test_a_packed_body_is_never_unpacked() -> None:

@@ -8,7 +8,7 @@ import pytest
 from services.survey.answers.responses import Rejected
 from services.survey.bodies import JSON, read_body
 
-MOST = 16 * 1024
+MOST = 32 * 1024
 
 
 def sending(*parts: bytes) -> Callable[[], Awaitable[dict[str, Any]]]:
@@ -24,8 +24,8 @@ async def never() -> dict[str, Any]:
     raise AssertionError("nothing of it is read")
 
 
-@pytest.mark.parametrize("parts", [(b"",), (b"a" * MOST,), (b"a" * 10_000, b"", b"a" * 6_384)])
-async def test_a_body_of_16_kilobytes_is_read_whole(parts: tuple[bytes, ...]) -> None:
+@pytest.mark.parametrize("parts", [(b"",), (b"a" * MOST,), (b"a" * 10_000, b"", b"a" * 22_768)])
+async def test_a_body_of_32_kilobytes_is_read_whole(parts: tuple[bytes, ...]) -> None:
     told = {"content-type": "Application/JSON; charset=utf-8", "content-length": str(sum(map(len, parts)))}
     assert await read_body(told, sending(*parts), JSON) == b"".join(parts)
 
@@ -38,7 +38,7 @@ async def test_a_byte_more_is_refused_whatever_length_was_told(parts: tuple[byte
 
 async def test_who_may_send_more_is_held_to_that() -> None:
     assert await read_body({"content-type": JSON}, sending(b"a" * MOST, b"a"), JSON, MOST + 1) == b"a" * (MOST + 1)
-    with pytest.raises(Rejected, match="is over 32 KiB"):
+    with pytest.raises(Rejected, match="is over 64 KiB"):
         await read_body({"content-type": JSON, "content-length": str(2 * MOST + 1)}, never, JSON, 2 * MOST)
 
 

@@ -166,6 +166,13 @@ def test_two_thousand_characters_are_kept_and_one_more_is_refused() -> None:
     assert clean_comment("\x00" * 5000 + "a") == "a"
 
 
+def test_letters_that_we_keep_as_two_count_as_they_were_written() -> None:
+    assert clean_comment("\u095c" * 2000) == "\u0921\u093c" * 2000
+    assert clean_comment("e\u0301" * 2000) == "é" * 2000
+    with pytest.raises(Rejected, match="comment: must have at most 2000 characters"):
+        clean_comment("\u095c" * 2001)
+
+
 @given(st.text(st.characters(), max_size=200))
 def test_a_clean_comment_is_clean_for_ever(text: str) -> None:
     cleaned = clean_comment(text)

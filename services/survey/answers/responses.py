@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-LONGEST_BODY = 16 * 1024
+LONGEST_BODY = 32 * 1024
+"""A form writes a character in up to twelve bytes, `%F0%9F%98%80`, and so does JSON that escapes them."""
 LONGEST_COMMENT = 2000
 LONGEST_NAME = 120
 LONGEST_ADDRESS = 254
@@ -115,12 +116,12 @@ def clean_comment(text: str) -> str | None:
     """The comment as we keep it: NFC, without control and invisible characters and stacked marks; None if empty.
 
     Raises:
-        Rejected: longer than 2,000 characters.
+        Rejected: longer than 2,000 characters, both as it came and as we keep it: NFC makes some letters two.
     """
     lines = text.replace("\r\n", "\n").replace("\t", " ")
     visible = "".join(c for c in lines if c in _JOINERS or c == "\n" or unicodedata.category(c) not in _DROPPED)
     cleaned = "".join(_without_stacks(unicodedata.normalize("NFC", visible))).strip()
-    if len(cleaned) > LONGEST_COMMENT:
+    if min(len(visible), len(cleaned)) > LONGEST_COMMENT:
         raise Rejected("comment", f"must have at most {LONGEST_COMMENT} characters")
     return None if _JOINERS.issuperset(cleaned) else cleaned
 

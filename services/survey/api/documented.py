@@ -70,7 +70,7 @@ _RETRY_AFTER: dict[str, Any] = {
 }
 
 
-def refusals(*statuses: int, longest: str = "16 KiB") -> dict[int | str, dict[str, Any]]:
+def refusals(*statuses: int, longest: str = "32 KiB") -> dict[int | str, dict[str, Any]]:
     """The documented refusals of an operation whose body may have so many bytes."""
     return {status: _refusal(status, _MEANINGS[status].format(longest=longest)) for status in statuses}
 
