@@ -30,6 +30,7 @@ FALLBACKS: Final = {
 """What readers of a language without a catalogue are offered first; English comes after all of them."""
 _SAME: Final = {"no": "nb"}
 _CODE: Final = re.compile(r"[a-z]{2,3}", re.ASCII)
+_FIRST: Final = re.compile(r"[A-Za-z]{2,3}(?![A-Za-z0-9])")
 _NORWEGIAN: Final = ("nb", "nn")
 
 
@@ -54,7 +55,13 @@ def choose_language(*wanted: str | None, available: Collection[str] = tuple(LANG
 
 def accepted_language(headers: Mapping[str, str]) -> str:
     """The language that a browser wants most, by its header; empty without one."""
-    return headers.get("accept-language", "")[:2]
+    return first_language(headers.get("accept-language", ""))
+
+
+def first_language(accepted: str) -> str:
+    """The first language of an `Accept-Language` as two or three letters; empty where it is none."""
+    found = _FIRST.match(accepted)
+    return found[0] if found else ""
 
 
 def offered_languages(current: str) -> dict[str, str]:

@@ -86,6 +86,12 @@ async def test_pages_that_need_more_than_the_link_are_the_application_s(app: Sur
         assert await by_lane(app, f"/r/{token}") is None
 
 
+async def test_a_language_that_only_begins_as_one_of_ours_is_the_application_s(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool, language=None)
+    assert await by_lane(app, f"/r/{token}", ("accept-language", "fi")) is not None
+    assert await by_lane(app, f"/r/{token}", ("accept-language", "fil-PH,fi;q=0.5")) is None
+
+
 async def test_who_guessed_too_often_is_the_application_s_to_refuse(app: SurveyRoutes, pool: Pool) -> None:
     token = await invite(pool)
     assert await by_lane(app, f"/r/{token}", lets_look=False) is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.survey.languages import Choice, choose_language, offered_languages
+from services.survey.languages import Choice, accepted_language, choose_language, offered_languages
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,32 @@ def test_the_first_wish_that_has_a_catalogue_is_met(wanted: tuple[str | None, ..
 )
 def test_a_language_without_catalogue_falls_back_and_is_named(wanted: tuple[str | None, ...], choice: Choice) -> None:
     assert choose_language(*wanted) == choice
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("gsw-CH,de;q=0.9", "gsw"),
+        ("fil-PH,fil;q=0.9", "fil"),
+        ("dav", "dav"),
+        ("sv-SE,sv;q=0.8", "sv"),
+        ("EN_gb", "EN"),
+        ("nn;q=0.5", "nn"),
+        ("fi", "fi"),
+        ("*", ""),
+        ("x-svenska", ""),
+        ("svenska", ""),
+        ("", ""),
+    ],
+)
+def test_a_browsers_first_language_is_read_as_it_is_not_by_its_first_letters(header: str, language: str) -> None:
+    assert accepted_language({"accept-language": header}) == language
+    assert accepted_language({}) == ""
+
+
+def test_swiss_german_gets_german_and_filipino_no_finnish() -> None:
+    assert choose_language(accepted_language({"accept-language": "gsw-CH"})).language == "de"
+    assert choose_language(accepted_language({"accept-language": "fil-PH"})).language == "en"
 
 
 def test_nordic_readers_fall_back_to_a_neighbour_before_english() -> None:

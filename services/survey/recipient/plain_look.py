@@ -18,7 +18,7 @@ from services.chassis.metrics import Metrics
 from services.survey.answers.handlers import Answers
 from services.survey.answers.recorded import Page
 from services.survey.answers.responses import token_hash
-from services.survey.languages import choose_language
+from services.survey.languages import choose_language, first_language
 from services.survey.recipient.suspicion import RecentLooks
 from services.survey.recipient.views import Views, face_of_link
 
@@ -84,5 +84,5 @@ class PlainLook:
 
 
 def _accepted(headers: Headers) -> str:
-    """As the application reads it: the first two letters of the first."""
-    return next((value[:2].decode("latin-1") for name, value in headers if name == b"accept-language"), "")
+    """As the application reads it."""
+    return first_language(next((value.decode("latin-1") for name, value in headers if name == b"accept-language"), ""))
