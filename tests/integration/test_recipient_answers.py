@@ -16,6 +16,7 @@ from services.survey.answers.responses import Answer, token_hash
 from services.survey.recipient.http import SurveyRoutes
 from services.survey.recipient.page_models import CaseNotice
 from tests.asgi import ask
+from tests.page_reader import Page
 from tests.survey_app import SEAL, invite, post, stored, survey, told
 from tests.tables import everything_stored
 
@@ -179,6 +180,18 @@ async def test_reasons_that_come_with_the_new_score_are_kept(app: SurveyRoutes, 
     assert await stored(pool) == (2, 1, ["on_time"], False, False)  # ticked before any score: nothing moved
     await post(app, token, ("score", "5"), ("reasons", "courtesy"))
     assert await stored(pool) == (3, 5, ["courtesy"], False, False)
+
+
+async def test_what_is_written_on_a_page_without_reasons_unticks_none(app: SurveyRoutes, pool: Pool) -> None:
+    token = await invite(pool)
+    await post(app, token, ("score", "2"), ("part", "details"), ("reasons", "on_time"))
+    await post(app, token, ("contested", "1"))
+    [part] = Page((await ask(app, "GET", f"/r/{token}")).body).all("input", name="part")
+    for written in ("", "Kom aldrig", ""):
+        reply = await post(app, token, ("part", str(part["value"])), ("comment", written))
+        assert (reply.status, reply.headers["location"]) == (303, f"/r/{token}?done=1&lang=sv")
+    assert await stored(pool) == (3, 2, ["on_time"], True, True)
+    assert [e.reasons for e in await told(pool)] == [("on_time",)] * 3
 
 
 async def test_a_repeated_equal_answer_makes_no_new_revision(app: SurveyRoutes, pool: Pool) -> None:

@@ -62,7 +62,7 @@ changes = st.fixed_dictionaries(
 
 def pairs(change: Change) -> list[tuple[str, str]]:
     """The form that says it."""
-    fields = [("part", "details")] if "reasons" in change else []
+    fields = [("part", "details" if "reasons" in change else "further")] if {"reasons", "comment"} & set(change) else []
     for name, value in change.items():
         fields += (
             [(name, v) for v in value]

@@ -82,6 +82,11 @@ def test_the_details_form_unticks_what_is_not_ticked() -> None:
     assert posted(("part", "details"), ("reasons", "other"), ("reasons", "on_time")).reasons == ("on_time", "other")
 
 
+def test_a_form_without_chips_unticks_nothing_and_may_be_empty() -> None:
+    assert posted(("part", "further"), ("comment", "Hej")) == Answer(comment="Hej")
+    assert posted(("part", "further"), ("comment", "")) == Answer()
+
+
 def test_a_tap_does_not_untick_reasons() -> None:
     assert posted(("score", "4")).reasons is None
 

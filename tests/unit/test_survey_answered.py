@@ -193,6 +193,13 @@ def test_answers_to_further_questions_are_shown_and_a_page_without_any_has_no_su
     assert not Page(pages.render_saved(replace(SAVED, follow_ups=()))).all("details")
 
 
+def test_a_page_that_shows_no_reasons_says_so_in_its_form(pages: SurveyPages) -> None:
+    without = replace(SAVED, definition=replace(SAVED.definition, low=()))
+    for page in (Page(pages.render_saved(without)), Page(pages.render_contested(CONTESTED))):
+        assert [part["value"] for part in page.all("input", name="part")] == ["further"]
+        assert not page.all("input", name="reasons")
+
+
 def test_a_survey_without_a_comment_has_no_box_for_one(pages: SurveyPages) -> None:
     silent = replace(SAVED, definition=replace(SAVED.definition, comment=False))
     assert Page(pages.render_saved(SAVED)).all("textarea")

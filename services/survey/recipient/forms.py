@@ -44,6 +44,8 @@ def parse_form(body: bytes) -> dict[str, list[str]]:
 def read_answer(fields: Fields, languages: frozenset[str]) -> Answer:
     """The answer in a form. Fields that we do not know are ignored.
 
+    With `part=further`, from a page without chips, reasons stay as they were, and nothing needs to be said.
+
     Raises:
         Rejected: a field breaks its rule, or nothing is said.
     """
@@ -60,7 +62,7 @@ def read_answer(fields: Fields, languages: frozenset[str]) -> Answer:
         wants_contact=wants_contact,
         contact=_contact(fields) if wants_contact else None,
     )
-    if not answer.says_something:
+    if not answer.says_something and fields.get("part") != ["further"]:
         raise Rejected("score", "is missing")
     return answer
 

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 from urllib.parse import quote
 
 import structlog
@@ -41,6 +41,8 @@ log = structlog.get_logger()
 UNSUBSCRIBE = "/unsubscribe"
 """How the address ends that is behind the hot path."""
 _FAULTS_OF_OURS = ("overloaded", "storage", "not_ready")
+_NEXT: Final = {"details": "?done=1", "further": "?done=1", "preferences": "?done=1&kept=preferences"}
+"""Where a browser is sent after a form, by its `part`; without one it stays on the page."""
 
 CaseOf = Callable[[uuid.UUID, str], Coroutine[Any, Any, CaseNotice | None]]
 """What the page says about the case of a response; the name is that of the carrier."""
@@ -179,7 +181,7 @@ class SurveyRoutes:
         if wants_json(request):
             headers = {"cache-control": "no-store", "etag": etag(revision)}
             return json_response({"revision": revision}, headers=headers)
-        query = {"details": "?done=1", "preferences": "?done=1&kept=preferences"}.get(first(fields, "part"), "")
+        query = _NEXT.get(first(fields, "part"), "")
         language = first(fields, "lang")
         if language in OFFERED:
             query += ("&" if query else "?") + f"lang={quote(language)}"

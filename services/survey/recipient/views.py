@@ -130,7 +130,7 @@ class Views:
         if part == "preferences" and page.score is not None:
             chosen = Preferences(_one_of(FREQUENCIES, fields, "frequency"), _one_of(CHANNELS, fields, "channel"))
             return self.pages.render_save_failed(replace(self._done(page, about, case, review), preferences=chosen))
-        if part == "details" and page.score is not None:
+        if part in {"details", "further"} and page.score is not None:
             return self.pages.render_save_failed(_with_drafts(self._saved(page, about), fields, reason))
         preselected = marked_face(first(fields, "score")) or page.score
         return self.pages.render_save_failed(QuestionPage(**about, preselected=preselected))
