@@ -51,7 +51,7 @@ DONE = DonePage(
     preferences=Preferences("quarterly", "sms"),
     review=ReviewLink("Omdömestorget (demo)", "https://review.example/nordposten"),
 )
-CONTESTED = ContestedPage(**FACTS, case=DONE.case, can_withdraw=True)
+CONTESTED = ContestedPage(**FACTS, case=DONE.case, can_withdraw=True, wish_saved=True)
 LOCKED = LockedPage(**FACTS, score=4)
 
 WISH = Contact(wanted=True, name_draft="Elin Sandahl", address_draft="elin@mottagare.example")

@@ -17,6 +17,7 @@ from services.survey.answers.relabelling import Relabelling
 from services.survey.answers.responses import token_hash
 from services.survey.recipient.http import SurveyRoutes
 from tests.asgi import ask
+from tests.page_reader import Page
 from tests.survey_app import SEAL, invite, post, told
 from tests.tables import everything_stored, footprint
 
@@ -188,6 +189,22 @@ async def test_a_contact_wish_can_be_changed_and_taken_back_alone(app: SurveyRou
         (1, True, True, 1),
         (2, False, True, 1),
     ]
+
+
+@pytest.mark.parametrize("more", [(), (("contested", "1"),)])
+async def test_the_page_offers_to_take_a_contact_wish_back_as_long_as_there_is_one(
+    app: SurveyRoutes, pool: Pool, more: tuple[tuple[str, str], ...]
+) -> None:
+    token = await invite(pool)
+    await post(app, token, ("score", "1"), *more)
+    taking_back = {"name": "wants_contact", "value": "0"}
+    assert not Page((await ask(app, "GET", f"/r/{token}")).body).all("button", **taking_back)
+    await post(app, token, *WISH)
+    assert Page((await ask(app, "GET", f"/r/{token}")).body).all("button", **taking_back)
+    reply = await post(app, token, ("wants_contact", "0"))
+    assert (reply.status, reply.headers["location"]) == (303, f"/r/{token}?lang=sv")
+    assert await pool.fetchval("SELECT count(*) FROM contact_wish") == 0
+    assert not Page((await ask(app, "GET", f"/r/{token}")).body).all("button", **taking_back)
 
 
 async def test_without_the_tick_no_contact_data_are_kept(app: SurveyRoutes, pool: Pool) -> None:

@@ -65,6 +65,18 @@ def test_contact_is_asked_for_only_when_offered_and_never_chosen_for_the_person(
     assert "raderas 90 dagar efter att det är avslutat" in page.text
 
 
+def test_a_contact_wish_can_be_taken_back_where_it_was_given(pages: SurveyPages) -> None:
+    for wished in (
+        Page(pages.render_saved(replace(SAVED, contact=Contact(saved=True)))),
+        Page(pages.render_contested(CONTESTED)),
+    ):
+        assert len(wished.all("button", name="wants_contact", value="0")) == 1
+        assert "Kontakta mig inte, radera mina kontaktuppgifter" in wished.text
+        assert wished.all("button", name="contested")
+    for nobody in (pages.render_saved(SAVED), pages.render_contested(replace(CONTESTED, wish_saved=False))):
+        assert not Page(nobody).all("button", name="wants_contact")
+
+
 def test_a_failed_save_keeps_the_choice_and_says_so(pages: SurveyPages) -> None:
     page = Page(pages.render_save_failed(replace(QUESTION, preselected=2)))
     (chosen,) = [radio for radio in page.all("input", name="score") if "checked" in radio]

@@ -141,9 +141,13 @@ class DonePage(RecipientPage):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContestedPage(RecipientPage):
-    """The page after "I did not get the parcel": no score, no reminders. It can be taken back if the parcel came."""
+    """The page after "I did not get the parcel": no score, no reminders. It can be taken back if the parcel came.
+
+    `wish_saved` says that there is a contact wish, which can be taken back too.
+    """
 
     comment_saved: bool = False
+    wish_saved: bool = False
     can_withdraw: bool = False
     case: CaseNotice | None = None
     review: ReviewLink | None = None

@@ -77,7 +77,7 @@ class Views:
             return "locked", self.pages.render_locked(LockedPage(**about, score=page.score))
         if page.contested:
             shown = ContestedPage(**about, comment_saved=page.commented, can_withdraw=True, case=case, review=review)
-            return "contested", self.pages.render_contested(shown)
+            return "contested", self.pages.render_contested(replace(shown, wish_saved=page.wants_contact))
         if page.score is None or page.revision is None:
             preselected = marked_face(query.get("s"))
             return "question", self.pages.render_question(QuestionPage(**about, preselected=preselected))
