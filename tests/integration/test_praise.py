@@ -116,6 +116,18 @@ async def test_a_comment_that_changed_unseen_cannot_be_approved(pool: Pool, desk
         await desk.act(LEAD, praise_id, Act.APPROVE, revision=2)
 
 
+async def test_a_dispute_lasts_through_answers_that_praise_no_more_and_praise_again(
+    pool: Pool, desk: PraiseDesk
+) -> None:
+    praise_id = await hung(pool, desk)
+    await desk.act(AGENT, praise_id, Act.DISPUTE, revision=3, evidence="Jag var ledig den dagen")
+    await react(pool, await answered(pool, SEAL, response_id=praise_id, revision=2, score=2, comment=COMMENT))
+    assert (await desk.one(LEAD, praise_id))[0].praise.state is State.WITHDRAWN
+    await react(pool, await answered(pool, SEAL, response_id=praise_id, revision=3, score=5, comment=COMMENT))
+    assert (await desk.one(LEAD, praise_id))[0].praise.state is State.DISPUTED
+    assert [m.withdrawn for m in await told(pool)] == [False, False, False, False, True, False]
+
+
 async def test_a_dispute_needs_evidence(pool: Pool, desk: PraiseDesk) -> None:
     praise_id = await hung(pool, desk)
     with pytest.raises(Impossible):

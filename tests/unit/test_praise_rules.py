@@ -99,6 +99,35 @@ def test_withdrawn_praise_comes_back_when_the_answer_praises_again() -> None:
     assert (back.state, back.revision) == (State.WAITING, 3)
 
 
+@pytest.mark.parametrize(
+    ("state", "back"),
+    [
+        (State.WAITING, State.WAITING),
+        (State.PASSED_ON, State.PASSED_ON),
+        (State.ON_BOARD, State.PASSED_ON),
+        (State.DISPUTED, State.DISPUTED),
+        (State.DECLINED, State.DECLINED),
+    ],
+)
+def test_a_recipient_who_stops_praising_and_praises_again_undoes_nothing_that_staff_decided(
+    state: State, back: State
+) -> None:
+    passed_on_at = None if state is State.WAITING else LATER
+    gone = after(praise(state, masks=(2, 4), passed_on_at=passed_on_at), answer(revision=2, score=2))
+    still_gone = after(gone, answer(revision=3, score=1))
+    again = after(still_gone, answer(revision=4))
+    assert again is not None
+    assert (again.state, again.masks) == (back, (2, 4))
+
+
+@pytest.mark.parametrize(("then", "at_last"), [(b"second", b"second"), (b"first", b"second"), (None, b"first")])
+def test_withdrawn_praise_comes_back_with_another_comment_without_the_masks(then: bytes | None, at_last: bytes) -> None:
+    gone = after(praise(State.DISPUTED, masks=(2,)), answer(revision=2, score=2, commented=then is not None), then)
+    again = after(gone, answer(revision=3), at_last)
+    assert again is not None
+    assert (again.state, again.masks, again.comment_digest) == (State.DISPUTED, (), at_last)
+
+
 def test_another_comment_takes_the_praise_off_the_board_and_forgets_the_masks() -> None:
     changed = after(praise(State.ON_BOARD, masks=(2,)), answer(revision=2), b"second")
     assert changed is not None

@@ -77,7 +77,11 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Praise:
-    """One praise as it stands; the fields are those of the table."""
+    """One praise as it stands; the fields are those of the table.
+
+    Attributes:
+        withdrawn_from: the state that it was withdrawn from; it says nothing while it is not withdrawn.
+    """
 
     praise_id: str
     revision: int
@@ -101,6 +105,7 @@ class Praise:
     passed_on_at: datetime | None = None
     owner: str | None = None
     owner_name: str | None = None
+    withdrawn_from: State | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,14 @@ def after_answer(
     if not rules.is_praise(answer):
         if stored.state is State.WITHDRAWN:
             return Change(seen, None)
-        gone = replace(seen, state=State.WITHDRAWN, masks=(), comment_digest=digest, revision=stored.revision + 1)
+        gone = replace(
+            seen,
+            state=State.WITHDRAWN,
+            withdrawn_from=stored.state,
+            masks=stored.masks if digest == stored.comment_digest else (),
+            comment_digest=digest,
+            revision=stored.revision + 1,
+        )
         return Change(gone, "withdrawn")
     return _changed(seen, _fresh(answer, digest, pass_on_by))
 
@@ -210,7 +222,7 @@ def _changed(seen: Praise, fresh: Praise) -> Change:
     state = seen.state
     masks = seen.masks
     if state is State.WITHDRAWN:
-        state = State.WAITING if seen.passed_on_at is None else State.PASSED_ON
+        state = _back_from(seen)
     if fresh.comment_digest != seen.comment_digest:
         masks = ()
         state = State.PASSED_ON if state is State.ON_BOARD else state
@@ -224,7 +236,15 @@ def _changed(seen: Praise, fresh: Praise) -> Change:
         passed_on_at=seen.passed_on_at,
         owner=seen.owner,
         owner_name=seen.owner_name,
+        withdrawn_from=seen.withdrawn_from,
     )
     if moved == seen:
         return Change(moved, None)
     return Change(replace(moved, revision=seen.revision + 1), "changed")
+
+
+def _back_from(withdrawn: Praise) -> State:
+    """The recipient undoes nothing that staff decided; only what hung on the board must be approved again."""
+    if withdrawn.withdrawn_from in {State.DISPUTED, State.DECLINED}:
+        return withdrawn.withdrawn_from
+    return State.WAITING if withdrawn.passed_on_at is None else State.PASSED_ON

@@ -24,6 +24,7 @@ def from_row(row: asyncpg.Record) -> Praise:
         "state": State(row["state"]),
         "reasons": tuple(row["reasons"]),
         "masks": tuple(row["masks"]),
+        "withdrawn_from": None if row["withdrawn_from"] is None else State(row["withdrawn_from"]),
     }
     return Praise(**values)
 

@@ -4,8 +4,8 @@ SELECT * FROM praise WHERE praise_id = ANY($1::uuid[]) ORDER BY praise_id FOR UP
 -- name: keep_praise
 INSERT INTO praise AS p (praise_id, revision, response_revision, state, score, reasons, comment_digest, masks, carrier,
                          terminal, route, driver, service_point, method, country, zone, occurred_at, praised_at,
-                         pass_on_by, passed_on_at, owner, owner_name)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+                         pass_on_by, passed_on_at, owner, owner_name, withdrawn_from)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)
 ON CONFLICT (praise_id) DO UPDATE SET
     revision = excluded.revision, response_revision = excluded.response_revision, state = excluded.state,
     score = excluded.score, reasons = excluded.reasons, comment_digest = excluded.comment_digest,
@@ -13,7 +13,7 @@ ON CONFLICT (praise_id) DO UPDATE SET
     driver = excluded.driver, service_point = excluded.service_point, method = excluded.method,
     country = excluded.country, zone = excluded.zone, occurred_at = excluded.occurred_at,
     praised_at = excluded.praised_at, pass_on_by = excluded.pass_on_by, passed_on_at = excluded.passed_on_at,
-    owner = excluded.owner, owner_name = excluded.owner_name
+    owner = excluded.owner, owner_name = excluded.owner_name, withdrawn_from = excluded.withdrawn_from
 
 -- name: keep_event
 INSERT INTO praise_event (praise_id, at, what, member, member_name, note_sealed) VALUES ($1, $2, $3, $4, $5, $6)
