@@ -1,5 +1,6 @@
 """How often and where a person may be asked: kept for the person, told, and shown again."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -54,6 +55,20 @@ async def test_each_change_is_told_as_later_than_the_one_before_whatever_the_clo
     await post(app, token, ("part", "preferences"), ("frequency", "never"))
     [*_, last] = await preferences(pool)
     assert (last.never, last.changed_at) == (True, faster + timedelta(microseconds=1))
+
+
+async def test_the_same_first_preference_said_twice_at_once_is_kept_once_and_both_are_told_so(
+    app: SurveyRoutes, pool: Pool
+) -> None:
+    token = await invite(pool, person_id=PERSON)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("INSERT INTO preference VALUES ($1, 1, true, NULL, NULL, clock_timestamp())", PERSON)
+        second = asyncio.create_task(post(app, token, ("part", "preferences"), ("frequency", "never"), as_json=True))
+        await asyncio.sleep(0.3)
+        assert not second.done()
+    reply = await second
+    assert (reply.status, reply.json) == (200, {"revision": 1})
+    assert await preferences(pool) == []  # whoever was first has told it
 
 
 async def test_a_person_has_the_same_preferences_behind_every_link(app: SurveyRoutes, pool: Pool) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import asyncpg
+
 from schemas.delivery import ChannelKind, DeliveryFacts
 from schemas.invitation import InvitationDecided
 from schemas.invitation import Outcome as Decided
@@ -158,8 +160,7 @@ class Answers:
         Raises:
             Database errors, TimeoutError: it is not known whether it was kept. Trying again is safe.
         """
-        keeping = self.pool.fetchrow(
-            self._sql["prefer"],
+        said = (
             token_hash(token),
             preference.frequency is not None,
             preference.never,
@@ -169,7 +170,15 @@ class Answers:
             self.now(),
             source,
         )
-        row = await within(ANSWERED_WITHIN, keeping)
+
+        async def keeping() -> asyncpg.Record | None:
+            row = await self.pool.fetchrow(self._sql["prefer"], *said)
+            if row is not None and row["open"] and row["named"] and row["revision"] is None:
+                # The same was said elsewhere at this moment, for the first time: only the next statement sees it.
+                row = await self.pool.fetchrow(self._sql["prefer"], *said)
+            return row
+
+        row = await within(ANSWERED_WITHIN, keeping())
         self.relay.wake()
         if row is None:
             return Recorded(Outcome.UNKNOWN)
