@@ -1,5 +1,6 @@
 """The recipient's pages without a server between: an app on a test's own database, invitations and posts."""
 
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ from services.survey.answers.handlers import Answers, LearnInvitations
 from services.survey.answers.responses import token_hash
 from services.survey.definition_files import load_definitions
 from services.survey.definitions import Definitions
+from services.survey.recipient.guesses import Guesses, Guessing
 from services.survey.recipient.http import SurveyRoutes
 from services.survey.recipient.page_models import HumanRoute, Site
 from services.survey.recipient.public_wiring import public_routes
@@ -57,6 +59,7 @@ def survey(
     queue: int = 4096,
     caught_up: bool = True,
     meanwhile: Callable[[], Awaitable[object]] | None = None,
+    guessing: Guessing | None = None,
 ) -> SurveyRoutes:
     """The survey's pages; `meanwhile` happens while Kafka is asked whether all invitations are known."""
     metrics = Metrics()
@@ -77,6 +80,7 @@ def survey(
         seal=SEAL,
         metrics=metrics,
         caught_up=behind_or_not,
+        guessing=guessing or Guessing(Guesses(settings.wrong_links_per_minute), 0, time.monotonic),
         brand="Nordposten Demo",
         others=make_app(public_routes(settings, answers, SITE, PAGES, behind_or_not), ready=ready, metrics=metrics),
     )

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from starlette.requests import HTTPConnection
-from starlette.responses import Response
 from starlette.routing import BaseRoute
 
 from schemas.invitation import InvitationDecided
@@ -44,10 +42,9 @@ from services.survey.cases.notice import CaseNotices
 from services.survey.definition_files import load_definitions
 from services.survey.definitions import Definitions
 from services.survey.followup import FollowUp, Reaction
-from services.survey.languages import accepted_language, choose_language
 from services.survey.privacy.erasure import ErasePersons
 from services.survey.privacy.retention import months, retention
-from services.survey.recipient.guesses import Guesses, GuessLimit
+from services.survey.recipient.guesses import Guesses, Guessing, GuessLimit
 from services.survey.recipient.http import SurveyRoutes
 from services.survey.recipient.kiosk_page import KioskPage
 from services.survey.recipient.page_models import HumanRoute, Site
@@ -115,8 +112,8 @@ async def run(settings: Settings) -> None:
     reviews, staff = Reviews(read_policies(settings.review_policy_file), seal), staff_parts(shared)
     readers = _readers(shared, traces, lines, reviews, staff.reactions)
     pages = _recipient_pages(shared, answers, reviews, Arrivals(readers.invitations), staff.routes)
-    limit = _limit_guesses(pages, settings)
-    lanes = pages.lanes(limit.lets_look)
+    limit = GuessLimit(pages, pages.guessing, pages.too_many_guesses)
+    lanes = pages.lanes(pages.guessing.lets_look)
     await pages.warm_up(_now())
     gc.freeze()  # what was made until now stays: looking through it again and again only holds up pages
     try:
@@ -209,18 +206,9 @@ def _recipient_pages(
         seal=answers.seal,
         metrics=answers.metrics,
         caught_up=caught_up,
+        guessing=Guessing(Guesses(settings.wrong_links_per_minute), settings.trusted_proxies, time.monotonic),
         brand=settings.brand,
         case_of=CaseNotices(answers.pool, _now),
         reviews=reviews,
         others=SessionCare(make_app(others, ready=ready, metrics=answers.metrics), shared.gate),
     )
-
-
-def _limit_guesses(app: SurveyRoutes, settings: Settings) -> GuessLimit:
-    def too_many_guesses(request: HTTPConnection) -> Response:
-        language = choose_language(accepted_language(request.headers)).language
-        app.metrics.count("kvittera_pages_total", state="too_many_guesses")
-        return Response(app.pages.render_away(language), 429, {**app.pages.headers, "retry-after": "60"}, "text/html")
-
-    guesses = Guesses(settings.wrong_links_per_minute)
-    return GuessLimit(app, guesses, settings.trusted_proxies, time.monotonic, too_many_guesses)

@@ -12,9 +12,9 @@ from services.chassis.peers import peer_of
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.notifier.planned import new_token
-from services.survey.recipient.guesses import _MOST_PEERS, Guesses, GuessLimit
-from tests.asgi import ask
-from tests.survey_app import invite, survey
+from services.survey.recipient.guesses import _MOST_PEERS, Guesses, Guessing, GuessLimit
+from tests.asgi import Reply, ask
+from tests.survey_app import invite, post, survey
 
 pytestmark = pytest.mark.service("survey")
 
@@ -27,7 +27,7 @@ class Survey:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.asked.append(scope["path"])
-        known = scope["path"] == "/r/known" or scope["method"] == "POST"
+        known = scope["path"] == "/r/known" or (scope["method"] == "POST" and "/unsubscribe" not in scope["path"])
         await PlainTextResponse("page" if known else "unknown", 200 if known else 404)(scope, receive, send)
 
 
@@ -40,7 +40,8 @@ class Seconds:
 
 
 def limited(seconds: Seconds, *, trusted_proxies: int = 0, most: int = 5) -> GuessLimit:
-    return GuessLimit(Survey(), Guesses(most), trusted_proxies, seconds, lambda _: Response("later", 429))
+    guessing = Guessing(Guesses(most), trusted_proxies, seconds)
+    return GuessLimit(Survey(), guessing, lambda _: Response("later", 429))
 
 
 async def look(
@@ -67,6 +68,13 @@ async def test_others_and_answers_go_on_meanwhile() -> None:
     assert await look(app, "/r/known", peer="192.0.2.2") == 200
     assert await look(app, "/r/known", "POST") == 200
     assert await look(app, "/health/live", "POST") == 200
+
+
+async def test_a_wrong_link_to_unsubscribe_counts_as_a_look_and_nobody_who_unsubscribes_is_refused() -> None:
+    app = limited(Seconds())
+    assert [await look(app, f"/r/{n}/unsubscribe", "POST") for n in range(7)] == [404] * 7
+    assert await look(app, "/r/known") == 429
+    assert await look(app, "/r/0/unsubscribe") == 429
 
 
 async def test_opening_a_link_that_exists_costs_nothing() -> None:
@@ -160,6 +168,28 @@ def guesses_at(token: str) -> list[str]:
         "' or 1=1--",
         "a" * 4000,
     ]
+
+
+async def test_a_post_that_no_page_of_ours_sent_is_a_look_like_any_other(pool: Pool, settings: Settings) -> None:
+    app = survey(pool, settings, guessing=Guessing(Guesses(5), 0, Seconds()))
+    limit = GuessLimit(app, app.guessing, app.too_many_guesses)
+    token = await invite(pool)
+    for _ in range(9):
+        assert (await post(app, token, ("score", "4"), nonce="")).status == 403  # a link that exists costs nothing
+
+    async def unreadable(link: str) -> Reply:
+        return await ask(app, "POST", f"/r/{link}", headers=[("content-type", "text/plain")], parts=[b"score=4"])
+
+    guesses = [await post(app, new_token(), ("score", "4"), nonce="") for _ in range(3)]
+    guesses += [await unreadable(new_token()) for _ in range(3)]
+    assert [reply.status for reply in guesses] == [403] * 3 + [422] * 2 + [429]
+    assert (await ask(limit, "GET", f"/r/{token}")).status == 429
+    shown = [await post(app, token, ("score", "4"), nonce=""), await unreadable(token)]
+    assert [(reply.status, reply.headers["retry-after"]) for reply in shown] == [(429, "60")] * 2
+    assert app._views.nonce(token) not in shown[0].text + shown[1].text
+    # Who holds the page is answered, whatever comes of it.
+    assert (await post(app, token, ("score", "4"))).status == 303
+    assert (await post(app, token, ("score", "9"))).status == 422
 
 
 async def test_wrong_links_look_the_same_and_take_the_same_time(pool: Pool, settings: Settings) -> None:

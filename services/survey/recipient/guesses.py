@@ -1,6 +1,7 @@
 """Who opens many links that do not exist is guessing, and is not answered for a while (row 2 of docs/security.md).
 
 Only looking is limited: an answer needs the nonce of a page that was shown, so a valid answer is never refused here.
+A post without that nonce is answered with a page, and is a look like any other (http.py).
 """
 
 from collections import OrderedDict
@@ -13,6 +14,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.chassis.peers import peer_of
 
+UNSUBSCRIBE = "/unsubscribe"
+"""How the address ends that is behind the hot path."""
 _MOST_PEERS = 10_000
 
 
@@ -43,33 +46,50 @@ class Guesses:
 
 
 @dataclass(frozen=True, slots=True)
-class GuessLimit:
-    """In front of the survey's pages: counts looks that end in 404, and answers 429 when there were too many."""
+class Guessing:
+    """Who guesses, told by where a request comes from; `seconds` is a clock that never goes back."""
 
-    app: ASGIApp
     guesses: Guesses
     trusted_proxies: int
     seconds: Callable[[], float]
-    too_many: Callable[[HTTPConnection], Response]
 
     def lets_look(self, scope: Scope) -> bool:
         """Whether a look of this client is answered now."""
-        return self.guesses.may_look(peer_of(scope, self.trusted_proxies), self.seconds())
+        return self.guesses.may_look(self._peer(scope), self.seconds())
+
+    def missed(self, scope: Scope) -> None:
+        """This client looked at a link that does not exist."""
+        self.guesses.miss(self._peer(scope), self.seconds())
+
+    def _peer(self, scope: Scope) -> str:
+        return peer_of(scope, self.trusted_proxies)
+
+
+@dataclass(frozen=True, slots=True)
+class GuessLimit:
+    """In front of the survey's pages: counts looks that end in 404, and answers 429 when there were too many.
+
+    Unsubscribing needs no page, so a wrong link counts there too; but nobody who unsubscribes is refused.
+    """
+
+    app: ASGIApp
+    guessing: Guessing
+    too_many: Callable[[HTTPConnection], Response]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, unless it is one guess too many."""
-        looks = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"} and scope["path"].startswith("/r/")
-        if not looks:
+        if scope["type"] != "http" or not scope["path"].startswith("/r/"):
             await self.app(scope, receive, send)
             return
-        peer = peer_of(scope, self.trusted_proxies)
-        if not self.guesses.may_look(peer, self.seconds()):
+        looks = scope["method"] in {"GET", "HEAD"}
+        if looks and not self.guessing.lets_look(scope):
             await self.too_many(HTTPConnection(scope))(scope, receive, send)
             return
 
         async def watched(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == 404:  # noqa: PLR2004
-                self.guesses.miss(peer, self.seconds())
+                self.guessing.missed(scope)
             await send(message)
 
-        await self.app(scope, receive, watched)
+        watching = looks or scope["path"].endswith(UNSUBSCRIBE)
+        await self.app(scope, receive, watched if watching else send)

@@ -9,7 +9,7 @@ from typing import Any, Final, TypedDict
 from urllib.parse import quote
 
 import structlog
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -26,6 +26,7 @@ from services.survey.definitions import Definitions
 from services.survey.languages import accepted_language, choose_language
 from services.survey.recipient.first_tap import FirstTap
 from services.survey.recipient.forms import Fields
+from services.survey.recipient.guesses import UNSUBSCRIBE, Guessing
 from services.survey.recipient.links import CaughtUp, Links, PutAside, TooNew
 from services.survey.recipient.page_models import CaseNotice, ReviewLink
 from services.survey.recipient.plain_look import PlainLook
@@ -38,8 +39,6 @@ from services.survey.refusals import Refused
 from services.survey.reviews.stored import Reviews
 
 log = structlog.get_logger()
-UNSUBSCRIBE = "/unsubscribe"
-"""How the address ends that is behind the hot path."""
 _FAULTS_OF_OURS = ("overloaded", "storage", "not_ready")
 _NEXT: Final = {"details": "?done=1", "further": "?done=1", "preferences": "?done=1&kept=preferences"}
 """Where a browser is sent after a form, by its `part`; without one it stays on the page."""
@@ -58,6 +57,7 @@ class SurveyRoutes:
     seal: Seal
     metrics: Metrics
     caught_up: CaughtUp
+    guessing: Guessing
     brand: str
     others: ASGIApp
     case_of: CaseOf | None = None
@@ -164,6 +164,12 @@ class SurveyRoutes:
         response = Response(body, status, headers=self.pages.headers, media_type="text/html")
         return _with_retry(response)
 
+    def too_many_guesses(self, request: HTTPConnection) -> Response:
+        """For who looks at one wrong link too many."""
+        self.metrics.count("kvittera_pages_total", state="too_many_guesses")
+        body = self.pages.render_away(choose_language(accepted_language(request.headers)).language)
+        return Response(body, 429, {**self.pages.headers, "retry-after": "60"}, "text/html")
+
     # -- POST: kept first, then told --
 
     async def _post(self, scope: Scope, receive: Receive, token: str) -> Response:
@@ -194,6 +200,10 @@ class SurveyRoutes:
             if refused.revision is not None:
                 response.headers["etag"] = etag(refused.revision)
             return response
+        # Who was not shown the page before only looks at it.
+        looks = not self._posts.is_from_our_page(token, fields)
+        if looks and not self.guessing.lets_look(request.scope):
+            return self.too_many_guesses(request)
         language = _language(first(fields, "lang"), accepted_language(request.headers))
         try:
             page = await self.answers.page(token) if refused.reason == "locked" else await self._find(token)
@@ -203,6 +213,8 @@ class SurveyRoutes:
         if page is not None:
             body = self._views.not_saved(page, token, language, fields, reason=refused.reason, **beside)
             return self._html(body, refused.status)
+        if looks:
+            self.guessing.missed(request.scope)
         # Whether the link is known must not show; only that we cannot say yet.
         waiting = refused.status == 503  # noqa: PLR2004
         body = self.pages.render_unavailable(language) if waiting else self.pages.render_unknown(language)
