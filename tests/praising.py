@@ -31,6 +31,7 @@ SEAL = Seal(bytes.fromhex(SEALING_KEY))
 TEXTS = SealedTexts(SEAL)
 COMMENT = "Ringde 070-174 06 05 innan, snälla Kalle"
 ARSTA = Board("Årsta", "Årsta terminal", "sv")
+TAKE_UP = TakeUpPraise(Rules(), TEXTS, lambda at, _zone, _country: at + timedelta(hours=16), lambda: NOON)
 
 
 def desk_of(pool: Pool, metrics: Metrics | None = None) -> PraiseDesk:
@@ -46,9 +47,8 @@ def pages_of(pool: Pool) -> Starlette:
 
 
 async def react(pool: Pool, *messages: Received[ResponseRecorded]) -> None:
-    take_up = TakeUpPraise(Rules(), TEXTS, lambda at, _zone, _country: at + timedelta(hours=16), lambda: NOON)
     async with pool.acquire() as connection, connection.transaction():
-        await take_up(connection, messages)
+        await TAKE_UP(connection, messages)
 
 
 async def praised(pool: Pool, **changed: Any) -> uuid.UUID:

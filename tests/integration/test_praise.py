@@ -1,5 +1,6 @@
 """Praise from the answer to those whom it is for: kept, told and worked on with a real PostgreSQL."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -9,11 +10,12 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.survey.praise.desk import PraiseDesk
 from services.survey.praise.rules import Act, State
+from services.survey.praise.store import SQL
 from services.survey.staff.refusals import Impossible, NotAllowed, NotThere, Stale
 from tests.answers import answered
 from tests.builders import NOON
 from tests.members import AGENT, ELSEWHERE, LEAD, READER
-from tests.praising import COMMENT, SEAL, board_now, desk_of, hung, praised, react
+from tests.praising import COMMENT, SEAL, TAKE_UP, board_now, desk_of, hung, praised, react
 from tests.tables import everything_stored
 
 pytestmark = pytest.mark.service("survey")
@@ -148,3 +150,32 @@ async def test_a_driver_who_declines_leaves_board_and_topic_and_may_come_back(po
     assert {quote.sign is None for quote in (await board_now(pool)).quotes} == {False}
     latest = {m.praise_id: m for m in await told(pool)}
     assert {m.driver for m in latest.values()} == {"DRV-1"}
+
+
+async def test_two_who_say_at_once_that_a_driver_declines_do_not_wait_for_each_other_for_ever(
+    pool: Pool, desk: PraiseDesk
+) -> None:
+    praise_ids = [await praised(pool) for _ in range(2)]
+    async with pool.acquire() as other:
+        holding = other.transaction()
+        await holding.start()
+        await other.execute(SQL["decline_driver"], "DRV-1", NOON, "both wait for this row")
+        both = asyncio.gather(*(desk.set_driver(AGENT, p, declines=True) for p in praise_ids))
+        await asyncio.wait([both], timeout=0.5)
+        await holding.rollback()
+        await both
+    assert {m.driver for m in (await told(pool))[2:]} == {None}
+    assert [[m.what for m in (await desk.one(LEAD, p))[1]] for p in praise_ids] == [["opened", "driver_declines"]] * 2
+
+
+async def test_a_driver_who_declines_while_new_praise_is_taken_up_is_not_named_in_it(
+    pool: Pool, desk: PraiseDesk
+) -> None:
+    known, message = await praised(pool), await answered(pool, SEAL, comment=COMMENT)
+    async with pool.acquire() as connection, connection.transaction():
+        await TAKE_UP(connection, [message])
+        declining = asyncio.ensure_future(desk.set_driver(AGENT, known, declines=True))
+        await asyncio.wait([declining], timeout=0.5)
+    await declining
+    latest = {m.praise_id: m for m in await told(pool)}
+    assert {m.driver for m in latest.values()} == {None}

@@ -133,23 +133,25 @@ class PraiseDesk:
             NotThere, NotAllowed, Impossible: nothing was changed.
         """
         async with self.pool.acquire() as connection, connection.transaction():
-            before = (await store.locked(connection, [praise_id])).get(str(praise_id))
-            if before is None or not may(member, Role.READER, before.terminal):
+            row = await connection.fetchrow(SQL["one"], praise_id)
+            if row is None or not may(member, Role.READER, row["terminal"]):
                 raise NotThere
-            if not may(member, Role.AGENT, before.terminal):
+            if not may(member, Role.AGENT, row["terminal"]):
                 raise NotAllowed
-            if before.driver is None:
+            driver = row["driver"]
+            if driver is None:
                 raise Impossible("No driver is known for this praise")
+            await connection.execute(SQL["lock_driver"], driver)
             if declines:
-                await connection.execute(SQL["decline_driver"], before.driver, self.now(), member.subject)
+                await connection.execute(SQL["decline_driver"], driver, self.now(), member.subject)
             else:
-                await connection.execute(SQL["welcome_driver"], before.driver)
-            rows = await connection.fetch(SQL["praise_of_driver"], before.driver)
+                await connection.execute(SQL["welcome_driver"], driver)
+            rows = await connection.fetch(SQL["praise_of_driver"], driver)
             told = [replace(p, revision=p.revision + 1) for p in map(store.from_row, rows)]
             await store.keep(connection, told)
             await store.tell(connection, told)
             what = "driver_declines" if declines else "driver_welcome"
-            await store.note(connection, before.praise_id, self.now(), what, member=(member.subject, member.name))
+            await store.note(connection, str(praise_id), self.now(), what, member=(member.subject, member.name))
         self.wake_relay()
 
     async def _same_comment(self, connection: Database, praise: Praise) -> None:

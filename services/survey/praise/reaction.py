@@ -24,6 +24,7 @@ class TakeUpPraise:
     async def __call__(self, connection: Database, batch: Responses, /) -> None:
         """React to a batch, inside the fence's transaction."""
         ids = [uuid.UUID(r.message.response_id) for r in batch]
+        await store.share_drivers(connection, [r.message for r in batch if self.rules.is_praise(r.message)])
         stored = await store.locked(connection, ids)
         wanted = [r.message for r in batch if r.message.response_id in stored or self.rules.is_praise(r.message)]
         if not wanted:

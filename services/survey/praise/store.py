@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 
 from schemas.feedback import FeedbackPraise
+from schemas.response import ResponseRecorded
 from services.chassis.postgres import Database, named_sql
 from services.survey.praise.rules import Praise, State
 
@@ -33,6 +34,15 @@ async def locked(connection: Database, ids: Iterable[uuid.UUID]) -> dict[str, Pr
     """The praise with these ids, locked until the transaction ends."""
     found = [from_row(row) for row in await connection.fetch(SQL["praise_of"], list(ids))]
     return {praise.praise_id: praise for praise in found}
+
+
+async def share_drivers(connection: Database, praising: Iterable[ResponseRecorded]) -> None:
+    """Let no driver whom these answers praise decline until the transaction ends; asked for before any row is locked.
+
+    Praise that is kept already needs none of this: who declines waits for its row.
+    """
+    if drivers := sorted({m.known.driver for m in praising if m.known.driver is not None}):
+        await connection.execute(SQL["share_drivers"], drivers)
 
 
 async def keep(connection: Database, changed: Sequence[Praise]) -> None:

@@ -23,6 +23,16 @@ INSERT INTO outbox (shard, topic, key, value)
 SELECT hashtext(key) & 3, 'feedback.praise.v1', convert_to(key, 'UTF8'), value
 FROM unnest($1::text[], $2::bytea[]) AS e (key, value)
 
+-- name: lock_driver
+-- Alone, before any row is locked: two who ask for one driver's praise would each wait for a row of the other's.
+SELECT pg_advisory_xact_lock(hashtext('praise of drivers'), hashtext($1) & 63)
+
+-- name: share_drivers
+-- Together with others: no driver declines between the look at who has declined and the commit of new praise. A batch
+-- holds 64 locks at most, however many drivers it praises.
+SELECT pg_advisory_xact_lock_shared(hashtext('praise of drivers'), part)
+FROM (SELECT DISTINCT hashtext(driver) & 63 AS part FROM unnest($1::text[]) AS d (driver) ORDER BY part) AS parts
+
 -- name: declined_drivers
 SELECT driver FROM driver_opt_out WHERE driver = ANY($1::text[])
 
