@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from starlette.routing import BaseRoute
 
@@ -189,7 +189,8 @@ def _recipient_pages(
         edit_days=round(settings.lock_after_days),
     )
     pages = SurveyPages(site)
-    kiosk_page = KioskPage(settings.brand, demo=settings.demo_mark).route()
+    debounce = timedelta(seconds=settings.kiosk_debounce_seconds)
+    kiosk_page = KioskPage(settings.brand, debounce, demo=settings.demo_mark).route()
     caught_up = arrivals.all_applied
     public = public_routes(settings, answers, site, pages, caught_up)
     api = api_mount(settings, answers, shared.definitions, caught_up, arrivals.reader.is_cut_off)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -20,13 +21,14 @@ from tests.programs import TORGET, Clock, application, new_key
 pytestmark = pytest.mark.service("survey")
 
 SITE = "https://svar.example"
+DEBOUNCE = timedelta(seconds=1.5)
 
 
 @pytest.fixture
 async def tablet(chromium: Browser, pool: Pool, settings: Settings) -> AsyncIterator[tuple[Page, list[str], list[int]]]:
     """A tablet whose requests go into the application; the addresses it asked for; statuses to answer with first."""
-    api = application(pool, settings, Clock())
-    app = Starlette(routes=[KioskPage("Nordposten Demo").route(), Mount("/", api)])
+    api = application(pool, settings.model_copy(update={"kiosk_debounce_seconds": DEBOUNCE.total_seconds()}), Clock())
+    app = Starlette(routes=[KioskPage("Nordposten Demo", DEBOUNCE).route(), Mount("/", api)])
     asked: list[str] = []
     failures: list[int] = []
 
@@ -69,6 +71,37 @@ async def test_a_finger_and_a_key_each_give_an_answer_and_the_page_is_as_new(
     await expect(page.get_by_role("status")).to_have_text("Tack. Ditt svar är sparat.")
     assert await scores(pool) == [5, 1]
     assert not [url for url in asked if key.secret in url]
+
+
+async def test_the_last_face_of_a_person_is_the_answer_also_where_the_first_could_not_be_sent_at_once(
+    tablet: tuple[Page, list[str], list[int]], pool: Pool
+) -> None:
+    page, _, failures = tablet
+    key = await new_key(pool, Scope.KIOSK, place=TORGET)
+    await page.goto(f"{SITE}/kiosk?lang=sv#{key.text}")
+    failures.append(503)
+    await page.keyboard.press("1")
+    await page.keyboard.press("5")
+    await expect(page.get_by_role("status")).to_have_text("Tack. Ditt svar är sparat.")
+    await page.wait_for_timeout(2500)  # the first face would be tried again after two seconds
+    assert await scores(pool) == [5]
+
+
+async def test_the_face_of_a_person_that_is_sent_late_stays_apart_from_the_next_persons(
+    tablet: tuple[Page, list[str], list[int]], pool: Pool
+) -> None:
+    page, _, failures = tablet
+    key = await new_key(pool, Scope.KIOSK, place=TORGET)
+    await page.goto(f"{SITE}/kiosk?lang=sv#{key.text}")
+    failures.append(503)
+    await page.keyboard.press("1")
+    await page.wait_for_timeout(1600)
+    await page.keyboard.press("4")
+    await page.keyboard.press("5")
+    await expect(page.get_by_role("status")).to_have_text("Tack. Ditt svar är sparat.")
+    await page.wait_for_timeout(2500)
+    assert await scores(pool) == [1, 5]
+    assert await pool.fetchval("SELECT count(DISTINCT response_id) FROM kiosk_response") == 2
 
 
 async def test_without_a_valid_key_nothing_is_said_to_be_saved(

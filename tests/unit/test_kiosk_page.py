@@ -1,6 +1,7 @@
 """The page of a kiosk: small, in every language, without a key, and guarded."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from starlette.applications import Starlette
@@ -9,7 +10,7 @@ from services.survey.languages import LANGUAGES
 from services.survey.recipient.kiosk_page import KioskPage
 from tests.asgi import ask
 
-APP = Starlette(routes=[KioskPage("Nordposten <Demo>").route()])
+APP = Starlette(routes=[KioskPage("Nordposten <Demo>", timedelta(seconds=1.5)).route()])
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -21,6 +22,10 @@ async def test_the_page_shows_five_faces_with_words_in_every_language(language: 
     assert re.findall(r'data-score="(\d)"', page) == ["1", "2", "3", "4", "5"]
     assert "Nordposten &lt;Demo&gt;" in page
     assert len(reply.body) < 30_000
+
+
+async def test_the_page_knows_for_how_long_a_tap_corrects_the_one_before() -> None:
+    assert 'data-debounce="1500"' in (await ask(APP, "GET", "/kiosk")).text
 
 
 async def test_the_language_is_the_persons_or_a_fallback() -> None:

@@ -1,5 +1,6 @@
 """The page of a kiosk: five large faces for a tablet on a counter. It holds no key; the tablet brings its own."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +17,9 @@ _PAGES: Final = Path(__file__).parent / "pages"
 
 
 class KioskPage:
-    """The page in every language, rendered once."""
+    """The page in every language, rendered once; a tap within `debounce` of another corrects it."""
 
-    def __init__(self, brand: str, *, demo: bool = False) -> None:
+    def __init__(self, brand: str, debounce: timedelta, *, demo: bool = False) -> None:
         assets = inline_assets(
             recipient_css() + (_PAGES / "kiosk.css").read_text("utf-8"), (_PAGES / "kiosk.js").read_text("utf-8")
         )
@@ -31,6 +32,7 @@ class KioskPage:
                 t=words,
                 brand=brand,
                 demo=demo,
+                debounce=round(debounce.total_seconds() * 1000),
                 assets=assets,
                 languages=LANGUAGES,
                 faces_sprite=faces_sprite(),
