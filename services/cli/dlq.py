@@ -1,15 +1,15 @@
 """`kvittera dlq list | show | replay | drop`: look at dead letters, send them again, or give them up."""
 
 import asyncio
-from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from services.chassis.deadletter_store import Letter
-    from services.chassis.settings import Settings
+    from collections import Counter
+
+    from services.chassis.deadletter_drop import Dropping
 
 Topic = Annotated[str, typer.Argument(help="The topic whose dead letters are meant, such as delivery.completed.v1.")]
 
@@ -28,28 +28,28 @@ def list_letters(
     topic: Annotated[str | None, typer.Argument(help="Only this topic's, such as delivery.completed.v1.")] = None,
 ) -> None:
     """Count dead letters by reason, of one topic or of all that have some."""
-    from services.chassis.deadletter_store import read_letters, topics_with_dead_letters
+    from services.chassis.deadletter_store import count_letters, topics_with_dead_letters
     from services.embedded.local import reachable
 
-    async def read_all() -> "dict[str, list[Letter]]":
+    async def count_all() -> "dict[str, Counter[tuple[str, str]]]":
         names = [topic] if topic else topics_with_dead_letters()
-        return dict(zip(names, await asyncio.gather(*(read_letters(settings, n) for n in names)), strict=True))
+        return dict(zip(names, await asyncio.gather(*(count_letters(settings, n) for n in names)), strict=True))
 
     with reachable(kafka=True) as settings:
-        found = asyncio.run(read_all())
-    for name, letters in found.items():
-        if topic is None and letters:
+        found = asyncio.run(count_all())
+    for name, counted in found.items():
+        if topic is None and counted:
             print(name)
-        if topic or letters:
-            _print_counts(letters)
+        if topic or counted:
+            _print_counts(counted)
     if not topic and not any(found.values()):
         print("there are no dead letters")
 
 
-def _print_counts(letters: list["Letter"]) -> None:
-    for (reason, detail), n in Counter((x.told["reason"], x.told["detail"]) for x in letters).most_common():
+def _print_counts(counted: "Counter[tuple[str, str]]") -> None:
+    for (reason, detail), n in counted.most_common():
         print(f"{n:8}  {reason}  {detail}")
-    print(f"{len(letters):8}  in all")
+    print(f"{counted.total():8}  in all")
 
 
 def show(
@@ -64,8 +64,8 @@ def show(
     from services.embedded.local import reachable
 
     with reachable(kafka=True) as settings:
-        letters = asyncio.run(read_letters(settings, topic))
-    for letter in letters[-limit:]:
+        letters = asyncio.run(read_letters(settings, topic, newest=limit))
+    for letter in letters:
         told = letter.told
         place = f"{told['topic']}/{told['partition']}@{told['offset']}"
         print(f"{told['at']}  {place}  {told['reason']}  {told['detail']}")
@@ -96,31 +96,32 @@ def drop(
     """Give up dead letters for good, from the oldest to a moment. What they would have counted is not counted.
 
     Who opens the link of a dropped invitation reads at once that it cannot be used: for letters of
-    invitation.decided.v1 the survey's PostgreSQL must be reachable too.
+    invitation.decided.v1 the survey's PostgreSQL must be reachable too. The account needs the right to delete from the
+    topic of dead letters, which the services do without.
     """
     from schemas.topics import INVITATION_DECIDED
-    from services.chassis.deadletter_store import drop_letters
+    from services.chassis.deadletter_drop import drop_letters
     from services.embedded.local import reachable
 
     moment = before if before.tzinfo else before.replace(tzinfo=UTC)
 
-    async def give_up(gone: "list[Letter]", left: "list[Letter]") -> None:
-        links = await _give_up_links(settings, gone, left)
-        print(f"links that cannot be used any more: {links}")
-
-    invitations = topic == INVITATION_DECIDED
-    with reachable(kafka=True, postgres=invitations) as settings:
-        if not dry_run and not yes:
-            count = asyncio.run(drop_letters(settings, topic, before=moment, dry_run=True))
+    def agree(count: int) -> None:
+        if not yes:
             typer.confirm(f"drop {count} dead letters of {topic} for good?", abort=True)
-        giving_up = give_up if invitations else None
-        dropped = asyncio.run(drop_letters(settings, topic, before=moment, dry_run=dry_run, giving_up=giving_up))
+
+    async def give_up(dropping: "Dropping") -> None:
+        print(f"links that cannot be used any more: {await _give_up_links(dropping)}")
+
+    giving_up = give_up if topic == INVITATION_DECIDED else None
+    with reachable(kafka=True, postgres=giving_up is not None) as settings:
+        work = drop_letters(settings, topic, before=moment, dry_run=dry_run, agree=agree, giving_up=giving_up)
+        dropped = asyncio.run(work)
     print(f"{dropped} {'would be' if dry_run else 'were'} dropped")
 
 
-async def _give_up_links(settings: "Settings", gone: "list[Letter]", left: "list[Letter]") -> int:
+async def _give_up_links(dropping: "Dropping") -> int:
     from services.chassis.postgres import tables_of
     from services.survey.answers.unread_links import give_up_links
 
-    async with tables_of(settings, "survey") as connection:
-        return await give_up_links(connection, [x.record.value for x in gone], [x.record.value for x in left])
+    async with tables_of(dropping.settings, "survey") as connection:
+        return await give_up_links(connection, dropping.values())

@@ -1,18 +1,23 @@
 """`kvittera dlq`: what was put aside can be looked at, and sent again once the cause is gone."""
 
 import asyncio
+import tracemalloc
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import pytest
+from aiokafka import TopicPartition
 from typer.testing import CliRunner
 
-from schemas.topics import CARDS, DELIVERY_DISRUPTION
+from schemas.topics import CARDS, DELIVERY_CORRECTED, DELIVERY_DISRUPTION, INVITATION_PROGRESS
 from services.chassis.consumer import Reader
 from services.chassis.deadletter import DeadLetter
-from services.chassis.deadletter_store import read_letters, replay_letters, topics_with_dead_letters
+from services.chassis.deadletter_drop import Dropping, drop_letters
+from services.chassis.deadletter_store import count_letters, read_letters, replay_letters, topics_with_dead_letters
 from services.chassis.failures import MustStop
 from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool
+from services.chassis.record_batches import Record, send_all
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.cli import app
@@ -139,3 +144,62 @@ async def test_the_command_lists_shows_and_replays_and_hides_values_unless_asked
     assert f"{total} would be dropped" in await run("drop", TOPIC, "--before", "2100-01-01", "--dry-run")
     assert f"{total} were dropped" in await run("drop", TOPIC, "--before", "2100-01-01", "--yes")
     assert (await run("list", TOPIC)).split() == ["0", "in", "all"]
+
+
+async def put_aside(settings: Settings, topic: str, letters: Iterable[tuple[bytes, bytes]]) -> None:
+    """Letters in a topic of dead letters, by key and value."""
+    await apply_topics(settings, [CARDS[topic], CARDS[f"{topic}.dlq"]])
+    told = DeadLetter(record(topic, 0, b""), "schema", "a detail").headers("notifier", NOW)
+    async with producing(settings) as producer:
+        records = [Record(f"{topic}.dlq", key, value, told) for key, value in letters]
+        assert not any(await send_all(producer, records))
+
+
+async def test_what_a_replay_cannot_remember_at_once_is_sent_each_once_and_in_the_order_of_its_key(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.chassis.deadletter_store._REMEMBERED", 3)
+    topic = DELIVERY_CORRECTED
+    twice = [(b"key %d" % (n % 4), b"value %d" % n) for n in range(20)] * 2
+    await put_aside(settings, topic, twice)
+
+    assert await replay_letters(settings, topic, reason=None, dry_run=True) == 20
+    assert await replay_letters(settings, topic, reason=None, dry_run=False) == 20
+
+    sent = await read_all(settings, topic, 20)
+    for n in range(4):
+        assert [r.value for r in sent if r.key == b"key %d" % n] == [b"value %d" % v for v in range(n, 20, 4)]
+
+
+async def test_no_command_holds_all_letters_however_many_there_are(settings: Settings) -> None:
+    topic, number = INVITATION_PROGRESS, 10_000
+    await put_aside(settings, topic, ((b"%d" % n, b"%0600d" % n) for n in range(number)))
+
+    async def read_newest() -> list[bytes | None]:
+        return [x.record.value for x in await read_letters(settings, topic, newest=2)]
+
+    dropping = Dropping(settings, topic, {TopicPartition(f"{topic}.dlq", 0): number - 1})
+    past, future = NOW.replace(year=2000), NOW.replace(year=2100)
+    tracemalloc.start()
+    try:
+        # All of them take 28 MB at once, and what is on the way from Kafka 12.
+        for work, found in (
+            (count_letters(settings, topic), {("schema", "a detail"): number}),
+            (read_newest(), [b"%0600d" % (number - 2), b"%0600d" % (number - 1)]),
+            (replay_letters(settings, topic, reason="schema", dry_run=True), number),
+            (drop_letters(settings, topic, before=future, dry_run=True), number),
+            (drop_letters(settings, topic, before=past, dry_run=True), 0),
+            (left_of(dropping), 1),
+        ):
+            tracemalloc.reset_peak()
+            before, _ = tracemalloc.get_traced_memory()
+            assert await work == found
+            _, peak = tracemalloc.get_traced_memory()
+            assert peak - before < 18e6, work
+    finally:
+        tracemalloc.stop()
+
+
+async def left_of(dropping: Dropping) -> int:
+    """How many letters would be left."""
+    return sum([not goes async for batch in dropping.values() for _, goes in batch])

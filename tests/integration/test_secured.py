@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -19,8 +19,10 @@ from aiokafka.errors import KafkaError
 from aiokafka.protocol.admin import CreateAclsRequest
 from pydantic import SecretStr
 
-from schemas.topics import CARDS, PERSON_ERASED, RESPONSE_RECORDED
+from schemas.topics import CARDS, INVITATION_DECIDED, PERSON_ERASED, RESPONSE_RECORDED
 from services.certificates import Authority
+from services.chassis.deadletter_drop import Dropping, drop_letters
+from services.chassis.failures import MustStop, TryAgain
 from services.chassis.kafka import make_client, make_consumer, make_producer
 from services.chassis.postgres import connect
 from services.chassis.settings import Settings
@@ -216,6 +218,54 @@ async def test_the_rights_of_the_guide_are_enough_to_make_compare_read_and_write
     card = replace(CARDS[RESPONSE_RECORDED], name="response.guided.v1")
     assert await apply_topics(guided, [card]) == [card.name]
     assert await compare_topics(guided, [card]) == []
+
+
+async def test_letters_are_dropped_only_with_a_right_of_its_own_which_is_asked_for_before_anything_is_given_up(
+    secured: Settings,
+) -> None:
+    grave = f"{INVITATION_DECIDED}.dlq"
+    await apply_topics(secured, tuple(CARDS.values()))
+    producer = make_producer(secured, client="secured")
+    await producer.start()
+    await producer.send_and_wait(grave, b"{}", key=b"k")
+    await producer.stop()
+    client = make_client(secured)
+    await client.bootstrap()
+    read, write, delete = 3, 4, 6  # as numbers of Kafka's protocol
+
+    async def grant(operation: int) -> None:
+        acl = CreateAclsRequest(2, grave, 3, "User:guided", "*", operation, 3)
+        [(code, _)] = (await client.send(client.get_random_node(), acl)).creation_responses
+        assert code == 0
+
+    given_up: list[Dropping] = []
+
+    async def give_up(dropping: Dropping) -> None:
+        given_up.append(dropping)
+
+    guided = secured.model_copy(update={"kafka_username": "guided", "kafka_password": SecretStr("guided")})
+    later = datetime.now(UTC) + timedelta(hours=1)
+    said: list[str] = []
+
+    async def drops(dry_run: bool) -> bool:  # the broker hears of the rules a moment later
+        try:
+            dropped = await drop_letters(guided, INVITATION_DECIDED, before=later, dry_run=dry_run, giving_up=give_up)
+        except (MustStop, TryAgain, KafkaError) as error:
+            said.append(str(error))
+            return False
+        return dropped == 1
+
+    await grant(read)
+    await grant(write)
+    await until(lambda: drops(dry_run=True))
+    assert not await drops(dry_run=False)
+    assert said[-1].startswith(f"this account may not drop records of {grave}: grant it Delete on that topic")
+    assert given_up == []
+
+    await grant(delete)
+    await until(lambda: drops(dry_run=False))
+    await client.close()
+    assert len(given_up) == 1
 
 
 @pytest.mark.parametrize(

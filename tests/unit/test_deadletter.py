@@ -1,10 +1,18 @@
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
+import pytest
 from aiokafka import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.chassis.deadletter import DeadLetter, pack_headers, unpack_headers
+from services.chassis.deadletter_drop import drop_letters
+from services.chassis.deadletter_store import Letter
+from services.chassis.settings import Settings
 
 NOW = datetime(2026, 11, 22, 6, 0, tzinfo=UTC)
 HEADERS = st.lists(st.tuples(st.text(), st.none() | st.binary()))
@@ -39,3 +47,22 @@ def test_a_long_detail_is_cut() -> None:
 @given(HEADERS)
 def test_headers_of_any_bytes_survive_the_outbox_row(headers: list[tuple[str, bytes | None]]) -> None:
     assert unpack_headers(pack_headers(headers)) == headers
+
+
+async def test_no_letter_is_dropped_that_is_young_though_one_behind_it_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another leader's clock may be behind; Kafka drops all that comes before an offset."""
+
+    class Three:
+        async def batches(self) -> AsyncIterator[list[Letter]]:
+            for offset, second in enumerate((1, 3, 2)):
+                place: dict[str, Any] = {"topic": "t.dlq", "partition": 0, "offset": offset, "timestamp": second * 1000}
+                yield [Letter(replace(record(()), **place), {})]
+
+    @asynccontextmanager
+    async def letters_of(*_: object) -> AsyncIterator[Three]:
+        yield Three()
+
+    monkeypatch.setattr("services.chassis.deadletter_drop.letters_of", letters_of)
+
+    before = datetime.fromtimestamp(2.5, UTC)
+    assert await drop_letters(Settings(), "delivery.completed.v1", before=before, dry_run=True) == 1

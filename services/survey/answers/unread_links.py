@@ -1,7 +1,7 @@
 """Links of invitations that could not be read: they are ours, though nobody knows where they lead."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from services.chassis.deadletter import DeadLetter
@@ -24,13 +24,19 @@ class NoteUnreadLinks:
             await connection.execute(self.sql["note_unread_link"], link, _told(_CHECK, value))
 
 
-async def give_up_links(connection: Database, dropped: Iterable[bytes | None], left: Iterable[bytes | None]) -> int:
+async def give_up_links(connection: Database, letters: AsyncIterator[Sequence[tuple[bytes | None, bool]]]) -> int:
     """Count links as unknown whose dead letters are dropped for good; returns how many.
 
-    `dropped` and `left` are the values of the letters that go and that can still be replayed.
+    Args:
+        connection: its own, since what is read is gathered in a table of this session: there may be millions.
+        letters: in batches the value of each, and whether it is dropped or can still be replayed.
     """
-    gone = {_told(_TOKEN, value) for value in dropped} - {_told(_TOKEN, value) for value in left} - {None}
-    status = await connection.execute(named_sql("services.survey")["give_up_links"], list(gone))
+    sql = named_sql("services.survey")
+    await connection.execute(sql["make_told_link"])
+    async for batch in letters:
+        links = [(link, goes) for value, goes in batch if (link := _told(_TOKEN, value)) is not None]
+        await connection.executemany(sql["tell_link"], links)
+    status = await connection.execute(sql["give_up_links"])
     return int(status.rpartition(" ")[2])
 
 

@@ -18,9 +18,16 @@ ON CONFLICT (token_sha256) DO UPDATE SET
 SELECT EXISTS (SELECT FROM unread_link
                WHERE token_sha256 = $1 AND NOT given_up AND put_aside_at > clock_timestamp() - interval '14 days')
 
+-- name: make_told_link
+CREATE TEMP TABLE told_link (token_sha256 bytea NOT NULL, goes boolean NOT NULL)
+
+-- name: tell_link
+INSERT INTO told_link VALUES ($1, $2)
+
 -- name: give_up_links
 -- The rows stay as long as others, for who asks whether a message is ours.
-UPDATE unread_link SET given_up = true WHERE token_sha256 = ANY($1::bytea[]) AND NOT given_up
+WITH gone AS (SELECT token_sha256 FROM told_link WHERE goes EXCEPT SELECT token_sha256 FROM told_link WHERE NOT goes)
+UPDATE unread_link AS u SET given_up = true FROM gone WHERE u.token_sha256 = gone.token_sha256 AND NOT u.given_up
 
 -- name: keep_invitations
 WITH read AS (DELETE FROM unread_link WHERE token_sha256 = ANY($1::bytea[]))
