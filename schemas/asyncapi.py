@@ -28,6 +28,7 @@ _DEAD_LETTER_MEANINGS = {
     dead_letter.OFFSET: "Its offset, in decimal.",
     dead_letter.AT: "When it was given up, RFC 3339.",
     dead_letter.SERVICE: "The service that gave it up.",
+    dead_letter.LEFT_OUT: "How many bytes were left out; only where the record was too large to be kept whole.",
 }
 
 
@@ -129,7 +130,7 @@ def _message(card: TopicCard) -> dict[str, Any]:
 
 def _headers(card: TopicCard) -> dict[str, Any]:
     meanings = _MEANINGS if card.model is not None else _DEAD_LETTER_MEANINGS
-    required = ["ce_specversion", "ce_id", "ce_source", "ce_type"] if card.model is not None else [*meanings]
+    required = ["ce_specversion", "ce_id", "ce_source", "ce_type"] if card.model is not None else [*dead_letter.HEADERS]
     if "upstream" in card.producers:
         required = []  # plain JSON records are welcome there
     return {

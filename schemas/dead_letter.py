@@ -2,6 +2,7 @@
 
 A dead-letter record keeps the value, the key and all headers of the record as they were, byte for byte, and
 has these headers besides. All values are UTF-8 text. None of them repeats anything from the record's value.
+Only what is larger than its topic takes is left out: the value, and then key and headers too.
 """
 
 from typing import Final
@@ -30,5 +31,8 @@ AT: Final = PREFIX + "at"
 SERVICE: Final = PREFIX + "service"
 """The service that gave it up: `notifier`, `survey` or `aggregator`."""
 
+LEFT_OUT: Final = PREFIX + "left_out"
+"""How many bytes were left out, in decimal; only where the record was too large to be kept whole."""
+
 HEADERS: Final = (REASON, DETAIL, TOPIC, PARTITION, OFFSET, AT, SERVICE)
-"""All of them, in the order in which they are written."""
+"""Those that every dead letter has, in the order in which they are written."""

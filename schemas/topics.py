@@ -337,7 +337,9 @@ def _dead_letters(card: TopicCard) -> TopicCard | None:
         about=(
             "Value and key are the untouched bytes of the record. Headers are those of the record and, "
             "added to them, the kvittera_dlq_* headers: reason, detail, topic, partition, offset, moment "
-            "and service. Repair with `kvittera dlq list`, `show` and `replay`."
+            "and service. Of what is larger than this topic takes the value is left out, and then key and "
+            "headers of the record (kvittera_dlq_left_out). "
+            "Repair with `kvittera dlq list`, `show` and `replay`."
         ),
         key=card.key,
         owner=card.owner,

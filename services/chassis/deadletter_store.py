@@ -40,6 +40,11 @@ class Letter:
         """The record's headers as they were before it was put aside."""
         return tuple((name, value) for name, value in self.record.headers if not name.startswith(MARK))
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has all of its record; what is sent without its value would be a tombstone."""
+        return "left_out" not in self.told
+
 
 @dataclass(frozen=True, slots=True)
 class Letters:
@@ -104,7 +109,7 @@ async def count_letters(settings: Settings, topic: str) -> Counter[tuple[str, st
 
 
 async def replay_letters(settings: Settings, topic: str, *, reason: str | None, dry_run: bool) -> int:
-    """Send letters to their topic again, without our headers, each record once. Returns how many.
+    """Send whole letters to their topic again, without our headers, each record once. Returns how many.
 
     Raises:
         MustStop: as `letters_of`.
@@ -146,7 +151,8 @@ async def _each_once(letters: Letters, reason: str | None) -> AsyncIterator[list
             yield [
                 x
                 for x in batch
-                if (reason is None or x.told["reason"] == reason)
+                if x.is_whole
+                and (reason is None or x.told["reason"] == reason)
                 and crc32(x.record.key or x.record.value or b"") % turns == turn
                 and _is_new(x, seen)
             ]

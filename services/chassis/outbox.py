@@ -21,11 +21,12 @@ from services.chassis.deadletter import unpack_headers
 from services.chassis.failures import BROKEN_OFF, is_transient
 from services.chassis.kafka import make_producer, stop_producer
 from services.chassis.known_server import KnownServer
+from services.chassis.large_letters import send_smaller
 from services.chassis.lost_topics import SHARDS, LostTopics
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
-from services.chassis.record_batches import Record, send_all
+from services.chassis.record_batches import Record, is_too_large, send_all
 from services.chassis.settings import Settings
 
 log = structlog.get_logger()
@@ -137,8 +138,7 @@ class Relay:
         if not waiting:
             return _Moved(0, more=False)
         rows = [r for r in waiting if r["topic"] is not None and r["topic"] not in lost.rows]
-        async with asyncio.timeout(_SEND_TIMEOUT):
-            outcomes = await send_all(producer, [self._record(r) for r in rows])
+        outcomes = await _send(producer, [self._record(r) for r in rows])
         kept, unknown, refused = _sort(rows, outcomes)
         await lost.put_aside(connection, shards, [*(r for r in waiting if r["topic"] in lost.rows), *unknown])
         done = [*kept, *(r for r in waiting if r["topic"] is None)]
@@ -174,6 +174,15 @@ class Relay:
     async def _put_down(self, connection: Database, producer: AIOKafkaProducer) -> None:
         await stop_producer(producer, 2)
         connection.terminate()
+
+
+async def _send(producer: AIOKafkaProducer, records: Sequence[Record]) -> Sequence[KafkaError | None]:
+    async with asyncio.timeout(_SEND_TIMEOUT):
+        outcomes = await send_all(producer, records)
+    if not any(map(is_too_large, outcomes)):
+        return outcomes
+    async with asyncio.timeout(_SEND_TIMEOUT):
+        return await send_smaller(producer, records, outcomes, seconds=_SEND_TIMEOUT / 3)
 
 
 def seconds_to_gather(moved: int, took: float) -> float:

@@ -6,17 +6,24 @@ Records keep their order per partition; keys go to the partition where aiokafka 
 import asyncio
 import random
 import struct
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError, UnknownTopicOrPartitionError
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    OutOfOrderSequenceNumber,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import RecordMetadata
 
 from services.chassis.kafka import MAX_REQUEST_BYTES, drop_topic, was_told
 
-_ROOM = 64 * 1024  # in a request, for headers and what Kafka adds
+_ROOM = 64 * 1024  # in a request, for what Kafka adds
 _MISSING_AFTER = 2.0  # seconds; a topic that was just made is known to every broker by then
 MURMUR_SEED = 0x9747B28C
 MURMUR_MIX = 0x5BD1E995
@@ -73,15 +80,16 @@ async def _in_batches(
         if isinstance(known, KafkaError):
             outcomes[number] = known
             continue
-        if len(record.key or b"") + len(record.value or b"") > MAX_REQUEST_BYTES - _ROOM:
-            outcomes[number] = MessageSizeTooLargeError("larger than any request may be")
-            continue
         place = record.topic, partition_of(record.key, known)
         batch = filling.get(place)
         if batch is None or not _fits(batch, record):
-            batch = filling[place] = _Batch(place, producer.create_batch(), [])
-            batches.append(batch)
+            batch = _Batch(place, producer.create_batch(), [])
             _fits(batch, record)  # the first record always does
+            if batch.builder.size() > MAX_REQUEST_BYTES - _ROOM:
+                outcomes[number] = MessageSizeTooLargeError("larger than any request may be")
+                continue
+            filling[place] = batch
+            batches.append(batch)
         batch.numbers.append(number)
     return batches
 
@@ -128,9 +136,37 @@ async def deliver(
                 lost = UnknownTopicOrPartitionError(topic)
                 drop_topic(producer, lost, topic)
                 return [lost] * len(batches)
-        return work.result()
+        replies = work.result()
+        _count_again(producer, topic, batches, replies)
+        return replies
     finally:
         work.cancel()
+
+
+def _count_again(
+    producer: AIOKafkaProducer,
+    topic: str,
+    batches: Sequence[tuple[int, BatchBuilder]],
+    replies: Sequence[RecordMetadata | KafkaError],
+) -> None:
+    """Take back the numbers of records that Kafka refused for their size.
+
+    aiokafka counts them as sent, and all that this producer sends to the partition would be out of order for ever.
+    """
+    refused: Counter[int] = Counter()
+    for (partition, batch), reply in zip(batches, replies, strict=True):
+        if is_too_large(reply) or (refused[partition] and isinstance(reply, OutOfOrderSequenceNumber)):
+            refused[partition] += batch.record_count()
+        else:
+            refused[partition] = 0  # what Kafka took last, it counts from
+    if (+refused) and (manager := producer._txn_manager) is not None:  # noqa: SLF001
+        for partition, records in refused.items():
+            manager._sequence_numbers[TopicPartition(topic, partition)] -= records  # noqa: SLF001
+
+
+def is_too_large(outcome: object) -> bool:
+    """Whether Kafka refused a batch, or we a record, for its size."""
+    return isinstance(outcome, MessageSizeTooLargeError)
 
 
 async def _hand_over(

@@ -80,6 +80,18 @@ async def test_replay_sends_the_untouched_records_of_the_named_reason_each_once(
     assert list(sent[-1].headers) == [("x", b"\xff"), ("n", None)]
 
 
+@pytest.mark.usefixtures("letters")
+async def test_a_letter_that_left_out_its_value_is_told_and_not_replayed(settings: Settings) -> None:
+    own = record(TOPIC, 3, b"large")
+    headers = DeadLetter(own, "too_large_here", "a detail").headers("notifier", NOW)
+    headers.append(("kvittera_dlq_left_out", b"9000000"))
+    async with producing(settings) as producer:
+        await producer.send_and_wait(GRAVE, None, key=own.key, headers=headers)
+    letter = (await read_letters(settings, TOPIC))[-1]
+    assert (letter.told["offset"], letter.told["left_out"]) == ("3", "9000000")
+    assert await replay_letters(settings, TOPIC, reason="too_large_here", dry_run=True) == 0
+
+
 async def test_a_record_put_aside_is_processed_once_after_the_repair_and_replaying_bad_ones_breeds_none(
     settings: Settings, notifier_pool: Pool
 ) -> None:

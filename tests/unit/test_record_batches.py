@@ -54,6 +54,7 @@ class Broker:
     def __init__(self, **refused: KafkaError) -> None:
         self.sent: list[tuple[str, int, int]] = []
         self._refused = refused
+        self._txn_manager = None
 
     async def partitions_for(self, topic: str) -> set[int]:
         if topic == "missing":
@@ -93,9 +94,12 @@ async def test_a_refused_batch_or_a_missing_topic_is_told_of_its_own_records_onl
     assert isinstance(missing, UnknownTopicOrPartitionError)
 
 
-async def test_a_record_larger_than_any_request_is_not_sent() -> None:
+@pytest.mark.parametrize(
+    "large", [Record("t", b"abc", b"v" * 9_000_000, []), Record("t", b"abc", b"v", [("h", b"v" * 9_000_000)])]
+)
+async def test_a_record_larger_than_any_request_is_not_sent(large: Record) -> None:
     broker = Broker()
-    large, small = await send(broker, Record("t", b"abc", b"v" * 9_000_000, []), Record("t", b"abc", b"v", []))
-    assert isinstance(large, MessageSizeTooLargeError)
-    assert small is None
+    refused, sent = await send(broker, large, Record("t", b"abc", b"v", []))
+    assert isinstance(refused, MessageSizeTooLargeError)
+    assert sent is None
     assert broker.sent == [("t", 3, 1)]
