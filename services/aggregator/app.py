@@ -63,6 +63,7 @@ SERVICE = "aggregator"
 PACKAGE = "services.aggregator"
 FOR_STAFF = ("/live", "/terminals/", "/api/live", "/api/cells", *figure_routes.FOR_STAFF, *digest_routes.FOR_STAFF)
 _CASES = 1000
+_LATE_SECONDS = 3600.0  # days are judged half a day after their end; records that wait for longer belong to them
 _FETCH_BYTES = 12 * 1024 * 1024  # 21,000 answers; larger batches touch fewer cells anew
 _FETCH_WAIT_MS = 25  # counters are to be fresh, and an idle broker that is asked forty times a second has little to do
 
@@ -81,7 +82,7 @@ async def run(settings: Settings) -> None:
     shared = await _shared(settings, known)
     pool, metrics = shared.pool, shared.metrics
     publisher = Publisher(settings, metrics, waiting=lambda: reading.lag, known=known)
-    freshness = Freshness()
+    freshness, behind = Freshness(), CountersBehind(settings, pool, metrics)
     reading = _counting(shared, publisher, freshness)
     feeds = LiveScopes(pool, reading, zone_named(settings.pages_zone), freshness)
     ending = asyncio.Event()
@@ -106,7 +107,7 @@ async def run(settings: Settings) -> None:
                     fetch_bytes=_FETCH_BYTES,
                 ),
                 "watch": reading.watch,
-                "behind": CountersBehind(settings, pool, metrics).run,
+                "behind": behind.run,
                 "audit": LatestAudit(pool, metrics).run,
                 **_heard(shared.subscriptions),
                 "live": keep_live,
@@ -116,7 +117,9 @@ async def run(settings: Settings) -> None:
                 **heard_sign_outs(shared.subscriptions, gate),
                 "relay": Relay(settings, SERVICE, metrics, known).run,
                 "server": known.watch,
-                "alerts": lambda stop: watch(pool, alerts, settings.alert_interval_seconds, stop),
+                "alerts": lambda stop: watch(
+                    pool, alerts, settings.alert_interval_seconds, stop, counted=lambda: behind.at_most(_LATE_SECONDS)
+                ),
             },
             drain_seconds=settings.drain_seconds,
             metrics=metrics,

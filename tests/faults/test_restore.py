@@ -27,6 +27,7 @@ _KEPT_ROWS = """
 INSERT INTO intervention (what, cut, value, starts_on, compare_to)
 VALUES ('a second van', 'terminal', 'Årsta', '2026-10-01', '{}');
 INSERT INTO alert VALUES ('01983b1e-7d2a-7c7e-9d57-0e8f5bb2c001', 'terminal', 'Årsta', 20727, 20720, '{}', now());
+INSERT INTO judged_day VALUES ('terminal', 20727);
 INSERT INTO digest_taken_care VALUES ('terminal', 'Årsta', '2026-10-01', 'anna', 'called', now());
 INSERT INTO closed_month VALUES (681, 1, '', now());
 INSERT INTO closed_cell VALUES (681, 1, 'terminal', 'Årsta', 1, 2, 3, 4, 5, 20, 18, 2, 0, 0, 3, 1, 17, 16);

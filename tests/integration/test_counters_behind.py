@@ -128,6 +128,22 @@ async def test_what_came_since_the_look_before_is_not_called_old(settings: Setti
         assert 2 * HOUR <= looking.seen.behind(time.time()) < 2 * HOUR + 60
 
 
+async def test_counters_are_known_to_be_in_time_only_after_a_look(settings: Settings, pool: Pool) -> None:
+    topic = await make_topic(settings)
+    part = await begin(pool, topic)
+    looking = CountersBehind(settings, pool, Metrics(), [topic])
+    assert not looking.at_most(3 * HOUR)
+    async with producing(settings) as producer, consuming(settings) as consumer:
+        moment = int(1000 * (time.time() - 2 * HOUR))
+        await producer.send_and_wait(topic, b"1", partition=part.partition, timestamp_ms=moment)
+        await looking.look(consumer)
+        assert looking.at_most(3 * HOUR)
+        assert not looking.at_most(HOUR)
+        await pool.execute("UPDATE progress SET next = 1")
+        await looking.look(consumer)
+        assert looking.at_most(0)
+
+
 async def test_marks_of_transactions_are_nothing_that_waits(settings: Settings, pool: Pool) -> None:
     topic = await make_topic(settings)
     async with producing(settings, transactional_id=f"t-{topic}") as producer, producer.transaction():

@@ -82,14 +82,14 @@ async def raised(pool: Pool, value: str, minutes: float, *, days: int = 0, cut: 
     )
 
 
-async def test_alerts_of_today_and_of_the_last_minutes_are_told_of_the_rows_that_are_shown(pool: Pool) -> None:
+async def test_alerts_raised_today_or_in_the_last_minutes_are_told_of_the_rows_that_are_shown(pool: Pool) -> None:
     for terminal in ("Årsta", "Luleå", "Umeå"):
         await count(pool, NOW, "home_day", 9, 1, terminal=terminal)
         await count(pool, NOW - timedelta(days=1), "home_day", 9, 1, terminal=terminal)
-    await raised(pool, "Årsta", 20)
+    await raised(pool, "Årsta", 20, days=1)
     await raised(pool, "Luleå", 4, days=1)
-    await raised(pool, "Umeå", 6, days=1)  # neither of today nor of the last minutes
-    await raised(pool, "Årsta × home_day", 3, cut="terminal.method")
+    await raised(pool, "Umeå", 31, days=1)  # yesterday, at 23:59
+    await raised(pool, "Årsta × home_day", 3, days=1, cut="terminal.method")
     scopes = [Scope(), Scope(method="home_day"), Scope(rows="country")]
     # The past of each scope tells the alarms to the next look.
     watched = LiveScopes(pool, Counter(), ZoneInfo("Europe/Stockholm"), now=lambda: NOW)  # type: ignore[arg-type]
@@ -100,7 +100,7 @@ async def test_alerts_of_today_and_of_the_last_minutes_are_told_of_the_rows_that
     today, by_method, countries = [feed.snapshot()["alerts"] for feed in feeds]
     assert [(a["value"], a["time"], a["since"]) for a in today] == [
         ("Luleå", "00:26", "2026-10-10"),
-        ("Årsta", "00:10", "2026-10-11"),
+        ("Årsta", "00:10", "2026-10-10"),
     ]
     assert [(a["value"], a["time"]) for a in by_method] == [("Årsta", "00:27")]
     assert countries == []

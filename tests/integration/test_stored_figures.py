@@ -1,6 +1,8 @@
 """Alarms, interventions and digests against a real PostgreSQL: told once, and compared rightly."""
 
+import asyncio
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -8,7 +10,7 @@ from starlette.applications import Starlette
 
 from schemas.satisfaction import SatisfactionAlert
 from services.aggregator.digests import routes as digest_routes
-from services.aggregator.figures.alerts import Alerts
+from services.aggregator.figures.alerts import Alerts, watch
 from services.aggregator.figures.interventions import Intervention, Ledger
 from services.chassis.failures import MustStop
 from services.chassis.http import make_app
@@ -28,7 +30,11 @@ async def usual_months(pool: Pool) -> None:
         await count(pool, terminal, NOW - timedelta(days=45), 95, 5)
 
 
-async def look(pool: Pool, now: datetime = NOW) -> list[SatisfactionAlert]:
+OVER = datetime(2026, 10, 21, 12, tzinfo=UTC)
+"""The day of NOW is over in every zone."""
+
+
+async def look(pool: Pool, now: datetime = OVER) -> list[SatisfactionAlert]:
     async with pool.acquire() as connection:
         return await Alerts(("terminal",)).look(connection, now)
 
@@ -69,22 +75,69 @@ async def test_the_same_counts_give_the_same_alarm_after_everything_was_counted_
     await usual_months(pool)
     await count(pool, "Luleå", NOW, 10, 12)
     [first] = await look(pool)
-    await pool.execute("TRUNCATE alert")
+    await pool.execute("TRUNCATE alert, judged_day")
     [again] = await look(pool, NOW + timedelta(days=3))
     assert again.alert_id == first.alert_id
     assert again.model_copy(update={"raised_at": first.raised_at}) == first
 
 
-async def test_late_answers_do_not_tell_of_the_same_stretch_a_second_time(pool: Pool) -> None:
+async def test_a_day_is_judged_once_and_not_before_it_is_over_however_often_somebody_looks(pool: Pool) -> None:
     await usual_months(pool)
     await count(pool, "Luleå", NOW, 10, 12)
-    assert len(await look(pool)) == 1
-    # The day before is now an alarm of its own; the 20th has been told of.
+    for minutes in (1, 60, 12 * 60, 21 * 60 - 1):
+        assert await look(pool, NOW + timedelta(minutes=minutes)) == []
+    assert [t.start for t in await look(pool)] == ["2026-10-20"]
+    # What comes late turns days that were judged already; neither is looked at again.
     await count(pool, "Luleå", NOW - timedelta(days=1), 0, 12)
-    await count(pool, "Luleå", NOW, 0, 3)
-    told = await look(pool)
-    assert [t.start for t in told] == ["2026-10-19"]
+    await count(pool, "Årsta", NOW, 10, 12)
+    for minutes in (1, 60, 24 * 60 - 1):
+        assert await look(pool, OVER + timedelta(minutes=minutes)) == []
+
+
+async def test_late_answers_tell_of_a_day_that_was_judged_with_the_next_one_that_has_answers(pool: Pool) -> None:
+    await usual_months(pool)
+    await count(pool, "Luleå", NOW, 10, 0)
     assert await look(pool) == []
+    await count(pool, "Luleå", NOW, 0, 12)
+    await count(pool, "Luleå", NOW + timedelta(days=1), 5, 0)
+    [told] = await look(pool, OVER + timedelta(days=1))
+    assert (told.start, told.since, told.dissatisfied, told.answers) == ("2026-10-21", "2026-10-20", 12, 27)
+
+
+async def test_the_last_day_of_a_month_is_judged_although_nobody_looked_before_the_next_one(pool: Pool) -> None:
+    await usual_months(pool)
+    await count(pool, "Luleå", NOW, 20, 0)
+    assert await look(pool) == []
+    await count(pool, "Luleå", datetime(2026, 10, 31, 15, tzinfo=UTC), 10, 12)
+    await count(pool, "Årsta", datetime(2026, 11, 2, 15, tzinfo=UTC), 10, 12)
+    told = await look(pool, datetime(2026, 11, 3, 12, tzinfo=UTC))
+    assert [(t.value, t.start) for t in told] == [("Luleå", "2026-10-31"), ("Årsta", "2026-11-02")]
+
+
+async def test_a_cut_of_which_nothing_is_counted_yet_stays_to_be_judged(pool: Pool) -> None:
+    assert await look(pool) == []
+    await usual_months(pool)
+    assert await look(pool) == []
+    await count(pool, "Luleå", NOW, 10, 12)
+    assert len(await look(pool)) == 1
+
+
+async def test_the_watch_judges_nothing_while_it_is_not_known_that_all_was_counted(pool: Pool) -> None:
+    stop, asked = asyncio.Event(), []
+
+    class Looked(Alerts):
+        async def look(self, *_: Any, **__: Any) -> list[SatisfactionAlert]:
+            asked.append("look")
+            stop.set()
+            return []
+
+    def counted() -> bool:
+        asked.append("counted")
+        return len(asked) > 2
+
+    async with asyncio.timeout(9):
+        await watch(pool, Looked(("terminal",)), 0.01, stop, counted=counted)
+    assert asked == ["counted", "counted", "counted", "look"]
 
 
 async def test_without_months_before_nothing_is_watched(pool: Pool) -> None:

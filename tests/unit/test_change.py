@@ -1,9 +1,12 @@
 """Change detection: weights, limits and run lengths as published, alarms that are few and early enough."""
 
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
 import numpy as np
 import pytest
 
-from services.aggregator.figures.alerts import arranged, days_of_month, watched_cuts
+from services.aggregator.figures.alerts import arranged, days_of_month, last_over, not_judged, watched_cuts
 from services.aggregator.statistics import change
 from services.aggregator.statistics.backtest import backtest
 from services.aggregator.statistics.change import Charts, alarms, discoveries
@@ -78,6 +81,46 @@ def test_a_unit_that_turns_worse_signals_once_and_says_since_when() -> None:
     assert (alarm.unit, alarm.day, alarm.since, alarm.chart) == (1, 5, 5, "cusum")
     # twelve of twenty: 12 * 0.644357 - 8 * 0.048790; five days of one in twenty never lift it above 0
     assert alarm.statistic == pytest.approx(7.3420, abs=1e-3)
+
+
+def test_what_comes_late_about_a_judged_day_raises_no_alarm_of_it_and_counts_with_the_next() -> None:
+    answers, expected = table([20, 20, 20, 5]), np.array([0.05])
+    # The worst day was judged before its twelve dissatisfied answers came: .644357 * 12 - 8 * .048790 = 7.34.
+    late = table([1, 12, 1, 0])
+    assert [a.day for a in alarms(late, answers, expected, fewest=5)] == [1]
+    assert [(a.day, a.since) for a in alarms(late, answers, expected, fewest=5, first=2)] == [(2, 1)]
+    assert alarms(late, answers, expected, fewest=5, first=4) == []
+
+
+def test_a_chart_begins_anew_where_its_alarm_was_told_and_only_there() -> None:
+    answers, dissatisfied = table([20, 20, 20], [20, 20, 20]), table([1, 12, 1], [1, 12, 1])
+    told = np.array([[False, True, False], [False, False, False]])
+    [alarm] = alarms(dissatisfied, answers, np.array([0.05, 0.05]), fewest=5, first=2, signalled=told)
+    assert (alarm.unit, alarm.day, alarm.since) == (1, 2, 1)
+
+
+def test_a_day_is_judged_when_it_is_over_in_every_zone() -> None:
+    twentieth = 20746  # 20 October 2026
+    assert last_over(datetime(2026, 10, 21, 11, 59, tzinfo=UTC)) == twentieth - 1
+    assert last_over(datetime(2026, 10, 21, 12, tzinfo=UTC)) == twentieth
+    assert last_over(datetime(2026, 10, 21, 13, 59, tzinfo=ZoneInfo("Europe/Stockholm"))) == twentieth - 1
+
+
+@pytest.mark.parametrize(
+    ("judged", "last", "days"),
+    [
+        (None, 20746, [(20727, 20746)]),  # nothing yet: October, from the 1st to the 20th
+        (20745, 20746, [(20746, 20746)]),
+        (20746, 20746, []),
+        (20747, 20746, []),  # by a clock that ran ahead
+        (20755, 20758, [(20756, 20757), (20758, 20758)]),  # 30 and 31 October, 1 November
+        (20600, 20758, [(20727, 20757), (20758, 20758)]),  # nobody looked since May
+    ],
+)
+def test_every_day_is_judged_once_also_where_nobody_looked_for_a_while(
+    judged: int | None, last: int, days: list[tuple[int, int]]
+) -> None:
+    assert not_judged(judged, last) == days
 
 
 def test_a_slow_change_is_found_by_the_smoothed_share() -> None:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.aggregator.live.alerts import marks_of, still_shown
+from services.aggregator.live.alerts import marked_since, marks_of, still_shown
 
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 RAISED = datetime(2026, 10, 13, 9, 10, 30, tzinfo=UTC)
@@ -51,6 +51,19 @@ def test_the_day_of_the_alarm_decides_and_a_day_that_is_not_known_tells_of_none(
 def test_rows_of_one_method_are_named_by_their_terminal() -> None:
     days = [{"value": "Årsta × home_day", "day": TODAY, "answers": 9}]
     assert marked([alarm("Årsta × home_day")], days) == ["Årsta"]
+
+
+@pytest.mark.parametrize(
+    ("now", "since"),
+    [
+        ("2026-10-13T15:00:00+02:00", "2026-10-13T00:00:00+02:00"),
+        ("2026-10-13T00:02:00+02:00", "2026-10-12T23:57:00+02:00"),
+        ("2026-10-25T15:00:00+01:00", "2026-10-25T00:00:00+02:00"),  # clocks went back that night
+    ],
+)
+def test_alarms_are_marked_on_the_day_that_they_are_raised_and_for_five_minutes(now: str, since: str) -> None:
+    at = datetime.fromisoformat(now).astimezone(UTC)
+    assert marked_since(at, STOCKHOLM).astimezone(UTC) == datetime.fromisoformat(since).astimezone(UTC)
 
 
 def test_marks_leave_with_the_row_that_they_are_about() -> None:

@@ -55,6 +55,7 @@ class CountersBehind:
     period: float = _PERIOD
     now: Callable[[], float] = time.time
     seen: Seen = field(init=False)
+    _looked: bool = False
     _ends: Mapping[TopicPartition, int] = field(default_factory=dict)
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", "progress.sql"))
 
@@ -94,7 +95,11 @@ class CountersBehind:
         # While answers come some always wait, for milliseconds: only what the look before saw already is old.
         old = {part: n for part, n in counted.items() if n < self._ends.get(part, ends[part])}
         oldest = await self._oldest(old, ends) if old else None
-        self._ends, self.seen = ends, Seen(at, oldest)
+        self._ends, self.seen, self._looked = ends, Seen(at, oldest), True
+
+    def at_most(self, seconds: float) -> bool:
+        """Whether it is known that the counters are behind by so many seconds at most."""
+        return self._looked and self.seen.behind(self.now()) <= seconds
 
     async def _oldest(
         self, positions: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]

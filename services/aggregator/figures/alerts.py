@@ -1,15 +1,16 @@
 """Alarms of the change detection: derived from the day cells of a month, told once each on `satisfaction.alert.v1`.
 
-The charts of a month begin anew on its first day and run through its day cells, so the same counts give the
-same alarms, also after a replay. What a unit is expected to have comes from the two months before, pulled
-towards all units of the cut.
+The charts of a month begin anew on its first day and run through its day cells. Each day is judged once, when it is
+over everywhere: who looks at a day as often as its answers come has many times the false alarms that the charts
+promise. What comes later moves the charts of the days behind it. What a unit is expected to have comes from the two
+months before, pulled towards all units of the cut.
 """
 
 import asyncio
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,9 @@ REFERENCE_MONTHS = 2
 FEWEST_EXPECTED_FROM = 100
 """So many answers of the months before tell what is usual; with fewer a cut is not watched."""
 _LOWEST, _HIGHEST = 0.005, 0.5
-_LATE = timedelta(days=3)
+OVER_EVERYWHERE = timedelta(hours=12)
+"""So long after its end by UTC a day is over in every zone, and most who answer have answered where it ended early."""
+_EPOCH = date(1970, 1, 1).toordinal()
 _ALERTS = uuid.UUID("6b3f1b0e-3c5f-5d0a-9a44-0c1f6f1f8f27")
 
 
@@ -66,6 +69,24 @@ def days_of_month(month: int) -> tuple[int, int]:
     return day_number(first_day(month)), day_number(first_day(month + 1)) - 1
 
 
+def last_over(now: datetime) -> int:
+    """The latest day that is over everywhere, counted from 1970."""
+    return day_number((now.astimezone(UTC) - OVER_EVERYWHERE).date()) - 1
+
+
+def not_judged(judged: int | None, last: int) -> list[tuple[int, int]]:
+    """The days up to `last` that are still to be judged: first and last of each stretch, a month at most.
+
+    Before any day was judged that is the month of `last`. What lies longer back than the month before is let go.
+    """
+    month = month_of_day(date.fromordinal(_EPOCH + last))
+    first, _ = days_of_month(month)
+    if judged is None:
+        return [(first, last)]
+    begin = max(judged + 1, days_of_month(month - 1)[0])
+    return [s for s in ((begin, first - 1), (max(begin, first), last)) if s[0] <= s[1]]
+
+
 def arranged(reference: Sequence[Mapping[str, Any]], days: Sequence[Mapping[str, Any]], month: int) -> Days | None:
     """Counters as arrays, with what each unit is expected to have; None where too little tells what is usual."""
     usual: dict[str, tuple[int, int]] = {}
@@ -83,6 +104,17 @@ def arranged(reference: Sequence[Mapping[str, Any]], days: Sequence[Mapping[str,
         counts[:, place[row["value"]], row["index"] - first] = row["dissatisfied"], row["answers"]
     expected = np.array([prior.shrunk(*usual.get(u, (0, 0))) for u in units])
     return Days(units, first, counts[0], counts[1], np.clip(expected, _LOWEST, _HIGHEST))
+
+
+def found_in(days: Days, first: int, known: Sequence[tuple[str, int, int]]) -> list[Alarm]:
+    """The alarms of the days from `first` on; `known` are those told before, each (value, since, day)."""
+    place = {value: i for i, value in enumerate(days.units)}
+    signalled = np.zeros(days.answers.shape, np.bool_)
+    for value, _, day in known:
+        if value in place and day >= days.first:
+            signalled[place[value], day - days.first] = True
+    charted = days.dissatisfied, days.answers, days.expected
+    return alarms(*charted, FEWEST, first=first - days.first, signalled=signalled)
 
 
 def message(cut: str, days: Days, alarm: Alarm, responses: Sequence[str], now: datetime) -> SatisfactionAlert:
@@ -121,36 +153,43 @@ class Alerts:
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "figures.sql"))
 
     async def look(self, connection: Database, now: datetime) -> list[SatisfactionAlert]:
-        """Look at this month, and at the last one while its answers still come. Returns what was told now."""
+        """Judge every day that is over and was not judged yet. Returns what was told now."""
         told: list[SatisfactionAlert] = []
+        last = last_over(now)
         # One counter looks at a time; the others leave it to that one.
         async with connection.transaction(isolation="repeatable_read"):
             if not await connection.fetchval(self.sql["lock_watch"]):
                 return told
-            months = {month_of_day(at) for at in (now, now - _LATE)}
+            judged = {r["cut"]: r["day"] for r in await connection.fetch(self.sql["judged_days"])}
             for cut in self.cuts:
-                for month in sorted(months):
-                    told += await self.look_at(connection, cut, month, now)
+                for stretch in not_judged(judged.get(cut), last):
+                    told += await self.judge(connection, cut, *stretch, now)
         return told
 
-    async def look_at(self, connection: Database, cut: str, month: int, now: datetime) -> list[SatisfactionAlert]:
-        """Tell of every alarm of a month whose stretch was not told of before."""
-        first, last = days_of_month(month)
+    async def judge(
+        self, connection: Database, cut: str, first: int, last: int, now: datetime
+    ) -> list[SatisfactionAlert]:
+        """Tell of every alarm of these days of one month whose stretch was not told of before.
+
+        A cut of which nothing is known yet stays to be judged.
+        """
+        month = month_of_day(date.fromordinal(_EPOCH + last))
         read = self.sql["dissatisfied_by_unit"]
         reference = await connection.fetch(read, cut, base_of(Window.MONTH), month - REFERENCE_MONTHS, month - 1)
-        rows = await connection.fetch(read, cut, base_of(Window.DAY), first, last)
+        rows = await connection.fetch(read, cut, base_of(Window.DAY), days_of_month(month)[0], last)
         days = arranged([dict(r) for r in reference], [dict(r) for r in rows], month)
         if days is None or not rows:
             return []
         known = [
             (r["value"], r["since"], r["day"])
-            for r in await connection.fetch(self.sql["told_alerts"], cut, first, last)
+            for r in await connection.fetch(self.sql["told_alerts"], cut, *days_of_month(month))
         ]
         told = []
-        for alarm in alarms(days.dissatisfied, days.answers, days.expected, FEWEST):
-            value, since, day = days.units[alarm.unit], first + alarm.since, first + alarm.day
+        for alarm in found_in(days, first, known):
+            value, since, day = days.units[alarm.unit], days.first + alarm.since, days.first + alarm.day
             if not any(v == value and s <= day and d >= since for v, s, d in known):
                 told.append(await self._tell(connection, cut, days, alarm, now))
+        await connection.execute(self.sql["keep_judged"], cut, last)
         return told
 
     async def _tell(self, connection: Database, cut: str, days: Days, alarm: Alarm, now: datetime) -> SatisfactionAlert:
@@ -180,10 +219,15 @@ class Alerts:
         return [SatisfactionAlert.model_validate_json(r["message"]) for r in rows]
 
 
-async def watch(pool: Pool, alerts: Alerts, seconds: float, stop: asyncio.Event) -> None:
-    """Look for alarms every so many seconds until stopped; never when `seconds` is 0."""
+async def watch(
+    pool: Pool, alerts: Alerts, seconds: float, stop: asyncio.Event, *, counted: Callable[[], bool] = lambda: True
+) -> None:
+    """Look for alarms every so many seconds until stopped; never when `seconds` is 0.
+
+    A day is judged once, so nothing is looked for while counters are behind and `counted` says no.
+    """
     while not stop.is_set():
-        if seconds > 0 and alerts.cuts:
+        if seconds > 0 and alerts.cuts and counted():
             with tried_again_later("alerts"):
                 async with pool.acquire() as connection:
                     await alerts.look(connection, datetime.now(UTC))

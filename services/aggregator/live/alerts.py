@@ -5,7 +5,7 @@ may be hidden, or the mark would tell what people said whose answers are too few
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -13,10 +13,16 @@ from services.aggregator.counting.cuts import JOINT
 from services.aggregator.figures.figures import FEWEST
 from services.aggregator.statistics import to_hide
 
-MARKED_FOR: Final = timedelta(minutes=5)
+_MARKED_FOR: Final = timedelta(minutes=5)
 """As long as the line reaches, and a little more."""
 _EPOCH: Final = date(1970, 1, 1)
 Row = Mapping[str, Any]
+
+
+def marked_since(now: datetime, zone: ZoneInfo) -> datetime:
+    """Alarms raised from this moment on are marked: those of today, and at midnight the latest a little longer."""
+    midnight = now.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    return min(midnight, now - _MARKED_FOR)
 
 
 def marks_of(alarms: Sequence[Row], days: Sequence[Row], zone: ZoneInfo) -> list[dict[str, Any]]:

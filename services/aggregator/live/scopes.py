@@ -18,7 +18,7 @@ from services.aggregator.counting.freshness import Freshness
 from services.aggregator.counting.windows import base_of
 from services.aggregator.figures.figures import counters, figures, kept_apart
 from services.aggregator.figures.rows import rows_of
-from services.aggregator.live.alerts import MARKED_FOR, marks_of, still_shown
+from services.aggregator.live.alerts import marked_since, marks_of, still_shown
 from services.aggregator.live.disruptions import Disruptions
 from services.aggregator.live.feed import LiveFeed
 from services.aggregator.live.past import DAYS, WEEKS, past_of
@@ -162,8 +162,8 @@ class LiveScopes:
 
         cases = await connection.fetch(self._sql["open_cases"])
         by_day = await days(parts, day - DAYS + 1)
-        since = self.now() - MARKED_FOR
-        alarms = await connection.fetch(self._sql["alerts_to_mark"], parts.cut, day, since, parts.method, JOINT)
+        since = marked_since(self.now(), self.zone)
+        alarms = await connection.fetch(self._sql["alerts_to_mark"], parts.cut, since, parts.method, JOINT)
         self._marks[scope] = marks_of([dict(a) for a in alarms], by_day, self.zone)
         return past_of(
             day,

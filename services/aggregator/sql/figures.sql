@@ -15,6 +15,13 @@ ORDER BY u.value, c.cell
 -- name: told_alerts
 SELECT value, day, since FROM alert WHERE cut = $1 AND day >= $2 AND since <= $3
 
+-- name: judged_days
+SELECT cut, day FROM judged_day
+
+-- name: keep_judged
+INSERT INTO judged_day AS j (cut, day) VALUES ($1, $2)
+ON CONFLICT (cut) DO UPDATE SET day = greatest(j.day, excluded.day)
+
 -- name: dissatisfied_responses
 SELECT a.response_id::text FROM answer AS a
 WHERE a.units @> ARRAY[(SELECT id FROM unit WHERE cut = $1 AND value = $2)]

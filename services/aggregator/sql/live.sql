@@ -22,7 +22,7 @@ WHERE u.cut = $1 AND ($5::text IS NULL OR u.value = $5) AND ($6::text IS NULL OR
 SELECT coalesce(terminal, '') AS terminal, count(*) AS cases FROM complaint WHERE is_open GROUP BY 1
 
 -- name: alerts_to_mark
--- Alarms of a cut about day $2 and those raised since $3, of one method where named, the newest first.
+-- Alarms of a cut that were raised since $2, of one method where named, the newest first.
 SELECT value, day, since, raised_at FROM alert
-WHERE cut = $1 AND (day = $2 OR raised_at >= $3) AND ($4::text IS NULL OR split_part(value, $5, 2) = $4)
+WHERE cut = $1 AND raised_at >= $2 AND ($3::text IS NULL OR split_part(value, $4, 2) = $3)
 ORDER BY raised_at DESC, alert_id LIMIT 50

@@ -2,7 +2,8 @@
 
 Both charts look for more dissatisfied answers than expected. A unit whose chart signals is told of only when it
 also passes Benjamini and Hochberg's test over all units of that day, so that many units do not mean many false
-alarms. The p-value of a CUSUM S is at most exp(-S), because it adds up log likelihood ratios (Wald); charts that
+alarms. Both promise what they promise of one look at each day; whoever looks at a day twice has more false alarms.
+The p-value of a CUSUM S is at most exp(-S), because it adds up log likelihood ratios (Wald); charts that
 are tested so are those of Gandy and Lau, Biometrika 100 (2013). The EWMA's is the binomial tail of its effective
 number of answers.
 """
@@ -105,6 +106,14 @@ class Charts:
         self._begin_anew(cusum | ewma)
         return alarms
 
+    def pass_by(
+        self, dissatisfied: NDArray[np.int64], answers: NDArray[np.int64], signalled: NDArray[np.bool_]
+    ) -> None:
+        """Take a day that was judged before. Its alarms are those of then, whatever has come since."""
+        self.move(dissatisfied, answers)
+        self._day += 1
+        self._begin_anew(signalled)
+
     def move(self, dissatisfied: NDArray[np.int64], answers: NDArray[np.int64]) -> None:
         """Take a day's answers of all units into both charts, and ask neither for an alarm."""
         up, down = cusum_weights(self.expected)
@@ -148,10 +157,25 @@ class Charts:
         self._cusum_since[units] = self._ewma_since[units] = self._day
 
 
-def alarms(dissatisfied: NDArray[np.int64], answers: NDArray[np.int64], expected: Floats, fewest: int) -> list[Alarm]:
-    """All alarms of some days; the arrays are units by days. The same counts give the same alarms."""
+def alarms(
+    dissatisfied: NDArray[np.int64],
+    answers: NDArray[np.int64],
+    expected: Floats,
+    fewest: int,
+    *,
+    first: int = 0,
+    signalled: NDArray[np.bool_] | None = None,
+) -> list[Alarm]:
+    """The alarms of the days from number `first` on; the arrays are units by days.
+
+    The days before were judged already: answers that came late move the charts, and raise no alarm. `signalled` says
+    which units began anew on which of them.
+    """
     charts = Charts(expected, fewest)
-    return [a for day in range(answers.shape[1]) for a in charts.add(dissatisfied[:, day], answers[:, day])]
+    before = np.zeros(answers.shape, np.bool_) if signalled is None else signalled
+    for day in range(first):
+        charts.pass_by(dissatisfied[:, day], answers[:, day], before[:, day])
+    return [a for day in range(first, answers.shape[1]) for a in charts.add(dissatisfied[:, day], answers[:, day])]
 
 
 def cusum_run_length(expected: float, true: float, limit: float = CUSUM_LIMIT, odds: float = ODDS) -> float:
