@@ -24,6 +24,7 @@ from services.chassis.known_server import KnownServer
 from services.chassis.large_letters import send_smaller
 from services.chassis.lost_topics import SHARDS, LostTopics
 from services.chassis.metrics import Metrics
+from services.chassis.outbox_cleaning import Cleaning
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, named_sql
 from services.chassis.record_batches import Record, is_too_large, send_all
@@ -38,8 +39,6 @@ _GATHER = 0.04
 _GATHER_LONGEST = 0.12
 _FOR_LONGER = 2000  # rows a second; from so many on they gather longer and longer
 _SEND_TIMEOUT = 30.0
-_CLEAN_EVERY = 60.0
-_FORGET = 10_000  # rows at once, as outbox.sql says
 _FINISH_WITHIN = 4.0
 _OWN_SESSION = "SET synchronous_commit TO off; SET enable_seqscan TO off; SET idle_session_timeout TO '60s'"
 _UNKNOWN = UnknownTopicOrPartitionError
@@ -97,7 +96,8 @@ class Relay:
             shards: list[int] = []
             loop = asyncio.get_running_loop()
             lost = LostTopics(self._metrics, loop.time)
-            cleaned = looked = measured = -1e9
+            cleaning = Cleaning(self._settings.outbox_keep_hours * 3600, loop.time)
+            looked = measured = -1e9
             while not stop.is_set():
                 if len(shards) < len(SHARDS) and loop.time() - looked > 1:
                     looked = loop.time()
@@ -105,8 +105,7 @@ class Relay:
                         shards += taken
                         await lost.learn(connection, shards)
                 await lost.look(connection, producer, shards)
-                if loop.time() - cleaned > _CLEAN_EVERY and not await self._clean(connection):
-                    cleaned = loop.time()
+                await cleaning.go_on(connection)
                 self._doorbell.clear()
                 began = loop.time()
                 moved = await self._move(connection, producer, shards, lost)
@@ -120,11 +119,6 @@ class Relay:
                 self._pauses = pauses(first=0.1, longest=5)
         finally:
             await self._put_down(connection, producer)
-
-    async def _clean(self, connection: Database) -> bool:
-        """Forget old published rows, some at a time. Returns whether there are more."""
-        status = await connection.execute(self._sql["forget_published"], self._settings.outbox_keep_hours * 3600)
-        return status == f"DELETE {_FORGET}"
 
     async def _take_shards(self, connection: Database, have: Sequence[int]) -> list[int]:
         free = [n for n in SHARDS if n not in have]

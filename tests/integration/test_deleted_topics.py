@@ -133,7 +133,7 @@ async def test_a_row_that_waits_apart_is_not_forgotten_however_old_it_is(pool: P
     [(_, number)] = await places(pool)
     await pool.execute(LOST["put_aside"], list(SHARDS), [number])
     await pool.execute("UPDATE outbox SET happened_at = happened_at - interval '73 hours'")
-    await pool.execute(OUTBOX["forget_published"], settings.outbox_keep_hours * 3600)
+    await pool.execute(OUTBOX["forget_published"], settings.outbox_keep_hours * 3600, 0)
     assert [r["topic"] for r in await pool.fetch("SELECT topic FROM outbox")] == ["gone.v1"]
 
 

@@ -216,7 +216,7 @@ async def test_published_rows_are_kept_for_a_while_and_can_be_published_again(
     await notifier_pool.execute(
         "UPDATE outbox SET happened_at = happened_at - interval '73 hours' WHERE value IN ('1', '3')"
     )
-    await notifier_pool.execute(SQL["forget_published"], settings.outbox_keep_hours * 3600)
+    await notifier_pool.execute(SQL["forget_published"], settings.outbox_keep_hours * 3600, 0)
     left = await notifier_pool.fetch("SELECT value FROM outbox ORDER BY id")
     assert [r["value"] for r in left] == [b"0", b"2", b"3"]
 

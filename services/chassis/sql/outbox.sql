@@ -18,12 +18,18 @@ DELETE FROM outbox_waiting WHERE shard = ANY($1::smallint[]) AND id = ANY($2::bi
 
 -- name: forget_published
 -- The oldest rows only: an index on their age would cost every row more than this look does.
-DELETE FROM outbox WHERE id IN (
-    SELECT id FROM (SELECT shard, id, happened_at FROM outbox ORDER BY id LIMIT 10000) AS oldest
-    WHERE happened_at < clock_timestamp() - make_interval(secs => $1)
-      AND NOT EXISTS (SELECT FROM outbox_waiting AS w
-                      WHERE w.shard IN (oldest.shard, oldest.shard + 4) AND w.id = oldest.id)
+-- Behind an id, so that rows which wait do not have to be looked at again and again.
+WITH looked AS (
+    SELECT shard, id, happened_at < clock_timestamp() - make_interval(secs => $1) AS old
+    FROM outbox WHERE id > $2 ORDER BY id LIMIT 10000
+), gone AS (
+    DELETE FROM outbox WHERE id IN (
+        SELECT id FROM looked
+        WHERE old AND NOT EXISTS (SELECT FROM outbox_waiting AS w
+                                  WHERE w.shard IN (looked.shard, looked.shard + 4) AND w.id = looked.id)
+    )
 )
+SELECT coalesce(max(id) FILTER (WHERE old), $2::bigint) AS behind, count(*) FILTER (WHERE old) = 10000 AS more FROM looked
 
 -- name: measure
 SELECT w.waiting, coalesce(extract(epoch FROM clock_timestamp() - o.happened_at), 0)::float8 AS age
