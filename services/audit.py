@@ -9,7 +9,7 @@ from uuid import UUID
 
 from services.aggregator.cells.rows import Cells, Difference
 from services.aggregator.history.latest_audit import note_audit
-from services.chassis.postgres import OwnConnection, check_migrated, connect, named_sql, tables_of
+from services.chassis.postgres import LONG_READ, OwnConnection, check_migrated, connect, named_sql, tables_of
 from services.chassis.settings import Settings
 
 _AT_ONCE = 10_000
@@ -93,9 +93,9 @@ async def run_audit(settings: Settings, wait: float = 0.0, *, at_once: int = _AT
 
     Memory does not grow with the answers: both sides are read in the order of their ids, `at_once` at a time.
     """
-    survey = await connect(settings, "survey", command_timeout=300)
-    asked_again = await connect(settings, "survey", command_timeout=300)
-    aggregator = await connect(settings, "aggregator", command_timeout=300)
+    survey = await connect(settings, "survey", command_timeout=LONG_READ)
+    asked_again = await connect(settings, "survey", command_timeout=LONG_READ)
+    aggregator = await connect(settings, "aggregator", command_timeout=LONG_READ)
     try:
         for connection, service in ((survey, "survey"), (aggregator, "aggregator")):
             await check_migrated(connection, service, f"services.{service}")
@@ -143,7 +143,7 @@ async def _audit_once(
 async def _snapshot(connection: OwnConnection) -> AsyncIterator[None]:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         # One side waits while PostgreSQL sorts the other.
-        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = '300s'")
+        await connection.execute(f"SET LOCAL idle_in_transaction_session_timeout = '{LONG_READ:.0f}s'")
         yield
 
 

@@ -31,9 +31,9 @@ def reconcile() -> None:
 
 
 async def _reconcile(settings: "Settings") -> tuple[bool, list[str]]:
-    from services.chassis.postgres import tables_of
+    from services.chassis.postgres import LONG_READ, tables_of
     from services.notifier.reconcile import reconcile as compare
 
-    async with tables_of(settings, "notifier", command_timeout=300) as connection:
+    async with tables_of(settings, "notifier", command_timeout=LONG_READ) as connection:
         found = await compare(connection, settings)
     return found.clean, found.lines()

@@ -3,15 +3,17 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from typer.testing import CliRunner
 
 from services.aggregator.history.latest_audit import LatestAudit
-from services.audit import Audit, keep_result, run_audit
+from services.audit import Answer, Audit, keep_result, run_audit, side_by_side
 from services.chassis.metrics import Metrics
-from services.chassis.postgres import Pool
+from services.chassis.postgres import OwnConnection, Pool, connect
 from services.chassis.settings import Settings
 from services.cli import app
 from tests.tables import empty_pool
@@ -90,6 +92,36 @@ async def test_the_first_twenty_differing_cells_are_named_and_the_others_counted
     assert (found.clean, found.differing_cells) == (False, 30)
     assert [d.cell for d in found.differing] == cells[:20]
     assert found.lines()[-1] == "  and 10 more"
+
+
+async def test_an_audit_whose_sorting_and_folding_take_hours_is_not_cut_off(
+    settings: Settings, survey: Pool, aggregator: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_year_of_answers = 40 * 60  # seconds for 120 million, docs/scale.md
+    patience: list[float] = []
+    opened: list[OwnConnection] = []
+    in_snapshots: list[timedelta] = []
+
+    async def open_noted(*asked: Any, **options: Any) -> OwnConnection:
+        patience.append(options["command_timeout"])
+        opened.append(await connect(*asked, **options))
+        return opened[-1]
+
+    async def pairs(*sides: AsyncIterator[Answer]) -> AsyncIterator[tuple[Answer | None, Answer | None]]:
+        for connection in opened:
+            if connection.is_in_transaction():
+                shown = "SELECT current_setting('idle_in_transaction_session_timeout')::interval"
+                in_snapshots.append(await connection.fetchval(shown))
+        async for pair in side_by_side(*sides):
+            yield pair
+
+    monkeypatch.setattr("services.audit.connect", open_noted)
+    monkeypatch.setattr("services.audit.side_by_side", pairs)
+    await acknowledge(survey, (1, 1, 4, False))
+    await count(aggregator, (1, 1, 4, False))
+    assert (await run_audit(settings)).clean
+    assert min(patience) > a_year_of_answers
+    assert [waits.total_seconds() > a_year_of_answers for waits in in_snapshots] == [True, True]
 
 
 async def audited(settings: Settings, aggregator: Pool) -> tuple[float, float]:
