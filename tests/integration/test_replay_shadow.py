@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
 
 from schemas.topics import CARDS
-from services.aggregator.counting.cuts import CutsFile, cut_named, load_cuts
+from services.aggregator.counting.cuts import CutsFile, cut_named, load_cuts, read_cuts
+from services.aggregator.counting.minute_cells import MinuteCells
 from services.aggregator.counting.reading import TOPICS
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.zone_data import note_zone_data, zone_data
+from services.aggregator.history.lanes import Lanes
 from services.aggregator.history.shadow import DifferingCell, replay
 from services.chassis.failures import MustStop
-from services.chassis.postgres import Pool, open_pool
+from services.chassis.postgres import Database, Pool, open_pool
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.cli import app
@@ -70,6 +73,30 @@ async def test_the_topics_counted_again_give_the_live_cells_and_account_for_ever
     assert await pool.fetchval("SELECT to_regnamespace('aggregator_shadow')") is None
     assert (found.zone_data, found.zone_data_live) == (zone_data(), ["1999z"])
     await told_by_the_command(settings, monkeypatch, differing)
+
+
+async def test_minutes_that_go_while_a_replay_ends_are_no_difference(
+    settings: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pool.acquire() as connection:
+        await StoredCuts().agree(connection, read_cuts(None))
+    await send(settings, records(3, 40))
+    await count_live(settings, pool)
+    first_gone: list[int] = []
+
+    async def in_the_middle_of_the_minutes(_: Database) -> datetime:
+        return NOON + timedelta(minutes=2500)
+
+    async def write_slowly(lanes: Lanes) -> None:
+        first_gone.append(await MinuteCells(pool, 0, in_the_middle_of_the_minutes).drop())
+        await write(lanes)
+
+    write = Lanes.write
+    monkeypatch.setattr(Lanes, "write", write_slowly)
+    found = await replay(settings)
+    assert first_gone[0] > 0
+    assert found.differing == []
+    assert (await replay(settings)).equal  # nor are those that had gone before
 
 
 async def told_by_the_command(settings: Settings, monkeypatch: pytest.MonkeyPatch, differing: DifferingCell) -> None:

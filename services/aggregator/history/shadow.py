@@ -117,6 +117,7 @@ async def _count_and_compare(settings: Settings, connection: OwnConnection, bega
                 positions = await counted_up_to(connection)
                 await connection.execute(sql["make_live"])
                 await connection.execute(sql["make_live_said"])
+                await connection.execute(sql["copy_minutes"])
             await lanes.count(positions)
             await lanes.write()
         await connection.execute(sql["drop_old_minutes"])

@@ -36,8 +36,12 @@ SELECT q.local_hour, v.key AS question, v.value::int AS value, count(*) AS answe
        sum(hashtextextended(q.response_id::text, 0)::numeric) AS whose
 FROM aggregator.question AS q CROSS JOIN LATERAL jsonb_each_text(q.said) AS v GROUP BY 1, 2, 3
 
+-- name: copy_minutes
+-- Of the same moment too: while the shadow is written the live ones lose more minutes.
+UPDATE aggregator_shadow.counting AS s SET minutes_from = k.minutes_from FROM aggregator.counting AS k
+
 -- name: drop_old_minutes
-DELETE FROM aggregator_shadow.cell AS c USING aggregator_shadow.unit AS u, aggregator.counting AS k
+DELETE FROM aggregator_shadow.cell AS c USING aggregator_shadow.unit AS u, aggregator_shadow.counting AS k
 WHERE u.id = (c.cell >> 32)::int AND (c.cell & 4294967295) - 3758096384 BETWEEN 0 AND k.minutes_from - 1
 
 -- name: compare_in_memory
