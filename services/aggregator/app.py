@@ -113,7 +113,7 @@ async def run(settings: Settings) -> None:
                 "live": keep_live,
                 "publish": publisher.run,
                 "partners": PartnerPublisher(settings, metrics, _now, known=known).run,
-                "minutes": MinuteCells(pool, settings.minute_keep_hours, _now).run,
+                "minutes": MinuteCells(pool, settings.minute_keep_hours).run,
                 **heard_sign_outs(shared.subscriptions, gate),
                 "relay": Relay(settings, SERVICE, metrics, known).run,
                 "server": known.watch,

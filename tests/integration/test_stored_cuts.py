@@ -1,6 +1,7 @@
 """The cuts that were counted stand in the database; a start with others is refused, and batches follow a change."""
 
 import dataclasses
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from services.aggregator.counting.units import Units
 from services.aggregator.counting.zone_data import zone_data
 from services.chassis.failures import MustStop
 from services.chassis.known_server import KnownServer
-from services.chassis.postgres import Pool
+from services.chassis.postgres import Database, Pool
 from services.chassis.settings import Settings
 from tests.builders import NOON
 from tests.counting import answer, audit, count, decision, table
@@ -93,11 +94,18 @@ async def test_a_batch_counts_by_the_cuts_that_are_stored_not_by_those_it_began_
     assert await audit(pool) == []
 
 
+def at(hour: int) -> Callable[[Database], Awaitable[datetime]]:
+    async def moment(_: Database) -> datetime:
+        return datetime(2026, 10, 13, hour, 0, tzinfo=UTC)
+
+    return moment
+
+
 async def test_minute_cells_older_than_their_time_go_for_good_and_the_audit_stays_clean(pool: Pool) -> None:
     async with pool.acquire() as connection:
         await StoredCuts().agree(connection, read_cuts(None))
     await count(pool, answer(1, 1, 5), answer(2, 1, 4, occurred_at=NOON + timedelta(hours=3)), decision(1, 1, "asked"))
-    keeper = MinuteCells(pool, 1, lambda: datetime(2026, 10, 13, 16, 0, tzinfo=UTC))
+    keeper = MinuteCells(pool, 1, at(16))
     assert await keeper.drop() == 1  # 14:00 on the wall is before 15:00; 17:00 is not
     assert await keeper.drop() == 0
     minutes = {start: counters for (_, _, window, start), counters in (await table(pool)).items() if window == "minute"}
@@ -111,8 +119,8 @@ async def test_a_clock_that_goes_back_brings_no_old_minutes_back(pool: Pool) -> 
     async with pool.acquire() as connection:
         await StoredCuts().agree(connection, read_cuts(None))
     await count(pool, answer(1, 1, 5))
-    assert await MinuteCells(pool, 1, lambda: datetime(2026, 10, 13, 16, 0, tzinfo=UTC)).drop() == 1
-    assert await MinuteCells(pool, 1, lambda: datetime(2026, 10, 13, 13, 0, tzinfo=UTC)).drop() == 0
+    assert await MinuteCells(pool, 1, at(16)).drop() == 1
+    assert await MinuteCells(pool, 1, at(13)).drop() == 0
     await count(pool, answer(2, 1, 4))
     assert "minute" not in {window for _, _, window, _ in await table(pool)}
     assert await audit(pool) == []

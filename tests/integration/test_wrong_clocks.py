@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 import pytest
 
 from services.aggregator.counting.cuts import load_cuts, read_cuts
+from services.aggregator.counting.minute_cells import MinuteCells
 from services.aggregator.counting.reading import TOPICS
 from services.aggregator.counting.stored_cuts import StoredCuts
 from services.aggregator.counting.units import Units
@@ -89,6 +90,15 @@ async def test_quiet_hours_are_those_of_the_databases_clock(
     sender.__post_init__()
     await work(sender)
     assert (await state_of(pool))[0] == ("planned" if quiet_now else "accepted")
+
+
+async def test_minutes_end_by_the_databases_clock(settings: Settings) -> None:
+    async with empty_pool(settings, "aggregator") as counters:
+        async with counters.acquire() as connection:
+            await StoredCuts().agree(connection, read_cuts(None))
+        await MinuteCells(counters, 0).drop()
+        off = await counters.fetchval("SELECT clock_timestamp() - to_timestamp(minutes_from * 60) FROM counting")
+        assert abs(off) < HALF_AN_HOUR
 
 
 async def test_an_answer_counts_by_the_clock_of_its_delivery_alone(settings: Settings, wrong_by: timedelta) -> None:
