@@ -128,7 +128,7 @@ RELIABILITY: list[Panel] = [
         "Rows waiting for Kafka",
         "short",
         [
-            ("sum by (service) (kvittera_outbox_waiting)", "{{service}}"),
+            ("max by (service) (kvittera_outbox_waiting)", "{{service}}"),
             ("sum by (topic) (kvittera_outbox_lost)", "without a topic: {{topic}}"),
         ],
     ),

@@ -133,6 +133,15 @@ def test_every_metric_is_seen_on_a_dashboard(repository: Path) -> None:
     assert {name for name in HISTOGRAMS if f"{name}_bucket" not in seen} == set()
 
 
+def test_what_every_process_reads_from_the_same_table_is_never_added_up(repository: Path) -> None:
+    page = (repository / "docs/metrics.md").read_text(encoding="utf-8")
+    shared = set(re.findall(r"^\| `(kvittera_\w+)` \|[^|]*\| Shared", page, re.MULTILINE))
+    assert len(shared) > 12
+    for where, expression in expressions(repository).items():
+        added = re.findall(r"\bsum\b *(?:by *\([\w, ]*\) *)?\((kvittera_\w+)", expression)
+        assert shared.isdisjoint(added), where
+
+
 def test_every_alert_has_a_page_that_says_what_to_do_and_every_page_an_alert(repository: Path) -> None:
     pages = {path.stem: path for path in (repository / "docs/runbooks").glob("*.md")}
     alerts = {rule["alert"]: rule for rule in rules(repository) if "alert" in rule}
