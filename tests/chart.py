@@ -39,11 +39,20 @@ OPERATORS = {"ScaledObject", "PodMonitor", "PrometheusRule"}
 Thing = dict[str, Any]
 
 
-def rendered(chart: helm.Chart, values: dict[str, Any] | None = None) -> list[Thing]:
-    """Everything that a release named `post` would make in the cluster."""
-    files = chart.render(values=values, name="post", namespace="kvittera")
+def rendered(chart: helm.Chart, values: dict[str, Any] | None = None, name: str = "post") -> list[Thing]:
+    """Everything that a release of that name would make in the cluster."""
+    files = chart.render(values=values, name=name, namespace="kvittera")
     texts = [text for name, text in files.items() if name.endswith(".yaml")]
     return [found for text in texts for found in yaml.safe_load_all(text) if found]
+
+
+def pods(things: list[Thing]) -> dict[str, dict[str, Any]]:
+    """What each kind of pod is like, by the kind and name of what makes it."""
+    makers = {
+        f"{t['kind']} {t['metadata']['name']}": t for t in things if t["kind"] in {"Deployment", "Job", "CronJob"}
+    }
+    specs = {name: t["spec"].get("jobTemplate", t)["spec"] for name, t in makers.items()}
+    return {name: spec["template"]["spec"] for name, spec in specs.items()}
 
 
 def named(things: list[Thing], kind: str, name: str) -> Thing:

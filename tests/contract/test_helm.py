@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from services.chassis.environment import load_settings
+from services.chassis.failures import MustStop
 from services.chassis.settings import Settings
-from tests.chart import CHART, OPERATORS, SECURED, VALUES, WATCHED, named, rendered
+from tests.chart import CHART, OPERATORS, SECURED, VALUES, WATCHED, named, pods, rendered
 
 KUBERNETES = ("1.29", "1.37")
 INFORMATION = 1
@@ -56,6 +57,32 @@ def test_each_service_runs_as_nobody_with_probes_a_budget_and_time_to_drain(char
         assert container["readinessProbe"]["httpGet"]["path"] == "/health/ready"
         assert pod["terminationGracePeriodSeconds"] > Settings().drain_seconds
         assert named(things, "PodDisruptionBudget", f"post-{service}")["spec"]["maxUnavailable"] == 1
+
+
+def test_a_release_named_as_our_settings_begin_starts_as_any_other(chart: helm.Chart) -> None:
+    things = rendered(chart, name="kvittera")
+    links = [t["metadata"]["name"] for t in things if t["kind"] == "Service"]
+    assert sorted(links) == ["kvittera-aggregator", "kvittera-notifier", "kvittera-survey"]
+    with pytest.raises(MustStop):
+        load_settings({"KVITTERA_SURVEY_SERVICE_HOST": "10.0.0.7"})
+    made = pods(things)
+    assert len(made) == 7
+    assert {name for name, pod in made.items() if pod.get("enableServiceLinks") is not False} == set()
+
+
+def test_each_pod_asks_for_processor_time_and_memory_and_may_take_no_more_memory_than_told(chart: helm.Chart) -> None:
+    for name, pod in pods(rendered(chart)).items():
+        [container] = pod["containers"]
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}, name
+        assert container["resources"]["limits"].keys() == {"memory"}, name
+    given = {"requests": {"cpu": "50m", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "2Gi"}}
+    jobs = {name: pod for name, pod in pods(rendered(chart, {"jobs": {"resources": given}})).items() if "Job" in name}
+    assert {name: pod["containers"][0]["resources"] for name, pod in jobs.items()} == {
+        "Job post-migrate-1": given,
+        "Job post-topics-1": given,
+        "CronJob post-retention": given,
+        "CronJob post-audit": given,
+    }
 
 
 @VALUES

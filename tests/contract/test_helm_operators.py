@@ -111,6 +111,16 @@ def test_scaling_follows_lag_and_leaves_the_number_to_keda(chart: helm.Chart) ->
     assert (scaled["minReplicaCount"], scaled["maxReplicaCount"]) == (2, 6)
 
 
+def test_keda_is_never_given_fewer_processes_at_most_than_at_least(chart: helm.Chart) -> None:
+    services = {"aggregator": {"replicas": 8}, "survey": {"replicas": 9}}
+    with pytest.raises(helm.HelmError, match=r"keda.most is 6, below services.aggregator.replicas, which is 8"):
+        rendered(chart, {"keda": {"enabled": True}, "services": services})
+    scaled = named(
+        rendered(chart, {"keda": {"enabled": True, "most": 8}, "services": services}), "ScaledObject", "post-aggregator"
+    )
+    assert (scaled["spec"]["minReplicaCount"], scaled["spec"]["maxReplicaCount"]) == (8, 8)
+
+
 def test_keda_asks_for_gauges_of_the_metrics_page_by_the_numbers_of_the_values(
     chart: helm.Chart, repository: Path
 ) -> None:

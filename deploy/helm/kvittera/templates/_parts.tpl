@@ -38,6 +38,8 @@ volumeMounts:
 
 {{- define "kvittera.pod" -}}
 automountServiceAccountToken: false
+{{- /* A Service named kvittera-… would put KVITTERA_… variables into each pod, which are no settings. */}}
+enableServiceLinks: false
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
