@@ -1,4 +1,4 @@
-"""Under which conditions a program wants its answer kept: Idempotency-Key, If-Match and the ETag of a revision."""
+"""What headers say of an answer that a program sends: Idempotency-Key, Tapped-At, If-Match and a revision's ETag."""
 
 import re
 
@@ -8,6 +8,7 @@ from services.survey.answers.recorded import OnlyIf
 from services.survey.refusals import Refused
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
+MOMENT = re.compile(r"[0-9]{1,15}")
 _REVISIONS = re.compile(r'"(\d{1,9})"')
 
 
@@ -21,6 +22,18 @@ def idempotency_key(request: Request) -> str | None:
     if key is not None and not KEY.fullmatch(key):
         raise Refused("idempotency-key", 422, "Idempotency-Key must be 1 to 255 visible ASCII characters")
     return key
+
+
+def tapped_at_of(request: Request) -> int | None:
+    """The moment of a tap in milliseconds, by a clock of the kiosk's own, if it came.
+
+    Raises:
+        Refused: it is not a number of 1 to 15 digits.
+    """
+    told = request.headers.get("tapped-at")
+    if told is not None and not MOMENT.fullmatch(told):
+        raise Refused("tapped-at", 422, "Tapped-At must be milliseconds in 1 to 15 digits")
+    return None if told is None else int(told)
 
 
 def only_if(request: Request) -> OnlyIf | None:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.settings import Settings
 from services.survey.api.keys import Scope
-from tests.programs import TAPS, TORGET, Clock, application, new_key, send
+from tests.programs import TAPS, TORGET, Clock, application, is_problem, new_key, send
 from tests.survey_app import told
 
 pytestmark = pytest.mark.service("survey")
@@ -82,3 +82,36 @@ async def test_the_audit_knows_taps_as_acknowledged_answers(app: ASGIApp, pool: 
     sql = named_sql("services.survey")
     assert [tuple(r.values()) for r in await pool.fetch(sql["acknowledged"])] == [(tapped, 1, 4, False)]
     assert await pool.fetchval(sql["acknowledged_among"], [tapped, uuid.uuid4()]) == 1
+
+
+async def test_taps_that_a_kiosk_sends_late_and_together_are_those_of_their_people(app: ASGIApp, pool: Pool) -> None:
+    kiosk = await new_key(pool, Scope.KIOSK, place=TORGET)
+    told_by_the_clock = [("0", 5), ("600000", 1), ("601000", 2), ("1200000", 4), ("599500", 5), ("1300000", 4)]
+    replies = [
+        await send(app, "POST", TAPS, {"score": score}, key=kiosk, headers=[("tapped-at", at)])
+        for at, score in told_by_the_clock
+    ]
+    assert [r.json["revision"] for r in replies] == [1, 1, 2, 1, 2, 1]
+    people = [r.json["id"] for r in replies]
+    assert people[1] == people[2] == people[4]
+    assert len(set(people)) == 4
+    last = {e.response_id: e.score for e in await told(pool)}
+    assert [last[person] for person in dict.fromkeys(people)] == [5, 2, 4, 4]
+
+
+async def test_taps_of_a_kiosk_without_a_clock_are_told_apart_by_their_arrival(
+    app: ASGIApp, pool: Pool, clock: Clock
+) -> None:
+    kiosk = await new_key(pool, Scope.KIOSK, place=TORGET)
+    first = await send(app, "POST", TAPS, {"score": 1}, key=kiosk, headers=[("tapped-at", "600000")])
+    second = await send(app, "POST", TAPS, {"score": 2}, key=kiosk)
+    clock.ahead = timedelta(seconds=4)
+    third = await send(app, "POST", TAPS, {"score": 2}, key=kiosk)
+    assert first.json["id"] == second.json["id"] != third.json["id"]
+
+
+@pytest.mark.parametrize("wrong", ["", "now", "-1", "1.5", "1" * 16, "2026-10-13T12:00:00Z"])
+async def test_a_moment_that_is_no_number_is_refused(app: ASGIApp, pool: Pool, wrong: str) -> None:
+    kiosk = await new_key(pool, Scope.KIOSK, place=TORGET)
+    assert is_problem(await send(app, "POST", TAPS, {"score": 1}, key=kiosk, headers=[("tapped-at", wrong)]), 422)
+    assert await told(pool) == []

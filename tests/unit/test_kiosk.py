@@ -1,6 +1,7 @@
 """Which person a tap at a kiosk belongs to."""
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -43,6 +44,31 @@ def test_drumming_on_the_glass_is_one_person() -> None:
     for n in range(1, 60):
         visit = after_tap(visit, n % 5 + 1, NOON + timedelta(seconds=n), THREE)
     assert visit.response_id == first
+
+
+@pytest.mark.parametrize(
+    ("tapped_at", "score", "expected"),
+    [
+        (12_999, 5, (2, 5, 12_999)),  # soon after, though it came an hour later
+        (12_999, 2, (1, 2, 12_999)),
+        (10_000, 5, (2, 5, 10_000)),
+        (9_999, 5, (1, 2, 10_000)),  # the later face came first, and stands
+        (7_001, 5, (1, 2, 10_000)),
+    ],
+)
+def test_the_kiosks_own_clock_tells_which_person_tapped_however_late_it_comes(
+    tapped_at: int, score: int, expected: tuple[int, int, int]
+) -> None:
+    visit = after_tap(replace(LATEST, tapped_at=10_000), score, NOON + timedelta(hours=1), THREE, tapped_at)
+    assert visit.response_id == LATEST.response_id
+    assert (visit.revision, visit.score, visit.tapped_at) == expected
+
+
+@pytest.mark.parametrize("tapped_at", [7_000, 13_000, 10_000_000])
+def test_taps_apart_by_the_kiosks_own_clock_are_two_people_though_they_come_together(tapped_at: int) -> None:
+    visit = after_tap(replace(LATEST, tapped_at=10_000), 5, NOON, THREE, tapped_at)
+    assert visit.response_id != LATEST.response_id
+    assert (visit.revision, visit.score, visit.answered_at, visit.tapped_at) == (1, 5, NOON, tapped_at)
 
 
 def test_without_a_pause_every_tap_is_a_person() -> None:

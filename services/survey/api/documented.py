@@ -34,6 +34,16 @@ IDEMPOTENCY: dict[str, Any] = {
 TAP_IDEMPOTENCY: dict[str, Any] = IDEMPOTENCY | {
     "description": "The same key with the same body gets the first reply again, without an end; with another body, 422."
 }
+TAPPED_AT: dict[str, Any] = {
+    "name": "Tapped-At",
+    "in": "header",
+    "required": False,
+    "description": (
+        "When the face was tapped: milliseconds on a clock of the kiosk's own, such as those since 1970. It tells "
+        "which taps are of the same person, however late they are sent; without it the moment of arrival does."
+    ),
+    "schema": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+}
 _IF_MATCH: dict[str, Any] = {
     "name": "If-Match",
     "in": "header",
@@ -60,7 +70,7 @@ _MEANINGS = {
     412: "The answer has changed since the revision in If-Match. Nothing was kept.",
     413: "The body is over {longest}.",
     415: "The body is not application/json.",
-    422: "Body or Idempotency-Key break a rule, or the key came with another body before.",
+    422: "Body or headers break a rule, or the Idempotency-Key came with another body before.",
     423: "The answer is locked.",
     428: "If-Match is missing.",
     503: "Not kept now; send the same again after Retry-After seconds.",

@@ -24,7 +24,7 @@ from services.survey.api.keys import Scope
 from services.survey.api.models import Tap, TapRecorded
 from services.survey.api.once import Reply, key_reused
 from services.survey.api.reading import Door, read_json
-from services.survey.conditions import idempotency_key
+from services.survey.conditions import idempotency_key, tapped_at_of
 
 CHANNEL: Final = "kiosk"
 
@@ -34,8 +34,9 @@ class Visit:
     """One person at a kiosk, as far as we can tell.
 
     Attributes:
-        answered_at: the first tap.
-        changed_at: the last one.
+        answered_at: when the first tap came here.
+        changed_at: when the last one came.
+        tapped_at: the last tap by the kiosk's own clock, in milliseconds; None where the kiosk does not tell.
     """
 
     response_id: uuid.UUID
@@ -43,18 +44,37 @@ class Visit:
     score: int
     answered_at: datetime
     changed_at: datetime
+    tapped_at: int | None = None
 
 
-def after_tap(latest: Visit | None, score: int, now: datetime, debounce: timedelta) -> Visit:
+def after_tap(
+    latest: Visit | None, score: int, now: datetime, debounce: timedelta, tapped_at: int | None = None
+) -> Visit:
     """The visit that a tap belongs to. Pure but for the id of a new one.
 
-    A tap soon after another is the same person: another face corrects the answer, the same face adds nothing.
-    Each tap starts the time anew, so a child that drums on the glass is one visit.
+    A tap soon after another is the same person: another face corrects the answer, the same face adds nothing, nor
+    does one that comes after a later one. Each tap starts the time anew, so a child that drums on the glass is one
+    visit.
+
+    Args:
+        latest: the visit before, or the nearest one by the kiosk's clock where the kiosk tells the moment of the tap.
+        score: the face.
+        now: when the tap came here.
+        debounce: how soon is soon.
+        tapped_at: the moment of the tap by the kiosk's clock, in milliseconds.
     """
-    if latest is None or abs(now - latest.changed_at) >= debounce:  # abs: clocks of two processes may differ
-        return Visit(time_ordered(now), 1, score, now, now)
+    if latest is None or _apart(latest, now, tapped_at) >= debounce:
+        return Visit(time_ordered(now), 1, score, now, now, tapped_at)
+    if tapped_at is not None and latest.tapped_at is not None and tapped_at < latest.tapped_at:
+        return latest
     revision = latest.revision + (score != latest.score)
-    return replace(latest, revision=revision, score=score, changed_at=now)
+    return replace(latest, revision=revision, score=score, changed_at=now, tapped_at=tapped_at)
+
+
+def _apart(latest: Visit, now: datetime, tapped_at: int | None) -> timedelta:
+    if tapped_at is not None and latest.tapped_at is not None:
+        return abs(timedelta(milliseconds=tapped_at - latest.tapped_at))
+    return abs(now - latest.changed_at)  # clocks of two processes may differ
 
 
 def delivery_of(visit: Visit) -> str:
@@ -109,7 +129,7 @@ class KioskRoutes:
     async def tap(self, request: Request) -> Response:
         """Keep a tap; 2xx only after the commit, which also keeps for good what its Idempotency-Key became."""
         client = await self.door.let_in(request, Scope.KIOSK)
-        key = idempotency_key(request)
+        key, tapped = idempotency_key(request), tapped_at_of(request)
         body = await read_json(request, Tap)
         began = time.perf_counter()
         async with self.pool.acquire() as connection, connection.transaction():
@@ -117,7 +137,7 @@ class KioskRoutes:
             told = None if key is None else await self._known(connection, client, key, body.sha256)
             if told is not None:
                 return _reply(told)
-            visit = await self._keep(connection, client, body.model)
+            visit = await self._keep(connection, client, body.model, tapped)
             told = TapRecorded(id=visit.response_id, revision=visit.revision)
             if key is not None:
                 what_came = (client.client_id, _digest(key), body.sha256, told.id, told.revision)
@@ -153,13 +173,12 @@ class KioskRoutes:
                 revision=tapped.revision,
             )
 
-    async def _keep(self, connection: Database, client: Client, tap: Tap) -> Visit:
+    async def _keep(self, connection: Database, client: Client, tap: Tap, tapped: int | None) -> Visit:
         assert client.place is not None, "the table refuses a kiosk without a place"
-        row = await connection.fetchrow(self.sql["latest_tap"], client.client_id)
-        latest = Visit(**row) if row else None
-        visit = after_tap(latest, tap.score, self.now(), self.debounce)
+        latest = await self._before(connection, client, tapped)
+        visit = after_tap(latest, tap.score, self.now(), self.debounce, tapped)
         if latest and visit.revision == latest.revision and visit.response_id == latest.response_id:
-            await connection.execute(self.sql["touch_tap"], visit.response_id, visit.changed_at)
+            await connection.execute(self.sql["touch_tap"], visit.response_id, visit.changed_at, visit.tapped_at)
             return visit
         event = recorded(visit, client.place, self.survey, tap.language).model_dump_json(exclude_none=True)
         await connection.execute(
@@ -170,9 +189,18 @@ class KioskRoutes:
             visit.score,
             visit.answered_at,
             visit.changed_at,
+            visit.tapped_at,
             event.encode(),
         )
         return visit
+
+    async def _before(self, connection: Database, client: Client, tapped: int | None) -> Visit | None:
+        if tapped is None:
+            row = await connection.fetchrow(self.sql["latest_tap"], client.client_id)
+        else:
+            soon = self.debounce // timedelta(milliseconds=1)
+            row = await connection.fetchrow(self.sql["nearest_tap"], client.client_id, tapped, soon)
+        return Visit(**row) if row else None
 
 
 def _digest(key: str) -> bytes:
