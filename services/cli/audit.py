@@ -16,7 +16,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def audit(
-    wait: Annotated[float, typer.Option(help="Give answers on their way so many seconds to arrive.", min=0)] = 0,
+    wait: Annotated[
+        float, typer.Option(help="Give answers on their way so many seconds to arrive.", min=0, max=86_400)
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Prove that nothing is lost and nothing counted twice; exit 1 with what differs otherwise.

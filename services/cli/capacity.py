@@ -15,18 +15,22 @@ def add_to(app: typer.Typer) -> None:
 
 
 def capacity(
-    deliveries: Annotated[float, typer.Option(help="Deliveries a year.", min=1)] = 1e9,
-    peak_day: Annotated[float, typer.Option(help="The busiest day, as a multiple of the mean day.", min=1)] = 2.5,
+    deliveries: Annotated[float, typer.Option(help="Deliveries a year.", min=1, max=1e12)] = 1e9,
+    peak_day: Annotated[
+        float, typer.Option(help="The busiest day, as a multiple of the mean day.", min=1, max=366)
+    ] = 2.5,
     peak_hour: Annotated[float, typer.Option(help="Share of a day in its busiest hour.", min=0.04, max=1)] = 0.12,
     asked: Annotated[float, typer.Option(help="Share of deliveries asked about.", min=0, max=1)] = 0.8,
     answered: Annotated[float, typer.Option(help="Share of those asked who answer.", min=0, max=1)] = 0.15,
     reminded: Annotated[float, typer.Option(help="Share of those asked who are reminded.", min=0, max=1)] = 0.85,
-    replicas: Annotated[int, typer.Option(help="Copies of each record in Kafka.", min=1)] = 3,
-    standbys: Annotated[int, typer.Option(help="Copies of PostgreSQL that follow it.", min=0)] = 1,
-    core_hour: Annotated[float, typer.Option(help="Price of a core for an hour; 0 leaves it out.", min=0)] = 0,
-    gb_month: Annotated[float, typer.Option(help="Price of 10⁹ bytes of disk for a month.", min=0)] = 0,
-    tb: Annotated[float, typer.Option(help="Price of 10¹² bytes over the network.", min=0)] = 0,
-    message: Annotated[float, typer.Option(help="Price of one message.", min=0)] = 0,
+    replicas: Annotated[int, typer.Option(help="Copies of each record in Kafka.", min=1, max=9)] = 3,
+    standbys: Annotated[int, typer.Option(help="Copies of PostgreSQL that follow it.", min=0, max=99)] = 1,
+    core_hour: Annotated[
+        float, typer.Option(help="Price of a core for an hour; 0 leaves it out.", min=0, max=1e12)
+    ] = 0,
+    gb_month: Annotated[float, typer.Option(help="Price of 10⁹ bytes of disk for a month.", min=0, max=1e12)] = 0,
+    tb: Annotated[float, typer.Option(help="Price of 10¹² bytes over the network.", min=0, max=1e12)] = 0,
+    message: Annotated[float, typer.Option(help="Price of one message.", min=0, max=1e12)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print plain numbers as JSON, in bytes and seconds.")] = False,
 ) -> None:
     """Work out processes, partitions, disk, network and cost for so many deliveries a year.

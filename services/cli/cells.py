@@ -26,7 +26,7 @@ def cells(
         Literal["minute", "hour", "day", "week", "month", "all"], typer.Option(help="Over which time.")
     ] = "all",
     value: Annotated[str | None, typer.Option(help="Only this value of the cut.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many rows.", min=1)] = 10_000,
+    limit: Annotated[int, typer.Option(help="At most so many rows.", min=1, max=1_000_000_000)] = 10_000,
     questions: Annotated[bool, typer.Option(help="With the answers to further questions.")] = False,
     form: Annotated[Literal["table", "json", "csv"], typer.Option("--format", help="How to print.")] = "table",
 ) -> None:

@@ -23,9 +23,13 @@ def add_to(app: typer.Typer) -> None:
 def demo(
     rate: Annotated[
         float | None,
-        typer.Option(help="Deliveries a second; 0 is as fast as possible. [default: 20, headless 0]", min=0),
+        typer.Option(
+            help="Deliveries a second; 0 is as fast as possible. [default: 20, headless 0]", min=0, max=100_000
+        ),
     ] = None,
-    deliveries: Annotated[int | None, typer.Option(help="Stop publishing after so many.", min=1)] = None,
+    deliveries: Annotated[
+        int | None, typer.Option(help="Stop publishing after so many.", min=1, max=1_000_000_000)
+    ] = None,
     until_done: Annotated[
         bool, typer.Option("--until-done", help="End when all is answered and counted, and prove it.")
     ] = False,
@@ -51,7 +55,7 @@ def demo(
     not_loopback: Annotated[
         bool, typer.Option("--not-loopback", help="Given servers are elsewhere, and may be filled with made-up data.")
     ] = False,
-    kill: Annotated[int, typer.Option(help="Kill -9 each service so many times on the way.", min=0)] = 0,
+    kill: Annotated[int, typer.Option(help="Kill -9 each service so many times on the way.", min=0, max=1000)] = 0,
 ) -> None:
     """Run everything on this machine: Kafka, PostgreSQL, the three services, simulated upstream and recipients.
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from services.cli.written import place, write
+
 if TYPE_CHECKING:
     from services.aggregator.digests.digest import Digest
     from services.chassis.postgres import Database
@@ -22,9 +24,9 @@ def digest(
     day: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day of the deliveries.")],
     cut: Annotated[str, typer.Option(help="Another cut, such as service_point for a shop.")] = "terminal",
     form: Annotated[Literal["html", "text"], typer.Option("--format", help="How to print.")] = "text",
-    to: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Write to this file instead.", callback=place)] = None,
     taken_care_by: Annotated[str, typer.Option(help="Say who took care of it.")] = "",
-    note: Annotated[str, typer.Option(help="What was done.")] = "",
+    note: Annotated[str, typer.Option(help="What was done; with --taken-care-by.")] = "",
 ) -> None:
     """Print a day's digest of a terminal or shop beside the 28 days before.
 
@@ -32,20 +34,24 @@ def digest(
     """
     from services.aggregator.digests.digest import as_html, as_text
     from services.aggregator.digests.routes import Digests
+    from services.chassis.failures import MustStop
     from services.cli.tables import asked
 
+    if note and not taken_care_by:
+        raise MustStop("--note is kept with who took care of it: give --taken-care-by too")
     on: date = day.date()
 
     async def read(connection: "Database", _: "Settings") -> "Digest":
         digests = Digests()
-        if taken_care_by:
-            who, now = taken_care_by, datetime.now(UTC)
-            await digests.take_care(connection, cut, terminal, on, who=who, note=note, now=now)
-        return await digests.of(connection, cut, terminal, on)
+        async with connection.transaction():  # nobody takes care of a digest that there is not
+            if taken_care_by:
+                who, now = taken_care_by, datetime.now(UTC)
+                await digests.take_care(connection, cut, terminal, on, who=who, note=note, now=now)
+            return await digests.of(connection, cut, terminal, on)
 
     told = asked("aggregator", read)
     text = as_html(told) if form == "html" else as_text(told)
     if to is None:
         print(text, end="")
     else:
-        to.write_text(text, encoding="utf-8")
+        write(to, text)

@@ -54,7 +54,7 @@ def _print_counts(counted: "Counter[tuple[str, str]]") -> None:
 
 def show(
     topic: Topic,
-    limit: Annotated[int, typer.Option(help="At most so many, the newest.", min=1)] = 20,
+    limit: Annotated[int, typer.Option(help="At most so many, the newest.", min=1, max=1_000_000)] = 20,
     values: Annotated[
         bool, typer.Option("--values", help="Show the records too. They may hold personal data.")
     ] = False,

@@ -20,7 +20,9 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="doubts", rich_help_panel="Sending")
 
 
-def list_doubts(limit: Annotated[int, typer.Option(help="At most so many, the oldest.", min=1)] = 100) -> None:
+def list_doubts(
+    limit: Annotated[int, typer.Option(help="At most so many, the oldest.", min=1, max=1_000_000_000)] = 100,
+) -> None:
     """List sends in doubt: reference, delivery, kind, channel, since when, why, whose shop's."""
     from services.embedded.local import reachable
 

@@ -50,14 +50,19 @@ def erase(
 
 
 def _persons(settings: "Settings", ids: list[str], phones: list[str], emails: list[str]) -> "list[Person]":
+    from pydantic import ValidationError
+
     from schemas.delivery import ChannelKind
     from services.chassis.sealing import Seal
     from services.notifier.erasure import person_of
 
     seal = Seal.of(settings)
     persons = [_person_id(text) for text in ids]
-    persons += [person_of(seal, ChannelKind.SMS, number) for number in phones]
-    persons += [person_of(seal, ChannelKind.EMAIL, address) for address in emails]
+    try:
+        persons += [person_of(seal, ChannelKind.SMS, number) for number in phones]
+        persons += [person_of(seal, ChannelKind.EMAIL, address) for address in emails]
+    except ValidationError:  # whose words hold the address
+        raise typer.BadParameter("an address has 3 to 1024 characters, and no control characters") from None
     return list(dict.fromkeys(persons))
 
 

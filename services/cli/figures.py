@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from services.chassis.postgres import Database
     from services.chassis.settings import Settings
 
-Wait = Annotated[float, typer.Option(help="Give records on their way so many seconds to be counted.", min=0)]
+Wait = Annotated[
+    float, typer.Option(help="Give records on their way so many seconds to be counted.", min=0, max=86_400)
+]
 AcceptWaiting = Annotated[
     bool, typer.Option("--accept-waiting", help="Go without records that are not counted yet; Kafka is not asked.")
 ]

@@ -21,8 +21,8 @@ def add_to(app: typer.Typer) -> None:
 
 def load(
     rate: Annotated[float, typer.Option(help="Deliveries a second.", min=0.1, max=100_000)] = 20,
-    seconds: Annotated[float, typer.Option(help="How long deliveries are published.", min=1)] = 30,
-    settle: Annotated[float, typer.Option(help="Seconds that the last ones get to arrive.", min=1)] = 30,
+    seconds: Annotated[float, typer.Option(help="How long deliveries are published.", min=1, max=604_800)] = 30,
+    settle: Annotated[float, typer.Option(help="Seconds that the last ones get to arrive.", min=1, max=86_400)] = 30,
     report: Annotated[Path | None, typer.Option(help="Write what was measured, as JSON.")] = None,
     survey: Annotated[str, typer.Option(help="Where recipients open their pages. [default: KVITTERA_PUBLIC_URL]")] = "",
     not_loopback: Annotated[

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from services.cli.written import place, write
+
 if TYPE_CHECKING:
     from services.chassis.settings import Settings
 
@@ -32,7 +34,9 @@ def preview(
     merchant: Annotated[str, typer.Option(help="The shop's name; empty: none is known.")] = "Fjällbod",
     co_brand: Annotated[bool, typer.Option("--co-brand", help="The shop asks beside the carrier.")] = False,
     notice: Annotated[str | None, typer.Option(help="What is said of a disruption; empty: the standard words.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Write a page with all of them to this file instead.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with all of them to this file instead.", callback=place)
+    ] = None,
 ) -> None:
     """Print messages as they would arrive, with the number of paid parts of each text message.
 
@@ -60,7 +64,7 @@ def preview(
     if html is None:
         print("\n".join(map(as_text, chosen)))
         return
-    html.write_text(standalone_page(chosen), encoding="utf-8")
+    write(html, standalone_page(chosen))
     print(f"{len(chosen)} messages are in {html}")
 
 

@@ -46,7 +46,9 @@ async def _read(settings: "Settings", delivery: str) -> "Told | None":
 def simulate(
     file: Annotated[Path, typer.Argument(help="The changed policy, such as merchants.v2.toml.")],
     csv_file: Annotated[Path | None, typer.Option("--from", help="A CSV file with deliveries.")] = None,
-    days: Annotated[float | None, typer.Option("--from-last", help="The deliveries of so many days.", min=0)] = None,
+    days: Annotated[
+        float | None, typer.Option("--from-last", help="The deliveries of so many days.", min=0, max=3650)
+    ] = None,
 ) -> None:
     """Print what a changed policy would have done to deliveries: asked, not asked and why, by country and merchant.
 

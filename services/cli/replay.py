@@ -28,7 +28,9 @@ def replay(
     month: Annotated[
         str | None, typer.Option(help="A closed month, like 2026-09: count up to where it was closed, and compare it.")
     ] = None,
-    revision: Annotated[int | None, typer.Option(help="Of that month; the latest unless given.", min=1)] = None,
+    revision: Annotated[
+        int | None, typer.Option(help="Of that month; the latest unless given.", min=1, max=10_000)
+    ] = None,
     keep: Annotated[bool, typer.Option(help="Leave the schema aggregator_shadow to look at.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:

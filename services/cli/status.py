@@ -27,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 def status(
     once: Annotated[bool, typer.Option("--once", help="Look once and end.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Look once and print it as JSON.")] = False,
-    every: Annotated[float, typer.Option(help="Seconds between looks.", min=0.5)] = 2.0,
+    every: Annotated[float, typer.Option(help="Seconds between looks.", min=0.5, max=86_400)] = 2.0,
 ) -> None:
     """Show deliveries, requests, what waits in each place, cases and dead letters, again and again until Ctrl-C.
 

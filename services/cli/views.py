@@ -18,10 +18,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def views(
-    days: Annotated[float, typer.Option(help="How many days back.", min=0)] = 30,
+    days: Annotated[float, typer.Option(help="How many days back.", min=0, max=36_500)] = 30,
     subject: Annotated[str | None, typer.Option(help="Only this member, by the provider's id.")] = None,
     answer: Annotated[UUID | None, typer.Option(help="Only the contact data of this answer.")] = None,
-    limit: Annotated[int, typer.Option(help="At most so many lines.", min=1)] = 1000,
+    limit: Annotated[int, typer.Option(help="At most so many lines.", min=1, max=1_000_000_000)] = 1000,
 ) -> None:
     """Print which member of staff looked at whose contact data, when and why, newest first, a JSON line each."""
     from services.survey.privacy import contact_views

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 from starlette.applications import Starlette
+from typer.testing import CliRunner, Result
 
 from schemas.satisfaction import SatisfactionAlert
 from services.aggregator.digests import routes as digest_routes
@@ -16,6 +17,8 @@ from services.chassis.failures import MustStop
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
+from services.chassis.settings import Settings
+from services.cli import app as commands
 from tests.asgi import Reply, ask
 from tests.members import HeaderGate
 from tests.terminal_answers import NOW, app, count
@@ -224,3 +227,19 @@ async def test_a_digest_is_taken_care_of_once_by_who_may_at_that_terminal(pool: 
         400,
         "no delivery was counted of terminal 'Arsta'; did you mean Årsta?",
     )
+
+
+async def test_nobody_takes_care_of_a_digest_that_there_is_not(
+    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KVITTERA_POSTGRES_DSN", settings.postgres_dsn.get_secret_value())
+    await count(pool, "Årsta", NOW, 9, 1)
+
+    async def run(terminal: str) -> Result:
+        words = ["digest", "--terminal", terminal, "--day", "2026-10-20", "--taken-care-by", "Anna", "--note", "rang"]
+        return await asyncio.to_thread(CliRunner().invoke, commands, words)
+
+    assert "did you mean Årsta?" in str((await run("Arsta")).exception)
+    assert await pool.fetchval("SELECT count(*) FROM digest_taken_care") == 0
+    assert "Taken care of by Anna" in (await run("Årsta")).output
+    assert await pool.fetchval("SELECT count(*) FROM digest_taken_care") == 1
