@@ -137,6 +137,29 @@ async def test_what_is_refused_before_data_is_a_refusal(to_rcpt: str, expected: 
 
 
 @pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        (b"", b"554 5.7.1 your address is on a block list\r\n"),
+        (b"", b"521 takes no mail\r\n"),
+        (b"EHLO", b"550 no such name\r\n"),
+        (b"MAIL", b"530 authentication required\r\n"),
+        (b"MAIL", b"553 sender not owned by you\r\n"),
+        (b"RCPT", b"554 5.7.1 relay access denied\r\n"),
+        (b"DATA", b"554 not from you\r\n"),
+    ],
+)
+async def test_what_a_server_refuses_because_of_us_waits_and_ends_no_request(at: bytes, said: bytes) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n" if at else said)
+        while at and (line := await reader.readline()):
+            writer.write(said if at in (line[:4], b"EHLO") else b"250 yes\r\n")
+
+    async with hostile_server(refuse) as port:
+        expected = Result(Fate.REFUSED_FOR_NOW, f"smtp_{said[:3].decode()}", 300)
+        assert await smtp(port).send(MESSAGE) == expected
+
+
+@pytest.mark.parametrize(
     ("to_data", "expected"),
     [
         ("554 spam", Result(Fate.REFUSED, "smtp_554", 300)),

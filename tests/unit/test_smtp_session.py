@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from services.notifier.channels.mail import MailForm, written
-from services.notifier.channels.smtp_session import LostError, SmtpSession, dotted
+from services.notifier.channels.smtp_session import LostError, RefusedError, SmtpSession, dotted
 from tests.channel_kit import SMS
 
 
@@ -40,8 +40,8 @@ def soon(seconds: float = 60) -> float:
     return asyncio.get_running_loop().time() + seconds
 
 
-async def addressed(wire: Wire, *, pipelines: bool, seconds: float = 60) -> int:
-    return await SmtpSession(wire, pipelines=pipelines).address(b"svar@a.example", b"r@b.example", soon(seconds))
+async def addressed(wire: Wire, *, pipelines: bool, seconds: float = 60) -> None:
+    await SmtpSession(wire, pipelines=pipelines).address(b"svar@a.example", b"r@b.example", soon(seconds))
 
 
 MAIL, RCPT, DATA = b"MAIL FROM:<svar@a.example>\r\n", b"RCPT TO:<r@b.example>\r\n", b"DATA\r\n"
@@ -49,30 +49,38 @@ MAIL, RCPT, DATA = b"MAIL FROM:<svar@a.example>\r\n", b"RCPT TO:<r@b.example>\r\
 
 async def test_a_server_that_takes_several_commands_at_once_gets_them_so() -> None:
     wire = Wire(b"250 ok\r\n250-first\r\n250 second\r\n354 go on\r\n")
-    assert await addressed(wire, pipelines=True) == 354
+    await addressed(wire, pipelines=True)
     assert wire.written == [MAIL + RCPT + DATA]
 
 
 async def test_any_other_server_gets_one_command_after_the_other() -> None:
     wire = Wire(b"250 ok\r\n", b"250-first\r\n250 second\r\n", b"354 go on\r\n")
-    assert await addressed(wire, pipelines=False) == 354
+    await addressed(wire, pipelines=False)
     assert wire.written == [MAIL, RCPT, DATA]
 
 
 @pytest.mark.parametrize(
-    ("replies", "code"),
+    ("replies", "code", "about_recipient"),
     [
-        ((b"250 ok\r\n", b"550 nobody\r\n", b"354 go on\r\n"), 550),
-        ((b"451 later\r\n", b"503 no sender\r\n", b"503 no sender\r\n"), 451),
-        ((b"250 ok\r\n", b"250 ok\r\n", b"452 full\r\n"), 452),
+        ((b"250 ok\r\n", b"550 nobody\r\n", b"354 go on\r\n"), 550, True),
+        ((b"250 ok\r\n", b"550-5.1.1 nobody\r\n550 5.1.1 here\r\n", b"503 nobody\r\n"), 550, True),
+        ((b"250 ok\r\n", b"554 5.7.1 your network is blocked\r\n", b"554 5.5.1 nobody\r\n"), 554, False),
+        ((b"250 ok\r\n", b"550 5.1.8 sender unknown\r\n", b"554 5.5.1 nobody\r\n"), 550, False),
+        ((b"250 ok\r\n", b"530 log in first\r\n", b"503 nobody\r\n"), 530, False),
+        ((b"451 later\r\n", b"503 no sender\r\n", b"503 no sender\r\n"), 451, False),
+        ((b"553 not your sender\r\n", b"503 no sender\r\n", b"503 no sender\r\n"), 553, False),
+        ((b"250 ok\r\n", b"250 ok\r\n", b"452 full\r\n"), 452, False),
+        ((b"250 ok\r\n", b"250 ok\r\n", b"554 not you\r\n"), 554, False),
     ],
 )
 @pytest.mark.parametrize("pipelines", [True, False])
 async def test_the_first_refusal_counts_whatever_is_said_to_the_commands_behind_it(
-    replies: tuple[bytes, ...], code: int, pipelines: bool
+    replies: tuple[bytes, ...], code: int, about_recipient: bool, pipelines: bool
 ) -> None:
     wire = Wire(b"".join(replies)) if pipelines else Wire(*replies)
-    assert await addressed(wire, pipelines=pipelines) == code
+    with pytest.raises(RefusedError) as no:
+        await addressed(wire, pipelines=pipelines)
+    assert (no.value.code, no.value.about_recipient) == (code, about_recipient)
 
 
 @pytest.mark.parametrize("cut", range(1, 30))
@@ -84,7 +92,7 @@ async def test_replies_are_the_same_wherever_they_are_cut(cut: int) -> None:
     assert isinstance(wire.protocol, SmtpSession)
     wire.protocol.data_received(said[:cut])
     wire.protocol.data_received(said[cut:])
-    assert await waiting == 354
+    await waiting
     assert wire.protocol.is_usable
 
 

@@ -15,7 +15,7 @@ from services.notifier.channels import Fate, Message, Result
 from services.notifier.channels.described import ProviderTable, Surroundings
 from services.notifier.channels.mail import MailForm, envelope_sender, report_of_bounce, written
 from services.notifier.channels.reports import FORGED, Posted, Report
-from services.notifier.channels.smtp_session import LostError, SmtpSession, dotted
+from services.notifier.channels.smtp_session import LostError, RefusedError, SmtpSession, dotted
 
 log = structlog.get_logger()
 _PERMANENT = range(500, 600)
@@ -69,8 +69,10 @@ class Smtp:
             return Result(Fate.REFUSED, "smtp_unwritable")
         try:
             session = await self._addressed(*addresses, self._clock() + self._timeout)
-        except aiosmtplib.SMTPResponseException as error:
-            return _refusal(error.code, known=not isinstance(error, aiosmtplib.SMTPAuthenticationError))
+        except RefusedError as no:
+            return _refusal(no.code, known=no.about_recipient)
+        except aiosmtplib.SMTPResponseException as error:  # greeting, EHLO, log-in: nobody's address was named yet
+            return _refusal(error.code, known=False)
         except LostError as error:
             return Result(Fate.REFUSED_FOR_NOW, f"smtp_{error}", 30)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
@@ -82,16 +84,14 @@ class Smtp:
         while self._idle:
             session = self._idle.pop()
             try:
-                code = await session.address(sender, recipient, deadline)
+                return await _ready(session, sender, recipient, deadline)
             except LostError:
                 if self._clock() >= deadline:
                     raise
-                continue
-            if code != aiosmtplib.SMTPStatus.domain_unavailable:  # 421: it hangs up on an idle connection
-                return _ready(session, code)
-            session.close()
-        session = await self._open(deadline)
-        return _ready(session, await session.address(sender, recipient, deadline))
+            except RefusedError as no:
+                if no.code != aiosmtplib.SMTPStatus.domain_unavailable:  # 421: it hangs up on an idle connection
+                    raise
+        return await _ready(await self._open(deadline), sender, recipient, deadline)
 
     async def _open(self, deadline: float) -> SmtpSession:
         table = self._table
@@ -147,12 +147,14 @@ class Smtp:
             await self._idle.pop().quit(self._clock() + 2)
 
 
-def _ready(session: SmtpSession, code: int) -> SmtpSession:
-    """The session, if it waits for the content; nothing has left otherwise."""
-    if code == aiosmtplib.SMTPStatus.start_input:
-        return session
-    session.close()
-    raise aiosmtplib.SMTPResponseException(code, "")
+async def _ready(session: SmtpSession, sender: bytes, recipient: bytes, deadline: float) -> SmtpSession:
+    """The session, once it waits for the content; nothing has left otherwise."""
+    try:
+        await session.address(sender, recipient, deadline)
+    except RefusedError:
+        session.close()
+        raise
+    return session
 
 
 def _path(address: str) -> bytes:
@@ -167,4 +169,5 @@ def _path(address: str) -> bytes:
 
 
 def _refusal(code: int, *, known: bool = True) -> Result:
+    """`known`: the server judged this mail. What it says about us is mended some day, and must end no request."""
     return Result(Fate.REFUSED if known and code in _PERMANENT else Fate.REFUSED_FOR_NOW, f"smtp_{code}", 300)

@@ -1,4 +1,4 @@
-"""The dialogue over one SMTP connection that is open, greeted and logged in: commands out, reply codes in.
+"""The dialogue over one SMTP connection that is open, greeted and logged in: commands out, replies in.
 
 aiosmtplib makes the connection; a session takes it over, since each of its commands cost as much as a mail should.
 """
@@ -6,16 +6,43 @@ aiosmtplib makes the connection; a session takes it over, since each of its comm
 import asyncio
 import re
 from collections import deque
-from typing import cast
+from typing import NamedTuple, cast
 
 import aiosmtplib
 
 _MOST_REPLY = 64 * 1024
-_REPLY = re.compile(rb"(?:\d{3}-[^\n]*\n)*(\d{3})(?: [^\n]*)?\r?\n")
+_REPLY = re.compile(rb"(?:\d{3}-[^\n]*\n)*(\d{3})(?: ([245]\.\d{1,3}\.\d{1,3})?[^\n]*)?\r?\n")
+_YES = range(200, 300)
+_GO_ON = (354,)
+_NOT_LOGGED_IN = frozenset({530, 535, 538})
+"""RFC 4954: we have to log in, or to encrypt before."""
+_OUR_SENDER = frozenset({b"5.1.7", b"5.1.8"})
+_POLICY = b"5.7."
 
 
 class LostError(Exception):
     """The connection is of no use any more; the text is a reason code."""
+
+
+class RefusedError(Exception):
+    """The server said no before the content.
+
+    Attributes:
+        code: its reply.
+        about_recipient: the reply judges the recipient; else us: our sender, log-in, network.
+    """
+
+    def __init__(self, code: int, *, about_recipient: bool = False) -> None:
+        super().__init__(code)
+        self.code = code
+        self.about_recipient = about_recipient
+
+
+class Reply(NamedTuple):
+    """A reply's code, and its enhanced status (RFC 3463) where it tells one."""
+
+    code: int
+    status: bytes = b""
 
 
 class SmtpSession(asyncio.Protocol):
@@ -30,7 +57,7 @@ class SmtpSession(asyncio.Protocol):
         self.is_usable = not transport.is_closing()
         self._transport = transport
         self._buffer = bytearray()
-        self._codes: deque[int] = deque()
+        self._replies: deque[Reply] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._why = "disconnected"
         transport.set_protocol(self)
@@ -48,21 +75,20 @@ class SmtpSession(asyncio.Protocol):
             raise LostError("disconnected")
         return cls(cast("asyncio.Transport", transport), pipelines=client.supports_extension("pipelining"))
 
-    async def address(self, sender: bytes, recipient: bytes, deadline: float) -> int:
-        """Announce a mail: 354 when its content may follow, else the code of the first refusal.
+    async def address(self, sender: bytes, recipient: bytes, deadline: float) -> None:
+        """Announce a mail, so that its content may follow.
 
         Raises:
+            RefusedError: the first refusal of the three commands.
             LostError: no answer; no content has left.
         """
         mail, rcpt = b"MAIL FROM:<%b>\r\n" % sender, b"RCPT TO:<%b>\r\n" % recipient
-        if self.pipelines:
-            codes = await self._say(mail + rcpt + b"DATA\r\n", 3, deadline)
-            return next((code for code in codes[:2] if not _is_yes(code)), codes[2])
-        for command in (mail, rcpt):
-            (code,) = await self._say(command, 1, deadline)
-            if not _is_yes(code):
-                return code
-        return (await self._say(b"DATA\r\n", 1, deadline))[0]
+        commands = ((mail, _YES), (rcpt, _YES), (b"DATA\r\n", _GO_ON))
+        said = await self._say(b"".join(c for c, _ in commands), 3, deadline) if self.pipelines else None
+        for at, (command, wanted) in enumerate(commands):
+            reply = said[at] if said is not None else (await self._say(command, 1, deadline))[0]
+            if reply.code not in wanted:
+                raise RefusedError(reply.code, about_recipient=command is rcpt and _is_about_recipient(reply))
 
     async def content(self, mail: bytes, deadline: float) -> int:
         """Hand over what `dotted` made; the server's code.
@@ -70,7 +96,7 @@ class SmtpSession(asyncio.Protocol):
         Raises:
             LostError: no answer; the mail may have been taken.
         """
-        return (await self._say(mail, 1, deadline))[0]
+        return (await self._say(mail, 1, deadline))[0].code
 
     async def quit(self, deadline: float) -> None:
         """Say goodbye and close."""
@@ -88,11 +114,11 @@ class SmtpSession(asyncio.Protocol):
         self._wake()
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came; a code for each whole reply."""
+        """Bytes came, perhaps whole replies."""
         self._buffer += data
         at = 0
         while reply := _REPLY.match(self._buffer, at):
-            self._codes.append(int(reply[1]))
+            self._replies.append(Reply(int(reply[1]), reply[2] or b""))
             at = reply.end()
         del self._buffer[:at]
         if self._buffer.endswith(b"\n") and not self._buffer[:3].isdigit():
@@ -106,8 +132,8 @@ class SmtpSession(asyncio.Protocol):
         """It is closed."""
         self.close()
 
-    async def _say(self, words: bytes, replies: int, deadline: float) -> list[int]:
-        if self._codes:  # nobody asked for them: which reply belongs to what is lost
+    async def _say(self, words: bytes, replies: int, deadline: float) -> list[Reply]:
+        if self._replies:  # nobody asked for them: which reply belongs to what is lost
             self.close("no_smtp")
         if not self.is_usable:
             raise LostError(self._why)
@@ -115,7 +141,7 @@ class SmtpSession(asyncio.Protocol):
         timer = loop.call_at(deadline, self.close, "timeout")
         self._transport.write(words)
         try:
-            while len(self._codes) < replies:
+            while len(self._replies) < replies:
                 if not self.is_usable:
                     raise LostError(self._why)
                 self._waiter = loop.create_future()
@@ -125,7 +151,7 @@ class SmtpSession(asyncio.Protocol):
             raise
         finally:
             timer.cancel()
-        return [self._codes.popleft() for _ in range(replies)]
+        return [self._replies.popleft() for _ in range(replies)]
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -139,5 +165,6 @@ def dotted(mail: bytes) -> bytes:
     return mail + (b".\r\n" if mail.endswith(b"\r\n") else b"\r\n.\r\n")
 
 
-def _is_yes(code: int) -> bool:
-    return 200 <= code < 300  # noqa: PLR2004  RFC 5321 4.2.1
+def _is_about_recipient(reply: Reply) -> bool:
+    """Whether a refused RCPT TO judges the recipient: many servers tell only there what they think of the client."""
+    return not (reply.code in _NOT_LOGGED_IN or reply.status in _OUR_SENDER or reply.status.startswith(_POLICY))
