@@ -63,6 +63,82 @@ def test_a_correction_that_moves_few_late_answers_waits_too(late: int, shown: in
     assert month.shown.number == shown
 
 
+def month_of_cells(*revisions: dict[tuple[str, str], Counted]) -> Month:
+    closed = revision(1, SEPTEMBER, 0).closed_at
+    return month_of(SEPTEMBER, [Revision(i, "late", closed, cells) for i, cells in enumerate(revisions, 1)])
+
+
+def shown_methods(month: Month) -> dict[str, int | None]:
+    return {m.value: m.share.n if m.share else None for m in quality_of(SEPTEMBER, {SEPTEMBER: month}).methods}
+
+
+def parted(cut: str, **answers: int) -> dict[tuple[str, str], Counted]:
+    return {(cut, value): Counted((0, 0, 0, 0, n), n, n) for value, n in answers.items()}
+
+
+def test_a_way_of_delivery_that_was_hidden_stays_so_or_what_it_was_before_could_be_worked_out() -> None:
+    # All less home less shop, had a later revision told of it: one answer in a locker.
+    month = month_of_cells(
+        cells_of(home_day=1000, parcel_locker=1, workplace=60), cells_of(home_day=1000, parcel_locker=61, workplace=60)
+    )
+    assert (month.shown.number, month.waiting) == (2, 0)
+    assert shown_methods(month) == {"home_day": 1000, "parcel_locker": None, "workplace": None}
+
+
+def test_a_correction_waits_where_what_it_hides_could_be_worked_out_of_what_was_told_before() -> None:
+    before = cells_of(home_day=1000, parcel_locker=61, workplace=60)
+    after = cells_of(home_day=1000, parcel_locker=1, workplace=60)
+    assert (month_of_cells(before, after).shown.number, month_of_cells(before, after).waiting) == (1, 1)
+    both_moved = month_of_cells(before, cells_of(home_day=1000, parcel_locker=1, workplace=260))
+    assert shown_methods(both_moved) == {"home_day": 1000, "parcel_locker": None, "workplace": None}
+    again = month_of_cells(before, after, cells_of(home_day=1000, parcel_locker=161, workplace=60))
+    assert shown_methods(again) == {"home_day": 1000, "parcel_locker": 161, "workplace": 60}
+
+
+@pytest.mark.parametrize(("shop", "shown"), [(60, 1), (107, 1), (108, 2)])
+def test_hidden_ways_of_delivery_are_told_together_and_so_must_move_together(shop: int, shown: int) -> None:
+    month = month_of_cells(
+        cells_of(home_day=1000, parcel_locker=1, workplace=60), cells_of(home_day=1300, parcel_locker=3, workplace=shop)
+    )
+    assert month.shown.number == shown
+
+
+@pytest.mark.parametrize(("cut", "most", "few"), [("wave", "early", "late"), ("disrupted", "false", "true")])
+def test_parts_that_were_too_small_to_tell_are_not_told_by_a_correction(cut: str, most: str, few: str) -> None:
+    first = cells_of(home_day=1000) | parted(cut, **{most: 970, few: 30})
+    second = cells_of(home_day=1060) | parted(cut, **{most: 970, few: 90})
+    month = month_of_cells(first, second)
+    found = quality_of(SEPTEMBER, {SEPTEMBER: month})
+    assert (month.shown.number, found.waves, found.undisturbed) == (2, None, None)
+    alone = quality_of(SEPTEMBER, {SEPTEMBER: month_of_cells(second)})
+    assert (alone.waves is None) == (alone.undisturbed is not None) == (cut == "disrupted")
+    assert month_of_cells(second, first).waiting == 1
+
+
+@pytest.mark.parametrize(("cut", "most", "few"), [("wave", "early", "late"), ("disrupted", "false", "true")])
+def test_a_cut_that_only_one_revision_has_holds_no_correction_back(cut: str, most: str, few: str) -> None:
+    without, more = cells_of(home_day=1000), cells_of(home_day=1200)
+    new = parted(cut, **{most: 1170, few: 30})
+    assert month_of_cells(without, more | new).shown.number == 2
+    assert month_of_cells(without | new, more).shown.number == 2
+    # What does not move at all is told too.
+    assert month_of_cells(without, without | parted(cut, **{most: 970, few: 30})).waiting == 0
+
+
+def test_a_correction_is_compared_with_every_revision_that_was_public() -> None:
+    steps = [cells_of(home_day=n) for n in (1000, 1060, 1005)]
+    assert (month_of_cells(*steps).shown.number, month_of_cells(*steps).waiting) == (2, 1)
+
+
+def test_a_way_of_delivery_that_nobody_answered_about_hides_no_other(quality: Quality) -> None:
+    month = month_of_cells(cells_of(home_day=5000, parcel_locker=3000, neighbour=0))
+    assert shown_methods(month) == {"home_day": 5000, "parcel_locker": 3000, "neighbour": None}
+    page = render(quality_of(SEPTEMBER, {SEPTEMBER: month}), PUBLISHER, SHELF, "en")
+    assert "No answers" in page
+    assert "Too few answers" not in page
+    assert "No answers" not in render(quality, PUBLISHER, SHELF, "en")
+
+
 @pytest.mark.parametrize(("more", "shown"), [(0, 2), (1, 1), (49, 1), (50, 2)])
 def test_a_correction_of_few_answers_to_the_three_questions_waits(more: int, shown: int) -> None:
     assert asked_three({24: 60}, {24: 60 + more}).shown.number == shown

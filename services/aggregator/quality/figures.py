@@ -8,9 +8,9 @@ from services.aggregator.counting.cuts import wave_cut, wave_days
 from services.aggregator.counting.reading import EARLY, LATE
 from services.aggregator.figures.further import index_of_sums
 from services.aggregator.figures.receipts import Receipts, both_rates, receipts_of
-from services.aggregator.quality.revisions import FEWEST, Counted, Month, Revision
+from services.aggregator.quality.revisions import FEWEST, METHOD, Counted, Month, Revision
 from services.aggregator.quality.strata import strata_of
-from services.aggregator.statistics import Share, share_of, to_hide
+from services.aggregator.statistics import Share, share_of
 from services.aggregator.statistics.means import mean_interval, smiley_index
 from services.aggregator.statistics.response import (
     Weighted,
@@ -30,10 +30,11 @@ _Bias = tuple[Weighted | None, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """One way of delivery. Without a share it is hidden: too few answers, or a neighbour could be worked out."""
+    """One way of delivery. Without a share nobody answered, or it is `hidden`: too few did, or a neighbour hides."""
 
     value: str
     share: Share | None
+    hidden: bool
     hidden_with: tuple[str, ...]
     series: tuple[Share | None, ...]
 
@@ -206,11 +207,17 @@ def _methods(number: int, months: Mapping[int, Month]) -> tuple[Method, ...]:
     """The ways of delivery of a month, with those months before it that may be told."""
     shares = {n: _method_shares(months.get(n)) for n in range(number - SMALL_MONTHS + 1, number + 1)}
     now = shares[number]
-    here = months[number].shown.of_cut("method")
-    hidden = tuple(sorted(value for value, share in now.items() if share is None))
+    here = months[number].shown.of_cut(METHOD)
+    hidden = tuple(sorted(months[number].hidden & here.keys()))
     ordered = sorted(now, key=lambda value: (now[value] is None, -here[value].answers if now[value] else 0, value))
     return tuple(
-        Method(value, now[value], _companions(value, hidden, here), tuple(s.get(value) for s in shares.values()))
+        Method(
+            value,
+            now[value],
+            value in hidden,
+            _companions(value, hidden, here),
+            tuple(s.get(value) for s in shares.values()),
+        )
         for value in ordered
     )
 
@@ -223,7 +230,6 @@ def _companions(value: str, hidden: Iterable[str], here: Mapping[str, Counted]) 
 
 
 def _method_shares(month: Month | None) -> dict[str, Share | None]:
-    cells = month.shown.of_cut("method") if month else {}
-    values = sorted(cells)
-    hidden = to_hide([cells[v].answers for v in values], FEWEST)
-    return {v: None if i in hidden else cells[v].satisfied for i, v in enumerate(values)}
+    if month is None:
+        return {}
+    return {v: None if v in month.hidden else c.satisfied for v, c in sorted(month.shown.of_cut(METHOD).items())}

@@ -1,16 +1,20 @@
 """Which revision of a closed month the public sees. Pure."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import zip_longest
 from typing import Final
 
 from services.aggregator.counting.cuts import TOTAL, wave_days
-from services.aggregator.statistics import Share
+from services.aggregator.statistics import Share, to_hide
 from services.aggregator.statistics.scores import satisfied
 
 FEWEST: Final = 50
 """Fewer answers than this are not shown to the public (D9)."""
+METHOD: Final = "method"
+_BOTH: Final = 2
+Bins = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,36 +70,105 @@ class Month:
     shown: Revision
     corrections: tuple[Revision, ...] = ()
     waiting: int = 0
+    hidden: frozenset[str] = frozenset()
+    """The ways of delivery of which no figure may be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Public:
+    """A revision with the values that it does not tell, by each cut of which it tells any."""
+
+    revision: Revision
+    hidden: Mapping[str, frozenset[str]]
+
+    def told(self) -> Revision:
+        """The revision without cuts whose parts would be told now, but were not in a revision before."""
+        kept = {c for c, hidden in self.hidden.items() if c != METHOD and hidden - _too_few(self.revision, c)}
+        return replace(self.revision, cells={k: c for k, c in self.revision.cells.items() if k[0] not in kept})
 
 
 def month_of(number: int, revisions: Sequence[Revision]) -> Month:
     """The month in the latest revision that can be shown beside what was shown before.
 
-    Two revisions that are both public can be subtracted. So a correction is shown only where each cell of it has
+    Two revisions that are both public can be subtracted. So a correction is shown only where all that it tells has
     changed by nothing or by the answers of fifty people and more; a smaller one waits until it is part of a greater.
+    What one of them hides stays hidden in those behind it: from the figure of now the one of then could be worked out.
     """
-    shown, corrections, waiting = revisions[0], [], 0
+    public = [_beside(revisions[0], [])]
+    waiting = 0
     for later in revisions[1:]:
-        if _safe(shown, later):
-            corrections.append(later)
-            shown, waiting = later, 0
+        new = _beside(later, public)
+        if _safe(new, public):
+            public.append(new)
+            waiting = 0
         else:
             waiting += 1
-    return Month(number, revisions[0], shown, tuple(corrections), waiting)
+    first, *corrections = [p.told() for p in public]
+    shown = corrections[-1] if corrections else first
+    return Month(number, first, shown, tuple(corrections), waiting, public[-1].hidden.get(METHOD, frozenset()))
 
 
-def _safe(old: Revision, new: Revision) -> bool:
-    none = Counted((0, 0, 0, 0, 0), 0, 0)
-    for key in {k for k in old.cells.keys() | new.cells.keys() if _is_told(k[0])}:
-        before, after = old.cells.get(key, none).scores, new.cells.get(key, none).scores
-        if 0 < _people(a - b for a, b in zip(after, before, strict=True)) < FEWEST:
+def _beside(revision: Revision, public: Sequence[_Public]) -> _Public:
+    hidden = {}
+    for cut in {name for name, _ in revision.cells if _is_parted(name)}:
+        found = _too_few(revision, cut).union(*(p.hidden.get(cut, ()) for p in public))
+        # Of two parts one alone is never told.
+        hidden[cut] = found if cut == METHOD or not found else found | revision.of_cut(cut).keys()
+    return _Public(revision, hidden)
+
+
+def _too_few(revision: Revision, cut: str) -> frozenset[str]:
+    """Which values of a cut cannot be told, whatever was told before; those without any answer have nothing to hide."""
+    parts = revision.of_cut(cut)
+    if cut != METHOD:
+        told = len(parts) == _BOTH and all(c.answers >= FEWEST for c in parts.values())
+        return frozenset() if told else frozenset(parts)
+    given = sorted(value for value, c in parts.items() if c.answers)
+    return frozenset(given[i] for i in to_hide([parts[v].answers for v in given], FEWEST))
+
+
+def _safe(new: _Public, public: Sequence[_Public]) -> bool:
+    """Whether nothing of fewer than fifty people can be worked out of this revision and those that are public."""
+    for cut in new.hidden:
+        before = [p for p in public if cut in p.hidden]
+        if not all(_moved_enough(*(_figures(p.revision, cut, new.hidden[cut]) for p in (old, new))) for old in before):
             return False
-    said = _people(new.sums.get(n, 0) - old.sums.get(n, 0) for n in old.sums.keys() | new.sums.keys())
-    return not 0 < said < FEWEST
+        if _can_be_worked_out(new, cut, before):
+            return False
+    return all(_moved_enough(*({"": p.revision.total.scores} for p in (old, new))) for old in public) and all(
+        _moved_enough(*({"": _sums(p.revision)} for p in (old, new))) for old in public
+    )
 
 
-def _is_told(cut: str) -> bool:
-    return cut in {TOTAL, "method", "disrupted"} or wave_days(cut) is not None
+def _figures(revision: Revision, cut: str, hidden: Collection[str]) -> dict[str, Bins]:
+    """What a cut tells: the values that are shown and, as everything less those, the others together."""
+    shown = {v: c.scores for v, c in revision.of_cut(cut).items() if v not in hidden}
+    rest = [n - sum(bins) for n, *bins in zip(revision.total.scores, *shown.values(), strict=True)]
+    return shown | {"": tuple(rest)}
+
+
+def _can_be_worked_out(new: _Public, cut: str, before: Sequence[_Public]) -> bool:
+    """Whether hidden values that another public revision shows leave too few answers to the others."""
+    cells, hidden = new.revision.of_cut(cut), new.hidden[cut]
+    shown_before = {(v, c.scores) for p in before for v, c in p.revision.of_cut(cut).items() if v not in p.hidden[cut]}
+    unknown = {v for v in hidden & cells.keys() if cells[v].answers and (v, cells[v].scores) not in shown_before}
+    return bool(unknown) and sum(_figures(new.revision, cut, unknown)[""]) < FEWEST
+
+
+def _moved_enough(old: Mapping[str, Bins], new: Mapping[str, Bins]) -> bool:
+    """Whether each figure changed by the answers of nobody, or of fifty people and more."""
+    return all(
+        not 0 < _people(a - b for a, b in zip_longest(new.get(k, ()), old.get(k, ()), fillvalue=0)) < FEWEST
+        for k in old.keys() | new.keys()
+    )
+
+
+def _sums(revision: Revision) -> Bins:
+    return tuple(revision.sums.get(n, 0) for n in range(3, 31))
+
+
+def _is_parted(cut: str) -> bool:
+    return cut in {METHOD, "disrupted"} or wave_days(cut) is not None
 
 
 def _people(moved: Iterable[int]) -> int:

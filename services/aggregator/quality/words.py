@@ -146,6 +146,8 @@ class MonthInWords:
         shown = self.say.share(method.share)
         if shown is not None:
             note = self.say("methods.answers", n=shown.n)
+        elif not method.hidden:
+            note = self.say("methods.none")
         elif method.hidden_with:
             note = self.say("hidden_with", names=", ".join(map(self.say.method, method.hidden_with)))
         else:
