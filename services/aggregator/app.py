@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from starlette.applications import Starlette
@@ -198,7 +199,8 @@ def _counting(shared: _Shared, publisher: Publisher, freshness: Freshness) -> Re
         lines=RecordLines(shared.lines, COUNTED),
         committed=publisher.wake,
     )
-    return Reader(settings, fence, TOPICS, membership(settings, SERVICE, settings.aggregator_port))
+    held = partial(StoredCuts().are_held, shared.pool)
+    return Reader(settings, fence, TOPICS, membership(settings, SERVICE, settings.aggregator_port), held)
 
 
 def _heard(subscriptions: Subscriptions) -> dict[str, Task]:

@@ -8,7 +8,7 @@ for operators' lag tools only.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 import structlog
@@ -34,11 +34,23 @@ _HINT_EVERY = 5.0
 _IDENTITY_EVERY = 5.0
 
 
+async def _held_by_nobody() -> bool:
+    return False
+
+
 class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
     """Positions a consumer by the fence's progress, hands batches over, and watches that things move."""
 
-    def __init__(self, settings: Settings, fence: Fence[T], topics: Iterable[str], member: str | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        fence: Fence[T],
+        topics: Iterable[str],
+        member: str | None = None,
+        held: Callable[[], Awaitable[bool]] = _held_by_nobody,
+    ) -> None:
         self.settings = settings
+        self.held = held
         self.fence = fence
         self.topics = tuple(topics)
         self.member = member
@@ -216,15 +228,16 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
 
     async def _watch(self, stop: asyncio.Event) -> None:
         hinted = time.monotonic()
-        # Apart: a PostgreSQL that is cut off keeps it waiting, and must not keep the watch.
-        topics = asyncio.create_task(self._look_at_topics(stop))
+        # Apart: a PostgreSQL that is cut off keeps them waiting, and must not keep the watch.
+        apart = [asyncio.create_task(look(stop)) for look in (self._look_at_topics, self._look_at_hold)]
         try:
             while not await pause_or_stop(0.5, stop):
                 give_sign(self.fence.group)
                 if self.failure is not None:
                     raise self.failure
-                if topics.done():
-                    await topics
+                for look in apart:
+                    if look.done():
+                        await look
                 self._refuse_to_wait_for_positions()
                 if not await self._measure_lag():
                     self._moved = time.monotonic()
@@ -234,7 +247,8 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
                     hinted = time.monotonic()
                     await self._leave_hint()
         finally:
-            topics.cancel()
+            for look in apart:
+                look.cancel()
 
     def _refuse_to_wait_for_positions(self) -> None:
         # Until partitions are positioned nothing is known to wait. A statement to a PostgreSQL that was cut off never
@@ -295,3 +309,13 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
             except Exception as error:
                 if not is_transient(error):
                     raise  # Kafka being away is the stall watch's business, PostgreSQL that of the next batch
+
+    async def _look_at_hold(self, stop: asyncio.Event) -> None:
+        # What somebody holds on purpose a new process would wait for as well.
+        while not await pause_or_stop(self.settings.stall_seconds / 4, stop):
+            try:
+                if self.lag and await self.held():
+                    self._moved = time.monotonic()
+            except Exception as error:
+                if not is_transient(error):
+                    raise

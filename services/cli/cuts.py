@@ -53,8 +53,9 @@ def build(
 ) -> None:
     """Count by new cuts beside the running ones, and place everything counted before in them from the topics.
 
-    Nothing stops meanwhile. When all is there and right, `kvittera cuts switch` shows the new cuts; until then nobody
-    sees them. Broken off, it may be called again. Exit 1 when the cuts may not be switched on.
+    Nothing stops meanwhile; counting waits while a new cut of series is filled. When all is there and right,
+    `kvittera cuts switch` shows the new cuts; until then nobody sees them. Broken off, it may be called again. Exit 1
+    when the cuts may not be switched on.
     """
     from services.aggregator.counting.cuts import read_cuts
     from services.embedded.local import reachable

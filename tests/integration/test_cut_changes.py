@@ -304,6 +304,22 @@ async def test_a_new_cut_of_series_holds_all_that_was_kept_apart_before(pool: Po
     assert found["total", "", "all", None] == {"s5": 1, "opened": 1}
 
 
+async def test_windows_of_a_cut_of_series_are_built_and_dropped_at_the_switch(pool: Pool, changes: CutChanges) -> None:
+    machine = [replace(answer(n, 1, 1 + n % 5), suspected_machine=True) for n in range(1, 8)]
+    by_day = CutsFile(2, (*OLD.cuts, cut_named("terminal.series", (Window.DAY, Window.ALL))))
+    await changes.accept(Built([c.name for c in await changes.plan(by_day)], 0, 0, 0))
+    await changes.switch()
+    await count(pool, answer(9, 1, 5), *machine, units=Units(pool, ()))
+    wanted = CutsFile(3, (*OLD.cuts, cut_named("terminal.series", (Window.MINUTE, Window.DAY, Window.MONTH))))
+    assert await changes.plan(wanted) == []
+    assert await changes.switch() == ["terminal.series: counted by minute, day, month"]
+    cells = {where: n for where, n in (await table(pool)).items() if where[0] == "terminal.series"}
+    scores = {"s1": 1, "s2": 2, "s3": 2, "s4": 1, "s5": 1}
+    starts = {"minute": "2026-10-13T14:00", "day": "2026-10-13", "month": "2026-10"}
+    assert cells == {("terminal.series", "Årsta × machine", *window): scores for window in starts.items()}
+    assert await audit(pool) == []
+
+
 async def test_the_commands_list_build_and_switch(
     settings: Settings, pool: Pool, changes: CutChanges, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

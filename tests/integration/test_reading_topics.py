@@ -110,3 +110,26 @@ async def test_a_consumer_that_gets_nothing_done_ends_its_process(settings: Sett
     assert lag({"topic": topic.name, "partition": "0"}) == 20
     reader.on_partitions_revoked([])
     assert lag({"topic": topic.name, "partition": "0"}) == 0
+
+
+async def test_a_consumer_that_waits_for_what_somebody_holds_on_purpose_goes_on_once_that_is_let_go(
+    settings: Settings, pool: Pool
+) -> None:
+    topic = await OwnTopic.make(settings.model_copy(update={"stall_seconds": 1.0}), pool)
+    await topic.send(numbered(1, 20))
+    let_go = asyncio.Event()
+
+    async def wait() -> None:
+        await let_go.wait()
+
+    async def is_held() -> bool:
+        return not let_go.is_set()
+
+    reader = topic.reader(Effects(before=wait))
+
+    reader.held = is_held
+    async with topic.read(reader) as reading:
+        await asyncio.wait([asyncio.create_task(reading.stop.wait())], timeout=3)
+        let_go.set()
+        assert not reading.stop.is_set()
+        await reading.applied(20)

@@ -5,13 +5,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import asyncpg
+import structlog
 
 from services.aggregator.counting.cuts import Cut, CutsFile, cut_named
 from services.aggregator.counting.windows import mask_of, windows_in
 from services.chassis.failures import MustStop
-from services.chassis.postgres import Database, named_sql
+from services.chassis.postgres import Database, Pool, named_sql
 
+log = structlog.get_logger()
 COUNTED, BUILDING, BUILT, LEAVING = "counted", "building", "built", "leaving"
+_LONGEST_CHANGE, _LOOK = 3600.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,10 @@ class StoredCuts:
         row = await connection.fetchrow(self.sql["follow"])
         return int(row["version"]) if row else 0
 
+    async def are_held(self, pool: Pool) -> bool:
+        """Whether a change of what is counted holds every batch up just now."""
+        return await pool.fetchval(self.sql["try_to_follow"], timeout=_LOOK) is None
+
     async def files(self, connection: Database) -> FileVersions:
         """Which versions of the file of cuts are counted and being built."""
         row = await connection.fetchrow(self.sql["file_versions"])
@@ -73,7 +80,9 @@ class StoredCuts:
             MustStop: other cuts are configured than the tables hold, or the same in a file of an older version.
         """
         async with connection.transaction():
-            await connection.execute(self.sql["lock_cuts"])
+            if not await connection.fetchval(self.sql["try_lock_cuts"]):
+                log.info("waits for others that start, or for a change of what is counted")
+                await connection.execute(self.sql["lock_cuts"], timeout=_LONGEST_CHANGE)
             stored = await self.all(connection)
             if not stored:
                 for cut in file.cuts:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from services.aggregator.cells.rows import Cells
-from services.aggregator.counting.cuts import Cut, CutsFile
+from services.aggregator.counting.cuts import Cut, CutsFile, cut_named
 from services.aggregator.counting.stored_cuts import (
     BUILDING,
     BUILT,
@@ -90,17 +90,17 @@ class CutChanges:
                 if cut.name not in known:
                     await self.connection.execute(self.sql["plan_cut"], cut.name, mask_of(cut.windows))
                     if cut.of_series:
-                        await self._fill_series(cut.name)
+                        await self._fill_series(cut)
             await self.connection.execute(self.sql["raise_version"])
             nothing_new = set(file.cuts) == cuts_before(stored)
             await self.connection.execute(self.sql["take_file" if nothing_new else "plan_file"], file.version)
             planned = await self.stored.all(self.connection)
         return [s.cut for s in planned if s.state in {BUILDING, BUILT}]
 
-    async def _fill_series(self, name: str) -> None:
+    async def _fill_series(self, cut: Cut) -> None:
         """Count what is kept apart in a new cut of series: all that it takes stands in the rows; counting waits."""
-        await self.connection.execute(self.sql["learn_series"], name)
-        await self.connection.execute(self.sql["build_windows"], name)
+        await self.connection.execute(self.sql["learn_series"], cut.name)
+        await self.connection.execute(self.sql["build_windows"], cut.name, mask_of(cut.windows), True)
 
     async def _refuse_to_drop(self, names: Sequence[str]) -> None:
         readers = [r["partner"] for r in await self.connection.fetch(self.sql["partners_of_cuts"], names)]
@@ -184,8 +184,9 @@ class CutChanges:
             lowest = [base_of(w) for w in gone]
             highest = [base_of(w) + last_of(w) for w in gone]
             await self._touch(await self.connection.fetch(self.sql["drop_windows"], name, lowest, highest))
-            if not {*old}.issuperset(new):  # to drop alone needs no look at everything counted
-                await self.connection.fetch(self.sql["build_windows"], name)
+            if added := [w for w in new if w not in old]:  # to drop alone needs no look at everything counted
+                of_series = cut_named(name).of_series
+                await self.connection.execute(self.sql["build_windows"], name, mask_of(tuple(added)), of_series)
         await self._touch(await self.connection.fetch(self.sql["cells_of_cut_numbers"], name))
         shown = windows_in(row["next"] or row["windows"])
         return f"{name}: counted by {', '.join(shown)}"

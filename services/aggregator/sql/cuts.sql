@@ -2,8 +2,15 @@
 -- The share lock keeps `kvittera cuts` waiting until this batch is committed; later batches see what it changed.
 SELECT version, minutes_from FROM counting FOR SHARE
 
+-- name: try_to_follow
+-- No row while a change of what is counted holds it.
+SELECT one FROM counting FOR SHARE SKIP LOCKED
+
 -- name: stored_cuts
 SELECT cut, windows, next, state, since FROM counted_cut ORDER BY since, cut
+
+-- name: try_lock_cuts
+SELECT pg_try_advisory_xact_lock(hashtextextended('aggregator cuts', 0))
 
 -- name: lock_cuts
 SELECT pg_advisory_xact_lock(hashtextextended('aggregator cuts', 0))
@@ -149,14 +156,51 @@ WHERE u.cut = $1 AND cell BETWEEN (u.id::bigint << 32) + w.lowest AND (u.id::big
 RETURNING cell
 
 -- name: build_windows
--- Cells of new windows, from everything counted.
+-- Cells of the cut $1 in the windows $2, from everything counted; $3: whether it is a cut of series. It is the fold of
+-- expected_cell for one cut alone, for counting waits meanwhile, and that view folds all cuts first.
 INSERT INTO cell
-SELECT e.cell, 1, e.s1, e.s2, e.s3, e.s4, e.s5, e.delivered, e.asked, e.suppressed, e.pending, e.failed, e.commented,
-       e.contested, e.reached, e.opened
-FROM expected_cell AS e JOIN unit AS u ON u.id = (e.cell >> 32)::int
-WHERE u.cut = $1
+WITH counted AS NOT MATERIALIZED (
+    SELECT units, local_hour, minute, series,
+           (score = 1 AND NOT contested)::int AS s1, (score = 2 AND NOT contested)::int AS s2,
+           (score = 3 AND NOT contested)::int AS s3, (score = 4 AND NOT contested)::int AS s4,
+           (score = 5 AND NOT contested)::int AS s5,
+           0 AS delivered, 0 AS asked, 0 AS suppressed, 0 AS pending, 0 AS failed,
+           commented::int AS commented, contested::int AS contested, 0 AS reached, (series IS NULL)::int AS opened
+    FROM answer
+    UNION ALL
+    SELECT units, local_hour, minute, NULL, 0, 0, 0, 0, 0, (outcome <> 'reached')::int, (outcome = 'asked')::int,
+           (outcome = 'suppressed')::int, (outcome = 'pending')::int, (outcome = 'failed')::int, 0, 0,
+           (outcome = 'reached')::int, 0
+    FROM decision
+), placed AS (
+    SELECT u.unit, c.* FROM counted AS c CROSS JOIN LATERAL unnest(c.units) AS u (unit)
+    WHERE NOT $3::bool AND c.series IS NULL AND u.unit IN (SELECT id FROM unit WHERE cut = $1)
+    UNION ALL
+    SELECT t.id, c.*
+    FROM counted AS c
+    CROSS JOIN LATERAL unnest(c.units) AS u (unit)
+    JOIN unit AS o ON o.id = u.unit
+    JOIN unit AS t ON t.cut = $1
+                  AND t.value = CASE o.cut WHEN 'total' THEN c.series ELSE o.value || ' × ' || c.series END
+    WHERE $3::bool AND c.series IS NOT NULL AND $1 = CASE o.cut WHEN 'total' THEN 'series' ELSE o.cut || '.series' END
+), spread AS (
+    SELECT (p.unit::bigint << 32) + w.base + w.index AS cell, p.*
+    FROM placed AS p CROSS JOIN LATERAL (VALUES
+        (1, 0, p.local_hour),
+        (2, 1073741824, p.local_hour / 24),
+        (4, 2147483648, ((extract(year FROM date '1970-01-01' + p.local_hour / 24) - 1970) * 12
+                         + extract(month FROM date '1970-01-01' + p.local_hour / 24) - 1)::int),
+        (8, 3221225472, 0),
+        (16, 3489660928, (p.local_hour / 24 + 3) / 7),
+        (32, 3758096384, p.local_hour * 60 + p.minute)
+    ) AS w (bit, base, index)
+    WHERE $2::int & w.bit <> 0 AND (w.bit <> 32 OR w.index >= (SELECT minutes_from FROM counting))
+)
+SELECT cell, 1, coalesce(sum(s1), 0), coalesce(sum(s2), 0), coalesce(sum(s3), 0), coalesce(sum(s4), 0),
+       coalesce(sum(s5), 0), sum(delivered), sum(asked), sum(suppressed), sum(pending), sum(failed), sum(commented),
+       sum(contested), sum(reached), sum(opened)
+FROM spread GROUP BY unit, cell
 ON CONFLICT DO NOTHING
-RETURNING cell
 
 -- name: cells_of_cut_numbers
 SELECT c.cell FROM unit AS u
