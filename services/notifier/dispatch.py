@@ -8,6 +8,7 @@ planned. Nothing in doubt is ever sent again by itself (guarantee 4). A claim st
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -97,7 +98,7 @@ class Dispatcher:
     lines: MessageLines = field(default_factory=lambda: MessageLines(0))
     traces: Traces = field(default_factory=lambda: Traces("untold"))
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
-    _calls: int = 0
+    _calls: Counter[str] = field(default_factory=Counter)
     _room: asyncio.Event = field(default_factory=asyncio.Event)
     sweep: Sweep = field(init=False)
     _settling: Settling = field(init=False)
@@ -171,9 +172,11 @@ class Dispatcher:
         await self.channel.close()
 
     def _has_room(self) -> bool:
-        """Whether a claim is worth its statements: for a quarter of all calls, or when all are back."""
-        free = self.limits.concurrency - self._calls
-        return not self._calls or free >= max(1, self.limits.concurrency // 4)
+        """Whether a claim is worth its statements: for a quarter of all calls."""
+        return self._free() >= max(1, self.limits.concurrency // 4)
+
+    def _free(self) -> int:
+        return self.limits.concurrency - self._calls.total()
 
     async def _for_room(self) -> None:
         self._room.clear()
@@ -182,28 +185,27 @@ class Dispatcher:
                 await self._room.wait()
 
     async def _begin_some(self) -> int:
-        free = self.limits.concurrency - self._calls
+        free = self._free()
         if free <= 0 or not self.permitted():
             return 0
         return await self._claiming.begin(free, self._allowed(), self.clock(), self._begin)
 
     def _begin(self, claimed: Claimed) -> None:
         task = asyncio.create_task(self._send(claimed))
-        self._calls += 1
+        self._calls[claimed.row["channel"]] += 1
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
     def _allowed(self) -> dict[str, int]:
-        allowed = self._breaker.allowed()
-        # One call goes to see, and only when all others are back.
-        return dict.fromkeys(allowed, 0) if self._sending else allowed
+        # One call goes to see, and only when all others of its kind are back.
+        return {kind: 0 if self._calls[kind] else most for kind, most in self._breaker.allowed().items()}
 
     async def _send(self, claimed: Claimed) -> None:
         row, began = claimed.row, self.clock()
         try:
             result = await self._hand_over(row, claimed.secret, began - claimed.at)
         finally:
-            self._calls -= 1  # what is still to be settled holds up no other call
+            self._calls[row["channel"]] -= 1  # what is still to be settled holds up no other call
             if self._has_room():
                 self._room.set()
         self.metrics.count("kvittera_sends_total", channel=row["channel"], result=result.fate.value)

@@ -4,12 +4,14 @@ import asyncio
 
 import pytest
 
+from schemas.delivery import ChannelKind
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from services.notifier.channels import Fate, Message, Result
 from services.notifier.dispatch import Limits
 from services.notifier.volume import pause_when_too_many
+from tests.builders import SMS
 from tests.sending import (
     CAPPED,
     LIMITS,
@@ -84,6 +86,33 @@ async def test_a_provider_that_fails_ten_times_in_a_row_is_left_alone_and_then_a
     clock[0] = 9.0
     assert await work(sender) == 1
     assert await work(sender) == 10
+
+
+async def test_a_provider_that_was_left_alone_is_tried_again_while_another_kinds_calls_hang(
+    pool: Pool, settings: Settings
+) -> None:
+    await plan(pool, 11)
+    await plan(pool, 12, channels=(SMS,))  # one more, by text message
+    answer = asyncio.Event()
+
+    async def hang_on_text_messages(message: Message) -> None:
+        if message.kind is ChannelKind.SMS:
+            await answer.wait()
+
+    channel = ScriptedChannel([REFUSED_FOR_NOW], before_answer=hang_on_text_messages)
+    sender = dispatcher(pool, settings, channel, Limits(11, 60, 72 * 3600, 3600))
+    clock = [0.0]
+    sender._breaker.clock = lambda: clock[0]
+    await pool.execute("UPDATE invitation SET due_at = due_at - interval '1 minute' WHERE channel = 'sms'")
+    assert await sender._begin_some() == 11
+    await asyncio.wait(sender._sending, return_when=asyncio.FIRST_COMPLETED)
+    while len(sender._sending) > 1:
+        await asyncio.sleep(0.01)
+    clock[0] = 3.0
+    assert await sender._begin_some() == 1  # the text message has no answer yet
+    assert await sender._begin_some() == 0  # a second mail does not go to see
+    answer.set()
+    await asyncio.wait(sender._sending)
 
 
 async def test_sixty_four_hand_overs_that_hang_hold_no_connection_to_the_database(
