@@ -13,13 +13,16 @@ from services.chassis.postgres import Database, named_sql
 from services.notifier import policy
 from services.notifier.disrupted import open_disruptions
 
+Order = tuple[str | None, str]
+"""Merchant and order: shops number their orders each for themselves."""
+
 
 @dataclass(slots=True)
 class Past:
     """The past of a batch; what the batch itself plans is added as it is decided."""
 
     drops: set[str]
-    orders: set[str]
+    orders: set[Order]
     contacts: dict[Person, list[policy.Contacted]]
     preferences: Mapping[Person, policy.Preference]
     disruptions: tuple[DeliveryDisruption, ...]
@@ -34,7 +37,7 @@ class Past:
         return policy.History(
             drop_asked=facts.drop_id in self.drops,
             erased_at=max(erased, default=None),
-            order_asked=facts.order_id in self.orders,
+            order_asked=_order(facts) in self.orders,
             contacts=tuple(c for p in persons for c in self.contacts.get(p, ())),
             preference=_strictest([self.preferences[p] for p in persons if p in self.preferences]),
             disruptions=self.disruptions,
@@ -45,7 +48,8 @@ class Past:
     def plan(self, facts: DeliveryFacts, person: Person, ask: policy.Ask) -> None:
         """Remember what was just decided, for the rest of the batch."""
         self.drops |= {facts.drop_id} if facts.drop_id is not None else set()
-        self.orders |= {facts.order_id} if facts.order_id is not None else set()
+        if (order := _order(facts)) is not None:
+            self.orders.add(order)
         contact = policy.Contacted(ask.at, ask.channel.kind, facts.merchant_id)
         self.contacts.setdefault(person, []).append(contact)
 
@@ -64,14 +68,15 @@ class LookBack:
         """The past of these deliveries and persons."""
         facts = list(deliveries)
         drops = [f.drop_id for f in facts if f.drop_id is not None]
-        orders = [f.order_id for f in facts if f.order_id is not None]
+        orders = {order for f in facts if (order := _order(f)) is not None}
+        merchants, numbers = [merchant for merchant, _ in orders], [number for _, number in orders]
         ids = [f.delivery_id for f in facts]
         if drops or orders:
             # None of them is decided by another process until the caller's transaction ends. What was committed while
             # the locks were waited for is seen by the statements after it.
-            await connection.execute(self.sql["lock_stops"], drops, orders)
+            await connection.execute(self.sql["lock_stops"], drops, numbers)
         asked = await connection.fetch(self.sql["drops_asked"], drops) if drops else []
-        ordered = await connection.fetch(self.sql["orders_asked"], orders) if orders else []
+        ordered = await connection.fetch(self.sql["orders_asked"], merchants, numbers) if orders else []
         contacts: dict[Person, list[policy.Contacted]] = {}
         for row in await connection.fetch(self.sql["contacts"], list(known)):
             contact = policy.Contacted(row["at"], ChannelKind(row["channel"]), row["merchant_id"])
@@ -82,7 +87,7 @@ class LookBack:
         unreachable = await connection.fetch(self.sql["unreachable"], list(known))
         return Past(
             {r["drop_id"] for r in asked},
-            {r["order_id"] for r in ordered},
+            {(r["merchant_id"], r["order_id"]) for r in ordered},
             contacts,
             {r["person"]: _preference(r) for r in preferences},
             disruptions,
@@ -99,6 +104,10 @@ class LookBack:
         rows = await connection.fetch(self.sql["corrected_facts"], list(ids))
         facts = {r["delivery_id"]: DeliveryFacts.model_validate_json(r["facts"]) for r in rows}
         return {i: ids[i].model_copy(update={"delivery": f}) for i, f in facts.items()}
+
+
+def _order(facts: DeliveryFacts) -> Order | None:
+    return None if facts.order_id is None else (facts.merchant_id, facts.order_id)
 
 
 def _preference(row: asyncpg.Record) -> policy.Preference:

@@ -230,6 +230,18 @@ async def test_two_transactions_with_a_parcel_each_ask_once_about_the_drop_or_or
     assert await pool.fetchval("SELECT count(*) FROM invitation") == 1
 
 
+async def test_orders_of_two_shops_with_one_number_are_both_asked_about(pool: Pool) -> None:
+    shops = [arrived(delivery(delivery_id=f"D-{m}", merchant_id=m, order_id="1001")) for m in ("fjallbod", "havsbris")]
+    await take(pool, shops)
+    await take(pool, [arrived(delivery(delivery_id="D-3", merchant_id="havsbris", order_id="1001"))])
+    rows = await pool.fetch("SELECT delivery_id, reason FROM decision ORDER BY delivery_id")
+    assert [tuple(r.values()) for r in rows] == [
+        ("D-3", "order_already_asked"),
+        ("D-fjallbod", None),
+        ("D-havsbris", None),
+    ]
+
+
 async def test_no_address_phone_number_or_token_stands_in_clear_anywhere(pool: Pool) -> None:
     people = [(EMAIL, SMS), (SMS, EMAIL)]
     await take(

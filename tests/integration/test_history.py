@@ -56,6 +56,15 @@ async def test_what_was_asked_and_said_and_corrected_is_told_to_the_rules(pool: 
     )
 
 
+@pytest.mark.parametrize("shop", ["fjallbod", None])
+async def test_another_shops_order_of_the_same_number_is_another_order(pool: Pool, shop: str | None) -> None:
+    await plan(pool, order_id="1001", merchant_id=shop)
+    asked = {
+        m: (await history(pool, order_id="1001", merchant_id=m)).order_asked for m in ("fjallbod", "havsbris", None)
+    }
+    assert asked == {"fjallbod": False, "havsbris": False, None: False} | {shop: True}
+
+
 async def test_requests_that_were_withheld_or_are_a_year_old_are_no_contacts(pool: Pool) -> None:
     await plan(pool, 2)
     await pool.execute("UPDATE invitation SET state = 'withheld', reason = 'returned' WHERE delivery_id = 'D-0'")
@@ -77,5 +86,6 @@ async def test_a_batch_knows_what_it_has_just_planned_for_the_same_order(pool: P
         known = await PersonKeys(Seal(bytes.fromhex(SEALING_KEY))).look_up(connection, PERSONS)
         past = await LookBack()(connection, [], known)
     assert not past.of(facts(order_id="order-9"), BY_ADDRESS).order_asked
-    past.orders.add("order-9")
+    past.orders.add(("fjallbod", "order-9"))
     assert past.of(facts(order_id="order-9"), BY_ADDRESS).order_asked
+    assert not past.of(facts(order_id="order-9", merchant_id="havsbris"), BY_ADDRESS).order_asked

@@ -181,7 +181,7 @@ async def test_a_request_moves_to_the_order_that_corrected_facts_name(pool: Pool
     await hear(pool, correction("facts_corrected", order_id="order-9"))
     async with pool.acquire() as connection:
         past = await LookBack()(connection, [facts(delivery_id="D-2", order_id="order-9")], {})
-    assert past.orders == {"order-9"}
+    assert past.orders == {("fjallbod", "order-9")}
 
 
 async def test_facts_corrected_to_a_damage_are_not_asked_about(pool: Pool) -> None:

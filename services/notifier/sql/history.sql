@@ -3,7 +3,7 @@ SELECT drop_id FROM invitation WHERE drop_id = ANY($1::text[]) AND kind = 'ask'
 
 -- name: lock_stops
 -- Whoever decides about a parcel of the same drop ($1) or order ($2) waits here, and then sees what was planned. Always in
--- one order.
+-- one order. Another shop's order of that number only waits a little longer.
 SELECT pg_advisory_xact_lock(hashtextextended(s, 0))
 FROM (SELECT 'kvittera drop ' || d AS s FROM unnest($1::text[]) AS d
       UNION
@@ -11,8 +11,15 @@ FROM (SELECT 'kvittera drop ' || d AS s FROM unnest($1::text[]) AS d
       ORDER BY s) AS ordered
 
 -- name: orders_asked
-SELECT order_id FROM invitation
-WHERE order_id = ANY($1::text[]) AND kind = 'ask' AND state NOT IN ('withheld', 'refused')
+-- LIMIT: a look at the index for each order, and at the message of those alone that have its number.
+SELECT o.merchant_id, o.order_id
+FROM unnest($1::text[], $2::text[]) AS o (merchant_id, order_id)
+CROSS JOIN LATERAL (
+    SELECT FROM invitation AS i
+    WHERE i.order_id = o.order_id AND i.kind = 'ask' AND i.state NOT IN ('withheld', 'refused')
+      AND i.message -> 'delivery' ->> 'merchant_id' IS NOT DISTINCT FROM o.merchant_id
+    LIMIT 1
+) AS i
 
 -- name: contacts
 -- OFFSET 0: a look at the index for each person. Without statistics yet, all that was ever sent was read for a batch.
