@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
+import pytest
 
+from services.aggregator.figures.rows import rows_of
 from services.aggregator.live.feed import LiveFeed
 
 
@@ -79,3 +81,17 @@ async def test_a_reader_who_was_away_too_long_or_comes_from_another_process_gets
     for strange in (last, foreign, "", "x", f"{last.partition('-')[0]}-99", f"{last.partition('-')[0]}-²"):
         name, _, _ = await first(live.events(asyncio.Event(), strange))
         assert name == "snapshot", strange
+
+
+async def test_the_line_of_a_row_with_millions_of_answers_is_made_of_what_was_answered() -> None:
+    live, terminal = feed(), {"value": "Årsta", "asked": 3 * 10**7, "delivered": 4 * 10**7, "reached": 0}
+    satisfied = 9 * 10**6
+    for window in range(20):
+        satisfied += 18 if window < 10 else 2
+        answers = 10**7 + 20 * (window + 1)
+        cell = terminal | {"scores": [0, answers - satisfied, 0, 0, satisfied], "answers": answers}
+        rows = rows_of("terminal", [cell], cell)
+        await live.take({"total": cell | {"version": window}, "terminals": rows}, 2.0 * window)
+    # .1 + .8 * .85^10: ten windows with 2 of 20 after as many with 18 of 20
+    assert live._lines["Årsta"].points()[-1][1] == pytest.approx(0.2575, abs=1e-4)
+    assert live._lines["Årsta"].points() == live._line.points()

@@ -32,10 +32,12 @@ def rows_of(cut: str, cells: Sequence[Cell], total: Cell | None) -> dict[str, An
     shares = shares_of_faces(faces)
     places = by_concern(cut, [c["value"] for c in told], shares[0])
     rows = _rows(told, *shares, parent)
-    for row, better, worse, drawn in zip(
-        rows, places.surely_better, places.surely_worse, estimates(faces), strict=True
+    for row, count, better, worse, drawn in zip(
+        rows, _satisfied(faces), places.surely_better, places.surely_worse, estimates(faces), strict=True
     ):
         row |= {"surely_better": better, "surely_worse": worse, "no_different": len(rows) - 1 - better - worse}
+        # Of millions a rounded share does not tell how many answers came since the last look.
+        row["satisfied_answers"] = count
         row["estimate"] = drawn
     return {
         "shown": [rows[i] for i in places.order],
@@ -50,12 +52,16 @@ def estimates(faces: Counts) -> list[float | None]:
     `faces` has a row of five bins for each unit that is shown. Hidden ones must not be among them: whoever knows what
     is shown could work them out from what it was drawn towards.
     """
-    satisfied, answers = faces[:, 3:].sum(axis=1).tolist(), faces.sum(axis=1).tolist()
-    counted = list(zip(satisfied, answers, strict=True))
+    counted = list(zip(_satisfied(faces), faces.sum(axis=1).tolist(), strict=True))
     prior = fitted(counted) if len(counted) > 1 else None
     if prior is None:
         return [None] * len(counted)
     return [round(prior.shrunk(k, n), DECIMALS) if n < EXACT_FROM else None for k, n in counted]
+
+
+def _satisfied(faces: Counts) -> list[int]:
+    counts: list[int] = faces[:, 3:].sum(axis=1).tolist()
+    return counts
 
 
 def _rows(cells: Sequence[Cell], satisfied: Floats, dissatisfied: Floats, parent: Share | None) -> list[dict[str, Any]]:

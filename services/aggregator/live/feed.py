@@ -58,8 +58,7 @@ class LiveFeed:
             self._history.append([now, satisfied, total["answers"]])
             self._line.add(now, satisfied, total["answers"])
         for row in picture["terminals"]["shown"]:
-            share = row["satisfied"]
-            self._lines.setdefault(row["value"], Line()).add(now, round(share["share"] * share["n"]), share["n"])
+            self._lines.setdefault(row["value"], Line()).add(now, row["satisfied_answers"], row["answers"])
         self._latest = picture
         self._note_change()
         await self.wake()
