@@ -16,7 +16,7 @@ from services.aggregator.counting.complaints import KeepComplaints, complaints_r
 from services.aggregator.figures.months import Months, month_number
 from services.aggregator.quality.months import ClosedMonths
 from services.aggregator.quality.revisions import Counted, Month, Revision
-from services.chassis.failures import Poison
+from services.chassis.failures import MustStop, Poison
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
 from services.chassis.records import Received
@@ -117,6 +117,23 @@ async def test_a_closed_months_complaints_stay_and_a_revision_takes_what_was_jud
         ).waiting == 1
         with pytest.raises(asyncpg.RestrictViolationError, match="never changes"):
             await connection.execute("DELETE FROM closed_complaint")
+
+
+async def test_cases_that_are_judged_after_the_closing_are_enough_for_a_revision(pool: Pool) -> None:
+    await keep(pool, case("a"), case("b"), case("c", 1, cause=Cause.LATE, attribution=Attribution.OWN))
+    await count_something(pool, SEPTEMBER)
+    months = Months(9)
+    async with pool.acquire() as connection:
+        await months.close(connection, SEPTEMBER, LATER)
+        await keep(pool, case("d", nature=Nature.VIEWPOINT), case("e", at=AT))  # no complaint, and one of October
+        assert [m["moved"] for m in await months.listed(connection)] == [0]
+        with pytest.raises(MustStop, match="nothing in 2026-09 changed"):
+            await months.revise(connection, SEPTEMBER, "cases judged", LATER)
+        await keep(pool, case("a", 2, cause=Cause.MISSING, attribution=Attribution.UNCLEAR))
+        assert [m["moved"] for m in await months.listed(connection)] == [2]  # one more is missing, one waits no more
+        assert await months.revise(connection, SEPTEMBER, "cases judged", LATER) == 2
+        assert await closed(pool) == {("late", "own"): 1, ("missing", "unclear"): 1, ("", ""): 1}
+        assert [m["moved"] for m in await months.listed(connection)] == [0]
 
 
 def test_a_case_counts_in_the_month_of_its_delivery_on_the_clock_there() -> None:

@@ -114,10 +114,12 @@ class Months:
         return status != "INSERT 0 0"
 
     async def _moved(self, connection: Database, month: int, revision: int) -> int:
-        """How many cells, and values of further questions, are not what they were when the month was closed."""
+        """How many cells, values of further questions and kinds of complaints are not as when the month was closed."""
         cells = await connection.fetchval(self.sql["cells_that_moved_since_closing"], month, revision)
         said = self.questions["questions_that_moved_since_closing"]
-        return int(cells) + int(await connection.fetchval(said, month, revision, *_hours(month)))
+        given = await connection.fetchval(said, month, revision, *_hours(month))
+        judged = await connection.fetchval(self.complaints["complaints_that_moved_since_closing"], month, revision)
+        return int(cells) + int(given) + int(judged)
 
     async def due(self, connection: Database, now: datetime) -> Sequence[int]:
         """Months that were counted, are not closed, and may be."""

@@ -15,5 +15,17 @@ SELECT $1, $2,
 FROM complaint WHERE month = $1 AND NOT viewpoint
 GROUP BY 3, 4
 
+-- name: complaints_that_moved_since_closing
+SELECT count(*) FROM (
+    SELECT CASE WHEN cause IS NULL OR attribution IS NULL THEN '' ELSE cause END AS cause,
+           CASE WHEN cause IS NULL OR attribution IS NULL THEN '' ELSE attribution END AS attribution,
+           count(*) AS complaints
+    FROM complaint WHERE month = $1 AND NOT viewpoint
+    GROUP BY 1, 2
+) AS c FULL JOIN (
+    SELECT * FROM closed_complaint WHERE month = $1 AND revision = $2
+) AS k USING (cause, attribution)
+WHERE c.complaints IS DISTINCT FROM k.complaints
+
 -- name: closed_complaints
 SELECT cause, attribution, complaints FROM closed_complaint WHERE month = $1 AND revision = $2
