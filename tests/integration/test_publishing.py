@@ -248,6 +248,50 @@ async def test_a_value_that_a_zombie_puts_last_is_repaired(house: House) -> None
     assert await house.repair() == 0
 
 
+async def test_a_cell_that_is_gone_and_that_a_zombie_brings_back_is_taken_back_again(house: House) -> None:
+    await house.count(score=1)
+    await house.publish()
+    old = next(r for r in await house.records() if r.key == house.everything)
+    gone = await house.connection.fetchval("DELETE FROM cell WHERE cell & 4294967295 = 3221225472 RETURNING cell")
+    await house.connection.execute("INSERT INTO touched (cells) VALUES ($1)", [gone])
+    await house.publish()
+    assert await house.repair() == 0
+    # A publisher that was paused before the cell went sends the value that it had read.
+    await house.producer.send_and_wait(SATISFACTION_CELLS, old.value, key=old.key, headers=list(old.headers))
+    assert await house.repair() == 1
+    told = [r for r in await house.records() if r.key == house.everything]
+    assert [r.value is None for r in told] == [False, True, False, True]
+    assert read_record(None, told[-1].headers, told[-1].key).type == SATISFACTION_CELLS
+    assert await house.repair() == 0
+
+
+async def test_a_cell_that_is_gone_is_left_to_the_next_pass_while_it_waits(house: House) -> None:
+    await house.count(score=1)
+    await house.publish()
+    assert await house.repair() == 0
+    gone = await house.connection.fetchval("DELETE FROM cell WHERE cell & 4294967295 = 3221225472 RETURNING cell")
+    await house.connection.execute("INSERT INTO touched (cells) VALUES ($1)", [gone])
+    assert await house.repair() == 0
+    assert all(r.value is not None for r in await house.records())
+    assert await house.publish() == 1
+
+
+async def test_a_cut_counted_anew_under_an_old_name_is_not_taken_back_with_the_old_one(house: House) -> None:
+    await house.count(score=1)
+    await house.publish()
+    assert await house.repair() == 0
+    gone = [r["cell"] for r in await house.connection.fetch("DELETE FROM cell RETURNING cell")]
+    await house.connection.execute("UPDATE unit SET cut = '-7-' || cut")
+    await house.connection.execute("INSERT INTO touched (cells) VALUES ($1)", gone)
+    await house.publish()
+    await house.count(number=2, score=5)
+    await house.publish()
+    for _ in range(2):
+        assert await house.repair() == 0
+    told = [r for r in await house.records() if r.key == house.everything]
+    assert [r.value is None for r in told] == [False, True, False]
+
+
 async def test_an_old_value_that_others_put_between_our_own_is_repaired(house: House) -> None:
     hour = cell_key("terminal", house.terminal, "hour", "2026-10-13T14:00").encode()
     await house.count(score=1)

@@ -36,6 +36,17 @@ def test_nothing_was_seen_before_anything_is_told_and_after_it_was_cleared() -> 
     assert seen.behind(rows()).tolist() == []
 
 
+def test_cells_that_are_told_and_not_met_are_beyond_unless_they_were_taken_back() -> None:
+    seen = SeenVersions()
+    seen.tell(rows((5, 2), (3, 9), (7, 1), (8, 4), (8, 0)))
+    met = seen.none_met()
+    for counted in (rows((3, 9), (4, 1)), rows((9, 1))):
+        seen.behind(counted, met)
+    assert seen.beyond(met).tolist() == [5, 7]
+    seen.tell(rows((7, 0)))
+    assert seen.beyond(seen.none_met()).tolist() == [3, 5]
+
+
 @given(
     st.lists(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9)))),
     st.dictionaries(st.integers(0, 40), st.integers(1, 9)),

@@ -1,5 +1,6 @@
 """What `satisfaction.cells.v1` tells of each cell last, by what was read of it and what was sent right behind that."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -44,6 +45,10 @@ class FollowedTopic:
         if self.ends.get(partition) == offset:
             self.ends[partition] = offset + len(told)
             self.seen.tell(told)
+
+    async def named(self, connection: Database, keys: Sequence[bytes]) -> list[int | None]:
+        """The cells that keys name today."""
+        return await self._keys.cells(connection, keys)
 
     async def read(self, connection: Database, mirror: AIOKafkaConsumer) -> None:
         """Read on to the end that the topic has now.

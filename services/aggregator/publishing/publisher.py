@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting.deltas import COLUMNS
 from services.aggregator.counting.windows import Int64, unpack, window_start
+from services.aggregator.publishing.comparison import Comparison
 from services.aggregator.publishing.counted_cells import CountedCells, newest
 from services.aggregator.publishing.followed import FollowedTopic
 from services.aggregator.publishing.pace import Pace
@@ -38,7 +39,6 @@ from services.chassis.settings import Settings
 log = structlog.get_logger()
 _SERVICE = "aggregator"
 _CHUNK = 10_000
-_MOST_AT_ONCE = 50_000
 _SEND_TIMEOUT = 30.0
 _FINISH_WITHIN = 4.0
 _MOST_CELLS = 500_000  # 140 bytes each
@@ -224,31 +224,33 @@ class Publisher:
                 raise refusal
 
     async def repair(self, connection: Database, producer: AIOKafkaProducer, mirror: AIOKafkaConsumer) -> int:
-        """Compare the topic's last version of each cell with the table; publish what is behind. Returns how many."""
+        """Compare the topic's last record of each cell with the table; publish what differs. Returns how many."""
         # The topic is read to an end taken first; whatever is newer in the table after that must be on it.
         counted = await read_rows(connection, self._sql["all_versions"], columns=2)
         await self._topic.read(connection, mirror)
-        behind = await self._behind(connection, counted)
-        if behind:
+        behind, gone = await Comparison(self._topic, self._records).differing(connection, counted)
+        differing = len(behind) + len(gone)
+        if differing:
             # What is touched is published by the next pass anyway.
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 waiting = {r["cell"] for r in await connection.fetch(self._sql["waiting_cells"])}
+                gone = [c for c in gone if c not in waiting]
                 behind = [c for c in behind if c not in waiting]
-                rows = await self._read(connection, "cells_by_key", behind)
+                rows = await self._read(connection, "cells_by_key", behind + gone)
+            rows = np.concatenate((rows, _gone(np.setdiff1d(gone, rows[:, 0]))))
             await self._publish(producer, rows)
-        if behind:
-            log.warning("cells were behind on the topic", action="republish", cells=len(behind))
-            self.metrics.count("kvittera_cells_republished_total", len(behind))
-        return len(behind)
+            differing = len(rows)
+        if differing:
+            log.warning("cells were behind on the topic", action="republish", cells=differing)
+            self.metrics.count("kvittera_cells_republished_total", differing)
+        return differing
 
-    async def _behind(self, connection: Database, counted: Int64) -> list[int]:
-        behind: list[int] = []
-        for first in range(0, len(counted), _MOST_AT_ONCE):
-            cells = self._topic.seen.behind(counted[first : first + _MOST_AT_ONCE])
-            await self._records.learn(connection, cells)
-            behind += [cell for cell in cells.tolist() if self._records.key(cell) is not None]
-            await asyncio.sleep(0)  # counting goes on meanwhile
-        return behind
+
+def _gone(cells: Int64) -> Int64:
+    """Rows of cells that are not there any more: version 0, and nothing counted."""
+    rows = np.zeros((len(cells), _COLUMNS), np.int64)
+    rows[:, 0] = cells
+    return rows
 
 
 def _some(rows: Sequence[asyncpg.Record]) -> list[int]:

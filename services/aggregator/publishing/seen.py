@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.aggregator.counting.windows import Int64
 
@@ -35,7 +36,17 @@ class SeenVersions:
         if self._many > max(_FEW, len(self._settled)):
             self._settle()
 
-    def behind(self, counted: Int64) -> Int64:
+    def none_met(self) -> NDArray[np.bool_]:
+        """For `behind`, which notes in it the cells that it meets; until something else is told."""
+        self._settle()
+        return np.zeros(len(self._settled), bool)
+
+    def beyond(self, met: NDArray[np.bool_]) -> Int64:
+        """The cells that are told, not taken back, and were not met."""
+        found: Int64 = self._settled[~met & (self._settled[:, 1] > 0), 0]
+        return found
+
+    def behind(self, counted: Int64, met: NDArray[np.bool_] | None = None) -> Int64:
         """Which of the cells are told with a lower version than the given one, or not at all."""
         self._settle()
         places = np.searchsorted(self._settled[:, 0], counted[:, 0])
@@ -43,6 +54,8 @@ class SeenVersions:
         there = np.flatnonzero(places < len(self._settled))
         there = there[self._settled[places[there], 0] == counted[there, 0]]
         seen[there] = self._settled[places[there], 1]
+        if met is not None:
+            met[places[there]] = True
         found: Int64 = counted[seen < counted[:, 1], 0]
         return found
 
