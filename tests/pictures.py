@@ -75,7 +75,14 @@ def cases() -> Picture:
         Line("answered", None, answered, "2", None),
         Line("opened", None, answered, "low_score, wants_contact", None),
     ]
-    detail = detail_of(chosen, lines, looking, same_day=None, standing=Standing(RatedParty.CARRIER), sends="by e-mail")
+    detail = detail_of(
+        chosen,
+        lines,
+        looking,
+        same_day=None,
+        standing=Standing(RatedParty.CARRIER),
+        sends="Send these words to the person by e-mail",
+    )
     body = InboxPage.load(scope_note="Nordposten Demo, demo data").inbox(
         looking,
         [inbox.row_of(one, chosen.case.number, looking) for one in listed],

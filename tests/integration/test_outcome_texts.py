@@ -119,11 +119,11 @@ def test_a_number_is_read_as_people_write_it_in_the_country_of_the_delivery(
 @pytest.mark.parametrize(
     ("channel", "url", "words"),
     [
-        ("outbox", "", "by e-mail"),
-        ("outbox", "https://gateway.example", "by e-mail"),
-        ("smtp", "", "by e-mail"),
-        ("smtp", "https://gateway.example", "by e-mail or by text message"),
-        ("providers", "https://gateway.example", "by text message"),
+        ("outbox", "", "Put these words into the local outbox, where nothing is sent"),
+        ("outbox", "https://gateway.example", "Put these words into the local outbox, where nothing is sent"),
+        ("smtp", "", "Send these words to the person by e-mail"),
+        ("smtp", "https://gateway.example", "Send these words to the person by e-mail or by text message"),
+        ("providers", "https://gateway.example", "Send these words to the person by text message"),
         ("providers", "", ""),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from schemas.feedback import FeedbackCase
 from schemas.response import ResponseRecorded
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
@@ -16,6 +17,9 @@ from services.chassis.settings import Settings
 from services.cli import send
 from services.survey.answers.responses import Contact
 from services.survey.cases.desk import CaseDesk
+from services.survey.cases.detail import detail_of
+from services.survey.cases.filters import Filters
+from services.survey.cases.inbox import Looking
 from services.survey.cases.number import number_of
 from services.survey.cases.work import Action, Step
 from services.survey.followup import FollowUp
@@ -171,9 +175,11 @@ async def test_with_a_gateway_alone_nothing_but_a_number_is_reached(
     assert len(texts.sent) == (why is None)
 
 
-@pytest.mark.parametrize(("sent_before", "fate"), [(False, "withheld"), (True, "accepted")])
+@pytest.mark.parametrize(
+    ("sent_before", "fate"), [(False, ("withheld", "erased")), (True, ("withheld", "local_outbox"))]
+)
 async def test_an_erased_person_is_sent_nothing_and_no_words_are_left(
-    pool: Pool, settings: Settings, sent_before: bool, fate: str
+    pool: Pool, settings: Settings, sent_before: bool, fate: tuple[str, str]
 ) -> None:
     desk = await write(pool, settings)
     if sent_before:
@@ -186,8 +192,8 @@ async def test_an_erased_person_is_sent_nothing_and_no_words_are_left(
     sender = Scripted()
     assert await sending(pool, settings, sender).send_next() is False
     assert sender.sent == []
-    row = await pool.fetchrow("SELECT state, words_sealed, kept_sealed FROM outcome_message")
-    assert tuple(row or ()) == (fate, None, None)
+    row = await pool.fetchrow("SELECT state, reason, words_sealed, kept_sealed FROM outcome_message")
+    assert tuple(row or ()) == (*fate, None, None)
 
 
 @pytest.mark.parametrize(("listed", "fate"), [("", "withheld"), ("x@y.example, ELIN@mottagare.example", "accepted")])
@@ -279,6 +285,22 @@ async def test_who_takes_the_wish_to_be_contacted_back_gets_no_text_message(pool
     await pool.execute("DELETE FROM contact_wish")
     assert await replace(sending(pool, settings), sender=None, texts=texts).send_next()
     assert (await stands(desk), texts.sent) == (("withheld", "no_contact"), [])
+
+
+async def test_the_local_outbox_tells_nobody_and_the_case_says_so(pool: Pool, settings: Settings) -> None:
+    desk = await write(pool, settings)
+    assert await sending(pool, settings).send_next()
+    listed = await desk.cases.one(ANNA, 1)
+    assert listed.case.outcome_told is False
+    events = await pool.fetch("SELECT value FROM outbox WHERE topic = 'feedback.case.v1'")
+    assert [FeedbackCase.model_validate_json(r["value"]).outcome_told for r in events] == [False, False, False]
+    assert (await history(pool))[-1] == "outcome_not_sent"
+    looking = Looking(ANNA, Filters(), desk.deadlines, NOW)
+    standing = await desk.cases.standing(ANNA, listed.case)
+    assert detail_of(listed, [], looking, same_day=None, standing=standing).outcome == (
+        "Words to the person were not sent: this system has a local outbox, which reaches nobody."
+        " Tell the person in another way."
+    )
 
 
 async def test_the_local_outbox_keeps_the_message_sealed_for_agents_to_read(pool: Pool, settings: Settings) -> None:

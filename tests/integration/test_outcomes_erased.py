@@ -91,6 +91,24 @@ async def test_words_that_the_local_outbox_keeps_before_the_erasure_go_with_it(p
     assert await left(pool) == (None, None)
 
 
+async def test_a_message_that_was_doubted_after_the_local_outbox_kept_it_is_known_to_have_reached_nobody(
+    pool: Pool, settings: Settings
+) -> None:
+    desk = await write(pool, settings)
+    real = sending(pool, settings).sender
+
+    class DoubtedThen:
+        async def send(self, message: OutcomeMessage) -> Result:
+            assert real is not None
+            result = await real.send(message)
+            await sending(pool, settings, minutes=10).doubt_interrupted()
+            return result
+
+    assert await sending(pool, settings, DoubtedThen()).send_next()
+    assert await stands(desk) == ("withheld", "local_outbox")
+    assert (await history(pool))[-2:] == ["outcome_in_doubt", "outcome_not_sent"]
+
+
 async def test_a_message_that_was_doubted_before_it_reached_the_local_outbox_stays_in_doubt(
     pool: Pool, settings: Settings
 ) -> None:

@@ -42,7 +42,7 @@ class CaseDesk:
     wake: Callable[[], None]
     relabelling: Relabelling
     sends: str
-    """How words to a person leave, as staff read it; empty: they do not."""
+    """What staff can have done with words to a person, see `ways_out`; empty: nothing."""
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "cases.sql", "outcomes.sql"))
 
     async def relabel(self, member: Member, serial: int, rated: RatedParty, reason: str) -> None:

@@ -77,6 +77,7 @@ NOT_SENT: Final = {
     "too_long": "they are longer than six text messages",
     "not_listed": "this system reaches listed addresses only",
     "erased": "the person's data were erased",
+    "local_outbox": "this system has a local outbox, which reaches nobody",
     "expired": "they waited too long",
     "unsealable": "the words cannot be opened any more, which",
 }

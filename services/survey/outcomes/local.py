@@ -30,5 +30,5 @@ class LocalOutbox:
             if not is_transient(error):
                 raise
             return Result(Fate.IN_DOUBT, "outbox_unreachable")
-        # A message that somebody doubted meanwhile stays in doubt: such a result settles no doubt.
-        return Result(Fate.ACCEPTED) if kept == "UPDATE 1" else Result(Fate.WITHHELD, "erased")
+        # Nobody was told. A message that somebody doubted before it was kept stays in doubt.
+        return Result(Fate.WITHHELD, "local_outbox" if kept == "UPDATE 1" else "erased")

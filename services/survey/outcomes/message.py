@@ -9,21 +9,20 @@ from typing import Final, Protocol
 from services.chassis.catalogues import Catalogue, read_plural_catalogue
 from services.survey.languages import LANGUAGES, choose_language
 
-_BY_MAIL: Final = frozenset({"outbox", "smtp"})
-"""The values of `KVITTERA_CHANNEL` by which such messages can leave as e-mail."""
 _LOCALES: Final = Path(__file__).parent / "locales"
 
 
 def ways_out(channel: str, text_url: str) -> str:
-    """How words to a person can leave, as staff read it; empty: they cannot.
+    """What the box beside words to a person says that it does with them; empty: they cannot leave, and there is none.
 
     Args:
         channel: KVITTERA_CHANNEL.
         text_url: KVITTERA_OUTCOME_TEXT_URL; the local outbox reaches nobody, and no gateway either.
     """
-    mail = ["by e-mail"] if channel in _BY_MAIL else []
-    text = ["by text message"] if text_url and channel != "outbox" else []
-    return " or ".join([*mail, *text])
+    if channel == "outbox":
+        return "Put these words into the local outbox, where nothing is sent"
+    ways = [*(["by e-mail"] if channel == "smtp" else []), *(["by text message"] if text_url else [])]
+    return f"Send these words to the person {' or '.join(ways)}" if ways else ""
 
 
 @dataclass(frozen=True, slots=True)

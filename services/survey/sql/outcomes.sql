@@ -19,12 +19,13 @@ FROM outcome_message AS m JOIN feedback_case AS c USING (case_id)
 WHERE m.state = 'calling' AND m.lease_until < $1
 
 -- name: settle_outcome
--- Only by who called last. A doubt may still become certain; nothing else changes twice.
+-- Only by who called last. A doubt may still become certain, as when the local outbox holds the message; nothing else
+-- changes twice.
 UPDATE outcome_message SET
     state = $3, reason = $4, due_at = $5, settled_at = CASE WHEN $3 <> 'planned' THEN $6::timestamptz END,
     words_sealed = CASE WHEN $3 = 'planned' THEN words_sealed END
 WHERE message_id = $1 AND fence = $2
-  AND (state = 'calling' OR (state = 'in_doubt' AND $3 IN ('accepted', 'refused')))
+  AND (state = 'calling' OR (state = 'in_doubt' AND ($3 IN ('accepted', 'refused') OR kept_sealed IS NOT NULL)))
 RETURNING message_id
 
 -- name: keep_in_local_outbox
