@@ -158,13 +158,17 @@ def test_notifiers_can_be_as_many_as_the_values_allow_before_counting_ends(chart
     assert keda["most"] * keda["dueInvitations"] <= MOST_COUNTED
 
 
-def test_the_operator_gets_the_alerts_as_they_stand_and_the_labels_that_they_ask_for(
+def test_the_operator_gets_the_alerts_which_miss_services_of_this_namespace_and_the_labels_that_they_ask_for(
     chart: helm.Chart, repository: Path
 ) -> None:
     values = {"monitoring": {"enabled": True, "labels": {"release": "prometheus"}}}
     things = rendered(chart, values)
     rules = named(things, "PrometheusRule", "post")
     stored = yaml.safe_load((repository / "deploy/prometheus/rules/kvittera.yml").read_text(encoding="utf-8"))
+    told = [rule for group in rules["spec"]["groups"] for rule in group["rules"]]
+    [missing] = [rule for rule in told if rule.get("alert") == "KvitteraServiceMissing"]
+    assert missing["expr"].count('absent(up{namespace="kvittera",job="kvittera",service="') == 3
+    missing["expr"] = missing["expr"].replace('namespace="kvittera",', "")
     assert rules["spec"] == stored
     monitor = named(things, "PodMonitor", "post")
     [endpoint] = monitor["spec"]["podMetricsEndpoints"]

@@ -1,6 +1,7 @@
 """How far the counters are behind, as Kafka and PostgreSQL tell it: what a stuck process believes would hide that."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,7 +63,12 @@ class CountersBehind:
     def __post_init__(self) -> None:
         self.seen = Seen(self.now())
         # Worked out when it is asked for: a task that hangs cannot leave a 0 behind.
-        self.metrics.tell("kvittera_counters_behind_seconds", lambda: self.seen.behind(self.now()))
+        self.metrics.tell("kvittera_counters_behind_seconds", self._told)
+
+    def _told(self) -> float:
+        # A process that begins knows nothing yet: its 0 would outweigh what the others see.
+        behind = self.seen.behind(self.now())
+        return behind if self._looked or behind else math.nan
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until stopped; after any failure with a new connection to Kafka."""
