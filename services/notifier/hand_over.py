@@ -16,6 +16,7 @@ from services.chassis.tracing import step_of
 from services.notifier.breaker import ProviderBreaker
 from services.notifier.channels import Channel, Fate, Result
 from services.notifier.phrasing import occasion_of
+from services.notifier.policy import as_sent
 from services.notifier.render import Invitation, Renderer
 
 log = structlog.get_logger()
@@ -88,11 +89,12 @@ def invitation_of(row: asyncpg.Record, opened: str | None) -> Invitation:
         raise Poison("unsealable", "the person was erased, or another key sealed it")
     secret = orjson.loads(opened)
     delivery: dict[str, Any] = orjson.loads(row["message"])["delivery"]
+    kind = ChannelKind(row["channel"])
     return Invitation(
         reference=str(row["invitation_id"]),
         fence=row["fence"],
-        kind=ChannelKind(row["channel"]),
-        address=secret["address"],
+        kind=kind,
+        address=as_sent(kind, secret["address"]),  # requests of earlier versions were sealed as upstream wrote them
         token=secret["token"],
         language=row["language"],
         merchant_name=delivery.get("merchant_name"),

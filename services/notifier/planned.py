@@ -59,7 +59,8 @@ class Planned(NamedTuple):
         """What the message needs and nobody else may see, as the dispatcher reads it."""
         said = {"co_brand": self.ask.co_brand, "notice": self.ask.notice}
         told = {name: text for name, text in said.items() if text is not None}
-        return orjson.dumps({"address": self.ask.channel.address, "token": self.token, **told}).decode()
+        address = policy.as_sent(self.ask.channel.kind, self.ask.channel.address)
+        return orjson.dumps({"address": address, "token": self.token, **told}).decode()
 
     def row(self, facts: DeliveryFacts, told: str, traceparent: str | None, box: Box) -> tuple[object, ...]:
         """What is written; `told` is the event, and `box` seals for the person."""

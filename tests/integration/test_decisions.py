@@ -259,6 +259,12 @@ async def test_no_address_phone_number_or_token_stands_in_clear_anywhere(pool: P
         assert canary.encode().hex() not in stored
 
 
+@pytest.mark.parametrize("written", ["+46 (0)70 174.06.34", "+46 70-174 06\u201334", "+46701740634"])
+async def test_a_phone_number_is_kept_for_its_message_as_providers_dial_it(pool: Pool, written: str) -> None:
+    await take(pool, [arrived(delivery(channels=({"kind": "sms", "address": written},)))])
+    assert [s["address"] for s in await secrets_of(pool)] == ["+46701740634"]
+
+
 async def test_tokens_differ_and_have_128_bits(pool: Pool) -> None:
     await take(pool, [arrived(delivery(delivery_id=f"D-{n}")) for n in range(200)])
     tokens = {secret["token"] for secret in await secrets_of(pool)}

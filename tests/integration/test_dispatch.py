@@ -6,10 +6,14 @@ from collections import Counter
 import asyncpg
 import pytest
 
+from services.chassis.persons import PersonKeys
 from services.chassis.postgres import Pool
+from services.chassis.sealing import Seal
 from services.chassis.settings import Settings
 from services.notifier.channels import Fate, Message, Result
 from services.notifier.dispatch import Limits
+from tests.builders import SMS
+from tests.conftest import SEALING_KEY
 from tests.sending import (
     ACCEPTED,
     IN_DOUBT,
@@ -36,6 +40,23 @@ async def test_an_accepted_message_is_asked_and_its_secret_forgotten(pool: Pool,
     assert await told(pool) == [(1, "scheduled", None), (2, "asked", None)]
     assert await pool.fetchval("SELECT sealed IS NULL FROM invitation")
     assert [m.address for m in channel.calls] == ["astrid.canary@mottagare.example"]
+
+
+async def test_a_phone_number_that_was_sealed_as_people_write_it_is_dialled_without_marks(
+    pool: Pool, settings: Settings
+) -> None:
+    await plan(pool, channels=(SMS,))
+    seal = Seal(bytes.fromhex(SEALING_KEY))
+    async with pool.acquire() as connection:
+        row = await connection.fetchrow("SELECT invitation_id, person FROM invitation")
+        assert row is not None
+        known = (await PersonKeys(seal).look_up(connection, [row["person"]]))[row["person"]]
+        box = (await PersonKeys(seal).for_closing(connection, [known]))[row["person"]]
+        secret = box.close('{"address": "+46 (0)70 174.06.34", "token": "t"}', str(row["invitation_id"]))
+        await connection.execute("UPDATE invitation SET sealed = $1", secret)
+    channel = ScriptedChannel()
+    await work(dispatcher(pool, settings, channel))
+    assert [m.address for m in channel.calls] == ["+46701740634"]
 
 
 async def test_a_definite_refusal_is_final(pool: Pool, settings: Settings) -> None:

@@ -3,7 +3,7 @@
 One file for each group of rules; `deciding.py` holds their order.
 """
 
-from services.notifier.policy.addresses import normalised
+from services.notifier.policy.addresses import as_sent, normalised
 from services.notifier.policy.age import CLOCKS_MAY_DIFFER
 from services.notifier.policy.deciding import RULES, SURVEY, decide
 from services.notifier.policy.disruptions import Disrupted, before_leaving, marked
@@ -35,6 +35,7 @@ __all__ = [
     "Rules",
     "Situation",
     "Suppress",
+    "as_sent",
     "before_leaving",
     "decide",
     "marked",

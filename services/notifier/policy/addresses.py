@@ -78,7 +78,7 @@ def _may_work(kind: ChannelKind, address: str) -> bool:
         case ChannelKind.EMAIL:
             return _email_may_work(address.strip())
         case ChannelKind.SMS:
-            return _phone_may_work(_without_phone_marks(address))
+            return _phone_may_work(as_sent(kind, address))
         case _:
             return not address.isspace()
 
@@ -116,12 +116,13 @@ def _shortest_number(country_code: int) -> int:
 def normalised(channel: ContactChannel) -> str:
     """The address as the person's key: one spelling for one person (H56)."""
     if channel.kind is ChannelKind.SMS:
-        return f"{channel.kind}:{_without_phone_marks(channel.address)}"
+        return f"{channel.kind}:{as_sent(channel.kind, channel.address)}"
     return f"{channel.kind}:{channel.address.strip().casefold()}"
 
 
-def _without_phone_marks(number: str) -> str:
-    if _PHONE.fullmatch(number):
-        return number
+def as_sent(kind: ChannelKind, address: str) -> str:
+    """The address as providers get it: a phone number without the marks that people write."""
+    if kind is not ChannelKind.SMS or _PHONE.fullmatch(address):
+        return address
     # People write +46 (70) 174-06.34; a nought in brackets is not dialled from abroad.
-    return number.replace("(0)", "").translate(_PHONE_MARKS)
+    return address.replace("(0)", "").translate(_PHONE_MARKS)
