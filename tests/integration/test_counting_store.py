@@ -185,3 +185,16 @@ async def test_a_process_that_starts_anew_takes_no_number_for_units_that_are_kno
     [new, *_] = [r["id"] for r in await pool.fetch("SELECT id FROM unit WHERE value = 'Umeå'")]
     assert max(numbers) == len(numbers)
     assert new == max(numbers) + 1
+
+
+async def test_windows_of_units_are_known_in_two_bytes_for_each_number_up_to_the_highest(pool: Pool) -> None:
+    await pool.execute("ALTER TABLE unit ALTER COLUMN id RESTART WITH 3000000")
+    units = Units(pool, load_cuts(None))
+    await count(pool, answer(1, 1, 5), units=units)
+    highest = await pool.fetchval("SELECT max(id) FROM unit")
+    async with pool.acquire() as connection:
+        masks = await units.masks(connection, [highest])
+    assert highest > 3_000_000
+    assert masks[highest] > 0
+    assert masks.nbytes <= 2 * highest
+    assert await audit(pool) == []
