@@ -32,6 +32,7 @@ log = structlog.get_logger()
 T = TypeVar("T")
 _HINT_EVERY = 5.0
 _IDENTITY_EVERY = 5.0
+_LET_IN_WITHIN = 30.0  # a group waits for members that died until their time is over
 
 
 async def _held_by_nobody() -> bool:
@@ -65,6 +66,8 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self._joined = False
         self._assigned: float | None = None
         self._away = False
+        self._heard = False
+        self._outside = time.monotonic()
         self._identities = KnownTopics(settings, self.topics)
         self._unread = UnreadPartitions()
         self._moved = time.monotonic()
@@ -218,7 +221,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         """Report lag, leave the offset hint, and end the process when records wait and nothing moves.
 
         Raises:
-            MustStop: a kept failure, a changed topic, or no movement for KVITTERA_STALL_SECONDS.
+            MustStop: a kept failure, a changed topic, no movement for KVITTERA_STALL_SECONDS, or no place in the group.
         """
         try:
             await cut_short(self._watch(stop), stop, finish_within=0)
@@ -239,6 +242,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
                     if look.done():
                         await look
                 self._refuse_to_wait_for_positions()
+                self._refuse_to_stay_outside()
                 if not await self._measure_lag():
                     self._moved = time.monotonic()
                 elif time.monotonic() - max(self._moved, self.fence.moved) > self.settings.stall_seconds:
@@ -255,6 +259,13 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         # ends: asyncpg waits for its cancellation too.
         if self._assigned is not None and time.monotonic() - self._assigned > 2 * self.settings.stall_seconds:
             raise MustStop(f"nobody says where {self.fence.group} is to read on: starting anew")
+
+    def _refuse_to_stay_outside(self) -> None:
+        # Who is refused by its group, or whose aiokafka has ceased to ask, has no partitions and so no lag.
+        if self._joined or self._assigned is not None or not self._heard:
+            self._outside = time.monotonic()
+        elif time.monotonic() - self._outside > max(2 * self.settings.stall_seconds, _LET_IN_WITHIN):
+            raise MustStop(f"{self.fence.group} is not let into its group though Kafka answers: starting anew")
 
     async def _measure_lag(self) -> int:
         """Records that wait, as the broker tells; what a stuck consumer believes would hide that it is stuck."""
@@ -302,13 +313,16 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
 
     async def _look_at_topics(self, stop: asyncio.Event) -> None:
         while not await pause_or_stop(_IDENTITY_EVERY, stop):
+            heard = False
             try:
                 topics = await self._identities.check()
+                heard = True
                 if self.consumer is not None and self._joined:
                     await self._unread.look(self.fence.pool, topics, self.consumer)
             except Exception as error:
                 if not is_transient(error):
                     raise  # Kafka being away is the stall watch's business, PostgreSQL that of the next batch
+            self._heard = heard
 
     async def _look_at_hold(self, stop: asyncio.Event) -> None:
         # What somebody holds on purpose a new process would wait for as well.

@@ -241,7 +241,10 @@ class Settings(BaseModel):
     outbox_keep_hours: float = Field(default=72, ge=0)
     """Published outbox rows are kept this long, so that a lost broker can be refilled."""
     stall_seconds: float = Field(default=30, gt=0)
-    """A consumer with lag and no movement for this long ends its process, and so does a loop that does not turn."""
+    """A consumer with lag and no movement for this long ends its process, and so does a loop that does not turn.
+
+    One that does not learn where to read on, or is not let into its group, ends it after twice as long.
+    """
     drain_seconds: float = Field(default=15, gt=0)
     """Time that a stopping service takes to finish what it began."""
 

@@ -5,7 +5,8 @@ from functools import partial
 
 import asyncpg
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from services.chassis.arrivals import Arrivals
 from services.chassis.batches import Batch
@@ -133,3 +134,26 @@ async def test_a_consumer_that_waits_for_what_somebody_holds_on_purpose_goes_on_
         let_go.set()
         assert not reading.stop.is_set()
         await reading.applied(20)
+
+
+async def test_a_consumer_that_its_group_does_not_let_in_ends_its_process(
+    settings: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.chassis.consumer._LET_IN_WITHIN", 3.0)
+    monkeypatch.setattr("services.chassis.consumer._IDENTITY_EVERY", 0.2)
+    topic = await OwnTopic.make(settings.model_copy(update={"stall_seconds": 1.0}), pool)
+    await topic.send(numbered(1, 20))
+    reader = topic.reader()
+    other = AIOKafkaConsumer(  # whose members share out partitions in a way of their own
+        topic.name,
+        bootstrap_servers=settings.kafka_bootstrap,
+        group_id=reader.fence.group,
+        partition_assignment_strategy=(RangePartitionAssignor,),
+    )
+    await other.start()
+    try:
+        with pytest.raises(MustStop, match=r"g-.* is not let into its group though Kafka answers"):
+            async with topic.read(reader) as reading:
+                await reading.ended()
+    finally:
+        await other.stop()
