@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.async_api import Page, expect
 
 from tests.aggregator_stage import ORIGIN, Stage, context, page, show, stage
@@ -48,6 +49,18 @@ async def test_each_row_tells_both_response_rates_and_where_receipts_lack_says_s
     assert (await page.evaluate(RATES))["Årsta"] == ["25.0", "12.5"]
     told = "Receipts tell of too few to say how many were reached."
     await expect(page.locator("#rate-words")).to_have_text(told)
+
+
+async def test_a_terminal_that_nobody_answered_about_is_no_row_of_too_few(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(TERMINALS, "Kalmar", (0, 0.0))
+    await show(page, "/live")
+    silent = page.locator("#terminals tr", has_text="Kalmar")
+    await expect(silent).to_have_text("KalmarNo answers yet.")
+    await expect(silent.locator(".hatched")).to_have_count(0)
+    await expect(page.get_by_role("rowheader", name="2 grouped")).to_be_visible()
+    assert await barriers(page) == []
 
 
 async def test_a_small_unit_shows_beside_its_share_an_estimate_that_says_it_is_one(page: Page) -> None:

@@ -230,6 +230,17 @@ def test_freshness_forgets_after_a_quarter_of_an_hour() -> None:
     assert freshness.summary(5000.0) is None
 
 
+def test_a_terminal_that_nobody_answered_about_says_so_and_hides_no_other() -> None:
+    units = [cell("Luleå", 0, 0, 0, 0, 0), cell("Årsta", 0, 100, 0, 0, 800), cell("Kiruna", 0, 0, 0, 0, 0)]
+    told = rows_of("terminal", units, cell("", 0, 100, 0, 0, 800))
+    assert [row["value"] for row in told["shown"]] == ["Årsta"]
+    assert (told["hidden"], told["grouped"], told["unanswered"]) == ([], None, ["Luleå", "Kiruna"])
+    # Beside one with too few it neither hides nor makes the others larger.
+    few = rows_of("terminal", [*units, cell("Umeå", 1, 0, 0, 0, 0)], None)
+    assert [row["value"] for row in few["hidden"]] == ["Årsta", "Umeå"]
+    assert few["grouped"]["response_of_delivered"]["n"] == 4000
+
+
 @pytest.mark.parametrize(("answers", "points"), [(29, 0), (30, 1)])
 def test_thirty_answers_are_enough_for_the_line_to_begin(answers: int, points: int) -> None:
     line = Line(window=2.0)

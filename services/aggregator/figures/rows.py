@@ -21,13 +21,16 @@ Counts = NDArray[np.int64]
 def rows_of(cut: str, cells: Sequence[Cell], total: Cell | None) -> dict[str, Any]:
     """Units by concern (ascending upper bound, D5); those with too few answers by name only, and grouped.
 
+    Of those that nobody answered about there is nothing to hide, so they hide no other.
+
     Raises:
         ValueError: the cut names people, who are never ranked.
     """
-    hidden = to_hide([c["answers"] for c in cells], FEWEST)
+    answered = [c for c in cells if c["answers"]]
+    hidden = to_hide([c["answers"] for c in answered], FEWEST)
     parent = satisfied(total["scores"]) if total else None
-    told = [c for i, c in enumerate(cells) if i not in hidden]
-    few = [cells[i] for i in sorted(hidden)]
+    told = [c for i, c in enumerate(answered) if i not in hidden]
+    few = [answered[i] for i in sorted(hidden)]
     faces = np.array([c["scores"] for c in told], np.int64).reshape(-1, 5)
     shares = shares_of_faces(faces)
     places = by_concern(cut, [c["value"] for c in told], shares[0])
@@ -43,6 +46,7 @@ def rows_of(cut: str, cells: Sequence[Cell], total: Cell | None) -> dict[str, An
         "shown": [rows[i] for i in places.order],
         "hidden": [_hidden(c) for c in few],
         "grouped": _grouped(few, parent),
+        "unanswered": [c["value"] for c in cells if not c["answers"]],
     }
 
 

@@ -51,8 +51,8 @@ const fillRow = (parts, unit, axis, rate) => {
   text(parts.estimate, drawn === null ? "" : ` estimate ${bare(drawn, satisfied.n)}`);
 };
 
-const fewRow = (names, columns, counted) => make("tr", {}, make("th", { scope: "row" }, names),
-  make("td", { colspan: columns - 1, class: "quiet" }, make("span", { class: "hatched hatch" }), counted));
+const fewRow = (names, columns, counted, mark = make("span", { class: "hatched hatch" })) => make("tr", {}, make("th", { scope: "row" }, names),
+  make("td", { colspan: columns - 1, class: "quiet" }, mark, counted));
 
 // Of whom the response rates are: of those reached where receipts tell of most of everything's asked, else of those asked.
 const rateOf = (figures, every) => {
@@ -82,15 +82,17 @@ export const rowTable = (table, { choose, width = 168, beside = null, rates = nu
     rows.get(unit.value).apart = unit.value ? apart(unit) : "";
     fillRow(rows.get(unit.value), unit, axis, rate);
   };
-  const rememberFew = ({ hidden, grouped }, fewest) => {
+  const rememberFew = ({ hidden, grouped, unanswered = [] }, fewest) => {
     const together = grouped ? `the ${hidden.length} grouped` : "all deliveries";
     const names = hidden.filter((unit) => unit.few).map((unit) => unit.value).join(", ");
     const told = hidden.map((unit) => (unit.few
       ? `Too few answers (fewer than ${fewest}). Counted in ${together}.`
       : `Hidden with ${names}. Counted in ${together}.`));
-    if (fewKnown === told.join() + names) return;
-    fewKnown = told.join() + names;
+    const now = JSON.stringify([told, names, unanswered]);
+    if (fewKnown === now) return;
+    fewKnown = now;
     few = hidden.map((unit, i) => fewRow(unit.value, columns, told[i]));
+    few.push(...unanswered.map((value) => fewRow(value, columns, "No answers yet.", "")));
   };
   const tell = () => {
     const words = chosen && rows.get(chosen)?.apart;
@@ -120,8 +122,8 @@ export const rowTable = (table, { choose, width = 168, beside = null, rates = nu
 
   return {
     show: (units, figures, alerts = []) => {
-      const { satisfied, fewest } = figures, { shown, grouped, hidden } = units, every = grouped ? [...shown, grouped] : shown;
-      if (!shown.length && !hidden.length) return text(body.querySelector("td"), "No answers yet");
+      const { satisfied, fewest } = figures, { shown, grouped, hidden, unanswered = [] } = units, every = grouped ? [...shown, grouped] : shown;
+      if (!shown.length && !hidden.length && !unanswered.length) return text(body.querySelector("td"), "No answers yet");
       // The few that are grouped have a wide interval; those above could not be told apart on its axis.
       const axis = { ...scale((shown.length ? shown : every).map((unit) => unit.satisfied)), usual: satisfied?.share ?? null };
       const [rate, of, words] = rates ? rateOf(figures, every) : ["response"];
@@ -133,7 +135,7 @@ export const rowTable = (table, { choose, width = 168, beside = null, rates = nu
       rememberFew(units, fewest);
       tell();
       tag(alerts);
-      const members = JSON.stringify([shown.map((unit) => unit.value).sort(), hidden]);
+      const members = JSON.stringify([shown.map((unit) => unit.value).sort(), hidden, unanswered]);
       const due = Date.now() - sorted > RESORT && !touched();
       if (members !== known || due) place(shown, grouped);
       if (members !== known) mark();
