@@ -33,7 +33,7 @@ from services.chassis.settings import Settings
 log = structlog.get_logger()
 _BATCH = 500  # of each shard
 _QUIET = 0.1
-_MEASURE_EVERY = 1.0  # while nothing moves
+_MEASURE_EVERY = 1.0
 _MANY = 25  # more than come in 40 ms at 500 a second
 _GATHER = 0.04
 _GATHER_LONGEST = 0.12
@@ -109,10 +109,10 @@ class Relay:
                 self._doorbell.clear()
                 began = loop.time()
                 moved = await self._move(connection, producer, shards, lost)
+                if began - measured > _MEASURE_EVERY:  # also while rows move: those that come may be more
+                    measured = began
+                    await self._measure(connection)
                 if not moved.rows:
-                    if began - measured > _MEASURE_EVERY:
-                        measured = began
-                        await self._measure(connection)
                     await self._rest()
                 elif not moved.more and (pause := seconds_to_gather(moved.rows, loop.time() - began)):
                     await asyncio.sleep(pause)

@@ -253,6 +253,28 @@ async def test_the_wait_is_measured_at_the_start_and_again_while_nothing_moves(
     assert measured[-1] == 0
 
 
+async def test_the_wait_is_measured_while_there_is_always_more_to_move(
+    settings: Settings, notifier_pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.chassis.outbox._MEASURE_EVERY", 0.2)
+    topic = await make_topic(settings)
+    relaying, ages = relay(settings), list[float]()
+    monkeypatch.setattr(relaying._metrics, "set", lambda name, value: ages.append(value) if "age" in name else 0)
+    moved = relaying._move
+
+    async def more_than_leaves(*told: Any) -> Any:
+        await put(notifier_pool, topic, b"k", b"1")
+        return await moved(*told)
+
+    monkeypatch.setattr(relaying, "_move", more_than_leaves)
+
+    async def measured_again_and_again() -> bool:
+        return len(ages) >= 4
+
+    async with running(relaying.run):
+        await until(measured_again_and_again, seconds=20)
+
+
 def _nothing_in_sight(pool: Pool) -> Callable[[], Any]:
     async def ask() -> bool:
         return not await pool.fetchval("SELECT EXISTS (SELECT FROM outbox_waiting WHERE shard < 4)")

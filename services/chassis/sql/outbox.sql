@@ -32,9 +32,14 @@ WITH looked AS (
 SELECT coalesce(max(id) FILTER (WHERE old), $2::bigint) AS behind, count(*) FILTER (WHERE old) = 10000 AS more FROM looked
 
 -- name: measure
+-- The oldest is the first of a shard, or of what was put aside there.
 SELECT w.waiting, coalesce(extract(epoch FROM clock_timestamp() - o.happened_at), 0)::float8 AS age
-FROM (SELECT count(*) AS waiting, min(id) AS oldest FROM (SELECT id FROM outbox_waiting LIMIT 100000) AS counted) AS w
-LEFT JOIN outbox AS o ON o.id = w.oldest
+FROM (SELECT count(*) AS waiting FROM (SELECT FROM outbox_waiting LIMIT 100000) AS counted) AS w
+CROSS JOIN (
+    SELECT min(first.id) AS id FROM generate_series(0, 7) AS s (shard)
+    CROSS JOIN LATERAL (SELECT id FROM outbox_waiting WHERE shard = s.shard::smallint ORDER BY id LIMIT 1) AS first
+) AS oldest
+LEFT JOIN outbox AS o ON o.id = oldest.id
 
 -- name: publish_again_since
 INSERT INTO outbox_waiting (id, key_hash, shard)
