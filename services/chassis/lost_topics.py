@@ -22,9 +22,10 @@ log = structlog.get_logger()
 _FILE = "lost_topics.sql"
 _LOOK_EVERY = 5.0
 _COUNT_EVERY = 60.0  # a million rows take seconds
+_COUNT_SHARE = 20  # of the time at most one in so many seconds goes into counting
 SHARDS = range(4)
 """As the SQL that writes outbox rows picks them."""
-_PATIENCE = 600.0  # bringing a million rows back takes longer than any statement of a relay may
+_PATIENCE = 600.0  # counting millions of rows or bringing them back takes longer than any statement of a relay may
 
 
 @dataclass(slots=True)
@@ -39,12 +40,16 @@ class LostTopics:
     clock: Callable[[], float]
     rows: dict[str, int] = field(default_factory=dict)
     _looked: float = -math.inf
-    _counted: float = -math.inf
+    _count_next: float = -math.inf
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", _FILE))
 
     async def learn(self, connection: Database, shards: Sequence[int]) -> None:
         """Know what others put aside in these shards, before anything of them is sent."""
-        self._hold(await lost_topics(connection, shards))
+        await self._count(connection, shards, self.clock())
+
+    async def _count(self, connection: Database, shards: Sequence[int], since: float) -> None:
+        self._hold(await lost_topics(connection, shards, patience=_PATIENCE))
+        self._count_next = self.clock() + max(_COUNT_EVERY, (self.clock() - since) * _COUNT_SHARE)
 
     async def put_aside(self, connection: Database, shards: Sequence[int], rows: Sequence[asyncpg.Record]) -> None:
         """Let these rows of lost topics wait where they hold up nobody."""
@@ -64,10 +69,9 @@ class LostTopics:
         if not self.rows or self.clock() - self._looked < _LOOK_EVERY:
             return
         self._looked = self.clock()
-        if self._looked - self._counted > _COUNT_EVERY:
-            self._counted = self._looked
+        if self._looked >= self._count_next:
             await connection.execute(self._sql["forget_deleted"], shards, timeout=_PATIENCE)
-            await self.learn(connection, shards)
+            await self._count(connection, shards, self._looked)
         for topic in sorted(self.rows):
             if not await has_topic(producer, topic):
                 continue
@@ -75,13 +79,22 @@ class LostTopics:
             log.info("Kafka has the topic: its records go out", action="bring_back", topic=topic, rows=self.rows[topic])
             self._hold({t: n for t, n in self.rows.items() if t != topic})
 
+    def let_go(self) -> None:
+        """Tell of no rows any more: the shards are others' from now on."""
+        self._hold({})
+
     def _hold(self, rows: Mapping[str, int]) -> None:
         for topic in self.rows.keys() | rows.keys():
             self.metrics.set("kvittera_outbox_lost", rows.get(topic, 0), topic=topic)
         self.rows = dict(rows)
 
 
-async def lost_topics(connection: Database, shards: Sequence[int] = SHARDS) -> dict[str, int]:
-    """How many rows of each topic wait in these shards because Kafka does not have it."""
-    rows = await connection.fetch(named_sql("services.chassis", _FILE)["lost_topics"], shards)
+async def lost_topics(
+    connection: Database, shards: Sequence[int] = SHARDS, *, patience: float | None = None
+) -> dict[str, int]:
+    """How many rows of each topic wait in these shards because Kafka does not have it.
+
+    `patience` is in seconds; without it a statement may take as long as any of this connection.
+    """
+    rows = await connection.fetch(named_sql("services.chassis", _FILE)["lost_topics"], shards, timeout=patience)
     return {r["topic"]: r["n"] for r in rows}

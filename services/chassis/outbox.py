@@ -85,6 +85,8 @@ class Relay:
     async def _session(self, stop: asyncio.Event) -> None:
         connection = await connect(self._settings, self._service, known=self._known, command_timeout=30)
         producer = make_producer(self._settings, client=f"kvittera-{self._service}-relay")
+        loop = asyncio.get_running_loop()
+        lost = LostTopics(self._metrics, loop.time)
         try:
             # Only the end of waiting is written here. What a crash takes of that is sent again, as after any crash.
             # No plan from when nothing waited may read a whole table. And whom a network has forgotten lets its shards
@@ -94,8 +96,6 @@ class Relay:
             # No limit to our patience: rows wait safely, and the service goes on without Kafka (guarantee 1).
             await producer.start()
             shards: list[int] = []
-            loop = asyncio.get_running_loop()
-            lost = LostTopics(self._metrics, loop.time)
             cleaning = Cleaning(self._settings.outbox_keep_hours * 3600, loop.time)
             looked = measured = -1e9
             while not stop.is_set():
@@ -118,6 +118,7 @@ class Relay:
                     await asyncio.sleep(pause)
                 self._pauses = pauses(first=0.1, longest=5)
         finally:
+            lost.let_go()
             await self._put_down(connection, producer)
 
     async def _take_shards(self, connection: Database, have: Sequence[int]) -> list[int]:
