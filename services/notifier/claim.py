@@ -3,7 +3,8 @@
 First the permits, where there is a cap. Then one transaction: the switch and the locks, and then one statement that
 judges what it locked. What must not be asked any more is withheld and told; what must not leave now is held until it
 may; what is not known as upstream has corrected it, or not as fallen in a disruption, is told so, and looked at again
-by the next claim. Last, permits that nobody used are given back.
+by the next claim; what was tried before and is answered is left to the sweep. Last, permits that nobody used are given
+back.
 """
 
 from collections import Counter
@@ -87,6 +88,9 @@ class Claims:
         """
         room = permits.room
         due = (await connection.fetch(self.sql["lock_due"], list(room), list(room.values())))[: permits.most]
+        if tried := [r["invitation_id"] for r in due if r["attempts"]]:
+            doubted = {r["invitation_id"] for r in await connection.fetch(self.sql["doubt_answered"], tried)}
+            due = [r for r in due if r["invitation_id"] not in doubted]
         if not due:
             return []
         return [r for r in await self._judge(connection, due) if r["state"] != "planned" or r["corrected"]]

@@ -19,6 +19,7 @@ from services.notifier.settlement import Settlement, Settling, tell_unsettled
 from services.notifier.telling import changes, is_replied_to, tell, tell_reminded
 
 _EVERY = 5.0
+_ANSWERED = Result(Fate.ACCEPTED, "answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class Sweep:
         await tell_reminded(connection, self.sql, reminders, self.settling.now())
 
     async def _resolve(self, row: asyncpg.Record) -> None:
-        found = reported(row["progress"]) or await self.channel.look_up(row["reference"])
+        known = _ANSWERED if row["answered"] else reported(row["progress"])
+        found = known or await self.channel.look_up(row["reference"])
         if found is not None and found.fate is not Fate.IN_DOUBT:
             await self.settler.submit(self.settling.of(row, found, row["attempts"]))
         elif row["past_deadline"]:

@@ -13,6 +13,8 @@ from services.chassis.settings import Settings
 from services.notifier.channels import Fate, Message, Result
 from services.notifier.channels.viewer import OutboxViewer
 from services.notifier.dispatch import Dispatcher, Limits
+from services.notifier.doubts import Chosen, resolve_doubts
+from services.notifier.verdicts import Verdict
 from tests.conftest import SEALING_KEY
 from tests.sending import (
     ACCEPTED,
@@ -20,6 +22,7 @@ from tests.sending import (
     IN_DOUBT,
     REFUSED,
     REFUSED_FOR_NOW,
+    REMINDING,
     ScriptedChannel,
     dispatcher,
     ledger,
@@ -188,6 +191,47 @@ async def test_a_doubt_that_comes_again_and_again_ends_after_eight_calls(pool: P
         await d.sweep.once()
     assert len(channel.calls) == 8
     assert (await state_of(pool))[0] == "refused"
+
+
+@pytest.mark.parametrize("contested", [False, True])
+async def test_an_answer_settles_the_doubt_about_its_request(pool: Pool, settings: Settings, contested: bool) -> None:
+    await plan(pool)
+    d = dispatcher(pool, settings, ScriptedChannel([IN_DOUBT]), policies=REMINDING)
+    await work(d)
+    await pool.execute("INSERT INTO answered VALUES ('D-0', $1)", contested)
+    await d.sweep.once()
+    assert await state_of(pool) == ("accepted", "answered", 1)
+    assert (await told(pool))[-1] == (3, "asked", "answered")
+    assert (await ledger(pool))["asked"] == 1
+    assert await pool.fetchval("SELECT count(*) FROM invitation") == 1  # nobody is reminded of it
+
+
+async def test_an_answer_says_nothing_of_a_reminder_in_doubt(pool: Pool, settings: Settings) -> None:
+    await plan(pool)
+    d = dispatcher(pool, settings, ScriptedChannel([ACCEPTED, IN_DOUBT]), policies=REMINDING)
+    await work(d)
+    await pool.execute("UPDATE invitation SET due_at = now() WHERE kind = 'reminder'")
+    await work(d)
+    await pool.execute("INSERT INTO answered VALUES ('D-0', false)")
+    await d.sweep.once()
+    assert await pool.fetchval("SELECT state FROM invitation WHERE kind = 'reminder'") == "in_doubt"
+
+
+@pytest.mark.parametrize("tried", [REFUSED_FOR_NOW, IN_DOUBT])
+async def test_who_has_answered_is_not_sent_to_again(pool: Pool, settings: Settings, tried: Result) -> None:
+    await plan(pool)
+    channel = ScriptedChannel([tried, ACCEPTED])
+    d = dispatcher(pool, settings, channel)
+    await work(d)
+    await resolve_doubts(pool, d._settling, Chosen(channel="email"), Verdict.AGAIN)
+    assert (await state_of(pool))[0] == "planned"
+    await pool.execute("INSERT INTO answered VALUES ('D-0', false)")
+    await work(d)
+    await d.sweep.once()
+    assert len(channel.calls) == 1
+    assert await state_of(pool) == ("accepted", "answered", 1)
+    assert (await told(pool))[-1][1:] == ("asked", "answered")
+    assert (await ledger(pool))["asked"] == 1
 
 
 @pytest.mark.parametrize("arrived_before_the_crash", [True, False])

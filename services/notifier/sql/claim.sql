@@ -8,7 +8,7 @@ SELECT give_permits_back($1::text[], $2::int[], $3)
 -- The person's row is locked too: two requests to one person are never judged at once (H56). Whoever comes
 -- second skips them; what it reads next, in a statement of its own, knows what the first one did. A switch that is
 -- missing counts as off.
-SELECT p.invitation_id, p.channel, p.zone, p.country, statement_timestamp() AS now
+SELECT p.invitation_id, p.channel, p.zone, p.country, p.attempts, statement_timestamp() AS now
 FROM unnest($1::text[], $2::int[]) AS c (channel, most)
 CROSS JOIN LATERAL (
     SELECT d.*
@@ -18,7 +18,7 @@ CROSS JOIN LATERAL (
           -- What waits for Kafka or is in other hands is looked at in vain, and again by the next claim.
           LIMIT 4 * c.most + 1000) AS o
     CROSS JOIN LATERAL (
-        SELECT i.invitation_id, i.person, i.channel, i.due_at,
+        SELECT i.invitation_id, i.person, i.channel, i.due_at, i.attempts,
                i.message -> 'delivery' ->> 'zone' AS zone, i.message -> 'delivery' ->> 'country' AS country
         FROM invitation AS i
         WHERE i.invitation_id = o.invitation_id AND i.state = 'planned' AND i.due_at <= statement_timestamp()
@@ -44,6 +44,15 @@ FROM (SELECT invitation_id FROM open_send WHERE state = 'planned' LIMIT 1) AS o
 CROSS JOIN LATERAL (
     SELECT * FROM invitation WHERE invitation_id = o.invitation_id AND state = 'planned' LIMIT 1 FOR UPDATE SKIP LOCKED
 ) AS i
+
+-- name: doubt_answered
+-- Of requests that were tried before and are locked: who has answered by now has the message, whatever the provider or an
+-- operator said of it. The sweep settles them.
+UPDATE invitation AS i SET state = 'in_doubt', fence = i.fence + 1
+FROM unnest($1::uuid[]) AS d (invitation_id)
+WHERE i.invitation_id = d.invitation_id AND i.kind = 'ask'
+  AND EXISTS (SELECT FROM answered AS a WHERE a.delivery_id = i.delivery_id OFFSET 0)
+RETURNING i.invitation_id
 
 -- name: facts_of
 -- The facts of deliveries as they are known now, for requests that are locked.

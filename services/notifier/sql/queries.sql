@@ -39,11 +39,17 @@ WHERE state = 'calling' AND lease_until < clock_timestamp() AND invitation_id = 
 RETURNING invitation_id, delivery_id, kind, channel, revision, message, traceparent, called_at
 
 -- name: in_doubt
-SELECT invitation_id, delivery_id, kind, state, fence, revision, attempts, channel, reference, message, traceparent,
-       called_at, progress, called_at < clock_timestamp() - make_interval(secs => $1) AS past_deadline
-FROM invitation
-WHERE state = 'in_doubt' AND invitation_id = ANY (ARRAY(SELECT invitation_id FROM open_send WHERE state = 'in_doubt'))
-ORDER BY progress IS NULL, called_at LIMIT 500
+-- What is known of comes first. Who answers has got the request; a reminder says nothing of itself that its request did not.
+SELECT i.invitation_id, i.delivery_id, i.kind, i.state, i.fence, i.revision, i.attempts, i.channel, i.reference, i.message,
+       i.traceparent, i.called_at, i.progress, a.answered,
+       i.called_at < clock_timestamp() - make_interval(secs => $1) AS past_deadline
+FROM invitation AS i
+CROSS JOIN LATERAL (
+    -- OFFSET 0: a look at the index for each, where PostgreSQL may choose to read all who answered.
+    SELECT i.kind = 'ask' AND EXISTS (SELECT FROM answered WHERE delivery_id = i.delivery_id OFFSET 0) AS answered
+) AS a
+WHERE i.state = 'in_doubt' AND i.invitation_id = ANY (ARRAY(SELECT invitation_id FROM open_send WHERE state = 'in_doubt'))
+ORDER BY i.progress IS NULL AND NOT a.answered, i.called_at LIMIT 500
 
 -- name: ledger
 SELECT (SELECT count(*) FROM decision WHERE kind = 'ask') AS delivered,
