@@ -81,7 +81,7 @@ async def test_the_audit_knows_taps_as_acknowledged_answers(app: ASGIApp, pool: 
     tapped = uuid.UUID((await send(app, "POST", TAPS, {"score": 4}, key=kiosk)).json["id"])
     sql = named_sql("services.survey")
     assert [tuple(r.values()) for r in await pool.fetch(sql["acknowledged"])] == [(tapped, 1, 4, False)]
-    assert await pool.fetchval(sql["acknowledged_among"], [tapped, uuid.uuid4()]) == 1
+    assert await pool.fetchval(sql["acknowledged_among"], [tapped, uuid.uuid4()], [1, 1]) == 1
 
 
 async def test_taps_that_a_kiosk_sends_late_and_together_are_those_of_their_people(app: ASGIApp, pool: Pool) -> None:

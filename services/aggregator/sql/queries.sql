@@ -161,6 +161,9 @@ ORDER BY 1
 -- Revision 0 is a page that was opened.
 SELECT response_id, revision, score, contested FROM answer WHERE revision > 0 ORDER BY response_id
 
+-- name: counted_among
+SELECT response_id, revision, score, contested FROM answer WHERE response_id = ANY($1::uuid[]) AND revision > 0
+
 -- name: totals
 SELECT (SELECT count(*) FROM answer WHERE revision > 0) AS answers,
        (SELECT count(*) FROM decision WHERE kind <> 'reached') AS deliveries,

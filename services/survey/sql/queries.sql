@@ -278,6 +278,7 @@ SELECT response_id, revision, score, false FROM kiosk_response
 ORDER BY response_id
 
 -- name: acknowledged_among
--- For the audit: how many of these answers we acknowledged.
-SELECT (SELECT count(*) FROM response WHERE response_id = ANY($1::uuid[]))
-     + (SELECT count(*) FROM kiosk_response WHERE response_id = ANY($1::uuid[]))
+-- For the audit: how many of these answers we acknowledged, in these revisions or later ones.
+WITH asked AS (SELECT * FROM unnest($1::uuid[], $2::int[]) AS a (response_id, told))
+SELECT (SELECT count(*) FROM response JOIN asked USING (response_id) WHERE revision >= told)
+     + (SELECT count(*) FROM kiosk_response JOIN asked USING (response_id) WHERE revision >= told)
