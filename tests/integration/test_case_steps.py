@@ -80,6 +80,20 @@ async def test_of_two_who_work_on_one_revision_the_second_is_told_and_keeps_the_
     assert 'data-revision="2"' in stale.text
 
 
+@pytest.mark.parametrize(("action", "revision", "status"), [("note", 1, 412), ("resolve", 2, 409)])
+@pytest.mark.parametrize("box", ["send", "told"])
+async def test_a_ticked_box_is_kept_with_the_words_where_nothing_was_saved(
+    inbox: Inbox, action: str, revision: int, status: int, box: str
+) -> None:
+    await inbox.act(LATE, "take")
+    words = {**RESOLVED, "note": "Skrev.", "outcome": "Vi har lagt om rutten."}
+    reply = await inbox.act(LATE, action, revision, **words, **{box: "1"})
+    assert reply.status == status
+    assert re.findall(r'type="checkbox" name="(send|told)" value="1" checked', reply.text) == [box]
+    fresh = await inbox.get(f"/cases?case={inbox.numbers[LATE]}")
+    assert re.findall(r'type="checkbox" name="(send|told)" value="1">', fresh.text) == ["send", "told"]
+
+
 @pytest.mark.parametrize(
     ("action", "fields", "says"),
     [

@@ -33,7 +33,7 @@ _STALE = (
     "Somebody else changed this case while you worked on it, so nothing was saved."
     " Below is the case as it stands now, with your words kept. Look again, then save."
 )
-_TYPED: Final = ("judgement", "place", "nature", "note", "outcome")
+_TYPED: Final = ("judgement", "place", "nature", "note", "outcome", "send", "told")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
