@@ -32,6 +32,10 @@ class Inbox:
         headers = [("x-member", who.subject), ("content-type", "application/x-www-form-urlencoded")]
         return await ask(self.app, "POST", path, headers=headers, parts=[body])
 
+    async def assign(self, revisions: dict[int, int], owner: str, who: Any = ANNA, **view: str) -> Reply:
+        picked = [("case", f"{self.numbers[case]}:{revision}") for case, revision in revisions.items()]
+        return await self.post("/cases/assign", who, *picked, ("owner", owner), *view.items())
+
     async def act(self, case: int, action: str, revision: int = 1, who: Any = ANNA, **fields: Any) -> Reply:
         pairs = [("action", action), ("revision", str(revision)), *fields.items()]
         return await self.post(f"/cases/{self.numbers[case]}", who, *pairs)

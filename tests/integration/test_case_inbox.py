@@ -52,7 +52,7 @@ async def test_cases_of_other_terminals_look_like_none_at_all(inbox: Inbox) -> N
     before = await footprint(inbox.pool)
     for path in (f"/cases/{inbox.numbers[6]}", f"/cases/{inbox.numbers[6]}/contact"):
         assert (await inbox.post(path, ANNA, ("action", "take"), ("revision", "1"))).status == 404
-    assign = await inbox.post("/cases/assign", ANNA, ("case", inbox.numbers[6]), ("owner", ANNA.subject))
+    assign = await inbox.assign({6: 1}, ANNA.subject)
     assert assign.status == 404
     assert await footprint(inbox.pool) == before
 

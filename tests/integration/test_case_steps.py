@@ -150,17 +150,37 @@ async def test_contact_data_is_shown_once_the_view_is_noted(inbox: Inbox) -> Non
 
 async def test_a_lead_gives_many_cases_to_one_member_all_or_none(inbox: Inbox) -> None:
     await inbox.act(CONTESTED, "take")
-    chosen = [("case", inbox.numbers[n]) for n in (2, 3, 4, 8)]
-    reply = await inbox.post("/cases/assign", LENA, *chosen, ("owner", ANNA.subject), ("view_tab", "all"))
+    reply = await inbox.assign({2: 1, 3: 1, 4: 1, 8: 1}, ANNA.subject, LENA, view_tab="all")
     assert (reply.status, reply.headers["location"]) == (303, "/cases?tab=all")
     owned = await inbox.pool.fetch("SELECT serial FROM feedback_case WHERE owner = 's-anna' ORDER BY serial")
     assert [r["serial"] for r in owned] == [1, 3, 4, 5, 9]
     assert [e.revision for e in await inbox.told(3)] == [1, 2]
     before = await footprint(inbox.pool)
-    assert (await inbox.post("/cases/assign", ANNA, ("case", inbox.numbers[1]), ("owner", ANNA.subject))).status == 403
-    for pairs in ([("owner", "s-anna")], [chosen[0]], [("case", "K-2222-2"), chosen[0], ("owner", "s-anna")]):
+    assert (await inbox.assign({1: 1}, ANNA.subject)).status == 403
+    chosen = ("case", f"{inbox.numbers[3]}:2")
+    for pairs in (
+        [("owner", "s-anna")],
+        [chosen],
+        [("case", inbox.numbers[3]), ("owner", "s-anna")],
+        [("case", "K-2222-2:1"), chosen, ("owner", "s-anna")],
+    ):
         assert (await inbox.post("/cases/assign", LENA, *pairs)).status in {404, 422}
     assert await footprint(inbox.pool) == before
+
+
+async def test_of_cases_given_together_none_is_given_when_somebody_else_changed_one_since_the_list_was_shown(
+    inbox: Inbox,
+) -> None:
+    await inbox.act(DAMAGED, "take")
+    before = await footprint(inbox.pool)
+    stale = await inbox.assign({CONTESTED: 1, LATE: 1, DAMAGED: 1}, LENA.subject, LENA)
+    assert (stale.status, "so none was given to anybody" in stale.text) == (412, True)
+    assert await footprint(inbox.pool) == before
+    ticked = re.findall(r'name="case" value="([^"]*)" form="bulk" checked', stale.text)
+    assert ticked == [f"{inbox.numbers[n]}:1" for n in (CONTESTED, LATE)]
+    assert f'value="{inbox.numbers[DAMAGED]}:2" form="bulk">' in stale.text
+    assert re.search(r'id="bulk-owner".*<option value="s-lena" selected>', stale.text)
+    assert (await inbox.assign({CONTESTED: 1, LATE: 1, DAMAGED: 2}, LENA.subject, LENA)).status == 303
 
 
 async def test_a_case_can_be_given_to_who_signed_in_lately_and_may_work_here(inbox: Inbox) -> None:
@@ -172,8 +192,7 @@ async def test_a_case_can_be_given_to_who_signed_in_lately_and_may_work_here(inb
     desk = parts_of(inbox.pool, inbox.settings, Metrics()).desk
     assert set(await desk.cases.owners(arsta)) == {"s-chief", "s-anna"}
     assert set(await desk.cases.owners(LENA)) == {"s-lena", "s-anna", "s-malte"}
-    chosen = (("case", inbox.numbers[DAMAGED]), ("owner", "s-anna"))
-    assert (await inbox.post("/cases/assign", LENA, *chosen)).status == 303
+    assert (await inbox.assign({DAMAGED: 1}, "s-anna", LENA)).status == 303
     await directory.note(replace(ANNA, roles={}))
     assert "s-malte" in await desk.cases.owners(LENA)
     assert set(await directory.working(None)) == {"s-malte"}
@@ -181,10 +200,10 @@ async def test_a_case_can_be_given_to_who_signed_in_lately_and_may_work_here(inb
 
 async def test_a_lead_says_that_an_answer_is_about_the_shop_and_the_answer_is_told_anew(inbox: Inbox) -> None:
     path = f"/cases/{inbox.numbers[DAMAGED]}/rated"
-    shop = (("rated", "shop"), ("why", "goods"))
+    shop = (("rated", "shop"), ("why", "goods"), ("revision", "1"))
     assert (await inbox.post(path, ANNA, *shop)).status == 403
-    assert (await inbox.post(path, LENA, ("rated", "moon"), ("why", "goods"))).status == 422
-    assert (await inbox.post(path, LENA, ("rated", "shop"), ("why", "Elin Sandahl"))).status == 422
+    assert (await inbox.post(path, LENA, ("rated", "moon"), *shop[1:])).status == 422
+    assert (await inbox.post(path, LENA, ("rated", "shop"), ("why", "Elin Sandahl"), shop[2])).status == 422
     assert await inbox.pool.fetchval("SELECT count(*) FROM relabelling") == 0
     assert 'name="rated"' not in (await inbox.get(f"/cases?case={inbox.numbers[DAMAGED]}")).text
     assert 'value="carrier" selected' in (await inbox.get(f"/cases?case={inbox.numbers[DAMAGED]}", LENA)).text
@@ -200,6 +219,21 @@ async def test_a_lead_says_that_an_answer_is_about_the_shop_and_the_answer_is_to
     assert 'value="shop" selected' in page
     assert "Lena L.. The shop. It is about the goods" in page
     assert "Answer changed" not in page
+
+
+async def test_of_two_who_say_whom_an_answer_is_about_the_second_sees_the_first_before_it_is_changed_again(
+    inbox: Inbox,
+) -> None:
+    path, shown = f"/cases/{inbox.numbers[DAMAGED]}/rated", f"/cases?case={inbox.numbers[DAMAGED]}"
+    said = [(("rated", party), ("why", "goods"), ("revision", "1")) for party in ("shop", "service_point")]
+    replies = await asyncio.gather(*(inbox.post(path, LENA, *pairs) for pairs in said))
+    assert sorted(r.status for r in replies) == [303, 412]
+    assert await inbox.pool.fetchval("SELECT count(*) FROM relabelling") == 1
+    [stale] = [r for r in replies if r.status == 412]
+    assert "Somebody else changed this case" in stale.text
+    form = (await inbox.get(shown, LENA)).text.partition(path)[2]
+    assert re.findall(r'name="revision" value="(\d+)"', form) == ["2"]
+    assert (await inbox.post(path, LENA, ("rated", "carrier"), ("why", "put_back"), ("revision", "2"))).status == 303
 
 
 async def test_staff_tell_a_complaint_from_a_viewpoint_with_any_step(inbox: Inbox) -> None:

@@ -1,7 +1,7 @@
 """What a member of staff does with cases, on PostgreSQL; what they see is `queries.py`."""
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.postgres import Database, Pool, named_sql
 from services.chassis.sealing import Box
 from services.chassis.staff import Member, Role
-from services.survey.answers.relabelling import Relabelling
+from services.survey.answers.relabelling import ChangedSince, Relabelling
 from services.survey.cases import keeping
 from services.survey.cases.case import Case
 from services.survey.cases.opening import Deadlines
@@ -45,20 +45,24 @@ class CaseDesk:
     """What staff can have done with words to a person, see `ways_out`; empty: nothing."""
     sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.survey", "cases.sql", "outcomes.sql"))
 
-    async def relabel(self, member: Member, serial: int, rated: RatedParty, reason: str) -> None:
+    async def relabel(self, member: Member, serial: int, seen: int, rated: RatedParty, reason: str) -> None:
         """Say whom the answer of a case is about; leads only, since it moves the counters.
 
         Raises:
             NotThere: see `CaseQueries.one`.
             NotAllowed: the member is no lead of this terminal.
+            Stale: the answer was changed after its revision `seen`; nothing was kept.
         """
         case = (await self.cases.one(member, serial)).case
         if not member.may(Role.LEAD, case.desk):
             raise NotAllowed("A lead of this terminal can say whom an answer is about: it changes what is counted.")
         response_id = response_of(case)
         by = (member.subject, member.name)
-        if response_id is None or await self.relabelling.relabel(response_id, rated, by, reason) is None:
-            raise NotThere
+        try:
+            if response_id is None or await self.relabelling.relabel(response_id, rated, by, reason, seen) is None:
+                raise NotThere
+        except ChangedSince:
+            raise Stale from None
 
     async def contact(self, member: Member, serial: int) -> tuple[Listed, Contact | None]:
         """The case and how to reach the person, after the view was noted.
@@ -83,28 +87,34 @@ class CaseDesk:
             NotThere, NotAllowed, Impossible: nothing was kept.
             Stale: somebody else changed the case after `revision`; nothing was kept.
         """
-        [case] = await self._perform(member, [serial], step, revision)
+        [case] = await self._perform(member, {serial: revision}, step)
         return case
 
-    async def assign(self, member: Member, serials: Sequence[int], owner: tuple[str, str]) -> int:
+    async def assign(self, member: Member, revisions: Mapping[int, int], owner: tuple[str, str]) -> int:
         """Give several cases to one member, all or none. Returns how many.
+
+        Args:
+            member: who gives them.
+            revisions: of each case, by its serial, as the page showed it.
+            owner: subject and name of who gets them.
 
         Raises:
             NotThere, NotAllowed: nothing was kept.
+            Stale: somebody else changed one of them since; nothing was kept.
         """
-        return len(await self._perform(member, serials, Step(action=Action.ASSIGN, owner=owner), None))
+        return len(await self._perform(member, revisions, Step(action=Action.ASSIGN, owner=owner)))
 
-    async def _perform(self, member: Member, serials: Sequence[int], step: Step, revision: int | None) -> list[Case]:
+    async def _perform(self, member: Member, revisions: Mapping[int, int], step: Step) -> list[Case]:
         now = self.now()
         changed: list[tuple[Case, Case]] = []
         async with self.pool.acquire() as connection, connection.transaction():
-            rows = await connection.fetch(self.sql["lock_cases"], serials)
+            rows = await connection.fetch(self.sql["lock_cases"], list(revisions))
             cases = [case for case in map(Case.from_row, rows) if member.may(Role.READER, case.desk)]
-            if len(cases) != len(set(serials)):
+            if len(cases) != len(revisions):
                 raise NotThere
             for case in cases:
                 check_allowed(case, step, member)
-                if revision is not None and case.revision != revision:
+                if case.revision != revisions[case.serial]:
                     raise Stale
                 due_at = self.deadlines.due(now, case.delivery.zone, case.delivery.country)
                 after, entry = perform(case, step, member, now, due_at)

@@ -47,6 +47,7 @@ class Detail:
     place: str
     nature: str
     rated: str | None
+    answer_revision: int | None
     outcome: str
     kept: str | None
     send_by: str
@@ -103,6 +104,7 @@ def detail_of(
         place=case.place or "",
         nature=case.nature or "",
         rated=standing.rated,
+        answer_revision=standing.answer_revision,
         outcome=_outcome(case, standing),
         kept=standing.kept,
         send_by=sends if case.wants_contact else "",

@@ -79,13 +79,28 @@ def read_rated(form: Form) -> tuple[RatedParty, str]:
     return RatedParty(party), why
 
 
+def read_picked(form: Form) -> dict[str, int]:
+    """The cases that were ticked in the list: each number with the revision that the list showed.
+
+    Raises:
+        Rejected: none was ticked, or one comes without its revision.
+    """
+    picked = [one.partition(":") for one in form.every("case")]
+    if not picked:
+        raise Rejected("case", "must be chosen, one at least")
+    return {number: _revision(revision) for number, _, revision in picked}
+
+
 def read_revision(form: Form) -> int:
     """The revision that the page showed.
 
     Raises:
         Rejected: it is missing or no number.
     """
-    text = form.word("revision")
+    return _revision(form.word("revision"))
+
+
+def _revision(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 16):  # noqa: PLR2004 below 2**53
         raise Rejected("revision", "must be the number that the page showed")
     return int(text)

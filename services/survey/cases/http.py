@@ -18,7 +18,7 @@ from services.survey.cases.desk import CaseDesk
 from services.survey.cases.detail import SameDay, detail_of, same_day_of
 from services.survey.cases.export import as_csv
 from services.survey.cases.filters import Filters
-from services.survey.cases.forms import read_form, read_rated, read_revision, read_step
+from services.survey.cases.forms import read_form, read_picked, read_rated, read_revision, read_step
 from services.survey.cases.inbox import Looking, row_of
 from services.survey.cases.number import number_of, serial_of
 from services.survey.cases.page import HEADERS, InboxPage, Notice
@@ -32,6 +32,10 @@ _NO_STORE: Final = {"cache-control": "no-store"}
 _STALE = (
     "Somebody else changed this case while you worked on it, so nothing was saved."
     " Below is the case as it stands now, with your words kept. Look again, then save."
+)
+_STALE_LIST = (
+    "Somebody else changed at least one of these cases after the list was shown, so none was given to anybody."
+    " Those that changed are not ticked any more. Look at them, then assign again."
 )
 _TYPED: Final = ("judgement", "place", "nature", "note", "outcome", "send", "told")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -184,7 +188,9 @@ class CaseRoutes:
     async def _relabel(self, request: Request, member: Member) -> Response:
         form, serial, looking = await self._asked(request, member)
         try:
-            await self.desk.relabel(member, serial, *read_rated(form))
+            await self.desk.relabel(member, serial, read_revision(form), *read_rated(form))
+        except Stale:
+            return await self._again(looking, serial, form, _STALE, 412)
         except NotAllowed as refused:
             return await self._again(looking, serial, form, str(refused), 403)
         return RedirectResponse(looking.filters.address(number_of(serial)), 303, headers=_NO_STORE)
@@ -192,12 +198,15 @@ class CaseRoutes:
     async def _assign(self, request: Request, member: Member) -> Response:
         form = await self._our_form(request, member)
         owner, owners = form.word("owner"), await self.cases.owners(member)
-        serials = [_serial(number) for number in dict.fromkeys(form.every("case"))]
-        if owner not in owners or not serials:
-            raise Rejected("owner", "and at least one case must be chosen")
+        if owner not in owners:
+            raise Rejected("owner", "must be somebody who works on cases here")
+        revisions = {_serial(number): revision for number, revision in read_picked(form).items()}
         filters = _filters_in(form)
         try:
-            await self.desk.assign(member, serials, (owner, owners[owner]))
+            await self.desk.assign(member, revisions, (owner, owners[owner]))
+        except Stale:
+            notice = Notice(_STALE_LIST, {"owner": owner}, frozenset(form.every("case")))
+            return self._html(await self._inbox(self._looking(member, filters), None, notice=notice), 412)
         except NotAllowed as refused:
             return self._html(self.page.refusal(member, "No permission", str(refused)), 403)
         return RedirectResponse(filters.address(), 303, headers=_NO_STORE)

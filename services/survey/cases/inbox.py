@@ -31,6 +31,7 @@ class Row:
     """A case in the list."""
 
     number: str
+    revision: int
     href: str
     score: int | None
     quote: str | None
@@ -70,6 +71,7 @@ def row_of(listed: Listed, chosen: str, looking: Looking) -> Row:
     age = words.age(max(timedelta(0), looking.now - case.opened_at))
     return Row(
         number=case.number,
+        revision=case.revision,
         href=looking.filters.address(case.number),
         score=case.score,
         quote=listed.comment,

@@ -24,10 +24,15 @@ HEADERS: Final = {**page_headers(same_origin=True), "Referrer-Policy": "same-ori
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What went wrong with the last thing that was tried, and what was typed then."""
+    """What went wrong with the last thing that was tried, and what was typed then.
+
+    Attributes:
+        picked: what was ticked in the list, `number:revision`; none where the step was not about the list.
+    """
 
     text: str
     typed: dict[str, str]
+    picked: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,7 @@ class InboxPage:
             explicit=explicit,
             notice=notice,
             typed=notice.typed if notice else {},
+            picked=(notice.picked if notice else None) or frozenset(),
             export=looking.filters.address(path="/cases/export.csv"),
             leads=member.may(Role.LEAD) and any(row.may_assign for row in rows),
             clock=f"{looking.now:%H:%M:%S} UTC",

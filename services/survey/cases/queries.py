@@ -1,7 +1,7 @@
 """The cases that a member of staff may see, on PostgreSQL; nothing of another desk ever leaves here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -93,14 +93,14 @@ class CaseQueries:
     async def standing(self, member: Member, case: Case) -> Standing:
         """Whom the answer is about, and where the words to the person stand."""
         async with self.pool.acquire() as connection:
-            rated = await connection.fetchval(self.sql["rated_of"], response_of(case))
+            answer = await connection.fetchrow(self.sql["rated_of"], response_of(case))
             row = await connection.fetchrow(self.sql["latest_outcome"], case.case_id)
-        party = RatedParty(rated) if rated else None
+        answered = Standing(RatedParty(answer["rated"]), answer["revision"]) if answer else Standing()
         if row is None:
-            return Standing(party)
+            return answered
         readable = row["kept_sealed"] is not None and member.may(Role.AGENT, case.desk)
         kept = self.notes.open(row["kept_sealed"], f"kept {row['message_id']}") if readable else None
-        return Standing(party, row["state"], row["reason"], kept)
+        return replace(answered, sent=row["state"], reason=row["reason"], kept=kept)
 
     async def tabs(self, member: Member) -> Tabs:
         """How many cases stand on the first three tabs."""

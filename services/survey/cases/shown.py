@@ -40,12 +40,14 @@ class Standing:
 
     Attributes:
         rated: whom the answer is about; none where the answer is unknown.
+        answer_revision: the revision of the answer that says so.
         sent: where the latest words to the person stand; none where nothing was sent.
         reason: why they were not sent, or are in doubt.
         kept: the message in the local outbox, for those who may work on the case.
     """
 
     rated: RatedParty | None = None
+    answer_revision: int | None = None
     sent: str | None = None
     reason: str | None = None
     kept: str | None = None

@@ -79,7 +79,7 @@ ORDER BY happened_at
 SELECT EXISTS (SELECT FROM relabelling WHERE response_id = $1 AND revision = $2)
 
 -- name: rated_of
-SELECT rated FROM response WHERE response_id = $1
+SELECT rated, revision FROM response WHERE response_id = $1
 
 -- name: same_day
 SELECT count(*) AS cases, count(*) FILTER (WHERE state IN ('open', 'reopened')) AS open

@@ -177,6 +177,9 @@ ON CONFLICT (response_id) DO UPDATE SET
 -- name: forget_contact_wishes
 DELETE FROM contact_wish WHERE response_id = ANY($1::uuid[])
 
+-- name: lock_label
+SELECT revision, rated FROM response WHERE response_id = $1 FOR UPDATE
+
 -- name: relabel
 WITH changed AS (
     UPDATE response SET rated = $2, revision = revision + 1

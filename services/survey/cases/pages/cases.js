@@ -48,6 +48,7 @@ const refresh = async () => {
   const reply = await fetch(rows.dataset.address, { headers: { accept: "text/html" } }).catch(() => null);
   if (!reply?.ok) return;
   const fresh = new DOMParser().parseFromString(await reply.text(), "text/html");
+  // The value holds the revision: a case that somebody else changed is not ticked any more.
   const picked = new Set([...rows.querySelectorAll("input:checked")].map((box) => box.value));
   for (const id of ["#rows", "#tabs", ".bar nav"]) $(id).replaceChildren(...fresh.querySelector(id).childNodes);
   for (const box of rows.querySelectorAll("input[name=case]")) box.checked = picked.has(box.value);
