@@ -35,6 +35,7 @@ class Stage:
         self.away = False
         self.unreached: set[str] = set()
         self.alerts = ALERTS
+        self.begun = True
 
     async def is_asked(self, path: str) -> None:
         """Wait until a page asks for something."""
@@ -61,6 +62,7 @@ class Stage:
                 answers=self.answers,
                 unreached=self.unreached,
                 alerts=self.alerts,
+                begun=self.begun,
             )
             await route.fulfill(body=told, headers={"content-type": "text/event-stream"})
         elif path in {"/comments/latest", "/praise/mine"}:
@@ -96,7 +98,7 @@ async def page(context: BrowserContext, stage: Stage) -> AsyncIterator[Page]:
     stage.asked.clear()
     stage.complaints.clear()
     stage.age, stage.behind, stage.answers, stage.away = 0.2, 0, 9334, False
-    stage.unreached, stage.alerts = set(), ALERTS
+    stage.unreached, stage.alerts, stage.begun = set(), ALERTS, True
     opened = await context.new_page()
     opened.on("console", lambda m: stage.complaints.append(m.text) if m.type in {"error", "warning"} else None)
     opened.on("pageerror", lambda error: stage.complaints.append(str(error)))

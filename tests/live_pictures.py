@@ -91,21 +91,24 @@ def events(
     answers: int = 9334,
     unreached: Collection[str] = (),
     alerts: Sequence[Mapping[str, Any]] = ALERTS,
+    begun: bool = True,
 ) -> bytes:
     """What a reader of the stream hears first.
 
-    The worst terminal may be another one, the numbers old or few, and some terminals without receipts.
+    The worst terminal may be another one, the numbers old or few, and some terminals without receipts; of a day that
+    has not begun for anybody there is nothing.
     """
     terminal_shares = TERMINALS | ({worst: (TERMINALS[worst][0], 0.7)} if worst else {})
     cells = [cell("", answers, 0.879), *(cell(name, *of) for name, of in terminal_shares.items())]
     total, *parts = [c | {"reached": 0} if c["value"] in unreached else c for c in cells]
+    everything = total if begun else None
     picture = {
         "as_of": NOW.isoformat(),
         "now": (NOW + timedelta(seconds=age)).isoformat(),
         "scope": {"span": "today", "rows": "terminal", "method": None, "zone": "Europe/Stockholm"},
-        "total": counters(total),
-        "figures": figures(total),
-        "terminals": rows_of("terminal", parts, total),
+        "total": counters(everything),
+        "figures": figures(everything),
+        "terminals": rows_of("terminal", parts if begun else [], everything),
         "freshness": {
             "median": 0.04,
             "slowest": 0.19,
@@ -113,7 +116,7 @@ def events(
             "recent": [0.03 + 0.01 * (i % 4) for i in range(60)],
         },
         "behind": behind,
-        "reasons": {"carrier_budget_spent": 18604, "drop_already_asked": 11982, "not_sampled": 6450},
+        "reasons": {"carrier_budget_spent": 18604, "drop_already_asked": 11982, "not_sampled": 6450} if begun else {},
         "alerts": [*alerts],
         "history": [],
         "line": line(0.879),

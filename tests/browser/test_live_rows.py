@@ -120,6 +120,29 @@ async def test_the_line_of_a_row_bears_its_own_alerts_only(page: Page, stage: St
     await expect(page.locator("#alerts li").last).to_have_text("2 more, marked in their rows")
 
 
+async def test_after_midnight_nothing_of_the_day_before_stays_and_the_new_day_fills_the_rows_again(
+    page: Page, stage: Stage
+) -> None:
+    await page.clock.install()
+    await show(page, "/live?row=V%C3%A4xj%C3%B6")
+    await expect(page.locator("#apart-words")).to_be_visible()
+    await expect(page.locator("#sum")).to_be_visible()
+    stage.begun, stage.alerts = False, []
+    rows, counts = page.locator("#terminals tbody tr"), page.locator("#funnel tr:not([hidden]) [data-count]")
+    await page.clock.run_for(10_000)  # this stage's stream ends, and the next one tells of the new day
+    await expect(rows).to_have_text(["No answers yet"])
+    await expect(counts).to_have_text(["0", "0", "0", "0"])  # delivered, asked, answered, commented
+    await expect(page.locator("#funnel tr:not([hidden]) [data-of]").nth(1)).to_be_empty()
+    for gone in ("#sum", "#apart-words", "#estimate-words", "#ledger"):
+        await expect(page.locator(gone)).to_be_hidden()
+    stage.begun = True
+    await page.clock.run_for(10_000)
+    await expect(rows).to_have_count(len(TERMINALS) + 1)
+    await expect(page.locator("tr.chosen th")).to_have_text("Växjö", use_inner_text=True)
+    await expect(page.locator("#terminals .spark .dot").first).to_be_visible()
+    await expect(counts.first).to_have_text("74,672")
+
+
 async def test_rows_change_places_after_a_minute_and_never_under_the_pointer(page: Page, stage: Stage) -> None:
     await page.clock.install()
     await show(page, "/live")

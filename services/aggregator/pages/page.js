@@ -88,8 +88,9 @@ const freshness = (fresh) => {
 };
 
 const NAMES = { delivered: "delivered", asked: "asked", reached: "reached", opened: "opened", answers: "answered" };
-const funnel = (total, figures) => {
-  if (!total) return;
+const NOTHING = { delivered: 0, asked: 0, suppressed: 0, pending: 0, failed: 0, reached: 0, opened: 0, answers: 0, commented: 0 };
+const funnel = (counted, figures) => {
+  const total = counted ?? NOTHING; // a day or month that has just begun
   let before = "";
   for (const row of byId("funnel").rows) {
     const { key } = row.dataset, n = total[key], of = total[before];

@@ -69,6 +69,11 @@ export const rowTable = (table, { choose, width = 168, beside = null, rates = nu
   let rows = new Map(), sorted = 0, known = "", fewKnown = "", few = [], chosen = "", past = null;
   const touched = () => table.matches(":hover") || table.parentElement.contains(document.activeElement);
 
+  const empty = (words) => {
+    rows = new Map();
+    known = fewKnown = "";
+    body.replaceChildren(make("tr", {}, make("td", { colspan: columns, class: "quiet" }, words)));
+  };
   const place = (shown, grouped) => {
     const order = shown.map((unit) => rows.get(unit.value).row);
     if (grouped) order.push(rows.get("").row);
@@ -123,7 +128,15 @@ export const rowTable = (table, { choose, width = 168, beside = null, rates = nu
   return {
     show: (units, figures, alerts = []) => {
       const { satisfied, fewest } = figures, { shown, grouped, hidden, unanswered = [] } = units, every = grouped ? [...shown, grouped] : shown;
-      if (!shown.length && !hidden.length && !unanswered.length) return text(body.querySelector("td"), "No answers yet");
+      // Nothing was counted yet, or no more: another day or month has begun.
+      if (!shown.length && !hidden.length && !unanswered.length) {
+        if (known) empty("No answers yet");
+        else text(body.querySelector("td"), "No answers yet");
+        if (estimates) estimates.hidden = true;
+        return tell();
+      }
+      const values = new Set(every.map((unit) => unit.value));
+      for (const value of rows.keys()) if (!values.has(value)) rows.delete(value);
       // The few that are grouped have a wide interval; those above could not be told apart on its axis.
       const axis = { ...scale((shown.length ? shown : every).map((unit) => unit.satisfied)), usual: satisfied?.share ?? null };
       const [rate, of, words] = rates ? rateOf(figures, every) : ["response"];
@@ -135,7 +148,7 @@ export const rowTable = (table, { choose, width = 168, beside = null, rates = nu
       rememberFew(units, fewest);
       tell();
       tag(alerts);
-      const members = JSON.stringify([shown.map((unit) => unit.value).sort(), hidden, unanswered]);
+      const members = JSON.stringify([shown.map((unit) => unit.value).sort(), grouped !== null, hidden, unanswered]);
       const due = Date.now() - sorted > RESORT && !touched();
       if (members !== known || due) place(shown, grouped);
       if (members !== known) mark();
@@ -145,10 +158,8 @@ export const rowTable = (table, { choose, width = 168, beside = null, rates = nu
     past: (told) => { past = told; mark(); },
     choose: (value) => { chosen = value; mark(); },
     clear: (words) => {
-      rows = new Map();
-      known = fewKnown = "";
       past = null;
-      body.replaceChildren(make("tr", {}, make("td", { colspan: columns, class: "quiet" }, words)));
+      empty(words);
     },
   };
 };
