@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import asyncpg
 import pytest
 from starlette.applications import Starlette
+from structlog.testing import capture_logs
 
 from schemas.staff import SessionEnded
 from schemas.topics import CARDS, SESSION_ENDED
@@ -22,6 +23,7 @@ from services.chassis.staff.sign_outs import KeepSignOuts, SignOuts, heard_sign_
 from services.chassis.subscriptions import Subscriptions
 from services.chassis.topic_admin import apply_topics
 from services.chassis.traces import Traces
+from services.cli import signout
 from services.survey.staff.directory import Directory
 from services.survey.staff.pages import StaffPages
 from services.survey.staff.sign_outs import SigningOut, end_all
@@ -126,6 +128,37 @@ async def test_a_sign_out_without_postgresql_says_so_and_reaches_the_others_when
     await there.sign_outs.look()
     assert not await there.knows(cookie)
     assert await pool.fetchval("SELECT count(*) FROM sign_out") == 1
+
+
+async def test_a_process_that_is_stopped_tries_once_more_to_keep_a_sign_out(pool: Pool) -> None:
+    leaky = Leaky(pool)
+    here, there = Process(cast("Pool", leaky)), Process(pool)
+    cookie = signed_in(here.gate)
+    assert await here.sign_out(cookie) == 503
+    leaky.away = False
+    stop = asyncio.Event()
+    stop.set()
+    await here.leaving.watch(stop)
+    await there.sign_outs.look()
+    assert not await there.knows(cookie)
+
+
+async def test_the_log_names_whose_sign_outs_are_lost_with_a_process_and_their_sessions_can_be_ended(
+    pool: Pool, settings: Settings
+) -> None:
+    here, there = Process(cast("Pool", Leaky(pool))), Process(pool)
+    cookies = [signed_in(here.gate), signed_in(here.gate)]
+    assert [await here.sign_out(c) for c in cookies] == [503, 503]
+    stop = asyncio.Event()
+    stop.set()
+    with capture_logs() as lines:
+        await here.leaving.watch(stop)
+    [lost] = [line for line in lines if line["log_level"] == "error"]
+    assert lost["aliases"] == [here.gate.sessions.alias("s-1")]
+    async with pool.acquire() as connection:
+        await signout.end(connection, settings, lost["aliases"][0], here.clock(), is_alias=True)
+    await there.sign_outs.look()
+    assert [await there.knows(c) for c in cookies] == [False, False]
 
 
 @pytest.fixture(params=["notifier", "aggregator"])

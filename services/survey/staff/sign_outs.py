@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,6 +17,8 @@ from services.chassis.staff.gate import CookieGate
 
 log = structlog.get_logger()
 _TRY_AGAIN_EVERY = 5.0
+_LAST_TRY_SECONDS = 3.0
+"""Well within the time that a process has to end, KVITTERA_DRAIN_SECONDS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,23 @@ class SigningOut:
             log.warning("sign-out not kept", action="retry", waiting=len(self._unkept), error=type(error).__name__)
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """Until stopped, keep those that PostgreSQL was away for."""
+        """Until stopped, keep those that PostgreSQL was away for; then try once more and tell of the lost ones."""
         while not await pause_or_stop(_TRY_AGAIN_EVERY, stop):
             if self._unkept:
                 await self.keep_what_waits()
+        if self._unkept:
+            await self._try_for_the_last_time()
+
+    async def _try_for_the_last_time(self) -> None:
+        """What is not kept now goes with this process: the log names the members for `kvittera signout --alias`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_TRY_SECONDS):
+                await self.keep_what_waits()
+        if self._unkept:
+            members = sorted({told.member for told in self._unkept.values()})
+            log.error(
+                "sign-outs are lost with this process: end the members' sessions", action="abandon", aliases=members
+            )
 
 
 async def end_all(connection: Database, alias: str, now: datetime) -> None:

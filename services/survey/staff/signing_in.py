@@ -22,8 +22,9 @@ _LONGEST_PLACE = 80
 _NO_STORE = {"cache-control": "no-store"}
 _SIGNED_OUT = ("Signed out", "You are signed out on this device.")
 _HERE_ONLY = (
-    "The database does not answer. The other servers hear of your sign-out when it does; until then a copy of your"
-    " session would open pages there. If you fear that there is one, ask for all your sessions to be ended."
+    "The database does not answer. The other servers hear of your sign-out when it does, unless this server is"
+    " restarted before; until then a copy of your session would open pages there. If you fear that there is one,"
+    " ask for all your sessions to be ended."
 )
 """What ends them all is `kvittera signout`."""
 _SIGNED_OUT_HERE = ("Signed out on this device only", _HERE_ONLY)
