@@ -23,7 +23,7 @@ from services.doctor.postgres import postgres
 from services.doctor.rights import rights
 from services.doctor.storage import keys, keys_of_tables, months, outboxes, tables
 from services.doctor.topics import partitions, topics
-from services.doctor.way_out import addresses, sending, staff
+from services.doctor.way_out import addresses, reminders, sending, staff
 from services.doctor.written import written
 
 Look = Callable[[Settings], Awaitable[list[Finding]]]
@@ -44,6 +44,7 @@ _ALL: Final[Sequence[Look]] = (
     addresses,
     staff,
     sending,
+    reminders,
     gateways,
     outcome_texts,
     traces,

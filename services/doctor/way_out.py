@@ -17,6 +17,8 @@ from services.doctor.findings import Finding, judged
 from services.doctor.reach import Place, UnreachedError, in_time, reach
 from services.notifier.channels.live import live_channel
 from services.notifier.channels.safe_address import Address, Resolve, by_system, embedded
+from services.notifier.policies import read_policies
+from services.notifier.policy import Policies
 from services.notifier.send_guard import who_is_reached
 
 _ENDS_SOON = timedelta(days=1)
@@ -114,3 +116,23 @@ async def sending(settings: Settings) -> list[Finding]:
     lasts = settings.channel == "outbox" or live_sending(settings, now + _ENDS_SOON)
     do = "set KVITTERA_LIVE_SENDING_UNTIL to a later moment, or KVITTERA_CHANNEL=outbox where nobody is to be reached"
     return [judged("sending", who_is_reached(settings, now), fine=lasts, otherwise="look", do=do)]
+
+
+async def reminders(settings: Settings) -> list[Finding]:
+    """People are reminded while they can answer.
+
+    Raises:
+        MustStop: the policies cannot be read.
+    """
+    policies = read_policies(settings.policies_folder).at(datetime.now(UTC))
+    return judge_reminders(policies, settings.lock_after_days)
+
+
+def judge_reminders(policies: Policies, lock_after_days: float) -> list[Finding]:
+    """Whether the link of a reminder still takes answers."""
+    days = policies.hours.reminder_days
+    if days is None:
+        return []
+    found = f"after {days} days; links take answers for {lock_after_days:g}"
+    do = "lower reminder_days in the policy of hours, or raise KVITTERA_LOCK_AFTER_DAYS: nobody is reminded"
+    return [judged("reminders", found, fine=days < lock_after_days, otherwise="look", do=do)]

@@ -155,13 +155,17 @@ class Settling:
         boxes = await self.persons.for_closing(connection, [k for k in known.values() if k.wrapped is not None])
         planned = []
         for row, secret in zip(rows, opened, strict=True):
-            if secret is not None and (box := boxes.get(row["person"])) is not None:
+            box, due = boxes.get(row["person"]), self._due(row, days)
+            if secret is not None and box is not None and due is not None:
                 reminder = time_ordered(row["now"])
-                planned.append((row["invitation_id"], reminder, box.close(secret, str(reminder)), self._due(row, days)))
+                planned.append((row["invitation_id"], reminder, box.close(secret, str(reminder)), due))
         if planned:
             await connection.execute(self.sql["plan_reminders"], *map(list, zip(*planned, strict=True)))
 
-    def _due(self, row: asyncpg.Record, days: int) -> datetime:
-        facts = orjson.loads(row["message"])["delivery"]
-        zone, country = facts["zone"], facts["country"]
-        return self.departs(zone, country, days_later(zone, row["called_at"], days))
+    def _due(self, row: asyncpg.Record, days: int) -> datetime | None:
+        """When the reminder may leave; None where its link takes no answers then."""
+        told = orjson.loads(row["message"])
+        zone, country = told["delivery"]["zone"], told["delivery"]["country"]
+        due = self.departs(zone, country, days_later(zone, row["called_at"], days))
+        closes = told.get("expires_at")
+        return due if closes is None or due < datetime.fromisoformat(closes) else None

@@ -26,7 +26,7 @@ from services.doctor.postgres import postgres
 from services.doctor.rights import rights
 from services.doctor.storage import keys, keys_of_tables, months, outboxes, tables
 from services.doctor.topics import partitions, topics
-from services.doctor.way_out import addresses, sending, staff
+from services.doctor.way_out import addresses, reminders, sending, staff
 from services.doctor.written import written
 from tests.harness import until
 
@@ -83,9 +83,12 @@ async def test_what_is_counted_is_held_to_the_configured_cuts_and_late_answers_t
     await StoredCuts().agree(connection, read_cuts(None))
     await connection.close()
     (tmp_path / "hours.v1.toml").write_text("effective_from = 1970-01-01T00:00:00Z\nreminder_days = 5\n")
-    told = {f.what: f for f in await cuts(settings.model_copy(update={"policies_folder": tmp_path}))}
+    own = settings.model_copy(update={"policies_folder": tmp_path, "lock_after_days": 4.5})
+    told = {f.what: f for f in await cuts(own)}
     assert (told["cuts"].verdict, told["late answers"].verdict) == ("well", "look")
     assert told["late answers"].found == "the policy reminds after 5 days, and wave parts answers after 3"
+    [late] = await reminders(own)
+    assert (late.verdict, late.found) == ("look", "after 5 days; links take answers for 4.5")
 
 
 async def test_a_table_that_is_mostly_dead_rows_is_named_with_the_command_against_it(

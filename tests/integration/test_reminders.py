@@ -1,7 +1,8 @@
 """Who does not answer is reminded once, unless an answer comes first."""
 
 import json
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -139,6 +140,40 @@ async def test_nobody_is_reminded_who_answered_before_the_request_was_settled(po
     await pool.execute("INSERT INTO answered VALUES ('D-0', false)")
     await work(dispatcher(pool, settings, ScriptedChannel(), policies=REMINDING))
     assert await pool.fetchval("SELECT count(*) FROM invitation WHERE kind = 'reminder'") == 0
+
+
+async def test_nobody_is_reminded_when_the_link_is_closed(pool: Pool, settings: Settings) -> None:
+    await plan(pool)  # its link takes answers for 14 days
+    policies = Policies.model_validate({"hours": {"reminder_days": 14}})
+    await work(dispatcher(pool, settings, ScriptedChannel(), policies=policies))
+    assert await pool.fetchval("SELECT array_agg((kind, state)::text) FROM invitation") == ["(ask,accepted)"]
+
+
+@pytest.mark.parametrize(
+    ("closes", "held_days", "left"),
+    [("14 days", 1, "planned"), ("1 minute", 1, "withheld"), ("-1 minute", 0, "withheld")],
+)
+async def test_a_reminder_that_would_leave_after_its_link_has_closed_is_withheld(
+    pool: Pool, settings: Settings, closes: str, held_days: int, left: str
+) -> None:
+    await plan(pool)
+    channel = ScriptedChannel()
+    sender = dispatcher(pool, settings, channel, policies=REMINDING)
+    await work(sender)
+    await pool.execute(
+        "UPDATE invitation SET message = message::jsonb || jsonb_build_object('expires_at', now() + $1::text::interval)"
+        " WHERE kind = 'ask'",
+        closes,
+    )
+    await pool.execute("UPDATE invitation SET due_at = now() WHERE kind = 'reminder'")
+    sender._claiming.claims = replace(
+        sender._claiming.claims, departs=lambda _z, _c, at: at + timedelta(days=held_days)
+    )
+    await work(sender)
+    row = await pool.fetchrow("SELECT state, reason FROM invitation WHERE kind = 'reminder'")
+    assert row is not None
+    assert tuple(row) == (left, "link_closed" if left == "withheld" else None)
+    assert len(channel.calls) == 1
 
 
 async def sent_at(pool: Pool) -> list[tuple[int, str, datetime | None]]:

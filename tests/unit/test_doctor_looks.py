@@ -16,9 +16,10 @@ from services.doctor.cuts import judge_cuts, judge_waves
 from services.doctor.findings import Finding
 from services.doctor.rights import GROUPS
 from services.doctor.topics import judge_groups, judge_partitions
-from services.doctor.way_out import addresses
+from services.doctor.way_out import addresses, judge_reminders
 from services.doctor.written import written
 from services.notifier.policies import read_policies
+from services.notifier.policy import Policies
 
 SETTINGS = Settings(sealing_key="5e" * 32, public_url="https://svar.nordposten.example", trusted_proxies=1)
 
@@ -113,6 +114,21 @@ def test_answers_are_late_from_when_the_policy_reminds_on(
 def test_by_default_answers_are_late_when_people_are_reminded() -> None:
     default = read_policies(None).at(datetime(2026, 11, 23, tzinfo=UTC)).hours.reminder_days
     assert [f.verdict for f in judge_waves(read_cuts(None).cuts, default)] == ["well"]
+
+
+@pytest.mark.parametrize(
+    ("reminder_days", "told"),
+    [
+        (13, [("well", "after 13 days; links take answers for 14")]),
+        (14, [("look", "after 14 days; links take answers for 14")]),
+        (None, []),
+    ],
+)
+def test_a_policy_that_reminds_when_links_are_closed_is_told(
+    reminder_days: int | None, told: list[tuple[str, str]]
+) -> None:
+    policies = Policies.model_validate({"hours": {"reminder_days": reminder_days}})
+    assert [(f.verdict, f.found) for f in judge_reminders(policies, 14)] == told
 
 
 class Names:

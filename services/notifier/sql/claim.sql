@@ -115,6 +115,7 @@ WITH due AS (
                WHEN d.paused THEN 'disruption_paused'
                WHEN d.occurred_at < clock_timestamp()
                     - make_interval(secs => $5 + CASE WHEN d.kind = 'reminder' THEN $6 ELSE 0 END) THEN 'too_old'
+               WHEN link.closes <= coalesce(d.until, clock_timestamp()) THEN 'link_closed'
                WHEN d.only_channel <> d.channel THEN 'channel_not_wanted'
                WHEN d.unreachable_until IS NOT NULL THEN 'unreachable'
                WHEN used.year >= d.most_per_year THEN 'wished_less_often'
@@ -128,6 +129,9 @@ WITH due AS (
     FROM due AS d
     LEFT JOIN stopped AS s ON s.delivery_id = d.delivery_id
     LEFT JOIN answered AS a ON a.delivery_id = d.delivery_id
+    -- A reminder has the link of its request.
+    LEFT JOIN LATERAL (SELECT (q.message ->> 'expires_at')::timestamptz AS closes FROM invitation AS q
+                       WHERE d.kind = 'reminder' AND q.delivery_id = d.delivery_id AND q.kind = 'ask' LIMIT 1) AS link ON true
     LEFT JOIN LATERAL (
         SELECT count(*) AS year,
                count(*) FILTER (WHERE o.called_at > clock_timestamp() - make_interval(days => $8)) AS carrier,
