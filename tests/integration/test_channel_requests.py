@@ -16,7 +16,9 @@ from joserfc.jwk import ECKey
 from standardwebhooks.webhooks import Webhook as Signer
 
 from schemas.delivery import ChannelKind
+from services.chassis.metrics import Metrics
 from services.notifier.channels import Fate, Result
+from services.notifier.channels.routed import Provider, Routed
 from tests.channel_kit import BROWSER, BROWSER_AUTH, KITS, LINKS, REFERENCE, SECRET, SID, SMS, VAPID, pem, subscription
 from tests.gateways import Called, answer, gateway
 
@@ -169,10 +171,16 @@ async def test_a_providers_own_code_decides_between_no_and_not_now(
     assert await fate(name, status, body) == expected
 
 
-async def test_whatsapp_refuses_a_language_without_an_approved_template() -> None:
+async def test_whatsapp_leaves_a_language_without_an_approved_template_to_another_provider() -> None:
+    finnish = replace(SMS, language="fi")
     channel = KIT["whatsapp"].make(1, 1)
-    assert await channel.send(replace(SMS, language="fi")) == Result(Fate.REFUSED, "whatsapp_no_template")
-    await channel.close()
+    assert await channel.send(finnish) == Result(Fate.REFUSED, "whatsapp_no_template", elsewhere=True)
+    async with gateway(answer(202)) as server:
+        other = KIT["gateway"].make(server.port, 5)
+        both = Routed([Provider("whatsapp", 100, channel), Provider("gateway", 0, other)], Metrics())
+        assert await both.send(finnish) == Result(Fate.ACCEPTED)
+        await both.close()
+    assert len(server.calls) == 1
 
 
 @pytest.mark.parametrize("address", ["", "abc", "{}", '{"endpoint": "http://push.example"}', subscription(1)[:-20]])

@@ -21,6 +21,7 @@ YES = Result(Fate.ACCEPTED)
 NO = Result(Fate.REFUSED, "a_21211")
 NOT_NOW = Result(Fate.REFUSED_FOR_NOW, "a_429", 17)
 DOUBT = Result(Fate.IN_DOUBT, "a_500")
+NOT_THIS = Result(Fate.REFUSED, "a_no_template", elsewhere=True)
 
 
 @dataclass
@@ -65,6 +66,25 @@ async def test_another_provider_is_tried_only_after_a_definite_not_now(first: Re
     assert result == (YES if calls else first)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (NOT_THIS, YES, YES),
+        (NOT_THIS, NO, NO),
+        (NOT_THIS, DOUBT, DOUBT),
+        (NOT_THIS, NOT_NOW, NOT_NOW),
+        (NOT_NOW, NOT_THIS, NOT_NOW),
+        (NOT_THIS, NOT_THIS, NOT_THIS),
+    ],
+)
+async def test_a_provider_that_cannot_take_a_message_leaves_it_to_the_others(
+    first: Result, second: Result, told: Result
+) -> None:
+    one, two = Scripted(first), Scripted(second)
+    assert await routed((100, one), (0, two)).send(SMS) == told
+    assert (len(one.calls), len(two.calls)) == (1, 1)
+
+
 async def test_how_long_each_call_took_is_told_by_provider_and_channel() -> None:
     moments = iter([10.0, 10.2, 20.0, 50.0])
     slow = Routed(
@@ -91,7 +111,7 @@ async def test_a_message_goes_only_to_providers_of_its_kind() -> None:
     assert both.kinds == {ChannelKind.SMS, ChannelKind.PUSH}
     await both.send(replace(SMS, kind=ChannelKind.PUSH))
     assert (len(sms.calls), len(push.calls)) == (0, 1)
-    assert await both.send(replace(SMS, kind=ChannelKind.EMAIL)) == Result(Fate.REFUSED, "no_provider")
+    assert await both.send(replace(SMS, kind=ChannelKind.EMAIL)) == Result(Fate.REFUSED, "no_provider", elsewhere=True)
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,16 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A fate, with the reason where it was not accepted (a code of ours, no personal data)."""
+    """A fate, with the reason where it was not accepted (a code of ours, no personal data).
+
+    Attributes:
+        elsewhere: nobody was called, since this provider cannot take the message; another one of its kind may.
+    """
 
     fate: Fate
     reason: str | None = None
     again_after: float = 0.0
+    elsewhere: bool = False
 
 
 class Channel(Protocol):

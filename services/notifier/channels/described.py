@@ -27,7 +27,7 @@ class ProviderTable(BaseModel, ABC):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,29}$")
     """Our name for it, in reasons and metrics."""
     weight: int = Field(default=100, ge=0, le=100)
-    """Its share of messages among providers of the same kind; 0 is used only when the others refuse."""
+    """Its share of messages among providers of the same kind; 0 is used only when the others take nothing."""
     timeout_seconds: float = Field(default=20, gt=0, le=120)
     """A call without an answer after this long is in doubt."""
     secret_file: Path | None = None

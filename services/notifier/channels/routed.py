@@ -44,8 +44,8 @@ class Routed:
         self.kinds = frozenset[ChannelKind]().union(*(p.channel.kinds for p in self.providers))
 
     async def send(self, message: Message) -> Result:
-        """Hand over to one provider. The next is tried only when the one before said: not now, nothing was taken."""
-        result = Result(Fate.REFUSED, "no_provider")
+        """Hand over to one provider. The next is tried only when the one before took nothing: not now, or not this."""
+        told = Result(Fate.REFUSED, "no_provider", elsewhere=True)
         for provider in self._in_turn(message.kind):
             began = self.clock()
             result = await provider.channel.send(message)
@@ -54,9 +54,11 @@ class Routed:
             self.metrics.count("kvittera_provider_calls_total", provider=provider.name, result=result.fate.value)
             if message.kind is ChannelKind.SMS and result.fate in {Fate.ACCEPTED, Fate.IN_DOUBT}:
                 self.metrics.count("kvittera_sms_segments_total", segments(message.text), provider=provider.name)
-            if result.fate is not Fate.REFUSED_FOR_NOW:
+            if told.elsewhere or not result.elsewhere:  # who cannot take it says nothing about those who may later
+                told = result
+            if result.fate is not Fate.REFUSED_FOR_NOW and not result.elsewhere:
                 break
-        return result
+        return told
 
     def _in_turn(self, kind: ChannelKind) -> list[Provider]:
         """The providers for this message: one drawn by weight first, then the rest by falling weight."""

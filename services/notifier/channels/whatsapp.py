@@ -69,11 +69,11 @@ class Whatsapp:
         self._caller = Caller(table.name, table.timeout_seconds)
 
     async def send(self, message: Message) -> Result:
-        """Hand over; a language without a template is refused here."""
+        """Hand over; a language without a template is for another provider."""
         name = self._table.name
         language = self._table.languages.get(message.language)
         if language is None or not message.link:
-            return Result(Fate.REFUSED, f"{name}_no_template")
+            return Result(Fate.REFUSED, f"{name}_no_template", elsewhere=True)
         answer = await self._caller.post(self._url, self._headers, json=self._body(message, language))
         if isinstance(answer, Result):
             return answer
