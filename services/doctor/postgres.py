@@ -1,6 +1,7 @@
 """The doctor's look at PostgreSQL: its version, what it promises, how it keeps house, and its clock."""
 
 import time
+from datetime import datetime
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -28,6 +29,7 @@ class _Server(NamedTuple):
     waits: str
     vacuums: bool
     id_age: int
+    archive: list[Finding]
 
 
 async def postgres(settings: Settings) -> list[Finding]:
@@ -46,6 +48,7 @@ async def postgres(settings: Settings) -> list[Finding]:
         ),
         server.durable,
         *_copies_and_vacuum(server),
+        *server.archive,
         judged(
             "PostgreSQL access",
             "encrypted, or on this machine" if safe else "not encrypted",
@@ -93,6 +96,23 @@ def _copies_and_vacuum(server: _Server) -> list[Finding]:
     ]
 
 
+def archive_findings(mode: str, kept: datetime | None, failed: datetime | None) -> list[Finding]:
+    """Whether the latest try to archive the log, if it is archived, succeeded; moments are those of such tries."""
+    if mode == "off":
+        return []
+    well = failed is None or (kept is not None and kept > failed)
+    until = "nothing was ever archived" if kept is None else f"nothing was archived since {kept:%Y-%m-%d %H:%M} UTC"
+    return [
+        judged(
+            "PostgreSQL archive",
+            "the log is archived" if well else f"archive_command fails, {until}",
+            fine=well,
+            otherwise="ill",
+            do="PostgreSQL's log says why; a loss now takes all that came since, and the disk fills with what waits",
+        )
+    ]
+
+
 async def _server(settings: Settings) -> _Server:
     connection = await connect(settings, "public")
     try:
@@ -112,6 +132,11 @@ async def _server(settings: Settings) -> _Server:
             vacuums=await connection.fetchval("SHOW autovacuum") == "on",
             id_age=await connection.fetchval(
                 "SELECT age(datfrozenxid) FROM pg_database WHERE datname = current_database()"
+            ),
+            archive=archive_findings(
+                await connection.fetchval("SHOW archive_mode"),
+                await connection.fetchval("SELECT last_archived_time FROM pg_stat_archiver"),
+                await connection.fetchval("SELECT last_failed_time FROM pg_stat_archiver"),
             ),
         )
     finally:

@@ -16,6 +16,9 @@ from schemas.topics import CARDS, SATISFACTION_CELLS
 from services.chassis.kafka import make_admin
 from services.chassis.postgres import connect
 from services.chassis.topic_admin import apply_topics
+from services.doctor.findings import Finding
+from services.doctor.postgres import postgres as look_at_postgres
+from services.embedded.errors import EmbeddedError
 from services.embedded.kafka import EmbeddedKafka
 from services.embedded.postgres import EmbeddedPostgres
 from services.embedded.servers import Servers
@@ -68,7 +71,7 @@ _MADE_ANEW = frozenset(
 
 
 @pytest.fixture(scope="module")
-async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningSystem]:
+async def system(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningSystem]:
     """As for the other faults, with an archive of the write-ahead log."""
     folder = tmp_path_factory.mktemp("system")
     postgres = EmbeddedPostgres(folder / "servers" / "postgres")
@@ -76,8 +79,9 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runn
     postgres.prepare()
     archive = archive_of(postgres)
     archive.mkdir()
+    script = shutil.copy(repository / "deploy/backup/archive.sh", archive)
     give_to_server(postgres, archive)
-    postgres._settings |= {"archive_mode": "on", "archive_command": f"test ! -f {archive}/%f && cp %p {archive}/%f"}
+    postgres._settings |= {"archive_mode": "on", "archive_command": f"{script} %p {archive}/%f"}
     try:
         kafka.start()
         postgres.start()
@@ -179,10 +183,16 @@ async def test_a_lost_database_is_restored_to_its_last_moment_and_counters_are_m
     counted = await system.number("aggregator", _COUNTERS)
     await archive_everything(system)
 
+    assert Finding("PostgreSQL archive", "well", "the log is archived") in await look_at_postgres(system.settings)
+
     postgres.kill()
     shutil.rmtree(postgres.data)
     await run_script(repository, postgres, "restore.sh", base, archive_of(postgres), postgres.data)
     give_to_server(postgres, postgres.data)
+    away = archive_of(postgres).rename(postgres.data.parent / "not-mounted")
+    with pytest.raises(EmbeddedError, match="could not restore file"):
+        await system.restart_postgres()
+    away.rename(archive_of(postgres))
     await system.restart_postgres()
 
     await system.check()

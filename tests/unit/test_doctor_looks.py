@@ -14,6 +14,7 @@ from services.aggregator.counting.stored_cuts import COUNTED, FileVersions, Stor
 from services.chassis.settings import Settings
 from services.doctor.cuts import judge_cuts, judge_waves
 from services.doctor.findings import Finding
+from services.doctor.postgres import archive_findings
 from services.doctor.rights import GROUPS
 from services.doctor.topics import judge_groups, judge_partitions
 from services.doctor.way_out import addresses, judge_reminders
@@ -209,3 +210,24 @@ async def test_settings_and_files_that_no_service_would_start_with_are_ill_each(
         "KVITTERA_QUALITY_NOTES_FILE",
     ]
     assert "there is no zone 'Europe/Nowhere'" in found[2].found
+
+
+@pytest.mark.parametrize(
+    ("mode", "kept", "failed", "verdicts"),
+    [
+        ("off", None, None, []),
+        ("on", None, None, ["well"]),
+        ("on", 7, 6, ["well"]),
+        ("always", 6, 7, ["ill"]),
+        ("on", None, 7, ["ill"]),
+    ],
+    ids=["not archived", "nothing to archive yet", "failed once", "fails", "never succeeded"],
+)
+def test_a_log_whose_archiving_fails_now_is_ill(
+    mode: str, kept: int | None, failed: int | None, verdicts: list[str]
+) -> None:
+    kept_at, failed_at = (None if hour is None else datetime(2026, 10, 3, hour, tzinfo=UTC) for hour in (kept, failed))
+    found = archive_findings(mode, kept_at, failed_at)
+    assert [finding.verdict for finding in found] == verdicts
+    if kept == 6:
+        assert found[0].found == "archive_command fails, nothing was archived since 2026-10-03 06:00 UTC"
