@@ -76,6 +76,34 @@ async def test_a_terminals_page_tells_of_its_own_four_weeks(pool: Pool, app: Sta
     assert (await ask(app, "GET", "/terminals/\x00")).status == 404
 
 
+async def test_all_that_a_terminals_page_tells_is_of_the_same_four_weeks(pool: Pool, app: Starlette) -> None:
+    the_first, before = NOW - timedelta(days=27), NOW - timedelta(days=28)
+    await keep(pool, *[says(5, days=1, follow_ups={"ease": 4}) for _ in range(5)])
+    await keep(pool, *[says(5, at=the_first, days=9) for _ in range(6)])
+    await keep(pool, *[says(1, at=before, days=1, follow_ups={"ease": 1}) for _ in range(40)])
+    page = (await ask(app, "GET", "/terminals/Årsta")).text
+    assert "23 September to 20 October" in page
+    assert "No difference from all deliveries, 100" in page  # of everything these eleven are all, too
+    rows = await further(app)
+    # 5 of 5 less 6 of 6: Wilson's 0.566 to 1 and 0.610 to 1
+    assert ("Satisfied % of early less late answers", "0", "-43 to 39", "5 early, 6 late") in rows
+    assert ("Ease, 1 to 5", "4.0", "4.0 to 4.0", "5, 100\u00a0% found it easy") in rows
+
+
+async def test_a_terminal_shows_its_ways_of_delivery_however_many_other_terminals_there_are(
+    pool: Pool, app: Starlette
+) -> None:
+    await count(pool, NOW, *[5] * 8, 1, 1)
+    await count(pool, NOW, *[1] * 60, terminal="Årsta × B")
+    others = "SELECT 'terminal.method', 'A' || n || ' × home_day' FROM generate_series(1, 10000) AS n"
+    await pool.execute(f"INSERT INTO unit (cut, value) {others}")
+    of_all = "SELECT (id::bigint << 32) + 3221225472, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0"
+    await pool.execute(f"INSERT INTO cell {of_all} FROM unit WHERE cut = 'terminal.method' AND value LIKE 'A%'")
+    page = (await ask(app, "GET", "/terminals/Årsta")).text
+    ways = page.partition('id="methods"')[2].partition("</section>")[0].split("<tr>")[2:]
+    assert [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", way) for way in ways] == [["home day", "80", "49–94", "10"]]
+
+
 async def test_a_terminals_page_tells_of_how_many_reached_and_of_how_many_delivered_answered(
     pool: Pool, app: Starlette
 ) -> None:
@@ -103,9 +131,9 @@ async def keep(pool: Pool, *answers: CountedAnswer, wave: str = "wave") -> None:
         await batch(connection, list(answers))
 
 
-def says(score: int, *, days: float = 0, revision: int = 1, **changed: Any) -> CountedAnswer:
-    facts = Facts("Nordposten Demo", "SE", "home_day", NOW, "Europe/Stockholm", "D", terminal="Årsta")
-    plain = CountedAnswer(uuid.uuid4(), revision, NOW, facts, score, answered_at=NOW + timedelta(days=days))
+def says(score: int, *, at: datetime = NOW, days: float = 0, revision: int = 1, **changed: Any) -> CountedAnswer:
+    facts = Facts("Nordposten Demo", "SE", "home_day", at, "Europe/Stockholm", "D", terminal="Årsta")
+    plain = CountedAnswer(uuid.uuid4(), revision, at, facts, score, answered_at=at + timedelta(days=days))
     return replace(plain, **changed)
 
 

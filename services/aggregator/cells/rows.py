@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 
 from schemas.satisfaction import Window
+from services.aggregator.counting.cuts import JOINT
 from services.aggregator.counting.windows import base_of, last_of
 from services.aggregator.figures.questions import told_of
 from services.aggregator.figures.said import FurtherAnswers
@@ -60,6 +61,12 @@ class Cells:
         """Cells of a cut in a window, by value and time, as `satisfaction.cells.v1` says them."""
         rows = await self.page(connection, cut, window, first=first, last=last, value=value, limit=limit)
         return [r.message for r in rows]
+
+    async def of_first(self, connection: Database, cut: str, window: Window, value: str) -> list[dict[str, Any]]:
+        """Cells of a cut of two properties, as `terminal.method`, of one value of the first."""
+        base, now = base_of(window), datetime.now(UTC)
+        wanted = cut, base, base + last_of(window), value, JOINT
+        return [cell_message(r, now) for r in await connection.fetch(self.sql["cells_of_first"], *wanted)]
 
     async def page(
         self,

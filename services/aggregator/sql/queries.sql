@@ -134,6 +134,16 @@ WHERE u.cut = $1 AND ($4::text IS NULL OR u.value = $4)
 ORDER BY u.value, c.cell
 LIMIT $7
 
+-- name: cells_of_first
+-- Of a cut of two properties the cells of one value of the first, which is $4 with $5, what joins values, behind it. A
+-- longer value may begin alike.
+SELECT u.cut, u.value, c.*
+FROM unit AS u
+JOIN cell AS c ON c.cell BETWEEN (u.id::bigint << 32) + $2::bigint AND (u.id::bigint << 32) + $3::bigint
+WHERE u.cut = $1 AND starts_with(u.value, $4 || $5) AND strpos(substr(u.value, length($4 || $5) + 1), $5) = 0
+  AND NOT EXISTS (SELECT FROM counted_cut WHERE cut = $1 AND state IN ('building', 'built'))
+ORDER BY u.value, c.cell
+
 -- name: shown_cuts
 SELECT cut FROM counted_cut WHERE state IN ('counted', 'leaving') ORDER BY cut
 

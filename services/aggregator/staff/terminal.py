@@ -77,8 +77,11 @@ class TerminalPages:
             ever = days or await self.cells.of_cut(connection, "terminal", Window.ALL, value=name)
             if not ever:
                 return problem(404, "No such terminal", "Nothing was counted there.")
+            methods = await self.cells.of_first(connection, "terminal.method", Window.ALL, name)
+            unit = unit_of(name, days, methods, today)
+            # What stands beside the unit's figures is of its days, not of all that were read to find them.
+            first, last = day_number(unit.first), day_number(unit.last)
             everything = await self.cells.of_cut(connection, TOTAL, Window.DAY, first=first, last=last)
-            methods = await self.cells.of_cut(connection, "terminal.method", Window.ALL)
             alerts = await self.alerts.listed(connection, cut="terminal", value=name)
             listed = await self.ledger.listed(connection, "terminal", name)
             marked = [await self.ledger.told(connection, i, FEWEST) for i in listed[:_MOST_MARKED]]
@@ -86,8 +89,6 @@ class TerminalPages:
                 asked_of(await self.said.in_unit(connection, "terminal", name, first, last)),
                 waves_of(await self._waves(connection, name, first, last)),
             )
-            own = [c for c in methods if c["value"].startswith(f"{name}{JOINT}")]
-            unit = unit_of(name, days, own, today)
             reasons = await self.suppressions.of_terminal(connection, name, unit.first, unit.last)
         not_asked = suppression_rows(reasons, unit.suppressed, unit.delivered)
         page = told(unit, _usual(everything), alerts[:_MOST_ALERTS], marked, now, beside, not_asked)
