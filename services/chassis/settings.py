@@ -137,7 +137,7 @@ class Settings(BaseModel):
     ask_delay_seconds: float = Field(default=0, ge=0)
     """Pause between delivery and request."""
     send_lease_seconds: float = Field(default=60, gt=1)
-    """A send that its process has not finished after this long is taken from it."""
+    """A send that its process has not finished after this long is taken from it; longer where time-outs need it."""
     in_doubt_deadline_seconds: float = Field(default=86400, gt=0)
     """After this long an unresolved send is given up as `unknown`; it is never sent again."""
     send_concurrency: int = Field(default=64, ge=1, le=1000)

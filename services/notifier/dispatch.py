@@ -33,6 +33,7 @@ from services.notifier.channels import Channel, Fate, Result
 from services.notifier.claim import PERMIT_SECONDS, Claims, Departs, at_once
 from services.notifier.claiming import Claimed, Claiming
 from services.notifier.hand_over import HandOver
+from services.notifier.lease import lease_seconds
 from services.notifier.policy import Policies
 from services.notifier.render import Renderer
 from services.notifier.settlement import Settlement, Settling, Share, tell_unsettled
@@ -54,6 +55,7 @@ class Limits:
     """How much at once, how long at most.
 
     Attributes:
+        lease_seconds: of a send; longer where the channel's time-outs need it.
         cap_per_minute: most calls in any minute for a kind of channel, over all processes; None: no cap.
     """
 
@@ -111,9 +113,10 @@ class Dispatcher:
         for kind in self.channel.kinds:
             self.metrics.begin("kvittera_unsettled_total", channel=kind)
         limits = self.limits
+        lease = lease_seconds(limits.lease_seconds, self.channel)
         persons = PersonKeys(self.seal)
         claims = Claims(
-            limits.lease_seconds,
+            lease,
             limits.max_age_seconds,
             limits.cap_per_minute,
             self.policies,
@@ -135,7 +138,7 @@ class Dispatcher:
         )
         self._settler = MicroBatcher(self._settling.write, key=lambda s: s.invitation_id, linger=_LINGER)
         self._breaker = ProviderBreaker(self.clock, self.share)
-        longest_wait = limits.lease_seconds if limits.cap_per_minute is None else PERMIT_SECONDS
+        longest_wait = lease if limits.cap_per_minute is None else PERMIT_SECONDS
         self._hand_over = HandOver(self.channel, self.renderer, self._breaker, self.metrics, longest_wait, self.traces)
         self.sweep = Sweep(
             self.pool,
@@ -143,7 +146,7 @@ class Dispatcher:
             self._settling,
             self._settler,
             self.metrics,
-            limits.lease_seconds,
+            lease,
             limits.in_doubt_deadline_seconds,
         )
 
@@ -211,8 +214,7 @@ class Dispatcher:
         self.metrics.count("kvittera_sends_total", channel=row["channel"], result=result.fate.value)
         self._tell(row, result, self.clock() - began)
         try:
-            settlement = self._settling.of(row, result, row["attempts"])
-            await until_done(lambda: self._settler.submit(settlement))  # however long the database is away
+            await self._settle(row, result)
         except Exception as error:  # noqa: BLE001  told, by its name
             # Nobody waits for this task: unsaid here, it is said nowhere. The row stays `calling` until its lease ends.
             tell_unsettled(self.metrics, row, error)
@@ -220,6 +222,16 @@ class Dispatcher:
         if result.fate is Fate.ACCEPTED and row["kind"] == "ask":
             waited = (self.now() - row["occurred_at"]).total_seconds()
             self.metrics.observe("kvittera_event_to_ask_seconds", max(0.0, waited))
+
+    async def _settle(self, row: asyncpg.Record, result: Result) -> None:
+        settlement = self._settling.of(row, result, row["attempts"])
+
+        async def write() -> None:
+            if not await self._settler.submit(settlement):
+                told = {"invitation_id": str(row["invitation_id"]), "result": result.fate.value}
+                log.warning("a call ended after its lease", action="keep_in_doubt", **told)
+
+        await until_done(write)  # however long the database is away
 
     def _tell(self, row: asyncpg.Record, result: Result, seconds: float) -> None:
         for sent in self.lines.chosen(SENT, [row], 1, lambda row: self.traces.keeps(row["traceparent"])):

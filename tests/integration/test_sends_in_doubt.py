@@ -282,7 +282,9 @@ async def test_a_late_settlement_of_an_old_lease_changes_nothing(pool: Pool, set
     before = await pool.fetchrow("SELECT * FROM invitation")
     said = await told(pool)
     answer.set()
-    await sending
+    with capture_logs() as lines:
+        await sending
+    assert [(line["event"], line["result"]) for line in lines] == [("a call ended after its lease", "refused_for_now")]
     assert await pool.fetchrow("SELECT * FROM invitation") == before
     assert await told(pool) == said == [(1, "scheduled", None), (2, "in_doubt", "interrupted")]
 

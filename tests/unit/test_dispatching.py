@@ -10,11 +10,13 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.settings import Settings
+from services.notifier.channels.routed import Provider, Routed
 from services.notifier.policy import LANGUAGES
 from services.notifier.render import Renderer
-from tests.sending import ScriptedChannel, dispatcher
+from tests.sending import CAPPED, ScriptedChannel, dispatcher
 
 SQL = named_sql("services.notifier", "claim.sql", "history.sql")
 
@@ -76,3 +78,9 @@ async def test_a_database_that_is_away_at_the_trial_is_only_told() -> None:
 async def test_a_statement_that_can_never_work_is_known_at_the_trial() -> None:
     with pytest.raises(asyncpg.UndefinedTableError):
         await run_to_its_end(EmptyTables(asyncpg.UndefinedTableError()))
+
+
+def test_a_send_is_taken_from_its_process_only_when_its_providers_time_outs_are_over() -> None:
+    slow = Routed([Provider("post", 100, ScriptedChannel(), 90.0)], Metrics())
+    sender = dispatcher(cast("Pool", EmptyTables()), Settings(), slow, CAPPED)
+    assert (sender._claiming.claims.lease_seconds, sender.sweep.lease_seconds) == (95, 95)

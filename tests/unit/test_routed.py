@@ -10,11 +10,14 @@ from prometheus_client import generate_latest
 from schemas.delivery import ChannelKind
 from services.chassis.failures import MustStop
 from services.chassis.metrics import Metrics
+from services.chassis.settings import Settings
 from services.notifier.channels import Fate, Message, Result
 from services.notifier.channels.described import Surroundings
+from services.notifier.channels.live import smtp_table
 from services.notifier.channels.providers import build_providers, read_providers
 from services.notifier.channels.routed import Provider, Routed, reporting
 from services.notifier.channels.safe_address import Doorman, UnsafeAddressError, by_system
+from services.notifier.lease import lease_seconds
 from tests.channel_kit import LINKS, SECRET, SMS, loopback
 
 YES = Result(Fate.ACCEPTED)
@@ -139,6 +142,56 @@ async def test_all_connections_are_let_go() -> None:
     await routed((1, one), (1, two)).close()
     assert one.closed
     assert two.closed
+
+
+TIMED = """
+[[provider]]
+name = "elks"
+adapter = "46elks"
+timeout_seconds = {texts[0]}
+user = "u"
+sender = "Nordposten"
+secret_file = "{secret}"
+[[provider]]
+name = "elks_two"
+adapter = "46elks"
+timeout_seconds = {texts[1]}
+user = "u"
+sender = "Nordposten"
+secret_file = "{secret}"
+[[provider]]
+name = "mail"
+adapter = "smtp"
+timeout_seconds = {mail}
+host = "mail.example"
+sender = "svar@nordposten.example"
+"""
+
+
+@pytest.mark.parametrize(
+    ("texts", "mail", "wanted", "lease"),
+    [
+        ((20, 20), 20, 60, 60),
+        ((20, 20), 20, 10, 45),
+        ((50, 40), 20, 60, 95),  # both text providers, one after the other
+        ((20, 20), 45, 60, 95),  # until the content leaves, and for the content
+    ],
+)
+async def test_a_lease_lasts_as_long_as_the_providers_of_a_kind_may_take(
+    tmp_path: Path, texts: tuple[int, int], mail: int, wanted: float, lease: float
+) -> None:
+    secret, path = tmp_path / "secret", tmp_path / "providers.toml"
+    secret.write_text("made-up", encoding="utf-8")
+    path.write_text(TIMED.format(texts=texts, mail=mail, secret=secret), encoding="utf-8")
+    channel = build_providers(read_providers(path), Surroundings(LINKS, "Nordposten"), Metrics())
+    assert lease_seconds(wanted, channel) == lease
+    await channel.close()
+
+
+def test_the_lease_of_a_lone_mail_server_lasts_two_of_its_time_outs_and_the_outbox_needs_none() -> None:
+    table = smtp_table(Settings(smtp_timeout_seconds=30))
+    assert lease_seconds(60, table.build(Surroundings(LINKS, "Nordposten"))) == 65
+    assert lease_seconds(10, Scripted()) == 10
 
 
 FILE = """

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from schemas.delivery import ChannelKind
 
@@ -73,3 +73,14 @@ class Channel(Protocol):
     async def close(self) -> None:
         """Let connections go."""
         ...
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A channel with time-outs of its own.
+
+    Attributes:
+        longest_call_seconds: so long one `send` may take.
+    """
+
+    longest_call_seconds: float

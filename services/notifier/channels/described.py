@@ -33,6 +33,11 @@ class ProviderTable(BaseModel, ABC):
     secret_file: Path | None = None
     """File with the key, token or password."""
 
+    @property
+    def longest_call_seconds(self) -> float:
+        """So long one hand-over may take."""
+        return self.timeout_seconds
+
     @abstractmethod
     def build(self, surroundings: Surroundings) -> Channel:
         """The channel that this table describes."""

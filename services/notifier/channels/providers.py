@@ -57,4 +57,6 @@ def build_providers(told: ProvidersFile, surroundings: Surroundings, metrics: Me
     Raises:
         MustStop: a secret is missing.
     """
-    return Routed([Provider(p.name, p.weight, p.build(surroundings)) for p in told.provider], metrics)
+    return Routed(
+        [Provider(p.name, p.weight, p.build(surroundings), p.longest_call_seconds) for p in told.provider], metrics
+    )

@@ -18,11 +18,16 @@ SMTP: Final = "smtp"
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A channel under our name for it; weight 0 is tried only after the others refused."""
+    """A channel under our name for it; weight 0 is tried only after the others refused.
+
+    Attributes:
+        longest_call_seconds: so long one call may take.
+    """
 
     name: str
     weight: int
     channel: Channel
+    longest_call_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -32,6 +37,7 @@ class Routed:
     Attributes:
         draw: gives a number in [0, 1).
         clock: seconds, never going back.
+        longest_call_seconds: of one message, where all providers of its kind are tried in turn.
     """
 
     providers: Sequence[Provider]
@@ -39,9 +45,12 @@ class Routed:
     draw: Callable[[], float] = field(default_factory=lambda: random.SystemRandom().random)
     clock: Callable[[], float] = time.monotonic
     kinds: frozenset[ChannelKind] = field(init=False)
+    longest_call_seconds: float = field(init=False)
 
     def __post_init__(self) -> None:
         self.kinds = frozenset[ChannelKind]().union(*(p.channel.kinds for p in self.providers))
+        in_turn = (sum(p.longest_call_seconds for p in self.providers if k in p.channel.kinds) for k in self.kinds)
+        self.longest_call_seconds = max(in_turn, default=0.0)
 
     async def send(self, message: Message) -> Result:
         """Hand over to one provider. The next is tried only when the one before took nothing: not now, or not this."""

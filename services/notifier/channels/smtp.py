@@ -40,6 +40,11 @@ class SmtpTable(ProviderTable):
     connections: int = Field(default=8, ge=1, le=64)
     """Connections kept at most."""
 
+    @property
+    def longest_call_seconds(self) -> float:
+        """One time-out until the content may leave, and one for the content."""
+        return 2 * self.timeout_seconds
+
     def build(self, surroundings: Surroundings) -> "Smtp":
         """The channel."""
         form = MailForm(self.sender, surroundings.brand, self.name, self.bounces, surroundings.links)
@@ -56,6 +61,7 @@ class Smtp:
         self._form = form
         self._password = password
         self._timeout = table.timeout_seconds
+        self.longest_call_seconds = table.longest_call_seconds
         self._idle: list[SmtpSession] = []
 
     async def send(self, message: Message) -> Result:
