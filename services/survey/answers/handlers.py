@@ -243,7 +243,7 @@ class Answers:
         self.relay.wake()
         self.metrics.observe("kvittera_answers_per_commit", len(posted))
         recorded = [found.get(p.token_sha256, Recorded(Outcome.UNKNOWN)) for p in batch]
-        for kind, n in Counter("first" if r.kept == 1 else "revision" for r in recorded if r.kept is not None).items():
+        for kind, n in Counter("first" if r.first else "revision" for r in recorded if r.kept is not None).items():
             self.metrics.count("kvittera_answers_total", n, kind=kind)
         # After the replies: nobody who answers waits for a line.
         asyncio.get_running_loop().call_later(0, self._tell, batch, recorded, time.perf_counter() - began)

@@ -83,12 +83,13 @@ class About(NamedTuple):
 class Recorded:
     """What became of it; `revision` is that of KEPT, or for STALE the one that stands, if any.
 
-    `about` is for the log alone: two outcomes are equal without it.
+    `first` says that this made the answer. `about` is for the log alone: two outcomes are equal without either.
     """
 
     outcome: Outcome
     revision: int | None = None
     about: About | None = field(default=None, compare=False)
+    first: bool = field(default=False, compare=False)
 
     @property
     def known(self) -> bool:

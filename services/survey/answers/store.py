@@ -96,7 +96,7 @@ def _recorded(row: asyncpg.Record) -> Recorded:
         return Recorded(Outcome.LOCKED, about=about)
     # A row that was known, open and not written: its key came before.
     outcome = Outcome.REUSED if row["revision"] is None else Outcome.KEPT
-    return Recorded(outcome, row["revision"], about)
+    return Recorded(outcome, row["revision"], about, first=row["first"] or row["revision"] == 1)
 
 
 async def _earlier(connection: Database, sql: Mapping[str, str], posted: Sequence[Posted]) -> dict[bytes, Recorded]:
@@ -110,5 +110,7 @@ async def _earlier(connection: Database, sql: Mapping[str, str], posted: Sequenc
             if before[:8] == attempt[:8]:
                 revision = int.from_bytes(before[_FINGERPRINT:_REVISION], "big")
                 same = before[:_FINGERPRINT] == attempt
-                found[p.token_sha256] = Recorded(Outcome.KEPT, revision) if same else Recorded(Outcome.REUSED)
+                found[p.token_sha256] = (
+                    Recorded(Outcome.KEPT, revision, first=revision == 1) if same else Recorded(Outcome.REUSED)
+                )
     return found

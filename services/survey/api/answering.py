@@ -44,8 +44,8 @@ class AnswerRoutes:
         async def work() -> Reply:
             tried = None if key is None else attempt(f"{client.client_id} {key}", body.sha256)
             how = Circumstances(only_if=expected, attempt=tried)
-            page, revision = await self._keep(client, token_sha256, body.model, how)
-            return _reply(HTTPStatus.CREATED if revision == 1 else HTTPStatus.OK, page)
+            page, first = await self._keep(client, token_sha256, body.model, how)
+            return _reply(HTTPStatus.CREATED if first else HTTPStatus.OK, page)
 
         return (await self.once.run(str(client.client_id), key, body.sha256, work)).response()
 
@@ -80,7 +80,7 @@ class AnswerRoutes:
 
     async def _keep(
         self, client: Client, token_sha256: bytes, change: ResponseChange, how: Circumstances
-    ) -> tuple[Page, int | None]:
+    ) -> tuple[Page, bool]:
         answer = _answer(change)
         recorded = await self.answers.record_for(token_sha256, answer, channel=CHANNEL, how=how)
         if recorded.outcome is Outcome.UNKNOWN:
@@ -103,7 +103,7 @@ class AnswerRoutes:
         if page is None:
             raise _unknown()
         await self.pool.execute(self.sql["keep_own_response"], client.client_id, page.invitation_id)
-        return page, recorded.revision
+        return page, recorded.first
 
 
 def _answer(change: ResponseChange) -> Answer:

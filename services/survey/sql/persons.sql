@@ -8,7 +8,7 @@ WHERE i.token_sha256 = ANY($1::bytea[])
 -- person asked for it ($2) belongs to a new relation, however late we hear of the erasure.
 UPDATE response AS r
 SET comment_sealed = NULL, comment_digest = NULL, masked_words = NULL, tried = NULL, wants_contact = NULL, erased = true,
-    revision = r.revision + 1
+    revision = greatest(r.revision, (SELECT coalesce(max(above), 0) FROM first_revision)) + 1
 FROM invitation AS i
 WHERE i.invitation_id = r.response_id AND i.person_id = $1 AND NOT r.erased
   AND ((i.delivery ->> 'occurred_at')::timestamptz > $2) IS NOT TRUE

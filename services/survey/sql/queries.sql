@@ -65,7 +65,10 @@ WHERE i.invitation_id = n.invitation_id AND (i.asked_at < n.at OR i.asked_at IS 
 -- answer makes no revision and tells nothing; one with an Idempotency-Key seen before changes nothing at all.
 -- A follow-up answer that is null takes the earlier one back.
 -- Reasons belong to low, middle or high scores: they go when the score moves between these.
-WITH given AS (
+-- After a restore revisions are above all that Kafka may have of the time that was lost (first_revision).
+WITH beginning AS (
+    SELECT coalesce(max(above), 0) AS above FROM first_revision
+), given AS (
     SELECT * FROM unnest($1::bytea[], $2::smallint[], $3::text[], $4::bytea[], $5::boolean[], $6::timestamptz[],
                          $7::text[], $8::bytea[], $9::jsonb[], $10::boolean[], $11::text[], $12::boolean[], $13::bytea[])
         AS g (token_sha256, score, reasons, comment_sealed, contested, answered_at, language, comment_digest, follow_ups,
@@ -78,24 +81,26 @@ WITH given AS (
     INSERT INTO response AS r (response_id, revision, score, reasons, comment_sealed, contested, language, answered_at,
                                changed_at, comment_digest, follow_ups, wants_contact, channel, suspected_machine, rated,
                                contested_revision, tried)
-    SELECT invitation_id, 1, score, string_to_array(reasons, ','), comment_sealed, contested, language, answered_at,
+    SELECT invitation_id, above + 1, score, string_to_array(reasons, ','), comment_sealed, contested, language, answered_at,
            answered_at, comment_digest, follow_ups, wants_contact, channel, suspected, rated,
-           (contested IS TRUE)::int, CASE WHEN attempt IS NOT NULL THEN ARRAY[attempt || int4send(1)] END
-    FROM known WHERE open
+           CASE WHEN contested THEN above + 1 ELSE 0 END,
+           CASE WHEN attempt IS NOT NULL THEN ARRAY[attempt || int4send(above + 1)] END
+    FROM known CROSS JOIN beginning WHERE open
     ORDER BY invitation_id
     ON CONFLICT (response_id) DO UPDATE SET
         (revision, tried) = (
             SELECT n.revision, CASE WHEN excluded.tried IS NULL THEN r.tried
                 ELSE (ARRAY[substr(excluded.tried[1], 1, 16) || int4send(n.revision)] || r.tried)[1:8] END
-            FROM (SELECT r.revision
-                + ((excluded.score IS NOT NULL AND excluded.score IS DISTINCT FROM r.score)
+            FROM (SELECT CASE WHEN
+                   (excluded.score IS NOT NULL AND excluded.score IS DISTINCT FROM r.score)
                    OR (excluded.reasons IS NOT NULL AND excluded.reasons IS DISTINCT FROM coalesce(r.reasons, '{}'))
                    OR (excluded.comment_digest IS NOT NULL AND excluded.comment_digest IS DISTINCT FROM r.comment_digest)
                    OR (excluded.contested IS NOT NULL AND excluded.contested <> coalesce(r.contested, false))
                    OR (excluded.follow_ups IS NOT NULL AND coalesce(r.follow_ups, '{}')
                        IS DISTINCT FROM jsonb_strip_nulls(coalesce(r.follow_ups, '{}') || excluded.follow_ups))
                    OR (excluded.wants_contact IS NOT NULL AND excluded.wants_contact <> coalesce(r.wants_contact, false))
-                   OR (r.suspected_machine AND NOT excluded.suspected_machine))::int AS revision) AS n
+                   OR (r.suspected_machine AND NOT excluded.suspected_machine)
+                THEN greatest(r.revision, (SELECT above FROM beginning)) + 1 ELSE r.revision END AS revision) AS n
         ),
         score = coalesce(excluded.score, r.score),
         reasons = coalesce(excluded.reasons,
@@ -110,7 +115,9 @@ WITH given AS (
                             THEN r.masked_words END,
         comment_digest = coalesce(excluded.comment_digest, r.comment_digest),
         contested = coalesce(excluded.contested, r.contested),
-        contested_revision = r.contested_revision + (excluded.contested <> coalesce(r.contested, false) IS TRUE)::int,
+        contested_revision = CASE WHEN excluded.contested <> coalesce(r.contested, false)
+                                  THEN greatest(r.contested_revision, (SELECT above FROM beginning)) + 1
+                                  ELSE r.contested_revision END,
         wants_contact = coalesce(excluded.wants_contact, r.wants_contact),
         suspected_machine = excluded.suspected_machine
             AND (r.suspected_machine OR (excluded.score IS NOT NULL AND excluded.score IS DISTINCT FROM r.score)),
@@ -153,7 +160,8 @@ WITH given AS (
     FROM kept AS k JOIN known AS i ON i.invitation_id = k.response_id
     WHERE k.contested_revision > k.contested_before
 )
-SELECT n.token_sha256, n.invitation_id, n.open, k.revision, n.delivery ->> 'delivery_id' AS delivery_id, n.traceparent
+SELECT n.token_sha256, n.invitation_id, n.open, k.revision, k.revision_before IS NULL AS first,
+       n.delivery ->> 'delivery_id' AS delivery_id, n.traceparent
 FROM known AS n LEFT JOIN kept AS k ON k.response_id = n.invitation_id
 
 -- name: attempts_of
@@ -182,7 +190,8 @@ SELECT revision, rated FROM response WHERE response_id = $1 FOR UPDATE
 
 -- name: relabel
 WITH changed AS (
-    UPDATE response SET rated = $2, revision = revision + 1
+    UPDATE response SET rated = $2,
+        revision = greatest(revision, (SELECT coalesce(max(above), 0) FROM first_revision)) + 1
     WHERE response_id = $1 AND rated <> $2
     RETURNING response_id, revision
 ), noted AS (
