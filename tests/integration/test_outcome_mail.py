@@ -1,5 +1,6 @@
 """Words to a person as a mail: in the person's language, and what a mail server's answers mean."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -44,6 +45,8 @@ async def test_a_mail_server_gets_a_mail_in_the_persons_language_with_the_words_
     ("rcpt", "data", "fate", "reason"),
     [
         ("550 unknown", "250 OK", Fate.REFUSED, "smtp_550"),
+        ("554 5.7.1 relay access denied", "250 OK", Fate.REFUSED_FOR_NOW, "smtp_554"),
+        ("530 log in first", "250 OK", Fate.REFUSED_FOR_NOW, "smtp_530"),
         ("450 later", "250 OK", Fate.REFUSED_FOR_NOW, "smtp_450"),
         ("250 OK", "554 no", Fate.REFUSED, "smtp_554"),
         ("250 OK", "451 later", Fate.REFUSED_FOR_NOW, "smtp_451"),
@@ -52,6 +55,25 @@ async def test_a_mail_server_gets_a_mail_in_the_persons_language_with_the_words_
 async def test_what_a_mail_server_says_is_a_refusal(rcpt: str, data: str, fate: Fate, reason: str) -> None:
     async with outcome_mail(MailRoom(rcpt, data)) as sender:
         assert await sender.send(MESSAGE) == Result(fate, reason)
+
+
+async def test_a_mail_server_that_refuses_our_sender_or_network_gives_no_words_up() -> None:
+    class RefusesUs(MailRoom):
+        async def handle_MAIL(self, *_: Any) -> str:  # noqa: N802
+            return "553 sender not owned by you"
+
+    async with outcome_mail(RefusesUs()) as sender:
+        assert await sender.send(MESSAGE) == Result(Fate.REFUSED_FOR_NOW, "smtp_553")
+
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"554 your address is on a block list\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        blocked = await OutcomeMail("127.0.0.1", port, "a@b.example", 5).send(MESSAGE)
+    assert blocked == Result(Fate.REFUSED_FOR_NOW, "smtp_554")
 
 
 async def test_a_mail_server_that_hangs_up_on_the_data_leaves_a_doubt_and_one_that_is_away_none() -> None:

@@ -13,6 +13,9 @@ from services.survey.outcomes.message import Fate, OutcomeMessage, Result
 # 7 bits, which every server takes.
 _WIRE = SMTP.clone(cte_type="7bit", max_line_length=900)
 _PERMANENT = range(500, 600)
+_NOT_LOGGED_IN = frozenset({530, 535, 538})
+_ABOUT_US = ("5.7.", "5.1.7", "5.1.8")
+"""Enhanced status (RFC 3463): a policy against us, or our sender."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class OutcomeMail:
                 await client.rcpt(message.address)
         except aiosmtplib.SMTPResponseException as error:
             client.close()
-            return _refusal(error)
+            return _refusal(error, known=_is_about_recipient(error))
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             client.close()
             return Result(Fate.REFUSED_FOR_NOW, f"smtp_{type(error).__name__}")
@@ -75,5 +78,13 @@ def written(sender: str, message: OutcomeMessage) -> bytes:
     return mail.as_bytes()
 
 
-def _refusal(error: aiosmtplib.SMTPResponseException) -> Result:
-    return Result(Fate.REFUSED if error.code in _PERMANENT else Fate.REFUSED_FOR_NOW, f"smtp_{error.code}")
+def _is_about_recipient(error: aiosmtplib.SMTPResponseException) -> bool:
+    """Whether a refusal judges the recipient, and not us: our address, sender or log-in are mended some day."""
+    if not isinstance(error, aiosmtplib.SMTPRecipientRefused):
+        return False
+    return error.code not in _NOT_LOGGED_IN and not error.message.startswith(_ABOUT_US)
+
+
+def _refusal(error: aiosmtplib.SMTPResponseException, *, known: bool = True) -> Result:
+    lasting = known and error.code in _PERMANENT
+    return Result(Fate.REFUSED if lasting else Fate.REFUSED_FOR_NOW, f"smtp_{error.code}")
