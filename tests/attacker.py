@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 from services.aggregator.partners.publication import (
     Atom,
+    Attempt,
     Cell,
     Changed,
-    Release,
     Rules,
     Scores,
     added,
+    attempts,
     cells,
-    releases,
     standing,
 )
 
@@ -72,12 +72,15 @@ class World:
 
     rules: Rules
     lot: random.Random
-    held: float = 0.25
+    held: float = 1 / 3
     present: dict[str, Answered] = field(default_factory=dict)
     released: dict[str, tuple[Atom, int | None]] = field(default_factory=dict)
     shown: dict[Atom, Scores] = field(default_factory=dict)
+    tried: dict[str, bool] = field(default_factory=dict)
+    """Who was looked at in vain, and whether in the last attempt of a settled window."""
     visible: Mapping[Cell, Scores] = field(default_factory=dict)
-    history: list[tuple[Release, ...]] = field(default_factory=list)
+    in_vain: list[tuple[Attempt, ...]] = field(default_factory=list)
+    history: list[tuple[Attempt, ...]] = field(default_factory=list)
     polls: int = 0
     """How often somebody looked."""
 
@@ -88,21 +91,32 @@ class World:
             home, old = self.released.get(who, (None, None))
             if answer.score != old:
                 unit = Atom(WINDOW, answer.path)
-                found.append(Changed(who, unit, answer.day, answer.path[0], old, answer.score, home))
+                found.append(Changed(who, unit, answer.day, answer.path[0], old, answer.score, home, **self.tries(who)))
         return found
+
+    def tries(self, who: str) -> dict[str, bool]:
+        """How somebody was looked at already in vain."""
+        return {"tried": who in self.tried, "tried_last": self.tried.get(who, False)}
 
     def publish(self, *, is_over: bool = False) -> None:
         """One moment of the grid."""
-        now = releases(
+        now = attempts(
             self.changed(),
             self.shown,
             self.rules,
             is_over=lambda _: is_over,
             hold=lambda _: self.lot.random() < self.held,
         )
-        self._release(now)
+        for attempt in now:
+            for c in attempt.changed:
+                if attempt.is_release:
+                    self.tried.pop(c.respondent, None)
+                else:
+                    self.tried[c.respondent] = attempt.is_last or self.tried.get(c.respondent, False)
+        self.in_vain.append(tuple(a for a in now if not a.is_release))
+        self._release([a for a in now if a.is_release])
 
-    def _release(self, now: Sequence[Release]) -> None:
+    def _release(self, now: Sequence[Attempt]) -> None:
         for release in now:
             self.shown[release.atom] = added(self.shown.get(release.atom, (0, 0, 0, 0, 0)), release.moved)
             for c in release.changed:
@@ -120,7 +134,7 @@ class CountingAll(World):
         answers = Counter(a.path for a in self.present.values() if a.score is not None)
         changed = [c for c in self.changed() if answers[c.unit.path] >= self.rules.k]
         pools = {c.unit: tuple(d for d in changed if d.unit == c.unit) for c in changed}
-        self._release([Release(atom, pool) for atom, pool in pools.items()])
+        self._release([Attempt(atom, pool, is_release=True) for atom, pool in pools.items()])
 
 
 def watched(
@@ -167,7 +181,7 @@ class Attacker:
     _changes: list[tuple[Known, Known]] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
-    def told(self, made: Sequence[Release], number: Callable[[str], int] | None = None) -> None:
+    def told(self, made: Sequence[Attempt], number: Callable[[str], int] | None = None) -> None:
         """He knows which changes are in which release, without their scores; `number` tells a respondent's apart."""
         for release in made:
             for c in release.changed:

@@ -38,7 +38,9 @@ class OneView(World):
             home, old = self.released.get(who, (None, None))
             assert isinstance(a, Told)
             if a.score != old and self.merchant in {None, a.merchant}:
-                found.append(Changed(who, Atom(WINDOW, a.path), a.day, a.merchant, old, a.score, home))
+                found.append(
+                    Changed(who, Atom(WINDOW, a.path), a.day, a.merchant, old, a.score, home, **self.tries(who))
+                )
         return found
 
 
@@ -64,7 +66,7 @@ class TwoViews:
     rules: Rules
     """Of the view of all merchants; its own is told from ten changed respondents on."""
     seed: int
-    held: float = 0.25
+    held: float = 1 / 3
     present: dict[str, Answered] = field(default_factory=dict)
 
     def attack(self, days: int) -> tuple[int, int]:

@@ -28,6 +28,11 @@ async def unread(pool: Pool, settings: Settings) -> list[str]:
     return [start for start, _ in found]
 
 
+async def looked_at_in_vain(pool: Pool) -> int:
+    async with pool.acquire() as connection:
+        return int(await connection.fetchval("SELECT count(*) FROM partner_tried"))
+
+
 async def quiet(pool: Pool, settings: Settings, answers: int, lockers: int = 0) -> None:
     """A settled window whose answers are out, but for a few that wait for more."""
     await register(pool, view())
@@ -86,7 +91,7 @@ async def test_a_window_of_which_every_answer_is_gone_is_taken_back(pool: Pool, 
     assert await seen(pool) == {TOTAL: None, HOME: None}
 
 
-async def test_what_a_lot_holds_back_is_read_at_the_next_moment(
+async def test_what_a_lot_holds_back_in_a_settled_window_is_looked_at_once_more_and_then_left(
     pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await register(pool, view())
@@ -96,6 +101,42 @@ async def test_what_a_lot_holds_back_is_read_at_the_next_moment(
         assert await publish(pool, settings, SETTLED) == 0
     await publish(pool, settings, SETTLED + 1)
     assert await seen(pool) == {TOTAL: 12, HOME: 12}
+    # Who is shown has waited for nothing any more.
+    assert await looked_at_in_vain(pool) == 0
+
+
+async def test_what_two_lots_hold_back_in_a_settled_window_waits_for_enough_others(
+    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(pool, view())
+    await count(pool, range(12))
+    with monkeypatch.context() as patched:
+        patched.setattr("services.aggregator.partners.moments.is_held", lambda *_: True)
+        for day in (SETTLED, SETTLED + 1):
+            assert await publish(pool, settings, day) == 0
+    assert await publish(pool, settings, SETTLED + 2) == 0
+    assert await unread(pool, settings) == []
+    await count(pool, range(12, 21))
+    assert await publish(pool, settings, SETTLED + 3) == 0
+    await count(pool, range(21, 22))
+    await publish(pool, settings, SETTLED + 4)
+    assert await seen(pool) == {TOTAL: 22, HOME: 22}
+
+
+async def test_a_cell_that_a_lot_held_waits_for_enough_others_while_its_window_is_open(
+    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(pool, view())
+    await count(pool, range(12))
+    with monkeypatch.context() as patched:
+        patched.setattr("services.aggregator.partners.moments.is_held", lambda *_: True)
+        await publish(pool, settings, 0)
+    assert await looked_at_in_vain(pool) == 12
+    await count(pool, range(12, 21))
+    assert await publish(pool, settings, 1) == 0
+    await count(pool, range(21, 22))
+    await publish(pool, settings, 2)
+    assert await seen(pool) == {TOTAL: 22, HOME: 22}
 
 
 async def test_other_rules_have_every_window_read_once_more(pool: Pool, settings: Settings) -> None:

@@ -6,6 +6,7 @@ import random
 import pytest
 
 from services.aggregator.partners.publication import Rules
+from tests import silence
 from tests.attacker import DAY, Attacker, CountingAll, World, month, watched
 from tests.two_views import TwoViews
 
@@ -36,7 +37,7 @@ def attack(world: World, seed: int, *, every: int = DAY, days: int = DAYS) -> tu
     return len(recovered), len(world.released)
 
 
-def a_world(rules: Rules, seed: int = 0, held: float = 0.25) -> World:
+def a_world(rules: Rules, seed: int = 0, held: float = 1 / 3) -> World:
     return World(rules, random.Random(seed), held=held)
 
 
@@ -46,7 +47,7 @@ def test_a_month_of_polling_recovers_no_answer_and_most_answers_are_published(se
     world = a_world(Rules(k), seed)
     recovered, published = attack(world, seed)
     assert recovered == 0
-    assert published > 0.9 * len(world.present)
+    assert published > 0.8 * len(world.present)
 
 
 def test_the_same_attack_recovers_answers_where_k_is_off() -> None:
@@ -72,10 +73,34 @@ def test_a_merchant_that_subtracts_its_own_view_from_that_of_all_recovers_no_ans
     recovered, published = TwoViews(Rules(10, merchants=3, beside={}), seed).attack(DAYS)
     print(f"recovered {recovered} of {published} published")
     assert recovered == 0
-    assert published > 300
+    assert published > 100
 
 
 def test_the_same_merchant_recovers_answers_where_the_rules_hold_for_the_whole_alone() -> None:
     recovered = sum(TwoViews(Rules(10, merchants=3), seed, held=0).attack(DAYS)[0] for seed in range(2))
     print(f"recovered {recovered}")
     assert recovered > 2
+
+
+FIVES = (0.03, 0.02, 0.03, 0.06, 0.86)
+"""The shares of scores that are usual for parcels: the more alike, the more a cell that is not shown can tell."""
+
+
+def learned_from_silence(kind: type[World], seeds: range) -> list[bool]:
+    """Of whom one who sees what is not shown becomes nine tenths sure that all answered the same; is it so?"""
+    found = []
+    for seed in seeds:
+        listener = silence.listened(kind(Rules(10), random.Random(seed)), seed, FIVES)
+        found += [b.is_so for b in listener.beliefs if b.by_numbers < 0.5 and b.with_silence >= 0.9]
+    return found
+
+
+def test_what_is_not_shown_makes_nobody_sure_of_an_answer() -> None:
+    assert learned_from_silence(World, range(10 * MONTHS)) == []
+
+
+def test_what_is_not_shown_tells_answers_where_a_lot_is_drawn_at_each_moment() -> None:
+    sure = learned_from_silence(silence.Anew, range(20))
+    print(f"sure of {len(sure)} cells, right about {sum(sure)}")
+    assert len(sure) > 5
+    assert sum(sure) > 0.8 * len(sure)

@@ -5,7 +5,7 @@ Cells never cross windows, so at most one window is in memory, as respondents wh
 release nothing is not read again before its answers, the rules or the cuts change (`Windows`).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,13 +16,13 @@ from services.aggregator.counting.cuts import TOTAL
 from services.aggregator.partners.partners import partner_of, rules_of
 from services.aggregator.partners.publication import (
     Atom,
+    Attempt,
     Cell,
     Changed,
-    Release,
     Rules,
     Scores,
+    attempts,
     cells,
-    releases,
     standing,
 )
 from services.aggregator.partners.views import View, is_held, is_settled, last_moment
@@ -87,7 +87,15 @@ class _Work:
         )
         waiting = [_changed(r, start) for r in await self.connection.fetch(self.sql["alike"])]
         before = {_atom(r, start): _scores(r) for r in await self._released(start)}
-        made = self._may_go(waiting, before)
+        tried = attempts(
+            waiting,
+            before,
+            self.rules,
+            is_over=lambda window: is_settled(window, self.moment),
+            hold=lambda atom: is_held(self.view.lot, self.moment, atom),
+        )
+        made = [t for t in tried if t.is_release]
+        await self._note(t for t in tried if not t.is_release)
         await self._release(start, made)
         after = await self._released(start)
         out = {c.respondent for r in made for c in r.changed}
@@ -97,28 +105,23 @@ class _Work:
             self.rules.k,
         )
         grouped = {_atom(r, start): r["units"] for r in after if r["grouped"]}
-        return await self._keep(start, still, grouped), not made and self._is_quiet(start, waiting, before)
-
-    def _may_go(self, waiting: Sequence[Changed], shown: Mapping[Atom, Scores], *, lots: bool = True) -> list[Release]:
-        return releases(
-            waiting,
-            shown,
-            self.rules,
-            is_over=lambda start: is_settled(start, self.moment),
-            hold=lambda atom: lots and is_held(self.view.lot, self.moment, atom),
-        )
-
-    def _is_quiet(self, start: str, waiting: Sequence[Changed], shown: Mapping[Atom, Scores]) -> bool:
-        # Where no cell could go even without lots, no lot moves anybody to another cell: each later moment ends alike.
-        return is_settled(start, self.moment) and not self._may_go(waiting, shown, lots=False)
+        # Where nothing was even looked at, each later moment ends alike.
+        quiet = is_settled(start, self.moment) and not tried
+        return await self._keep(start, still, grouped), quiet
 
     async def _released(self, start: str) -> list[asyncpg.Record]:
         return await self.connection.fetch(self.sql["released"], self.view.partner, start)
 
-    async def _release(self, start: str, made: Iterable[Release]) -> None:
+    async def _note(self, in_vain: Iterable[Attempt]) -> None:
+        rows = [(int(c.respondent), a.is_last) for a in in_vain for c in a.changed]
+        if rows:
+            await self.connection.execute(self.sql["note_tried"], self.view.partner, *zip(*rows, strict=True))
+
+    async def _release(self, start: str, made: Iterable[Attempt]) -> None:
         rows = [(int(c.respondent), len(r.atom.path), r.atom.grouped) for r in made for c in r.changed]
         if rows:
             await self.connection.execute(self.sql["release"], self.view.partner, start, *zip(*rows, strict=True))
+            await self.connection.execute(self.sql["forget_tried"], self.view.partner, [who for who, _, _ in rows])
 
     async def _keep(self, start: str, visible: Mapping[Atom, Scores], grouped: Mapping[Atom, int]) -> int:
         view, k = self.view, self.rules.k
@@ -171,7 +174,10 @@ def _changed(row: asyncpg.Record, start: str) -> Changed:
     path = tuple(row["unit"])
     home = None if row["depth"] is None else Atom(start, path[: row["depth"]], row["grouped"])
     who = str(row["alike"])
-    return Changed(who, Atom(start, path), row["day"], row["merchant"], row["old"], row["new"], home, row["people"])
+    return Changed(
+        *(who, Atom(start, path), row["day"], row["merchant"], row["old"], row["new"], home, row["people"]),
+        *(row["tried"], row["tried_last"]),
+    )
 
 
 def _atom(row: asyncpg.Record, start: str) -> Atom:

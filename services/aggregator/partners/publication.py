@@ -46,6 +46,10 @@ class Changed:
     """Where the respondent was released before; none for a first time."""
     people: int = 1
     """How many respondents."""
+    tried: bool = False
+    """Whether they were in an attempt already that came to nothing."""
+    tried_last: bool = False
+    """Whether that was the attempt which a settled window gives without new changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,44 +123,58 @@ class _Together:
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
-    """Changes that become visible together, in one cell."""
+class Attempt:
+    """Changes of one cell that were looked at together: they become visible together, or wait together."""
 
     atom: Atom
     changed: tuple[Changed, ...]
+    is_release: bool
+    """Whether they become visible."""
+    is_last: bool = False
+    """Whether it is the one that a settled window gives without new changes."""
 
     @property
     def moved(self) -> Scores:
-        """What the release adds to the scores of its cell."""
+        """What a release adds to the scores of its cell."""
         return _moved(self.changed)
 
 
-def releases(
+def attempts(
     changed: Iterable[Changed],
     shown: Mapping[Atom, Scores],
     rules: Rules,
     *,
     is_over: Callable[[str], bool],
     hold: Callable[[Atom], bool],
-) -> list[Release]:
-    """What may be released now.
+) -> list[Attempt]:
+    """What is looked at now, and what of it is released.
 
-    Units first. Once a window is over, what a unit cannot release is rolled up into "grouped" of the nearest unit
-    above it where that makes enough. `hold` keeps a cell back by lot: so nobody can tell that a cell was held
-    because of its scores (see `Rules.tells`).
+    Units first. Once a window is over, a unit of too few is rolled up into "grouped" of the nearest unit above it
+    where that makes enough. When something is looked at depends on who changed alone, never on scores. `hold` keeps
+    a cell back by lot, so that an attempt in vain does not tell that the scores did (see `Rules.tells`).
     """
     pools: dict[Atom, list[Changed]] = defaultdict(list)
     for c in changed:
         pools[c.home or c.unit].append(c)
-    found: list[Release] = []
+    found: list[Attempt] = []
     for depth in range(max((len(a.path) for a in pools), default=0), -1, -1):
         for atom in sorted((a for a in pools if len(a.path) == depth), key=_order):
-            pool = pools[atom]
-            if not hold(atom) and not rules.tells(pool) and _may_stand(pool, shown.get(atom, NOTHING), rules):
-                found.append(Release(atom, tuple(pool)))
-            elif is_over(atom.window) and atom.path:
-                pools[Atom(atom.window, atom.path[:-1], grouped=True)] += [c for c in pool if c.home is None]
+            pool, settled = pools[atom], is_over(atom.window)
+            if not _may_stand(pool, shown.get(atom, NOTHING), rules):
+                if settled and atom.path:
+                    pools[Atom(atom.window, atom.path[:-1], grouped=True)] += [c for c in pool if c.home is None]
+                continue
+            # Lots that are drawn again and again for the same people would wear off: who still waits, tells.
+            is_anew = _is_anew(pool, rules)
+            if is_anew or (settled and not any(c.tried_last for c in pool)):
+                waits = hold(atom) or rules.tells(pool)
+                found.append(Attempt(atom, tuple(pool), not waits, not is_anew))
     return found
+
+
+def _is_anew(pool: Sequence[Changed], rules: Rules) -> bool:
+    new = [c for c in pool if not c.tried]
+    return len(new) == len(pool) or rules.enough(new)
 
 
 def _may_stand(pool: Sequence[Changed], shown: Scores, rules: Rules) -> bool:

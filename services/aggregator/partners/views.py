@@ -16,7 +16,7 @@ HOUR_OF_PUBLICATION: Final = 3
 """Each moment of a grid is at this hour, UTC."""
 SETTLED_AFTER: Final = timedelta(days=14)
 """Answers to a window's deliveries come for so long; then small units are grouped."""
-_HELD: Final = 64
+_HELD: Final = 85
 """Of 256: how often a cell is held by lot."""
 _MERCHANT: Final = "merchant_id"
 _EPOCH: Final = date(1970, 1, 1)

@@ -11,7 +11,7 @@ from services.aggregator.partners.views import View, window_of
 from services.chassis.postgres import Database
 
 _EPOCH = date(1970, 1, 1)
-_METHOD = 1
+_METHOD = 2
 """Raise it when something else is released, or told of a cell, than before: then every window is read once more."""
 
 

@@ -54,7 +54,7 @@ INSERT INTO partner_quiet (partner, time_window, mark) VALUES ($1, $2, $3)
 -- name: make_changed
 CREATE TEMP TABLE changed (
     response_id uuid NOT NULL, alike bigint NOT NULL, unit text[] NOT NULL, depth smallint, grouped boolean,
-    day int NOT NULL, merchant text, old smallint, new smallint
+    day int NOT NULL, merchant text, old smallint, new smallint, tried boolean NOT NULL, tried_last boolean NOT NULL
 ) ON COMMIT DROP
 
 -- name: gather
@@ -79,17 +79,22 @@ WITH ours AS (
                SELECT coalesce((SELECT value FROM unit WHERE cut = w.cut AND id = ANY(d.units)), '')
                FROM unnest($3::text[]) WITH ORDINALITY AS w (cut, place) ORDER BY w.place
            )) AS unit,
-           coalesce(d.merchant, (SELECT value FROM unit WHERE cut = 'merchant' AND id = ANY(d.units))) AS merchant
+           coalesce(d.merchant, (SELECT value FROM unit WHERE cut = 'merchant' AND id = ANY(d.units))) AS merchant,
+           t.response_id IS NOT NULL AS tried, coalesce(t.is_last, false) AS tried_last
     FROM differing AS d
+    LEFT JOIN partner_tried AS t ON t.partner = $1 AND t.response_id = d.response_id
 )
 INSERT INTO changed
-SELECT response_id, dense_rank() OVER (ORDER BY unit COLLATE "C", depth, grouped, day, merchant COLLATE "C", old, new),
-       unit, depth, grouped, day, merchant, old, new
+SELECT response_id,
+       dense_rank() OVER (
+           ORDER BY unit COLLATE "C", depth, grouped, day, merchant COLLATE "C", old, new, tried, tried_last
+       ),
+       unit, depth, grouped, day, merchant, old, new, tried, tried_last
 FROM placed
 
 -- name: alike
-SELECT alike, unit, depth, grouped, day, merchant, old, new, count(*) AS people
-FROM changed GROUP BY alike, unit, depth, grouped, day, merchant, old, new ORDER BY alike
+SELECT alike, unit, depth, grouped, day, merchant, old, new, tried, tried_last, count(*) AS people
+FROM changed GROUP BY alike, unit, depth, grouped, day, merchant, old, new, tried, tried_last ORDER BY alike
 
 -- name: forget_changed
 TRUNCATE changed
@@ -107,6 +112,16 @@ INSERT INTO partner_release (partner, response_id, time_window, unit, depth, gro
 SELECT $1, c.response_id, $2, c.unit, w.depth, w.grouped, c.day, c.merchant, c.new
 FROM changed AS c JOIN unnest($3::bigint[], $4::smallint[], $5::boolean[]) AS w (alike, depth, grouped) USING (alike)
 ON CONFLICT (partner, response_id) DO UPDATE SET score = excluded.score
+
+-- name: note_tried
+INSERT INTO partner_tried (partner, response_id, is_last)
+SELECT $1, c.response_id, w.is_last
+FROM changed AS c JOIN unnest($2::bigint[], $3::boolean[]) AS w (alike, is_last) USING (alike)
+ON CONFLICT (partner, response_id) DO UPDATE SET is_last = partner_tried.is_last OR excluded.is_last
+
+-- name: forget_tried
+DELETE FROM partner_tried AS t USING changed AS c
+WHERE t.partner = $1 AND t.response_id = c.response_id AND c.tried AND c.alike = ANY($2::bigint[])
 
 -- name: cells_of_window
 SELECT key, version, value FROM partner_cell WHERE partner = $1 AND right(key, length($2) + 1) = '|' || $2
