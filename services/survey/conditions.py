@@ -1,6 +1,7 @@
-"""What headers say of an answer that a program sends: Idempotency-Key, Tapped-At, If-Match and a revision's ETag."""
+"""What headers say of an answer that a program sends: Idempotency-Key, Visit, If-Match and a revision's ETag."""
 
 import re
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
@@ -8,7 +9,7 @@ from services.survey.answers.recorded import OnlyIf
 from services.survey.refusals import Refused
 
 KEY = re.compile(r"[\x21-\x7e]{1,255}")
-MOMENT = re.compile(r"[0-9]{1,15}")
+VISIT = re.compile(r"([A-Za-z0-9-]{16,64})/([1-9][0-9]{0,5})")
 _REVISIONS = re.compile(r'"(\d{1,9})"')
 
 
@@ -24,16 +25,32 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
-def tapped_at_of(request: Request) -> int | None:
-    """The moment of a tap in milliseconds, by a clock of the kiosk's own, if it came.
+@dataclass(frozen=True, slots=True)
+class TapOf:
+    """Whose tap it is.
+
+    Attributes:
+        visit: what the kiosk calls the person, drawn at random.
+        tap: which tap of the person it is, from 1.
+    """
+
+    visit: str
+    tap: int
+
+
+def tap_of(request: Request) -> TapOf | None:
+    """Whose tap it is, if Visit came.
 
     Raises:
-        Refused: it is not a number of 1 to 15 digits.
+        Refused: it is not an id of 16 to 64 letters, digits and hyphens, a slash and a number of 1 to 6 digits.
     """
-    told = request.headers.get("tapped-at")
-    if told is not None and not MOMENT.fullmatch(told):
-        raise Refused("tapped-at", 422, "Tapped-At must be milliseconds in 1 to 15 digits")
-    return None if told is None else int(told)
+    told = request.headers.get("visit")
+    if told is None:
+        return None
+    found = VISIT.fullmatch(told)
+    if found is None:
+        raise Refused("visit", 422, "Visit must be 16 to 64 letters, digits and hyphens, a slash and a number from 1")
+    return TapOf(found[1], int(found[2]))
 
 
 def only_if(request: Request) -> OnlyIf | None:

@@ -1,5 +1,6 @@
 """The kiosk's page in a real browser: a tap is an answer, the page is as new after it, and the key stays inside."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -102,6 +103,26 @@ async def test_the_face_of_a_person_that_is_sent_late_stays_apart_from_the_next_
     await page.wait_for_timeout(2500)
     assert await scores(pool) == [1, 5]
     assert await pool.fetchval("SELECT count(DISTINCT response_id) FROM kiosk_response") == 2
+
+
+async def test_one_person_who_taps_while_the_network_is_slow_is_one(
+    tablet: tuple[Page, list[str], list[int]], pool: Pool
+) -> None:
+    page, _, _ = tablet
+    key = await new_key(pool, Scope.KIOSK, place=TORGET)
+    await page.goto(f"{SITE}/kiosk?lang=sv#{key.text}")
+
+    async def slowly(route: Route) -> None:
+        await asyncio.sleep(3)
+        await route.fallback()
+
+    await page.route("**/responses", slowly)
+    for face in "234":  # the second waits for the first, and gives way to the third: what is sent is 2.4 s apart
+        await page.keyboard.press(face)
+        await page.wait_for_timeout(1200)
+    await expect(page.get_by_role("status")).to_have_text("Tack. Ditt svar är sparat.", timeout=9000)
+    assert await scores(pool) == [2, 4]
+    assert await pool.fetchval("SELECT count(DISTINCT response_id) FROM kiosk_response") == 1
 
 
 async def test_without_a_valid_key_nothing_is_said_to_be_saved(

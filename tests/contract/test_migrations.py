@@ -33,6 +33,7 @@ BEFORE_THE_FIRST_RELEASE = {
     "notifier/sql/030_months.sql": {"renaming-table"},
     "notifier/sql/040_requests_3_by_month.sql": {"renaming-table"},
     "survey/sql/030_months.sql": {"renaming-table", "ban-alter-identity"},
+    "survey/sql/053_visits.sql": {"ban-drop-column"},
 }
 
 

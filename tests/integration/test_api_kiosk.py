@@ -84,12 +84,17 @@ async def test_the_audit_knows_taps_as_acknowledged_answers(app: ASGIApp, pool: 
     assert await pool.fetchval(sql["acknowledged_among"], [tapped, uuid.uuid4()], [1, 1]) == 1
 
 
+def of(person: str, tap: int) -> list[tuple[str, str]]:
+    """The header that says whose tap it is."""
+    return [("visit", f"{person}-0b51f0c6-7c1e/{tap}")]
+
+
 async def test_taps_that_a_kiosk_sends_late_and_together_are_those_of_their_people(app: ASGIApp, pool: Pool) -> None:
     kiosk = await new_key(pool, Scope.KIOSK, place=TORGET)
-    told_by_the_clock = [("0", 5), ("600000", 1), ("601000", 2), ("1200000", 4), ("599500", 5), ("1300000", 4)]
+    taps = [("anna", 1, 5), ("bo", 2, 1), ("bo", 3, 2), ("cai", 1, 4), ("bo", 1, 5), ("dea", 1, 4)]
     replies = [
-        await send(app, "POST", TAPS, {"score": score}, key=kiosk, headers=[("tapped-at", at)])
-        for at, score in told_by_the_clock
+        await send(app, "POST", TAPS, {"score": score}, key=kiosk, headers=of(person, tap))
+        for person, tap, score in taps
     ]
     assert [r.json["revision"] for r in replies] == [1, 1, 2, 1, 2, 1]
     people = [r.json["id"] for r in replies]
@@ -99,19 +104,33 @@ async def test_taps_that_a_kiosk_sends_late_and_together_are_those_of_their_peop
     assert [last[person] for person in dict.fromkeys(people)] == [5, 2, 4, 4]
 
 
-async def test_taps_of_a_kiosk_without_a_clock_are_told_apart_by_their_arrival(
-    app: ASGIApp, pool: Pool, clock: Clock
-) -> None:
+async def test_a_visit_at_another_kiosk_is_another_person(app: ASGIApp, pool: Pool) -> None:
+    here, there = [await new_key(pool, Scope.KIOSK, place=TORGET) for _ in range(2)]
+    replies = [await send(app, "POST", TAPS, {"score": 4}, key=kiosk, headers=of("anna", 1)) for kiosk in (here, there)]
+    assert replies[0].json["id"] != replies[1].json["id"]
+
+
+async def test_a_person_stays_one_however_far_apart_the_taps_come(app: ASGIApp, pool: Pool, clock: Clock) -> None:
     kiosk = await new_key(pool, Scope.KIOSK, place=TORGET)
-    first = await send(app, "POST", TAPS, {"score": 1}, key=kiosk, headers=[("tapped-at", "600000")])
+    first = await send(app, "POST", TAPS, {"score": 2}, key=kiosk, headers=of("anna", 1))
+    clock.ahead = timedelta(seconds=40)
+    third = await send(app, "POST", TAPS, {"score": 4}, key=kiosk, headers=of("anna", 3))
+    assert (third.json["id"], third.json["revision"]) == (first.json["id"], 2)
+
+
+async def test_taps_that_name_no_visit_are_told_apart_by_their_arrival(app: ASGIApp, pool: Pool, clock: Clock) -> None:
+    kiosk = await new_key(pool, Scope.KIOSK, place=TORGET)
+    first = await send(app, "POST", TAPS, {"score": 1}, key=kiosk, headers=of("anna", 1))
     second = await send(app, "POST", TAPS, {"score": 2}, key=kiosk)
     clock.ahead = timedelta(seconds=4)
     third = await send(app, "POST", TAPS, {"score": 2}, key=kiosk)
     assert first.json["id"] == second.json["id"] != third.json["id"]
 
 
-@pytest.mark.parametrize("wrong", ["", "now", "-1", "1.5", "1" * 16, "2026-10-13T12:00:00Z"])
-async def test_a_moment_that_is_no_number_is_refused(app: ASGIApp, pool: Pool, wrong: str) -> None:
+@pytest.mark.parametrize(
+    "wrong", ["", "1", "4711/1", "a" * 16, "a" * 16 + "/0", "a" * 16 + "/x", "a" * 65 + "/1", "å" * 16 + "/1"]
+)
+async def test_a_visit_that_is_not_well_formed_is_refused(app: ASGIApp, pool: Pool, wrong: str) -> None:
     kiosk = await new_key(pool, Scope.KIOSK, place=TORGET)
-    assert is_problem(await send(app, "POST", TAPS, {"score": 1}, key=kiosk, headers=[("tapped-at", wrong)]), 422)
+    assert is_problem(await send(app, "POST", TAPS, {"score": 1}, key=kiosk, headers=[("visit", wrong)]), 422)
     assert await told(pool) == []

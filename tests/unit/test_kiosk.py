@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 
 from services.survey.api.kiosk import Visit, after_tap
+from services.survey.conditions import TapOf
 from tests.builders import NOON
 
 THREE = timedelta(seconds=3)
+VISIT = "3f2b91c47d0e6a58"
 LATEST = Visit(uuid.UUID(int=7), 1, 2, NOON, NOON)
 
 
@@ -47,28 +49,32 @@ def test_drumming_on_the_glass_is_one_person() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tapped_at", "score", "expected"),
+    ("tap", "score", "expected"),
     [
-        (12_999, 5, (2, 5, 12_999)),  # soon after, though it came an hour later
-        (12_999, 2, (1, 2, 12_999)),
-        (10_000, 5, (2, 5, 10_000)),
-        (9_999, 5, (1, 2, 10_000)),  # the later face came first, and stands
-        (7_001, 5, (1, 2, 10_000)),
+        (3, 5, (2, 5, 3)),
+        (3, 2, (1, 2, 3)),
+        (4, 5, (2, 5, 4)),  # the third was left out, as the fourth corrects it
+        (2, 5, (1, 2, 2)),
+        (1, 5, (1, 2, 2)),  # the later face came first, and stands
     ],
 )
-def test_the_kiosks_own_clock_tells_which_person_tapped_however_late_it_comes(
-    tapped_at: int, score: int, expected: tuple[int, int, int]
+def test_a_tap_of_a_visit_that_the_kiosk_names_is_of_that_person_however_late_it_comes(
+    tap: int, score: int, expected: tuple[int, int, int]
 ) -> None:
-    visit = after_tap(replace(LATEST, tapped_at=10_000), score, NOON + timedelta(hours=1), THREE, tapped_at)
-    assert visit.response_id == LATEST.response_id
-    assert (visit.revision, visit.score, visit.tapped_at) == expected
+    before = replace(LATEST, visit=VISIT, tap=2)
+    visit = after_tap(before, score, NOON + timedelta(days=40), THREE, TapOf(VISIT, tap))
+    assert (visit.response_id, visit.visit) == (LATEST.response_id, VISIT)
+    assert (visit.revision, visit.score, visit.tap) == expected
 
 
-@pytest.mark.parametrize("tapped_at", [7_000, 13_000, 10_000_000])
-def test_taps_apart_by_the_kiosks_own_clock_are_two_people_though_they_come_together(tapped_at: int) -> None:
-    visit = after_tap(replace(LATEST, tapped_at=10_000), 5, NOON, THREE, tapped_at)
-    assert visit.response_id != LATEST.response_id
-    assert (visit.revision, visit.score, visit.answered_at, visit.tapped_at) == (1, 5, NOON, tapped_at)
+def test_a_visit_that_is_not_known_is_a_person() -> None:
+    visit = after_tap(None, 5, NOON, THREE, TapOf(VISIT, 4))
+    assert (visit.revision, visit.score, visit.answered_at, visit.visit, visit.tap) == (1, 5, NOON, VISIT, 4)
+
+
+def test_a_tap_that_names_no_visit_joins_the_last_one_and_leaves_its_name() -> None:
+    visit = after_tap(replace(LATEST, visit=VISIT, tap=2), 5, NOON + timedelta(seconds=1), THREE)
+    assert (visit.response_id, visit.revision, visit.visit, visit.tap) == (LATEST.response_id, 2, VISIT, 2)
 
 
 def test_without_a_pause_every_tap_is_a_person() -> None:

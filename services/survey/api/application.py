@@ -14,7 +14,7 @@ from services.survey.api.documented import (
     KIOSK_KEY,
     READ_KEY,
     TAP_IDEMPOTENCY,
-    TAPPED_AT,
+    VISIT,
     WEBHOOK_HEADERS,
     WRITE_KEY,
     body_of,
@@ -124,7 +124,7 @@ def _add_kiosk(app: FastAPI, routes: KioskRoutes) -> None:
         status_code=201,
         response_model=TapRecorded,
         responses=_created() | refusals(400, 401, 403, 408, 413, 415, 422, 503),
-        openapi_extra=body_of(Tap) | {"parameters": [TAP_IDEMPOTENCY, TAPPED_AT], "security": KIOSK_KEY},
+        openapi_extra=body_of(Tap) | {"parameters": [TAP_IDEMPOTENCY, VISIT], "security": KIOSK_KEY},
     )
 
 

@@ -34,15 +34,15 @@ IDEMPOTENCY: dict[str, Any] = {
 TAP_IDEMPOTENCY: dict[str, Any] = IDEMPOTENCY | {
     "description": "The same key with the same body gets the first reply again, without an end; with another body, 422."
 }
-TAPPED_AT: dict[str, Any] = {
-    "name": "Tapped-At",
+VISIT: dict[str, Any] = {
+    "name": "Visit",
     "in": "header",
     "required": False,
     "description": (
-        "When the face was tapped: milliseconds on a clock of the kiosk's own, such as those since 1970. It tells "
-        "which taps are of the same person, however late they are sent; without it the moment of arrival does."
+        "Whose tap it is: an id that the kiosk draws at random for each person, and which tap of that person it is, "
+        "from 1. It holds however late the tap is sent; without it the moment of arrival tells."
     ),
-    "schema": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9-]{16,64}/[1-9][0-9]{0,5}$"},
 }
 _IF_MATCH: dict[str, Any] = {
     "name": "If-Match",

@@ -24,7 +24,7 @@ from services.survey.api.keys import Scope
 from services.survey.api.models import Tap, TapRecorded
 from services.survey.api.once import Reply, key_reused
 from services.survey.api.reading import Door, read_json
-from services.survey.conditions import idempotency_key, tapped_at_of
+from services.survey.conditions import TapOf, idempotency_key, tap_of
 
 CHANNEL: Final = "kiosk"
 
@@ -36,7 +36,8 @@ class Visit:
     Attributes:
         answered_at: when the first tap came here.
         changed_at: when the last one came.
-        tapped_at: the last tap by the kiosk's own clock, in milliseconds; None where the kiosk does not tell.
+        visit: what the kiosk calls this person; None where it does not tell.
+        tap: which tap of the person was the last, as the kiosk counts them; 0 where it does not tell.
     """
 
     response_id: uuid.UUID
@@ -44,37 +45,34 @@ class Visit:
     score: int
     answered_at: datetime
     changed_at: datetime
-    tapped_at: int | None = None
+    visit: str | None = None
+    tap: int = 0
 
 
-def after_tap(
-    latest: Visit | None, score: int, now: datetime, debounce: timedelta, tapped_at: int | None = None
-) -> Visit:
+def after_tap(latest: Visit | None, score: int, now: datetime, debounce: timedelta, told: TapOf | None = None) -> Visit:
     """The visit that a tap belongs to. Pure but for the id of a new one.
 
-    A tap soon after another is the same person: another face corrects the answer, the same face adds nothing, nor
-    does one that comes after a later one. Each tap starts the time anew, so a child that drums on the glass is one
-    visit.
+    The kiosk tells whose a tap is, or a tap soon after another is the same person. Another face corrects the answer,
+    the same face adds nothing, nor does one that comes after a later one. Each tap starts the time anew, so a child
+    that drums on the glass is one visit.
 
     Args:
-        latest: the visit before, or the nearest one by the kiosk's clock where the kiosk tells the moment of the tap.
+        latest: the visit that the kiosk names, if there is one; the last one where the kiosk names none.
         score: the face.
         now: when the tap came here.
         debounce: how soon is soon.
-        tapped_at: the moment of the tap by the kiosk's clock, in milliseconds.
+        told: whose tap it is, as far as the kiosk tells.
     """
-    if latest is None or _apart(latest, now, tapped_at) >= debounce:
-        return Visit(time_ordered(now), 1, score, now, now, tapped_at)
-    if tapped_at is not None and latest.tapped_at is not None and tapped_at < latest.tapped_at:
-        return latest
+    if told is not None:
+        if latest is None:
+            return Visit(time_ordered(now), 1, score, now, now, told.visit, told.tap)
+        if told.tap <= latest.tap:
+            return latest
+    elif latest is None or abs(now - latest.changed_at) >= debounce:  # clocks of two processes may differ
+        return Visit(time_ordered(now), 1, score, now, now)
     revision = latest.revision + (score != latest.score)
-    return replace(latest, revision=revision, score=score, changed_at=now, tapped_at=tapped_at)
-
-
-def _apart(latest: Visit, now: datetime, tapped_at: int | None) -> timedelta:
-    if tapped_at is not None and latest.tapped_at is not None:
-        return abs(timedelta(milliseconds=tapped_at - latest.tapped_at))
-    return abs(now - latest.changed_at)  # clocks of two processes may differ
+    tap = latest.tap if told is None else told.tap
+    return replace(latest, revision=revision, score=score, changed_at=now, tap=tap)
 
 
 def delivery_of(visit: Visit) -> str:
@@ -129,7 +127,7 @@ class KioskRoutes:
     async def tap(self, request: Request) -> Response:
         """Keep a tap; 2xx only after the commit, which also keeps for good what its Idempotency-Key became."""
         client = await self.door.let_in(request, Scope.KIOSK)
-        key, tapped = idempotency_key(request), tapped_at_of(request)
+        key, told_of = idempotency_key(request), tap_of(request)
         body = await read_json(request, Tap)
         began = time.perf_counter()
         async with self.pool.acquire() as connection, connection.transaction():
@@ -137,7 +135,7 @@ class KioskRoutes:
             told = None if key is None else await self._known(connection, client, key, body.sha256)
             if told is not None:
                 return _reply(told)
-            visit = await self._keep(connection, client, body.model, tapped)
+            visit = await self._keep(connection, client, body.model, told_of)
             told = TapRecorded(id=visit.response_id, revision=visit.revision)
             if key is not None:
                 what_came = (client.client_id, _digest(key), body.sha256, told.id, told.revision)
@@ -173,12 +171,12 @@ class KioskRoutes:
                 revision=tapped.revision,
             )
 
-    async def _keep(self, connection: Database, client: Client, tap: Tap, tapped: int | None) -> Visit:
+    async def _keep(self, connection: Database, client: Client, tap: Tap, told: TapOf | None) -> Visit:
         assert client.place is not None, "the table refuses a kiosk without a place"
-        latest = await self._before(connection, client, tapped)
-        visit = after_tap(latest, tap.score, self.now(), self.debounce, tapped)
+        latest = await self._before(connection, client, told)
+        visit = after_tap(latest, tap.score, self.now(), self.debounce, told)
         if latest and visit.revision == latest.revision and visit.response_id == latest.response_id:
-            await connection.execute(self.sql["touch_tap"], visit.response_id, visit.changed_at, visit.tapped_at)
+            await connection.execute(self.sql["touch_tap"], visit.response_id, visit.changed_at, visit.tap)
             return visit
         event = recorded(visit, client.place, self.survey, tap.language).model_dump_json(exclude_none=True)
         await connection.execute(
@@ -189,17 +187,17 @@ class KioskRoutes:
             visit.score,
             visit.answered_at,
             visit.changed_at,
-            visit.tapped_at,
+            visit.visit,
+            visit.tap,
             event.encode(),
         )
         return visit
 
-    async def _before(self, connection: Database, client: Client, tapped: int | None) -> Visit | None:
-        if tapped is None:
+    async def _before(self, connection: Database, client: Client, told: TapOf | None) -> Visit | None:
+        if told is None:
             row = await connection.fetchrow(self.sql["latest_tap"], client.client_id)
         else:
-            soon = self.debounce // timedelta(milliseconds=1)
-            row = await connection.fetchrow(self.sql["nearest_tap"], client.client_id, tapped, soon)
+            row = await connection.fetchrow(self.sql["tap_of_visit"], client.client_id, told.visit)
         return Visit(**row) if row else None
 
 

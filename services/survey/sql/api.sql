@@ -52,29 +52,27 @@ SELECT body_sha256, response_id, revision FROM kiosk_tap WHERE client_id = $1 AN
 INSERT INTO kiosk_tap (client_id, key_sha256, body_sha256, response_id, revision) VALUES ($1, $2, $3, $4, $5)
 
 -- name: latest_tap
-SELECT response_id, revision, score, answered_at, changed_at, tapped_at FROM kiosk_response
+SELECT response_id, revision, score, answered_at, changed_at, visit, tap FROM kiosk_response
 WHERE client_id = $1 ORDER BY changed_at DESC LIMIT 1
 
--- name: nearest_tap
--- By the kiosk's own clock, less than $3 ms before or after.
-SELECT response_id, revision, score, answered_at, changed_at, tapped_at FROM kiosk_response
-WHERE client_id = $1 AND tapped_at > $2::bigint - $3::bigint AND tapped_at < $2 + $3
-ORDER BY abs(tapped_at - $2), tapped_at LIMIT 1
+-- name: tap_of_visit
+SELECT response_id, revision, score, answered_at, changed_at, visit, tap FROM kiosk_response
+WHERE client_id = $1 AND visit = $2
 
 -- name: touch_tap
-UPDATE kiosk_response SET changed_at = $2, tapped_at = $3 WHERE response_id = $1
+UPDATE kiosk_response SET changed_at = $2, tap = $3 WHERE response_id = $1
 
 -- name: keep_tap
 WITH kept AS (
-    INSERT INTO kiosk_response (response_id, client_id, revision, score, answered_at, changed_at, tapped_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
+    INSERT INTO kiosk_response (response_id, client_id, revision, score, answered_at, changed_at, visit, tap)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
     ON CONFLICT (response_id) DO UPDATE
         SET revision = excluded.revision, score = excluded.score, changed_at = excluded.changed_at,
-            tapped_at = excluded.tapped_at
+            tap = excluded.tap
     RETURNING response_id
 )
 INSERT INTO outbox (shard, topic, key, value)
-SELECT hashtext(response_id::text) & 3, 'response.recorded.v1', convert_to(response_id::text, 'UTF8'), $8 FROM kept
+SELECT hashtext(response_id::text) & 3, 'response.recorded.v1', convert_to(response_id::text, 'UTF8'), $9 FROM kept
 
 -- name: invitation_of_reply
 -- The one whose answer this very message ($2) became part of before; else what the person got a message about last, and

@@ -1,5 +1,5 @@
 // A tap is sent after the one before it, again with the same Idempotency-Key while nothing answers, and the page is as
-// new after it. However late it is sent, Tapped-At tells whose it is.
+// new after it. However late it is sent, Visit tells whose it is.
 (() => {
   "use strict";
   const kept = "kvittera-kiosk-key", given = location.hash.slice(1);
@@ -10,10 +10,11 @@
   }
   const told = document.querySelector(".told"), buttons = [...document.querySelectorAll("[data-score]")];
   const wait = (ms) => new Promise((done) => { setTimeout(done, ms); });
+  const drawn = () => crypto.getRandomValues(new Uint32Array(4)).join("-");
   const debounce = Number(told.dataset.debounce);
   let queue = Promise.resolve(), last;
 
-  const send = async ({ at, once, score }) => {
+  const send = async ({ once, score, tap, visit }) => {
     const stop = new AbortController(), timer = setTimeout(() => stop.abort(), 10000);
     try {
       const reply = await fetch("/api/v1/kiosk/responses", {
@@ -23,7 +24,7 @@
           Authorization: `Bearer ${localStorage.getItem(kept)}`,
           "Content-Type": "application/json",
           "Idempotency-Key": once,
-          "Tapped-At": String(at),
+          Visit: `${visit}/${tap}`,
         },
         signal: stop.signal,
       });
@@ -57,11 +58,11 @@
   };
 
   const tap = (button) => {
-    const at = Math.floor(performance.timeOrigin + performance.now()); // no clock that is set moves it
-    const once = crypto.getRandomValues(new Uint32Array(4)).join("-");
-    // As the server sees it: the same person, who corrects the answer.
-    if (last && at - last.at < debounce) last.corrected = true;
-    last = { at, once, score: Number(button.dataset.score) };
+    const at = performance.now(); // no clock that is set moves it
+    const once = drawn(), score = Number(button.dataset.score);
+    const same = last && at - last.at < debounce; // the same person, who corrects the answer
+    if (same) last.corrected = true;
+    last = { at, once, score, tap: same ? last.tap + 1 : 1, visit: same ? last.visit : drawn() };
     for (const other of buttons) other.classList.toggle("chosen", other === button);
     const mine = last;
     queue = queue.then(() => post(mine));
