@@ -16,7 +16,8 @@ from services.aggregator.counting.zone_data import note_zone_data, noted_zone_da
 from services.aggregator.figures.months import Months
 from services.aggregator.handlers import CountBatch
 from services.aggregator.quality.documents import as_csv, document
-from services.aggregator.quality.figures import quality_of
+from services.aggregator.quality.figures import Quality, quality_of_weighed
+from services.aggregator.quality.known_months import KnownMonths
 from services.aggregator.quality.months import ClosedMonths
 from services.chassis.failures import MustStop
 from services.chassis.metrics import Metrics
@@ -83,9 +84,7 @@ async def test_a_closed_month_tells_with_which_time_zones_it_was_counted(
     # In October nobody counted by 2025b any more; the first closing came before versions were kept.
     assert [r["zone_data"] for r in october["revisions"]] == [None, ["2026a", "2026b"]]
     assert [r["zone_data"] for r in september["revisions"]] == [["2025b", "2026a", "2026b"]]
-    async with pool.acquire() as connection:
-        public = await ClosedMonths().until(connection, OCTOBER)
-    shown = document(quality_of(OCTOBER - 1, public), None)
+    shown = document(await public(pool, OCTOBER - 1), None)
     assert (shown["month"], shown["zone_data"]) == ("2026-09", ["2025b", "2026a", "2026b"])
     monkeypatch.setattr(figures_commands, "asked", lambda *_: [september, october])
     done = CliRunner().invoke(commands, ["months", "list"])
@@ -93,6 +92,13 @@ async def test_a_closed_month_tells_with_which_time_zones_it_was_counted(
         "revision 1  2026-11-02  closed\n    revision 2  2026-11-03  late answers  (time-zone data 2026a, 2026b)\n"
         in (done.stdout)
     )
+
+
+async def public(pool: Pool, month: int) -> Quality:
+    """The figures of a month for everybody."""
+    async with pool.acquire() as connection:
+        latest = await ClosedMonths().revisions(connection)
+    return quality_of_weighed(month, await KnownMonths(pool).until(month, latest))
 
 
 async def deliver(pool: Pool, terminal: str, at: datetime, *, delivered: int, good: int, bad: int) -> None:
@@ -118,8 +124,7 @@ async def test_a_month_too_biased_to_publish_is_a_gap_in_every_later_month(pool:
     async with pool.acquire() as connection:
         for month in (OCTOBER - 12, OCTOBER):
             await Months(0).close(connection, month, datetime(2026, 11, 2, tzinfo=UTC))
-        then = quality_of(OCTOBER - 12, await ClosedMonths().until(connection, OCTOBER - 12))
-        now = quality_of(OCTOBER, await ClosedMonths().until(connection, OCTOBER))
+    then, now = await public(pool, OCTOBER - 12), await public(pool, OCTOBER)
     assert (then.too_biased, then.reasons) == (True, ["weights_uneven"])
     assert now.satisfied is not None
     assert (now.satisfied.n, now.satisfied.share) == (60, 0.8)
@@ -200,7 +205,7 @@ async def test_a_closed_month_keeps_what_was_asked_beside_the_faces(pool: Pool, 
     await say(1, 7)
     assert await told() == {"4": 6}
     async with pool.acquire() as connection:
-        [month] = (await ClosedMonths().until(connection, OCTOBER)).values()
+        month = (await ClosedMonths().rows(connection, OCTOBER)).month()
     assert month.shown.sums == {24: 6}
     async with pool.acquire() as connection:
         await Months(0).revise(connection, OCTOBER, "late answers", later)

@@ -1,6 +1,9 @@
 """The public page over real tables: closed months only, the same figures in every form."""
 
+import asyncio
+import threading
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +18,7 @@ from services.aggregator.figures.interventions import Intervention, Ledger
 from services.aggregator.figures.months import Months, month_number
 from services.aggregator.handlers import CountBatch
 from services.aggregator.quality.routes import QualityPages
+from services.aggregator.statistics.response import Key, Stratum, Weighted, post_stratified
 from services.chassis.http import make_app
 from services.chassis.metrics import Metrics
 from services.chassis.postgres import Pool
@@ -174,6 +178,37 @@ async def test_every_correction_that_may_be_public_is_listed_on_each_months_page
     assert "too small to be told alone" not in page
 
 
+async def test_a_closed_month_is_weighed_once_for_all_readers_and_not_in_the_loop_that_counts(
+    pool: Pool, app: Starlette, moments: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weighed: list[bool] = []
+
+    def weigh(strata: Mapping[Key, Stratum]) -> Weighted | None:
+        weighed.append(threading.current_thread() is threading.main_thread())
+        return post_stratified(strata)
+
+    monkeypatch.setattr("services.aggregator.quality.weighed.post_stratified", weigh)
+    last_month = MIDDLE - timedelta(days=31)
+    await count(pool, "home_day", 80, 20)
+    await count(pool, "home_day", 60, 40, at=last_month)
+    await close(pool)
+    await close(pool, SEPTEMBER - 1)
+    told = await asyncio.gather(*(ask(app, "GET", f"/quality/2026-0{month}.json") for month in (8, 9) * 10))
+    assert {answer.json["satisfied"]["share"] for answer in told} == {0.6, 0.8}
+    assert weighed == [False, False]
+    moments.append(61.0)
+    assert (await ask(app, "GET", "/quality/2026-09.json")).status == 200
+    assert weighed == [False, False]  # what is closed never changes
+    await count(pool, "home_day", 60, 0, at=last_month)
+    async with pool.acquire() as connection:
+        await Months(9).revise(connection, SEPTEMBER - 1, "late answers", LATER)
+    moments.append(122.0)
+    again = (await ask(app, "GET", "/quality/2026-09.json")).json
+    assert [m["satisfied"]["share"] for m in again["months"] if m["satisfied"]] == [0.75, 0.8]
+    assert len(weighed) > 2
+    assert not any(weighed)
+
+
 async def test_a_reader_who_has_the_page_is_told_so_and_many_readers_cost_one_reading(
     pool: Pool, app: Starlette, moments: list[float]
 ) -> None:
@@ -185,7 +220,7 @@ async def test_a_reader_who_has_the_page_is_told_so_and_many_readers_cost_one_re
     assert "kvällsleverans" in first.text
     again = await ask(app, "GET", "/quality", headers=[("if-none-match", first.headers["etag"])])
     assert (again.status, again.body) == (304, b"")
-    await pool.execute("DROP TABLE closed_cell")
+    await pool.execute("DROP TABLE intervention")
     assert (await ask(app, "GET", "/quality")).body == first.body
     moments.append(61.0)
     with pytest.raises(asyncpg.UndefinedTableError):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
-from services.aggregator.quality.figures import too_biased_to_tell
 from services.aggregator.quality.revisions import FEWEST, Month, Revision
+from services.aggregator.quality.weighed import too_biased_to_tell
 from services.aggregator.statistics import Share
 
 

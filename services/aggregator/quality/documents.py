@@ -9,8 +9,9 @@ from services.aggregator.figures.months import month_name
 from services.aggregator.figures.receipts import Receipts
 from services.aggregator.quality.complaints import Complaints
 from services.aggregator.quality.corrections import Correction
-from services.aggregator.quality.figures import Index, Quality, Waves
+from services.aggregator.quality.figures import Index, Quality
 from services.aggregator.quality.revisions import FEWEST
+from services.aggregator.quality.weighed import Waves
 from services.aggregator.statistics import Share
 
 _HEAD: Final = ("month", "group", "figure", "value", "low", "high", "n", "note")

@@ -4,19 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from services.aggregator.counting.cuts import wave_cut, wave_days
-from services.aggregator.counting.reading import EARLY, LATE
 from services.aggregator.figures.further import index_of_sums
 from services.aggregator.figures.receipts import Receipts, both_rates, receipts_of
 from services.aggregator.quality.revisions import FEWEST, METHOD, Counted, Month, Revision
-from services.aggregator.quality.strata import strata_of
+from services.aggregator.quality.weighed import Waves, Weighed, waves_of, weighed
 from services.aggregator.statistics import Share, share_of
 from services.aggregator.statistics.means import mean_interval, smiley_index
 from services.aggregator.statistics.response import (
     Weighted,
-    early_late,
-    post_stratified,
-    reasons_not_to_publish,
     worst_case,
 )
 from services.aggregator.statistics.scores import dissatisfied
@@ -25,7 +20,6 @@ MONTHS: Final = 24
 SMALL_MONTHS: Final = 13
 """Small pictures reach from the same month last year to this one."""
 _YEAR: Final = 12
-_Bias = tuple[Weighted | None, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,35 +79,29 @@ class Quality:
     reasons: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Waves:
-    """Answers of the first days and later ones, and the difference of their satisfied shares with its interval."""
-
-    days: int
-    early: Share
-    late: Share
-    apart: tuple[float, float, float]
-
-
 def quality_of(number: int, months: Mapping[int, Month]) -> Quality:
     """The figures of a closed month, with the two years that end in it.
 
     Raises:
         KeyError: the month is not closed.
     """
-    bias = {n: _bias(month.shown) for n, month in months.items()}
-    here = _figures(number, months, bias)
+    return quality_of_weighed(number, {n: weighed(month) for n, month in months.items()})
+
+
+def quality_of_weighed(number: int, months: Mapping[int, Weighed]) -> Quality:
+    """As `quality_of`, of months that were weighed before."""
+    here = _figures(number, months)
     before = number - _YEAR
-    return replace(here, last_year=_figures(before, months, bias)) if before in months else here
+    return replace(here, last_year=_figures(before, months)) if before in months else here
 
 
-def _figures(number: int, months: Mapping[int, Month], bias: Mapping[int, _Bias]) -> Quality:
-    month = months[number]
-    public = {n: m for n, m in months.items() if not bias[n][1]}
+def _figures(number: int, weighed_months: Mapping[int, Weighed]) -> Quality:
+    own = weighed_months[number]
+    month = own.month
+    public = {n: w.month for n, w in weighed_months.items() if not w.reasons}
     cells = month.shown
     total = cells.total
     enough = total.answers >= FEWEST
-    weighted, reasons = bias[number]
     told = number in public
     of_reached, of_delivered = both_rates(total.answers, total.reached, asked=total.asked, delivered=total.delivered)
     return Quality(
@@ -133,26 +121,11 @@ def _figures(number: int, months: Mapping[int, Month], bias: Mapping[int, _Bias]
         series=tuple((n, _share(public.get(n))) for n in range(number - MONTHS + 1, number + 1)),
         methods=_methods(number, {**public, number: month}) if told or not enough else (),
         bounds=_bounds(total) if enough else None,
-        weighted=weighted,
-        weighted_by=strata_of(cells).cut,
+        weighted=own.weighted,
+        weighted_by=own.by,
         undisturbed=_undisturbed(cells) if told else None,
-        waves=_waves(cells),
-        reasons=reasons,
-    )
-
-
-def too_biased_to_tell(revision: Revision) -> bool:
-    """Whether the shares of a revision are held back: too few answers, or too biased to publish (E17)."""
-    return bool(_bias(revision)[1])
-
-
-def _bias(cells: Revision) -> _Bias:
-    """The weighted share, and why the raw one is not told."""
-    total, waves = cells.total, _waves(cells)
-    weighted = post_stratified(strata_of(cells).parts) if total.answers >= FEWEST else None
-    contrast = waves.apart if waves else None
-    return weighted, reasons_not_to_publish(
-        total.satisfied, total.asked, fewest=FEWEST, weighted=weighted, contrast=contrast
+        waves=waves_of(cells),
+        reasons=own.reasons,
     )
 
 
@@ -183,18 +156,6 @@ def _undisturbed(cells: Revision) -> Share | None:
     if set(parts) != {"true", "false"} or any(c.answers < FEWEST for c in parts.values()):
         return None
     return parts["false"].satisfied
-
-
-def _waves(cells: Revision) -> Waves | None:
-    cut = wave_cut({name for name, _ in cells.cells})
-    days = cut and wave_days(cut)
-    if not cut or not days:
-        return None
-    of = cells.of_cut(cut)
-    early, late = (of[w].satisfied if w in of and of[w].answers >= FEWEST else None for w in (EARLY, LATE))
-    if early is None or late is None or (apart := early_late((early.k, early.n), (late.k, late.n))) is None:
-        return None
-    return Waves(days, early, late, apart)
 
 
 def _bounds(total: Counted) -> tuple[float, float] | None:

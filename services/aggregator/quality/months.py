@@ -8,8 +8,6 @@ from itertools import groupby
 import asyncpg
 
 from services.aggregator.quality.complaints import Complaints
-from services.aggregator.quality.corrections import Correction, corrections_of
-from services.aggregator.quality.figures import MONTHS
 from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
 from services.aggregator.quality.strata import CUTS
 from services.chassis.postgres import Database, named_sql
@@ -24,6 +22,29 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class MonthRows:
+    """A closed month as it is stored, by revision; of each the counters, and the sums of the three questions."""
+
+    number: int
+    cells: Sequence[asyncpg.Record]
+    sums: Sequence[asyncpg.Record]
+
+    def month(self) -> Month:
+        """The month as the public sees it. Of many strata this takes long: not in a loop that serves others."""
+        said: dict[int, dict[int, int]] = {}
+        for r in self.sums:
+            said.setdefault(r["revision"], {})[r["given"]] = r["answers"]
+        found = []
+        for number, group in groupby(self.cells, key=lambda r: int(r["revision"])):
+            of = list(group)
+            cells = {(r["cut"], r["value"]): _counted(r) for r in of}
+            first = of[0]
+            told = said.get(number, {})
+            found.append(Revision(number, first["reason"], first["closed_at"], cells, told, first["zone_data"]))
+        return month_of(self.number, found)
+
+
+@dataclass(frozen=True, slots=True)
 class ClosedMonths:
     """Queries over closed months."""
 
@@ -34,23 +55,10 @@ class ClosedMonths:
         """The closed months, oldest first, with their latest revision."""
         return {r["month"]: r["revision"] for r in await connection.fetch(self.sql["months_closed"])}
 
-    async def until(self, connection: Database, number: int) -> dict[int, Month]:
-        """The closed months of the two years that end in this one."""
-        return await self._between(connection, number - MONTHS + 1, number)
-
-    async def corrections(self, connection: Database, number: int) -> list[Correction]:
-        """What was corrected in one month, as far as it is public."""
-        return [
-            c for month in (await self._between(connection, number, number)).values() for c in corrections_of(month)
-        ]
-
-    async def _between(self, connection: Database, first: int, last: int) -> dict[int, Month]:
-        rows = await connection.fetch(self.sql["closed_cells_of_months"], first, last, [*CUTS])
-        sums: dict[tuple[int, int], dict[int, int]] = {}
-        for r in await connection.fetch(self.sql["closed_sums_of_months"], first, last):
-            sums.setdefault((r["month"], r["revision"]), {})[r["given"]] = r["answers"]
-        by_month = groupby(rows, key=lambda r: int(r["month"]))
-        return {month: month_of(month, _revisions(list(of), sums)) for month, of in by_month}
+    async def rows(self, connection: Database, number: int) -> MonthRows:
+        """All revisions of a closed month, as they are stored."""
+        cells = await connection.fetch(self.sql["closed_cells_of_month"], number, [*CUTS])
+        return MonthRows(number, cells, await connection.fetch(self.sql["closed_sums_of_month"], number))
 
     async def complaints(self, connection: Database, month: Month) -> Complaints:
         """What the shown revision of a month says of complaints."""
@@ -62,17 +70,6 @@ class ClosedMonths:
     async def changes(self, connection: Database) -> list[Change]:
         """Interventions that were marked for everything or for a country, oldest first."""
         return [Change(r["what"], r["starts_on"]) for r in await connection.fetch(self.sql["changes_of_a_country"])]
-
-
-def _revisions(rows: Sequence[asyncpg.Record], sums: Mapping[tuple[int, int], Mapping[int, int]]) -> list[Revision]:
-    found = []
-    for number, group in groupby(rows, key=lambda r: int(r["revision"])):
-        of = list(group)
-        cells = {(r["cut"], r["value"]): _counted(r) for r in of}
-        first = of[0]
-        said = sums.get((first["month"], number), {})
-        found.append(Revision(number, first["reason"], first["closed_at"], cells, said, first["zone_data"]))
-    return found
 
 
 def _counted(row: asyncpg.Record) -> Counted:

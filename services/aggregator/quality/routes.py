@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,9 +12,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.aggregator.figures.months import month_number
-from services.aggregator.quality.corrections import Correction, latest_first
+from services.aggregator.quality.corrections import latest_first
 from services.aggregator.quality.documents import as_csv, document
-from services.aggregator.quality.figures import Quality, quality_of
+from services.aggregator.quality.figures import Quality, quality_of_weighed
+from services.aggregator.quality.known_months import KnownMonths
 from services.aggregator.quality.months import ClosedMonths
 from services.aggregator.quality.notes import LANGUAGES
 from services.aggregator.quality.page import headers, render, render_none
@@ -29,16 +30,19 @@ _CACHED: Final = {"cache-control": "public, max-age=60", "x-content-type-options
 
 @dataclass(slots=True)
 class QualityPages:
-    """Serves months; what was read stays for a minute, so that many readers cost one reading."""
+    """Serves months; what is asked of PostgreSQL stays for a minute, so that many readers cost one reading."""
 
     pool: Pool
     publisher: Publisher
     clock: Callable[[], float] = time.monotonic
     months: ClosedMonths = field(default_factory=ClosedMonths)
-    _closed: tuple[float, list[int]] | None = None
-    _corrected: dict[int, tuple[int, list[Correction]]] = field(default_factory=dict)
-    """By month, with its latest revision: closed rows never change, so only a new revision is read."""
+    _known: KnownMonths = field(init=False)
+    _closed: tuple[float, Mapping[int, int]] | None = None
+    """With the latest revision of each month."""
     _kept: dict[int, tuple[float, Quality, Shelf]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._known = KnownMonths(self.pool, self.months)
 
     def routes(self) -> list[Route]:
         """The routes."""
@@ -49,7 +53,7 @@ class QualityPages:
         closed = await self._closed_months()
         if not closed:
             return _answer(request, render_none(self.publisher, _language(request)), "text/html", headers())
-        return await self._page(request, closed[-1])
+        return await self._page(request, max(closed))
 
     async def show(self, request: Request) -> Response:
         """A closed month as a page, or with `.json` or `.csv` behind its name for programs."""
@@ -72,14 +76,10 @@ class QualityPages:
         quality, shelf = await self._read(number)
         return _answer(request, render(quality, self.publisher, shelf, _language(request)), "text/html", headers())
 
-    async def _closed_months(self) -> list[int]:
+    async def _closed_months(self) -> Mapping[int, int]:
         if self._closed is None or self.clock() - self._closed[0] >= _FRESH_SECONDS:
             async with self.pool.acquire() as connection:
-                latest = await self.months.revisions(connection)
-                for month, revision in latest.items():
-                    if revision > 1 and self._corrected.get(month, (0,))[0] != revision:
-                        self._corrected[month] = revision, await self.months.corrections(connection, month)
-                self._closed = self.clock(), [*latest]
+                self._closed = self.clock(), await self.months.revisions(connection)
         return self._closed[1]
 
     async def _read(self, number: int) -> tuple[Quality, Shelf]:
@@ -87,13 +87,12 @@ class QualityPages:
         if kept is None or self.clock() - kept[0] >= _FRESH_SECONDS:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
+            latest = await self._closed_months()
+            quality = quality_of_weighed(number, await self._known.until(number, latest))
             async with self.pool.acquire() as connection:
-                quality = quality_of(number, await self.months.until(connection, number))
                 changes = await self.months.changes(connection)
                 complaints = await self.months.complaints(connection, quality.month)
-            closed = await self._closed_months()
-            every = latest_first(c for _, of_month in self._corrected.values() for c in of_month)
-            shelf = Shelf(closed, changes, complaints, every)
+            shelf = Shelf([*latest], changes, complaints, latest_first(await self._known.corrections(latest)))
             kept = self._kept[number] = self.clock(), quality, shelf
         return kept[1], kept[2]
 

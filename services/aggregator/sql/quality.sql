@@ -1,17 +1,17 @@
--- name: closed_cells_of_months
--- Counters of every revision of the months from $1 to $2, for the cuts of the quality page. Each month has its strata:
+-- name: closed_cells_of_month
+-- Counters of every revision of a month, for the cuts of the quality page. Each month has its strata:
 -- whether it may be told at all depends on them, also where it is a point of a later month's line.
-SELECT m.month, m.revision, m.reason, m.closed_at, m.zone_data, c.cut, c.value, c.s1, c.s2, c.s3, c.s4, c.s5,
+SELECT m.revision, m.reason, m.closed_at, m.zone_data, c.cut, c.value, c.s1, c.s2, c.s3, c.s4, c.s5,
        c.delivered, c.asked, c.reached
 FROM closed_month AS m JOIN closed_cell AS c USING (month, revision)
-WHERE m.month BETWEEN $1 AND $2
-  AND (c.cut IN ('total', 'method', 'late', 'disrupted') OR c.cut LIKE 'wave%' OR c.cut = ANY($3::text[]))
-ORDER BY m.month, m.revision, c.cut, c.value
+WHERE m.month = $1
+  AND (c.cut IN ('total', 'method', 'late', 'disrupted') OR c.cut LIKE 'wave%' OR c.cut = ANY($2::text[]))
+ORDER BY m.revision, c.cut, c.value
 
--- name: closed_sums_of_months
+-- name: closed_sums_of_month
 -- Of everything, how often each sum of the three questions of the index was given.
-SELECT month, revision, given, answers FROM closed_question
-WHERE month BETWEEN $1 AND $2 AND cut = 'total' AND value = '' AND question = 'index'
+SELECT revision, given, answers FROM closed_question
+WHERE month = $1 AND cut = 'total' AND value = '' AND question = 'index'
 
 -- name: months_closed
 SELECT month, max(revision) AS revision FROM closed_month GROUP BY month ORDER BY month
