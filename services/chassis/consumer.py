@@ -325,11 +325,12 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
             self._heard = heard
 
     async def _look_at_hold(self, stop: asyncio.Event) -> None:
-        # What somebody holds on purpose a new process would wait for as well.
+        # What somebody holds on purpose a new process would wait for as well. After `max_poll_interval_ms` without a
+        # fetch aiokafka leaves the group, and joins it again with the next one.
         while not await pause_or_stop(self.settings.stall_seconds / 4, stop):
             try:
-                if self.lag and await self.held():
-                    self._moved = time.monotonic()
+                if (self.lag or self._in_hand) and await self.held():
+                    self._moved = self._outside = time.monotonic()
             except Exception as error:
                 if not is_transient(error):
                     raise

@@ -12,6 +12,7 @@ from services.chassis.arrivals import Arrivals
 from services.chassis.batches import Batch
 from services.chassis.failures import MustStop, TryAgain
 from services.chassis.in_hand import InHand
+from services.chassis.kafka import CONSUMER_OPTIONS
 from services.chassis.postgres import Pool
 from services.chassis.settings import Settings
 from tests.harness import Effects, letters_of, numbered, producing
@@ -133,6 +134,37 @@ async def test_a_consumer_that_waits_for_what_somebody_holds_on_purpose_goes_on_
         await asyncio.wait([asyncio.create_task(reading.stop.wait())], timeout=3)
         let_go.set()
         assert not reading.stop.is_set()
+        await reading.applied(20)
+
+
+async def test_a_consumer_that_waits_so_long_for_what_is_held_that_it_leaves_its_group_comes_back_once_that_is_let_go(
+    settings: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.chassis.consumer._LET_IN_WITHIN", 3.0)
+    monkeypatch.setattr("services.chassis.consumer._IDENTITY_EVERY", 0.2)
+    monkeypatch.setitem(CONSUMER_OPTIONS, "max_poll_interval_ms", 2000)
+    topic = await OwnTopic.make(settings.model_copy(update={"stall_seconds": 1.0}), pool)
+    await topic.send(numbered(1, 20))
+    let_go = asyncio.Event()
+
+    async def wait() -> None:
+        await let_go.wait()
+
+    async def is_held() -> bool:
+        return not let_go.is_set()
+
+    reader = topic.reader(Effects(before=wait))
+    reader.held = is_held
+    async with topic.read(reader) as reading:
+
+        async def has_left() -> bool:
+            return reader._in_hand > 0 and not reader.is_reading()
+
+        await reading.until(has_left, seconds=30)
+        await asyncio.wait([asyncio.create_task(reading.stop.wait())], timeout=6)
+        stood = not reading.stop.is_set()
+        let_go.set()
+        assert stood
         await reading.applied(20)
 
 
