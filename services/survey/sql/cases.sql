@@ -38,15 +38,35 @@ VALUES (hashtext($1) & 3, 'feedback.case.v1', convert_to($1, 'UTF8'), convert_to
 SELECT * FROM feedback_case WHERE serial = $1 AND ($2::text[] IS NULL OR desk = ANY($2))
 
 -- name: list_cases
--- The most urgent first: the clock that runs out next, then those where no clock runs.
-SELECT * FROM feedback_case
-WHERE state = ANY($1::text[])
-  AND ($2::text[] IS NULL OR desk = ANY($2))
-  AND ($3::text IS NULL OR desk = $3)
-  AND ($4::text IS NULL OR $4 = ANY(opened_because))
-  AND ($5::text IS NULL OR owner = $5)
-  AND ($6::date IS NULL OR occurred_on = $6)
-  AND ($7::text IS NULL OR $7 = ANY(reasons))
+-- The most urgent first: the clock that runs out next, then those where no clock runs. What is resolved grows for ever
+-- and has no clock, so it is read backwards from the latest change, and no further than $9 cases.
+SELECT * FROM (
+    (SELECT * FROM feedback_case
+     WHERE state <> 'resolved' AND state = ANY($1::text[]) AND $1 <> '{resolved}'
+       AND ($2::text[] IS NULL OR desk = ANY($2))
+       AND ($3::text IS NULL OR desk = $3)
+       AND ($4::text IS NULL OR $4 = ANY(opened_because))
+       AND ($5::text IS NULL OR owner = $5)
+       AND ($6::date IS NULL OR occurred_on = $6)
+       AND ($7::text IS NULL OR $7 = ANY(reasons))
+     ORDER BY due_at NULLS LAST, changed_at DESC, serial
+     LIMIT $8)
+    UNION ALL
+    (SELECT * FROM (
+         SELECT * FROM feedback_case
+         WHERE state = 'resolved' AND 'resolved' = ANY($1)
+           AND ($2 IS NULL OR desk = ANY($2))
+           AND ($3 IS NULL OR desk = $3)
+           AND ($6 IS NULL OR occurred_on = $6)
+         ORDER BY changed_at DESC, serial
+         LIMIT $9
+     ) AS latest
+     WHERE ($4 IS NULL OR $4 = ANY(opened_because))
+       AND ($5 IS NULL OR owner = $5)
+       AND ($7 IS NULL OR $7 = ANY(reasons))
+     ORDER BY changed_at DESC, serial
+     LIMIT $8)
+) AS found
 ORDER BY due_at NULLS LAST, changed_at DESC, serial
 LIMIT $8
 
@@ -60,11 +80,18 @@ FROM feedback_case
 WHERE state <> 'resolved' AND ($1::text[] IS NULL OR desk = ANY($1))
 
 -- name: desks
-SELECT DISTINCT desk FROM feedback_case WHERE ($1::text[] IS NULL OR desk = ANY($1)) ORDER BY desk
+-- One step of the index for each desk, however many cases there were.
+WITH RECURSIVE known AS (
+    (SELECT desk FROM feedback_case ORDER BY desk LIMIT 1)
+    UNION ALL
+    SELECT (SELECT c.desk FROM feedback_case AS c WHERE c.desk > known.desk ORDER BY c.desk LIMIT 1)
+    FROM known WHERE known.desk IS NOT NULL
+)
+SELECT desk FROM known WHERE desk IS NOT NULL AND ($1::text[] IS NULL OR desk = ANY($1)) ORDER BY desk
 
 -- name: owners
 SELECT DISTINCT owner, owner_name FROM feedback_case
-WHERE owner IS NOT NULL AND ($1::text[] IS NULL OR desk = ANY($1)) ORDER BY owner_name
+WHERE state <> 'resolved' AND owner IS NOT NULL AND ($1::text[] IS NULL OR desk = ANY($1)) ORDER BY owner_name
 
 -- name: entries
 SELECT what, by_name, happened_at, detail, note_sealed FROM case_entry WHERE case_id = $1
