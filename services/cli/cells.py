@@ -55,7 +55,7 @@ def cells(
     if form == "json":
         print(json.dumps(rows, ensure_ascii=False, indent=1))
     elif form == "csv":
-        print(as_csv(rows), end="")
+        print(as_csv(rows, with_questions=questions), end="")
     else:
         _print_table(rows, cut, window)
 

@@ -170,6 +170,8 @@ async def test_questions_are_columns_of_the_csv_and_part_of_what_counts_as_chang
         "88.88889",
     ]
     assert (row["recommend_answers"], row["recommend"]) == ("0", "")
+    nobody = (await ask(app, "GET", f"{path}&value=Kiruna")).text
+    assert nobody == reply.text.splitlines(keepends=True)[0]  # the header, with all its columns
     await say(pool, {"satisfaction": 9, "expectancy": 9, "ideal": 10}, 0, revision=2)  # no counter moves
     assert (await ask(app, "GET", path, headers=[("if-none-match", reply.headers["etag"])])).status == 200
     plain = (await ask(app, "GET", "/api/cells")).headers["etag"]

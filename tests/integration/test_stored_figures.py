@@ -222,6 +222,12 @@ async def test_a_digest_is_taken_care_of_once_by_who_may_at_that_terminal(pool: 
     )
     assert (await ask(app, "GET", "/digests?cut=driver&value=F-17&day=2026-10-20")).status == 400
     assert (await ask(app, "GET", "/digests?value=A&day=today")).status == 400
+    for day in ("0001-01-01", "1969-12-31", "2262-01-01", "9999-12-31"):
+        never = await ask(app, "GET", f"/digests?value=%C3%85rsta&day={day}")
+        assert (never.status, never.json["detail"]) == (400, "deliveries are of the years 1970 to 2261")
+        assert (await take_care(app, "agent-1", day=day)).status == 422
+    for day in ("1970-01-01", "2261-12-31"):
+        assert (await ask(app, "GET", f"/digests?value=%C3%85rsta&day={day}")).status == 200
     misspelt = await ask(app, "GET", "/digests?value=Arsta&day=2026-10-20")
     assert (misspelt.status, misspelt.json["detail"]) == (
         400,

@@ -196,6 +196,16 @@ def test_the_line_follows_a_fall_out_of_the_band_and_keeps_four_minutes() -> Non
     assert (low or 0) <= (before or 0) <= (high or 0)
 
 
+def test_the_line_goes_on_at_once_when_the_clock_is_set_back() -> None:
+    line = Line(window=2.0)
+    for step in range(40):
+        line.add(3600.0 + 2 * step, step * 40, step * 50)
+    for step in range(40, 50):
+        line.add(80.0 + 2 * (step - 40), step * 40, step * 50)
+    # The first reading by the new time begins a window; what the old one told of the future is gone.
+    assert [p[0] for p in line.points()] == [82.0 + 2 * n for n in range(9)]
+
+
 def test_quiet_windows_make_no_point_and_few_answers_a_wide_band() -> None:
     busy, quiet = Line(), Line()
     for step in range(60):

@@ -118,7 +118,7 @@ class CellsApi:
             return Response(status_code=304, headers=headers)
         messages = [r.message for r in page]
         if asked.form == "csv":
-            return Response(as_csv(messages), media_type="text/csv", headers=headers)
+            return Response(as_csv(messages, with_questions=asked.questions), media_type="text/csv", headers=headers)
         return json_response({"cells": messages, **({"next": following} if more else {})}, headers=headers)
 
 
@@ -176,15 +176,17 @@ def _stored_text(text: str | None) -> str | None:
     return text
 
 
-def as_csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Cells as CSV with a header line (RFC 4180); text that a spreadsheet would run is defused."""
+def as_csv(rows: Sequence[dict[str, Any]], *, with_questions: bool) -> str:
+    """Cells as CSV with a header line (RFC 4180); text that a spreadsheet would run is defused.
+
+    With the answers to further questions each row has them, and the header their columns, also where no cell is.
+    """
     out = io.StringIO()
     writer = csv.writer(out)
-    asked = any("questions" in row for row in rows)
-    writer.writerow([*_COLUMNS, *(questions.COLUMNS if asked else ())])
+    writer.writerow([*_COLUMNS, *(questions.COLUMNS if with_questions else ())])
     for row in rows:
         named = {**row, **{f"s{n}": s for n, s in enumerate(row["scores"], 1)}}
-        beside = questions.flat(row["questions"]) if asked else ()
+        beside = questions.flat(row["questions"]) if with_questions else ()
         writer.writerow([*(csv_cell(named[c]) for c in _COLUMNS), *beside])
     return out.getvalue()
 

@@ -31,6 +31,7 @@ FOR_STAFF: Final = ("/digests",)
 _LONGEST_FORM: Final = 16 * 1024
 _LONGEST_NOTE: Final = 400
 _NEAREST, _ALIKE = 3, 0.6
+_FIRST_YEAR, _LAST_YEAR = 1970, 2261  # of moments in records
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,11 @@ class Digests:
         """The digest of a unit and a day.
 
         Raises:
-            MustStop: the cut is not known, or names people; or nothing was ever counted of the value.
+            MustStop: the cut is not known, or names people; nothing was ever counted of the value; or no delivery can
+                be of that day.
         """
         cut = unit_of(cut, value)
+        _check_year(day)
         known = [r["value"] for r in await connection.fetch(self.sql["values_of_cut"], cut, value)]
         if value not in known:
             raise MustStop(not_counted(cut, value, known))
@@ -69,7 +72,12 @@ class Digests:
     async def take_care(
         self, connection: Database, cut: str, value: str, day: date, *, who: str, note: str, now: datetime
     ) -> None:
-        """Keep that somebody took care of a digest; the first one holds."""
+        """Keep that somebody took care of a digest; the first one holds.
+
+        Raises:
+            MustStop: there can be no such digest.
+        """
+        _check_year(day)
         await connection.execute(self.sql["take_care"], unit_of(cut, value), value, day, who, note, now)
 
 
@@ -83,6 +91,11 @@ def unit_of(cut: str, value: str) -> str:
     if names_people(known.properties) or "\x00" in value:
         raise MustStop("digests are made of places and shops, not of people")
     return known.name
+
+
+def _check_year(day: date) -> None:
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise MustStop(f"deliveries are of the years {_FIRST_YEAR} to {_LAST_YEAR}")
 
 
 def terminal_of(cut: str, value: str) -> str | None:

@@ -25,6 +25,10 @@ class Line:
 
     def add(self, at: float, satisfied: int, answers: int) -> None:
         """Tell the totals of now; corrections of earlier answers move the window they arrive in."""
+        if self._began is not None and at < self._began:  # the clock was set back
+            self._began = None
+            while self._points and (self._points[-1][0] or 0.0) > at:
+                self._points.pop()
         if self._began is None:
             self._began, self._satisfied, self._answers = at, satisfied, answers
         elif at - self._began >= self.window:
