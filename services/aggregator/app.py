@@ -65,6 +65,7 @@ PACKAGE = "services.aggregator"
 FOR_STAFF = ("/live", "/terminals/", "/api/live", "/api/cells", *figure_routes.FOR_STAFF, *digest_routes.FOR_STAFF)
 _CASES = 1000
 _LATE_SECONDS = 3600.0  # days are judged half a day after their end; records that wait for longer belong to them
+_FRESH_SECONDS = 60.0  # after a start, or counters made anew, partners wait until all else is counted
 _FETCH_BYTES = 12 * 1024 * 1024  # 21,000 answers; larger batches touch fewer cells anew
 _FETCH_WAIT_MS = 25  # counters are to be fresh, and an idle broker that is asked forty times a second has little to do
 
@@ -113,7 +114,9 @@ async def run(settings: Settings) -> None:
                 **_heard(shared.subscriptions),
                 "live": keep_live,
                 "publish": publisher.run,
-                "partners": PartnerPublisher(settings, metrics, _now, known=known).run,
+                "partners": PartnerPublisher(
+                    settings, metrics, lambda: behind.at_most(_FRESH_SECONDS), known=known
+                ).run,
                 "minutes": MinuteCells(pool, settings.minute_keep_hours).run,
                 **heard_sign_outs(shared.subscriptions, gate),
                 "relay": Relay(settings, SERVICE, metrics, known).run,

@@ -57,7 +57,7 @@ def add(
 
     async def work(settings: "Settings") -> None:
         from schemas.partners import partner_card
-        from services.chassis.postgres import tables_of
+        from services.chassis.postgres import database_time, tables_of
         from services.chassis.topic_admin import apply_topics
 
         async with tables_of(settings, "aggregator") as connection:
@@ -67,7 +67,7 @@ def add(
                 typer.echo(not_counted(name, close), err=True)
             # A partner is for ever and its key is told once: what can fail, and be tried again, comes before.
             await apply_topics(settings, [partner_card(partner)])
-            key = await Partners().add(connection, view, counted, datetime.now(UTC))
+            key = await Partners().add(connection, view, counted, await database_time(connection))
             print(key.text, flush=True)
 
     with reachable(kafka=True, postgres=True) as settings:

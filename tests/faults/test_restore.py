@@ -43,6 +43,7 @@ INSERT INTO partner VALUES ('fjallbod', 'partner', '{Fjällbod}', '{method}', 'm
                             now(), now(), now());
 INSERT INTO partner_release VALUES ('fjallbod', '01983b1e-7d2a-7c7e-9d57-0e8f5bb2c001', '2026-09', '{home_day}', 1,
                                     false, 20720, 'Fjällbod', 4);
+INSERT INTO partner_tried VALUES ('fjallbod', '01983b1e-7d2a-7c7e-9d57-0e8f5bb2c001', false);
 INSERT INTO partner_cell VALUES ('fjallbod', 'total|||month|2026-09', 2, '{}', now(), 2);
 """
 _MADE_ANEW = frozenset(

@@ -134,6 +134,11 @@ async def test_counters_are_known_to_be_in_time_only_after_a_look(settings: Sett
     part = await begin(pool, topic)
     looking = CountersBehind(settings, pool, Metrics(), [topic])
     assert not looking.at_most(3 * HOUR)
+    async with consuming(settings) as consumer:
+        await pool.execute("DELETE FROM progress")
+        await looking.look(consumer)
+        assert not looking.at_most(3 * HOUR), "nobody has begun to read the topic"
+        await begin(pool, topic)
     async with producing(settings) as producer, consuming(settings) as consumer:
         moment = int(1000 * (time.time() - 2 * HOUR))
         await producer.send_and_wait(topic, b"1", partition=part.partition, timestamp_ms=moment)

@@ -78,15 +78,15 @@ async def test_an_answer_of_a_settled_window_that_is_erased_takes_back_what_too_
 ) -> None:
     await quiet(pool, settings, 10)
     async with pool.acquire() as connection:
-        await connection.execute("DELETE FROM answer WHERE response_id = $1", _who(3))
+        await connection.execute("UPDATE answer SET score = NULL WHERE response_id = $1", _who(3))
     await publish(pool, settings, SETTLED + 2)
     assert await seen(pool) == {TOTAL: None, HOME: None}
 
 
-async def test_a_window_of_which_every_answer_is_gone_is_taken_back(pool: Pool, settings: Settings) -> None:
+async def test_a_window_of_which_every_answer_is_of_another_now_is_taken_back(pool: Pool, settings: Settings) -> None:
     await quiet(pool, settings, 10)
     async with pool.acquire() as connection:
-        await connection.execute("DELETE FROM answer")
+        await connection.execute("UPDATE answer SET local_hour = local_hour + 24 * 31")
     await publish(pool, settings, SETTLED + 2)
     assert await seen(pool) == {TOTAL: None, HOME: None}
 

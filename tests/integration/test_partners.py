@@ -5,7 +5,7 @@ import os
 import sys
 import uuid
 from asyncio.subprocess import PIPE
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 
 import asyncpg
@@ -25,7 +25,7 @@ from services.chassis.failures import MustStop
 from services.chassis.http import make_app
 from services.chassis.kafka import make_producer
 from services.chassis.metrics import Metrics
-from services.chassis.postgres import Pool, connect
+from services.chassis.postgres import Database, Pool, connect
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
 from services.chassis.topic_identity import topic_partitions
@@ -38,6 +38,10 @@ pytestmark = pytest.mark.service("aggregator")
 @pytest.fixture(autouse=True)
 def no_lots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("services.aggregator.partners.moments.is_held", lambda *_: False)
+
+
+async def first(_: Database) -> datetime:
+    return FIRST
 
 
 async def test_a_cell_appears_with_ten_respondents_and_leaves_a_tombstone_when_fewer_are_left(
@@ -64,14 +68,60 @@ async def test_answers_about_a_delivery_that_is_contested_are_told_to_no_partner
     assert await seen(pool) == {TOTAL: 11, HOME: 11}
 
 
-async def test_an_answer_that_is_erased_counts_as_taken_back(pool: Pool, settings: Settings) -> None:
+async def test_what_partners_were_shown_stands_while_the_answers_are_not_read_again(
+    pool: Pool, settings: Settings
+) -> None:
     await register(pool, view())
     await count(pool, range(10))
     await publish(pool, settings, 0)
     async with pool.acquire() as connection:
-        await connection.execute("DELETE FROM answer WHERE response_id = $1", uuid.UUID(int=3))
+        await connection.execute("DELETE FROM answer")
+    assert await publish(pool, settings, 1) == 0
+    await count(pool, range(7))
+    assert await publish(pool, settings, 2) == 0
+    assert await seen(pool) == {TOTAL: 10, HOME: 10}
+
+
+async def test_an_answer_about_another_merchants_delivery_now_counts_as_taken_back(
+    pool: Pool, settings: Settings
+) -> None:
+    await register(pool, view())
+    await count(pool, range(10))
+    await publish(pool, settings, 0)
+    async with pool.acquire() as connection:
+        await connection.execute("UPDATE answer SET units = '{}' WHERE response_id = $1", uuid.UUID(int=3))
     await publish(pool, settings, 1)
     assert await seen(pool) == {TOTAL: None, HOME: None}
+
+
+async def test_nothing_is_published_before_the_counters_have_caught_up(
+    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def send(*_: object) -> None:
+        """Kafka is not what this is about."""
+
+    monkeypatch.setattr(PartnerPublisher, "_send", send)
+    await register(pool, view())
+    await count(pool, range(10))
+    caught_up = False
+    publisher = PartnerPublisher(settings, Metrics(), lambda: caught_up, now=first)
+    async with pool.acquire() as connection:
+        assert await publisher.publish(connection, cast("AIOKafkaProducer", None), "fjallbod", compare=False) == 0
+        assert await seen(pool) == {}
+        caught_up = True
+        assert await publisher.publish(connection, cast("AIOKafkaProducer", None), "fjallbod", compare=False) == 2
+
+
+async def test_moments_are_those_of_the_servers_clock_and_not_of_a_process(pool: Pool, settings: Settings) -> None:
+    await register(pool, view())
+    publisher = PartnerPublisher(settings, Metrics(), lambda: True)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            f"CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT '{FIRST}'::timestamptz $$"
+        )
+        schema = await connection.fetchval("SELECT current_schema()")
+        await connection.execute(f'SET LOCAL search_path = "{schema}", pg_catalog')
+        assert await publisher.now(connection) == FIRST
 
 
 async def test_few_new_answers_wait_although_the_cell_is_large(pool: Pool, settings: Settings) -> None:
@@ -241,7 +291,7 @@ async def test_the_topic_ends_with_what_the_table_holds_also_after_a_zombie(pool
     producer = make_producer(settings, client="test")
     await producer.start()
     try:
-        publisher = PartnerPublisher(settings, Metrics(), lambda: FIRST)
+        publisher = PartnerPublisher(settings, Metrics(), lambda: True, now=first)
         assert await publisher.publish(connection, producer, partner, compare=False) == 2
         assert await publisher.publish(connection, producer, partner, compare=True) == 0
         truth = {r["key"]: r["value"] for r in await connection.fetch("SELECT key, value FROM partner_cell")}
@@ -268,11 +318,35 @@ async def test_a_partner_whose_topic_is_missing_holds_up_no_other(
         return int(compare)
 
     monkeypatch.setattr(PartnerPublisher, "publish", publish)
-    publisher = PartnerPublisher(settings, Metrics(), lambda: FIRST)
+    publisher = PartnerPublisher(settings, Metrics(), lambda: True, now=first)
     async with pool.acquire() as connection:
         with pytest.raises(UnknownTopicOrPartitionError):
             await publisher._publish_until_stopped(connection, cast("AIOKafkaProducer", None), asyncio.Event())
     assert told == ["a-without-topic", "b-shop"]
+
+
+async def test_while_one_topic_is_missing_the_others_are_compared(
+    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await register(pool, view("a-without-topic"))
+    await register(pool, view("b-shop", merchants=("other",)))
+    compared: list[bool] = []
+
+    async def publish(_: PartnerPublisher, __: object, ___: object, partner: str, *, compare: bool) -> int:
+        if partner == "a-without-topic":
+            raise UnknownTopicOrPartitionError
+        compared.append(compare)
+        return 0
+
+    monkeypatch.setattr(PartnerPublisher, "publish", publish)
+    often = settings.model_copy(update={"anti_entropy_seconds": 0.05})
+    publisher = PartnerPublisher(often, Metrics(), lambda: True, now=first)
+    async with pool.acquire() as connection:
+        for _session in range(2):
+            with pytest.raises(UnknownTopicOrPartitionError):
+                await publisher._publish_until_stopped(connection, cast("AIOKafkaProducer", None), asyncio.Event())
+            await asyncio.sleep(0.1)
+    assert compared == [False, True]
 
 
 async def test_a_merchant_of_whom_nothing_was_counted_is_told_with_the_closest_that_were(pool: Pool) -> None:

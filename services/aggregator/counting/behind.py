@@ -17,6 +17,7 @@ from services.chassis.oldest_waiting import oldest_waiting
 from services.chassis.pauses import cut_short, pause_or_stop
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.settings import Settings
+from services.chassis.topic_identity import identity_now
 
 _PERIOD: Final = 5.0
 _PATIENCE: Final = 10.0
@@ -57,6 +58,8 @@ class CountersBehind:
     now: Callable[[], float] = time.time
     seen: Seen = field(init=False)
     _looked: bool = False
+    _begun: bool = False
+    """Whether every partition has a place where it is read on; one without is behind by all that it holds."""
     _ends: Mapping[TopicPartition, int] = field(default_factory=dict)
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.chassis", "progress.sql"))
 
@@ -102,10 +105,13 @@ class CountersBehind:
         old = {part: n for part, n in counted.items() if n < self._ends.get(part, ends[part])}
         oldest = await self._oldest(old, ends) if old else None
         self._ends, self.seen, self._looked = ends, Seen(at, oldest), True
+        if not self._begun:
+            topics = [(await identity_now(self.settings, topic)).parts(topic) for topic in self.topics]
+            self._begun = all(part in counted for parts in topics for part in parts)
 
     def at_most(self, seconds: float) -> bool:
         """Whether it is known that the counters are behind by so many seconds at most."""
-        return self._looked and self.seen.behind(self.now()) <= seconds
+        return self._begun and self.seen.behind(self.now()) <= seconds
 
     async def _oldest(
         self, positions: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]

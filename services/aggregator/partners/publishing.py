@@ -6,7 +6,7 @@ a comparison of each topic with the table sends again what is behind (H38a).
 
 import asyncio
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -24,7 +24,7 @@ from services.chassis.kafka import make_consumer, make_producer, stop_in_time, s
 from services.chassis.known_server import KnownServer
 from services.chassis.metrics import Metrics
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
-from services.chassis.postgres import Database, connect, named_sql
+from services.chassis.postgres import Database, connect, database_time, named_sql
 from services.chassis.record_batches import Record, send_all
 from services.chassis.settings import Settings
 from services.chassis.topic_identity import identity_now
@@ -43,9 +43,13 @@ class PartnerPublisher:
 
     settings: Settings
     metrics: Metrics
-    now: Callable[[], datetime]
+    counted: Callable[[], bool]
+    """Whether what people answered is in the tables: what is missing or old there must not be published."""
+    now: Callable[[Database], Awaitable[datetime]] = database_time  # one process's clock must not close windows
     partners: Partners = field(default_factory=Partners)
     known: KnownServer | None = None
+    _compared: dict[str, float] = field(default_factory=dict)
+    """When each topic was last compared: beyond sessions, because one topic may end them all."""
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "partners.sql"))
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -81,28 +85,31 @@ class PartnerPublisher:
     async def _publish_until_stopped(
         self, connection: Database, producer: AIOKafkaProducer, stop: asyncio.Event
     ) -> None:
-        loop = asyncio.get_running_loop()
-        compared = loop.time()
         while not stop.is_set():
-            compare = loop.time() - compared > self.settings.anti_entropy_seconds
             failed: Exception | None = None
             for partner in await self.partners.all(connection):
                 if partner.revoked_at is None:
                     try:
-                        await self.publish(connection, producer, partner.view.partner, compare=compare)
+                        await self._publish_and_compare(connection, producer, partner.view.partner)
                     except (KafkaError, TimeoutError) as error:
                         failed = error  # a topic that is missing must not hold up the other partners
             if failed is not None:
                 raise failed
-            if compare:
-                compared = loop.time()
             await pause_or_stop(_LOOK_EVERY, stop)
+
+    async def _publish_and_compare(self, connection: Database, producer: AIOKafkaProducer, partner: str) -> None:
+        now = asyncio.get_running_loop().time()
+        compare = now - self._compared.setdefault(partner, now) > self.settings.anti_entropy_seconds
+        await self.publish(connection, producer, partner, compare=compare)
+        if compare:
+            self._compared[partner] = now
 
     async def publish(self, connection: Database, producer: AIOKafkaProducer, partner: str, *, compare: bool) -> int:
         """Bring one partner's table and topic up to date. Returns how many records were sent."""
-        changed = await Publication(self.settings).make(connection, partner, self.now())
-        if changed is not None:
-            log.info("partner cells published", cells=changed)
+        if self.counted():
+            changed = await Publication(self.settings).make(connection, partner, await self.now(connection))
+            if changed is not None:
+                log.info("partner cells published", cells=changed)
         if compare:
             await self._mark_behind(connection, partner)
         count = 0

@@ -40,7 +40,7 @@ class Windows:
         days: dict[str, list[str]] = defaultdict(list)
         for row in await self.connection.fetch(self.sql["days"]):
             days[window_of(self.view.window, row["day"])].append(f"{row['day']} {row['mark']}")
-        # What was released of answers that are all gone is taken back.
+        # What was released of answers that are all of other windows now is taken back.
         for row in await self.connection.fetch(self.sql["windows_released"], self.view.partner):
             days.setdefault(row["start"], [])
         cuts = await self.connection.fetchval(self.sql["version_of_cuts"])

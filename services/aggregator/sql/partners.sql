@@ -59,7 +59,8 @@ CREATE TEMP TABLE changed (
 
 -- name: gather
 -- Respondents of the window $4, which begins at the hour $5 and ends before $6, whose answer counts otherwise than it
--- was last released to this partner. An answer that is gone counts as one that was taken back.
+-- was last released to this partner. Nothing deletes answers: one that is away altogether is not read again yet, or
+-- was too old to be, and stands; one that is another merchant's or window's now counts as one that was taken back.
 WITH ours AS (
     SELECT coalesce(array_agg(id), '{}') AS units FROM unit WHERE cut = 'merchant' AND value = ANY($2::text[])
 ), differing AS (
@@ -73,6 +74,7 @@ WITH ours AS (
     FULL JOIN (SELECT * FROM partner_release WHERE partner = $1 AND time_window = $4) AS r
         ON r.response_id = a.response_id
     WHERE a.score IS DISTINCT FROM r.score
+      AND (a.response_id IS NOT NULL OR EXISTS (SELECT FROM answer AS e WHERE e.response_id = r.response_id))
 ), placed AS (
     SELECT d.response_id, d.new, d.old, d.day, d.depth, d.grouped,
            coalesce(d.unit, ARRAY(
