@@ -48,12 +48,13 @@ def application(
     *,
     caught_up: bool = True,
     cut_off: bool = False,
+    patience: float = 0.5,
     meanwhile: Callable[[], Awaitable[object]] | None = None,
     lines: int = 0,
 ) -> ASGIApp:
     """The routes behind the recipient's page; `meanwhile` happens while Kafka is asked whether all are known.
 
-    `cut_off` is what is known of Kafka being away.
+    `cut_off` is what is known of Kafka being away; `patience` what replies wait that nobody sends again.
     """
     metrics = Metrics()
     answers = Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, now, lines=MessageLines(lines))
@@ -66,9 +67,8 @@ def application(
     async def ready() -> str | None:
         return None
 
-    return make_app(
-        [api_mount(settings, answers, load_definitions(), behind_or_not, lambda: cut_off)], ready=ready, metrics=metrics
-    )
+    mount = api_mount(settings, answers, load_definitions(), behind_or_not, lambda _: cut_off, patience)
+    return make_app([mount], ready=ready, metrics=metrics)
 
 
 async def new_key(pool: Pool, *scopes: Scope, place: Place | None = None, days: int = 30) -> Key:

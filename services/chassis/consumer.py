@@ -65,7 +65,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self._in_hand = 0
         self._joined = False
         self._assigned: float | None = None
-        self._away = False
+        self._away_since: float | None = None
         self._heard = False
         self._outside = time.monotonic()
         self._identities = KnownTopics(settings, self.topics)
@@ -85,11 +85,12 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
 
     def is_reading(self) -> bool:
         """Whether this process reads its share, and nobody leaves a partition out; not while Kafka is away."""
-        return self.consumer is not None and self._joined and not self._away and not self._unread.found
+        return self.consumer is not None and self._joined and self._away_since is None and not self._unread.found
 
-    def is_cut_off(self) -> bool:
-        """Whether Kafka did not answer when it was last asked, though this process had its share of it."""
-        return self.consumer is not None and self._joined and self._away
+    def is_cut_off(self, seconds: float) -> bool:
+        """Whether Kafka has not answered for these seconds or longer, though this process had its share of it."""
+        since = self._away_since
+        return self.consumer is not None and self._joined and since is not None and time.monotonic() - since >= seconds
 
     def partitions(self) -> list[TopicPartition]:
         """All partitions of our topics, whoever reads them."""
@@ -279,9 +280,9 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
                 for partition in mine:
                     await self._pass_over_markers(consumer, partition)
         except (KafkaError, OSError, TimeoutError):
-            self._away = True
+            self._away_since = self._away_since or time.monotonic()
             return 0  # a broker that does not answer has nothing to be read
-        self._away = False
+        self._away_since = None
         lags = {p: max(0, end - at) for p, end in ends.items() if (at := self.applied_to(p)) >= 0}
         for partition, lag in lags.items():
             self._tell_lag(partition, lag)

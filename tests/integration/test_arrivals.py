@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -233,9 +234,11 @@ async def test_a_process_is_cut_off_while_kafka_does_not_answer_it_and_not_while
         raise KafkaConnectionError
 
     reader = alone.reading.reader
-    assert not reader.is_cut_off()
+    assert not reader.is_cut_off(0)
     with monkeypatch.context() as broken:
         broken.setattr(alone.consumer, "end_offsets", away)
-        await alone.reading.until(_holds(reader.is_cut_off))
+        await alone.reading.until(_holds(partial(reader.is_cut_off, 0)))
+        assert not reader.is_cut_off(60)
+        await alone.reading.until(_holds(partial(reader.is_cut_off, 2)))
         reader.on_partitions_revoked([])
-        assert not reader.is_cut_off()
+        assert not reader.is_cut_off(0)

@@ -199,3 +199,57 @@ async def test_a_message_of_a_provider_undoes_nothing_when_its_reply_is_forgotte
     await pool.execute("DELETE FROM request_once")
     assert (await from_46elks(app, "2", "sf1")).status == 204
     assert [e.score for e in await told(pool)] == [2, 5]
+
+
+async def requested(pool: Pool, delivery_id: str) -> None:
+    await invite(pool, person_id=PERSON, delivery={"delivery_id": delivery_id})
+
+
+@pytest.mark.parametrize("kafka_away", [True, False])
+async def test_an_answer_that_twilio_does_not_send_again_is_kept_for_the_last_request_that_is_known(
+    pool: Pool, settings: Settings, kafka_away: bool
+) -> None:
+    behind = application(pool, settings, Clock(), caught_up=False, cut_off=kafka_away)
+    assert (await from_twilio(behind, "4")).status == 503
+    await requested(pool, "D-known")
+    assert (await from_twilio(behind, "4")).status == 204
+    assert [(e.delivery.delivery_id, e.score) for e in await told(pool)] == [("D-known", 4)]
+
+
+async def test_an_answer_that_twilio_does_not_send_again_waits_for_the_newest_request(
+    pool: Pool, settings: Settings
+) -> None:
+    await requested(pool, "D-before")
+    looks = 0
+
+    async def arrives_at_the_third_look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            await requested(pool, "D-newest")
+
+    behind = application(pool, settings, Clock(), caught_up=False, meanwhile=arrives_at_the_third_look, patience=1)
+    assert (await from_twilio(behind, "4")).status == 204
+    assert [event.delivery.delivery_id for event in await told(pool)] == ["D-newest"]
+
+
+async def test_an_answer_that_46elks_and_meta_send_again_is_not_given_to_an_older_request(
+    pool: Pool, settings: Settings
+) -> None:
+    await requested(pool, "D-before")
+    behind = application(pool, settings, Clock(), caught_up=False)
+    refused = [await from_46elks(behind, "4"), await from_whatsapp(behind, {"messages": [text("4")]})]
+    assert [r.status for r in refused] == [503, 503]
+    assert await told(pool) == []
+
+
+async def test_a_stop_of_a_batch_is_heard_though_an_answer_before_it_is_not_known_yet(
+    pool: Pool, settings: Settings
+) -> None:
+    batch = {"messages": [text("4"), text("STOPP", "wamid.2")]}
+    assert (await from_whatsapp(application(pool, settings, Clock(), caught_up=False), batch)).status == 503
+    assert await stopped(pool) == [PERSON]
+    await invite(pool, person_id=PERSON)
+    assert (await from_whatsapp(application(pool, settings, Clock()), batch)).status == 200
+    assert await scores(pool) == [(4, False, "sms")]
+    assert await stopped(pool) == [PERSON]

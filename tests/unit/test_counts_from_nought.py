@@ -20,7 +20,7 @@ def counts(metrics: Metrics, name: CounterName, label: str) -> dict[str, float]:
 
 def test_answers_and_those_that_we_turn_away_are_counted_from_nought() -> None:
     app = survey(NO_POOL, Settings())
-    api_mount(Settings(), app.answers, app.definitions, app.caught_up, lambda: False)
+    api_mount(Settings(), app.answers, app.definitions, app.caught_up, lambda _: False)
     assert counts(app.metrics, "kvittera_answers_total", "kind") == {
         "first": 0,
         "revision": 0,

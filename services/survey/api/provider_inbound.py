@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from fastapi import Request, Response
 
 from services.chassis import provider_signatures
+from services.chassis.failures import Overloaded
 from services.chassis.provider_signatures import same
 from services.survey.answers.responses import Rejected
 from services.survey.api.effects import Effects
@@ -64,7 +65,7 @@ class ProviderInbound:
         form = _form(await self._read(request, self.secrets.twilio, FORM))
         expected = provider_signatures.twilio(self.secrets.twilio, self.base.rstrip("/") + TWILIO_PATH, form)
         self._prove(self.secrets.twilio, expected, request.headers.get("x-twilio-signature", ""))
-        await self._act("twilio", _or_422(lambda: [from_twilio(form)]))
+        await self._act("twilio", _or_422(lambda: [from_twilio(form)]), sends_again=False)
         return Response(status_code=HTTPStatus.NO_CONTENT)
 
     async def whatsapp(self, request: Request) -> Response:
@@ -91,20 +92,22 @@ class ProviderInbound:
         if not secret or not same(expected, shown):
             raise Problem(HTTPStatus.UNAUTHORIZED, _NOBODY)
 
-    async def _act(self, provider: str, messages: Sequence[Incoming]) -> None:
+    async def _act(self, provider: str, messages: Sequence[Incoming], *, sends_again: bool = True) -> None:
         owner = f"inbound {provider}"
-        refused: Problem | None = None
+        refused: Problem | Overloaded | None = None
         for message in messages:
             digest = hashlib.sha256(f"{message.sender}\n{message.text}".encode(errors="surrogatepass")).digest()
 
             async def work(message: Incoming = message, digest: bytes = digest) -> Reply:
                 named = f"{owner} {message.message_id}"
-                await self.effects.of(message.sender, message.text, message_id=named, sha256=digest)
+                await self.effects.of(
+                    message.sender, message.text, message_id=named, sha256=digest, sends_again=sends_again
+                )
                 return Reply(HTTPStatus.ACCEPTED, {})
 
             try:
                 await self.once.run(owner, message.message_id, digest, work)
-            except Problem as problem:
+            except (Problem, Overloaded) as problem:
                 refused = refused or problem  # the others of the batch are heard all the same
         if refused is not None:
             raise refused

@@ -11,7 +11,7 @@ from services.survey.answers.handlers import Answers
 from services.survey.api.answering import AnswerRoutes
 from services.survey.api.application import PREFIX, Routes, make_api
 from services.survey.api.clients import Clients
-from services.survey.api.effects import Effects
+from services.survey.api.effects import PATIENCE, Effects
 from services.survey.api.inbound import InboundRoutes
 from services.survey.api.kiosk import KioskRoutes
 from services.survey.api.once import Once
@@ -26,7 +26,8 @@ def api_mount(
     answers: Answers,
     definitions: Definitions,
     caught_up: Callable[[], Awaitable[bool]],
-    cut_off: Callable[[], bool],
+    cut_off: Callable[[float], bool],
+    patience: float = PATIENCE,
 ) -> Mount:
     """Everything under `/api`."""
     pool, now = answers.pool, answers.now
@@ -43,7 +44,7 @@ def api_mount(
         lines=answers.lines,
     )
     responses = AnswerRoutes(answers=answers, pool=pool, door=door, once=once, caught_up=caught_up)
-    effects = Effects(answers, answers.metrics, now, caught_up, cut_off, settings.inbound_country)
+    effects = Effects(answers, answers.metrics, now, caught_up, cut_off, settings.inbound_country, patience)
     inbound = InboundRoutes(effects, Signatures.from_setting(settings.inbound_secrets), once)
     secrets = Secrets(
         settings.inbound_url_secret.get_secret_value(),
