@@ -19,7 +19,8 @@ from services.chassis.postgres import Pool
 from services.chassis.records import Received
 from services.chassis.settings import Settings
 from services.survey.answers.handlers import Answers
-from services.survey.answers.responses import Answer
+from services.survey.answers.recorded import PLAIN, Circumstances, OnlyIf, Outcome
+from services.survey.answers.responses import Answer, contact_of
 from services.survey.api.keys import Scope
 from services.survey.privacy.erasure import ErasePersons
 from tests.asgi import ask
@@ -33,6 +34,11 @@ pytestmark = pytest.mark.service("survey")
 NUMBER = "+46701740634"
 PERSON = SEAL.pseudonym(f"sms:{NUMBER}").hex()
 WISH = {"consent": "contact.v1", "address": "astrid@mottagare.example"}
+_WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+_ANOTHER = (
+    "INSERT INTO response (response_id, revision, answered_at, changed_at)"
+    " SELECT invitation_id, 1, clock_timestamp(), clock_timestamp() FROM invitation"
+)
 SAID = {"score": 2, "comment": "Trasig", "wants_contact": True, "contact": WISH}
 
 
@@ -111,24 +117,75 @@ async def test_an_app_cannot_change_an_erased_answer_nor_leave_contact_data_besi
     assert await kept(pool) == before
 
 
-def _answering(pool: Pool, settings: Settings, token: str, answer: Answer) -> Callable[[], asyncio.Task[Any]]:
+def _answering(
+    pool: Pool, settings: Settings, token: str, answer: Answer, how: Circumstances = PLAIN
+) -> Callable[[], asyncio.Task[Any]]:
     metrics = Metrics()
     answers = Answers(pool, SEAL, Relay(settings, "survey", metrics), metrics, lambda: datetime.now(UTC))
 
     async def record() -> Any:
-        return await answers.record(token, answer)
+        return await answers.record(token, answer, how)
 
     return lambda: asyncio.create_task(record())
 
 
-async def test_an_answer_that_meets_the_erasure_keeps_the_mark_and_promises_no_words(
+WITH_WORDS = (
+    Answer(score=3, comment="Hel"),
+    Answer(wants_contact=True, contact=contact_of("Astrid", "astrid@mottagare.example")),
+)
+
+
+@pytest.mark.parametrize("answer", WITH_WORDS)
+@pytest.mark.parametrize("only_if", [None, OnlyIf(frozenset({1}))])
+async def test_words_that_meet_the_erasure_are_about_nothing(
+    app: ASGIApp, pool: Pool, settings: Settings, key: Key, answer: Answer, only_if: OnlyIf | None
+) -> None:
+    before = await invite(pool, person_id=PERSON, delivery={"delivery_id": "D-before"})
+    await send(app, "POST", RESPONSES, {"token": before, **SAID}, key=key)  # the person has a key already
+    token = await invite(pool, person_id=PERSON)
+    if only_if is not None:
+        await send(app, "POST", RESPONSES, {"token": token, "score": 2}, key=key)
+    recording = await erase(pool, meanwhile=_answering(pool, settings, token, answer, Circumstances(only_if=only_if)))
+    erased = await kept(pool)
+    assert (await recording).outcome is Outcome.UNKNOWN
+    assert await kept(pool) == erased
+
+
+@pytest.mark.parametrize("answer", WITH_WORDS)
+async def test_words_that_an_erasure_meets_before_their_commit_go_with_it(
+    pool: Pool, settings: Settings, answer: Answer
+) -> None:
+    token = await invite(pool, person_id=PERSON)
+    async with pool.acquire() as connection:
+        held = connection.transaction()
+        await held.start()
+        await connection.execute(_ANOTHER)  # the answer waits for it, between its lock and its commit
+        recording = _answering(pool, settings, token, answer)()
+        await _waits_for_a_lock(pool, 1)
+        erasing = asyncio.create_task(erase(pool))
+        await _waits_for_a_lock(pool, 2)
+        await held.rollback()
+    assert (await recording).kept == 1
+    await erasing
+    assert [(m.revision, m.commented, m.wants_contact, m.erased) for m in await told(pool)][1:] == [
+        (2, False, False, True)
+    ]
+    assert await pool.fetchval("SELECT count(*) FROM response WHERE comment_sealed IS NOT NULL OR NOT erased") == 0
+    assert await pool.fetchval("SELECT count(*) FROM contact_wish") == 0
+
+
+async def _waits_for_a_lock(pool: Pool, many: int) -> None:
+    async with asyncio.timeout(10):
+        while await pool.fetchval(_WAITING) < many:
+            await asyncio.sleep(0.02)
+
+
+async def test_a_score_that_meets_the_erasure_keeps_the_mark_and_promises_no_words(
     app: ASGIApp, pool: Pool, settings: Settings, key: Key
 ) -> None:
     token = await invite(pool, person_id=PERSON)
     await send(app, "POST", RESPONSES, {"token": token, **SAID}, key=key)
-    recording: Awaitable[Any] = await erase(
-        pool, meanwhile=_answering(pool, settings, token, Answer(score=3, comment="Hel"))
-    )
+    recording: Awaitable[Any] = await erase(pool, meanwhile=_answering(pool, settings, token, Answer(score=3)))
     await recording
     assert [(m.revision, m.score, m.commented, m.wants_contact, m.erased) for m in await told(pool)] == [
         (1, 2, True, True, False),

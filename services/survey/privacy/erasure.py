@@ -37,8 +37,9 @@ class ErasePersons:
                 await self._forget(connection, erased.person_id, erased.requested_at)
 
     async def _forget(self, connection: Database, person_id: str, until: datetime) -> None:
+        # First, for it waits for words that are on their way: these are then seen by what follows.
+        await connection.execute(self.sql["break_links"], person_id, until)
         rows = await connection.fetch(self.sql["erase_responses"], person_id, until)
         responses = [r["response_id"] for r in rows]
         await connection.execute(self.sql["forget_contact_wishes"], responses)
-        await connection.execute(self.sql["break_links"], person_id, until)
         await connection.execute(self.sql["tell_responses"], responses)

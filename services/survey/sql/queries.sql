@@ -73,10 +73,16 @@ WITH beginning AS (
                          $7::text[], $8::bytea[], $9::jsonb[], $10::boolean[], $11::text[], $12::boolean[], $13::bytea[])
         AS g (token_sha256, score, reasons, comment_sealed, contested, answered_at, language, comment_digest, follow_ups,
               wants_contact, channel, suspected, attempt)
+), held AS (
+    -- An erasure changes the link: words wait here until it is through, and are then about nothing. Scores need no lock.
+    SELECT i.invitation_id FROM given AS g JOIN invitation AS i USING (token_sha256)
+    WHERE g.comment_sealed IS NOT NULL OR g.wants_contact
+    FOR KEY SHARE OF i
 ), known AS (
     SELECT i.invitation_id, i.survey, i.rated, i.invited, i.delivery, i.snapshot, i.traceparent,
            i.expires_at > clock_timestamp() AS open, g.*
     FROM given AS g JOIN invitation AS i USING (token_sha256)
+    WHERE (g.comment_sealed IS NULL AND g.wants_contact IS NOT TRUE) OR i.invitation_id IN (SELECT invitation_id FROM held)
 ), kept AS (
     INSERT INTO response AS r (response_id, revision, score, reasons, comment_sealed, contested, language, answered_at,
                                changed_at, comment_digest, follow_ups, wants_contact, channel, suspected_machine, rated,
@@ -171,9 +177,10 @@ FROM invitation AS i JOIN response AS r ON r.response_id = i.invitation_id
 WHERE i.token_sha256 = ANY($1::bytea[])
 
 -- name: lock_revision
+-- The invitation first, as record_answers and an erasure lock them.
 SELECT r.revision FROM invitation AS i JOIN response AS r ON r.response_id = i.invitation_id
 WHERE i.token_sha256 = $1
-FOR UPDATE OF r
+FOR KEY SHARE OF i FOR UPDATE OF r
 
 -- name: keep_contact_wishes
 INSERT INTO contact_wish AS w (response_id, sealed, consent_version, language, given_at)
