@@ -194,6 +194,22 @@ async def test_a_score_that_meets_the_erasure_keeps_the_mark_and_promises_no_wor
     ]
 
 
+async def test_nothing_is_taken_about_what_a_process_of_an_earlier_version_erased(
+    app: ASGIApp, pool: Pool, key: Key
+) -> None:
+    token = await invite(pool, person_id=PERSON)
+    made = await send(app, "POST", RESPONSES, {"token": token, **SAID}, key=key)
+    await invite(pool, person_id=PERSON, delivery={"delivery_id": "D-silent"})
+    await erase(pool)
+    await pool.execute("UPDATE invitation SET expires_at = clock_timestamp() + interval '3 days'")  # it left them open
+    before = await kept(pool)
+    await reply(app, "2 fortfarande trasig")
+    shown = await send(app, "GET", f"{RESPONSES}/{made.json['id']}", key=key)
+    condition = [("if-match", shown.headers["etag"])]
+    assert (await send(app, "PATCH", f"{RESPONSES}/{made.json['id']}", SAID, key=key, headers=condition)).status == 423
+    assert await kept(pool) == before
+
+
 async def test_the_migration_ends_the_links_of_who_was_erased_before_it_and_no_others(
     pool: Pool, repository: Path
 ) -> None:

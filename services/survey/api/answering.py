@@ -56,27 +56,31 @@ class AnswerRoutes:
         if expected is None:
             raise Problem(HTTPStatus.PRECONDITION_REQUIRED, "Send the ETag that you saw last as If-Match")
         body = await read_json(request, ResponseChange)
-        token_sha256 = await self._own(client, request)
+        token_sha256, erased = await self._own(client, request)
+        if erased:
+            raise _locked()
         page, _ = await self._keep(client, token_sha256, body.model, Circumstances(only_if=expected))
         return _reply(HTTPStatus.OK, page).response()
 
     async def show(self, request: Request) -> Response:
         """An answer that this program recorded, without its comment."""
         client = await self.door.let_in(request, Scope.READ)
-        page = await self.answers.page_for(await self._own(client, request))
+        token_sha256, _ = await self._own(client, request)
+        page = await self.answers.page_for(token_sha256)
         if page is None:
             raise _unknown()
         return _reply(HTTPStatus.OK, page).response()
 
-    async def _own(self, client: Client, request: Request) -> bytes:
+    async def _own(self, client: Client, request: Request) -> tuple[bytes, bool]:
+        """The link's hash, and whether its person was erased since the delivery."""
         try:
             response_id = uuid.UUID(request.path_params["response_id"])
         except ValueError:
             raise _unknown() from None
-        found = await self.pool.fetchval(self.sql["token_of_own_response"], client.client_id, response_id)
+        found = await self.pool.fetchrow(self.sql["token_of_own_response"], client.client_id, response_id)
         if found is None:
             raise _unknown()
-        return bytes(found)
+        return bytes(found["token_sha256"]), found["erased"]
 
     async def _keep(
         self, client: Client, token_sha256: bytes, change: ResponseChange, how: Circumstances
@@ -94,7 +98,7 @@ class AnswerRoutes:
             case Outcome.UNKNOWN:
                 raise _unknown()
             case Outcome.LOCKED:
-                raise Problem(HTTPStatus.LOCKED, "This answer can no longer be changed")
+                raise _locked()
             case Outcome.STALE:
                 raise Problem(HTTPStatus.PRECONDITION_FAILED, "The answer has changed since; read it again")
             case Outcome.REUSED:
@@ -150,3 +154,7 @@ def _reply(status: HTTPStatus, page: Page) -> Reply:
 
 def _unknown() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "There is no such answer for this key")
+
+
+def _locked() -> Problem:
+    return Problem(HTTPStatus.LOCKED, "This answer can no longer be changed")

@@ -39,7 +39,10 @@ DELETE FROM request_once WHERE owner = $1 AND key = $2 AND reply IS NULL
 INSERT INTO api_response (client_id, response_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
 
 -- name: token_of_own_response
-SELECT i.token_sha256 FROM api_response AS a JOIN invitation AS i ON i.invitation_id = a.response_id
+-- `erased`: what a process of an earlier version erased may still be open.
+SELECT i.token_sha256, EXISTS (SELECT FROM person_key AS k WHERE k.person = decode(i.person_id, 'hex')
+                               AND k.erased_at >= (i.delivery ->> 'occurred_at')::timestamptz) AS erased
+FROM api_response AS a JOIN invitation AS i ON i.invitation_id = a.response_id
 WHERE a.client_id = $1 AND a.response_id = $2
 
 -- name: lock_kiosk
@@ -78,12 +81,15 @@ SELECT hashtext(response_id::text) & 3, 'response.recorded.v1', convert_to(respo
 -- The one whose answer this very message ($2) became part of before; else what the person got a message about last, and
 -- is open. One that is only planned counts where nothing is known to have been sent, for what tells that it was may be on
 -- its way. Where the last one takes no answers any more, the reply may be about one before, but changes no answer to it.
+-- Nor one to a delivery before an erasure, which a process of an earlier version may have left open.
 SELECT i.token_sha256, this.before
 FROM invitation AS i LEFT JOIN response AS r ON r.response_id = i.invitation_id
 CROSS JOIN LATERAL (
     SELECT EXISTS (SELECT FROM unnest(r.tried) AS t (attempt) WHERE substr(t.attempt, 1, 8) = substr($2::bytea, 1, 8))
 ) AS this (before)
 WHERE i.person_id = $1
+  AND NOT EXISTS (SELECT FROM person_key AS k WHERE k.person = decode($1, 'hex')
+                  AND k.erased_at >= (i.delivery ->> 'occurred_at')::timestamptz)
   AND (this.before
        OR i.expires_at > clock_timestamp()
           AND (r.response_id IS NULL
