@@ -304,6 +304,30 @@ async def test_the_topic_ends_with_what_the_table_holds_also_after_a_zombie(pool
         await connection.close()
 
 
+async def test_a_partner_who_was_told_more_than_a_restored_table_knows_is_told_nothing_more(
+    pool: Pool, settings: Settings
+) -> None:
+    partner = f"p-{uuid.uuid4().hex[:8]}"
+    await apply_topics(settings, [partner_card(partner)])
+    await register(pool, view(partner))
+    await count(pool, range(12))
+    producer = make_producer(settings, client="test")
+    await producer.start()
+    try:
+        async with pool.acquire() as connection:
+            before = PartnerPublisher(settings, Metrics(), lambda: True, now=first)
+            assert await before.publish(connection, producer, partner, compare=False) == 2
+            for table in ("partner_cell", "partner_release"):
+                await connection.execute(f"DELETE FROM {table}")
+            await connection.execute("UPDATE partner SET published_at = $1", REGISTERED)
+            await count(pool, range(12, 13))
+            after = PartnerPublisher(settings, Metrics(), lambda: True, now=first)
+            assert await after.publish(connection, producer, partner, compare=True) == 0
+        assert await seen(pool, partner) == {}
+    finally:
+        await producer.stop()
+
+
 async def test_a_partner_whose_topic_is_missing_holds_up_no_other(
     pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import asyncpg
+import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from schemas.cloudevents import Event, to_headers
 from schemas.partners import partner_topic
@@ -50,6 +51,8 @@ class PartnerPublisher:
     known: KnownServer | None = None
     _compared: dict[str, float] = field(default_factory=dict)
     """When each topic was last compared: beyond sessions, because one topic may end them all."""
+    _ahead: dict[str, bool] = field(default_factory=dict)
+    """Of each partner that was looked at: whether the topic knows more than the table."""
     _sql: Mapping[str, str] = field(default_factory=lambda: named_sql("services.aggregator", "partners.sql"))
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -106,6 +109,8 @@ class PartnerPublisher:
 
     async def publish(self, connection: Database, producer: AIOKafkaProducer, partner: str, *, compare: bool) -> int:
         """Bring one partner's table and topic up to date. Returns how many records were sent."""
+        if await self._is_ahead(connection, partner):
+            return 0
         if self.counted():
             changed = await Publication(self.settings).make(connection, partner, await self.now(connection))
             if changed is not None:
@@ -118,6 +123,19 @@ class PartnerPublisher:
             await connection.execute(self._sql["sent"], partner, [r["key"] for r in rows], [r["version"] for r in rows])
             count += len(rows)
         return count
+
+    async def _is_ahead(self, connection: Database, partner: str) -> bool:
+        # The table was restored to before what the partner has read: told anew it would differ by single people.
+        if partner not in self._ahead:
+            kept = {r["key"]: r["version"] for r in await connection.fetch(self._sql["partner_cells"], partner)}
+            try:
+                last = await self._last_values(partner)
+            except UnknownTopicOrPartitionError:
+                last = {}
+            self._ahead[partner] = any(_version(value) > kept.get(key, 0) for key, value in last.items())
+            if self._ahead[partner]:
+                log.error("a partner was told more than its table knows", action="revoke", partner=partner)
+        return self._ahead[partner]
 
     async def _send(self, producer: AIOKafkaProducer, partner: str, rows: list[asyncpg.Record]) -> None:
         records = [
@@ -156,6 +174,13 @@ class PartnerPublisher:
             return found
         finally:
             await stop_in_time(mirror.stop, 2, "mirror")
+
+
+def _version(value: bytes | None) -> int:
+    try:
+        return int(orjson.loads(value or b"{}").get("version", 0))
+    except (ValueError, AttributeError):
+        return 0  # what no publisher of ours has written
 
 
 def _event(partner: str, row: asyncpg.Record) -> Event:
