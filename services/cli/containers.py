@@ -1,6 +1,7 @@
 """`kvittera ready`, `secrets` and `certificates`: what containers need beside the services."""
 
 import contextlib
+import errno
 import os
 import secrets as dice
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ import typer
 
 _MODE = 0o400
 _READABLE = 0o444
+_NO_LINKS = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
+"""What file systems say that know no hard links: sticks, network shares."""
 
 
 def add_to(app: typer.Typer) -> None:
@@ -105,7 +108,12 @@ def certificates(
 def _kept(file: Path, text: str, mode: int = _MODE) -> str:
     """What stands in the file; `text`, written to it, where there is none yet."""
     with contextlib.suppress(FileExistsError), _written_beside(file, text, mode) as whole:
-        os.link(whole, file)
+        try:
+            os.link(whole, file)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            _write_new(file, text, mode)
         print(f"{file} made")
         return text
     print(f"{file} is there and kept")
@@ -122,12 +130,26 @@ def _anew(file: Path, text: str, mode: int) -> None:
 def _written_beside(file: Path, text: str, mode: int) -> Iterator[Path]:
     """The text on disk under another name, which goes again: who is broken off leaves no empty file to be kept."""
     beside = file.with_name(f".{file.name}.{dice.token_hex(8)}")
+    _write_new(beside, text, mode)
     try:
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        yield beside
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write_new(file: Path, text: str, mode: int) -> None:
+    """The text on disk in a file that was not there.
+
+    Raises:
+        FileExistsError: it is there.
+        OSError: it was not written, and is gone again.
+    """
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as out:
             out.write(text)
             out.flush()
             os.fsync(out.fileno())
-        yield beside
-    finally:
-        beside.unlink(missing_ok=True)
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise

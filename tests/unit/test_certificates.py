@@ -1,5 +1,7 @@
 """Certificates of the installation's own authority: for the servers they name, and for nobody else."""
 
+import errno
+import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -86,3 +88,20 @@ def test_a_full_disk_leaves_no_empty_secret_to_be_kept(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["secrets", str(tmp_path / "made")]).exit_code == 0
     assert len((tmp_path / "made" / "postgres-password").read_text()) == 32
     assert len((tmp_path / "made" / "sealing-key").read_text()) == 64
+
+
+@pytest.mark.parametrize("why", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_secrets_are_made_and_kept_where_the_file_system_knows_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: int
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(why, os.strerror(why))
+
+    monkeypatch.setattr(os, "link", refused)
+    assert CliRunner().invoke(app, ["secrets", str(tmp_path)]).exit_code == 0
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert sorted(made) == ["postgres-dsn", "postgres-password", "sealing-key"]
+    assert len(made["sealing-key"]) == 64
+
+    assert CliRunner().invoke(app, ["secrets", str(tmp_path)]).exit_code == 0
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == made
