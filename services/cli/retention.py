@@ -36,7 +36,8 @@ def run(
     """Delete what is older than its time, in small batches.
 
     Running services do this once a day by themselves; docs/privacy.md lists what is kept how long. Tables that are
-    kept by months lose whole months, and get room for the next ones. Scores and counters stay.
+    kept by months lose whole months, and get room for the next ones. Scores and counters stay. It needs the sealing
+    key, as the services do, and does nothing without it; --dry-run needs none.
     """
     from services.embedded.local import reachable
 
@@ -55,13 +56,19 @@ def run(
 
 
 async def _run(settings: "Settings", service: str, *, dry_run: bool) -> dict[str, int] | None:
+    from services.chassis.known_keys import check_keys
     from services.chassis.postgres import tables_of
+    from services.chassis.sealing import Seal
     from services.notifier.retention import retention as of_notifier
     from services.survey.privacy.retention import retention as of_survey
 
     rules = (of_notifier if service == "notifier" else of_survey)(settings)
     async with tables_of(settings, service, command_timeout=600) as connection:
-        return await (rules.due(connection) if dry_run else rules.run(connection))
+        if dry_run:
+            return await rules.due(connection)
+        # Which words of a comment a contact wish's name masks is kept before the wish goes; that takes the right key.
+        await check_keys(connection, service, Seal.of(settings))
+        return await rules.run(connection)
 
 
 async def _months(settings: "Settings", service: str, *, dry_run: bool) -> dict[str, list[str]] | None:

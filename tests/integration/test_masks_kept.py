@@ -108,6 +108,23 @@ async def test_a_comment_beside_a_wish_that_cannot_be_read_stays_masked_whole(
     assert await shown(pool) == "[] [] []"
 
 
+async def test_a_damaged_key_of_one_person_masks_that_comment_whole_and_holds_up_no_other(
+    app: SurveyRoutes, pool: Pool, settings: Settings
+) -> None:
+    for person in (PERSON, "6f" * 16):
+        token = await invite(pool, person_id=person, delivery={"delivery_id": person})
+        await post(app, token, ("score", "5"), ("comment", "Tack från Anna"), *WISH)
+    await pool.execute("UPDATE person_key SET wrapped = 'damaged' WHERE person = decode($1, 'hex')", PERSON)
+    await pool.execute("UPDATE contact_wish SET given_at = given_at - $1::interval", timedelta(days=91))
+    async with pool.acquire() as connection:
+        assert (await retention(settings).run(connection) or {})["contact_wishes"] == 2
+    rows = await pool.fetch(
+        "SELECT i.person_id, r.masked_words[1:3] AS words FROM response AS r JOIN invitation AS i"
+        " ON i.invitation_id = r.response_id"
+    )
+    assert {r["person_id"]: r["words"] for r in rows} == {PERSON: [0, 1, 2], "6f" * 16: [2]}
+
+
 async def test_the_masks_go_with_the_comment(app: SurveyRoutes, pool: Pool, settings: Settings) -> None:
     token = await invite(pool)
     await post(app, token, ("score", "5"), ("comment", COMMENT), *WISH)

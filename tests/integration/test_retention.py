@@ -5,10 +5,13 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from pydantic import SecretStr
 
+from services.chassis.failures import MustStop
 from services.chassis.postgres import Pool
 from services.chassis.retention import Retention
 from services.chassis.settings import Settings
+from services.cli.retention import _run
 from services.notifier.retention import retention as of_notifier
 from services.survey.privacy.retention import retention as of_survey
 from tests.tables import empty_pool
@@ -145,3 +148,15 @@ async def test_a_contact_wish_stays_while_its_case_is_open_and_ninety_days_after
     assert (await run(survey, of_survey(settings)))["contact_wishes"] == 2
     rows = await survey.fetch("SELECT response_id FROM contact_wish ORDER BY 1")
     assert [r["response_id"].int for r in rows] == [2, 3, 4]
+
+
+@pytest.mark.parametrize("key", ["", "ab" * 32])
+async def test_the_command_deletes_nothing_without_the_key_of_the_installation_and_counts_all_the_same(
+    survey: Pool, settings: Settings, key: str
+) -> None:
+    await comment(survey, 1, days=401)
+    await survey.execute("INSERT INTO person_key (person, wrapped, sealed_by) VALUES ($1, 'x', 'another')", PERSON)
+    without = settings.model_copy(update={"sealing_key": SecretStr(key)})
+    with pytest.raises(MustStop, match="KVITTERA_SEALING_KEY"):
+        await _run(without, "survey", dry_run=False)
+    assert ((await _run(without, "survey", dry_run=True)) or {})["comments"] == 1
