@@ -19,6 +19,7 @@ Wait = Annotated[
 AcceptWaiting = Annotated[
     bool, typer.Option("--accept-waiting", help="Go without records that are not counted yet; Kafka is not asked.")
 ]
+_HELD_BACK = "; /quality holds its figures back: less what partners read they would tell what few people answered"
 
 
 def add_to(app: typer.Typer) -> None:
@@ -115,18 +116,20 @@ def close(
     What the topics held when this began must be counted first.
     """
 
-    async def act(connection: "Database", settings: "Settings") -> list[int]:
+    async def act(connection: "Database", settings: "Settings") -> list[str]:
         months, now = _months(settings), datetime.now(UTC)
         due = [_number(month)] if month else list(await months.due(connection, now))
         extents = await _extents(connection, settings, wait) if due and not accept_waiting else {}
         for number in due:
             await months.close(connection, number, now, extents)
-        return due
+        public = [(await ClosedMonths().rows(connection, n)).month() for n in due]
+        return [f"closed {month_name(m.number)}" + (_HELD_BACK if m.beside_partner else "") for m in public]
 
     from services.aggregator.figures.months import month_name
+    from services.aggregator.quality.months import ClosedMonths
 
     closed = asked("aggregator", act, kafka=not accept_waiting)
-    print("\n".join(f"closed {month_name(n)}" for n in closed) if closed else "no month is due")
+    print("\n".join(closed) if closed else "no month is due")
 
 
 def list_months() -> None:

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from services.chassis.postgres import Database
     from services.chassis.settings import Settings
 
+_NO_PUBLIC_PAGE = (
+    "note: beside a view of all merchants the public page /quality tells no figures: less what the partner reads they"
+    " would tell what few people answered"
+)
+
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands."""
@@ -65,6 +70,8 @@ def add(
             await Partners().check(connection, view, counted)
             for name, close in (await Partners().not_counted(connection, view)).items():
                 typer.echo(not_counted(name, close), err=True)
+            if view.merchants is None:
+                typer.echo(_NO_PUBLIC_PAGE, err=True)
             # A partner is for ever and its key is told once: what can fail, and be tried again, comes before.
             await apply_topics(settings, [partner_card(partner)])
             key = await Partners().add(connection, view, counted, await database_time(connection))

@@ -9,8 +9,12 @@ from difflib import get_close_matches
 import asyncpg
 
 from services.aggregator.counting.cuts import Cut
+from services.aggregator.figures.months import month_name
 from services.aggregator.partners.publication import Rules
 from services.aggregator.partners.views import View, check_view, last_moment
+from services.aggregator.quality.months import ClosedMonths
+from services.aggregator.quality.readers import Reader
+from services.chassis.failures import MustStop
 from services.chassis.keys import Key, make_key, read_key
 from services.chassis.postgres import Database, named_sql
 from services.chassis.settings import Settings
@@ -42,6 +46,9 @@ class Partners:
             MustStop: it does not protect single answers.
         """
         check_view(view, [p.view for p in await self.all(connection)], counted)
+        months, reader = ClosedMonths(), Reader(None if view.merchants is None else frozenset(view.merchants))
+        closed = [await months.rows(connection, n, view.merchants or ()) for n in await months.revisions(connection)]
+        check_told(view, [month_name(rows.number) for rows in closed if rows.month() != rows.month(reader)])
 
     async def add(self, connection: Database, view: View, counted: Sequence[Cut], now: datetime) -> Key:
         """Keep a new partner; returns its key, which is stored nowhere.
@@ -53,6 +60,7 @@ class Partners:
         async with connection.transaction():
             # Two that are added at once must see each other.
             await connection.execute(self.sql["lock_partners"])
+            await connection.execute(self.sql["lock_closed_months"])
             await self.check(connection, view, counted)
             await connection.execute(
                 self.sql["add_partner"],
@@ -88,6 +96,21 @@ class Partners:
         if not key.is_kept_as(None if row is None else row["secret_sha256"]) or row is None:
             return None
         return partner_of(row) if row["revoked_at"] is None else None
+
+
+def check_told(view: View, months: Sequence[str]) -> None:
+    """Refuse a view that could be subtracted from what the public page has told of these months.
+
+    Raises:
+        MustStop: there are any.
+    """
+    if months:
+        whose = " and ".join(view.merchants) if view.merchants else "all merchants"
+        shown = f"{months[0]} to {months[-1]}" if len(months) > 1 else months[0]
+        raise MustStop(
+            f"the public page /quality has told figures of {shown}: less a view of {whose} they would leave what few"
+            " people answered"
+        )
 
 
 def new_lot() -> bytes:

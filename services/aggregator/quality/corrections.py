@@ -35,8 +35,8 @@ def corrections_of(month: Month) -> list[Correction]:
 
     A revision that waits is not among them: alone it would show single answers.
     """
-    held_back = too_biased_to_tell(month.shown)
-    public = [(r, _told(r, held_back=held_back)) for r in (month.first, *month.corrections)]
+    held_back = too_biased_to_tell(month.shown, month.first)
+    public = [(r, _told(r, month.first, held_back=held_back)) for r in (month.first, *month.corrections)]
     return [
         Correction(month.number, revision.number, revision.closed_at, revision.reason, before, after)
         for (_, before), (revision, after) in pairwise(public)
@@ -48,7 +48,7 @@ def latest_first(corrections: Iterable[Correction]) -> list[Correction]:
     return sorted(corrections, key=lambda c: (c.closed_at, c.month, c.revision), reverse=True)
 
 
-def _told(revision: Revision, *, held_back: bool) -> Told:
+def _told(revision: Revision, first: Revision, *, held_back: bool) -> Told:
     answers = revision.total.answers
-    share = None if held_back or too_biased_to_tell(revision) else revision.total.satisfied
+    share = None if held_back or too_biased_to_tell(revision, first) else revision.total.satisfied
     return Told(answers if answers >= FEWEST else None, share)

@@ -33,6 +33,7 @@ def document(quality: Quality, complaints: Complaints | None, corrections: Seque
         "fewest": FEWEST,
         "too_few": q.too_few,
         "too_biased": q.too_biased,
+        "beside_partner": q.month.beside_partner,
         "satisfied": _plain(q.satisfied),
         "dissatisfied": _plain(q.dissatisfied),
         "index": _index(q.index),

@@ -1,6 +1,6 @@
 """Reading closed months for the public page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import groupby
@@ -8,6 +8,7 @@ from itertools import groupby
 import asyncpg
 
 from services.aggregator.quality.complaints import Complaints
+from services.aggregator.quality.readers import Reader
 from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
 from services.aggregator.quality.strata import CUTS
 from services.chassis.postgres import Database, named_sql
@@ -28,9 +29,13 @@ class MonthRows:
     number: int
     cells: Sequence[asyncpg.Record]
     sums: Sequence[asyncpg.Record]
+    readers: Sequence[Reader] = ()
 
-    def month(self) -> Month:
-        """The month as the public sees it. Of many strata this takes long: not in a loop that serves others."""
+    def month(self, *beside: Reader) -> Month:
+        """The month as the public sees it, or would with more readers.
+
+        Of many strata this takes long: not in a loop that serves others.
+        """
         said: dict[int, dict[int, int]] = {}
         for r in self.sums:
             said.setdefault(r["revision"], {})[r["given"]] = r["answers"]
@@ -40,8 +45,9 @@ class MonthRows:
             cells = {(r["cut"], r["value"]): _counted(r) for r in of}
             first = of[0]
             told = said.get(number, {})
-            found.append(Revision(number, first["reason"], first["closed_at"], cells, told, first["zone_data"]))
-        return month_of(self.number, found)
+            about = (first[name] for name in ("zone_data", "by_merchant"))
+            found.append(Revision(number, first["reason"], first["closed_at"], cells, told, *about))
+        return month_of(self.number, found, [*self.readers, *beside])
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +61,12 @@ class ClosedMonths:
         """The closed months, oldest first, with their latest revision."""
         return {r["month"]: r["revision"] for r in await connection.fetch(self.sql["months_closed"])}
 
-    async def rows(self, connection: Database, number: int) -> MonthRows:
-        """All revisions of a closed month, as they are stored."""
-        cells = await connection.fetch(self.sql["closed_cells_of_month"], number, [*CUTS])
-        return MonthRows(number, cells, await connection.fetch(self.sql["closed_sums_of_month"], number))
+    async def rows(self, connection: Database, number: int, merchants: Collection[str] = ()) -> MonthRows:
+        """All revisions of a closed month, as they are stored, with the parts of partners' merchants and of these."""
+        cells = await connection.fetch(self.sql["closed_cells_of_month"], number, [*CUTS], [*merchants])
+        # After the cells: who was added meanwhile had to leave all that these tell as it is.
+        readers = [_reader(r) for r in await connection.fetch(self.sql["readers"])]
+        return MonthRows(number, cells, await connection.fetch(self.sql["closed_sums_of_month"], number), readers)
 
     async def complaints(self, connection: Database, month: Month) -> Complaints:
         """What the shown revision of a month says of complaints."""
@@ -70,6 +78,10 @@ class ClosedMonths:
     async def changes(self, connection: Database) -> list[Change]:
         """Interventions that were marked for everything or for a country, oldest first."""
         return [Change(r["what"], r["starts_on"]) for r in await connection.fetch(self.sql["changes_of_a_country"])]
+
+
+def _reader(row: asyncpg.Record) -> Reader:
+    return Reader(*(None if row[name] is None else frozenset(row[name]) for name in ("merchants", "months")))
 
 
 def _counted(row: asyncpg.Record) -> Counted:

@@ -36,7 +36,7 @@ class Waves:
 def weighed(month: Month) -> Weighed:
     """A month as it is kept. Where strata are thousands this takes long: not in a loop that serves others."""
     strata = strata_of(month.shown)
-    weighted, reasons = _bias(month.shown, strata)
+    weighted, reasons = _bias(month.shown, month.first, strata)
     return Weighed(_without_strata(month), weighted, strata.cut, reasons)
 
 
@@ -52,14 +52,15 @@ def _without_strata(month: Month) -> Month:
     )
 
 
-def too_biased_to_tell(revision: Revision) -> bool:
+def too_biased_to_tell(revision: Revision, first: Revision) -> bool:
     """Whether the shares of a revision are held back: too few answers, or too biased to publish (E17)."""
-    return bool(_bias(revision, strata_of(revision))[1])
+    return bool(_bias(revision, first, strata_of(revision))[1])
 
 
-def _bias(cells: Revision, strata: Strata) -> tuple[Weighted | None, Sequence[str]]:
+def _bias(cells: Revision, first: Revision, strata: Strata) -> tuple[Weighted | None, Sequence[str]]:
     """The weighted share, and why the raw one is not told."""
-    total, waves = cells.total, waves_of(cells)
+    # A correction that may not tell its waves is as biased as those that were told first.
+    total, waves = cells.total, waves_of(cells) or waves_of(first)
     weighted = post_stratified(strata.parts) if total.answers >= FEWEST else None
     contrast = waves.apart if waves else None
     return weighted, reasons_not_to_publish(

@@ -103,6 +103,8 @@ class MonthInWords:
         return {"response": Shown(self.say.points(rate.share, rate.n), self.say.whole(rate.k)), "response_note": note}
 
     def _why_not(self) -> str:
+        if self.quality.month.beside_partner:
+            return self.say("beside_partner", fewest=FEWEST)
         return self.say("too_biased") if self.quality.too_biased else self.say("too_few", fewest=FEWEST)
 
     def _of_delivered(self) -> str:

@@ -6,6 +6,10 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 -- name: lock_partners
 LOCK TABLE partner IN SHARE ROW EXCLUSIVE MODE
 
+-- name: lock_closed_months
+-- A month that is closed meanwhile is seen before or counts this partner among its readers.
+LOCK TABLE closed_month IN SHARE ROW EXCLUSIVE MODE
+
 -- name: all_partners
 SELECT * FROM partner ORDER BY partner
 
