@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from services.chassis.batches import Batch
+from services.chassis.coordinator import Coordinator
 from services.chassis.failures import MustStop, is_transient
 from services.chassis.fence import Fence, Gap
 from services.chassis.in_hand import InHand
@@ -68,6 +69,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self._away_since: float | None = None
         self._heard = False
         self._outside = time.monotonic()
+        self._coordinator = Coordinator(settings, fence.group)
         self._identities = KnownTopics(settings, self.topics)
         self._unread = UnreadPartitions()
         self._moved = time.monotonic()
@@ -263,7 +265,8 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
 
     def _refuse_to_stay_outside(self) -> None:
         # Who is refused by its group, or whose aiokafka has ceased to ask, has no partitions and so no lag.
-        if self._joined or self._assigned is not None or not self._heard:
+        given_up = self._coordinator.was_given_up(self.consumer)
+        if self._joined or self._assigned is not None or not self._heard or given_up:
             self._outside = time.monotonic()
         elif time.monotonic() - self._outside > max(2 * self.settings.stall_seconds, _LET_IN_WITHIN):
             raise MustStop(f"{self.fence.group} is not let into its group though Kafka answers: starting anew")
@@ -317,7 +320,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
             heard = False
             try:
                 topics = await self._identities.check()
-                heard = True
+                heard = self._joined or await self._coordinator.takes_members()
                 if self.consumer is not None and self._joined:
                     await self._unread.look(self.fence.pool, topics, self.consumer)
             except Exception as error:
