@@ -143,6 +143,26 @@ async def test_the_watch_judges_nothing_while_it_is_not_known_that_all_was_count
     assert asked == ["counted", "counted", "counted", "look"]
 
 
+async def test_the_watch_judges_days_by_the_clock_of_the_database(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=3)
+
+    stop, looked = asyncio.Event(), []
+
+    class Looked(Alerts):
+        async def look(self, _: Any, now: datetime) -> list[SatisfactionAlert]:
+            looked.append(now)
+            stop.set()
+            return []
+
+    monkeypatch.setattr("services.aggregator.figures.alerts.datetime", Ahead)
+    async with asyncio.timeout(9):
+        await watch(pool, Looked(("terminal",)), 0.01, stop)
+    assert abs(looked[0] - datetime.now(UTC)) < timedelta(hours=1)
+
+
 async def test_without_months_before_nothing_is_watched(pool: Pool) -> None:
     await count(pool, "Luleå", NOW, 0, 50)
     assert await look(pool) == []

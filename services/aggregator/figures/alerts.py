@@ -28,7 +28,7 @@ from services.aggregator.statistics.units import fitted, names_people
 from services.chassis.attempts import tried_again_later
 from services.chassis.failures import MustStop
 from services.chassis.pauses import pause_or_stop
-from services.chassis.postgres import Database, Pool, named_sql
+from services.chassis.postgres import Database, Pool, database_time, named_sql
 
 log = structlog.get_logger()
 REFERENCE_MONTHS = 2
@@ -224,11 +224,12 @@ async def watch(
 ) -> None:
     """Look for alarms every so many seconds until stopped; never when `seconds` is 0.
 
-    A day is judged once, so nothing is looked for while counters are behind and `counted` says no.
+    A day is judged once, so nothing is looked for while counters are behind and `counted` says no, and it is over by
+    the clock of the database: one process whose own is ahead would have judged days for all.
     """
     while not stop.is_set():
         if seconds > 0 and alerts.cuts and counted():
             with tried_again_later("alerts"):
                 async with pool.acquire() as connection:
-                    await alerts.look(connection, datetime.now(UTC))
+                    await alerts.look(connection, await database_time(connection))
         await pause_or_stop(seconds or 60, stop)
