@@ -24,15 +24,21 @@ async def send_smaller(
 ) -> list[KafkaError | None]:
     """Send again what was refused for its size, and what follows it in its key; returns the outcomes of all.
 
-    What is not begun within `seconds` stays refused.
+    What is not begun within `seconds` stays refused, and so does what is behind a record that is refused again.
     """
     now = list(outcomes)
+    held: set[tuple[str, bytes | None]] = set()
     clock = asyncio.get_running_loop().time
     until = clock() + seconds
     for number in _refused_or_behind(records, outcomes):
         if clock() > until:
             break
-        now[number] = await _send_one(producer, records[number])
+        record = records[number]
+        if (place := (record.topic, record.key)) in held:
+            continue
+        now[number] = await _send_one(producer, record)
+        if now[number] is not None and record.key is not None:
+            held.add(place)
     return now
 
 
