@@ -146,8 +146,8 @@ async def test_the_watch_judges_nothing_while_it_is_not_known_that_all_was_count
 async def test_the_watch_judges_days_by_the_clock_of_the_database(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     class Ahead(datetime):
         @classmethod
-        def now(cls, tz: Any = None) -> datetime:
-            return datetime.now(tz) + timedelta(days=3)
+        def now(cls, tz: Any = None) -> "Ahead":
+            return super().now(tz) + timedelta(days=3)
 
     stop, looked = asyncio.Event(), []
 
