@@ -1,7 +1,6 @@
 """`kvittera erase`: erase a person everywhere."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -77,7 +76,7 @@ def _person_id(text: str) -> "Person":
 async def _erase(settings: "Settings", persons: "list[Person]") -> "list[Erasure]":
     from services.chassis.known_keys import check_keys
     from services.chassis.persons import PersonKeys
-    from services.chassis.postgres import tables_of
+    from services.chassis.postgres import database_time, tables_of
     from services.chassis.sealing import Seal
     from services.notifier.erasure import Eraser
 
@@ -89,7 +88,7 @@ async def _erase(settings: "Settings", persons: "list[Person]") -> "list[Erasure
         done = []
         for person in persons:
             async with connection.transaction():
-                done.append(await eraser(connection, person, datetime.now(UTC)))
+                done.append(await eraser(connection, person, await database_time(connection)))
         return done
 
 

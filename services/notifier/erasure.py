@@ -48,14 +48,17 @@ class Eraser:
         known = (await self.persons.look_up(connection, [person]))[person]
         if known.wrapped is None and known.erased_at is not None:
             return Erasure(person, before=known.erased_at)
-        if not await self.persons.destroy(connection, person, now):
+        # A delivery may be dated a little ahead, and a clock be behind: what is known now goes, whatever they say.
+        latest = await connection.fetchval(self.sql["latest_delivery"], person)
+        at = max(now, latest) if latest is not None else now
+        if not await self.persons.destroy(connection, person, at):
             return Erasure(person, before=known.erased_at)
         withdrawn = await connection.fetch(self.sql["withdraw_invitations"], person)
         await connection.execute(self.sql["forget_secrets"], person)
         await connection.execute(self.sql["forget_unreachable"], person)
         forgotten = await connection.execute(self.sql["forget_messages"], person)
         await tell(connection, self.sql, changes(withdrawn, Outcome.SUPPRESSED, now, "erased"))
-        erased = PersonErased(person_id=person.hex(), requested_at=now)
+        erased = PersonErased(person_id=person.hex(), requested_at=at)
         event = Event(person.hex(), erased.model_dump_json().encode(), None)
         await tell(connection, self.sql, [event], PERSON_ERASED)
         ever = known.wrapped is not None or known.erased_at is not None

@@ -185,6 +185,17 @@ async def test_a_replay_of_every_delivery_brings_nothing_back(pool: Pool, settin
     assert await ledger_gap(pool) == 0
 
 
+async def test_an_erasure_by_a_clock_that_is_behind_covers_every_delivery_that_is_known(pool: Pool) -> None:
+    at = utc_now().replace(microsecond=0) + timedelta(minutes=4)
+    await take(pool, delivery(delivery_id="D-1", occurred_at=at - timedelta(hours=2)))
+    await take(pool, delivery(delivery_id="D-2", occurred_at=at))
+    await erase(pool, at=utc_now() - timedelta(hours=3))
+    [event] = [PersonErased.model_validate_json(v) for v in await told(pool, "person.erased.v1")]
+    latest = await pool.fetchval("SELECT max(occurred_at) FROM invitation WHERE person = $1", ASTRID)
+    assert event.requested_at == latest == at
+    assert await pool.fetchval("SELECT erased_at FROM person_key WHERE person = $1", ASTRID) == at
+
+
 async def test_any_erased_address_of_the_recipient_silences_deliveries_from_before(pool: Pool) -> None:
     await erase(pool, person_of(SEAL, ChannelKind.SMS, "+46 70-174 06 34"))
     await take(pool, delivery((EMAIL, SMS), occurred_at=utc_now() - timedelta(hours=1)))

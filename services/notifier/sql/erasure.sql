@@ -1,3 +1,7 @@
+-- name: latest_delivery
+-- The last one that the person is or was asked about.
+SELECT max(occurred_at) FROM invitation WHERE person = $1
+
 -- name: withdraw_invitations
 UPDATE invitation
 SET state = 'withheld', reason = 'erased', settled_at = clock_timestamp(), revision = revision + 1, fence = fence + 1
