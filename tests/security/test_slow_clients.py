@@ -152,7 +152,8 @@ async def read_until(reader: asyncio.StreamReader, answers: int) -> int:
 def picture(answers: int) -> dict[str, Any]:
     """The widest page: two hundred rows."""
     share = {"share": 0.9, "low": 0.8, "high": 0.95, "n": answers}
-    rows = [{"value": f"Terminal {n}", "satisfied": share, "dissatisfied": share, "answers": 9} for n in range(200)]
+    counted = {"satisfied": share, "dissatisfied": share, "satisfied_answers": 8, "answers": 9}
+    rows = [{"value": f"Terminal {n}", **counted} for n in range(200)]
     total = {"version": answers, "scores": [0, 0, 0, 0, answers], "answers": answers}
     return {"total": total, "behind": 0, "terminals": {"shown": rows}}
 

@@ -41,8 +41,11 @@ class Nothing:
     async def execute(self, *_: object) -> str:
         return "DELETE 0"
 
-    async def fetch(self, *_: object) -> list[object]:
+    async def fetch(self, *_: object, **__: object) -> list[object]:
         return []
+
+    async def fetchrow(self, *_: object) -> dict[str, object]:
+        return {"behind": 0, "more": False}
 
     async def start(self) -> None: ...
 
