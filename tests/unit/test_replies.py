@@ -1,5 +1,7 @@
 """What a text message means that answers a request."""
 
+import time
+
 import pytest
 
 from schemas.delivery import ChannelKind, ContactChannel
@@ -87,6 +89,33 @@ def test_a_stop_is_understood_in_every_language_without_regard_to_case_and_punct
         ("5 A fantastic driver", 5, "A fantastic driver"),
         ("1) aldrig mer", 1, "aldrig mer"),
         ("5 A class act", 5, "A class act"),
+        ("5:a", 5, None),
+        ("5:a!", 5, None),
+        ("5:an", 5, None),
+        ("Betyg: 5:a", 5, None),
+        ("Betyg: 2:a", 2, None),
+        ("5:a till föraren", 5, "till föraren"),
+        ("4:a från mig", 4, "från mig"),
+        ("5 100% nöjd", 5, "100% nöjd"),
+        ("5 100 % nöjd", 5, "100 % nöjd"),
+        ("5\n100 poäng till föraren", 5, "100 poäng till föraren"),
+        ("5 - 100% nöjd", 5, "100% nöjd"),
+        ("5/5 - 1 dag tidigare", 5, "1 dag tidigare"),
+        ("Score: 5/5 - 2 days early", 5, "2 days early"),
+        ("Score: 1/5 - 2 days late", 1, "2 days late"),
+        ("5 - 2 dagar tidigare", 5, "2 dagar tidigare"),
+        ("5 och 1 dag tidigare än väntat", 5, "och 1 dag tidigare än väntat"),
+        ("5 ja 10/10", 5, "ja 10/10"),
+        ("5/5 och 10/10", 5, "och 10/10"),
+        ("5 Box was intact", 5, "Box was intact"),
+        ("4 Box was wet", 4, "Box was wet"),
+        ("3 Kartong trasig", 3, "Kartong trasig"),
+        ("2 Vara saknas", 2, "Vara saknas"),
+        ("3 Item missing", 3, "Item missing"),
+        ("5 May be the best", 5, "May be the best"),
+        ("5\nMaj-Britt körde bra", 5, "Maj-Britt körde bra"),
+        ("2\nPaket saknas", 2, "Paket saknas"),
+        ("5 x", 5, "x"),
     ],
 )
 def test_a_score_comes_first_with_or_without_words(text: str, score: int, comment: str | None) -> None:
@@ -151,10 +180,42 @@ def test_a_score_comes_first_with_or_without_words(text: str, score: int, commen
         "2 joulukuuta",
         "1. Snabbt 2. Trevlig förare",
         "1) Snabbt\n2) Trevlig förare",
+        "1:a",
+        "1:a!",
+        "2:a på bollen",
+        "Betyg: 1:a klass",
+        "4:a våningen utan hiss",
+        "3:e gången",
+        "1 100 poäng till er",
+        "2 500 kr försvann",
+        "5 000 tack",
+        "1 till 10 dagar",
+        "1-2 % trasigt",
+        "2 - 3 paket",
+        "4 och 5",
+        "1+1 är två",
+        "2 och 1/2 timme sen",
+        "1 1/2 timme",
+        "1 av 5 kom fram",
+        "1/5 kom ni inte",
+        "1/5 - 3/5 väntade jag",
+        "1 vara saknas",
+        "1 Kartong var trasig",
+        "2 box missing",
+        "2 artikel fehlen",
+        "5 maj 2026",
+        "2 x trasig vara",
     ],
 )
 def test_anything_else_is_kept_as_a_comment_only(text: str) -> None:
     assert read_reply(text) == Reply(comment=text)
+
+
+@pytest.mark.parametrize("begins", ["5", "betyg", "1 och", "2 -", "5 till 9"])
+def test_a_text_that_is_mostly_space_takes_no_longer_than_another(begins: str) -> None:
+    began = time.perf_counter()
+    read_reply(begins + " " * 4_000 + "x")
+    assert time.perf_counter() - began < 1
 
 
 @pytest.mark.parametrize("text", ["", " ", "\u0000", "...", "?!", "\u200d", "\u202e\u2066"])
