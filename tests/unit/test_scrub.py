@@ -70,6 +70,12 @@ def test_personal_data_are_masked_by_kind(country: str, text: str, expected: str
     [
         ("SE", "Ringde innan, väntade medan jag letade skor och bar in paketet åt min mamma. Så gör man."),
         ("SE", "Kom 17:42 den 2026-10-13, lovat 16-18. 5 av 5, väntade 20 minuter."),
+        ("SE", "Lovat 24/11, 08-12, kom 14"),
+        ("SE", "Utlovad tid 10-12, 14-16"),
+        ("SE", "Kom kl 10.15, 12.30 och 14.00"),
+        ("SE", "Kom 2026-10-13, 16-18"),
+        ("SE", "Betalade 1 299, 499 och 89 kr"),
+        ("DE", "Lieferung 24.11., 10-14 Uhr"),
         ("SE", "Ring gärna på nästa gång. Vägen var hal men han kom."),
         ("NO", "Sjåføren ventet i 10 minutter. Supert 2. gang også."),
         ("DK", "Han kom kl. 14.30 og var flink. 3 pakker på en gang."),

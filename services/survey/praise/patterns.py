@@ -20,7 +20,8 @@ PERSONAL_NUMBER: Final = re.compile(
 
 _DATE: Final = r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})"
 DATE: Final = re.compile(_DATE)
-PHONE: Final = re.compile(r"(?<![\w])(?P<it>(?:\+|00)?(?:\(\d+\) ?)?\d(?:[ ()./,_*–—-]{0,2}\d){6,16})(?!\w)")
+PHONE: Final = re.compile(r"(?<![\w])(?P<it>(?:\+|00)?(?:\(\d+\) ?)?\d(?:(?:[ ()./_*–—-]{0,2}|,)\d){6,16})(?!\w)")
+"""A comma only without a space behind it: "24/11, 08-12" is a date and a time."""
 LONG_NUMBER: Final = re.compile(r"(?P<it>\d(?:[ _-]?\d){4,})")
 
 _CODE_WORDS: Final = (
