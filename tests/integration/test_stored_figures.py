@@ -234,6 +234,10 @@ async def test_a_digest_is_taken_care_of_once_by_who_may_at_that_terminal(pool: 
     assert (await take_care(app, "lead-2", cut="terminal.method", value="Årsta × home_day")).status == 403
     assert (await take_care(app, "agent-1", form_secret="guessed")).status == 403
     assert (await take_care(app, "agent-1", day="yesterday")).status == 422
+    unknown, early = [await take_care(app, "lead-1", **said) for said in ({"value": "Arsta"}, {"day": "2026-10-22"})]
+    assert (unknown.status, early.status) == (422, 422)
+    assert "did you mean Årsta?" in unknown.json["detail"]
+    assert early.json["detail"] == "2026-10-22 has not begun"
     assert await pool.fetchval("SELECT count(*) FROM digest_taken_care") == 0
     assert (await take_care(app, "agent-1", note="rang the driver")).status == 303
     assert (await take_care(app, "lead-1", note="too late")).status == 303

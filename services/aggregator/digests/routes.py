@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from difflib import get_close_matches
 from typing import Final
 from urllib.parse import urlencode
@@ -32,6 +32,7 @@ _LONGEST_FORM: Final = 16 * 1024
 _LONGEST_NOTE: Final = 400
 _NEAREST, _ALIKE = 3, 0.6
 _FIRST_YEAR, _LAST_YEAR = 1970, 2261  # of moments in records
+_FIRST_ZONE: Final = timedelta(hours=14)  # where a day begins first
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +49,8 @@ class Digests:
             MustStop: the cut is not known, or names people; nothing was ever counted of the value; or no delivery can
                 be of that day.
         """
-        cut = unit_of(cut, value)
         _check_year(day)
-        known = [r["value"] for r in await connection.fetch(self.sql["values_of_cut"], cut, value)]
-        if value not in known:
-            raise MustStop(not_counted(cut, value, known))
+        cut = await self._counted(connection, cut, value)
         number = day_number(day)
         rows = await connection.fetch(self.sql["day_counters"], cut, value, max(0, number - USUAL_DAYS), number)
         said = await self.said.in_unit(connection, cut, value, max(0, number - USUAL_DAYS), number)
@@ -75,10 +73,21 @@ class Digests:
         """Keep that somebody took care of a digest; the first one holds.
 
         Raises:
-            MustStop: there can be no such digest.
+            MustStop: there is no such digest, as of a value that was never counted or a day that has not begun.
         """
         _check_year(day)
-        await connection.execute(self.sql["take_care"], unit_of(cut, value), value, day, who, note, now)
+        if day > (now + _FIRST_ZONE).date():
+            raise MustStop(f"{day} has not begun")
+        cut = await self._counted(connection, cut, value)
+        await connection.execute(self.sql["take_care"], cut, value, day, who, note, now)
+
+    async def _counted(self, connection: Database, cut: str, value: str) -> str:
+        """The cut's name, where something was counted of the value."""
+        cut = unit_of(cut, value)
+        known = [r["value"] for r in await connection.fetch(self.sql["values_of_cut"], cut, value)]
+        if value not in known:
+            raise MustStop(not_counted(cut, value, known))
+        return cut
 
 
 def unit_of(cut: str, value: str) -> str:
