@@ -116,6 +116,11 @@ def test_a_stop_is_understood_in_every_language_without_regard_to_case_and_punct
         ("5\nMaj-Britt körde bra", 5, "Maj-Britt körde bra"),
         ("2\nPaket saknas", 2, "Paket saknas"),
         ("5 x", 5, "x"),
+        ("1/5\nKom för sent", 1, "Kom för sent"),
+        ("2/5 \n\nVar inte nöjd", 2, "Var inte nöjd"),
+        ("1 av 5\nKom aldrig", 1, "Kom aldrig"),
+        ("2/5 var inte nöjd", 2, "var inte nöjd"),
+        ("1/5 was late", 1, "was late"),
     ],
 )
 def test_a_score_comes_first_with_or_without_words(text: str, score: int, comment: str | None) -> None:
@@ -198,6 +203,8 @@ def test_a_score_comes_first_with_or_without_words(text: str, score: int, commen
         "1 1/2 timme",
         "1 av 5 kom fram",
         "1/5 kom ni inte",
+        "1/5 var ni inte här",
+        "2 av 5 var trasiga",
         "1/5 - 3/5 väntade jag",
         "1 vara saknas",
         "1 Kartong var trasig",

@@ -54,12 +54,14 @@ _THOUSANDS = re.compile(
 _MAYBE_THOUSANDS = re.compile(r" [0-9]{3}\b(?! ?%)")
 _DATES = re.compile(r"[ \t]*[-–—](?:[0-9]|[ \t]*[0-9]{1,2}/[0-9])")
 """Behind "1/5": "1/5-2026", "1/5 - 3/5"."""
-_SHARE = re.compile(
-    r"\s+(?:kom|kommer|saknas|saknades|fattas|fattades|var|är|kom|mangler|manglede|manglet|kam|kamen|fehlt|fehlte"
-    r"|fehlen|fehlten|puuttui|puuttuu|saapui|tuli|arrived|came|were|was|missing|is missing)\b",
-    re.IGNORECASE,
+_CAME = (
+    "kom|kommer|saknas|saknades|fattas|fattades|mangler|manglede|manglet|kam|kamen|fehlt|fehlte|fehlen|fehlten|puuttui"
+    "|puuttuu|saapui|tuli|arrived|came|missing|is missing"
 )
-"""Behind "1 av 5": so many of five, or the first of May."""
+_SHARE = re.compile(rf"[ \t]+(?:{_CAME}|var|är|were|was)\b", re.IGNORECASE)
+"""Behind "1 av 5", on the same line: so many of five."""
+_DAY = re.compile(rf"[ \t]+(?:{_CAME}|(?:var|är)[ \t]+(?:jag|vi|ni|han|hon|det|den|paketet))\b", re.IGNORECASE)
+"""Behind "1/5": the first of May, or so many of five; "2/5 var inte nöjd" is a score."""
 _UNITS = (
     "min|minut|minuter|minuters|minutter|minuuttia|minute|minutes|minuten|tim|timme|timmar|timmars|timer|tunti"
     "|tuntia|hour|hours|stunde|stunden|h|dag|dagar|dagars|dager|dage|dagen|päivä|päivää|day|days|tag|tage|vecka|veckor"
@@ -123,8 +125,8 @@ def _is_no_score(plain: str, found: re.Match[str]) -> bool:
     if found["grade"] and score <= _LOW and not (found["label"] and not re.match(r"\s*\w", plain[end:])):
         return True
     if found["of"]:
-        low = score <= _LOW and not found["label"]
-        return low and bool(_DATES.match(plain, end) or _SHARE.match(plain, end))
+        low, share = score <= _LOW and not found["label"], _DAY if "/" in found["of"] else _SHARE
+        return low and bool(_DATES.match(plain, end) or share.match(plain, end))
     return _goes_on(plain, end, score)
 
 
