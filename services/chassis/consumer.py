@@ -16,14 +16,15 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError
 
 from services.chassis.batches import Batch
-from services.chassis.coordinator import Coordinator
 from services.chassis.failures import MustStop, is_transient
 from services.chassis.fence import Fence, Gap
 from services.chassis.in_hand import InHand
 from services.chassis.kafka import start_with_patience
+from services.chassis.lag import Lag
 from services.chassis.loop_watch import give_sign, sign_off
 from services.chassis.meanings import Meanings
 from services.chassis.pauses import cut_short, pause_or_stop, pauses
+from services.chassis.place_in_group import PlaceInGroup
 from services.chassis.settings import Settings
 from services.chassis.starting_point import starting_point
 from services.chassis.topic_identity import KnownTopics
@@ -33,7 +34,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 _HINT_EVERY = 5.0
 _IDENTITY_EVERY = 5.0
-_LET_IN_WITHIN = 30.0  # a group waits for members that died until their time is over
 
 
 async def _held_by_nobody() -> bool:
@@ -58,18 +58,11 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         self.member = member
         self._consumer: Callable[[], AIOKafkaConsumer | None] = lambda: None
         self.failure: BaseException | None = None
-        self.lag = 0
+        self.place = PlaceInGroup(settings, fence.group)
         self._began: dict[TopicPartition, int] = {}
-        self._passed: dict[TopicPartition, int] = {}
-        self._positions: dict[TopicPartition, int] = {}
         self._seeks: Counter[TopicPartition] = Counter()
         self._in_hand = 0
-        self._joined = False
-        self._assigned: float | None = None
-        self._away_since: float | None = None
-        self._heard = False
-        self._outside = time.monotonic()
-        self._coordinator = Coordinator(settings, fence.group)
+        self._lag = Lag(fence.metrics, self.applied_to, busy=lambda: self._in_hand > 0)
         self._identities = KnownTopics(settings, self.topics)
         self._unread = UnreadPartitions()
         self._moved = time.monotonic()
@@ -81,18 +74,26 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         """The consumer that reads for us, where there is one now."""
         return self._consumer()
 
+    @property
+    def lag(self) -> int:
+        """Records that waited for this process when it was last measured."""
+        return self._lag.records
+
     def read_through(self, consumer: Callable[[], AIOKafkaConsumer | None]) -> None:
         """Say where to find the consumer; it may come and go."""
         self._consumer = consumer
 
     def is_reading(self) -> bool:
         """Whether this process reads its share, and nobody leaves a partition out; not while Kafka is away."""
-        return self.consumer is not None and self._joined and self._away_since is None and not self._unread.found
+        read = self.consumer is not None and self.place.joined and not self._unread.found
+        return read and self._lag.away_since is None
 
     def is_cut_off(self, seconds: float) -> bool:
         """Whether Kafka has not answered for these seconds or longer, though this process had its share of it."""
-        since = self._away_since
-        return self.consumer is not None and self._joined and since is not None and time.monotonic() - since >= seconds
+        since = self._lag.away_since
+        if self.consumer is None or not self.place.joined or since is None:
+            return False
+        return time.monotonic() - since >= seconds
 
     def partitions(self) -> list[TopicPartition]:
         """All partitions of our topics, whoever reads them."""
@@ -101,7 +102,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
     def applied_to(self, partition: TopicPartition) -> int:
         """The next offset of a partition that this process has not applied; -1 where another one reads it."""
         at = self.fence.cursors.get(partition, self._began.get(partition, -1))
-        return max(at, self._passed.get(partition, -1))
+        return max(at, self._lag.passed(partition))
 
     async def prepare(self, stop: asyncio.Event) -> bool:
         """Learn the topics' identities before the first record can arrive. Returns False when told to stop.
@@ -115,16 +116,13 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         """Forget what was read; another process may be ahead when partitions come back. All are revoked at once."""
         # A new dict: a batch that is being applied now must not leave its cursor for the next ownership.
         self.fence.cursors = {}
-        self._joined = False
-        for partition in self._began:
-            self._tell_lag(partition, 0)  # what waits there is its next owner's
+        self.place.joined = False
+        self._lag.let_go(self._began)
         self._began.clear()
-        self._passed.clear()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Read on from our own progress. aiokafka swallows what is raised here, so failures are kept."""
-        self._assigned = time.monotonic()
-        patience = self._assigned + self.settings.stall_seconds
+        patience = self.place.assigned() + self.settings.stall_seconds
         for pause in pauses(first=0.1, longest=2):
             try:
                 assert self.consumer is not None
@@ -142,7 +140,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
                         return
                     continue
                 self.failure = error
-            self._joined, self._assigned = True, None
+            self.place.positioned()
             return
 
     async def _position(self, partition: TopicPartition) -> None:
@@ -177,7 +175,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         try:
             ours = {p: records for p, records in received.batch.items() if self._still_ours(p, received)}
             for partition in ours:
-                self._passed.pop(partition, None)
+                self._lag.read_on(partition)
             meanings = received.meanings if len(ours) == len(received.batch) else None
             for pause in pauses() if ours else ():
                 if await self._taken(ours, meanings) or await pause_or_stop(pause, self._stop):
@@ -244,8 +242,7 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
                 for look in apart:
                     if look.done():
                         await look
-                self._refuse_to_wait_for_positions()
-                self._refuse_to_stay_outside()
+                self.place.check(self.consumer)
                 if not await self._measure_lag():
                     self._moved = time.monotonic()
                 elif time.monotonic() - max(self._moved, self.fence.moved) > self.settings.stall_seconds:
@@ -257,51 +254,8 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
             for look in apart:
                 look.cancel()
 
-    def _refuse_to_wait_for_positions(self) -> None:
-        # Until partitions are positioned nothing is known to wait. A statement to a PostgreSQL that was cut off never
-        # ends: asyncpg waits for its cancellation too.
-        if self._assigned is not None and time.monotonic() - self._assigned > 2 * self.settings.stall_seconds:
-            raise MustStop(f"nobody says where {self.fence.group} is to read on: starting anew")
-
-    def _refuse_to_stay_outside(self) -> None:
-        # Who is refused by its group, or whose aiokafka has ceased to ask, has no partitions and so no lag.
-        given_up = self._coordinator.was_given_up(self.consumer)
-        if self._joined or self._assigned is not None or not self._heard or given_up:
-            self._outside = time.monotonic()
-        elif time.monotonic() - self._outside > max(2 * self.settings.stall_seconds, _LET_IN_WITHIN):
-            raise MustStop(f"{self.fence.group} is not let into its group though Kafka answers: starting anew")
-
     async def _measure_lag(self) -> int:
-        """Records that wait, as the broker tells; what a stuck consumer believes would hide that it is stuck."""
-        consumer = self.consumer
-        if consumer is None:
-            return 0
-        try:
-            async with asyncio.timeout(5):
-                mine = [p for p in consumer.assignment() if p in self._began]
-                ends = await consumer.end_offsets(mine) if mine else {}
-                for partition in mine:
-                    await self._pass_over_markers(consumer, partition)
-        except (KafkaError, OSError, TimeoutError):
-            self._away_since = self._away_since or time.monotonic()
-            return 0  # a broker that does not answer has nothing to be read
-        self._away_since = None
-        lags = {p: max(0, end - at) for p, end in ends.items() if (at := self.applied_to(p)) >= 0}
-        for partition, lag in lags.items():
-            self._tell_lag(partition, lag)
-        self.lag = sum(lags.values())
-        return self.lag
-
-    def _tell_lag(self, of: TopicPartition, lag: int) -> None:
-        self.fence.metrics.set("kvittera_consumer_lag", lag, topic=of.topic, partition=str(of.partition))
-
-    async def _pass_over_markers(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> None:
-        # A topic may end in control records (H21): the consumer steps over them, and no batch tells of it.
-        # Seen twice with nothing in hand, a position means that all before it is done.
-        position = await consumer.position(partition)
-        if not self._in_hand and self._positions.get(partition) == position:
-            self._passed[partition] = position
-        self._positions[partition] = -1 if self._in_hand else position
+        return 0 if self.consumer is None else await self._lag.measure(self.consumer, self._began)
 
     async def _leave_hint(self) -> None:
         if self.consumer is None:
@@ -320,13 +274,13 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
             heard = False
             try:
                 topics = await self._identities.check()
-                heard = self._joined or await self._coordinator.takes_members()
-                if self.consumer is not None and self._joined:
+                heard = await self.place.is_heard()
+                if self.consumer is not None and self.place.joined:
                     await self._unread.look(self.fence.pool, topics, self.consumer)
             except Exception as error:
                 if not is_transient(error):
                     raise  # Kafka being away is the stall watch's business, PostgreSQL that of the next batch
-            self._heard = heard
+            self.place.heard = heard
 
     async def _look_at_hold(self, stop: asyncio.Event) -> None:
         # What somebody holds on purpose a new process would wait for as well. After `max_poll_interval_ms` without a
@@ -334,7 +288,8 @@ class Reader(ConsumerRebalanceListener, Generic[T]):  # type: ignore[misc]
         while not await pause_or_stop(self.settings.stall_seconds / 4, stop):
             try:
                 if (self.lag or self._in_hand) and await self.held():
-                    self._moved = self._outside = time.monotonic()
+                    self._moved = time.monotonic()
+                    self.place.excuse()
             except Exception as error:
                 if not is_transient(error):
                     raise

@@ -18,7 +18,7 @@ from services.chassis.settings import Settings
 @pytest.fixture
 def reader(monkeypatch: pytest.MonkeyPatch) -> Reader[bytes]:
     """Outside of its group, of a Kafka whose group takes members; it is ended after 0.6 seconds of that."""
-    monkeypatch.setattr("services.chassis.consumer._LET_IN_WITHIN", 0.0)
+    monkeypatch.setattr("services.chassis.place_in_group._LET_IN_WITHIN", 0.0)
     monkeypatch.setattr("services.chassis.consumer._IDENTITY_EVERY", 0.05)
     fence = Fence[bytes](
         pool=cast("Any", None),
@@ -38,7 +38,7 @@ def reader(monkeypatch: pytest.MonkeyPatch) -> Reader[bytes]:
         return True
 
     monkeypatch.setattr(reader._identities, "check", check)
-    monkeypatch.setattr(reader._coordinator, "takes_members", takes_members)
+    monkeypatch.setattr(reader.place.coordinator, "takes_members", takes_members)
     return reader
 
 
@@ -81,7 +81,7 @@ async def test_a_consumer_that_is_outside_of_its_group_waits_while_no_coordinato
                 raise answers[0]
         return not answers
 
-    monkeypatch.setattr(reader._coordinator, "takes_members", takes_members)
+    monkeypatch.setattr(reader.place.coordinator, "takes_members", takes_members)
     watch = asyncio.create_task(reader.watch(asyncio.Event()))
     await waits(watch)
     answers.clear()
