@@ -57,7 +57,7 @@ _BY_PATTERN: Mapping[str, Callable[[random.Random], str]] = {
     "^[A-Za-z0-9_-]{22}$": lambda dice: "".join(dice.choices(string.ascii_letters + "_-", k=22)),
     "^[a-z]{2}$": lambda dice: dice.choice(("sv", "nb", "en", "pl", "xx")),
     r"^[\x21-\x7e]{1,255}$": lambda dice: f"k-{dice.randrange(400)}",
-    "^[0-9]{1,15}$": lambda dice: dice.choice(("0", "9" * 15, str(dice.randrange(20_000)))),
+    "^[A-Za-z0-9-]{16,64}/[1-9][0-9]{0,5}$": lambda dice: f"{dice.randrange(40):016}/{dice.randrange(1, 9)}",
 }
 _MOMENTS = ("2026-11-22T10:00:00Z", "2026-11-22t10:00:00.123456789+01:00", "1970-01-01T00:00:00-12:00")
 

@@ -140,7 +140,7 @@ async def test_a_consumer_that_waits_for_what_somebody_holds_on_purpose_goes_on_
 async def test_a_consumer_that_waits_so_long_for_what_is_held_that_it_leaves_its_group_comes_back_once_that_is_let_go(
     settings: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.chassis.consumer._LET_IN_WITHIN", 3.0)
+    monkeypatch.setattr("services.chassis.place_in_group._LET_IN_WITHIN", 3.0)
     monkeypatch.setattr("services.chassis.consumer._IDENTITY_EVERY", 0.2)
     monkeypatch.setitem(CONSUMER_OPTIONS, "max_poll_interval_ms", 2000)
     topic = await OwnTopic.make(settings.model_copy(update={"stall_seconds": 1.0}), pool)
@@ -171,7 +171,7 @@ async def test_a_consumer_that_waits_so_long_for_what_is_held_that_it_leaves_its
 async def test_a_consumer_that_its_group_does_not_let_in_ends_its_process(
     settings: Settings, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.chassis.consumer._LET_IN_WITHIN", 3.0)
+    monkeypatch.setattr("services.chassis.place_in_group._LET_IN_WITHIN", 3.0)
     monkeypatch.setattr("services.chassis.consumer._IDENTITY_EVERY", 0.2)
     topic = await OwnTopic.make(settings.model_copy(update={"stall_seconds": 1.0}), pool)
     await topic.send(numbered(1, 20))
