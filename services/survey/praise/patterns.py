@@ -22,6 +22,13 @@ _DATE: Final = r"(?:\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})
 DATE: Final = re.compile(_DATE)
 PHONE: Final = re.compile(r"(?<![\w])(?P<it>(?:\+|00)?(?:\(\d+\) ?)?\d(?:(?:[ ()./_*–—-]{0,2}|,)\d){6,16})(?!\w)")
 """A comma only without a space behind it: "24/11, 08-12" is a date and a time."""
+_TIME: Final = r"(?:[01]?\d|2[0-4])(?:[-–.:][0-5]?\d)?(?![-– ]?\d)"
+COMMA_PHONE: Final = re.compile(
+    r"(?<!\w)(?P<it>(?=\+|00[1-9]|0\d\d[-/ ,]|0\d{3}[-/ ,](?! ?\d{4}(?!\d))|0\d[-/ ,] ?(?:\d{3}|\d\d \d)"
+    r"|[2-9]\d(?:, \d\d \d\d \d\d| \d\d, \d\d \d\d| \d\d \d\d, \d\d)(?!\d))"
+    rf"(?:\+|00)?(?:\(\d+\) ?)?\d(?:(?:[ ()./_*–—-]{{0,2}}|, ?(?!{_TIME}))\d){{6,16}})(?!\w)"
+)
+"""With a space too, where it begins as a number does: "070-123, 45 67", in pairs "22 12, 34 56", not "08-12, 14-16"."""
 LONG_NUMBER: Final = re.compile(r"(?P<it>\d(?:[ _-]?\d){4,})")
 
 _CODE_WORDS: Final = (

@@ -129,7 +129,7 @@ def _candidates(text: str, country: str, names: Iterable[str]) -> Iterator[Span]
     yield from _matches(Kind.ADDRESS, text, _PLACES)
     for match in phonenumbers.PhoneNumberMatcher(text, country):
         yield Span(match.start, match.end, Kind.PHONE)
-    yield from (s for s in _matches(Kind.PHONE, text, (patterns.PHONE,)) if not _is_date(text, s))
+    yield from (s for s in _matches(Kind.PHONE, text, (patterns.PHONE, patterns.COMMA_PHONE)) if not _is_date(text, s))
     yield from (s for s in _matches(Kind.NUMBER, text, (patterns.LONG_NUMBER,)) if not _is_date(text, s))
     yield from _matches(Kind.NAME, text, (patterns.SIGNED, patterns.SLASH_SIGNED))
 
