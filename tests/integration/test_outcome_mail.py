@@ -49,6 +49,10 @@ async def test_a_mail_server_gets_a_mail_in_the_persons_language_with_the_words_
         ("530 log in first", "250 OK", Fate.REFUSED_FOR_NOW, "smtp_530"),
         ("450 later", "250 OK", Fate.REFUSED_FOR_NOW, "smtp_450"),
         ("250 OK", "554 no", Fate.REFUSED, "smtp_554"),
+        ("250 OK", "552 5.3.4 too large", Fate.REFUSED, "smtp_552"),
+        ("250 OK", "550 5.7.26 unauthenticated sender", Fate.REFUSED_FOR_NOW, "smtp_550"),
+        ("250 OK", "550 5.1.8 bad sender", Fate.REFUSED_FOR_NOW, "smtp_550"),
+        ("250 OK", "530 5.7.0 log in first", Fate.REFUSED_FOR_NOW, "smtp_530"),
         ("250 OK", "451 later", Fate.REFUSED_FOR_NOW, "smtp_451"),
     ],
 )

@@ -163,10 +163,13 @@ async def test_what_a_server_refuses_because_of_us_waits_and_ends_no_request(at:
     ("to_data", "expected"),
     [
         ("554 spam", Result(Fate.REFUSED, "smtp_554", 300)),
+        ("552 5.3.4 too large", Result(Fate.REFUSED, "smtp_552", 300)),
+        ("550 5.7.26 unauthenticated sender", Result(Fate.REFUSED_FOR_NOW, "smtp_550", 300)),
+        ("550 5.1.8 bad sender", Result(Fate.REFUSED_FOR_NOW, "smtp_550", 300)),
         ("452 full", Result(Fate.REFUSED_FOR_NOW, "smtp_452", 300)),
     ],
 )
-async def test_a_definite_no_to_the_content_is_a_refusal(to_data: str, expected: Result) -> None:
+async def test_a_definite_no_to_the_content_is_a_refusal_unless_it_judges_us(to_data: str, expected: Result) -> None:
     async with mail_server(MailRoom(to_data=to_data)) as port:
         assert await smtp(port).send(MESSAGE) == expected
 

@@ -15,7 +15,7 @@ from services.notifier.channels import Fate, Message, Result
 from services.notifier.channels.described import ProviderTable, Surroundings
 from services.notifier.channels.mail import MailForm, envelope_sender, report_of_bounce, written
 from services.notifier.channels.reports import FORGED, Posted, Report
-from services.notifier.channels.smtp_session import LostError, RefusedError, SmtpSession, dotted
+from services.notifier.channels.smtp_session import LostError, RefusedError, SmtpSession, dotted, is_about_us
 
 log = structlog.get_logger()
 _PERMANENT = range(500, 600)
@@ -120,12 +120,12 @@ class Smtp:
 
     async def _hand_over(self, session: SmtpSession, mail: bytes) -> Result:
         try:
-            code = await session.content(mail, self._clock() + self._timeout)
+            reply = await session.content(mail, self._clock() + self._timeout)
         except LostError as error:
             return Result(Fate.IN_DOUBT, f"smtp_{error}")
-        if code != aiosmtplib.SMTPStatus.completed:
+        if reply.code != aiosmtplib.SMTPStatus.completed:
             session.close()
-            return _refusal(code)
+            return _refusal(reply.code, known=not is_about_us(reply))
         if len(self._idle) < self._table.connections and session.is_usable:
             self._idle.append(session)
         else:

@@ -88,15 +88,15 @@ class SmtpSession(asyncio.Protocol):
         for at, (command, wanted) in enumerate(commands):
             reply = said[at] if said is not None else (await self._say(command, 1, deadline))[0]
             if reply.code not in wanted:
-                raise RefusedError(reply.code, about_recipient=command is rcpt and _is_about_recipient(reply))
+                raise RefusedError(reply.code, about_recipient=command is rcpt and not is_about_us(reply))
 
-    async def content(self, mail: bytes, deadline: float) -> int:
-        """Hand over what `dotted` made; the server's code.
+    async def content(self, mail: bytes, deadline: float) -> Reply:
+        """Hand over what `dotted` made; the server's reply.
 
         Raises:
             LostError: no answer; the mail may have been taken.
         """
-        return (await self._say(mail, 1, deadline))[0].code
+        return (await self._say(mail, 1, deadline))[0]
 
     async def quit(self, deadline: float) -> None:
         """Say goodbye and close."""
@@ -165,6 +165,6 @@ def dotted(mail: bytes) -> bytes:
     return mail + (b".\r\n" if mail.endswith(b"\r\n") else b"\r\n.\r\n")
 
 
-def _is_about_recipient(reply: Reply) -> bool:
-    """Whether a refused RCPT TO judges the recipient: many servers tell only there what they think of the client."""
-    return not (reply.code in _NOT_LOGGED_IN or reply.status in _OUR_SENDER or reply.status.startswith(_POLICY))
+def is_about_us(reply: Reply) -> bool:
+    """Whether a refused RCPT TO or content judges us: many servers tell only there what they think of the client."""
+    return reply.code in _NOT_LOGGED_IN or reply.status in _OUR_SENDER or reply.status.startswith(_POLICY)

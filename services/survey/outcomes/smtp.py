@@ -53,7 +53,7 @@ class OutcomeMail:
             async with asyncio.timeout(self.timeout_seconds):
                 await client.data(mail)
         except aiosmtplib.SMTPDataError as error:
-            return _refusal(error)
+            return _refusal(error, known=not _is_about_us(error))
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             return Result(Fate.IN_DOUBT, f"smtp_{type(error).__name__}")
         finally:
@@ -80,9 +80,12 @@ def written(sender: str, message: OutcomeMessage) -> bytes:
 
 def _is_about_recipient(error: aiosmtplib.SMTPResponseException) -> bool:
     """Whether a refusal judges the recipient, and not us: our address, sender or log-in are mended some day."""
-    if not isinstance(error, aiosmtplib.SMTPRecipientRefused):
-        return False
-    return error.code not in _NOT_LOGGED_IN and not error.message.startswith(_ABOUT_US)
+    return isinstance(error, aiosmtplib.SMTPRecipientRefused) and not _is_about_us(error)
+
+
+def _is_about_us(error: aiosmtplib.SMTPResponseException) -> bool:
+    """Many servers tell only of the recipient, or of the content, what they think of us."""
+    return error.code in _NOT_LOGGED_IN or error.message.startswith(_ABOUT_US)
 
 
 def _refusal(error: aiosmtplib.SMTPResponseException, *, known: bool = True) -> Result:
