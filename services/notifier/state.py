@@ -14,7 +14,7 @@ import orjson
 from aiokafka import ConsumerRecord
 
 from schemas.contract import Contract
-from schemas.delivery import Correction, DeliveryCorrected
+from schemas.delivery import Correction, DeliveryCorrected, DeliveryFacts
 from schemas.disruption import DeliveryDisruption
 from schemas.invitation import Outcome
 from schemas.recipient import PreferenceChanged
@@ -31,6 +31,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.persons import Person, read_person
 from services.chassis.postgres import Database, named_sql
 from services.chassis.records import Received, reading
+from services.notifier.arriving import refuse_the_future
 from services.notifier.telling import changes, tell
 
 GROUP = "kvittera-notifier-state"
@@ -45,11 +46,19 @@ K = TypeVar("K")
 
 
 def reading_state() -> Decode[Received[Contract]]:
-    """A decoder for all the topics in MODELS."""
+    """A decoder for all the topics in MODELS; facts that are corrected into the future are put aside."""
     by_topic = {topic: reading(model, GROUP) for topic, model in MODELS.items()}
 
     def read(record: ConsumerRecord) -> Received[Contract] | None:
-        return by_topic[record.topic](record)
+        received = by_topic[record.topic](record)
+        match received:
+            case Received(
+                message=DeliveryCorrected(what=Correction.FACTS_CORRECTED, delivery=DeliveryFacts() as facts),
+                appended_at=appended_at,
+            ):
+                # An erasure covers all that is known: one wrong year would have it cover all that is still to come.
+                refuse_the_future(facts.occurred_at, appended_at)
+        return received
 
     return read
 

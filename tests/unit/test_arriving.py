@@ -5,9 +5,11 @@ from datetime import datetime, timedelta
 import pytest
 from aiokafka import ConsumerRecord
 
-from schemas.topics import DELIVERY_COMPLETED
+from schemas.delivery import Correction, DeliveryCorrected
+from schemas.topics import DELIVERY_COMPLETED, DELIVERY_CORRECTED
 from services.chassis.failures import Poison
 from services.notifier.arriving import reading_deliveries
+from services.notifier.state import reading_state
 from tests.builders import NOON, delivery, record
 
 read = reading_deliveries("group")
@@ -35,3 +37,24 @@ def test_a_delivery_further_ahead_is_put_aside_with_one_reason_for_all(ahead: ti
 
 def test_tombstones_mean_nothing() -> None:
     assert read(record(DELIVERY_COMPLETED, None)) is None
+
+
+def corrected_at_noon(what: Correction, occurred_at: datetime) -> ConsumerRecord:
+    facts = delivery(occurred_at=occurred_at).delivery
+    told = DeliveryCorrected(
+        delivery_id=facts.delivery_id, revision=1, what=what, corrected_at=NOON, delivery=facts
+    ).model_dump_json(exclude_none=True)
+    return record(DELIVERY_CORRECTED, told.encode())
+
+
+def test_facts_that_are_corrected_to_a_moment_to_come_are_put_aside_so_that_no_erasure_lasts_until_then() -> None:
+    with pytest.raises(Poison) as poison:
+        reading_state()(corrected_at_noon(Correction.FACTS_CORRECTED, NOON + timedelta(days=36 * 365)))
+    assert poison.value.reason == "in_the_future"
+    taken = reading_state()(corrected_at_noon(Correction.FACTS_CORRECTED, NOON + timedelta(minutes=5)))
+    assert taken is not None
+
+
+def test_a_parcel_that_came_back_is_heard_of_whatever_its_facts_say() -> None:
+    taken = reading_state()(corrected_at_noon(Correction.RETURNED, NOON + timedelta(days=1)))
+    assert taken is not None
