@@ -171,13 +171,24 @@ def test_each_service_that_prometheus_looks_for_is_missed_by_the_labels_that_its
 
 
 def test_the_alerts_do_as_their_own_tests_say(repository: Path) -> None:
+    run_rule_tests(repository / "deploy/prometheus/rules/kvittera.test.yml")
+
+
+def test_the_alerts_do_as_their_own_tests_say_of_a_prometheus_that_was_away(repository: Path, tmp_path: Path) -> None:
+    told = yaml.safe_load((repository / "deploy/prometheus/rules/kvittera.yml").read_text(encoding="utf-8"))
+    for group in told["groups"]:
+        group["rules"] = [rule for rule in group["rules"] if rule.get("record") != "kvittera:rules_evaluated"]
+    (tmp_path / "kvittera.yml").write_text(yaml.safe_dump(told), encoding="utf-8")
+    run_rule_tests(Path(shutil.copy(repository / "deploy/prometheus/rules/kvittera.away.test.yml", tmp_path)))
+
+
+def run_rule_tests(file: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         missing = "no promtool: install prometheus"
         if os.environ.get("CI"):
             pytest.fail(missing)
         pytest.skip(missing)
-    file = repository / "deploy/prometheus/rules/kvittera.test.yml"
     done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
