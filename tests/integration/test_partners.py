@@ -21,7 +21,7 @@ from services.aggregator.partners.http import routes
 from services.aggregator.partners.moments import Publication
 from services.aggregator.partners.partners import Partners
 from services.aggregator.partners.publishing import PartnerPublisher
-from services.chassis.failures import MustStop
+from services.chassis.failures import MustStop, TryAgain
 from services.chassis.http import make_app
 from services.chassis.kafka import make_producer
 from services.chassis.metrics import Metrics
@@ -101,15 +101,17 @@ async def test_nothing_is_published_before_the_counters_have_caught_up(
         """Kafka is not what this is about."""
 
     monkeypatch.setattr(PartnerPublisher, "_send", send)
-    await register(pool, view())
+    partner = f"p-{uuid.uuid4().hex[:8]}"
+    await apply_topics(settings, [partner_card(partner)])
+    await register(pool, view(partner))
     await count(pool, range(10))
     caught_up = False
     publisher = PartnerPublisher(settings, Metrics(), lambda: caught_up, now=first)
     async with pool.acquire() as connection:
-        assert await publisher.publish(connection, cast("AIOKafkaProducer", None), "fjallbod", compare=False) == 0
-        assert await seen(pool) == {}
+        assert await publisher.publish(connection, cast("AIOKafkaProducer", None), partner, compare=False) == 0
+        assert await seen(pool, partner) == {}
         caught_up = True
-        assert await publisher.publish(connection, cast("AIOKafkaProducer", None), "fjallbod", compare=False) == 2
+        assert await publisher.publish(connection, cast("AIOKafkaProducer", None), partner, compare=False) == 2
 
 
 async def test_moments_are_those_of_the_servers_clock_and_not_of_a_process(pool: Pool, settings: Settings) -> None:
@@ -328,8 +330,32 @@ async def test_a_partner_who_was_told_more_than_a_restored_table_knows_is_told_n
         await producer.stop()
 
 
-async def test_a_partner_whose_topic_is_missing_holds_up_no_other(
-    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+async def test_a_partner_whose_cell_was_taken_back_after_what_a_restored_table_knows_is_told_nothing_more(
+    pool: Pool, settings: Settings
+) -> None:
+    partner = f"p-{uuid.uuid4().hex[:8]}"
+    await apply_topics(settings, [partner_card(partner)])
+    await register(pool, view(partner))
+    await count(pool, range(12))
+    producer = make_producer(settings, client="test")
+    await producer.start()
+    try:
+        async with pool.acquire() as connection:
+            before = PartnerPublisher(settings, Metrics(), lambda: True, now=first)
+            assert await before.publish(connection, producer, partner, compare=False) == 2
+            await producer.send_and_wait(partner_topic(partner), None, key=HOME.encode())
+            after = PartnerPublisher(settings, Metrics(), lambda: True, now=first)
+            assert await after.publish(connection, producer, partner, compare=True) == 0
+        assert (await before._last_values(partner))[HOME] is None
+    finally:
+        await producer.stop()
+
+
+@pytest.mark.parametrize(
+    "fault", [UnknownTopicOrPartitionError(), TryAgain("topic error 29")], ids=["missing", "forbidden"]
+)
+async def test_a_partner_whose_topic_is_missing_or_forbidden_holds_up_no_other(
+    pool: Pool, settings: Settings, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     await register(pool, view("a-without-topic"))
     await register(pool, view("b-shop", merchants=("other",)))
@@ -338,13 +364,13 @@ async def test_a_partner_whose_topic_is_missing_holds_up_no_other(
     async def publish(_: PartnerPublisher, __: object, ___: object, partner: str, *, compare: bool) -> int:
         told.append(partner)
         if partner == "a-without-topic":
-            raise UnknownTopicOrPartitionError
+            raise fault
         return int(compare)
 
     monkeypatch.setattr(PartnerPublisher, "publish", publish)
     publisher = PartnerPublisher(settings, Metrics(), lambda: True, now=first)
     async with pool.acquire() as connection:
-        with pytest.raises(UnknownTopicOrPartitionError):
+        with pytest.raises(type(fault)):
             await publisher._publish_until_stopped(connection, cast("AIOKafkaProducer", None), asyncio.Event())
     assert told == ["a-without-topic", "b-shop"]
 

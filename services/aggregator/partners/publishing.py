@@ -14,13 +14,13 @@ import asyncpg
 import orjson
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaError
 
 from schemas.cloudevents import Event, to_headers
 from schemas.partners import partner_topic
 from services.aggregator.partners.moments import Publication
 from services.aggregator.partners.partners import Partners
-from services.chassis.failures import is_transient
+from services.chassis.failures import TryAgain, is_transient
 from services.chassis.kafka import make_consumer, make_producer, stop_in_time, stop_producer
 from services.chassis.known_server import KnownServer
 from services.chassis.metrics import Metrics
@@ -63,7 +63,14 @@ class PartnerPublisher:
                 if not await cut_short(self._session(stop), stop, finish_within=_FINISH_WITHIN):
                     log.warning("partners were not told", action="abandon", what="partners")
                 waits = pauses(first=0.1, longest=30)
-            except (KafkaError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except (
+                TryAgain,
+                KafkaError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                OSError,
+                TimeoutError,
+            ) as error:
                 if isinstance(error, asyncpg.PostgresError) and not is_transient(error):
                     raise
                 log.warning("will try again", action="retry", what="partners", error=type(error).__name__)
@@ -94,8 +101,8 @@ class PartnerPublisher:
                 if partner.revoked_at is None:
                     try:
                         await self._publish_and_compare(connection, producer, partner.view.partner)
-                    except (KafkaError, TimeoutError) as error:
-                        failed = error  # a topic that is missing must not hold up the other partners
+                    except (TryAgain, KafkaError, TimeoutError) as error:
+                        failed = error  # a topic that is missing, or forbidden, must not hold up the other partners
             if failed is not None:
                 raise failed
             await pause_or_stop(_LOOK_EVERY, stop)
@@ -127,12 +134,9 @@ class PartnerPublisher:
     async def _is_ahead(self, connection: Database, partner: str) -> bool:
         # The table was restored to before what the partner has read: told anew it would differ by single people.
         if partner not in self._ahead:
-            kept = {r["key"]: r["version"] for r in await connection.fetch(self._sql["partner_cells"], partner)}
-            try:
-                last = await self._last_values(partner)
-            except UnknownTopicOrPartitionError:
-                last = {}
-            self._ahead[partner] = any(_version(value) > kept.get(key, 0) for key, value in last.items())
+            kept = {r["key"]: r for r in await connection.fetch(self._sql["partner_cells"], partner)}
+            last = await self._last_values(partner)
+            self._ahead[partner] = any(_is_newer(value, kept.get(key)) for key, value in last.items())
             if self._ahead[partner]:
                 log.error("a partner was told more than its table knows", action="revoke", partner=partner)
         return self._ahead[partner]
@@ -176,9 +180,15 @@ class PartnerPublisher:
             await stop_in_time(mirror.stop, 2, "mirror")
 
 
-def _version(value: bytes | None) -> int:
+def _is_newer(value: bytes | None, row: asyncpg.Record | None) -> bool:
+    if value is None:  # taken back, of which the table knows nothing
+        return row is None or (row["value"] is not None and row["sent"] == row["version"])
+    return _version(value) > (0 if row is None else row["version"])
+
+
+def _version(value: bytes) -> int:
     try:
-        return int(orjson.loads(value or b"{}").get("version", 0))
+        return int(orjson.loads(value).get("version", 0))
     except (ValueError, AttributeError):
         return 0  # what no publisher of ours has written
 
