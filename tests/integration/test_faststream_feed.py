@@ -205,7 +205,7 @@ async def test_a_storm_of_rebalances_counts_everything_once_and_in_order(setting
     async def all_share() -> bool:
         assert not [work for *_, work in members if work.done()]
         held = [len(r.consumer.assignment()) if r.consumer is not None else 0 for r, *_ in members]
-        placed = all(r._joined for r, *_ in members)
+        placed = all(r.place.joined for r, *_ in members)
         return placed and sum(held) == 4 and sum(map(bool, held)) == min(4, len(members))
 
     inside, settled = asyncio.Event(), asyncio.Event()
