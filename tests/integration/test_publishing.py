@@ -292,6 +292,25 @@ async def test_a_cut_counted_anew_under_an_old_name_is_not_taken_back_with_the_o
     assert [r.value is None for r in told] == [False, True, False]
 
 
+async def test_a_cell_of_a_dropped_cut_that_a_zombie_brings_back_is_taken_back_again(house: House) -> None:
+    await house.count(score=1)
+    await house.publish()
+    old = next(r for r in await house.records() if r.key == house.everything)
+    gone = [r["cell"] for r in await house.connection.fetch("DELETE FROM cell RETURNING cell")]
+    await house.connection.execute("UPDATE unit SET cut = '-7-' || cut")
+    await house.connection.execute("INSERT INTO touched (cells) VALUES ($1)", gone)
+    await house.publish()
+    assert await house.repair() == 0
+    await house.producer.send_and_wait(SATISFACTION_CELLS, old.value, key=old.key, headers=list(old.headers))
+    # What names no unit of ours, now or before, is not ours to take back.
+    await house.producer.send_and_wait(SATISFACTION_CELLS, old.value, key=old.key.replace(b"terminal", b"foreign"))
+    assert await house.repair() == 1
+    told = [r for r in await house.records() if r.key == house.everything]
+    assert [r.value is None for r in told] == [False, True, False, True]
+    assert read_record(None, told[-1].headers, told[-1].key).type == SATISFACTION_CELLS
+    assert await house.repair() == 0
+
+
 async def test_an_old_value_that_others_put_between_our_own_is_repaired(house: House) -> None:
     hour = cell_key("terminal", house.terminal, "hour", "2026-10-13T14:00").encode()
     await house.count(score=1)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import numpy as np
 import orjson
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting.windows import Int64
@@ -17,6 +17,7 @@ from services.chassis.settings import Settings
 from services.chassis.topic_identity import identity_now
 
 _MOST_RECORDS = 20_000
+_MOST_STRAYS = 100_000
 _HIGHEST = np.iinfo(np.int64).max
 
 
@@ -28,6 +29,11 @@ class FollowedTopic:
     seen: SeenVersions = field(default_factory=SeenVersions)
     ends: dict[int, int] = field(default_factory=dict)
     """How far `seen` tells of each partition."""
+    strays: dict[bytes, None] = field(default_factory=dict)
+    """Keys that named no cell when they were read, and whose last record tells of one; the latest of very many.
+
+    Before the topic is compacted it holds every cell of a dropped cut too, but with a tombstone behind.
+    """
     _made_as: UUID | None = None
     _keys: CellKeys = field(default_factory=lambda: CellKeys(named_sql("services.aggregator")))
 
@@ -35,6 +41,7 @@ class FollowedTopic:
         """Begin anew: nothing was read yet."""
         self.seen.clear()
         self.ends.clear()
+        self.strays.clear()
         self._made_as = None
 
     def sent(self, partition: int, offset: int, told: Int64) -> None:
@@ -49,6 +56,10 @@ class FollowedTopic:
     async def named(self, connection: Database, keys: Sequence[bytes]) -> list[int | None]:
         """The cells that keys name today."""
         return await self._keys.cells(connection, keys)
+
+    async def of_dropped_cuts(self, connection: Database) -> list[bytes]:
+        """The keys of cells that are told although their cut was dropped."""
+        return await self._keys.of_dropped_cuts(connection, [*self.strays]) if self.strays else []
 
     async def read(self, connection: Database, mirror: AIOKafkaConsumer) -> None:
         """Read on to the end that the topic has now.
@@ -71,12 +82,21 @@ class FollowedTopic:
         while any([await mirror.position(p) < ends[p] for p in partitions]):
             for records in (await mirror.getmany(timeout_ms=500, max_records=_MOST_RECORDS)).values():
                 cells = await self._keys.cells(connection, [record.key or b"" for record in records])
+                self._note_strays([r for r, cell in zip(records, cells, strict=True) if cell is None])
                 versions = [version_in(record.value) for record in records]
                 told = [row for row in zip(cells, versions, strict=True) if row[0] is not None]
                 self.seen.tell(np.array(told, np.int64).reshape(-1, 2))
         for place in partitions:
             self.ends[place.partition] = await mirror.position(place)
         mirror.pause(*partitions)  # what we send ourselves meanwhile need not come back
+
+    def _note_strays(self, records: Sequence[ConsumerRecord]) -> None:
+        for record in records:
+            self.strays.pop(key := record.key or b"", None)
+            if record.value is not None:
+                self.strays[key] = None
+                if len(self.strays) > _MOST_STRAYS:
+                    del self.strays[next(iter(self.strays))]
 
 
 def version_in(value: bytes | None) -> int:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import asyncpg
+
 from schemas.satisfaction import Window
 from services.aggregator.counting.windows import base_of, last_of, window_index
 from services.chassis.postgres import Database
@@ -14,20 +16,32 @@ _Names = tuple[str, str]
 
 @dataclass(slots=True)
 class CellKeys:
-    """Finds the cells that keys name, by the units of today: a unit of a dropped cut is not found."""
+    """Finds the cells that keys name, by the units of today."""
 
     sql: Mapping[str, str]
     _windows: dict[str, int | None] = field(default_factory=dict)
 
     async def cells(self, connection: Database, keys: Sequence[bytes]) -> list[int | None]:
-        """The cell of each key; None where it names none."""
+        """The cell of each key; None where it names none, or one of a dropped cut."""
         if len(self._windows) > _MOST_KEPT:
             self._windows.clear()
         read = [self._read(key) for key in keys]
-        names = list({found[0] for found in read if found is not None})
-        rows = await connection.fetch(self.sql["find_units"], [cut for cut, _ in names], [value for _, value in names])
+        rows = await self._units(connection, "find_units", read)
         units: dict[_Names, int] = {(row["cut"], row["value"]): row["id"] for row in rows}
         return [units[found[0]] << _UNIT_SHIFT | found[1] if found and found[0] in units else None for found in read]
+
+    async def of_dropped_cuts(self, connection: Database, keys: Sequence[bytes]) -> list[bytes]:
+        """Those that name a cell of a dropped cut, and of none of today."""
+        read = [self._read(key) for key in keys]
+        dropped = {(r["cut"], r["value"]) for r in await self._units(connection, "find_dropped_units", read)}
+        return [key for key, found in zip(keys, read, strict=True) if found and found[0] in dropped]
+
+    async def _units(
+        self, connection: Database, query: str, read: Sequence[tuple[_Names, int] | None]
+    ) -> list[asyncpg.Record]:
+        names = list({found[0] for found in read if found is not None})
+        cuts, values = [cut for cut, _ in names], [value for _, value in names]
+        return await connection.fetch(self.sql[query], cuts, values)
 
     def _read(self, key: bytes) -> tuple[_Names, int] | None:
         """Cut and value, and the window: a value may hold any letter, the others no `|`."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from itertools import chain
 from typing import NamedTuple
 
@@ -108,10 +109,14 @@ class CellRecords:
     def tombstones(self, cells: Iterable[int], now: datetime) -> list[Record]:
         """The records that tell that cells are gone."""
         keys = [(cell, key) for cell in cells if (key := self.key(cell)) is not None]
-        return [
-            Record(SATISFACTION_CELLS, key, None, self._stamp(f"{cell:x}.gone", now, None, tombstone=True))
-            for cell, key in keys
-        ]
+        return [self._tombstone(f"{cell:x}.gone", key, now) for cell, key in keys]
+
+    def strays_gone(self, keys: Iterable[bytes], now: datetime) -> list[Record]:
+        """The records that tell that the cells of keys are gone which no unit of today has."""
+        return [self._tombstone(f"{sha256(key).hexdigest()[:32]}.gone", key, now) for key in keys]
+
+    def _tombstone(self, event_id: str, key: bytes, now: datetime) -> Record:
+        return Record(SATISFACTION_CELLS, key, None, self._stamp(event_id, now, None, tombstone=True))
 
     def _fit(self, rows: Int64) -> NDArray[np.bool_]:
         """Which rows are shown and no longer than columns take."""

@@ -14,6 +14,14 @@ ON CONFLICT DO NOTHING
 SELECT u.id, u.cut, u.value FROM unit AS u
 JOIN unnest($1::text[], $2::text[]) AS w (cut, value) ON u.cut = w.cut AND u.value = w.value
 
+-- name: find_dropped_units
+-- Those of the units that a dropped cut had and no cut of today has; dropped ones keep their rows under another name.
+SELECT w.cut, w.value
+FROM unnest($1::text[], $2::text[]) AS w (cut, value)
+JOIN (SELECT DISTINCT cut FROM unit WHERE starts_with(cut, '-')) AS d ON regexp_replace(d.cut, '^-[0-9]+-', '') = w.cut
+WHERE EXISTS (SELECT FROM unit AS u WHERE u.cut = d.cut AND u.value = w.value)
+  AND NOT EXISTS (SELECT FROM unit AS u WHERE u.cut = w.cut AND u.value = w.value)
+
 -- name: units_by_number
 SELECT id, cut, value FROM unit WHERE id = ANY($1::int[])
 
