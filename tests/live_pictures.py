@@ -17,7 +17,6 @@ from services.aggregator.figures.unit_figures import unit_of
 from services.aggregator.live.page import render_live
 from services.aggregator.live.past import small_lines
 from services.aggregator.quality.corrections import corrections_of, latest_first
-from services.aggregator.quality.figures import quality_of
 from services.aggregator.quality.months import Change
 from services.aggregator.quality.page import render, render_none
 from services.aggregator.quality.publisher import Shelf
@@ -26,7 +25,7 @@ from services.aggregator.staff import terminal as terminal_page
 from services.aggregator.staff.driver import OwnMonth
 from services.aggregator.staff.page import render as render_staff
 from services.aggregator.statistics import share_of
-from tests.months import COMPLAINTS, PUBLISHER, SEPTEMBER, two_years
+from tests.months import COMPLAINTS, PUBLISHER, SEPTEMBER, quality_in, two_years
 
 NOW = datetime(2026, 10, 13, 12, 32, tzinfo=UTC)
 TODAY = date(2026, 10, 13)
@@ -191,7 +190,7 @@ def quality(language: str = "sv") -> bytes:
     changes = (Change("Kvällsleverans i fler orter", date(2026, 5, 3)),)
     corrections = latest_first(c for month in months.values() for c in corrections_of(month))
     shelf = Shelf((SEPTEMBER - 1, SEPTEMBER), changes, COMPLAINTS, corrections)
-    return render(quality_of(SEPTEMBER, months), PUBLISHER, shelf, language).encode()
+    return render(quality_in(SEPTEMBER, months), PUBLISHER, shelf, language).encode()
 
 
 PAGES: dict[str, Callable[[], bytes]] = {

@@ -1,5 +1,6 @@
 """Two made-up years of closed months, the same in every run, for the public page."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
 from services.aggregator.figures.months import month_number
@@ -9,6 +10,7 @@ from services.aggregator.quality.months import Change
 from services.aggregator.quality.notes import Notes
 from services.aggregator.quality.publisher import Publisher, Shelf
 from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
+from services.aggregator.quality.weighed import weighed
 
 SEPTEMBER = month_number("2026-09")
 METHODS = {"service_point": 0.47, "parcel_locker": 0.2, "home_day": 0.18, "home_evening": 0.12, "same_day": 0.03}
@@ -95,9 +97,14 @@ def cells_of(**answers: int) -> dict[tuple[str, str], Counted]:
     return cells | {("total", ""): Counted((0, 0, 0, 0, total), total, total)}
 
 
+def quality_in(number: int, months: Mapping[int, Month]) -> Quality:
+    """The figures of a month, weighed here."""
+    return quality_of(number, {n: weighed(month) for n, month in months.items()})
+
+
 def month_with(**answers: int) -> Quality:
     closed = revision(1, SEPTEMBER, 0).closed_at
-    return quality_of(SEPTEMBER, {SEPTEMBER: month_of(SEPTEMBER, [Revision(1, "closed", closed, cells_of(**answers))])})
+    return quality_in(SEPTEMBER, {SEPTEMBER: month_of(SEPTEMBER, [Revision(1, "closed", closed, cells_of(**answers))])})
 
 
 def asked_three(*sums: dict[int, int]) -> Month:

@@ -16,7 +16,7 @@ from services.aggregator.counting.zone_data import note_zone_data, noted_zone_da
 from services.aggregator.figures.months import Months
 from services.aggregator.handlers import CountBatch
 from services.aggregator.quality.documents import as_csv, document
-from services.aggregator.quality.figures import Quality, quality_of_weighed
+from services.aggregator.quality.figures import Quality, quality_of
 from services.aggregator.quality.known_months import KnownMonths
 from services.aggregator.quality.months import ClosedMonths
 from services.chassis.failures import MustStop
@@ -98,7 +98,7 @@ async def public(pool: Pool, month: int) -> Quality:
     """The figures of a month for everybody."""
     async with pool.acquire() as connection:
         latest = await ClosedMonths().revisions(connection)
-    return quality_of_weighed(month, await KnownMonths(pool).until(month, latest))
+    return quality_of(month, await KnownMonths(pool).until(month, latest))
 
 
 async def deliver(pool: Pool, terminal: str, at: datetime, *, delivered: int, good: int, bad: int) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from services.aggregator.quality.figures import Quality, quality_of
+from services.aggregator.quality.figures import Quality
 from services.survey.recipient.rendering import SurveyPages
-from tests.months import SEPTEMBER, two_years
+from tests.months import SEPTEMBER, quality_in, two_years
 from tests.recipient_pages import SITE
 
 
@@ -16,4 +16,4 @@ def pages() -> SurveyPages:
 @pytest.fixture(scope="session")
 def quality() -> Quality:
     """September 2026 after two years of closed months."""
-    return quality_of(SEPTEMBER, two_years())
+    return quality_in(SEPTEMBER, two_years())

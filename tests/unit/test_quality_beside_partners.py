@@ -11,11 +11,10 @@ import pytest
 
 from services.aggregator.partners.publication import NOTHING, Atom, Changed, Rules, added, attempts
 from services.aggregator.quality.documents import as_csv, document
-from services.aggregator.quality.figures import quality_of
 from services.aggregator.quality.page import render
 from services.aggregator.quality.readers import Reader
 from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
-from tests.months import PUBLISHER, SEPTEMBER, SHELF, two_years
+from tests.months import PUBLISHER, SEPTEMBER, SHELF, quality_in, two_years
 
 ALL = Reader(None)
 LARGE = Reader(frozenset({"large"}))
@@ -135,7 +134,7 @@ def test_beside_a_view_of_all_merchants_the_page_tells_no_answers_and_says_why()
     months = two_years()
     month = months[SEPTEMBER]
     months[SEPTEMBER] = month_of(SEPTEMBER, [month.first, *month.corrections], [ALL])
-    found = quality_of(SEPTEMBER, months)
+    found = quality_in(SEPTEMBER, months)
     said = document(found, None)
     assert (said["beside_partner"], said["revision"], said["corrections"], said["methods"]) == (True, 1, [], [])
     for name in ("satisfied", "dissatisfied", "index", "response", "bounds", "weighted", "undisturbed"):
@@ -145,7 +144,7 @@ def test_beside_a_view_of_all_merchants_the_page_tells_no_answers_and_says_why()
     assert "2026-09,all,satisfied,,,,," in as_csv(found, None)
     page = render(found, PUBLISHER, SHELF, "en")
     assert "Held back: partners read numbers of the same deliveries" in page
-    assert not document(quality_of(SEPTEMBER - 1, months), None)["beside_partner"]
+    assert not document(quality_in(SEPTEMBER - 1, months), None)["beside_partner"]
 
 
 @pytest.mark.parametrize(("others", "told"), [(49, False), (50, True)])
@@ -186,7 +185,7 @@ def test_parts_that_are_not_counted_by_merchant_are_told_where_all_may_be_the_pa
     waves = {("wave", "late"): late, ("wave", "early"): 1000 - late}
     parts = {cell: Counted((0, 0, 0, 0, n), n, n) for cell, n in waves.items()}
     month = month_of(SEPTEMBER, [replace(revision, cells={**revision.cells, **parts})], [LARGE])
-    assert (quality_of(SEPTEMBER, {SEPTEMBER: month}).waves is not None) is told
+    assert (quality_in(SEPTEMBER, {SEPTEMBER: month}).waves is not None) is told
 
 
 def closed_with(*by: Mapping[tuple[str, str], int], readers: Sequence[Reader] = (LARGE,)) -> Month:

@@ -8,10 +8,10 @@ import pytest
 
 from services.aggregator.quality.corrections import Told, corrections_of, latest_first
 from services.aggregator.quality.documents import document
-from services.aggregator.quality.figures import Quality, quality_of
+from services.aggregator.quality.figures import Quality
 from services.aggregator.quality.page import render
 from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
-from tests.months import PUBLISHER, SEPTEMBER, SHELF, asked_three, cells_of, revision, two_years
+from tests.months import PUBLISHER, SEPTEMBER, SHELF, asked_three, cells_of, quality_in, revision, two_years
 
 
 @pytest.mark.parametrize(("changed", "shown"), [(0, 2), (1, 1), (49, 1), (50, 2)])
@@ -69,7 +69,7 @@ def month_of_cells(*revisions: dict[tuple[str, str], Counted]) -> Month:
 
 
 def shown_methods(month: Month) -> dict[str, int | None]:
-    return {m.value: m.share.n if m.share else None for m in quality_of(SEPTEMBER, {SEPTEMBER: month}).methods}
+    return {m.value: m.share.n if m.share else None for m in quality_in(SEPTEMBER, {SEPTEMBER: month}).methods}
 
 
 def parted(cut: str, **answers: int) -> dict[tuple[str, str], Counted]:
@@ -108,9 +108,9 @@ def test_parts_that_were_too_small_to_tell_are_not_told_by_a_correction(cut: str
     first = cells_of(home_day=1000) | parted(cut, **{most: 970, few: 30})
     second = cells_of(home_day=1060) | parted(cut, **{most: 970, few: 90})
     month = month_of_cells(first, second)
-    found = quality_of(SEPTEMBER, {SEPTEMBER: month})
+    found = quality_in(SEPTEMBER, {SEPTEMBER: month})
     assert (month.shown.number, found.waves, found.undisturbed) == (2, None, None)
-    alone = quality_of(SEPTEMBER, {SEPTEMBER: month_of_cells(second)})
+    alone = quality_in(SEPTEMBER, {SEPTEMBER: month_of_cells(second)})
     assert (alone.waves is None) == (alone.undisturbed is not None) == (cut == "disrupted")
     assert month_of_cells(second, first).waiting == 1
 
@@ -133,7 +133,7 @@ def test_a_correction_is_compared_with_every_revision_that_was_public() -> None:
 def test_a_way_of_delivery_that_nobody_answered_about_hides_no_other(quality: Quality) -> None:
     month = month_of_cells(cells_of(home_day=5000, parcel_locker=3000, neighbour=0))
     assert shown_methods(month) == {"home_day": 5000, "parcel_locker": 3000, "neighbour": None}
-    page = render(quality_of(SEPTEMBER, {SEPTEMBER: month}), PUBLISHER, SHELF, "en")
+    page = render(quality_in(SEPTEMBER, {SEPTEMBER: month}), PUBLISHER, SHELF, "en")
     assert "No answers" in page
     assert "Too few answers" not in page
     assert "No answers" not in render(quality, PUBLISHER, SHELF, "en")
@@ -157,7 +157,7 @@ def test_a_correction_does_not_tell_the_share_that_was_too_biased_to_publish_bef
     month = month_of(
         SEPTEMBER, [Revision(i, "late", closed, {("total", ""): c}) for i, c in enumerate((silent, heard), 1)]
     )
-    found = quality_of(SEPTEMBER, {SEPTEMBER: month})
+    found = quality_in(SEPTEMBER, {SEPTEMBER: month})
     [correction] = corrections_of(month)
     assert found.too_biased is False
     assert correction.before == Told(120, None)
@@ -195,7 +195,7 @@ def rows_of_corrections(page: str) -> list[list[str]]:
 def test_every_public_correction_of_any_month_is_listed_the_latest_first_with_what_it_moved() -> None:
     months = [corrected(SEPTEMBER - 30, 100, 300), corrected(SEPTEMBER, 100, 200, 600, day=10)]
     corrections = latest_first(c for month in months for c in corrections_of(month))
-    quality = quality_of(SEPTEMBER, {SEPTEMBER: months[1]})
+    quality = quality_in(SEPTEMBER, {SEPTEMBER: months[1]})
     page = render(quality, PUBLISHER, replace(SHELF, corrections=corrections), "en")
     # Wilson: 90 of 100, 270 of 300, 180 of 200, 540 of 600
     of_100, of_200, of_300 = "90.0 82.6–94.5", "90.0 85.1–93.4", "90.0 86.1–92.9"
@@ -220,7 +220,7 @@ def test_a_correction_of_fewer_than_fifty_answers_is_listed_only_as_part_of_a_gr
     month = corrected(SEPTEMBER, *answers)
     corrections = corrections_of(month)
     assert [c.revision for c in corrections] == listed
-    quality = quality_of(SEPTEMBER, {SEPTEMBER: month})
+    quality = quality_in(SEPTEMBER, {SEPTEMBER: month})
     page = render(quality, PUBLISHER, replace(SHELF, corrections=corrections), "sv")
     assert ("Ingen publicerad månad har rättats." in page) == (listed == [])
     assert [c["revision"] for c in document(quality, None, corrections)["all_corrections"]] == listed
@@ -230,12 +230,12 @@ def test_a_correction_tells_no_figure_of_fewer_than_fifty_answers() -> None:
     [correction] = corrections_of(corrected(SEPTEMBER, 40, 400))
     assert correction.before == Told(None, None)
     assert correction.after.answers == 400
-    page = render(quality_of(SEPTEMBER, two_years()), PUBLISHER, replace(SHELF, corrections=[correction]), "en")
+    page = render(quality_in(SEPTEMBER, two_years()), PUBLISHER, replace(SHELF, corrections=[correction]), "en")
     assert rows_of_corrections(page)[0][4:] == ["– became 90.0 86.7–92.6", "– became 400"]
 
 
 def test_a_month_that_is_held_back_tells_the_share_of_none_of_its_corrections() -> None:
     month = corrected(SEPTEMBER, 600, 90)
-    assert quality_of(SEPTEMBER, {SEPTEMBER: month}).too_biased
+    assert quality_in(SEPTEMBER, {SEPTEMBER: month}).too_biased
     [correction] = corrections_of(month)
     assert (correction.before, correction.after) == (Told(600, None), Told(90, None))

@@ -5,10 +5,10 @@ import re
 import pytest
 
 from services.aggregator.quality.documents import as_csv, document
-from services.aggregator.quality.figures import Quality, quality_of
+from services.aggregator.quality.figures import Quality
 from services.aggregator.quality.page import render
 from services.aggregator.quality.revisions import Counted, Month, Revision, month_of
-from tests.months import PUBLISHER, SEPTEMBER, SHELF, asked_three, cells_of, counted, revision
+from tests.months import PUBLISHER, SEPTEMBER, SHELF, asked_three, cells_of, counted, quality_in, revision
 
 
 def month_reached(reached: int | None, answers: int = 200) -> Quality:
@@ -16,7 +16,7 @@ def month_reached(reached: int | None, answers: int = 200) -> Quality:
     closed = revision(1, SEPTEMBER, 0).closed_at
     total = Counted((0, 0, 0, 0, answers), 2000, 1000, reached)
     month = month_of(SEPTEMBER, [Revision(1, "closed", closed, {("total", ""): total})])
-    return quality_of(SEPTEMBER, {SEPTEMBER: month})
+    return quality_in(SEPTEMBER, {SEPTEMBER: month})
 
 
 def rates_on_page(quality: Quality) -> tuple[str, str]:
@@ -70,7 +70,7 @@ def test_response_rates_of_fewer_than_fifty_answers_are_in_no_form_of_the_page(a
 
 
 def test_the_index_of_three_questions_stands_in_place_of_that_of_the_faces_where_enough_answered_them() -> None:
-    found = quality_of(SEPTEMBER, {SEPTEMBER: asked_three({24: 30, 27: 30})})
+    found = quality_in(SEPTEMBER, {SEPTEMBER: asked_three({24: 30, 27: 30})})
     # the sums' mean 25.5, each question's 8.5: (8.5 - 1) / 9; s² of the sums 135 / 59, t(0.975, 59) = 2.001
     assert found.three is not None
     assert (found.three.value, found.three.low, found.three.high) == pytest.approx((83.333, 81.886, 84.781), abs=1e-3)
@@ -82,7 +82,7 @@ def test_the_index_of_three_questions_stands_in_place_of_that_of_the_faces_where
 
 
 def test_the_index_of_three_questions_of_too_few_people_is_nowhere() -> None:
-    found = quality_of(SEPTEMBER, {SEPTEMBER: asked_three({24: 30, 27: 19})})
+    found = quality_in(SEPTEMBER, {SEPTEMBER: asked_three({24: 30, 27: 19})})
     assert found.three is None
     assert "fem steg" in render(found, PUBLISHER, SHELF, "sv")
     assert document(found, None)["index_of_three_questions"] is None
@@ -95,7 +95,7 @@ def test_bounds_weight_and_index_are_those_computed_by_hand() -> None:
         ("terminal.method", "Årsta × home_day"): Counted((10, 10, 0, 10, 20), 400, 200),
         ("terminal.method", "Årsta × home_evening"): Counted((0, 0, 0, 20, 30), 400, 200),
     }
-    found = quality_of(
+    found = quality_in(
         SEPTEMBER, {SEPTEMBER: month_of(SEPTEMBER, [Revision(1, "closed", closed, {("total", ""): total, **parts})])}
     )
     assert found.bounds == (0.2, 0.95)
@@ -117,14 +117,14 @@ def test_the_share_without_a_disruption_is_told_where_neither_part_can_be_worked
     for disturbed, told in ((49, False), (50, True)):
         parts = {("disrupted", "true"): counted(disturbed, 0.5), ("disrupted", "false"): counted(900, 0.8)}
         month = month_of(SEPTEMBER, [Revision(1, "closed", closed, cells_of(home_day=950) | parts)])
-        assert (quality_of(SEPTEMBER, {SEPTEMBER: month}).undisturbed is not None) is told
+        assert (quality_in(SEPTEMBER, {SEPTEMBER: month}).undisturbed is not None) is told
 
 
 def month_of_waves(early: Counted, late: Counted) -> Quality:
     closed = revision(1, SEPTEMBER, 0).closed_at
     waves = {("wave", "early"): early, ("wave", "late"): late}
     parts = cells_of(home_day=early.answers + late.answers) | waves
-    return quality_of(SEPTEMBER, {SEPTEMBER: month_of(SEPTEMBER, [Revision(1, "closed", closed, parts)])})
+    return quality_in(SEPTEMBER, {SEPTEMBER: month_of(SEPTEMBER, [Revision(1, "closed", closed, parts)])})
 
 
 def test_early_less_late_is_told_and_warns_where_it_is_surely_large() -> None:
@@ -155,7 +155,7 @@ def test_a_month_too_biased_to_publish_tells_no_share_but_its_bounds_its_respons
 
     # 199 of 4,000 asked are under five per cent, 200 are not.
     months = {SEPTEMBER: month_of_answers(SEPTEMBER, 120, 199), SEPTEMBER + 1: month_of_answers(SEPTEMBER + 1, 200)}
-    found = quality_of(SEPTEMBER, months)
+    found = quality_in(SEPTEMBER, months)
     page, told = render(found, PUBLISHER, SHELF, "en"), document(found, None)
     assert re.findall(r'class="lead">([^<]+)<', page) == ["5.0"]
     assert page.count("Too biased to publish: read why below") == 3
@@ -168,7 +168,7 @@ def test_a_month_too_biased_to_publish_tells_no_share_but_its_bounds_its_respons
     assert (told["methods"], told["months"][-1]["satisfied"], told["bounds"]) == ([], None, [0.04975, 1.0])
     assert (told["response"]["share"], told["response_of_delivered"]["share"]) == (0.04975, 0.02488)
     assert "100.0" not in re.sub(r"would be 100\.0|100\.0\u00a0%</text>", "", page)
-    later = document(quality_of(SEPTEMBER + 1, months), None)
+    later = document(quality_in(SEPTEMBER + 1, months), None)
     assert (later["too_biased"], later["satisfied"]["share"]) == (False, 1.0)
     assert [m["satisfied"] is None for m in later["months"][-2:]] == [True, False]
 

@@ -6,14 +6,13 @@ import pytest
 
 from services.aggregator.figures.months import month_number
 from services.aggregator.quality.documents import document
-from services.aggregator.quality.figures import quality_of
 from services.aggregator.quality.page import render
 from services.aggregator.quality.publisher import Shelf
 from services.aggregator.quality.revisions import Counted, Revision, month_of
 from services.aggregator.quality.speech import words_of
 from services.aggregator.quality.strata import CUTS, strata_of
 from services.aggregator.statistics.response import Stratum
-from tests.months import PUBLISHER
+from tests.months import PUBLISHER, quality_in
 
 SEPTEMBER = month_number("2026-09")
 SHELF = Shelf([SEPTEMBER])
@@ -58,13 +57,13 @@ def test_a_region_that_too_few_deliveries_tell_is_not_weighed_by(delivered: int,
 def test_a_month_without_any_such_cut_is_not_weighed() -> None:
     assert strata_of(month()).parts == {}
     months = {SEPTEMBER: month_of(SEPTEMBER, [month()])}
-    assert document(quality_of(SEPTEMBER, months), None)["weighted"] is None
+    assert document(quality_in(SEPTEMBER, months), None)["weighted"] is None
 
 
 def test_page_and_json_say_by_what_was_weighed() -> None:
     named = {"11 × home_day": part(50, 0, 100), "97 × home_day": part(30, 20, 900)}
     months = {SEPTEMBER: month_of(SEPTEMBER, [month(postcode_prefix__method=named)])}
-    found = quality_of(SEPTEMBER, months)
+    found = quality_in(SEPTEMBER, months)
     # 100 deliveries all satisfied, 900 with three of five
     assert "Weighted by way of delivery and postcode area it is 64.0\u00a0%" in render(found, PUBLISHER, SHELF, "en")
     assert "Viktad efter leveranssätt och postnummerområde blir den 64,0\u00a0%" in render(

@@ -7,7 +7,7 @@ from typing import Final
 from services.aggregator.figures.further import index_of_sums
 from services.aggregator.figures.receipts import Receipts, both_rates, receipts_of
 from services.aggregator.quality.revisions import FEWEST, METHOD, Counted, Month, Revision
-from services.aggregator.quality.weighed import Waves, Weighed, waves_of, weighed
+from services.aggregator.quality.weighed import Waves, Weighed, waves_of
 from services.aggregator.statistics import Share, share_of
 from services.aggregator.statistics.means import mean_interval, smiley_index
 from services.aggregator.statistics.response import (
@@ -79,17 +79,12 @@ class Quality:
     reasons: Sequence[str]
 
 
-def quality_of(number: int, months: Mapping[int, Month]) -> Quality:
+def quality_of(number: int, months: Mapping[int, Weighed]) -> Quality:
     """The figures of a closed month, with the two years that end in it.
 
     Raises:
         KeyError: the month is not closed.
     """
-    return quality_of_weighed(number, {n: weighed(month) for n, month in months.items()})
-
-
-def quality_of_weighed(number: int, months: Mapping[int, Weighed]) -> Quality:
-    """As `quality_of`, of months that were weighed before."""
     here = _figures(number, months)
     before = number - _YEAR
     return replace(here, last_year=_figures(before, months)) if before in months else here

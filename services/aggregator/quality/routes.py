@@ -14,7 +14,7 @@ from starlette.routing import Route
 from services.aggregator.figures.months import month_number
 from services.aggregator.quality.corrections import latest_first
 from services.aggregator.quality.documents import as_csv, document
-from services.aggregator.quality.figures import Quality, quality_of_weighed
+from services.aggregator.quality.figures import Quality, quality_of
 from services.aggregator.quality.known_months import KnownMonths
 from services.aggregator.quality.months import ClosedMonths
 from services.aggregator.quality.notes import LANGUAGES
@@ -88,7 +88,7 @@ class QualityPages:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
             latest = await self._closed_months()
-            quality = quality_of_weighed(number, await self._known.until(number, latest))
+            quality = quality_of(number, await self._known.until(number, latest))
             async with self.pool.acquire() as connection:
                 changes = await self.months.changes(connection)
                 complaints = await self.months.complaints(connection, quality.month)
