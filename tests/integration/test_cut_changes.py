@@ -124,6 +124,13 @@ async def test_a_build_that_was_broken_off_is_begun_again_and_counts_nothing_twi
     assert await audit(pool) == []
 
 
+async def test_a_cut_is_built_and_switched_on_before_anything_was_counted(pool: Pool, changes: CutChanges) -> None:
+    built = await build(changes, NEW)
+    assert (built.placed, built.equal) == (0, True)
+    assert len(await changes.switch()) == 2
+    await agreed(pool, NEW)
+
+
 async def test_a_build_of_a_longer_file_before_the_switch_gives_the_newest_cut_its_history_too(
     settings: Settings, pool: Pool, changes: CutChanges
 ) -> None:

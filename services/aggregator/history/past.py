@@ -39,6 +39,8 @@ async def reading_again(settings: Settings, client: str) -> AsyncIterator[AIOKaf
 
 async def begin(consumer: AIOKafkaConsumer, partitions: Collection[TopicPartition]) -> Positions:
     """Go to the first record that Kafka still has of each partition. Returns where that is."""
+    if not partitions:  # nothing was counted yet; without any the consumer would refuse to seek
+        return {}
     consumer.assign([*partitions])
     await consumer.seek_to_beginning(*partitions)
     return {p: await consumer.position(p) for p in partitions}
