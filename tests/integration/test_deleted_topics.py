@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from schemas.topics import CARDS, SATISFACTION_CELLS
 from services.aggregator.partners.publishing import PartnerPublisher
 from services.aggregator.publishing.publisher import Publisher
+from services.chassis.failures import TryAgain
 from services.chassis.kafka import make_admin
 from services.chassis.lost_topics import SHARDS
 from services.chassis.metrics import Metrics
@@ -17,7 +18,7 @@ from services.chassis.outbox import Relay
 from services.chassis.postgres import Pool, named_sql
 from services.chassis.settings import Settings
 from services.chassis.topic_admin import apply_topics
-from services.chassis.topic_identity import identity_now
+from services.chassis.topic_identity import TopicIdentity, identity_now
 from tests.builders import NOON
 from tests.harness import make_topic, read_all, until
 from tests.integration.test_publishing import House, house
@@ -177,6 +178,51 @@ async def test_a_topic_made_again_between_two_comparisons_gets_every_cell_again(
     await apply_topics(house.settings, [CARDS[SATISFACTION_CELLS]])
     assert await house.repair() == 5
     assert (await house.versions())[house.everything] == [1]
+
+
+async def test_a_comparison_ends_when_its_topic_is_deleted_while_it_reads(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.count()
+    assert await house.publish() == 5
+    asked = house.mirror.end_offsets
+
+    async def then_deleted(partitions: object) -> object:
+        ends = await asked(partitions)
+        await delete(house.settings, SATISFACTION_CELLS)
+        return ends
+
+    monkeypatch.setattr(house.mirror, "end_offsets", then_deleted)
+    async with asyncio.timeout(SOON):
+        with pytest.raises(UnknownTopicOrPartitionError):
+            await house.repair()
+
+
+async def test_a_publisher_goes_on_where_its_topic_has_no_leader_for_a_moment(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher, stop, answers = (
+        Publisher(house.settings, Metrics()),
+        asyncio.Event(),
+        [TryAgain("Kafka answers error 5")],
+    )
+
+    async def asked(_: Settings, topic: str) -> TopicIdentity:
+        if answers:
+            raise answers.pop()
+        return await identity_now(house.settings, topic)
+
+    monkeypatch.setattr("services.aggregator.publishing.followed.identity_now", asked)
+
+    async def was_refused() -> bool:
+        return not answers
+
+    running = asyncio.create_task(publisher.run(stop))
+    await until(was_refused)
+    await house.count(number=1, elsewhere=True)
+    await until(lambda: _told(house, 1))
+    stop.set()
+    await running
 
 
 async def test_a_comparison_with_a_topic_that_is_away_is_made_again_and_stops_no_counting(house: House) -> None:

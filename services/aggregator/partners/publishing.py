@@ -6,14 +6,14 @@ a comparison of each topic with the table sends again what is behind (H38a).
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import asyncpg
 import orjson
 import structlog
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from schemas.cloudevents import Event, to_headers
@@ -28,6 +28,7 @@ from services.chassis.pauses import cut_short, pause_or_stop, pauses
 from services.chassis.postgres import Database, connect, database_time, named_sql
 from services.chassis.record_batches import Record, send_all
 from services.chassis.settings import Settings
+from services.chassis.standing_topic import while_it_stands
 from services.chassis.topic_identity import identity_now
 
 log = structlog.get_logger()
@@ -163,11 +164,14 @@ class PartnerPublisher:
             await connection.execute(self._sql["send_again"], partner, behind)
 
     async def _last_values(self, partner: str) -> dict[str, bytes | None]:
+        topic = partner_topic(partner)
+        now = await identity_now(self.settings, topic)
+        return await while_it_stands(self.settings, topic, now, self._last_of(now.parts(topic)))
+
+    async def _last_of(self, partitions: Sequence[TopicPartition]) -> dict[str, bytes | None]:
         mirror: AIOKafkaConsumer = make_consumer(self.settings, group=None, client="kvittera-partners-mirror")
         await mirror.start()
         try:
-            topic = partner_topic(partner)
-            partitions = (await identity_now(self.settings, topic)).parts(topic)
             mirror.assign(partitions)
             await mirror.seek_to_beginning(*partitions)
             ends = await mirror.end_offsets(partitions)

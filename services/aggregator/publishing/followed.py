@@ -6,7 +6,7 @@ from uuid import UUID
 
 import numpy as np
 import orjson
-from aiokafka import AIOKafkaConsumer, ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from schemas.topics import SATISFACTION_CELLS
 from services.aggregator.counting.windows import Int64
@@ -14,6 +14,7 @@ from services.aggregator.publishing.keys import CellKeys
 from services.aggregator.publishing.seen import SeenVersions
 from services.chassis.postgres import Database, named_sql
 from services.chassis.settings import Settings
+from services.chassis.standing_topic import while_it_stands
 from services.chassis.topic_identity import identity_now
 
 _MOST_RECORDS = 20_000
@@ -65,13 +66,18 @@ class FollowedTopic:
         """Read on to the end that the topic has now.
 
         Raises:
-            UnknownTopicOrPartitionError: Kafka does not have it.
+            UnknownTopicOrPartitionError: Kafka does not have it, or not any more.
         """
         topic = await identity_now(self.settings, SATISFACTION_CELLS)
-        partitions = topic.parts(SATISFACTION_CELLS)
         if topic.topic_id != self._made_as:  # made again, it has nothing of what was seen
             self.begin()
             self._made_as = topic.topic_id
+        reading = self._read_on(connection, mirror, topic.parts(SATISFACTION_CELLS))
+        await while_it_stands(self.settings, SATISFACTION_CELLS, topic, reading)
+
+    async def _read_on(
+        self, connection: Database, mirror: AIOKafkaConsumer, partitions: Sequence[TopicPartition]
+    ) -> None:
         if mirror.assignment() != set(partitions):
             mirror.assign(partitions)
         mirror.resume(*partitions)

@@ -27,7 +27,7 @@ from services.aggregator.publishing.followed import FollowedTopic
 from services.aggregator.publishing.pace import Pace
 from services.aggregator.publishing.records import CellRecords
 from services.chassis.bigint_copy import read_rows
-from services.chassis.failures import BROKEN_OFF, is_transient
+from services.chassis.failures import BROKEN_OFF, TryAgain, is_transient
 from services.chassis.kafka import make_consumer, make_producer, stop_in_time, stop_producer
 from services.chassis.known_server import KnownServer
 from services.chassis.metrics import Metrics
@@ -107,7 +107,7 @@ class Publisher:
                 if not await cut_short(self._session(stop), stop, finish_within=_FINISH_WITHIN):
                     log.warning("cells were not published", action="abandon", what="publisher")
                 waits = pauses(first=0.1, longest=5)
-            except BROKEN_OFF as error:
+            except (*BROKEN_OFF, TryAgain) as error:
                 if isinstance(error, asyncpg.PostgresError) and not is_transient(error):
                     raise
                 log.warning("will try again", action="retry", what="publisher", error=type(error).__name__)
